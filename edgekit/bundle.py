@@ -1,0 +1,239 @@
+"""Bundles: a folder (or one ``.edgekit`` zip) with everything one target needs, and the proof.
+
+A bundle holds ``manifest.json``, ``model.tflite`` (the Graph that was compiled), ``artifact/`` (what runs it),
+``golden.npz`` (inputs and reference outputs), ``profile.json`` (the estimate) and ``README.md``. It is written
+beside its final place and renamed into it, so a half-written bundle never carries the name; the same inputs
+give the same bytes. docs/formats.md describes the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import CheckFailed, UsageError
+from edgekit.target import Target
+from edgekit.target import load as load_target
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.graph import Graph
+
+SCHEMA = 1
+MAX_UNPACKED_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @cached_property
+    def target(self) -> Target:
+        return load_target(self.manifest["target"])
+
+    @property
+    def model(self) -> Path:
+        """The Graph that was compiled, as a TFLite file."""
+        return self.path / "model.tflite"
+
+    @property
+    def artifact(self) -> Path:
+        return self.path / "artifact"
+
+    @cached_property
+    def graph(self) -> Graph:
+        from edgekit.graph import tflite
+
+        return tflite.read(self.model)
+
+    def golden(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """Return golden inputs and reference outputs: one array per network input and output,
+        ``[samples, *tensor shape]``, in the tensors' dtypes."""
+        import numpy as np
+
+        try:
+            with np.load(self.path / "golden.npz", allow_pickle=False) as archive:
+                count = {kind: sum(name.startswith(kind) for name in archive.files) for kind in ("input", "output")}
+                inputs = [archive[f"input{i}"] for i in range(count["input"])]
+                outputs = [archive[f"output{i}"] for i in range(count["output"])]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise CheckFailed(f"{self.path}: golden.npz is damaged: {error}", "compile the bundle again") from error
+        return inputs, outputs
+
+    def damaged(self) -> list[str]:
+        """Compare every file's size and sha256 with the manifest; return what differs, in words."""
+        problems = []
+        for name, expected in self.manifest["files"].items():
+            path = self.path / name
+            if not path.is_file() or path.is_symlink():
+                problems.append(f"{name} is missing")
+            elif digest(path) != expected["sha256"]:
+                problems.append(f"{name} has changed")
+        known = {*self.manifest["files"], "manifest.json"}
+        problems += [f"{name} does not belong" for name in relative_files(self.path) if name not in known]
+        return problems
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def relative_files(folder: Path) -> list[str]:
+    """All files below ``folder``, as sorted POSIX paths relative to it."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
+
+
+def is_bundle(path: Path) -> bool:
+    """True if ``path`` looks like a bundle: a folder with a manifest, or a ``.edgekit`` file."""
+    return (path / "manifest.json").is_file() or path.suffix == ".edgekit"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Bundle]:
+    """Open a bundle folder, or unpack a ``.edgekit`` file into a temporary folder and open that.
+
+    :raises UsageError: if it is not a bundle; :raises CheckFailed: if its manifest is damaged.
+    """
+    if path.suffix == ".edgekit" and path.is_file():
+        folder = Path(tempfile.mkdtemp(prefix="edgekit-"))
+        try:
+            _unpack(path, folder)
+            yield load(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    else:
+        yield load(path)
+
+
+def load(path: Path) -> Bundle:
+    """Read a bundle folder's manifest; ``opened`` also takes packed bundles."""
+    manifest_path = path / "manifest.json"
+    if not manifest_path.is_file():
+        raise UsageError(f"{path} is not a bundle: it has no manifest.json", "make one with `edgekit compile`")
+    try:
+        manifest = json.loads(manifest_path.read_text())
+        if manifest["schema"] != SCHEMA:
+            raise UsageError(f"{path}: made by another edgekit (schema {manifest['schema']})", "compile it again")
+        for key, kind in (("target", str), ("backend", str), ("files", dict), ("inputs", list), ("outputs", list)):
+            if not isinstance(manifest[key], kind):
+                raise TypeError(key)
+        for name in manifest["files"]:
+            _checked_name(name)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckFailed(f"{path}: manifest.json is damaged ({error})", "compile the bundle again") from error
+    return Bundle(path, manifest)
+
+
+@contextmanager
+def writing(final: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``final``; on success it takes its name, else nothing is left.
+
+    An older bundle at ``final`` is replaced; anything else there is refused.
+    """
+    if final.exists() and not (final / "manifest.json").is_file() and (not final.is_dir() or any(final.iterdir())):
+        raise UsageError(f"{final} exists and is not a bundle", "choose another --out")
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    except OSError as error:
+        raise UsageError(f"cannot write to {final.parent}: {error.strerror}", "choose another --out") from error
+    try:
+        yield folder
+        folder.chmod(0o755)
+        _swap(folder, final)
+    except OSError as error:
+        raise UsageError(f"cannot write {final}: {error.strerror or error}", "choose another --out") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _swap(folder: Path, final: Path) -> None:
+    """Put ``folder`` at ``final``; the older bundle there steps aside first and comes back on failure."""
+    if not final.exists():
+        folder.rename(final)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{final.name}-old-", dir=final.parent))
+    final.rename(aside / "bundle")
+    try:
+        folder.rename(final)
+    except BaseException:
+        (aside / "bundle").rename(final)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def finish(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write ``manifest.json`` with the size and sha256 of every file in ``folder``."""
+    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)}
+             for name in relative_files(folder)}  # fmt: skip
+    text = json.dumps({"schema": SCHEMA, **manifest, "files": files}, indent=1, sort_keys=True)
+    (folder / "manifest.json").write_text(text + "\n")
+
+
+def save_golden(folder: Path, inputs: list[NDArray[Any]], outputs: list[NDArray[Any]]) -> None:
+    """Write ``golden.npz``; np.savez stamps no time, so equal arrays give equal bytes."""
+    import numpy as np
+
+    named = {f"input{i}": a for i, a in enumerate(inputs)} | {f"output{i}": a for i, a in enumerate(outputs)}
+    np.savez_compressed(folder / "golden.npz", allow_pickle=False, **named)
+
+
+def pack(folder: Path, file: Path) -> None:
+    """Write a bundle folder as one ``.edgekit`` zip, deterministically."""
+    temporary = file.with_name(f".{file.name}.tmp")
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in relative_files(folder):
+                info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+                executable = os.access(folder / name, os.X_OK)
+                info.external_attr = (stat.S_IFREG | (0o755 if executable else 0o644)) << 16
+                info.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(info, (folder / name).read_bytes())
+        temporary.replace(file)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror or error}", "choose another --out") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _checked_name(name: str) -> str:
+    pure = PurePosixPath(name)
+    if not name or pure.is_absolute() or ".." in pure.parts or "\\" in name or "\0" in name:
+        raise ValueError(f"unsafe file name {name!r}")
+    return name
+
+
+def _unpack(file: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if sum(m.file_size for m in members) > MAX_UNPACKED_BYTES:
+                raise ValueError("unpacks to too many bytes")
+            for member in members:
+                mode = member.external_attr >> 16
+                if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_IFMT(mode) == 0):
+                    raise ValueError(f"{member.filename!r} is not a plain file")
+                _checked_name(member.filename)
+                archive.extract(member, folder)
+                if mode & 0o100:
+                    (folder / member.filename).chmod(0o755)
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise CheckFailed(f"{file}: not a readable bundle: {error}", "copy or compile it again") from error

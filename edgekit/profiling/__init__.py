@@ -1,0 +1,81 @@
+"""Profiles: latency, energy and memory of one inference and of each operator, every figure with its source.
+
+A cost model turns a Graph, a target and (where there is one) a trace into a :class:`Profile`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+    from edgekit.runners import Trace
+    from edgekit.target import Target
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value and the interval it is believed to lie in."""
+
+    value: float
+    low: float
+    high: float
+
+    def scaled(self, factor: float) -> Figure:
+        return Figure(self.value * factor, self.low * factor, self.high * factor)
+
+
+@dataclass
+class OperatorProfile:
+    """One row. ``index`` is the operator's place in the Graph, None for work of the runtime itself.
+
+    ``macs`` and ``bytes`` are counted on the Graph; ``share`` is its part of the whole latency, 0..1.
+    """
+
+    index: int | None
+    name: str
+    op: str
+    macs: int
+    bytes: int
+    latency_ms: float
+    energy_mj: float
+    instructions: int | None = None
+    share: float = 0.0
+    bound: str = ""
+
+
+@dataclass
+class Profile:
+    """Latency (ms), energy (mJ) and power (W) of one inference.
+
+    :param source: ``"device"``, ``"emulator"`` or ``"estimate"``.
+    :param scope: what the energy covers: ``wall``, ``board_supply``, ``core_rail`` or ``accelerator``.
+    :param basis: where the figures come from, in words: the method, and why the interval is as wide as it is.
+    """
+
+    target: str
+    source: str
+    runtime: str
+    conditions: dict[str, Any]
+    latency_ms: Figure
+    energy_mj: Figure
+    power_w: Figure
+    scope: str
+    memory: dict[str, int | None]
+    operators: list[OperatorProfile] = field(default_factory=list)
+    basis: str = ""
+    instructions: int | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The document that ``edgekit profile --json`` prints (docs/formats.md)."""
+        data = asdict(self)
+        data["energy_mj"]["scope"] = data.pop("scope")
+        return {"schema": 1, **data}
+
+
+class CostModel(Protocol):
+    """Predicts or summarises a Profile."""
+
+    def profile(self, graph: Graph, trace: Trace | None, target: Target, conditions: dict[str, Any]) -> Profile:
+        """:param trace: None for an estimate."""

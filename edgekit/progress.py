@@ -1,0 +1,28 @@
+"""How long work tells whoever waits what it is doing."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives the name of the step that begins, and, where it is known, how much of it is done."""
+
+    def step(self, name: str) -> None:
+        """A new step begins; the one before it is done."""
+
+    def advance(self, done: int, total: int) -> None:
+        """``done`` of ``total`` units of the current step are done."""
+
+    def warn(self, message: str) -> None:
+        """Something the user should know, that stops nothing."""
+
+
+class Silent:
+    """A Progress that says nothing, for callers from Python."""
+
+    def step(self, name: str) -> None: ...
+
+    def advance(self, done: int, total: int) -> None: ...
+
+    def warn(self, message: str) -> None: ...

@@ -1,0 +1,248 @@
+"""Run work on untrusted models in a locked-down child process.
+
+Interpreters and converters can crash, hang, or be made to misbehave by a hostile model, so none of them ever
+runs in edgekit's own process. :func:`call` runs a Python task in a child; :func:`run_program` runs a program
+in one. What comes back crosses the border as JSON and plain arrays, never as pickles.
+
+A task is named ``"package.module:function"`` and looks like this::
+
+    def task(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], Arrays]
+
+where ``folder`` is its scratch folder, the only place it can write.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import BY_NAME, EdgekitError, ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = Mapping[str, NDArray[Any]]
+
+_RESULT_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child may use: wall clock seconds, private memory and size of one written file in MiB."""
+
+    seconds: float = 120.0
+    memory_mb: int = 4096
+    file_mb: int = 2048
+
+
+class ChildDied(EdgekitError):
+    """The child ended without an answer: it crashed, was killed, or ran past a limit.
+
+    ``reason`` is a few words (``"crashed (SIGSEGV)"``); ``log`` the end of what it printed.
+    """
+
+    exit_code = ModelError.exit_code
+
+    def __init__(self, reason: str, log: str) -> None:
+        super().__init__(f"the child process {reason}")
+        self.reason, self.log = reason, log
+
+
+class _Worker:
+    """A child that has imported some modules and forks once per task, so that a task starts in milliseconds."""
+
+    def __init__(self, preload: Sequence[str]) -> None:
+        self._lock = threading.Lock()
+        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "edgekit.sandbox.worker", *preload],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True, env=env,
+        )  # fmt: skip
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def submit(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Send a request and wait for its status line; the worker enforces the time limit, we only back it up."""
+        assert self._process.stdin and self._process.stdout
+        with self._lock:
+            try:
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+                ready, _, _ = select.select([self._process.stdout], [], [], seconds + 60)
+                line = self._process.stdout.readline() if ready else b""
+            except BrokenPipeError:
+                line = b""
+            except BaseException:  # Ctrl-C while waiting: its answer must not reach the next request
+                self.close()
+                raise
+        if not line:
+            self.close()
+            return {"signal": int(signal.SIGKILL)}
+        status: dict[str, Any] = json.loads(line)
+        return status
+
+    def close(self) -> None:
+        if self.alive():
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                stream.close()
+
+
+_workers: dict[tuple[str, ...], _Worker] = {}
+_workers_lock = threading.Lock()
+
+
+def _worker(preload: Sequence[str]) -> _Worker:
+    key = tuple(preload)
+    with _workers_lock:
+        if not _workers:
+            atexit.register(shutdown)
+        worker = _workers.get(key)
+        if worker is None or not worker.alive():
+            worker = _workers[key] = _Worker(preload)
+        return worker
+
+
+def warm(preload: Sequence[str]) -> None:
+    """Start the worker for ``preload`` now, so that its imports happen while the caller does other work."""
+    _worker(preload)
+
+
+def shutdown() -> None:
+    """End all workers."""
+    with _workers_lock:
+        for worker in _workers.values():
+            worker.close()
+        _workers.clear()
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A private temporary folder that is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="edgekit-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def call(
+    task: str,
+    args: Mapping[str, Any],
+    arrays: Arrays | None = None,
+    *,
+    limits: Limits = Limits(),
+    preload: Sequence[str] = (),
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Run ``task`` in a locked-down child and return its ``(json, arrays)``.
+
+    :param task: ``"package.module:function"``.
+    :param args: JSON-able arguments.
+    :param preload: modules the child's parent has already imported; calls with the same ``preload`` share it.
+    :raises EdgekitError: the error that the task itself raised, rebuilt.
+    :raises ChildDied: if the child crashed or ran past its limits.
+    """
+    import numpy as np
+
+    with scratch() as folder:
+        (folder / "args.json").write_text(json.dumps(dict(args)))
+        if arrays:
+            np.savez(folder / "args.npz", allow_pickle=False, **dict(arrays))
+        (folder / "work").mkdir()
+        request = {"task": task, "folder": str(folder), "limits": asdict(limits)}
+        status = _worker(preload).submit(request, limits.seconds)
+        result_file = folder / "work" / "result.json"
+        if status.get("exit") == 0 and result_file.is_file() and result_file.stat().st_size <= _RESULT_BYTES:
+            result = json.loads(result_file.read_text())
+            if "error" in result:
+                raise _rebuilt(result["error"])
+            outputs: dict[str, NDArray[Any]] = {}
+            if (folder / "work" / "result.npz").is_file():
+                with np.load(folder / "work" / "result.npz", allow_pickle=False) as archive:
+                    outputs = {name: archive[name] for name in archive.files}
+            return result["value"], outputs
+        raise ChildDied(_reason(status, limits), _tail(folder / "work" / "log"))
+
+
+def run_program(
+    argv: Sequence[str],
+    *,
+    folder: Path,
+    limits: Limits = Limits(),
+    env: Mapping[str, str] | None = None,
+    writable: Sequence[Path] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run a program locked down: no network, writes only below ``folder`` and ``writable``.
+
+    Returns with stdout and stderr captured together as text; a run past ``limits.seconds`` is killed and
+    raises :class:`ChildDied`.
+    """
+    launcher = [
+        sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")),
+        json.dumps({"limits": asdict(limits), "writable": [str(folder), *map(str, writable)]}), *argv,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        launcher, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace", start_new_session=True, env=dict(env) if env is not None else None,
+    )  # fmt: skip
+    try:
+        out, _ = process.communicate(timeout=limits.seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, _ = process.communicate()
+        raise ChildDied(f"ran past {limits.seconds:g} s", out[-2000:]) from None
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return subprocess.CompletedProcess(list(argv), process.returncode, out, "")
+
+
+def _rebuilt(error: Mapping[str, Any]) -> EdgekitError:
+    kind = BY_NAME.get(str(error.get("kind")), ModelError)
+    return kind(str(error.get("message", "")), str(error.get("hint", "")))
+
+
+def _reason(status: Mapping[str, Any], limits: Limits) -> str:
+    if status.get("timeout"):
+        return f"ran past {limits.seconds:g} s"
+    number = status.get("signal")
+    if number in (signal.SIGXCPU, signal.SIGKILL):
+        return "was killed: it ran past its limits of time or memory"
+    if number:
+        try:
+            return f"crashed ({signal.Signals(number).name})"
+        except ValueError:
+            return f"crashed (signal {number})"
+    return f"ended with status {status.get('exit')}"
+
+
+def _tail(path: Path, size: int = 2000) -> str:
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - size))
+        return file.read().decode(errors="replace").strip()
+
+
+def deadline(seconds: float) -> float:
+    """Return the monotonic time ``seconds`` from now."""
+    return time.monotonic() + seconds

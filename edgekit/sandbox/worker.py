@@ -1,0 +1,117 @@
+"""The worker behind :func:`edgekit.sandbox.call`: imports modules once, then forks a locked child per task.
+
+Speaks one JSON line per request on stdin and one per status on stdout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import EdgekitError, ModelError
+from edgekit.sandbox import lockdown
+
+
+def main() -> None:
+    import numpy  # noqa: F401  (every task needs it: import it once, before the forks)
+
+    for name in sys.argv[1:]:
+        with contextlib.suppress(ImportError):  # a missing package is reported by the task that needs it
+            importlib.import_module(name)
+    pipe_out = os.dup(1)
+    os.dup2(2, 1)
+    buffer = b""
+    while True:
+        chunk = os.read(0, 1 << 16)
+        if not chunk:
+            return
+        buffer += chunk
+        while b"\n" in buffer:
+            line, buffer = buffer.split(b"\n", 1)
+            status = serve(json.loads(line), pipe_out)
+            os.write(pipe_out, json.dumps(status).encode() + b"\n")
+
+
+def serve(request: dict[str, Any], pipe_out: int) -> dict[str, Any]:
+    """Fork a child for the request; wait for it, kill it at its time limit or when our own parent is gone."""
+    pid = os.fork()
+    if pid == 0:
+        os.close(pipe_out)
+        run_child(request)
+    end = time.monotonic() + float(request["limits"]["seconds"])
+    pidfd = os.pidfd_open(pid)
+    timed_out = False
+    try:
+        while True:
+            ready, _, _ = select.select([pidfd, 0], [], [], max(0.0, end - time.monotonic()))
+            if pidfd in ready:
+                break
+            timed_out = not ready
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+            if not timed_out:  # stdin became readable without a request: the parent is gone
+                os._exit(0)
+            break
+    finally:
+        os.close(pidfd)
+    _, status = os.waitpid(pid, 0)
+    if timed_out:
+        return {"timeout": True}
+    if os.WIFSIGNALED(status):
+        return {"signal": os.WTERMSIG(status)}
+    return {"exit": os.WEXITSTATUS(status)}
+
+
+def run_child(request: dict[str, Any]) -> None:
+    """Run the task in this process, which ends here without running any destructor."""
+    os.setsid()
+    folder = Path(request["folder"])
+    work = folder / "work"
+    log = os.open(work / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    try:
+        lockdown.lock([str(work)], **request["limits"])
+        result = run_task(request["task"], folder, work)
+    except EdgekitError as error:
+        result = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
+    except MemoryError:
+        result = {"error": {"kind": "ModelError", "message": "the model needs more memory than allowed", "hint": ""}}
+    except BaseException as error:
+        traceback.print_exc()
+        result = {"error": {"kind": ModelError.__name__, "message": f"{type(error).__name__}: {error}"[:500]}}
+    try:
+        (work / "result.json").write_text(json.dumps(result))
+    finally:
+        os._exit(0)  # some runtimes crash in their destructors after a correct run
+
+
+def run_task(task: str, folder: Path, work: Path) -> dict[str, Any]:
+    import numpy as np
+
+    module, function = task.split(":")
+    arrays: dict[str, Any] = {}
+    if (folder / "args.npz").is_file():
+        with np.load(folder / "args.npz", allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    args = json.loads((folder / "args.json").read_text())
+    value, outputs = getattr(importlib.import_module(module), function)(args, arrays, work)
+    if outputs:
+        np.savez(work / "result.npz", allow_pickle=False, **outputs)
+    return {"value": value}
+
+
+if __name__ == "__main__":
+    main()
