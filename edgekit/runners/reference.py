@@ -1,0 +1,133 @@
+"""The reference: LiteRT's plain reference kernels on this machine, in a locked-down child process.
+
+Everything else is judged against these results (docs/architecture.md, Parity). The kernels are the
+``BUILTIN_REF`` resolver of LiteRT, single threaded, without XNNPACK or any other delegate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import sandbox
+from edgekit.errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PRELOAD = ("ai_edge_litert.interpreter",)
+"""What the child imports before it forks; pass it to :func:`edgekit.sandbox.warm` to hide the import."""
+
+LIMITS = sandbox.Limits(seconds=600, memory_mb=4096)
+
+
+def reference_outputs(
+    model: Path, inputs: Sequence[NDArray[Any]], *, limits: sandbox.Limits = LIMITS, optimized: bool = False
+) -> list[NDArray[Any]]:
+    """Run every sample through the model and return the outputs.
+
+    :param model: a TFLite file.
+    :param inputs: one array per network input, ``[samples, *tensor shape]``, in the tensor's dtype.
+    :param optimized: use LiteRT's default kernels (XNNPACK where it can) instead of the reference ones.
+    :returns: one array per network output, ``[samples, *tensor shape]``, in the tensor's dtype. Variable
+        tensors (state) are reset before each sample.
+    :raises ModelError: if LiteRT refuses the model or the inputs, or crashes on it.
+    """
+    found = _call(model, inputs, limits, {"optimized": optimized, "all_tensors": False})
+    return [found[f"output{i}"] for i in range(len(found))]
+
+
+def reference_tensors(
+    model: Path, inputs: Sequence[NDArray[Any]], *, limits: sandbox.Limits = LIMITS, optimized: bool = False
+) -> dict[int, NDArray[Any]]:
+    """Return every tensor the network computes, by its index in the main subgraph, ``[samples, *tensor shape]``.
+
+    Constants, state and tensors without a fixed-size dtype are left out. Keep the samples few: everything is
+    held in memory. Parameters and errors are those of :func:`reference_outputs`.
+    """
+    found = _call(model, inputs, limits, {"optimized": optimized, "all_tensors": True})
+    return {int(name.removeprefix("tensor")): array for name, array in found.items()}
+
+
+def _call(
+    model: Path, inputs: Sequence[NDArray[Any]], limits: sandbox.Limits, args: dict[str, Any]
+) -> dict[str, NDArray[Any]]:
+    arrays = {f"input{i}": array for i, array in enumerate(inputs)}
+    try:
+        _, found = sandbox.call(
+            f"{__name__}:run_task", {"model": str(model.resolve()), **args}, arrays, limits=limits, preload=PRELOAD
+        )
+    except sandbox.ChildDied as death:
+        raise ModelError(
+            f"LiteRT itself {death.reason} on this model; edgekit is unharmed",
+            "the model cannot be used with this LiteRT: convert it again from its source, or report it to LiteRT",
+        ) from death
+    return found
+
+
+def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The child's side: build the interpreter, run the samples one by one."""
+    import numpy as np
+    from ai_edge_litert import interpreter as litert
+
+    kind = litert.OpResolverType.AUTO if args["optimized"] else litert.OpResolverType.BUILTIN_REF
+    samples = [arrays[f"input{i}"] for i in range(len(arrays))]
+    try:
+        interpreter = litert.Interpreter(
+            model_path=args["model"], experimental_op_resolver_type=kind, num_threads=1,
+            experimental_preserve_all_tensors=args["all_tensors"],
+        )  # fmt: skip
+        details = interpreter.get_input_details()
+        _check(details, samples)
+        for detail, values in zip(details, samples, strict=True):
+            if tuple(detail["shape"]) != values.shape[1:]:
+                interpreter.resize_tensor_input(detail["index"], values.shape[1:], strict=True)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT refuses the model: {_brief(error)}") from error
+    wanted = _wanted(interpreter, args["all_tensors"])
+    results: dict[str, list[Any]] = {name: [] for name in wanted}
+    for number in range(len(samples[0]) if samples else 1):
+        try:
+            interpreter.reset_all_variables()
+            for detail, values in zip(details, samples, strict=True):
+                interpreter.set_tensor(detail["index"], values[number])
+            interpreter.invoke()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"LiteRT cannot run the model: {_brief(error)}") from error
+        for name, index in list(wanted.items()):
+            try:
+                results[name].append(interpreter.get_tensor(index))
+            except ValueError:  # a tensor that no kernel filled (folded away, optional)
+                if not args["all_tensors"]:
+                    raise ModelError(f"LiteRT left output {name.removeprefix('output')} empty") from None
+                del wanted[name], results[name]
+    return {}, {name: np.stack(values) for name, values in results.items()}
+
+
+def _check(details: list[dict[str, Any]], samples: list[Any]) -> None:
+    if len(details) != len(samples):
+        raise ModelError(f"the model has {len(details)} inputs, {len(samples)} were given")
+    for detail, values in zip(details, samples, strict=True):
+        if values.dtype != detail["dtype"]:
+            wanted = getattr(detail["dtype"], "__name__", str(detail["dtype"]))
+            raise ModelError(f"input {detail['name']!r} is {wanted}, not {values.dtype}")
+        if len(values) != len(samples[0]):
+            raise ModelError("the inputs have different numbers of samples")
+
+
+def _wanted(interpreter: Any, all_tensors: bool) -> dict[str, int]:
+    """Names of the results and the tensors they come from."""
+    if not all_tensors:
+        return {f"output{i}": detail["index"] for i, detail in enumerate(interpreter.get_output_details())}
+    computed = {index for op in interpreter._get_ops_details() for index in op["outputs"] if index >= 0}
+    fixed = {d["index"] for d in interpreter.get_tensor_details() if d["dtype"] is not bytes}
+    return {f"tensor{index}": int(index) for index in sorted(computed & fixed)}
+
+
+def _brief(error: Exception) -> str:
+    """LiteRT's message without its source locations, on one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(line.split("ERROR: ")[-1] for line in lines)
+    return text.split("litert/", 1)[-1][:300] if "litert/" in text else text[:300]
