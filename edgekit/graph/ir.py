@@ -198,6 +198,9 @@ class Graph:
     def is_quantized(self) -> bool:
         """True where activations are integers with a scale (a full-integer network)."""
         return any(
-            t.quantization is not None and t.data is None and t.dtype in ("int8", "uint8", "int16")
+            t.quantization is not None
+            and t.quantization.scale.size
+            and t.data is None
+            and t.dtype in ("int8", "uint8", "int16")
             for t in self.main.tensors
         )
