@@ -1,34 +1,84 @@
-"""Repairs: bring what older converters wrote into the form that today's runtimes accept.
+"""Repair what old or unusual converters wrote, so that today's runtimes accept and compute it.
 
-Each repair says what it did, in words, for ``Graph.notes``; none changes what the network computes.
+Each repair keeps the network's meaning and returns one line that says what was done; the reader puts the
+lines in ``Graph.notes``. What cannot be repaired without a guess is left as it is.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
-from edgekit.graph.ir import Graph
+import numpy as np
+
+from edgekit.graph.ir import Graph, Subgraph, Tensor
 
 
 def repair(graph: Graph) -> list[str]:
-    """Repair ``graph`` in place; return one note per kind of repair."""
+    """Repair ``graph`` in place and return what was done, in words; empty where nothing was wrong."""
     notes = []
-    if count := _quantized_dimension(graph):
-        notes.append(f"{count} tensors had a quantized dimension that does not exist; repaired")
+    for subgraph in graph.subgraphs:
+        for step in _STEPS:
+            notes += step(subgraph)
     return notes
 
 
-def _quantized_dimension(graph: Graph) -> int:
-    """Old converters wrote the weights' ``quantized_dimension`` (3) beside a single scale and for 1-D biases,
-    where it means nothing or can only be dimension 0; LiteRT 2.3 refuses both."""
+def _quantized_dimension(subgraph: Subgraph) -> list[str]:
+    """Give a quantized dimension that does not exist the only meaning it can have.
+
+    Older converters wrote 3 for biases of rank 1 and for single scales; LiteRT 2.3 refuses the former.
+    """
     count = 0
-    for subgraph in graph.subgraphs:
-        for tensor in subgraph.tensors:
-            q = tensor.quantization
-            if q is None or q.axis == 0:
-                continue
-            only_dimension = len(tensor.shape) == 1 and q.scale.size == tensor.shape[0]
-            if q.scale.size <= 1 or only_dimension:
-                tensor.quantization = replace(q, axis=0)
-                count += 1
-    return count
+    for tensor in subgraph.tensors:
+        q = tensor.quantization
+        if q is None or 0 <= q.axis < max(1, len(tensor.shape)):
+            continue
+        fitting = [0] if len(q.scale) == 1 else [i for i, size in enumerate(tensor.shape) if size == len(q.scale)]
+        if len(fitting) == 1:
+            tensor.quantization = replace(q, axis=fitting[0])
+            count += 1
+    return [f"{count} tensors had a quantized dimension that does not exist: repaired"] if count else []
+
+
+def _svdf_state(subgraph: Subgraph) -> list[str]:
+    """Widen SVDF operators with 8-bit state to 16 bits, the only integer form LiteRT has a kernel for.
+
+    LiteRT's integer SVDF kernel reads the time weights and writes the state as int16 whatever their type is
+    (``EvalIntegerSVDF`` in tflite/kernels/internal/reference/svdf.h), so the 8-bit form, which only
+    microcontroller kernels know, makes it write behind the state's buffer. ``state = q - zero_point`` in int16
+    with the same scale holds the same real values; results differ only where the 8-bit state would have
+    saturated.
+    """
+    uses = Counter(index for op in subgraph.operators for index in op.inputs if index >= 0)
+    widened = 0
+    for op in subgraph.operators:
+        if op.op != "SVDF" or op.custom or len(op.inputs) != 5 or min(op.inputs[i] for i in (0, 1, 2, 4)) < 0:
+            continue
+        signal, features, time, state = (subgraph.tensors[op.inputs[i]] for i in (0, 1, 2, 4))
+        if any(t.dtype != "int8" or t.quantization is None for t in (signal, features, time, state)):
+            continue
+        if time.data is None or uses[op.inputs[2]] != 1 or uses[op.inputs[4]] != 1:
+            continue
+        _widen(time)
+        _widen(state)
+        widened += 1
+    if not widened:
+        return []
+    return [
+        f"{widened} SVDF operators had 8-bit time weights and state, which LiteRT overruns: widened to 16 bits "
+        "(the results differ only where an 8-bit state would saturate)"
+    ]
+
+
+def _widen(tensor: Tensor) -> None:
+    """Turn an int8 tensor into an int16 one with the same real values: same scale, zero point 0."""
+    assert tensor.quantization is not None
+    if tensor.data is not None:
+        wide = tensor.array().astype(np.int16) - tensor.quantization.zero_point.astype(np.int16)
+        tensor.data = np.frombuffer(wide.astype("<i2").tobytes(), np.uint8)
+    tensor.dtype = "int16"
+    tensor.quantization = replace(tensor.quantization, zero_point=np.zeros(1, np.int64), axis=0)
+
+
+_STEPS: tuple[Callable[[Subgraph], list[str]], ...] = (_quantized_dimension, _svdf_state)

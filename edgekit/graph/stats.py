@@ -1,0 +1,173 @@
+"""What a network costs, counted on the Graph: MACs, parameters, bytes moved, memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgekit.graph import memory
+from edgekit.graph.ir import Graph, Operator, Subgraph, Tensor
+
+
+@dataclass(frozen=True)
+class OperatorStats:
+    """One operator. ``macs`` are multiply-accumulates of one inference; ``bytes`` what it reads and writes once
+    (activations, weights); ``dtype`` is that of its first output."""
+
+    index: int
+    op: str
+    name: str
+    macs: int
+    parameters: int
+    weights_bytes: int
+    activation_bytes: int
+    dtype: str
+    weights_dtype: str
+
+    @property
+    def bytes(self) -> int:
+        return self.weights_bytes + self.activation_bytes
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Totals of the main subgraph, and every operator."""
+
+    operators: tuple[OperatorStats, ...]
+    macs: int
+    parameters: int
+    weights_bytes: int
+    peak_activation_bytes: int
+
+
+def statistics(graph: Graph) -> Statistics:
+    """Count the main subgraph. Unknown dimensions count as 1; bodies of control flow are not counted."""
+    rows = tuple(_operator(graph.main, number, op) for number, op in enumerate(graph.operators))
+    constants = [t for t in graph.constants() if t.data is not None]
+    return Statistics(
+        operators=rows,
+        macs=sum(row.macs for row in rows),
+        parameters=sum(t.elements for t in constants if _is_parameter(t)),
+        weights_bytes=sum(t.data.size for t in constants if t.data is not None),
+        peak_activation_bytes=memory.plan(graph.main).arena_bytes,
+    )
+
+
+def label(subgraph: Subgraph, operator: Operator) -> str:
+    """A readable name for an operator: its first output's, without the converter's decorations."""
+    if not operator.outputs:
+        return operator.op
+    name = subgraph.tensors[operator.outputs[0]].name
+    return name.split(";")[0] or operator.op
+
+
+def _operator(subgraph: Subgraph, number: int, operator: Operator) -> OperatorStats:
+    inputs = [subgraph.tensors[i] for i in operator.inputs if i >= 0]
+    outputs = [subgraph.tensors[i] for i in operator.outputs]
+    weights = [t for t in inputs if t.data is not None]
+    parameters = [t for t in weights if _is_parameter(t)]
+    main = max(parameters, key=lambda t: t.elements, default=None)
+    return OperatorStats(
+        index=number,
+        op=operator.op,
+        name=label(subgraph, operator),
+        macs=macs(subgraph, operator),
+        parameters=sum(t.elements for t in parameters),
+        weights_bytes=sum(t.data.size for t in weights if t.data is not None),
+        activation_bytes=sum(t.nbytes for t in inputs if t.data is None) + sum(t.nbytes for t in outputs),
+        dtype=outputs[0].dtype if outputs else "",
+        weights_dtype=main.dtype if main else "",
+    )
+
+
+def _is_parameter(tensor: Tensor) -> bool:
+    """True for weights and biases; shapes, paddings and axes are int32 without a scale."""
+    return tensor.dtype.startswith(("float", "bfloat")) or (
+        tensor.quantization is not None and tensor.quantization.scale.size > 0
+    )
+
+
+def macs(subgraph: Subgraph, operator: Operator) -> int:
+    """Multiply-accumulates of one execution; 0 for operators that have none, or whose shapes make no sense."""
+    count = _MACS.get(operator.op)
+    if count is None:
+        return 0
+    tensors = [subgraph.tensors[i] if i >= 0 else None for i in (*operator.inputs, *operator.outputs)]
+    inputs, outputs = tensors[: len(operator.inputs)], tensors[len(operator.inputs) :]
+    try:
+        return count(inputs, outputs)
+    except (IndexError, AttributeError, ZeroDivisionError):
+        return 0
+
+
+Tensors = list[Tensor | None]
+
+
+def _some(tensor: Tensor | None) -> Tensor:
+    if tensor is None:
+        raise IndexError
+    return tensor
+
+
+def _conv(inputs: Tensors, outputs: Tensors) -> int:
+    """Weights [out, kernel..., in / groups]: each output element sums kernel x in products."""
+    return _some(outputs[0]).elements * math.prod(_some(inputs[1]).shape[1:])
+
+
+def _depthwise(inputs: Tensors, outputs: Tensors) -> int:
+    """Weights [1, kh, kw, out]."""
+    return _some(outputs[0]).elements * math.prod(_some(inputs[1]).shape[1:3])
+
+
+def _conv_3d(inputs: Tensors, outputs: Tensors) -> int:
+    """Weights [kd, kh, kw, in, out]."""
+    return _some(outputs[0]).elements * math.prod(_some(inputs[1]).shape[:4])
+
+
+def _transpose_conv(inputs: Tensors, outputs: Tensors) -> int:
+    """Inputs: output shape, weights [out, kh, kw, in], data: each input element meets kh x kw x out weights."""
+    return _some(inputs[2]).elements * math.prod(_some(inputs[1]).shape[:3])
+
+
+def _dense(inputs: Tensors, outputs: Tensors) -> int:
+    """Weights [out, in]."""
+    return _some(outputs[0]).elements * _some(inputs[1]).shape[1]
+
+
+def _batch_matmul(inputs: Tensors, outputs: Tensors) -> int:
+    """The summed dimension is what the left operand has and the output does not."""
+    left, out = _some(inputs[0]), _some(outputs[0])
+    rows = {left.shape[-1], left.shape[-2]}
+    inner = left.shape[-1] if left.shape[-2] == out.shape[-2] else left.shape[-2]
+    return out.elements * (inner if inner in rows else 0)
+
+
+def _svdf(inputs: Tensors, outputs: Tensors) -> int:
+    """Feature weights [filters, in], time weights [filters, memory] (Nakkiran et al. 2015)."""
+    batch = _some(inputs[0]).shape[0]
+    return batch * (_some(inputs[1]).elements + _some(inputs[2]).elements)
+
+
+def _recurrent(inputs: Tensors, outputs: Tensors) -> int:
+    """Every weight matrix is used once a time step."""
+    data, out = _some(inputs[0]), _some(outputs[0])
+    steps = out.elements // out.shape[-1]
+    matrices = [t for t in inputs if t is not None and t.data is not None and len(t.shape) == 2]
+    return steps * sum(t.elements for t in matrices) if data.shape else 0
+
+
+_MACS: dict[str, Callable[[Tensors, Tensors], int]] = {
+    "CONV_2D": _conv,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "CONV_3D": _conv_3d,
+    "TRANSPOSE_CONV": _transpose_conv,
+    "FULLY_CONNECTED": _dense,
+    "BATCH_MATMUL": _batch_matmul,
+    "SVDF": _svdf,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _recurrent,
+    "UNIDIRECTIONAL_SEQUENCE_RNN": _recurrent,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": _recurrent,
+    "LSTM": _recurrent,
+    "RNN": _recurrent,
+}
