@@ -1,0 +1,65 @@
+"""Repairs keep the meaning: repaired models load, run, and give what their own arithmetic says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.graph import tflite
+from edgekit.graph.ir import Graph, Quantization, Subgraph, Tensor
+from edgekit.graph.repair import repair
+from edgekit.runners.reference import reference_outputs, reference_tensors
+
+MODELS = Path(__file__).parents[3] / "shared" / "models" / "tflite_micro"
+needs_models = pytest.mark.skipif(not MODELS.is_dir(), reason="the shared models are not there")
+
+
+@pytest.mark.parametrize(
+    ("shape", "scales", "axis", "repaired"),
+    [((8,), 8, 3, 0), ((1, 4), 1, 3, 0), ((4, 8), 8, 5, 1), ((8, 8), 8, 5, 5), ((8, 4), 8, 0, 0), ((4, 8), 8, -1, 1)],
+)
+def test_quantized_dimension(shape: tuple[int, ...], scales: int, axis: int, repaired: int) -> None:
+    q = Quantization(np.ones(scales, np.float32), np.zeros(scales, np.int64), axis)
+    graph = Graph([Subgraph("main", [Tensor("t", shape, "int8", q)], [], (), ())])
+    notes = repair(graph)
+    assert graph.tensors[0].quantization is not None
+    assert graph.tensors[0].quantization.axis == repaired
+    assert len(notes) == (axis != repaired)
+
+
+@needs_models
+def test_person_detect_runs_once_repaired(tmp_path: Path) -> None:
+    graph = tflite.read(MODELS / "person_detect.tflite")
+    assert any("quantized dimension" in note for note in graph.notes)
+    tflite.write(graph, tmp_path / "m.tflite")
+    (y,) = reference_outputs(tmp_path / "m.tflite", [np.zeros((1, 1, 96, 96, 1), np.int8)])
+    assert y.shape == (1, 1, 2)
+
+
+@needs_models
+def test_svdf_with_8_bit_state_gives_what_its_arithmetic_says(tmp_path: Path) -> None:
+    graph = tflite.read(MODELS / "keyword_scrambled_8bit.tflite")
+    assert any("SVDF" in note for note in graph.notes)
+    tflite.write(graph, tmp_path / "m.tflite")
+    x = np.random.default_rng(0).integers(0, 12000, (20, 1, 96), dtype=np.int16)
+    values = reference_tensors(tmp_path / "m.tflite", [x])
+
+    original = tflite.schema().ModelT.InitFromPackedBuf((MODELS / "keyword_scrambled_8bit.tflite").read_bytes(), 0)
+    op = next(op for op in graph.operators if op.op == "SVDF")
+    tensors = [original.subgraphs[0].tensors[i] for i in (*op.inputs, *op.outputs)]
+    scale = [float(t.quantization.scale[0]) for t in tensors]
+    zero = [int(t.quantization.zeroPoint[0]) for t in tensors]
+    data = [None if (raw := original.buffers[t.buffer].data) is None else np.asarray(raw, np.uint8) for t in tensors]
+    assert data[1] is not None and data[2] is not None and data[3] is not None
+    features = data[1].view(np.int8).reshape(64, 96).astype(np.int64)
+    newest = data[2].view(np.int8).reshape(64, 8)[:, -1].astype(np.int64)  # the state before it is real zero
+    bias = data[3].view(np.int32)
+
+    signal = values[op.inputs[0]].reshape(20, 96).astype(np.int64) - zero[0]
+    state = np.rint(signal @ features.T * (scale[0] * scale[1] / scale[4]))
+    fits = np.abs(state + zero[4]) < 127  # where 8 bits would saturate the two forms may differ
+    assert fits.mean() > 0.5
+    real = state * newest * (scale[4] * scale[2]) + bias * scale[3]
+    expected = np.clip(np.rint(real / scale[5]) + zero[5], -128, 127)
+    off = np.abs(values[op.outputs[0]].reshape(20, 64) - expected)[fits]
+    assert off.max() <= 1 and (off > 0).mean() < 0.01
