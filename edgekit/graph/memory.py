@@ -42,7 +42,7 @@ def lifetimes(subgraph: Subgraph) -> dict[int, tuple[int, int]]:
     Inputs exist from before operator 0 (-1), outputs until after the last, variables always.
     """
     count = len(subgraph.operators)
-    life: dict[int, tuple[int, int]] = {index: (-1, -1) for index in subgraph.inputs}
+    life: dict[int, tuple[int, int]] = dict.fromkeys(subgraph.inputs, (-1, -1))
     for index, tensor in enumerate(subgraph.tensors):
         if tensor.is_variable:
             life[index] = (-1, count)

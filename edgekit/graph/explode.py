@@ -1,0 +1,61 @@
+"""A network taken apart: every operator fed by inputs of its own, every result an output.
+
+Run with the reference's intermediate values as inputs, one execution checks each operator by itself, so that
+rounding differences cannot add up along the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edgekit.graph.ir import Graph, Subgraph
+
+MAX_OPERATORS = 2000
+_STATEFUL = {"SVDF", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
+             "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "VAR_HANDLE", "READ_VARIABLE",
+             "ASSIGN_VARIABLE", "CALL_ONCE", "WHILE", "IF", "CALL", "RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL",
+             "MULTINOMIAL"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Exploded:
+    """The taken-apart Graph, and whose values its inputs and outputs are: tensor indices of the original."""
+
+    graph: Graph
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    operators: tuple[int, ...]
+    """For each output, the index of the operator that makes it."""
+
+
+def explode(graph: Graph) -> Exploded | None:
+    """Take the main subgraph apart; None if no operator can stand alone.
+
+    Operators with state or control flow are left out, as are those whose shapes are not known.
+    """
+    main = graph.main
+    tensors = list(main.tensors)
+    copies: dict[int, int] = {}
+    operators, outputs, origin = [], [], []
+    for number, operator in enumerate(main.operators[:MAX_OPERATORS]):
+        touched = [tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
+        if operator.op in _STATEFUL or operator.custom or any(t.is_variable or -1 in t.shape for t in touched):
+            continue
+        if any(t.dtype in ("string", "resource", "variant") for t in touched):
+            continue
+        fed = []
+        for index in operator.inputs:
+            if index < 0 or tensors[index].data is not None or tensors[index].elements == 0:
+                fed.append(index)
+                continue
+            if index not in copies:
+                copies[index] = len(tensors)
+                tensors.append(replace(tensors[index], name=f"{tensors[index].name}/given"))
+            fed.append(copies[index])
+        operators.append(replace(operator, inputs=tuple(fed)))
+        outputs += operator.outputs
+        origin += [number] * len(operator.outputs)
+    if not operators or not copies:
+        return None
+    subgraph = Subgraph(main.name, tensors, operators, tuple(copies.values()), tuple(outputs))
+    return Exploded(Graph([subgraph]), tuple(copies), tuple(outputs), tuple(origin))

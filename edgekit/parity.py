@@ -1,0 +1,172 @@
+"""Parity: an artifact's outputs against the reference's.
+
+The reference is LiteRT's reference kernels on the host. The rules, by what the network computes in:
+
+* **integers**: within 1 LSB (0 for backends that must be bit-exact);
+* **float**: within 1e-4 of the output's largest magnitude;
+* **hybrid** (float activations, integer weights): runtimes quantize activations on the fly, each in its own
+  way (LiteRT's reference symmetrically, XNNPACK asymmetrically), so an operator may differ by the step of an
+  8-bit activation: within 2e-2 of its output's largest magnitude.
+
+Differences add up along a network: XNNPACK's int8 outputs are up to 12 LSB from the reference's on random
+inputs of a sound network. So where the whole network is not within the rule, every operator is judged by
+itself, fed with the reference's own values (:mod:`edgekit.graph.explode`), and must obey it. Label flips are
+always reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph, Tensor
+
+FLOAT_TOLERANCE = 1e-4
+HYBRID_TOLERANCE = 2e-2
+INTEGER_TOLERANCE = 1
+_INTEGER_WEIGHTS = ("int8", "uint8", "int4", "int2")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one output is off.
+
+    :param max_lsb: largest difference in integer steps; None for float outputs.
+    :param max_abs: largest difference in real values.
+    :param max_relative: ``max_abs`` over the largest magnitude of the reference.
+    :param flips: samples whose largest element is another one.
+    """
+
+    name: str
+    max_lsb: int | None
+    max_abs: float
+    max_relative: float
+    flips: int
+    ok: bool
+
+
+@dataclass
+class OperatorParity:
+    """One operator, fed with the reference's values."""
+
+    index: int
+    op: str
+    name: str
+    max_lsb: int | None
+    max_relative: float
+    ok: bool
+
+
+@dataclass
+class Parity:
+    """The verdict. ``rule`` says in words what had to hold; ``by`` what decided: ``network`` or ``operators``."""
+
+    ok: bool
+    max_abs_lsb: int | None
+    max_abs: float
+    max_relative: float
+    top1_flips: int
+    samples: int
+    rule: str
+    by: str = "network"
+    on: str = ""
+    outputs: list[Difference] = field(default_factory=list)
+    operators: list[OperatorParity] = field(default_factory=list)
+
+    def json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def difference(tensor: Tensor, reference: NDArray[Any], actual: NDArray[Any], tolerance: float, lsb: int) -> Difference:
+    """Compare one output: both ``[samples, *shape]``. Equal infinities and NaNs count as equal."""
+    if reference.shape != actual.shape or reference.dtype != actual.dtype:
+        return Difference(tensor.name, None, float("inf"), float("inf"), len(reference), False)
+    if reference.size == 0:
+        return Difference(tensor.name, 0, 0.0, 0.0, 0, True)
+    if reference.dtype == np.bool_:
+        reference, actual = reference.astype(np.uint8), actual.astype(np.uint8)
+    flips = _flips(reference, actual)
+    if np.issubdtype(reference.dtype, np.integer):
+        steps = int(np.max(np.abs(reference.astype(np.float64) - actual.astype(np.float64))))
+        quantized = tensor.quantization is not None and tensor.quantization.scale.size == 1
+        scale = float(tensor.quantization.scale[0]) if quantized and tensor.quantization else 1.0
+        largest = float(np.max(np.abs(reference.astype(np.float64))))
+        allowed = lsb if quantized else 0
+        return Difference(tensor.name, steps, steps * scale, steps / max(largest, 1.0), flips, steps <= allowed)
+    a, b = reference.astype(np.float64), actual.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    gap = np.where(same, 0.0, np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b)))
+    largest_gap = float(np.max(np.nan_to_num(gap, nan=np.inf)))
+    finite = np.abs(a[np.isfinite(a)])
+    relative = largest_gap / max(float(finite.max()) if finite.size else 0.0, 1e-6)
+    return Difference(tensor.name, None, largest_gap, relative, flips, relative <= tolerance)
+
+
+def _flips(reference: NDArray[Any], actual: NDArray[Any]) -> int:
+    flat_a, flat_b = reference.reshape(len(reference), -1), actual.reshape(len(actual), -1)
+    if flat_a.shape[1] < 2:
+        return 0
+    return int(np.sum(flat_a.argmax(axis=1) != flat_b.argmax(axis=1)))
+
+
+def is_hybrid(graph: Graph) -> bool:
+    """True if an operator computes float results with integer weights."""
+    return any(_hybrid(graph, number) for number in range(len(graph.operators)))
+
+
+def _hybrid(graph: Graph, number: int) -> bool:
+    operator = graph.operators[number]
+    if not operator.outputs or graph.tensors[operator.outputs[0]].dtype != "float32" or operator.op == "DEQUANTIZE":
+        return False
+    return any(
+        i >= 0 and graph.tensors[i].data is not None and graph.tensors[i].dtype in _INTEGER_WEIGHTS
+        for i in operator.inputs
+    )
+
+
+def compare(
+    graph: Graph, reference: Sequence[NDArray[Any]], actual: Sequence[NDArray[Any]], *, bit_exact: bool = False
+) -> Parity:
+    """Judge the whole network: one array per output, ``[samples, *shape]``."""
+    lsb = 0 if bit_exact else INTEGER_TOLERANCE
+    tolerance = HYBRID_TOLERANCE if is_hybrid(graph) else FLOAT_TOLERANCE
+    rows = [difference(t, r, a, tolerance, lsb) for t, r, a in zip(graph.outputs, reference, actual, strict=True)]
+    steps = [row.max_lsb for row in rows if row.max_lsb is not None]
+    return Parity(
+        ok=all(row.ok for row in rows),
+        max_abs_lsb=max(steps) if steps else None,
+        max_abs=max(row.max_abs for row in rows),
+        max_relative=max(row.max_relative for row in rows),
+        top1_flips=sum(row.flips for row in rows),
+        samples=len(reference[0]),
+        rule=f"integers within {lsb} LSB, float within {tolerance:g} of the largest magnitude",
+        outputs=rows,
+    )
+
+
+def compare_operators(
+    graph: Graph,
+    origin: Sequence[int],
+    tensors: Sequence[int],
+    reference: Sequence[NDArray[Any]],
+    actual: Sequence[NDArray[Any]],
+    *,
+    bit_exact: bool = False,
+) -> list[OperatorParity]:
+    """Judge every operator by itself.
+
+    :param origin: for each array the operator that made it; ``tensors``: the tensor it is, both indices of
+        ``graph``; the arrays are ``[samples, *shape]``.
+    """
+    lsb = 0 if bit_exact else INTEGER_TOLERANCE
+    rows = []
+    for number, index, ref, act in zip(origin, tensors, reference, actual, strict=True):
+        tolerance = HYBRID_TOLERANCE if _hybrid(graph, number) else FLOAT_TOLERANCE
+        row = difference(graph.tensors[index], ref, act, tolerance, lsb)
+        rows.append(OperatorParity(number, graph.operators[number].op, row.name, row.max_lsb, row.max_relative, row.ok))
+    return rows
