@@ -1,0 +1,240 @@
+"""What runs in the locked-down child: load a Keras model or SavedModel, write a float TFLite flatbuffer.
+
+TensorFlow is imported here and nowhere else, and only after the checks that need h5py alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import EdgekitError, ModelError
+from edgekit.readers import keras_config
+
+Arrays = Mapping[str, NDArray[Any]]
+Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+MAX_ELEMENTS = 1 << 31
+
+
+def keras_file(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """Task: convert a ``.keras`` file."""
+    import zipfile
+
+    with zipfile.ZipFile(args["path"]) as archive, archive.open("model.weights.h5") as weights:
+        _check_links(weights, args["shown"])
+    return _keras(args, folder)
+
+
+def h5_file(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """Task: convert a legacy ``.h5`` file."""
+    config = _check_links(args["path"], args["shown"])
+    if config is None:
+        raise ModelError(
+            f"{args['shown']} holds no model: it has no model_config",
+            "it may hold only weights (save_weights): save the whole model with model.save",
+        )
+    keras_config.check(keras_config.parse(config, args["shown"]), args["shown"], args["trust"])
+    return _keras(args, folder)
+
+
+def saved_model(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
+    """Task: convert a SavedModel's signature ``args["signature"]``."""
+    tf = _tensorflow(folder)
+    shown = args["shown"]
+    try:
+        loaded = tf.saved_model.load(args["path"])
+        function = loaded.signatures[args["signature"]]
+        structured = function.structured_input_signature[1]
+        specs = {name: _fixed(tf, name, spec, shown) for name, spec in sorted(structured.items())}
+        outputs = sorted(function.structured_outputs)
+        wrapped = tf.function(lambda **inputs: [function(**inputs)[name] for name in outputs])
+        concrete = wrapped.get_concrete_function(**specs)
+    except EdgekitError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{shown} cannot be loaded: {_line(error)}") from error
+    order = [_plain(tensor.name) for tensor in concrete.inputs if tensor.dtype != tf.resource]
+    names = order if sorted(order) == sorted(specs) else sorted(specs)
+    return _flatbuffer(tf, concrete, names, outputs, shown)
+
+
+def _keras(args: dict[str, Any], folder: Path) -> Answer:
+    tf = _tensorflow(folder)
+    import keras
+
+    shown = args["shown"]
+    if args["trust"]:
+        keras.config.enable_unsafe_deserialization()
+    try:
+        model = keras.models.load_model(args["path"], compile=False, safe_mode=not args["trust"])
+    except Exception as error:
+        raise ModelError(f"{shown} cannot be loaded: {_line(error)}", _load_hint(error)) from error
+    try:
+        shapes = [(tensor.name, tensor.shape, tensor.dtype) for tensor in model.inputs]
+    except (AttributeError, ValueError, TypeError):
+        shapes = []
+    if not shapes:
+        raise ModelError(
+            f"{shown} does not say the shape of its input",
+            "add a keras.Input to the model, or call it once before saving",
+        )
+    names = _input_names(model, [name for name, _, _ in shapes])
+    specs = [_fixed(tf, name, tf.TensorSpec(s, d), shown) for name, (_, s, d) in zip(names, shapes, strict=True)]
+
+    def inference(*inputs: Any) -> Any:
+        return tf.nest.flatten(model(tf.nest.pack_sequence_as(model._inputs_struct, inputs), training=False))
+
+    def inference_plain(*inputs: Any) -> Any:
+        return tf.nest.flatten(model(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
+
+    function = inference if hasattr(model, "_inputs_struct") else inference_plain
+    try:
+        concrete = tf.function(function).get_concrete_function(*specs)
+    except Exception as error:
+        raise ModelError(f"{shown} cannot be traced for one sample: {_line(error)}") from error
+    count = len(tf.nest.flatten(concrete.structured_outputs))
+    return _flatbuffer(tf, concrete, names, _output_names(model, count), shown)
+
+
+def _flatbuffer(tf: Any, concrete: Any, inputs: list[str], outputs: list[str], shown: str) -> Answer:
+    """Freeze variables (else the converter keeps them as resources) and convert, float and unoptimised."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    for tensor in tf.nest.flatten(concrete.structured_outputs):
+        if not isinstance(tensor, tf.Tensor):
+            raise ModelError(f"{shown} has an output that is a {type(tensor).__name__}, not a tensor")
+    try:
+        frozen = convert_variables_to_constants_v2(concrete)
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+        data = converter.convert()
+    except Exception as error:
+        raise _unsupported(error, shown) from error
+    answer = {"inputs": inputs, "outputs": outputs, "notes": [f"converted by TensorFlow {tf.__version__}"]}
+    return answer, {"model": np.frombuffer(data, np.uint8)}
+
+
+def _tensorflow(folder: Path) -> Any:
+    """Import TensorFlow with every folder it might write to inside the scratch folder."""
+    os.environ.update(TMPDIR=str(folder), HOME=str(folder), KERAS_HOME=str(folder), KERAS_BACKEND="tensorflow")
+    tempfile.tempdir = str(folder)
+    sys.setrecursionlimit(3000)
+    import tensorflow as tf
+
+    return tf
+
+
+def _check_links(file: Any, shown: str) -> str | None:
+    """Refuse HDF5 data that lies in other files; return the attribute ``model_config``."""
+    import h5py
+
+    try:
+        with h5py.File(file, "r") as root:
+            pending = [root]
+            while pending:
+                group = pending.pop()
+                for name in group:
+                    link = group.get(name, getlink=True)
+                    if isinstance(link, h5py.ExternalLink):
+                        raise ModelError(f"{shown} has a link into another file: {link.filename!r}")
+                    if isinstance(link, h5py.SoftLink):
+                        raise ModelError(f"{shown} has a soft link, {group.name}/{name}, which no Keras model has")
+                    item = group[name]
+                    if isinstance(item, h5py.Group):
+                        pending.append(item)
+                    elif isinstance(item, h5py.Dataset):
+                        _check_dataset(item, shown)
+            config = root.attrs.get("model_config")
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{shown} holds damaged HDF5 data: {_line(error)}") from error
+    return config.decode(errors="replace") if isinstance(config, bytes) else config
+
+
+def _check_dataset(item: Any, shown: str) -> None:
+    if item.external or item.is_virtual:
+        raise ModelError(f"{shown} keeps the data of {item.name} in another file")
+    if item.size is None or item.size > MAX_ELEMENTS:
+        raise ModelError(f"{shown}: {item.name} has {item.size} elements; the limit is {MAX_ELEMENTS}")
+
+
+def _fixed(tf: Any, name: str, spec: Any, shown: str) -> Any:
+    """Return the TensorSpec with batch 1.
+
+    :raises ModelError: naming the input and the first other dimension that is not fixed.
+    """
+    if spec.shape.rank is None:
+        raise ModelError(f"{shown}: input {name!r} has no shape", "export the model with an input of fixed shape")
+    shape = spec.shape.as_list()
+    if shape and shape[0] is None:
+        shape[0] = 1
+    for axis, size in enumerate(shape):
+        if size is None:
+            raise ModelError(
+                f"{shown}: dimension {axis} of input {name!r} (shape {tuple(spec.shape.as_list())}) is not fixed",
+                "build the model with a fixed input size, e.g. keras.Input((224, 224, 3))",
+            )
+    if int(np.prod(shape, dtype=object)) > MAX_ELEMENTS:
+        raise ModelError(f"{shown}: input {name!r} of shape {tuple(shape)} is too large")
+    if spec.dtype == tf.string:
+        raise ModelError(f"{shown}: input {name!r} takes strings", "move the text processing out of the model")
+    return tf.TensorSpec(shape, spec.dtype, name=name)
+
+
+def _input_names(model: Any, fallback: list[str]) -> list[str]:
+    names = _names(model, "input_names")
+    return names if len(names) == len(fallback) else fallback
+
+
+def _output_names(model: Any, count: int) -> list[str]:
+    names = _names(model, "output_names")
+    return names if len(names) == count else [f"output_{i}" for i in range(count)]
+
+
+def _names(model: Any, what: str) -> list[str]:
+    """Return the names a functional model has for its inputs or outputs; a Sequential wraps one."""
+    return [str(name) for name in getattr(getattr(model, "_functional", None) or model, what, None) or []]
+
+
+def _plain(name: str) -> str:
+    return name.split(":")[0]
+
+
+def _line(error: BaseException) -> str:
+    """Return the first informative line of a TensorFlow error, without colours and paths in our own process."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    return line[:300]
+
+
+def _load_hint(error: BaseException) -> str:
+    text = str(error)
+    unknown = re.search(r"Unknown layer: '?([\w>]+)'?|Could not locate (?:class|function) '([\w>]+)'", text)
+    if unknown:
+        return (
+            f"{unknown[1] or unknown[2]} is not a layer of Keras 3: load the model where it was made and save it "
+            "with model.export(folder), which writes a SavedModel"
+        )
+    return "the file may be damaged, or made by a version of Keras that this one cannot read"
+
+
+def _unsupported(error: BaseException, shown: str) -> ModelError:
+    """Name the operators that TFLite does not have, which the converter lists in its error."""
+    text = str(error)
+    found = re.findall(r"^(?:TF Select|Custom) ops: (.+)$", text, re.MULTILINE)
+    if not found:
+        return ModelError(f"{shown} cannot be converted to TFLite: {_line(error)}")
+    names = sorted({name.strip() for line in found for name in line.split(",")})
+    return ModelError(
+        f"{shown} uses operators that TFLite does not have: {', '.join(names)}",
+        "replace those layers, or move them out of the model",
+    )
