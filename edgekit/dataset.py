@@ -1,0 +1,316 @@
+"""Samples for calibration, accuracy and golden outputs: what ``--data`` names.
+
+A spec is ``FILE.npz``, a folder of images, or ``random``; ``?range=LOW,HIGH`` after it says which real values the
+bytes 0 and 255 of a picture stand for (default ``0,1``). docs/data.md describes each for users.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit import npz
+from edgekit.errors import ModelError, UsageError
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph, Tensor
+
+RANDOM_SAMPLES = 32
+_FLOATS = ("float16", "float32", "float64")
+_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples for a network.
+
+    :param inputs: one array per network input, ``[n, *tensor shape]`` (the tensor's own batch dimension of 1
+        included, so one sample is what the interpreter takes). Real values are float32; integers are in the
+        input tensor's own dtype and go into the network as they are.
+    :param labels: the right class of each sample, int64 ``[n]``, or None.
+    :param random: True if the samples are noise, so that accuracy means nothing.
+    :param source: where they come from, in words.
+    :param notes: what reading had to assume or convert, in words.
+    """
+
+    inputs: list[NDArray[Any]]
+    labels: NDArray[np.int64] | None = None
+    random: bool = False
+    source: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def subset(self, limit: int | None, seed: int = 0) -> Dataset:
+        """Return at most ``limit`` samples, drawn without replacement (data sorted by class stays mixed)."""
+        if limit is None or limit >= len(self):
+            return self
+        chosen = _draw(len(self), limit, seed)
+        labels = None if self.labels is None else self.labels[chosen]
+        return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels)
+
+
+def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, progress: Progress = Silent()) -> Dataset:
+    """Read the samples that ``spec`` names, in the shapes that ``graph`` takes.
+
+    :param limit: draw at most so many samples; None takes all (32 for ``random``).
+    :raises UsageError: one line that names the array or file, what was expected and what was found.
+    """
+    if not graph.inputs:
+        raise ModelError("the network has no inputs, so it takes no data")
+    name, pixel_range = _parsed(spec)
+    if name == "random":
+        dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)
+        progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
+    elif Path(name).is_dir():
+        from edgekit import images
+
+        dataset = images.load(Path(name), graph, pixel_range, seed=seed, limit=limit, progress=progress)
+    elif Path(name).is_file():
+        dataset = _load_npz(Path(name), graph, pixel_range).subset(limit, seed)
+    else:
+        raise UsageError(f"--data {name}: there is no such file or folder", "give an .npz, a folder, or `random`")
+    if dataset.labels is not None:
+        check_labels(dataset.labels, graph, name)
+    for note in dataset.notes:
+        progress.warn(note)
+    return dataset
+
+
+def random(graph: Graph, *, seed: int = 0, samples: int = RANDOM_SAMPLES) -> Dataset:
+    """Return noise: uniform in 0..1 for real inputs, over the whole range for quantized ones, valid indices for ids."""
+    generator = np.random.default_rng(seed)
+    inputs: list[NDArray[Any]] = []
+    for index, tensor in zip(graph.main.inputs, graph.inputs, strict=True):
+        shape = (samples, *_shape(tensor))
+        if tensor.dtype in _FLOATS:
+            inputs.append(generator.random(shape, dtype=np.float32))
+        elif tensor.dtype == "bool":
+            inputs.append(generator.integers(0, 2, shape).astype(np.bool_))
+        elif tensor.dtype not in _INTEGERS:
+            raise ModelError(f"input {tensor.name!r} is {tensor.dtype}: no samples can be made for it")
+        elif has_scale(tensor):
+            info = np.iinfo(tensor.dtype)
+            inputs.append(generator.integers(info.min, info.max, shape, endpoint=True).astype(tensor.dtype))
+        else:
+            inputs.append(generator.integers(0, vocabulary(graph, index), shape).astype(tensor.dtype))
+    return Dataset(inputs, random=True, source="random")
+
+
+def vocabulary(graph: Graph, index: int, otherwise: int = 2) -> int:
+    """Return how many values an integer input may take: the rows of the table it looks up, through simple operators."""
+    tensors = graph.tensors
+    reached, sizes = {index}, [otherwise] if otherwise > 2 else []
+    for operator in graph.operators:
+        if not reached.intersection(operator.inputs):
+            continue
+        if operator.op in ("CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "STRIDED_SLICE"):
+            reached.update(operator.outputs)
+        elif operator.op == "GATHER" and operator.inputs[1] in reached:
+            table, axis = tensors[operator.inputs[0]], getattr(operator.options, "axis", 0)
+            sizes.append(table.shape[axis] if table.shape else 1)
+        elif operator.op == "EMBEDDING_LOOKUP" and operator.inputs[0] in reached:
+            sizes.append(tensors[operator.inputs[1]].shape[0])
+        elif (
+            operator.op == "ONE_HOT" and operator.inputs[0] in reached and tensors[operator.inputs[1]].data is not None
+        ):
+            sizes.append(int(tensors[operator.inputs[1]].array().reshape(-1)[0]))
+    return max(1, min(sizes, default=otherwise))
+
+
+def as_network_inputs(dataset: Dataset, graph: Graph) -> list[NDArray[Any]]:
+    """Return the samples as ``graph`` takes them: one ``[n, *tensor shape]`` per input, in the tensors' dtypes.
+
+    Real values are quantized with the input tensor's scale where it is integer; integers pass through.
+
+    :raises UsageError: if the samples were made for another network.
+    """
+    if len(dataset.inputs) != len(graph.inputs):
+        raise UsageError(f"the data has {len(dataset.inputs)} inputs, the network {len(graph.inputs)}")
+    arrays = []
+    for values, tensor in zip(dataset.inputs, graph.inputs, strict=True):
+        if values.shape[1:] != _shape(tensor):
+            raise UsageError(
+                f"the data for input {tensor.name!r} has shape {_text(values.shape[1:])}, "
+                f"the network takes {_text(_shape(tensor))}"
+            )
+        if str(values.dtype) == tensor.dtype:
+            arrays.append(values)
+        elif values.dtype.kind == "f" and tensor.dtype in _FLOATS:
+            arrays.append(values.astype(tensor.dtype))
+        elif values.dtype.kind == "f" and tensor.quantization is not None and has_scale(tensor):
+            arrays.append(tensor.quantization.quantize(values, tensor.dtype))
+        else:
+            raise UsageError(f"input {tensor.name!r} takes {tensor.dtype}, the data is {values.dtype}")
+    return arrays
+
+
+def check_labels(labels: NDArray[np.int64], graph: Graph, source: str) -> None:
+    """Compare the labels with the number of classes that the network's first output has, where that is known.
+
+    :raises UsageError: if one is negative or too large.
+    """
+    count = classes(graph)
+    low, high = int(labels.min()), int(labels.max())
+    limit = max(count, 2) if count is not None else None  # one output is one probability: classes 0 and 1
+    if low < 0 or (limit is not None and high >= limit):
+        expected = f"0..{limit - 1}" if limit is not None else "0 or more"
+        raise UsageError(f"{source}: labels must be {expected}, found {low}..{high}", "count classes from 0")
+
+
+def classes(graph: Graph) -> int | None:
+    """Return the number of classes of a classifier: the last dimension of its first output ``[1, .., classes]``."""
+    if not graph.outputs or not graph.outputs[0].shape:
+        return None
+    shape = graph.outputs[0].shape
+    return shape[-1] if math.prod(shape) == shape[-1] else None
+
+
+def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[float, float]) -> tuple[Any, str]:
+    """Return ``values`` as ``[n, *tensor shape]`` in a dtype the network can take, and a note (or "").
+
+    The batch dimension of 1, and after it a last dimension of 1, may be missing. uint8 for a network that does
+    not itself take uint8 is pixels: 0..255 becomes ``pixel_range``.
+
+    :raises UsageError: on a wrong shape or dtype, NaN or infinity, or no samples.
+    """
+    shape = _shape(tensor)
+    accepted = [shape]
+    if shape[:1] == (1,):
+        accepted.append(shape[1:])
+        if shape[1:] and shape[-1] == 1:
+            accepted.append(shape[1:-1])
+    if values.shape[1:] not in accepted or values.ndim == 0:
+        expected = " or ".join(_text(("n", *s)) for s in accepted)
+        raise UsageError(f"{name} has shape {_text(values.shape)}, expected {expected}", f"reshape {name}")
+    if len(values) == 0:
+        raise UsageError(f"{name} is empty: its shape is {_text(values.shape)}", "give at least one sample")
+    values = values.reshape(len(values), *shape)
+
+    found, wanted = str(values.dtype), tensor.dtype
+    real = wanted in _FLOATS or has_scale(tensor)
+    if found == wanted and wanted not in _FLOATS:
+        return values, ""
+    if real and found in _FLOATS:
+        values = values.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise UsageError(f"{name} holds NaN, infinity, or values beyond float32", "clean the data first")
+        return values, ""
+    if real and found == "uint8":
+        return scaled(values, pixel_range), f"{name} is uint8: 0..255 was scaled to {_range(pixel_range)}"
+    if not real and found in _INTEGERS and wanted in _INTEGERS:
+        info = np.iinfo(wanted)
+        if int(values.min()) < info.min or int(values.max()) > info.max:
+            raise UsageError(f"{name} holds values outside {wanted}, which the network takes")
+        return values.astype(wanted), ""
+    expected = "float32 (or uint8 pixels)" if real else wanted
+    raise UsageError(f"{name} is {found}, expected {expected}", f"convert it: {name}.astype('{_advice(tensor)}')")
+
+
+def scaled(pixels: NDArray[np.uint8], pixel_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Map bytes 0..255 linearly to ``pixel_range``, float32."""
+    low, high = pixel_range
+    return (pixels.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)).astype(np.float32)
+
+
+def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
+    arrays = npz.read(path)
+    inputs, notes = [], []
+    for tensor, name in zip(graph.inputs, _input_names(arrays, graph, path), strict=True):
+        values, note = conform(arrays[name], tensor, f"{path}: {name}", pixel_range)
+        inputs.append(values)
+        notes += [note] if note else []
+    counts = [len(values) for values in inputs]
+    if len(set(counts)) > 1:
+        raise UsageError(f"{path}: the inputs have different numbers of samples: {', '.join(map(str, counts))}")
+    labels = None
+    if "y" in arrays:
+        labels, note = _labels(arrays["y"], counts[0], path)
+        notes += [note] if note else []
+    return Dataset(inputs, labels, source=str(path), notes=notes)
+
+
+def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> list[str]:
+    """Say which array feeds which input: by the inputs' names (the signature's or the tensors'), or x, x0, x1, ..."""
+    signature = {index: name for s in graph.signatures if s.subgraph == 0 for name, index in s.inputs.items()}
+    count = len(graph.inputs)
+    chosen = []
+    for position, (index, tensor) in enumerate(zip(graph.main.inputs, graph.inputs, strict=True)):
+        candidates = [signature.get(index, ""), tensor.name, f"x{position}", *(["x"] if count == 1 else [])]
+        name = next((c for c in candidates if c in arrays), None)
+        if name is None:
+            expected = "x" if count == 1 else ", ".join(f"x{i}" for i in range(count))
+            found = ", ".join(sorted(arrays)) or "none"
+            raise UsageError(
+                f"{path}: no array for input {tensor.name!r}; expected {expected}, found {found}",
+                "save it with np.savez(file, x=..., y=...)",
+            )
+        chosen.append(name)
+    return chosen
+
+
+def _labels(y: NDArray[Any], samples: int, path: Path) -> tuple[NDArray[np.int64] | None, str]:
+    """Return labels ``[n]`` from classes ``[n]`` or ``[n, 1]``, or one-hot rows; None where y is a regression's."""
+    if y.ndim == 0 or len(y) != samples:
+        raise UsageError(f"{path}: y has {0 if y.ndim == 0 else len(y)} labels, x has {samples} samples")
+    if y.ndim == 2 and y.shape[1] > 1 and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
+        return y.argmax(axis=1).astype(np.int64), ""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 1 and y.dtype.kind in "iub":
+        return y.astype(np.int64), ""
+    if y.ndim == 1 and y.dtype.kind == "f" and (y == np.rint(y)).all() and np.isfinite(y).all():
+        return y.astype(np.int64), ""
+    return None, f"{path}: y is {y.dtype} {_text(y.shape)}, not classes, so no accuracy is measured"
+
+
+def _parsed(spec: str) -> tuple[str, tuple[float, float]]:
+    """Split ``NAME?range=LOW,HIGH``; a file whose name holds a question mark is taken as it is."""
+    name, mark, options = spec.rpartition("?")
+    if not mark or Path(spec).exists():
+        return spec, (0.0, 1.0)
+    key, _, value = options.partition("=")
+    try:
+        low, high = (float(part) for part in value.split(","))
+        if key != "range" or not math.isfinite(low) or not math.isfinite(high) or low >= high:
+            raise ValueError(options)
+    except ValueError:
+        raise UsageError(
+            f"--data: {options!r} is no option", "the only one is ?range=LOW,HIGH, as in ?range=-1,1"
+        ) from None
+    return name, (low, high)
+
+
+def _draw(count: int, limit: int, seed: int) -> NDArray[np.int64]:
+    """Draw ``limit`` of ``count`` indices without replacement, in ascending order."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:limit])
+
+
+def _shape(tensor: Tensor) -> tuple[int, ...]:
+    """The tensor's shape; an unknown dimension is 1."""
+    return tuple(abs(d) for d in tensor.shape)
+
+
+def has_scale(tensor: Tensor) -> bool:
+    """True if the tensor's integers stand for real values."""
+    return tensor.dtype in _INTEGERS and tensor.quantization is not None and tensor.quantization.scale.size > 0
+
+
+def _advice(tensor: Tensor) -> str:
+    return "float32" if tensor.dtype in _FLOATS or has_scale(tensor) else tensor.dtype
+
+
+def _range(pixel_range: tuple[float, float]) -> str:
+    return f"{pixel_range[0]:g}..{pixel_range[1]:g} (change it with ?range=LOW,HIGH)"
+
+
+def _text(shape: Sequence[object]) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"

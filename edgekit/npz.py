@@ -1,0 +1,58 @@
+"""Read ``.npz`` files that somebody else made: no pickles, sizes checked before anything is unpacked."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import UsageError
+
+MAX_BYTES = 4 << 30
+"""Largest data that is read, in bytes of all arrays together, unpacked."""
+
+
+def read(path: Path) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an ``.npz``.
+
+    :raises UsageError: if it is not one, is damaged, too large, or holds objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
+            total = sum(m.file_size for m in members)
+            if total > MAX_BYTES:
+                raise UsageError(f"{path}: unpacks to {total >> 20} MiB, the limit is {MAX_BYTES >> 20} MiB")
+            arrays = {}
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                with archive.open(member) as file:
+                    arrays[name] = _read_array(file, member.file_size, f"{path}: {name}")
+            return arrays
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, MemoryError) as error:
+        raise UsageError(
+            f"{path}: not an .npz, or damaged ({error})", "save it with np.savez(file, x=..., y=...)"
+        ) from error
+
+
+def _read_array(file: IO[bytes], size: int, name: str) -> NDArray[Any]:
+    """Read one ``.npy`` whose header fits the ``size`` bytes it has."""
+    version = np.lib.format.read_magic(file)
+    header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if header is None:
+        raise ValueError(f"unknown .npy version {version}")
+    shape, fortran, dtype = header(file)
+    if dtype.kind not in "biuf":
+        what = "objects" if dtype.hasobject else str(dtype)
+        raise UsageError(f"{name} holds {what}, expected numbers", "save plain arrays of numbers")
+    count = math.prod(shape)
+    if count * dtype.itemsize > size:
+        raise ValueError(f"{name} claims {count} values")
+    values = np.frombuffer(file.read(count * dtype.itemsize), dtype=dtype)
+    return values.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), order="C", copy=False)

@@ -1,0 +1,129 @@
+"""Weights back to float32: what was kept in float16, int8 or int4 becomes what the arithmetic used anyway."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ModelError, UsageError
+from edgekit.graph import Graph, Subgraph, Tensor
+from edgekit.passes import PassContext
+
+_INTEGERS = ("int2", "int4", "int8", "uint4", "uint8", "int16")
+
+
+class Float32:
+    """The pass ``float32``: no parameters, no data."""
+
+    name = "float32"
+
+    def apply(self, graph: Graph, context: PassContext) -> Graph:
+        """Return the Graph with float32 weights; a Graph that has them already comes back as it is.
+
+        :raises ModelError: if activations are integers: their rounding cannot be undone.
+        :raises UsageError: if the recipe gives parameters.
+        """
+        if context.params:
+            raise UsageError(f"the pass float32 takes no parameters, the recipe gives {', '.join(context.params)}")
+        refuse_integer(graph, "turned back into float32")
+        restored, count = restore(graph)
+        context.report["restored_tensors"] = count
+        return restored
+
+
+def refuse_integer(graph: Graph, verb: str) -> None:
+    """:raises ModelError: if the Graph's activations are integers."""
+    if graph.is_quantized:
+        raise ModelError(
+            f"the network is already quantized to integers and cannot be {verb}",
+            "compile it as it is: --recipe as-is, or start from the float model",
+        )
+
+
+def restore(graph: Graph) -> tuple[Graph, int]:
+    """Return a float network with all weights in float32, and how many tensors that changed.
+
+    Two forms are undone: a constant behind a ``DEQUANTIZE`` operator (float16 and weight-only networks), whose
+    output becomes the constant; and integer weights that a float operator takes directly (dynamic range).
+    """
+    count = 0
+    subgraphs = []
+    for subgraph in graph.subgraphs:
+        restored, changed = _restore(subgraph)
+        subgraphs.append(restored)
+        count += changed
+    return (_compact(replace(graph, subgraphs=subgraphs)), count) if count else (graph, 0)
+
+
+def _restore(subgraph: Subgraph) -> tuple[Subgraph, int]:
+    tensors = list(subgraph.tensors)
+    kept = []
+    count = 0
+    for operator in subgraph.operators:
+        source = tensors[operator.inputs[0]] if operator.op == "DEQUANTIZE" else None
+        if source is None or source.data is None or source.sparsity is not None:
+            kept.append(operator)
+            continue
+        target = operator.outputs[0]
+        tensors[target] = _constant(tensors[target], real_values(source))
+        count += 1
+    for index, tensor in enumerate(tensors):
+        if tensor.data is None or tensor.sparsity is not None or not _has_scale(tensor):
+            continue
+        if tensor.dtype in _INTEGERS and any(index in operator.inputs for operator in kept):
+            tensors[index] = _constant(tensor, real_values(tensor))
+            count += 1
+    return replace(subgraph, tensors=tensors, operators=kept), count
+
+
+def _compact(graph: Graph) -> Graph:
+    """Return the Graph without tensors that nothing uses any more, so that their data is not written."""
+    subgraphs, signatures = [], list(graph.signatures)
+    for number, subgraph in enumerate(graph.subgraphs):
+        used = {*subgraph.inputs, *subgraph.outputs}
+        for operator in subgraph.operators:
+            used.update(operator.inputs, operator.outputs, operator.intermediates)
+        place = {old: new for new, old in enumerate(sorted(used - {-1}))} | {-1: -1}
+
+        def moved(indices: tuple[int, ...], place: dict[int, int] = place) -> tuple[int, ...]:
+            return tuple(place[index] for index in indices)
+
+        operators = [
+            replace(o, inputs=moved(o.inputs), outputs=moved(o.outputs), intermediates=moved(o.intermediates))
+            for o in subgraph.operators
+        ]
+        tensors = [subgraph.tensors[old] for old in place if old >= 0]
+        inputs, outputs = moved(subgraph.inputs), moved(subgraph.outputs)
+        subgraphs.append(replace(subgraph, tensors=tensors, operators=operators, inputs=inputs, outputs=outputs))
+        for index, signature in enumerate(signatures):
+            if signature.subgraph == number:
+                names = [{n: place[t] for n, t in side.items()} for side in (signature.inputs, signature.outputs)]
+                signatures[index] = replace(signature, inputs=names[0], outputs=names[1])
+    return replace(graph, subgraphs=subgraphs, signatures=signatures)
+
+
+def real_values(tensor: Tensor) -> NDArray[np.float32]:
+    """Return the real values of a constant, float32, in the tensor's shape.
+
+    :raises ModelError: if it is an integer without a scale, or quantized block by block.
+    """
+    values: NDArray[Any] = tensor.array()
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    if tensor.quantization is None or not _has_scale(tensor):
+        raise ModelError(f"tensor {tensor.name!r} is {tensor.dtype} without a scale")
+    if tensor.quantization.details is not None:
+        raise ModelError(f"tensor {tensor.name!r} is quantized block by block, which edgekit cannot undo")
+    return tensor.quantization.dequantize(values)
+
+
+def _has_scale(tensor: Tensor) -> bool:
+    return tensor.quantization is not None and tensor.quantization.scale.size > 0
+
+
+def _constant(tensor: Tensor, values: NDArray[np.float32]) -> Tensor:
+    data = np.ascontiguousarray(values, "<f4").reshape(-1).view(np.uint8)
+    return replace(tensor, dtype="float32", quantization=None, data=data)

@@ -1,0 +1,227 @@
+"""Post-training quantization, on ai-edge-quantizer: flatbuffer to flatbuffer, in a locked-down child process.
+
+Ranges of activations are ours (:mod:`edgekit.passes.quantize_child`): the plain minimum and maximum over the
+samples. On the MNIST network that changes 1 to 3 labels of 2,000 in int8 and none with int16 activations, where
+the quantizer's own moving average changes 7 and 6, because it cuts the tails off.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit import sandbox
+from edgekit.errors import ModelError, UsageError
+from edgekit.graph import Graph, Operator, Signature, Subgraph, tflite
+from edgekit.passes import PassContext
+from edgekit.passes.float32 import refuse_integer, restore
+from edgekit.passes.quantize_child import TASKS
+
+if TYPE_CHECKING:
+    from edgekit.dataset import Dataset
+    from edgekit.progress import Progress
+
+PRELOAD = ("ai_edge_quantizer",)
+"""What the child imports before it forks; pass it to :func:`edgekit.sandbox.warm` to hide the import (a second)."""
+
+_LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)
+_BORDERS = ("QUANTIZE", "DEQUANTIZE")
+_WEIGHTS = ("float16", "int8", "int4")
+_ACTIVATIONS = ("float", "int8", "int16")
+_GRANULARITIES = ("channel", "tensor")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The pass's parameters, checked.
+
+    :param weights: ``float16``, ``int8`` or ``int4`` (int4 for convolutions and dense layers, int8 elsewhere).
+    :param activations: ``float``, ``int8`` or ``int16``; integers need samples.
+    :param granularity: one scale an output ``channel``, or one a ``tensor``.
+    :param samples: how many samples, at most, measure the ranges.
+    :param io: dtype of the network's own real inputs and outputs: the activations' (default) or ``float32``.
+    """
+
+    weights: str = "int8"
+    activations: str = "int8"
+    granularity: str = "channel"
+    samples: int = 200
+    io: str = ""
+
+    @property
+    def static(self) -> bool:
+        return self.activations != "float"
+
+    def __post_init__(self) -> None:
+        io = (self.activations, "float32", "") if self.static else ("float32", "")
+        choices = {"weights": _WEIGHTS, "activations": _ACTIVATIONS, "granularity": _GRANULARITIES, "io": io}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                listed = ", ".join(choice for choice in allowed if choice)
+                raise UsageError(f"quantize: {name} is {getattr(self, name)!r}", f"it may be {listed}")
+        if self.static and self.weights == "float16":
+            raise UsageError("quantize: float16 weights go with float activations only")
+        if not isinstance(self.samples, int) or isinstance(self.samples, bool) or self.samples < 1:
+            raise UsageError(f"quantize: samples is {self.samples!r}", "it must be a number from 1")
+
+
+class Quantize:
+    """The pass ``quantize``; its parameters are those of :class:`Settings`."""
+
+    name = "quantize"
+
+    def apply(self, graph: Graph, context: PassContext) -> Graph:
+        """Return the quantized Graph. Operators that cannot be quantized stay float32, and are reported.
+
+        :raises UsageError: on wrong parameters, or without samples where they are needed.
+        :raises ModelError: if the Graph is quantized already, gives NaN, or cannot be quantized.
+        """
+        unknown = set(context.params) - set(Settings.__dataclass_fields__)
+        if unknown:
+            known = ", ".join(Settings.__dataclass_fields__)
+            raise UsageError(f"quantize: there is no parameter {sorted(unknown)[0]!r}", f"known: {known}")
+        settings = Settings(**context.params)
+        refuse_integer(graph, "quantized again")
+        if settings.static and context.data is None:
+            raise UsageError(
+                f"{settings.activations} activations need samples to measure their ranges on",
+                "give them with --data FILE.npz, a folder of pictures, or (to try it out) --data random",
+            )
+        restored, count = restore(graph)
+        if count:
+            context.progress.warn(f"{count} tensors of reduced precision were turned back into float32 first")
+        quantized, excluded = _quantize(restored, settings, context)
+        _report(quantized, settings, excluded, context)
+        return quantized
+
+
+def _quantize(graph: Graph, settings: Settings, context: PassContext) -> tuple[Graph, list[str]]:
+    """Return the quantized Graph and the names of operators that LiteRT has no kernels for in this precision."""
+    prepared = _prepared(graph)
+    with sandbox.scratch() as folder:
+        model = folder / "float.tflite"
+        tflite.write(prepared, model)
+        ranges: dict[str, NDArray[np.float32]] = {}
+        if settings.static and context.data is not None:
+            data = context.data.subset(settings.samples, context.seed)
+            context.progress.step(f"calibrating on {len(data)} samples")
+            low, high = calibrate(model, graph, data, context.progress)
+            ranges = {"low": low, "high": high}
+            context.report["samples"] = len(data)
+        context.progress.step("quantizing")
+        args = {"model": str(model), **{name: getattr(settings, name) for name in Settings.__dataclass_fields__}}
+        try:
+            found, arrays = sandbox.call(f"{TASKS}:quantize", args, ranges, limits=_LIMITS, preload=PRELOAD)
+        except sandbox.ChildDied as death:
+            raise ModelError(f"quantization {death.reason} on this model", "try --recipe float32") from death
+    return _named(tflite.loads(arrays["model"].tobytes()), graph), found["excluded"]
+
+
+def calibrate(
+    model: Path, graph: Graph, data: Dataset, progress: Progress
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Measure each tensor's minimum and maximum over the samples: two float32 ``[tensors]``, NaN where unseen.
+
+    The samples go to the child in portions of about half a second, so that progress is seen.
+
+    :param model: ``graph`` as a file.
+    :raises ModelError: if the network gives NaN or infinity on a sample, or LiteRT refuses it.
+    """
+    from edgekit.dataset import as_network_inputs
+
+    inputs = as_network_inputs(data, graph)
+    low = np.full(len(graph.tensors), np.nan, np.float32)
+    high = low.copy()
+    done, portion = 0, 4
+    while done < len(data):
+        began = time.monotonic()
+        arrays = {f"input{i}": values[done : done + portion] for i, values in enumerate(inputs)}
+        args = {"model": str(model), "tensors": len(graph.tensors), "first": done}
+        try:
+            _, found = sandbox.call(f"{TASKS}:calibrate", args, arrays, limits=_LIMITS, preload=PRELOAD)
+        except sandbox.ChildDied as death:
+            raise ModelError(f"LiteRT itself {death.reason} on this model", "try --recipe float32") from death
+        low, high = np.fmin(low, found["low"]), np.fmax(high, found["high"])
+        done = min(done + portion, len(data))
+        progress.advance(done, len(data))
+        portion = max(1, int(portion * min(8.0, 0.5 / max(time.monotonic() - began, 1e-3))))
+    return low, high
+
+
+def _prepared(graph: Graph) -> Graph:
+    """Return the Graph as the quantizer needs it: every tensor named uniquely, by its place, and a signature.
+
+    Ranges are looked up by name, so two tensors of one name would share one range; and names that say the
+    subgraph let the bodies of control flow, which are not calibrated, be left alone.
+    """
+    subgraphs = [
+        replace(subgraph, tensors=[replace(t, name=f"s{s}t{i}") for i, t in enumerate(subgraph.tensors)])
+        for s, subgraph in enumerate(graph.subgraphs)
+    ]
+    inputs = {f"input{i}": index for i, index in enumerate(graph.main.inputs)}
+    outputs = {f"output{i}": index for i, index in enumerate(graph.main.outputs)}
+    signatures = graph.signatures or [Signature("serving_default", inputs, outputs)]
+    return replace(graph, subgraphs=subgraphs, signatures=signatures)
+
+
+def _named(quantized: Graph, graph: Graph) -> Graph:
+    """Give the tensors their names back; new ones are named after the tensor they convert."""
+    names = {
+        f"s{s}t{i}": tensor.name
+        for s, subgraph in enumerate(graph.subgraphs)
+        for i, tensor in enumerate(subgraph.tensors)
+    }
+
+    def restored(name: str) -> str:
+        match = re.match(r"s\d+t\d+", name)
+        return names.get(match[0], match[0]) + name[match.end() :] if match else name
+
+    subgraphs = [
+        replace(subgraph, tensors=[replace(t, name=restored(t.name)) for t in subgraph.tensors])
+        for subgraph in quantized.subgraphs
+    ]
+    signatures = quantized.signatures if graph.signatures else []
+    return replace(quantized, subgraphs=subgraphs, signatures=signatures, notes=list(graph.notes))
+
+
+def _report(quantized: Graph, settings: Settings, excluded: list[str], context: PassContext) -> None:
+    """Say which operators stayed in float.
+
+    :raises ModelError: if all of them did.
+    """
+    check = _computes_float if settings.static else _has_float_weights
+    left = [
+        {"index": index, "op": operator.op}
+        for index, operator in enumerate(quantized.operators)
+        if operator.op not in _BORDERS and check(quantized.main, operator)
+    ]
+    integer = [t for t in quantized.tensors if t.dtype in ("int8", "int4", "int16", "float16")]
+    if not integer:
+        raise ModelError("no operator of this network can be quantized", "compile it in float: --recipe float32")
+    context.report.update(
+        weights=settings.weights,
+        activations=settings.activations,
+        granularity=settings.granularity,
+        io=(settings.io or settings.activations) if settings.static else "float32",
+        float_operators=left,
+        without_kernels=excluded,
+    )
+    if left:
+        kinds = sorted({str(entry["op"]) for entry in left})
+        context.progress.warn(f"{len(left)} operators stay in float32: {', '.join(kinds)}")
+
+
+def _computes_float(subgraph: Subgraph, operator: Operator) -> bool:
+    return any(subgraph.tensors[i].dtype == "float32" for i in operator.outputs)
+
+
+def _has_float_weights(subgraph: Subgraph, operator: Operator) -> bool:
+    """True if a constant of two dimensions or more (a weight, not a bias) is still float32."""
+    tensors: list[Any] = [subgraph.tensors[i] for i in operator.inputs if i >= 0]
+    return any(t.data is not None and t.dtype == "float32" and len(t.shape) > 1 and t.elements > 1 for t in tensors)
