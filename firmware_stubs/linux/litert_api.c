@@ -1,0 +1,34 @@
+#include "litert_api.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A function pointer from dlsym, without the cast that ISO C forbids. */
+static bool resolve(void *library, const char *name, void *function, char *error, size_t size)
+{
+    void *symbol = dlsym(library, name);
+    if (!symbol) {
+        snprintf(error, size, "the LiteRT library has no %s: it is not version " LITERT_VERSION, name);
+        return false;
+    }
+    memcpy(function, &symbol, sizeof symbol);
+    return true;
+}
+
+bool litert_load(struct litert *api, const char *path, char *error, size_t size)
+{
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        snprintf(error, size, "cannot load the LiteRT library: %s", dlerror());
+        return false;
+    }
+#define LITERT_RESOLVE(name, arguments)                                                                        \
+    if (!resolve(library, #name, &api->name, error, size))                                                     \
+        return false;
+    LITERT_FUNCTIONS(LITERT_RESOLVE)
+    LITERT_RESOLVE(LiteRtDestroyCompiledModel, )
+    LITERT_RESOLVE(LiteRtDestroyTensorBuffer, )
+#undef LITERT_RESOLVE
+    return true;
+}

@@ -1,0 +1,275 @@
+#include "power.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool read_line(const char *path, char *line, int size)
+{
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return false;
+    bool ok = fgets(line, size, file) != NULL;
+    fclose(file);
+    if (ok)
+        line[strcspn(line, "\n")] = 0;
+    return ok;
+}
+
+static bool read_number(const char *path, double *value)
+{
+    char line[64], *end;
+    if (!read_line(path, line, sizeof line))
+        return false;
+    *value = strtod(line, &end);
+    return end != line;
+}
+
+/* ---- Jetson: INA3221 -------------------------------------------------------------------------------- */
+
+/* Rails that carry the whole module or board; the others are parts of them. */
+static bool is_total(const char *name)
+{
+    static const char *const totals[] = {"VDD_IN", "POM_5V_IN", "VDD_MUX"};
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
+        if (!strcmp(name, totals[i]))
+            return true;
+    return false;
+}
+
+/* Collect the rails whose label files match `pattern`; the channel's number is the first digit of the name
+ * (hwmon: in1_label) or the last (iio: rail_name_0). */
+static void find_rails(struct power_meter *meter, const char *pattern, bool hwmon)
+{
+    glob_t found;
+    if (glob(pattern, 0, NULL, &found))
+        return;
+    for (size_t i = 0; i < found.gl_pathc && meter->rail_count < POWER_MAX_RAILS; i++) {
+        struct power_rail rail;
+        const char *path = found.gl_pathv[i], *base = strrchr(path, '/') + 1;
+        int folder = (int)(base - path);
+        char channel = hwmon ? base[2] : base[strlen(base) - 1];
+        double ignored;
+        memset(&rail, 0, sizeof rail);
+        if (!read_line(path, rail.name, sizeof rail.name) || !strcmp(rail.name, "NC"))
+            continue;
+        if (hwmon) {
+            snprintf(rail.voltage, POWER_PATH, "%.*sin%c_input", folder, path, channel);
+            snprintf(rail.current, POWER_PATH, "%.*scurr%c_input", folder, path, channel);
+            if (!read_number(rail.voltage, &ignored) || !read_number(rail.current, &ignored))
+                continue;
+        } else {
+            snprintf(rail.power, POWER_PATH, "%.*sin_power%c_input", folder, path, channel);
+            if (!read_number(rail.power, &ignored))
+                continue;
+        }
+        meter->rail[meter->rail_count++] = rail;
+    }
+    globfree(&found);
+}
+
+static bool find_ina3221(struct power_meter *meter, const char *root)
+{
+    char pattern[POWER_PATH];
+    snprintf(pattern, sizeof pattern, "%s/sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*/in[1-3]_label", root);
+    find_rails(meter, pattern, true);
+    if (!meter->rail_count) {
+        snprintf(pattern, sizeof pattern, "%s/sys/bus/i2c/drivers/ina3221x/*/iio:device*/rail_name_[0-2]", root);
+        find_rails(meter, pattern, false);
+    }
+    if (!meter->rail_count)
+        return false;
+    for (unsigned int i = 0; i < meter->rail_count; i++)
+        if (is_total(meter->rail[i].name)) {
+            meter->rail[0] = meter->rail[i];
+            meter->rail_count = 1;
+            meter->scope = "board_supply";
+            snprintf(meter->source, sizeof meter->source, "INA3221, rail %s", meter->rail[0].name);
+            return true;
+        }
+    meter->scope = "core_rail";
+    snprintf(meter->source, sizeof meter->source, "INA3221, sum of %u rails from %s on", meter->rail_count,
+             meter->rail[0].name);
+    return true;
+}
+
+static bool read_rails(const struct power_meter *meter, double *watt)
+{
+    *watt = 0;
+    for (unsigned int i = 0; i < meter->rail_count; i++) {
+        const struct power_rail *rail = &meter->rail[i];
+        double a, b;
+        if (rail->power[0]) {
+            if (!read_number(rail->power, &a))
+                return false;
+            *watt += 1e-3 * a;
+        } else {
+            if (!read_number(rail->voltage, &a) || !read_number(rail->current, &b))
+                return false;
+            *watt += 1e-6 * a * b;
+        }
+    }
+    return true;
+}
+
+/* ---- Raspberry Pi 5: the PMIC ------------------------------------------------------------------------ */
+
+/* Sum volt x ampere over the converters: lines "NAME_A current(0)=0.04A" and "NAME_V volt(8)=3.7V". */
+static bool read_pmic(double *watt)
+{
+    struct {
+        char name[32];
+        double ampere;
+    } converter[32];
+    unsigned int count = 0;
+    char line[128];
+    bool any = false;
+    FILE *pipe = popen("vcgencmd pmic_read_adc 2>/dev/null", "r");
+    if (!pipe)
+        return false;
+    *watt = 0;
+    while (fgets(line, sizeof line, pipe)) {
+        char name[32];
+        double value;
+        if (sscanf(line, " %31s current(%*d)=%lfA", name, &value) == 2 && count < 32) {
+            name[strlen(name) - 1] = 0;
+            memcpy(converter[count].name, name, sizeof name);
+            converter[count++].ampere = value;
+        } else if (sscanf(line, " %31s volt(%*d)=%lfV", name, &value) == 2) {
+            name[strlen(name) - 1] = 0;
+            for (unsigned int i = 0; i < count; i++)
+                if (!strcmp(converter[i].name, name)) {
+                    *watt += value * converter[i].ampere;
+                    any = true;
+                }
+        }
+    }
+    pclose(pipe);
+    return any;
+}
+
+static bool on_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    char file[POWER_PATH];
+    while (path && *path) {
+        int length = (int)strcspn(path, ":");
+        snprintf(file, sizeof file, "%.*s/%s", length, path, program);
+        if (access(file, X_OK) == 0)
+            return true;
+        path += length + (path[length] == ':');
+    }
+    return false;
+}
+
+static bool find_pmic(struct power_meter *meter)
+{
+    double watt;
+    if (!on_path("vcgencmd") || !read_pmic(&watt))
+        return false;
+    meter->pmic = true;
+    meter->scope = "board_supply";
+    snprintf(meter->source, sizeof meter->source,
+             "Raspberry Pi 5 PMIC, sum of its converters (their losses, USB and HDMI supplies not included)");
+    return true;
+}
+
+/* ---- x86: RAPL --------------------------------------------------------------------------------------- */
+
+static bool read_rapl(struct power_meter *meter, double *watt)
+{
+    double energy, time = now();
+    if (!read_number(meter->counter, &energy))
+        return false;
+    uint64_t joules = (uint64_t)energy, last = meter->last_energy;
+    double seconds = time - meter->last_time;
+    uint64_t used = joules >= last ? joules - last : joules + meter->counter_range - last;
+    meter->last_energy = joules;
+    bool first = meter->last_time == 0;
+    meter->last_time = time;
+    if (first || seconds < 1e-3)
+        return false;
+    *watt = 1e-6 * (double)used / seconds;
+    return true;
+}
+
+static bool find_rapl(struct power_meter *meter, const char *root)
+{
+#if defined(__x86_64__) || defined(__i386__) /* an emulated Arm program would see the host's */
+    char path[POWER_PATH];
+    double value = 0;
+    snprintf(meter->counter, POWER_PATH, "%s/sys/class/powercap/intel-rapl:0/energy_uj", root);
+    if (!read_number(meter->counter, &value))
+        return false;
+    snprintf(path, sizeof path, "%s/sys/class/powercap/intel-rapl:0/max_energy_range_uj", root);
+    if (read_number(path, &value))
+        meter->counter_range = (uint64_t)value;
+    meter->scope = "core_rail";
+    snprintf(meter->source, sizeof meter->source, "RAPL, processor package 0");
+    return true;
+#else
+    (void)meter, (void)root, (void)read_rapl;
+    return false;
+#endif
+}
+
+/* ---- the thread ------------------------------------------------------------------------------------- */
+
+static void sample(struct power_meter *meter)
+{
+    double watt;
+    bool ok = meter->pmic ? read_pmic(&watt) : meter->rail_count ? read_rails(meter, &watt) : read_rapl(meter, &watt);
+    if (ok && meter->count < POWER_MAX_SAMPLES)
+        meter->watt[meter->count++] = watt;
+}
+
+static void *sampler(void *argument)
+{
+    struct power_meter *meter = argument;
+    /* vcgencmd is a program and costs processor time: ask it less often than a file. */
+    const struct timespec pause = {0, meter->pmic ? 100000000 : 20000000};
+    while (!meter->stop) {
+        sample(meter);
+        nanosleep(&pause, NULL);
+    }
+    sample(meter);
+    return NULL;
+}
+
+void power_find(struct power_meter *meter, const char *root)
+{
+    memset(meter, 0, sizeof *meter);
+    if (!find_ina3221(meter, root) && !find_pmic(meter))
+        find_rapl(meter, root);
+}
+
+void power_start(struct power_meter *meter)
+{
+    meter->stop = 0;
+    meter->count = 0;
+    meter->last_time = 0;
+    meter->running = meter->scope && pthread_create(&meter->thread, NULL, sampler, meter) == 0;
+}
+
+void power_stop(struct power_meter *meter)
+{
+    if (!meter->running)
+        return;
+    meter->stop = 1;
+    pthread_join(meter->thread, NULL);
+    meter->running = false;
+    if (meter->count > 2 && (meter->pmic || meter->rail_count)) { /* the first reading may predate the load */
+        meter->count--;
+        memmove(meter->watt, meter->watt + 1, meter->count * sizeof *meter->watt);
+    }
+}

@@ -1,0 +1,90 @@
+#include "trace.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *source_name(int source)
+{
+    return source == 0 ? "litert" : source == 1 ? "interpreter" : "delegate";
+}
+
+bool trace_add_events(struct trace *trace, const struct litert_event *events, int count)
+{
+    if (trace->profiled && (unsigned int)count != trace->event_count)
+        return false;
+    if (!trace->profiled) {
+        trace->event = calloc((size_t)count, sizeof *trace->event);
+        trace->event_count = (unsigned int)count;
+        for (int i = 0; i < count; i++) {
+            struct trace_event *e = &trace->event[i];
+            e->tag = strdup(events[i].tag ? events[i].tag : "");
+            e->type = events[i].type;
+            e->source = events[i].source;
+            e->node = events[i].node;
+        }
+    }
+    trace->profiled++;
+    for (int i = 0; i < count; i++)
+        trace->event[i].us += ((double)events[i].elapsed_us - trace->event[i].us) / trace->profiled;
+    return true;
+}
+
+static void write_string(FILE *file, const char *text)
+{
+    fputc('"', file);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(file, "\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            fprintf(file, "\\u%04x", c);
+        else
+            fputc(c, file);
+    }
+    fputc('"', file);
+}
+
+static void write_numbers(FILE *file, const double *values, unsigned int count)
+{
+    fputc('[', file);
+    for (unsigned int i = 0; i < count; i++)
+        fprintf(file, "%s%.6g", i ? "," : "", values[i]);
+    fputc(']', file);
+}
+
+bool trace_write(const struct trace *trace, const char *path)
+{
+    FILE *file = fopen(path, "w");
+    if (!file)
+        return false;
+    fprintf(file, "{\"schema\":1,\"runtime\":\"litert " LITERT_VERSION "\",\"threads\":%d,\"init_ms\":%.3f,\n",
+            trace->threads, trace->init_ms);
+    fputs("\"latency_ms\":", file);
+    write_numbers(file, trace->latency_ms, trace->latency_count);
+    fprintf(file, ",\n\"profiled_inferences\":%u,\"events\":[", trace->profiled);
+    for (unsigned int i = 0; i < trace->event_count; i++) {
+        const struct trace_event *e = &trace->event[i];
+        fputs(i ? ",\n{\"tag\":" : "\n{\"tag\":", file);
+        write_string(file, e->tag);
+        fprintf(file, ",\"node\":%lld,\"source\":\"%s\",\"type\":%d,\"us\":%.3f}", (long long)e->node,
+                source_name(e->source), e->type, e->us);
+    }
+    fputs("],\n\"power\":", file);
+    if (trace->power.scope) {
+        fprintf(file, "{\"scope\":\"%s\",\"source\":", trace->power.scope);
+        write_string(file, trace->power.source);
+        fputs(",\"samples_w\":", file);
+        write_numbers(file, trace->power.watt, trace->power.count);
+        fputs("}", file);
+    } else {
+        fputs("null", file);
+    }
+    fprintf(file, ",\n\"peak_ram_bytes\":%lld,\"machine\":{\"model\":", trace->peak_ram_bytes);
+    write_string(file, trace->machine.model);
+    fputs(",\"cpu\":", file);
+    write_string(file, trace->machine.cpu);
+    fprintf(file, ",\"clock_mhz\":%.0f}}\n", trace->machine.clock_mhz);
+    bool ok = !ferror(file);
+    return fclose(file) == 0 && ok;
+}
