@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from edgekit.progress import Progress
 
 
+@dataclass(frozen=True)
+class BlockUse:
+    """How often an emulator ran a block of straight-line machine code, and what that missed in the caches.
+
+    :param code: the instructions' bytes in hex.
+    :param misses: ``(L1, L2, L3, streamed L1, streamed L2, streamed L3)``: lines missed at each level, and how
+        many of them continued an ascending or descending run, which a hardware prefetcher catches.
+    """
+
+    code: str
+    count: int
+    misses: tuple[int, ...] = ()
+
+
 @dataclass
 class OperatorTrace:
     """What was observed of one operator, for one inference.
@@ -32,6 +46,8 @@ class OperatorTrace:
     cycles: float | None = None
     fused: tuple[int, ...] = ()
     """Further Graph operators that ran inside this kernel (an activation, a pad)."""
+    blocks: list[BlockUse] = field(default_factory=list)
+    """What the emulator executed, for the cycle model; empty on a device."""
 
 
 @dataclass
