@@ -92,7 +92,7 @@ static void run_samples(struct network *network, const struct arguments *a, cons
         if (i && network->model->state.count) {
             const struct model *model = network->model;
             network_free(network);
-            compile(network, model, a, a->markers);
+            compile(network, model, a, a->markers && a->profile);
         }
         infer(network, sample(network, inputs, i));
         if (!network_read(network, outputs, error, sizeof error))
@@ -133,15 +133,9 @@ static void run_timed(struct network *network, const struct arguments *a, const 
     power_stop(&trace->power);
 }
 
-static void profile_once(struct network *network, struct trace *trace, const uint8_t *bytes, bool markers)
+/* One inference, between the marker system calls where an emulator counts what it executes. */
+static void infer_marked(struct network *network, bool markers)
 {
-    static struct litert_event events[TRACE_MAX_EVENTS];
-    const struct litert *api = network->model->api;
-    int count = 0;
-    if (!network_write(network, bytes, error, sizeof error))
-        finish(EXIT_FAILURE_OTHER, "%s", error);
-    api->LiteRtResetProfiler(network->profiler);
-    api->LiteRtStartProfiler(network->profiler);
 #ifdef __aarch64__
     if (markers)
         syscall(MARKER, 1);
@@ -153,9 +147,29 @@ static void profile_once(struct network *network, struct trace *trace, const uin
     if (markers)
         syscall(MARKER, 0);
 #endif
-    api->LiteRtStopProfiler(network->profiler);
     if (status != LITERT_OK)
         finish(EXIT_FAILURE_OTHER, "LiteRT cannot run the model (status %d)", status);
+}
+
+/* The same without the profiler, whose own work would be counted too. */
+static void run_marked(struct network *network, const uint8_t *bytes)
+{
+    if (!network_write(network, bytes, error, sizeof error))
+        finish(EXIT_FAILURE_OTHER, "%s", error);
+    infer_marked(network, true);
+}
+
+static void profile_once(struct network *network, struct trace *trace, const uint8_t *bytes, bool markers)
+{
+    static struct litert_event events[TRACE_MAX_EVENTS];
+    const struct litert *api = network->model->api;
+    int count = 0;
+    if (!network_write(network, bytes, error, sizeof error))
+        finish(EXIT_FAILURE_OTHER, "%s", error);
+    api->LiteRtResetProfiler(network->profiler);
+    api->LiteRtStartProfiler(network->profiler);
+    infer_marked(network, markers);
+    api->LiteRtStopProfiler(network->profiler);
     if (api->LiteRtGetNumProfilerEvents(network->profiler, &count) != LITERT_OK || count < 1 ||
         count > TRACE_MAX_EVENTS || api->LiteRtGetProfilerEvents(network->profiler, count, events) != LITERT_OK)
         finish(EXIT_FAILURE_OTHER, "LiteRT's profiler gave no usable events");
@@ -194,7 +208,7 @@ int main(int argc, char **argv)
     double start = now_ms();
     if (!model_load(&model, &api, bytes, model_size, error, sizeof error))
         finish(EXIT_MODEL, "%s", error);
-    compile(&network, &model, &a, a.markers); /* in an emulator, one compilation serves for everything */
+    compile(&network, &model, &a, a.markers && a.profile); /* in an emulator, one compilation serves for everything */
     trace.init_ms = now_ms() - start;
     trace.threads = (int)a.threads;
     if (inputs_size != (size_t)a.samples * network.input_bytes)
@@ -208,7 +222,9 @@ int main(int argc, char **argv)
         run_timed(&network, &a, inputs, &trace);
     trace.peak_ram_bytes = machine_peak_bytes();
     machine_read(&trace.machine, a.root);
-    if (a.markers) {
+    if (a.markers && !a.profile) {
+        run_marked(&network, inputs);
+    } else if (a.markers) {
         run_profiled(&network, &a, inputs, &trace);
     } else if (a.profile) {
         compile(&profiled, &model, &a, true);

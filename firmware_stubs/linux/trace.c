@@ -22,6 +22,7 @@ bool trace_add_events(struct trace *trace, const struct litert_event *events, in
             e->type = events[i].type;
             e->source = events[i].source;
             e->node = events[i].node;
+            e->start_us = events[i].start_us;
         }
     }
     trace->profiled++;
@@ -67,8 +68,8 @@ bool trace_write(const struct trace *trace, const char *path)
         const struct trace_event *e = &trace->event[i];
         fputs(i ? ",\n{\"tag\":" : "\n{\"tag\":", file);
         write_string(file, e->tag);
-        fprintf(file, ",\"node\":%lld,\"source\":\"%s\",\"type\":%d,\"us\":%.3f}", (long long)e->node,
-                source_name(e->source), e->type, e->us);
+        fprintf(file, ",\"node\":%lld,\"source\":\"%s\",\"type\":%d,\"start_us\":%llu,\"us\":%.3f}",
+                (long long)e->node, source_name(e->source), e->type, (unsigned long long)e->start_us, e->us);
     }
     fputs("],\n\"power\":", file);
     if (trace->power.scope) {

@@ -11,11 +11,12 @@
 
 enum { TRACE_MAX_EVENTS = 16384 };
 
-/* One entry of LiteRT's profiler, in execution order; `us` is the mean over the profiled inferences. */
+/* One entry of LiteRT's profiler, in its order. `us` is the mean over the profiled inferences; `start_us` is the
+ * first one's, 0 where the profiler does not know it (a delegate's own operators). */
 struct trace_event {
     const char *tag;
     int type, source;
-    uint64_t node;
+    uint64_t node, start_us;
     double us;
 };
 
