@@ -24,27 +24,28 @@ static bool match_ports(const struct litert *api, litert_handle subgraph, litert
                         get_tensor of_subgraph, get_tensor of_signature, size_t *slot,
                         struct litert_ranked_type *type, char *error, size_t error_size)
 {
+    static uint32_t passed[NETWORK_MAX_PORTS];
+    static bool taken[NETWORK_MAX_PORTS]; /* one tensor may be two outputs: each gets its own slot */
+    litert_handle tensor;
+    for (size_t k = 0; k < count; k++) {
+        TRY(of_signature(signature, k, &tensor), "cannot read the model's signature");
+        TRY(api->LiteRtGetTensorIndex(tensor, &passed[k]), "cannot read the model's signature");
+        taken[k] = false;
+    }
     for (size_t i = 0; i < count; i++) {
-        litert_handle tensor, other;
-        uint32_t index, other_index;
+        uint32_t index;
+        size_t k = 0;
         TRY(of_subgraph(subgraph, i, &tensor), "cannot read the model's inputs and outputs");
         TRY(api->LiteRtGetTensorIndex(tensor, &index), "cannot read the model's inputs and outputs");
         memset(&type[i], 0, sizeof type[i]);
         TRY(api->LiteRtGetRankedTensorType(tensor, &type[i]), "an input or output has no rank");
-        size_t k = 0;
-        for (; k < count; k++) {
-            TRY(of_signature(signature, k, &other), "cannot read the model's signature");
-            TRY(api->LiteRtGetTensorIndex(other, &other_index), "cannot read the model's signature");
-            bool taken = false; /* one tensor may be two outputs: give each its own slot */
-            for (size_t j = 0; j < i; j++)
-                taken = taken || slot[j] == k;
-            if (other_index == index && !taken)
-                break;
-        }
+        while (k < count && (passed[k] != index || taken[k]))
+            k++;
         if (k == count) {
             snprintf(error, error_size, "the model's signature does not cover its inputs and outputs");
             return false;
         }
+        taken[k] = true;
         slot[i] = k;
     }
     return true;
@@ -151,7 +152,7 @@ static bool make_buffer(struct network *n, struct port *port, size_t slot, liter
 static bool make_buffers(struct network *n, char *error, size_t error_size)
 {
     const struct model *m = n->model;
-    struct litert_layout layouts[NETWORK_MAX_PORTS];
+    static struct litert_layout layouts[NETWORK_MAX_PORTS];
     litert_handle requirements;
     memset(layouts, 0, sizeof layouts);
     TRY(m->api->LiteRtGetCompiledModelOutputTensorLayouts(n->compiled, m->signature, m->output_count, layouts,

@@ -23,6 +23,7 @@ bool trace_add_events(struct trace *trace, const struct litert_event *events, in
             e->source = events[i].source;
             e->node = events[i].node;
             e->start_us = events[i].start_us;
+            e->start_us = events[i].start_us;
         }
     }
     trace->profiled++;
