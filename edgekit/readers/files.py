@@ -21,11 +21,11 @@ MAX_RATIO = 200
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def starts_with(path: Path, magic: bytes) -> bool:
-    """True if ``path`` is a readable file that begins with ``magic``; never raises."""
+def starts_with(path: Path, magic: bytes, at: int = 0) -> bool:
+    """True if ``path`` is a readable file that has ``magic`` at byte ``at``; never raises."""
     try:
         with path.open("rb") as file:
-            return file.read(len(magic)) == magic
+            return file.read(at + len(magic))[at:] == magic
     except OSError:
         return False
 

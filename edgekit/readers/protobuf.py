@@ -82,3 +82,13 @@ class Wire:
             if byte < 0x80:
                 return value, position
             shift += 7
+
+    def varints(self, data: memoryview) -> Iterator[int]:
+        """Yield the numbers of a packed field."""
+        position = 0
+        while position < len(data):
+            self._left -= 1
+            if self._left < 0:
+                raise ModelError(f"{self.where} has more than {_LIMIT} fields")
+            value, position = self._varint(data, position)
+            yield value

@@ -1,0 +1,131 @@
+"""The ONNX converter: onnx2tf in an environment of its own, made once by uv, run locked down.
+
+onnx2tf pins its dependencies exactly and they clash with ours, so it never shares our environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgekit import resources, sandbox, toolchain
+from edgekit.errors import ModelError, ToolMissing
+from edgekit.progress import Progress, Silent
+
+_PROGRAM = Path(__file__).with_name("onnx2tf_program.py")
+_INSTALL_SECONDS = 1800
+
+
+def requirement() -> str:
+    """Return what is installed, e.g. ``"onnx2tf==2.6.9"``."""
+    return toolchain.load("onnx2tf").tools[0].argv[-1]
+
+
+def _home() -> Path:
+    return resources.cache("tools", requirement().replace("==", "-"))
+
+
+def python() -> Path | None:
+    """Return the Python of onnx2tf's environment, None where it is not installed."""
+    home = _home()
+    found = home / "onnx2tf" / "bin" / "python"
+    return found if (home / "ready").is_file() and found.is_file() else None
+
+
+def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
+    """Return the Python of onnx2tf's environment, installing it if it is not there (0.5 GB, needs the network).
+
+    :raises ToolMissing: if it cannot be installed, with the reason.
+    """
+    found = python()
+    if found:
+        return found
+    progress.step(f"installing {requirement()} in its own environment (once, 0.5 GB)")
+    home = _home()
+    argv = list(toolchain.load("onnx2tf").find().argv)
+    argv[argv.index("--python") + 1] = _interpreter(argv[argv.index("--python") + 1])
+    env = {**os.environ, "UV_TOOL_DIR": str(home), "UV_TOOL_BIN_DIR": str(home / "bin"), "UV_NO_PROGRESS": "1"}
+    env.pop("VIRTUAL_ENV", None)
+    try:
+        done = subprocess.run(
+            argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=_INSTALL_SECONDS, check=False,
+        )  # fmt: skip
+        why = "" if done.returncode == 0 else _why(done.stderr)
+    except subprocess.TimeoutExpired:
+        why = f"it took more than {_INSTALL_SECONDS} s"
+    except OSError as error:
+        why = str(error)
+    if why:
+        raise ToolMissing(
+            f"{requirement()}, which converts ONNX models, could not be installed: {why}",
+            "with a network connection, run: edgekit doctor --install onnx",
+        )
+    (home / "ready").touch()
+    found = python()
+    if not found:
+        raise ToolMissing(f"{requirement()} was installed but is not in {home}", f"delete {home} and try again")
+    return found
+
+
+def _interpreter(version: str) -> str:
+    """Return what uv should look for: pyenv's own interpreter where there is one, else the version.
+
+    pyenv's shims answer only for versions that are switched on, and uv gives up at the first that does not.
+    """
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = sorted(root.glob(f"{version}.*/bin/python{version}"))
+    return str(found[-1]) if found else version
+
+
+def _why(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("error:", "cause:", "Caused by"))]
+    return (telling or lines or ["uv said nothing"])[-1][:300]
+
+
+def convert(
+    model: bytes, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]], limits: sandbox.Limits, shown: str,
+    progress: Progress = Silent(),
+) -> tuple[bytes, dict[str, Any]]:  # fmt: skip
+    """Convert an ONNX model with fixed shapes; return the TFLite file and the program's report.
+
+    The report's ``checked`` is None or a reason why the results could not be compared with ONNX Runtime's;
+    ``outputs`` has for each output ``index`` (in the TFLite file), ``permutation`` (what brings it back into the
+    ONNX model's layout), ``max_abs`` and ``scale`` (largest difference and magnitude).
+
+    :raises ModelError: if the converter cannot convert it; :raises ToolMissing: if it cannot be installed.
+    """
+    interpreter = ensure_onnx2tf(progress)
+    progress.step(f"converting {Path(shown).name} (onnx2tf, in a sandbox)")
+    with sandbox.scratch() as folder:
+        (folder / "model.onnx").write_bytes(model)
+        (folder / "job.json").write_text(json.dumps({"inputs": inputs, "outputs": outputs}))
+        shutil.copyfile(_PROGRAM, folder / "program.py")
+        env = {
+            "PATH": f"{interpreter.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0",
+        }  # fmt: skip
+        if sys.flags.dont_write_bytecode:
+            env["PYTHONDONTWRITEBYTECODE"] = "1"
+        try:
+            done = sandbox.run_program(
+                [str(interpreter), "-I", str(folder / "program.py"), str(folder)], folder=folder, limits=limits, env=env
+            )
+        except sandbox.ChildDied as died:
+            raise ModelError(f"{shown} cannot be converted: onnx2tf {died.reason}") from died
+        report, result = folder / "report.json", folder / "out" / "model_float32.tflite"
+        if not report.is_file():
+            raise ModelError(f"{shown} cannot be converted: onnx2tf ended with status {done.returncode}")
+        answer: dict[str, Any] = json.loads(report.read_text())
+        if "error" in answer or not result.is_file():
+            raise ModelError(
+                f"{shown} cannot be converted: {answer.get('error', 'onnx2tf wrote nothing')}",
+                "simplify the model (onnxsim) or export it with another opset; see docs/limits.md",
+            )
+        return result.read_bytes(), answer

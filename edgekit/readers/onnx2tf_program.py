@@ -1,0 +1,127 @@
+"""Runs inside onnx2tf's own environment, locked down: convert one model and compare it with ONNX Runtime.
+
+``program.py FOLDER`` reads ``model.onnx`` and ``job.json`` and writes ``out/model_float32.tflite`` and
+``report.json``. It must not import edgekit, which is not installed there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+_SEED = 0
+_CHANNELS_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
+"""What brings a channels-last tensor back to channels-first, by rank."""
+
+
+def main(folder: Path) -> None:
+    job = json.loads((folder / "job.json").read_text())
+    try:
+        convert(folder, [value["name"] for value in job["inputs"]])
+    except BaseException as error:
+        report: dict[str, Any] = {"error": reason(error)}
+    else:
+        report = compare(folder, job)
+    (folder / "report.json").write_text(json.dumps(report))
+
+
+def convert(folder: Path, inputs: list[str]) -> None:
+    """Convert to float, with the inputs in the model's own layout and under its own names."""
+    import onnx2tf  # type: ignore[import-not-found]
+
+    onnx2tf.convert(
+        input_onnx_file_path=str(folder / "model.onnx"),
+        output_folder_path=str(folder / "out"),
+        tflite_backend="flatbuffer_direct",
+        keep_shape_absolutely_input_names=inputs,
+        copy_onnx_input_output_names_to_tflite=True,
+        non_verbose=True,
+        verbosity="error",
+    )
+
+
+def reason(error: BaseException) -> str:
+    """One line on what the converter could not do, with the operator where its message has one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else f"onnx2tf failed with {type(error).__name__}"
+    operator = re.search(r"(?:onnx_op|op_type|OP type|op)\s*[=:]\s*'?(\w+)", str(error))
+    prefix = f"operator {operator[1]}: " if operator and operator[1] not in text else ""
+    return prefix + re.sub(r"\x1b\[[0-9;]*m", "", text)[:300]
+
+
+def compare(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    """Run both models on the same random inputs and find each output's layout and largest difference."""
+    import numpy as np
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    random = np.random.default_rng(_SEED)
+    values = {v["name"]: sample(random, v["shape"], v["dtype"]) for v in job["inputs"]}
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(
+        str(folder / "out" / "model_float32.tflite"), experimental_op_resolver_type=plain, num_threads=1
+    )
+    details = interpreter.get_output_details()
+    order = by_name([v["name"] for v in job["outputs"]], [d["name"] for d in details])
+    report: dict[str, Any] = {
+        "checked": None,
+        "outputs": [{"index": i, "permutation": None, "max_abs": None, "scale": None} for i in order],
+    }
+    try:
+        import onnxruntime  # type: ignore[import-untyped]
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 4
+        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        expected = session.run([v["name"] for v in job["outputs"]], values)
+        interpreter.allocate_tensors()
+        for detail, index in zip(interpreter.get_input_details(), by_name(
+            [d["name"] for d in interpreter.get_input_details()], list(values)
+        ), strict=True):  # fmt: skip
+            interpreter.set_tensor(detail["index"], list(values.values())[index].astype(detail["dtype"]))
+        interpreter.invoke()
+    except BaseException as error:
+        report["checked"] = reason(error)
+        return report
+    for entry, wanted in zip(report["outputs"], expected, strict=True):
+        entry.update(agreement(interpreter.get_tensor(details[entry["index"]]["index"]), wanted))
+    return report
+
+
+def sample(random: Any, shape: list[int], dtype: str) -> Any:
+    """Return random values that any model should take: normal floats, integers 0 and 1."""
+    if dtype.startswith("float"):
+        return random.normal(size=shape).astype(dtype)
+    return random.integers(0, 2, size=shape).astype(dtype)
+
+
+def by_name(wanted: list[str], found: list[str]) -> list[int]:
+    """Return where each wanted name is among those found; in order, where the names do not match."""
+    with contextlib.suppress(ValueError):
+        return [found.index(name) for name in wanted]
+    return list(range(len(wanted)))
+
+
+def agreement(found: Any, wanted: Any) -> dict[str, Any]:
+    """Return the layout in which ``found`` comes nearest to ``wanted``, and the difference that remains."""
+    import numpy as np
+
+    best: dict[str, Any] = {"permutation": None, "max_abs": None, "scale": None}
+    for permutation in (None, _CHANNELS_FIRST.get(np.ndim(found))):
+        moved = found if permutation is None else np.transpose(found, permutation)
+        if moved.shape != wanted.shape:
+            continue
+        difference = np.abs(moved.astype(np.float64) - wanted.astype(np.float64))
+        difference[np.isnan(moved) & np.isnan(wanted)] = 0
+        largest = float(np.nan_to_num(difference, nan=np.inf, posinf=1e300).max(initial=0.0))
+        if best["max_abs"] is None or largest < best["max_abs"]:
+            scale = float(np.nan_to_num(np.abs(wanted.astype(np.float64)), nan=0.0, posinf=0.0).max(initial=0.0))
+            best = {"permutation": permutation, "max_abs": largest, "scale": scale}
+    return best
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

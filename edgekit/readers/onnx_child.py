@@ -1,0 +1,145 @@
+"""What runs in the locked-down child: check an ONNX model, fix its shapes, make it one self-contained file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ModelError
+from edgekit.readers.onnx_wire import MAX_ELEMENTS, resolve
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_TENSORS = ("float", "float16", "double", "int8", "uint8", "int16", "uint16", "int32", "int64", "uint32", "bool")
+
+
+def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Task: return the model with fixed shapes as bytes, and what its inputs and outputs are.
+
+    A dynamic batch becomes 1, in every input; any other dimension must be fixed.
+    """
+    import onnx
+
+    path, shown = Path(args["path"]), args["shown"]
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:
+        raise ModelError(f"{shown} is damaged: it is not a whole ONNX model", "copy or download it again") from error
+    _check_versions(onnx, model, shown)
+    _load_external(onnx, model, path)
+    notes = _fix_inputs(model.graph, shown)
+    model = _infer(onnx, model, shown)
+    answer = {
+        "inputs": [_describe(onnx, value, shown) for value in _inputs(model.graph)],
+        "outputs": [_describe(onnx, value, shown) for value in model.graph.output],
+        "operators": sorted({node.op_type for node in model.graph.node}),
+        "notes": notes,
+    }
+    if not answer["inputs"] or not answer["outputs"]:
+        raise ModelError(f"{shown} has no inputs or no outputs")
+    return answer, {"model": np.frombuffer(model.SerializeToString(deterministic=True), np.uint8)}
+
+
+def _check_versions(onnx: Any, model: Any, shown: str) -> None:
+    known = int(onnx.defs.onnx_opset_version())
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if not versions:
+        raise ModelError(f"{shown} names no ONNX operator set", "export it again: opset 13 to 18 converts best")
+    if max(versions) > known or min(versions) < 1:
+        raise ModelError(
+            f"{shown} uses ONNX operator set {max(versions)}; this edgekit reads up to {known}",
+            "export the model with a lower opset, e.g. opset_version=18",
+        )
+
+
+def _load_external(onnx: Any, model: Any, path: Path) -> None:
+    """Bring weights in other files into the model; the paths were checked and are checked again here."""
+    from onnx.external_data_helper import _get_all_tensors, load_external_data_for_tensor, uses_external_data
+
+    for tensor in _get_all_tensors(model):
+        if uses_external_data(tensor):
+            resolve(path, next((e.value for e in tensor.external_data if e.key == "location"), ""))
+            load_external_data_for_tensor(tensor, str(path.parent))
+            tensor.data_location = onnx.TensorProto.DEFAULT
+            del tensor.external_data[:]
+
+
+def _inputs(graph: Any) -> list[Any]:
+    """The graph's inputs; old files list the weights among them."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in constants]
+
+
+def _fix_inputs(graph: Any, shown: str) -> list[str]:
+    """Set dynamic batches to 1 and refuse other dynamic dimensions. Shapes further on are inferred anew."""
+    batches: set[str] = set()
+    fixed = False
+    for value in _inputs(graph):
+        dims = _tensor_type(value, shown).shape.dim
+        if len(dims) and dims[0].dim_param:
+            batches.add(dims[0].dim_param)
+    for value in _inputs(graph):
+        tensor = _tensor_type(value, shown)
+        if not tensor.HasField("shape"):
+            raise ModelError(f"{shown}: input {value.name!r} has no shape", "export the model with fixed shapes")
+        for axis, dim in enumerate(tensor.shape.dim):
+            if dim.HasField("dim_value") and dim.dim_value > 0:
+                continue
+            if axis > 0 and dim.dim_param not in batches:
+                name = f" ({dim.dim_param!r})" if dim.dim_param else ""
+                raise ModelError(
+                    f"{shown}: dimension {axis}{name} of input {value.name!r} is not fixed",
+                    "export the model with fixed input sizes (only the batch may be dynamic)",
+                )
+            dim.dim_value, fixed = 1, True
+        if np.prod([dim.dim_value for dim in tensor.shape.dim], dtype=object) > MAX_ELEMENTS:
+            raise ModelError(f"{shown}: input {value.name!r} is too large")
+    del graph.value_info[:]
+    for value in graph.output:
+        _tensor_type(value, shown).ClearField("shape")
+    return ["the dynamic batch was set to 1"] if fixed else []
+
+
+def _tensor_type(value: Any, shown: str) -> Any:
+    if value.type.WhichOneof("value") != "tensor_type":
+        raise ModelError(f"{shown}: {value.name!r} is not a tensor", "TFLite has only tensors as inputs and outputs")
+    return value.type.tensor_type
+
+
+def _infer(onnx: Any, model: Any, shown: str) -> Any:
+    """Inline local functions, check the model by the standard's rules, infer all shapes."""
+    try:
+        if len(model.functions):
+            from onnx.inliner import inline_local_functions
+
+            model = inline_local_functions(model)
+        model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        onnx.checker.check_model(model)
+    except Exception as error:
+        raise ModelError(f"{shown} is not a valid ONNX model: {_line(error)}") from error
+    for value in [*model.graph.value_info, *model.graph.output]:
+        tensor = value.type.tensor_type
+        if np.prod([dim.dim_value for dim in tensor.shape.dim if dim.dim_value], dtype=object) > MAX_ELEMENTS:
+            raise ModelError(f"{shown}: tensor {value.name!r} has more than {MAX_ELEMENTS} elements")
+    return model
+
+
+def _describe(onnx: Any, value: Any, shown: str) -> dict[str, Any]:
+    """Name, dtype (numpy's name) and shape of an input or output; an unknown dimension is 0."""
+    kind = value.type.tensor_type.elem_type
+    name = onnx.TensorProto.DataType.Name(kind).lower() if kind in onnx.TensorProto.DataType.values() else "?"
+    if name not in _TENSORS:
+        raise ModelError(f"{shown}: {value.name!r} holds {name} values, which TFLite cannot take")
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind)).name
+    return {"name": value.name, "dtype": dtype, "shape": [dim.dim_value for dim in value.type.tensor_type.shape.dim]}
+
+
+def _line(error: BaseException) -> str:
+    """Return the first line of an onnx error that says something, without its C++ source positions."""
+    lines = [re.sub(r"^\S+\.(?:cc|h):\d+:? *|^\[\w+\] *", "", line.strip()) for line in str(error).splitlines()]
+    return next((line for line in lines if line), type(error).__name__)[:300]

@@ -1,0 +1,158 @@
+"""Look into an ONNX file without the onnx package: bounds, operator sets, external data.
+
+Pure Python on the wire format, so a hostile file can neither crash nor stall edgekit's own process.
+Source of the field numbers: ``onnx/onnx.proto`` (ONNX 1.18).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path, PurePosixPath
+
+from edgekit.errors import ModelError
+from edgekit.readers import MAX_MODEL_BYTES, files
+from edgekit.readers.protobuf import Wire
+
+MAX_NODES = 200_000
+MAX_GRAPH_DEPTH = 16
+MAX_RANK = 32
+MAX_ELEMENTS = 1 << 31
+
+_STANDARD = ("", "ai.onnx")
+_EXTERNAL = 1
+
+
+def check(path: Path) -> int:
+    """Check a model; return the bytes of weights that it keeps in other files.
+
+    :raises ModelError: if it is damaged, too large, uses operators outside the standard, or has external data
+        that does not lie in whole files below the model's own folder.
+    """
+    if files.check_file(path) < 16:
+        raise ModelError(f"{path} is too short to be an ONNX model")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        data = memoryview(mapped)
+        checker = _Checker(path)
+        try:
+            checker.model(data)
+        finally:
+            checker.release()
+            data.release()
+    return checker.external_bytes
+
+
+class _Checker:
+    """Walks one model. Views of the file are kept in ``views`` so that they can be released before it closes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.wire = path, Wire(str(path))
+        self.nodes = self.external_bytes = 0
+        self.pending: list[tuple[memoryview, int]] = []
+
+    def release(self) -> None:
+        self.pending.clear()
+
+    def model(self, data: memoryview) -> None:
+        graphs = 0
+        has_version = False
+        local: set[str] = set()
+        for number, value in self.wire.fields(data):
+            if number == 1 and isinstance(value, int):
+                has_version = True
+            elif number in (7, 8, 20, 25) and isinstance(value, int):
+                raise self.wire.damaged()
+            elif number == 7 and not isinstance(value, int):
+                graphs += 1
+                self.pending.append((value, 0))
+            elif number == 25 and not isinstance(value, int):
+                local.add(self.wire.text(value, 10))
+                self._body(value, nodes_at=7, depth=0)
+        if not has_version or graphs != 1:
+            raise ModelError(f"{self.path} is not an ONNX model: it has no graph")
+        self.domains = {*_STANDARD, *local}
+        while self.pending:
+            graph, depth = self.pending.pop()
+            if depth > MAX_GRAPH_DEPTH:
+                raise ModelError(f"{self.path} nests graphs more than {MAX_GRAPH_DEPTH} levels deep")
+            self._body(graph, nodes_at=1, depth=depth)
+            for tensor in self.wire.messages(graph, 5):
+                self._tensor(tensor)
+
+    def _body(self, data: memoryview, *, nodes_at: int, depth: int) -> None:
+        for node in self.wire.messages(data, nodes_at):
+            self.nodes += 1
+            if self.nodes > MAX_NODES:
+                raise ModelError(f"{self.path} has more than {MAX_NODES} nodes")
+            domain = self.wire.text(node, 7)
+            if hasattr(self, "domains") and domain not in self.domains:
+                raise ModelError(
+                    f"{self.path} uses the operator {self.wire.text(node, 4)!r} of {domain!r}, "
+                    "which is outside the ONNX standard",
+                    "export the model with standard operators only",
+                )
+            for attribute in self.wire.messages(node, 5):
+                self._attribute(attribute, depth)
+
+    def _attribute(self, data: memoryview, depth: int) -> None:
+        for number, value in self.wire.fields(data):
+            if isinstance(value, int):
+                continue
+            if number in (6, 11):
+                self.pending.append((value, depth + 1))
+            elif number in (5, 10):
+                self._tensor(value)
+
+    def _tensor(self, data: memoryview) -> None:
+        elements, rank, location = 1, 0, 0
+        for number, value in self.wire.fields(data):
+            if number == 1:
+                packed = [value] if isinstance(value, int) else list(self.wire.varints(value))
+                rank += len(packed)
+                for size in packed:
+                    elements *= size
+            elif number == 14 and isinstance(value, int):
+                location = value
+        if rank > MAX_RANK or elements > MAX_ELEMENTS:
+            name = self.wire.text(data, 8)
+            raise ModelError(f"{self.path}: constant {name!r} has {rank} dimensions and {elements} elements: too large")
+        if location == _EXTERNAL:
+            self._external(data)
+
+    def _external(self, tensor: memoryview) -> None:
+        entries = {self.wire.text(e, 1): self.wire.text(e, 2) for e in self.wire.messages(tensor, 13)}
+        location = entries.get("location", "")
+        size = resolve(self.path, location).stat().st_size
+        offset, length = _count(entries.get("offset", "0")), _count(entries.get("length", str(size)))
+        if offset is None or length is None or offset + length > size:
+            raise ModelError(f"{self.path}: external data {location!r} is shorter ({size} bytes) than the model says")
+        self.external_bytes += length
+        if self.external_bytes > MAX_MODEL_BYTES:
+            raise ModelError(f"{self.path} has more than {MAX_MODEL_BYTES} bytes of external data")
+
+
+def resolve(model: Path, location: str) -> Path:
+    """Return the file of external data at ``location``.
+
+    :raises ModelError: if it is not a regular file below the model's folder, reached without links.
+    """
+    pure = PurePosixPath(location)
+    escapes = not location or pure.is_absolute() or ".." in pure.parts or "\\" in location or "\0" in location
+    path = model.parent
+    for part in () if escapes else pure.parts:
+        path = path / part
+        escapes = escapes or path.is_symlink()
+    if escapes:
+        raise ModelError(
+            f"{model} keeps weights outside its own folder: {location!r}: refused",
+            "external data must be a file below the model's folder, without links",
+        )
+    if not path.is_file():
+        raise ModelError(f"{model} keeps weights in {location!r}, which is not there", "copy that file along with it")
+    if not os.access(path, os.R_OK):
+        raise ModelError(f"{model} keeps weights in {location!r}, which cannot be read")
+    return path
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
