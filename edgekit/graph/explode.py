@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgekit.graph.ir import Graph, Subgraph
+from edgekit.graph.ir import Graph, Operator, Subgraph
 
 MAX_OPERATORS = 2000
 _STATEFUL = {"SVDF", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
@@ -36,7 +36,9 @@ def explode(graph: Graph) -> Exploded | None:
     main = graph.main
     tensors = list(main.tensors)
     copies: dict[int, int] = {}
-    operators, outputs, origin = [], [], []
+    operators: list[Operator] = []
+    outputs: list[int] = []
+    origin: list[int] = []
     for number, operator in enumerate(main.operators[:MAX_OPERATORS]):
         touched = [tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
         if operator.op in _STATEFUL or operator.custom or any(t.is_variable or -1 in t.shape for t in touched):

@@ -23,9 +23,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,6 +105,7 @@ class _Worker:
                 stream.close()
 
 
+_programs: set[subprocess.Popen[str]] = set()
 _workers: dict[tuple[str, ...], _Worker] = {}
 _workers_lock = threading.Lock()
 
@@ -132,6 +132,14 @@ def shutdown() -> None:
         for worker in _workers.values():
             worker.close()
         _workers.clear()
+
+
+def stop_all() -> None:
+    """Kill every child at once: their callers, in other threads, get an error and clean up."""
+    for process in list(_programs):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    shutdown()
 
 
 @contextmanager
@@ -203,6 +211,7 @@ def run_program(
         launcher, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, errors="replace", start_new_session=True, env=dict(env) if env is not None else None,
     )  # fmt: skip
+    _programs.add(process)
     try:
         out, _ = process.communicate(timeout=limits.seconds)
     except subprocess.TimeoutExpired:
@@ -213,6 +222,8 @@ def run_program(
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
+    finally:
+        _programs.discard(process)
     return subprocess.CompletedProcess(list(argv), process.returncode, out, "")
 
 
@@ -241,8 +252,3 @@ def _tail(path: Path, size: int = 2000) -> str:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - size))
         return file.read().decode(errors="replace").strip()
-
-
-def deadline(seconds: float) -> float:
-    """Return the monotonic time ``seconds`` from now."""
-    return time.monotonic() + seconds

@@ -1,0 +1,1 @@
+"""One module a verb; the command line and Python callers share them."""

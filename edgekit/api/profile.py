@@ -1,0 +1,89 @@
+"""Latency, energy and memory of one inference and of each operator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit import bundle as bundles
+from edgekit import target
+from edgekit.api.load import load
+from edgekit.errors import UsageError
+from edgekit.graph import Graph
+from edgekit.profiling import CostModel, Profile
+from edgekit.profiling.measured import Measured
+from edgekit.profiling.roofline import Roofline
+from edgekit.progress import Progress, Silent
+from edgekit.readers import ReadOptions
+from edgekit.runners import RunOptions
+from edgekit.runners import get as get_runner
+from edgekit.target import Target
+
+REPEAT, WARMUP = 50, 5
+
+
+def profile(
+    path: str | Path,
+    *,
+    on: str = "estimate",
+    target: str | None = None,
+    threads: int = 1,
+    repeat: int = REPEAT,
+    trust: bool = False,
+    progress: Progress = Silent(),
+) -> Profile:
+    """Profile a bundle, or (``on="estimate"`` only) a bare model.
+
+    :param on: ``estimate``, ``emulator``, ``host`` or a device (``ssh://user@host:port``).
+    :param target: for a bare model: whose estimate.
+    :raises UsageError: if a bare model is to be run, or no target is named for it.
+    """
+    path = Path(path)
+    if bundles.is_bundle(path):
+        with bundles.opened(path) as bundle:
+            if target is not None and target != bundle.target.name:
+                raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "leave --target away")
+            if on == "estimate":
+                return _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
+            return _observed(bundle, on, threads, repeat, progress)
+    if on != "estimate":
+        raise UsageError(f"a bare model cannot run on {on}", "make a bundle first: edgekit compile MODEL --target T")
+    if target is None:
+        raise UsageError("name the target whose estimate you want", "add --target rpi4, for example")
+    board = _target(target)
+    progress.step(f"read {path.name}")
+    return _estimate(load(path, options=ReadOptions(trust=trust, progress=progress)), board, threads, "any")
+
+
+def _target(name: str) -> Target:
+    return target.load(name)
+
+
+def _estimate(graph: Graph, board: Target, threads: int, runtime: str) -> Profile:
+    return Roofline().profile(graph, None, board, {"threads": threads, "runtime": runtime, "dtype": dtype(graph)})
+
+
+def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progress: Progress) -> Profile:
+    progress.step(f"profile on {on}")
+    inputs, _ = bundle.golden()
+    options = RunOptions(repeat=repeat, warmup=WARMUP, threads=threads, profile=True, progress=progress)
+    run = get_runner(on).run(bundle, [x[:1] for x in inputs] if on == "emulator" else inputs, options)
+    conditions = {"dtype": dtype(bundle.graph), **run.conditions, "threads": threads}
+    model: CostModel = Measured()
+    if run.trace.source == "emulator":
+        from edgekit.profiling.cycles import EmulatedCost
+
+        model = EmulatedCost()
+    return model.profile(bundle.graph, run.trace, bundle.target, conditions)
+
+
+def dtype(graph: Graph) -> str:
+    """What the network computes in: the dtype of integer activations, ``hybrid``, ``float16`` (weights), ``float32``."""
+    from edgekit.parity import is_hybrid
+
+    for tensor in graph.tensors:
+        if tensor.data is None and tensor.quantization is not None and tensor.dtype in ("int8", "uint8", "int16"):
+            return tensor.dtype
+    if is_hybrid(graph):
+        return "hybrid"
+    halves = any(t.dtype == "float16" for t in graph.constants())
+    return "float16" if halves else "float32"

@@ -1,0 +1,100 @@
+"""Execute a bundle on golden or given inputs."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit import bundle as bundles
+from edgekit import dataset
+from edgekit.api.compile import describe_tensor
+from edgekit.api.verify import default_runner
+from edgekit.errors import UsageError
+from edgekit.progress import Progress, Silent
+from edgekit.runners import Run, RunOptions
+from edgekit.runners import get as get_runner
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass
+class RunResult:
+    """Outputs of every sample, the labels they mean, and how long one inference took (None in an emulator)."""
+
+    run: Run
+    on: str
+    outputs: list[dict[str, Any]]
+    samples: int
+    top1: list[int] | None
+    accuracy: float | None
+    latency_ms: float | None
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "on": self.on,
+            "runtime": self.run.trace.runtime,
+            "conditions": self.run.conditions,
+            "samples": self.samples,
+            "outputs": self.outputs,
+            "top1": self.top1,
+            "accuracy": self.accuracy,
+            "latency_ms": self.latency_ms,
+        }
+
+
+def run(
+    path: str | Path,
+    *,
+    on: str | None = None,
+    data: str | None = None,
+    save: str | Path | None = None,
+    limit: int | None = None,
+    repeat: int = 1,
+    threads: int = 1,
+    seed: int = 0,
+    progress: Progress = Silent(),
+) -> RunResult:
+    """Run a bundle.
+
+    :param data: inputs (docs/data.md); default: the bundle's golden inputs.
+    :param save: write the outputs there, as ``output0``, ``output1``... in an ``.npz``.
+    :param limit: use at most this many samples of ``data``.
+    """
+    with bundles.opened(Path(path)) as bundle:
+        labels: NDArray[np.int64] | None = None
+        if data is None:
+            inputs, _ = bundle.golden()
+        else:
+            samples = dataset.load(data, bundle.graph, seed=seed, limit=limit, progress=progress)
+            inputs, labels = dataset.as_network_inputs(samples, bundle.graph), samples.labels
+        on = on or default_runner(bundle.target, bundle.manifest["backend"])
+        progress.step(f"run on {on}")
+        result = get_runner(on).run(bundle, inputs, RunOptions(repeat=repeat, threads=threads, progress=progress))
+        outputs = [describe_tensor(tensor) for tensor in bundle.graph.outputs]
+    if save is not None:
+        _save(Path(save), result.outputs)
+    first = result.outputs[0].reshape(len(result.outputs[0]), -1)
+    top1 = [int(i) for i in first.argmax(axis=1)] if first.shape[1] > 1 else None
+    accuracy = float(np.mean(np.array(top1) == labels)) if top1 is not None and labels is not None else None
+    times = result.trace.latency_ms
+    return RunResult(
+        result, on, outputs, len(first), top1, accuracy, statistics.median(times) if times else None
+    )  # fmt: skip
+
+
+def _save(path: Path, outputs: list[NDArray[Any]]) -> None:
+    target = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    temporary = target.with_name(f".{target.name}.tmp.npz")
+    try:
+        np.savez_compressed(temporary, allow_pickle=False, **{f"output{i}": a for i, a in enumerate(outputs)})
+        temporary.replace(target)
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror or error}", "choose another --save") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,100 @@
+"""Check a bundle: is it whole, is its reference right, does the artifact compute what the network computes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit import bundle as bundles
+from edgekit.api.compile import describe
+from edgekit.api.prove import prove
+from edgekit.errors import EdgekitError
+from edgekit.graph import check
+from edgekit.parity import Parity
+from edgekit.progress import Progress, Silent
+from edgekit.runners import RunOptions
+from edgekit.runners import get as get_runner
+from edgekit.runners.reference import reference_outputs
+from edgekit.target import Target
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass
+class Verification:
+    """All checks; ``parity`` is None where an earlier check made running pointless."""
+
+    checks: list[Check] = field(default_factory=list)
+    parity: Parity | None = None
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks)
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "ok": self.ok,
+            "checks": [asdict(check) for check in self.checks],
+            "parity": self.parity.json() if self.parity else None,
+        }
+
+
+def default_runner(target: Target, backend: str = "") -> str:
+    """Where a bundle runs if the user does not say: the target's emulator, else this host."""
+    if backend == "null":
+        return "null"
+    return "emulator" if "emulator" in target.runners else "host"
+
+
+def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progress: Progress = Silent()) -> Verification:
+    """Verify a bundle.
+
+    :param on: the runner (``emulator``, ``host``, ``ssh://...``); default: the target's emulator, else the host.
+    :raises DeviceError, ToolMissing: if the runner fails; a failed check is not an error but a result.
+    """
+    result = Verification()
+    with bundles.opened(Path(path)) as bundle:
+        progress.step("check the files")
+        problems = bundle.damaged()
+        result.checks.append(Check("files", not problems, "; ".join(problems[:3]) or "every sha256 matches"))
+        if problems:
+            return result
+        try:
+            check.check(bundle.graph)
+            result.checks.append(Check("model", True, f"{len(bundle.graph.operators)} operators"))
+            progress.step("compute the reference outputs")
+            result.checks.append(_golden(bundle))
+        except EdgekitError as error:
+            result.checks.append(Check("model", False, error.message))
+            return result
+        on = on or default_runner(bundle.target, bundle.manifest["backend"])
+        progress.step(f"run on {on}")
+        result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads, progress=progress))
+        judged = (
+            f" (every operator by itself: {len(result.parity.operators)} judged)" if result.parity.operators else ""
+        )
+        result.checks.append(Check("parity", result.parity.ok, f"on {on}: {describe(result.parity)}{judged}"))
+    return result
+
+
+def _golden(bundle: bundles.Bundle) -> Check:
+    """The golden outputs must be what the reference kernels compute now: integers exactly, floats to 1e-5."""
+    inputs, golden = bundle.golden()
+    again = reference_outputs(bundle.model, inputs)
+    same = len(again) == len(golden) and all(
+        np.array_equal(a, b) if np.issubdtype(a.dtype, np.integer) else np.allclose(a, b, 1e-5, 1e-6, equal_nan=True)
+        for a, b in zip(again, golden, strict=True)
+    )
+    detail = f"{len(inputs[0]) if inputs else 0} samples"
+    return Check("golden", same, detail if same else "the reference's outputs are not those in golden.npz")

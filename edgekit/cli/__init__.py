@@ -1,0 +1,144 @@
+"""The command line. Verbs live one a file in this folder and are imported when they are called.
+
+A verb's module defines ``command``, a Click command; it parses, calls the API, and prints.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from edgekit import __version__
+from edgekit.errors import EdgekitError
+
+VERBS = {  # name: (module, short help); kept here so that `edgekit --help` imports no verb
+    "targets": ("targets", "List the boards edgekit knows."),
+    "inspect": ("inspect", "Show what a model is, what it costs, where it can run."),
+    "compile": ("compile", "Compile a model into a proven bundle for each target."),
+    "verify": ("verify", "Check that a bundle is whole and computes what the network computes."),
+    "run": ("run", "Run a bundle on this host, in an emulator, or on a device."),
+    "profile": ("profile", "Latency, energy and memory, whole and per operator."),
+    "compare": ("compare", "Put bundles side by side; mark the fastest, smallest, most frugal."),
+    "doctor": ("doctor", "Say which tools are here, and how to get those that are not."),
+}
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """Finds verbs in :data:`VERBS` and imports only the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"edgekit.cli.{VERBS[cmd_name][0]}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from edgekit.plugins import nearest
+
+            raise click.UsageError(f"there is no verb {args[0]!r}; {nearest(args[0], VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+             epilog="Start with: edgekit compile model.tflite --target rpi4")  # fmt: skip
+@click.version_option(__version__, prog_name="edgekit")
+def group() -> None:
+    """From a trained model to proven, profiled artifacts on every edge target you own."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit; ``args`` default to ``sys.argv[1:]``."""
+    sys.exit(invoke(sys.argv[1:] if args is None else args))
+
+
+def invoke(args: list[str]) -> int:
+    """Run one command line and return its exit code (docs/formats.md lists them)."""
+    debug = "--debug" in args
+    previous = _end_like_ctrl_c()
+    try:
+        group.main(args=args, prog_name="edgekit", standalone_mode=False)
+        sys.stdout.flush()
+    except EdgekitError as error:
+        return _failed(error, debug)
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        _complain(error.format_message(), "see: " + _help_of(error))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _stop_children()
+        _complain("interrupted; nothing half-written was left behind", "")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output is gone (edgekit targets | head -1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except OSError as error:
+        if debug:
+            raise
+        _complain(
+            f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}",
+            "free some space or choose another folder",
+        )
+        return 2
+    except Exception as error:
+        if debug:
+            raise
+        _complain(f"a bug in edgekit: {type(error).__name__}: {error}", "please report it with the output of --debug")
+        return 1
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _failed(error: EdgekitError, debug: bool) -> int:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    _complain(error.message, error.hint)
+    return error.exit_code
+
+
+def _complain(message: str, hint: str) -> None:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"       {hint}", err=True)
+
+
+def _help_of(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'edgekit'} --help"
+
+
+def _end_like_ctrl_c() -> dict[int, Any]:
+    """Let SIGTERM and SIGHUP end us as Ctrl-C does, so that temporary folders are removed."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        return {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    except ValueError:  # not the main thread: the caller handles signals
+        return {}
+
+
+def _stop_children() -> None:
+    if "edgekit.sandbox" in sys.modules:
+        sys.modules["edgekit.sandbox"].stop_all()

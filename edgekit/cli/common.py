@@ -1,0 +1,182 @@
+"""What every verb shares: its flags, its progress display, its printing."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+SHOW_AFTER = 0.5
+"""Seconds before a progress bar appears; quicker work shows none."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """How to talk to the caller: JSON on stdout, or tables; progress and warnings on stderr."""
+
+    json: bool
+    verbose: int
+    quiet: bool
+
+    def progress(self) -> ConsoleProgress:
+        return ConsoleProgress(self)
+
+    def emit(self, document: dict[str, Any]) -> None:
+        """Print the one JSON document."""
+        click.echo(json.dumps(document, indent=1))
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``, ``-v``, ``-q`` and ``--debug``; the verb receives an :class:`Output` as ``output``."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document (docs/formats.md).")
+    @click.option("-v", "--verbose", count=True, help="Say every step.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def wrapper(*args: Any, as_json: bool, verbose: int, quiet: bool, debug: bool, **kwargs: Any) -> Any:
+        return function(*args, output=Output(as_json, verbose, quiet), **kwargs)
+
+    return wrapper
+
+
+threads_option = click.option(
+    "--threads", default=1, show_default=True, type=click.IntRange(1, 256), help="Threads of the runtime."
+)
+seed_option = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="For everything random."
+)
+trust_option = click.option(
+    "--trust-model", "trust", is_flag=True, help="Run code that the model carries (Lambda layers)."
+)
+on_option = click.option(
+    "--on", metavar="WHERE", help="emulator, host, ssh://user@host[:port]; default: the emulator, where there is one."
+)
+
+
+class ConsoleProgress:
+    """Shows the current step on stderr: a bar on a terminal, lines with ``-v``. Every thread has its own bar."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._lock = threading.Lock()
+        self._bars: Bars | None = None
+        self._tasks: dict[int, TaskID] = {}
+        self._warned: set[str] = set()
+        self._timer: threading.Timer | None = None
+        self._current: dict[int, str] = {}
+
+    def __enter__(self) -> ConsoleProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._timer:
+                self._timer.cancel()
+            if self._bars:
+                self._bars.stop()
+            self._bars, self._timer = None, None
+
+    def step(self, name: str) -> None:
+        if self._output.quiet:
+            return
+        if self._output.verbose and not sys.stderr.isatty():
+            click.echo(f"{name} ...", err=True)
+        if not sys.stderr.isatty():
+            return
+        with self._lock:
+            self._current[threading.get_ident()] = name
+            if self._bars is None and self._timer is None:
+                self._timer = threading.Timer(SHOW_AFTER, self._begin)
+                self._timer.daemon = True
+                self._timer.start()
+            self._show(threading.get_ident())
+
+    def advance(self, done: int, total: int) -> None:
+        with self._lock:
+            task = self._tasks.get(threading.get_ident())
+            if self._bars is not None and task is not None:
+                self._bars.update(task, completed=done, total=total)
+
+    def warn(self, message: str) -> None:
+        with self._lock:
+            if self._output.quiet or message in self._warned:
+                return
+            self._warned.add(message)
+            if self._bars:
+                self._bars.console.print(f"warning: {message}", markup=False, highlight=False)
+            else:
+                click.echo(f"warning: {message}", err=True)
+
+    def _begin(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        with self._lock:
+            if self._timer is None:
+                return
+            columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+            self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
+            self._bars.start()
+            for thread in self._current:
+                self._show(thread)
+
+    def _show(self, thread: int) -> None:
+        """Put the thread's current step on its bar; the caller holds the lock."""
+        if self._bars is None:
+            return
+        if thread in self._tasks:
+            self._bars.reset(self._tasks[thread], description=self._current[thread], total=None)
+        else:
+            self._tasks[thread] = self._bars.add_task(self._current[thread], total=None)
+
+
+def table(title: str, columns: list[str], rows: list[list[str]], *, right: tuple[int, ...] = ()) -> None:
+    """Print a table on stdout; columns whose index is in ``right`` are right-aligned."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(title=escape(title), title_justify="left", header_style="bold")
+    for number, name in enumerate(columns):
+        made.add_column(escape(name), justify="right" if number in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(escape(cell) for cell in row))
+    # A pipe or a file has no width of its own: do not fold tables for it.
+    Console(width=None if sys.stdout.isatty() else 140).print(made)
+
+
+def size(nbytes: int) -> str:
+    """Bytes for people: ``98.5 kB``."""
+    value = float(nbytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def count(number: int) -> str:
+    """A count for people: ``12.5 M``."""
+    value = float(number)
+    for unit in ("", " k", " M"):
+        if value < 1000:
+            return f"{value:.0f}" if not unit else f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g} G"
+
+
+def figure(value: float, low: float, high: float, unit: str) -> str:
+    """A figure with its interval: ``1.77 ms (0.87 to 5.3)``."""
+    return f"{value:.3g} {unit} ({low:.3g} to {high:.3g})"

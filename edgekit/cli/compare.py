@@ -1,0 +1,54 @@
+"""``edgekit compare``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.common import Output, figure, output_options, size, table, threads_option
+
+
+@click.command(epilog="Example: edgekit compare build/*.rpi4 build/*.rpi5 --on emulator")
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--on", default="estimate", show_default=True, metavar="WHERE", help="How: estimate, emulator, host, ssh://..."
+)
+@threads_option
+@output_options
+def command(bundles: tuple[Path, ...], on: str, threads: int, output: Output) -> None:
+    """Put BUNDLES side by side; mark the fastest, the smallest and the most frugal."""
+    from edgekit.api.compare import compare
+
+    with output.progress() as progress:
+        found = compare(bundles, on=on, threads=threads, progress=progress)
+    if output.json:
+        output.emit(found.json())
+        return
+    rows = []
+    for number, row in enumerate(found.rows):
+        latency, energy = row.profile.latency_ms, row.profile.energy_mj
+        accuracy = row.manifest.get("accuracy")
+        marks = [
+            word
+            for word, winner in (
+                ("fastest", found.fastest),
+                ("smallest", found.smallest),
+                ("most frugal", found.most_frugal),
+            )
+            if winner == number
+        ]
+        rows.append(
+            [
+                row.manifest["model"]["name"], row.manifest["target"], row.manifest["recipe"]["name"],
+                f"{accuracy['compiled']:.2%}" if accuracy else "", size(row.model_bytes),
+                figure(latency.value, latency.low, latency.high, "ms"),
+                figure(energy.value, energy.low, energy.high, "mJ"), ", ".join(marks),
+            ]
+        )  # fmt: skip
+    table(
+        f"Compared by {on}",
+        ["model", "target", "recipe", "accuracy", "network", "latency", "energy", ""],
+        rows,
+        right=(3, 4),
+    )

@@ -1,0 +1,75 @@
+"""``edgekit compile``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.common import Output, figure, output_options, seed_option, size, table, trust_option
+
+if TYPE_CHECKING:
+    from edgekit.api.compile import Compiled
+
+
+@click.command(
+    epilog="Example: edgekit compile model.keras --target rpi4 --target rpi5 --recipe int8 --data digits.npz"
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-t", "--target", "targets", multiple=True, required=True, metavar="T", help="A board; repeatable.")
+@click.option(
+    "-r", "--recipe", default="as-is", metavar="R", show_default=True,
+    help="What to do first: as-is, float32, float16, int8-dynamic, int8, int8-w/int16-a, or your own .toml.",
+)  # fmt: skip
+@click.option("-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a folder of images, or random.")
+@click.option("--test", metavar="FILE", help="Labelled samples to measure the accuracy on; default: --data.")
+@click.option("-b", "--backend", default="auto", metavar="B", show_default=True, help="Which compiler.")
+@click.option(
+    "-o", "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder for the bundles."
+)
+@seed_option
+@click.option("--zip", "pack", is_flag=True, help="Also write each bundle as one .edgekit file.")
+@trust_option
+@output_options
+def command(model: Path, targets: tuple[str, ...], trust: bool, output: Output, **options: Any) -> None:
+    """Compile MODEL into one proven bundle for each target.
+
+    The network is read, transformed by the recipe, compiled, and run on golden inputs in the target's emulator;
+    a bundle is written only if its outputs agree with the reference's.
+    """
+    from edgekit.api.compile import compile
+
+    with output.progress() as progress:
+        made = compile(model, targets=targets, trust=trust, progress=progress, **options)
+    if output.json:
+        output.emit({"schema": 1, "bundles": [bundle.json() for bundle in made]})
+        return
+    _print(made)
+
+
+def _print(made: list[Compiled]) -> None:
+    from edgekit.api.compile import describe
+
+    rows = []
+    for bundle in made:
+        estimate = bundle.estimate["latency_ms"]
+        files = bundle.manifest["files"]
+        rows.append(
+            [
+                bundle.target, bundle.recipe, bundle.backend, size(files["model.tflite"]["bytes"]),
+                f"{'ok' if bundle.parity.ok else 'FAILED'} on {bundle.parity.on}: {describe(bundle.parity)}",
+                figure(estimate["value"], estimate["low"], estimate["high"], "ms"), str(bundle.path),
+            ]
+        )  # fmt: skip
+    table(
+        "Bundles", ["target", "recipe", "backend", "network", "parity", "estimated latency", "folder"], rows, right=(3,)
+    )
+    accuracy = made[0].accuracy
+    if accuracy:
+        before = "" if accuracy["float"] is None else f"{accuracy['float']:.2%} before, "
+        click.echo(
+            f"accuracy ({accuracy['metric']}, {accuracy['samples']} samples): "
+            f"{before}{accuracy['compiled']:.2%} compiled"
+        )
+    click.echo(f"next: edgekit profile {made[0].path} --on emulator")

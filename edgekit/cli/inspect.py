@@ -1,0 +1,59 @@
+"""``edgekit inspect``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.common import Output, count, output_options, size, table, trust_option
+
+MOST_REFUSALS = 5
+
+
+@click.command(epilog="Example: edgekit inspect model.tflite")
+@click.argument("model", type=click.Path(path_type=Path))
+@trust_option
+@output_options
+def command(model: Path, trust: bool, output: Output) -> None:
+    """Show what MODEL (a model file or a bundle) is, what it costs, and where it can run."""
+    from edgekit.api.inspect import inspect
+
+    with output.progress() as progress:
+        found = inspect(model, trust=trust, progress=progress)
+    if output.json:
+        output.emit(found.json())
+        return
+    stats = found.statistics
+    for kind, tensors in (("input", found.graph.inputs), ("output", found.graph.outputs)):
+        for tensor in tensors:
+            click.echo(f"{kind:<7}{tensor.name}: {tensor.dtype} {list(tensor.shape)}")
+    click.echo(
+        f"{count(stats.macs)} MACs, {count(stats.parameters)} parameters, {size(stats.weights_bytes)} of constants, "
+        f"{size(stats.peak_activation_bytes)} of activations at the peak"
+    )
+    for note in found.graph.notes:
+        click.echo(f"note: {note}")
+    rows = [
+        [
+            str(r.index),
+            r.op,
+            r.name,
+            r.weights_dtype,
+            r.dtype,
+            count(r.macs),
+            size(r.weights_bytes),
+            size(r.activation_bytes),
+        ]
+        for r in stats.operators
+    ]
+    table(
+        "Operators",
+        ["#", "operator", "name", "weights", "result", "MACs", "weights", "activations"],
+        rows,
+        right=(0, 5, 6, 7),
+    )
+    for name, missing in found.unsupported.items():
+        click.echo(f"{name}: " + ("every operator is supported" if not missing else f"{len(missing)} not supported"))
+        for item in missing[:MOST_REFUSALS]:
+            click.echo(f"  operator {item.index} {item.operator}: {item.reason}. {item.remedy}")

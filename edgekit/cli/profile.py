@@ -1,0 +1,82 @@
+"""``edgekit profile``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.common import Output, count, figure, output_options, size, table, threads_option, trust_option
+
+if TYPE_CHECKING:
+    from edgekit.profiling import Profile
+
+
+@click.command(epilog="Example: edgekit profile build/model.int8.rpi4 --on emulator --plot latency.svg")
+@click.argument("path", metavar="BUNDLE|MODEL", type=click.Path(path_type=Path))
+@click.option(
+    "--on", default="estimate", show_default=True, metavar="WHERE",
+    help="estimate, emulator, host, ssh://user@host[:port].",
+)  # fmt: skip
+@click.option("-t", "--target", metavar="T", help="For a bare model: the board to estimate for.")
+@threads_option
+@click.option(
+    "--repeat", default=50, show_default=True, type=click.IntRange(1, 100_000),
+    help="Timed inferences, on a device or the host.",
+)  # fmt: skip
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw latency per operator: .svg, .png or .pdf."
+)
+@trust_option
+@output_options
+def command(path: Path, plot: Path | None, trust: bool, output: Output, **options: Any) -> None:
+    """Latency, energy and memory of one inference, whole and per operator.
+
+    Every figure has a source (estimate, emulator, device) and an interval.
+    """
+    from edgekit.api.profile import profile
+
+    if plot is not None:
+        from edgekit.profiling.plot import check_plot
+
+        check_plot(plot)
+    with output.progress() as progress:
+        found = profile(path, trust=trust, progress=progress, **options)
+    if plot is not None:
+        from edgekit.profiling.plot import draw
+
+        draw(found, plot)
+    if output.json:
+        output.emit(found.json())
+        return
+    _print(found)
+    if plot is not None:
+        click.echo(f"plot: {plot}")
+
+
+def _print(found: Profile) -> None:
+    rows = [
+        [
+            "" if r.index is None else str(r.index), r.op, r.name, f"{r.latency_ms:.4g}", f"{r.share:.1%}",
+            f"{r.energy_mj:.3g}", count(r.macs), size(r.bytes), "" if r.instructions is None else count(r.instructions),
+        ]
+        for r in found.operators
+    ]  # fmt: skip
+    names = ["#", "operator", "name", "ms", "share", "mJ", "MACs", "bytes", "instructions"]
+    if not any(r.instructions for r in found.operators):
+        names, rows = names[:-1], [row[:-1] for row in rows]
+    conditions = ", ".join(f"{key} {value}" for key, value in found.conditions.items() if value is not None)
+    table(f"{found.target}: {found.source}, {conditions}", names, rows, right=(0, 3, 4, 5, 6, 7, 8))
+    latency, energy, power = found.latency_ms, found.energy_mj, found.power_w
+    click.echo("latency  " + figure(latency.value, latency.low, latency.high, "ms"))
+    click.echo("energy   " + figure(energy.value, energy.low, energy.high, "mJ") + f", {found.scope.replace('_', ' ')}")
+    click.echo("power    " + figure(power.value, power.low, power.high, "W"))
+    if found.instructions is not None:
+        click.echo(f"work     {found.instructions:,} instructions")
+    memory = {name: value for name, value in found.memory.items() if value is not None}
+    click.echo(
+        "memory   "
+        + ", ".join(f"{name.removesuffix('_bytes').replace('_', ' ')} {size(v)}" for name, v in memory.items())
+    )
+    click.echo(f"basis    {found.basis}")

@@ -1,0 +1,46 @@
+"""``edgekit run``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli.common import Output, on_option, output_options, seed_option, threads_option
+
+MOST_LABELS = 20
+
+
+@click.command(epilog="Example: edgekit run build/model.int8.rpi4 --on ssh://pi@raspberrypi.local --data digits.npz")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@on_option
+@click.option(
+    "-d", "--data", metavar="FILE",
+    help="Inputs: an .npz with x (and y), a folder of images, or random; default: the golden ones.",
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="Use at most so many samples of --data.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the outputs to this .npz.")
+@click.option("--repeat", default=1, show_default=True, type=click.IntRange(1, 100_000), help="Timed inferences.")
+@threads_option
+@seed_option
+@output_options
+def command(bundle: Path, output: Output, **options: Any) -> None:
+    """Run BUNDLE on its golden inputs or on yours."""
+    from edgekit.api.run import run
+
+    with output.progress() as progress:
+        result = run(bundle, progress=progress, **options)
+    if output.json:
+        output.emit(result.json())
+        return
+    click.echo(f"{result.samples} samples on {result.on}, {result.run.trace.runtime}")
+    for tensor in result.outputs:
+        click.echo(f"output {tensor['name']}: {tensor['dtype']} {tensor['shape']}")
+    if result.top1 is not None:
+        shown = " ".join(map(str, result.top1[:MOST_LABELS]))
+        click.echo(f"largest element: {shown}{' ...' if result.samples > MOST_LABELS else ''}")
+    if result.accuracy is not None:
+        click.echo(f"accuracy: {result.accuracy:.2%}")
+    if result.latency_ms is not None:
+        click.echo(f"latency: {result.latency_ms:.3f} ms (median of {len(result.run.trace.latency_ms)})")

@@ -1,0 +1,35 @@
+"""``edgekit targets``"""
+
+from __future__ import annotations
+
+import click
+
+from edgekit import target
+from edgekit.cli.common import Output, output_options, table
+
+
+@click.command(epilog="Example: edgekit targets --json")
+@output_options
+def command(output: Output) -> None:
+    """List the boards edgekit knows.
+
+    A board is one TOML file in targets/; docs/targets.md says how to add yours.
+    """
+    boards = [target.load(name) for name in target.names()]
+    if output.json:
+        output.emit(
+            {
+                "schema": 1,
+                "targets": [
+                    {
+                        "name": b.name, "kind": b.kind, "description": b.description, "arch": b.arch,
+                        "backends": list(b.backends), "runners": list(b.runners),
+                        "calibrations": b.data.get("calibration", []),
+                    }
+                    for b in boards
+                ],
+            }
+        )  # fmt: skip
+        return
+    rows = [[b.name, b.kind, b.description, ", ".join(b.backends), ", ".join(b.runners)] for b in boards]
+    table("Targets", ["name", "kind", "what it is", "backends", "runners"], rows)

@@ -1,0 +1,31 @@
+"""``edgekit verify``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edgekit.cli.common import Output, on_option, output_options, table, threads_option
+from edgekit.errors import CheckFailed
+
+
+@click.command(epilog="Example: edgekit verify build/model.as-is.rpi4 --on emulator")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@on_option
+@threads_option
+@output_options
+def command(bundle: Path, on: str | None, threads: int, output: Output) -> None:
+    """Check that BUNDLE is whole, and that its artifact computes what the network computes."""
+    from edgekit.api.verify import verify
+
+    with output.progress() as progress:
+        result = verify(bundle, on=on, threads=threads, progress=progress)
+    if output.json:
+        output.emit(result.json())
+    else:
+        rows = [[check.name, "ok" if check.ok else "FAILED", check.detail] for check in result.checks]
+        table(str(bundle), ["check", "result", "detail"], rows)
+    if not result.ok:
+        failed = next(check for check in result.checks if not check.ok)
+        raise CheckFailed(f"{failed.name}: {failed.detail}")
