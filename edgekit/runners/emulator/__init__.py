@@ -1,0 +1,136 @@
+"""The emulator: runs a bundle for AArch64 Linux under qemu-user and counts exactly what it executes.
+
+See docs/emulator.md. The output of every sample comes from one execution, the profile from another with the
+profiler and the cache model on; both are single-threaded, because only then are the counts exact.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import sandbox
+from edgekit.errors import DeviceError
+from edgekit.progress import Silent
+from edgekit.runners import BlockUse, OperatorTrace, Run, RunOptions, Trace
+from edgekit.runners.emulator import attribution, events, guest, report
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.bundle import Bundle
+    from edgekit.graph import Graph
+
+RUNTIME_ROW = "runtime"
+"""Name of the row for work of LiteRT itself, between the operators."""
+
+_LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192)
+
+
+class EmulatorRunner:
+    """Runs bundles of the ``litert`` backend for AArch64 targets. Registered as ``emulator``."""
+
+    name = "emulator"
+
+    def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
+        """See :class:`edgekit.runners.Runner`. ``repeat`` is ignored: every repetition would count the same.
+
+        The trace holds exact counts, no times: :mod:`edgekit.profiling.emulated` makes cycles and times of them.
+        """
+        progress = options.progress or Silent()
+        progress.step("Preparing the emulator")
+        machine = guest.machine(bundle.target)
+        files = {
+            "edgekit-run": bundle.artifact / "edgekit-run",
+            "libLiteRt.so": bundle.artifact / "libLiteRt.so",
+            "model.tflite": bundle.model,
+        }
+        samples = len(inputs[0]) if inputs else 0
+        if samples == 0:
+            raise DeviceError("there are no samples to run", "give --data, or compile the bundle again")
+        packed = pack(inputs)
+        one = packed[: len(packed) // samples]
+        progress.step(f"Emulating {bundle.target.get('cpu.core')}")
+        with sandbox.scratch() as folder, ThreadPoolExecutor(2) as pool:
+            plain = pool.submit(
+                guest.run, machine, files, packed, ["--samples", str(samples), "--outputs", "out.bin", "--markers"],
+                folder / "plain", caches=False, limits=_LIMITS,
+            )  # fmt: skip
+            observed = None
+            if options.profile:
+                observed = pool.submit(
+                    guest.run, machine, files, one, ["--samples", "1", "--warmup", "1", "--markers", "--profile"],
+                    folder / "observed", caches=True, limits=_LIMITS,
+                )  # fmt: skip
+            outputs = unpack((plain.result() / "out.bin").read_bytes(), bundle.graph, samples)
+            trace = _trace(bundle.graph, plain.result(), observed.result() if observed else None)
+        conditions = {
+            "threads": options.threads,
+            "machine": f"emulated {bundle.target.get('cpu.core')}",
+            "clock_mhz": bundle.target.get("cpu.clock_mhz"),
+        }
+        return Run(outputs, trace, conditions)
+
+
+def pack(inputs: Sequence[NDArray[Any]]) -> bytes:
+    """The runner's input file: per sample, each input's little-endian bytes, back to back."""
+    swapped = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in inputs]
+    return b"".join(array[i].tobytes() for i in range(len(swapped[0])) for array in swapped)
+
+
+def unpack(data: bytes, graph: Graph, samples: int) -> list[NDArray[Any]]:
+    """Read the runner's output file: one array per network output, ``[samples, *tensor shape]``."""
+    import numpy as np
+
+    parts: list[list[NDArray[Any]]] = [[] for _ in graph.outputs]
+    at = 0
+    for _ in range(samples):
+        for part, tensor in zip(parts, graph.outputs, strict=True):
+            piece = np.frombuffer(data, np.dtype(tensor.dtype).newbyteorder("<"), tensor.elements, at)
+            part.append(piece.reshape([abs(d) for d in tensor.shape]).astype(tensor.dtype, copy=False))
+            at += piece.nbytes
+    if at != len(data):
+        raise DeviceError("the emulated run wrote outputs of an unexpected size", "compile the bundle again")
+    return [np.stack(part) for part in parts]
+
+
+def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:
+    whole = report.merged(report.read(plain / "report").phases)
+    trace = Trace("emulator", json.loads((plain / "trace.json").read_text())["runtime"], counts=dict(whole.counts))
+    if observed is None:
+        return trace
+    seen = report.read(observed / "report")
+    found = events.kernels(json.loads((observed / "trace.json").read_text())["events"], seen.phases)
+    if found is None:  # another LiteRT may read the clock elsewhere: then only the whole is known
+        trace.operators = [OperatorTrace(None, RUNTIME_ROW, counts=trace.counts, blocks=_all_blocks(plain))]
+        return trace
+    for share in attribution.attribute(graph, found):
+        phase = report.merged(kernel.phase for kernel in share.kernels)
+        row = OperatorTrace(share.index, share.name, counts=phase.counts, fused=tuple(share.fused))
+        row.blocks = seen.blocks(phase)
+        trace.operators.append(row)
+    trace.operators.append(_runtime_row(trace, _all_blocks(plain)))
+    for kind in (*report.MISS_KINDS, "load_bytes", "store_bytes"):  # only the observed run models memory
+        trace.counts[kind] = sum(row.counts.get(kind, 0) for row in trace.operators)
+    return trace
+
+
+def _all_blocks(plain: Path) -> list[BlockUse]:
+    seen = report.read(plain / "report")
+    return seen.blocks(report.merged(seen.phases))
+
+
+def _runtime_row(trace: Trace, blocks: list[BlockUse]) -> OperatorTrace:
+    """What the whole inference executed beyond its operators; the profiler's own work is in neither."""
+    counts = Counter(trace.counts)
+    left = Counter({block.code: block.count for block in blocks})
+    for row in trace.operators:
+        counts.subtract(row.counts)
+        left.subtract({block.code: block.count for block in row.blocks})
+    rest = [BlockUse(code, count) for code, count in left.items() if count > 0]
+    rest.sort(key=lambda block: (-block.count * len(block.code), block.code))
+    return OperatorTrace(None, RUNTIME_ROW, counts={k: max(0, v) for k, v in counts.items()}, blocks=rest)

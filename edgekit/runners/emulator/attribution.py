@@ -161,7 +161,12 @@ def _adopt(graph: Graph, kernels: Sequence[Kernel], owner: dict[int, int]) -> No
         if kernel.name.startswith(_AFTERTHOUGHTS) and k - 1 in owner and _has_activation(graph, owner[k - 1]):
             owner[k] = owner[k - 1]
     for k in range(len(kernels) - 2, -1, -1):
-        if k not in owner and kernels[k].name.startswith(_PREPARATIONS) and kernels[k + 1].node is None and k + 1 in owner:
+        if (
+            k not in owner
+            and kernels[k].name.startswith(_PREPARATIONS)
+            and kernels[k + 1].node is None
+            and k + 1 in owner
+        ):
             owner[k] = owner[k + 1]
 
 

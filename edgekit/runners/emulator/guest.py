@@ -1,0 +1,117 @@
+"""Runs a bundle's AArch64 runner under qemu-user, locked down, and always in the same circumstances.
+
+Instruction counts must not depend on where the bundle lies, on the user's environment or on chance. So the guest
+sees everything below fixed paths of its own root, gets a fixed environment and a fixed seed, and its addresses are
+not randomised.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit import sandbox
+from edgekit.errors import DeviceError, EdgekitError, ModelError, ToolMissing
+from edgekit.runners.emulator import plugin, sysroot
+from edgekit.target import Target
+
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+_MODEL_REFUSED = 3
+_LEVELS = (("l1", "cache.l1d"), ("l2", "cache.l2"), ("l3", "cache.l3"))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What it takes to emulate a target: the emulator, its plugin, the root folder."""
+
+    emulator: str
+    plugin: Path
+    root: Path
+    target: Target
+
+    def plugin_argument(self, report: Path, *, caches: bool) -> str:
+        """The value of ``-plugin``."""
+        levels = [f"{name}={c['kib']}:{c['ways']}" for name, key in _LEVELS if caches and (c := self.target.get(key))]
+        return ",".join([str(self.plugin), f"out={report}", *levels])
+
+
+def machine(target: Target) -> Machine:
+    """Get everything ready, from the cache after the first time.
+
+    :raises ToolMissing: if the emulator, the AArch64 libraries or a C compiler is not installed.
+    """
+    if target.arch != "aarch64" or not target.get("emulator.cpu"):
+        raise DeviceError(f"there is no emulator for the target {target.name!r}", "use --on host or a real device")
+    return Machine(plugin.emulator(), plugin.get(), sysroot.get(target), target)
+
+
+def run(
+    machine: Machine,
+    files: dict[str, Path],
+    inputs: bytes,
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    caches: bool,
+    limits: sandbox.Limits,
+) -> Path:
+    """Run ``edgekit-run`` and return the folder with what it wrote; the plugin's report is ``report`` in it.
+
+    :param files: ``edgekit-run``, ``libLiteRt.so``, ``model.tflite`` by these names.
+    :param folder: an empty scratch folder.
+    :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the guest fails in any other way.
+    """
+    work = _make_root(machine.root, files, folder)
+    (work / "in.bin").write_bytes(inputs)
+    command = [
+        machine.emulator, "-cpu", machine.target.get("emulator.cpu"), "-L", str(folder / "root"), "-seed", "1",
+        "-plugin", machine.plugin_argument(work / "report", caches=caches), "./edgekit-run",
+        "--library", "/edgekit/libLiteRt.so", "--model", "/edgekit/model.tflite", "--inputs", "/edgekit/in.bin",
+        "--trace", "trace.json", *arguments,
+    ]  # fmt: skip
+    if setarch := shutil.which("setarch"):
+        command = [setarch, "-R", *command]
+    try:
+        done = sandbox.run_program(command, folder=work, limits=limits, env=_ENVIRONMENT)
+    except sandbox.ChildDied as error:
+        raise DeviceError(f"the emulated run {error.reason}", "use fewer samples, or a smaller model") from error
+    if done.returncode != 0:
+        raise _failure(done)
+    return work
+
+
+def _make_root(root: Path, files: dict[str, Path], folder: Path) -> Path:
+    """Put the shared root's folders and this run's files below ``folder/root``."""
+    own = folder / "root"
+    work = own / "edgekit"
+    work.mkdir(parents=True)
+    for part in root.iterdir():
+        (own / part.name).symlink_to(part)
+    for name, path in files.items():
+        if not path.is_file():
+            raise DeviceError(f"the bundle has no {path.name} for the emulator", "compile it with --backend litert")
+        (work / name).symlink_to(path.resolve())
+    return work
+
+
+def _failure(done: subprocess.CompletedProcess[str]) -> EdgekitError:
+    """Say in one line why the guest failed."""
+    if "qemu_plugin" in done.stdout or "plugin version" in done.stdout.lower():
+        return ToolMissing("this qemu-aarch64 cannot load edgekit's plugin", "install Debian 12's qemu-user (7.2)")
+    said = re.findall(r"^edgekit-run: (.+)$", done.stdout, re.MULTILINE)
+    if done.returncode == _MODEL_REFUSED and said:
+        return ModelError(f"LiteRT refuses the model: {said[-1]}", "verify it on the host with --on host")
+    number = -done.returncode if done.returncode < 0 else done.returncode - 128
+    if 0 < number < signal.NSIG:
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        return DeviceError(f"the emulated run crashed ({name})", "LiteRT may not survive this model; try --on host")
+    last = said[-1] if said else next(iter(done.stdout.strip().splitlines()[-1:]), "it said nothing")
+    return DeviceError(f"the emulated run failed (status {done.returncode}): {last}", "run again with --debug")
