@@ -55,7 +55,7 @@ def restore(graph: Graph) -> tuple[Graph, int]:
         restored, changed = _restore(subgraph)
         subgraphs.append(restored)
         count += changed
-    return (_compact(replace(graph, subgraphs=subgraphs)), count) if count else (graph, 0)
+    return (compact(replace(graph, subgraphs=subgraphs)), count) if count else (graph, 0)
 
 
 def _restore(subgraph: Subgraph) -> tuple[Subgraph, int]:
@@ -79,7 +79,7 @@ def _restore(subgraph: Subgraph) -> tuple[Subgraph, int]:
     return replace(subgraph, tensors=tensors, operators=kept), count
 
 
-def _compact(graph: Graph) -> Graph:
+def compact(graph: Graph) -> Graph:
     """Return the Graph without tensors that nothing uses any more, so that their data is not written."""
     subgraphs, signatures = [], list(graph.signatures)
     for number, subgraph in enumerate(graph.subgraphs):

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Operator, Signature, Subgraph, tflite
-from edgekit.passes import PassContext
-from edgekit.passes.float32 import refuse_integer, restore
-from edgekit.passes.quantize_child import TASKS
+from edgekit.passes import PassContext, bias
+from edgekit.passes.float32 import compact, refuse_integer, restore
+from edgekit.passes.quantize_child import TASKS, WRONG_KERNELS
 
 if TYPE_CHECKING:
     from edgekit.dataset import Dataset
@@ -120,7 +120,9 @@ def _quantize(graph: Graph, settings: Settings, context: PassContext) -> tuple[G
             found, arrays = sandbox.call(f"{TASKS}:quantize", args, ranges, limits=_LIMITS, preload=PRELOAD)
         except sandbox.ChildDied as death:
             raise ModelError(f"quantization {death.reason} on this model", "try --recipe float32") from death
-    return _named(tflite.loads(arrays["model"].tobytes()), graph), found["excluded"]
+    quantized, repaired = bias.repair(tflite.loads(arrays["model"].tobytes()), graph)
+    context.report["repaired_biases"] = repaired
+    return _named(compact(quantized), graph), found["excluded"]
 
 
 def calibrate(
@@ -197,7 +199,7 @@ def _report(quantized: Graph, settings: Settings, excluded: list[str], context: 
     """
     check = _computes_float if settings.static else _has_float_weights
     left = [
-        {"index": index, "op": operator.op}
+        {"index": index, "op": operator.op, "reason": _reason(operator.op, excluded)}
         for index, operator in enumerate(quantized.operators)
         if operator.op not in _BORDERS and check(quantized.main, operator)
     ]
@@ -210,11 +212,16 @@ def _report(quantized: Graph, settings: Settings, excluded: list[str], context: 
         granularity=settings.granularity,
         io=(settings.io or settings.activations) if settings.static else "float32",
         float_operators=left,
-        without_kernels=excluded,
     )
     if left:
         kinds = sorted({str(entry["op"]) for entry in left})
         context.progress.warn(f"{len(left)} operators stay in float32: {', '.join(kinds)}")
+
+
+def _reason(op: str, excluded: list[str]) -> str:
+    if op in WRONG_KERNELS:
+        return "LiteRT's integer kernel is wrong"
+    return "LiteRT has no integer kernel" if op in excluded else "ai-edge-quantizer does not quantize it"
 
 
 def _computes_float(subgraph: Subgraph, operator: Operator) -> bool:
