@@ -70,14 +70,16 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
     if name == "random":
         dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
-    elif Path(name).is_dir():
+    elif name and Path(name).is_dir():
         from edgekit import images
 
         dataset = images.load(Path(name), graph, pixel_range, seed=seed, limit=limit, progress=progress)
     elif Path(name).is_file():
         dataset = _load_npz(Path(name), graph, pixel_range).subset(limit, seed)
     else:
-        raise UsageError(f"--data {name}: there is no such file or folder", "give an .npz, a folder, or `random`")
+        raise UsageError(
+            f"--data {name or repr(name)}: there is no such file or folder", "give an .npz, a folder, or `random`"
+        )
     if dataset.labels is not None:
         check_labels(dataset.labels, graph, name)
     for note in dataset.notes:

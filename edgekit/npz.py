@@ -35,7 +35,9 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
             return arrays
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, MemoryError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # zlib, zipfile and numpy's header parser (a Python tokenizer) raise many kinds
         raise UsageError(
             f"{path}: not an .npz, or damaged ({error})", "save it with np.savez(file, x=..., y=...)"
         ) from error

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from edgekit import plugins, recipe
+from edgekit.errors import UsageError
+from edgekit.passes.quantize import Settings
+
+SHIPPED = ["as-is", "float16", "float32", "int8", "int8-dynamic", "int8-w-int16-a"]
+
+
+def test_the_recipes_of_the_documentation_are_there():
+    assert set(SHIPPED) <= set(recipe.names())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_recipes_name_passes_that_exist_with_parameters_they_take(name):
+    found = recipe.load(name)
+    assert found.name == name and found.description
+    needs_data = False
+    for step in found.steps:
+        assert plugins.get("passes", step.name).name == step.name
+        if step.name == "quantize":
+            needs_data |= Settings(**step.params).static
+    assert found.needs_data == needs_data
+
+
+def test_a_slash_is_a_dash():
+    assert recipe.load("int8-w/int16-a") == recipe.load("int8-w-int16-a")
+
+
+def test_unknown_recipes_suggest_the_nearest():
+    with pytest.raises(UsageError) as caught:
+        recipe.load("int8-dynamc")
+    assert "int8-dynamic" in caught.value.hint
+
+
+def test_a_recipe_of_ones_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'schema = 1\ndescription = "x"\nneeds_data = true\n[[pass]]\nname = "quantize"\nweights = "int4"\n'
+        '[[pass]]\nname = "float32"\n'
+    )
+    found = recipe.load(str(path))
+    assert found.name == "mine" and found.needs_data
+    assert [(s.name, s.params) for s in found.steps] == [("quantize", {"weights": "int4"}), ("float32", {})]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "schema = 2\ndescription = 'x'", "schema = 1", "not toml", "schema = 1\ndescription='x'\n[[pass]]\nbits = 8",
+     "schema = 1\ndescription = 'x'\npass = 3"],
+)  # fmt: skip
+def test_wrong_recipes_are_one_clear_line(text, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        recipe.load(str(path))
+    assert "mine.toml" in caught.value.message and "\n" not in caught.value.message
+
+
+def test_missing_and_binary_files(tmp_path):
+    with pytest.raises(UsageError, match="not a recipe"):
+        recipe.load(str(tmp_path / "none.toml"))
+    (tmp_path / "b.toml").write_bytes(bytes(range(256)))
+    with pytest.raises(UsageError, match="not a recipe"):
+        recipe.load(str(tmp_path / "b.toml"))
