@@ -1,0 +1,86 @@
+"""Builds the C runner for an architecture; a second build of the same sources costs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit import resources, toolchain
+from edgekit.backends.litert.library import litert_version
+from edgekit.errors import EdgekitError, ToolMissing
+
+NAME = "edgekit-run"
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A built runner and the compiler that made it, for the manifest."""
+
+    path: Path
+    compiler: str
+
+
+def native_arch(arch: str) -> str:
+    """``native`` as the architecture it means on this machine."""
+    return platform.machine() if arch == "native" else arch
+
+
+def get(arch: str) -> Runner:
+    """Return the runner for ``arch`` (``aarch64``, ``x86_64``), compiled on first use.
+
+    The bytes depend on the sources and the compiler only: no paths, no time, no build id.
+
+    :raises ToolMissing: if there is no compiler for ``arch``.
+    """
+    tool = _compiler(arch)
+    described = _describe(tool.argv)
+    sources = resources.folder("firmware_stubs") / "linux"
+    flags = [
+        "-std=gnu99", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DLITERT_VERSION="{litert_version()}"',
+        "-fno-ident", "-s", "-Wl,--build-id=none",
+    ]  # fmt: skip
+    names = sorted(path.name for path in sources.iterdir() if path.suffix in (".c", ".h"))
+    key = hashlib.sha256(json.dumps([described, flags]).encode())
+    for name in names:
+        key.update(name.encode() + b"\0" + (sources / name).read_bytes())
+    runner = resources.cache("runners") / f"{arch}-{key.hexdigest()[:16]}" / NAME
+    if not runner.is_file():
+        # Compiled in the sources' own folder, by relative names: no path of this machine gets into the result.
+        c_files = [name for name in names if name.endswith(".c")]
+        _compile([*tool.argv, *flags, *c_files], sources, runner)
+    return Runner(runner, described)
+
+
+def _compiler(arch: str) -> toolchain.Tool:
+    if arch == platform.machine():
+        return toolchain.load("host-cc").find()
+    name = f"{arch}-cc"
+    if name not in toolchain.names():
+        raise ToolMissing(f"there is no toolchain for {arch}", f"describe one in compile/toolchains/{name}.toml")
+    return toolchain.load(name).find()
+
+
+def _describe(argv: tuple[str, ...]) -> str:
+    """The compiler's own name and version, its first line."""
+    done = subprocess.run([*argv, "--version"], capture_output=True, text=True, check=False)
+    if done.returncode != 0 or not done.stdout:
+        raise ToolMissing(f"{' '.join(argv)} does not work: {done.stderr.strip()[:200]}", "install it again")
+    return done.stdout.splitlines()[0].strip()
+
+
+def _compile(command: list[str], sources: Path, runner: Path) -> None:
+    runner.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=runner.parent) as scratch:
+        built = Path(scratch) / NAME
+        command = [*command, "-o", str(built), "-ldl", "-lpthread"]
+        done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+            raise EdgekitError(f"the C runner does not compile: {first}", "report this to edgekit, with your compiler")
+        os.replace(built, runner)

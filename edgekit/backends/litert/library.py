@@ -1,0 +1,107 @@
+"""Finds LiteRT's shared library for an architecture: the installed one, or the same version's for another machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from edgekit import resources
+from edgekit.bundle import digest
+from edgekit.errors import ToolMissing
+
+PACKAGE = "ai-edge-litert"
+FILE = "libLiteRt.so"
+
+
+@cache
+def litert_version() -> str:
+    """Version of the installed LiteRT.
+
+    :raises ToolMissing: if it is not installed.
+    """
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError as error:
+        raise ToolMissing(f"{PACKAGE} is not installed", "install edgekit again, with its dependencies") from error
+
+
+def facts(arch: str) -> dict[str, Any]:
+    """What ``compile/runtimes/litert.toml`` says of the installed version on ``arch``; empty where it says nothing."""
+    data = tomllib.loads((resources.folder("compile") / "runtimes" / "litert.toml").read_text())
+    found: dict[str, Any] = data.get(litert_version(), {}).get(arch, {})
+    return found
+
+
+def get(arch: str) -> Path:
+    """Return ``libLiteRt.so`` for ``arch`` (``aarch64``, ``x86_64``), fetched once and checked by its sha256.
+
+    :raises ToolMissing: if it cannot be had; the hint is the command to try.
+    """
+    if arch == platform.machine():
+        return installed()
+    known = facts(arch)
+    if not known:
+        raise ToolMissing(
+            f"LiteRT {litert_version()} for {arch} is unknown to edgekit",
+            "add it to compile/runtimes/litert.toml, or install the LiteRT version listed there",
+        )
+    library = resources.cache("runtimes") / f"litert-{litert_version()}-{arch}" / FILE
+    if not (library.is_file() and digest(library) == known["sha256"]):
+        _fetch(arch, known, library)
+    return library
+
+
+def installed() -> Path:
+    """Return this machine's own ``libLiteRt.so``."""
+    spec = importlib.util.find_spec("ai_edge_litert")
+    folder = Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
+    if folder is None or not (folder / FILE).is_file():
+        raise ToolMissing(f"the installed {PACKAGE} has no {FILE}", "install edgekit again, with its dependencies")
+    return folder / FILE
+
+
+def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
+    """Unpack the other architecture's wheel with uv and keep the library."""
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
+        command = _fetch_command(known["platform"], scratch)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        fetched = Path(scratch) / "ai_edge_litert" / FILE
+        if done.returncode != 0 or not fetched.is_file():
+            reason = (done.stderr.strip() or "no message").splitlines()[-1].strip()
+            raise ToolMissing(
+                f"cannot fetch LiteRT {litert_version()} for {arch}: {reason}",
+                f"with a network, run: {' '.join(_fetch_command(known['platform'], 'DIR'))} "
+                f"and copy DIR/ai_edge_litert/{FILE} to {library}",
+            )
+        if digest(fetched) != known["sha256"]:
+            raise ToolMissing(
+                f"LiteRT {litert_version()} for {arch} is not the file edgekit knows (its sha256 differs)",
+                "do not use it; report this to edgekit",
+            )
+        os.replace(fetched, library)
+
+
+def _fetch_command(wheel_platform: str, folder: str) -> list[str]:
+    return [
+        _uv(), "pip", "install", "--quiet", "--target", folder, "--python-version", "3.11",
+        "--python-platform", wheel_platform, "--no-deps", f"{PACKAGE}=={litert_version()}",
+    ]  # fmt: skip
+
+
+def _uv() -> str:
+    try:
+        import uv
+
+        return uv.find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        return shutil.which("uv") or "uv"

@@ -1,0 +1,148 @@
+"""Shared by runners that execute a LiteRT bundle as a process: its files, its command line, its trace.
+
+``firmware_stubs/linux/edgekit_run.c`` and ``run.py`` are at the other end; docs/formats.md describes the files.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgekit.errors import DeviceError, EdgekitError, ModelError
+from edgekit.graph import Graph
+from edgekit.runners import OperatorTrace, RunOptions, Trace
+from edgekit.runners.emulator.attribution import attribute
+from edgekit.runners.emulator.events import Kernel
+from edgekit.runners.emulator.report import Phase
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PROGRAM = "edgekit-run"
+LIBRARY = "libLiteRt.so"
+SCRIPT = "run.py"
+INPUTS, OUTPUTS, TRACE = "in.bin", "out.bin", "trace.json"
+
+_OPERATOR, _DELEGATE_KERNELS = 1 << 1, (1 << 2) | (1 << 3)
+"""Bits of tflite::Profiler::EventType (tflite/core/api/profiler.h)."""
+
+
+def samples_in(inputs: Sequence[NDArray[Any]]) -> int:
+    """Number of samples; a network without inputs runs once.
+
+    :raises DeviceError: if there are none.
+    """
+    count = len(inputs[0]) if inputs else 1
+    if count == 0:
+        raise DeviceError("there are no samples to run", "give --data with samples in it")
+    return count
+
+
+def pack(inputs: Sequence[NDArray[Any]]) -> bytes:
+    """The runner's input file: per sample, each input's little-endian bytes, back to back."""
+    swapped = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in inputs]
+    return b"".join(array[i].tobytes() for i in range(samples_in(inputs)) for array in swapped)
+
+
+def unpack(data: bytes, graph: Graph, samples: int) -> list[NDArray[Any]]:
+    """Read the runner's output file: one array per network output, ``[samples, *tensor shape]``.
+
+    :raises DeviceError: if its size is not what the network's outputs need.
+    """
+    import numpy as np
+
+    sizes = [tensor.nbytes for tensor in graph.outputs]
+    if len(data) != samples * sum(sizes):
+        raise DeviceError(f"the run wrote {len(data)} bytes of outputs, {samples * sum(sizes)} were expected")
+    table = np.frombuffer(data, np.uint8).reshape(samples, sum(sizes))
+    outputs, at = [], 0
+    for tensor, size in zip(graph.outputs, sizes, strict=True):
+        column = np.ascontiguousarray(table[:, at : at + size]).view(np.dtype(tensor.dtype).newbyteorder("<"))
+        shape = (samples, *(abs(d) for d in tensor.shape))
+        outputs.append(column.reshape(shape).astype(tensor.dtype, copy=False))
+        at += size
+    return outputs
+
+
+def arguments(samples: int, options: RunOptions) -> list[str]:
+    """What both runners understand, after ``--library`` and ``--model``; files lie in the working folder."""
+    found = ["--inputs", INPUTS, "--outputs", OUTPUTS, "--trace", TRACE, "--samples", str(samples)]
+    found += ["--repeat", str(options.repeat), "--warmup", str(options.warmup), "--threads", str(options.threads)]
+    return [*found, "--profile"] if options.profile else found
+
+
+def failure(status: int, output: str, where: str) -> EdgekitError:
+    """The error that a runner's exit status and messages mean; ``where`` says what it ran on."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    ours = next((line.split(": ", 1)[1] for line in lines if line.startswith((f"{PROGRAM}: ", f"{SCRIPT}: "))), "")
+    detail = [line.split("] ", 1)[-1] for line in lines if line.startswith("ERROR:")]
+    reason = ours or (lines[-1] if lines else f"it ended with status {status}")
+    if detail:
+        reason += f": {detail[-1].removeprefix('ERROR: ')}"
+    if status == 3:
+        return ModelError(f"{reason} ({where})", "compile another form of the model, or report it to LiteRT")
+    if status < 0 or status > 128:
+        number = -status if status < 0 else status - 128
+        return DeviceError(f"LiteRT crashed (signal {number}) on {where}", "the model may need another LiteRT version")
+    return DeviceError(f"the run failed on {where}: {reason}"[:400])
+
+
+@dataclass
+class _Timed(Kernel):
+    """A kernel with its mean time."""
+
+    us: float = 0.0
+
+
+def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, Any]]:
+    """Read a runner's trace.
+
+    :param source: ``"host"`` or ``"device"``.
+    :returns: the trace, and the conditions it states: machine, clock.
+    :raises DeviceError: if it is damaged.
+    """
+    try:
+        data = json.loads(text)
+        machine = data["machine"]
+        power = data["power"] or {}
+        trace = Trace(
+            source=source,
+            runtime=str(data["runtime"]),
+            latency_ms=[float(value) for value in data["latency_ms"]],
+            operators=_operators(data["events"], graph),
+            power_w=[float(value) for value in power.get("samples_w", [])],
+            power_scope=power.get("scope"),
+            peak_ram_bytes=int(data["peak_ram_bytes"]) or None,
+        )
+        conditions = {
+            "threads": int(data["threads"]),
+            "machine": " ".join(str(machine[key]) for key in ("model", "cpu") if machine[key]),
+            "clock_mhz": float(machine["clock_mhz"]) or None,
+            "init_ms": float(data["init_ms"]),
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeviceError(f"the run's trace is damaged: {error!r}", "compile the bundle again") from error
+    if power:
+        conditions["power_source"] = str(power.get("source", ""))
+    if trace.latency_ms:
+        conditions["median_ms"] = statistics.median(trace.latency_ms)
+    return trace, conditions
+
+
+def _operators(events: Sequence[Mapping[str, Any]], graph: Graph) -> list[OperatorTrace]:
+    """Mean time of each operator, from LiteRT's profiler (whole microseconds, averaged over inferences)."""
+    kernels = []
+    for event in events:
+        kind, node = int(event["type"]), int(event["node"])
+        if kind & _DELEGATE_KERNELS:
+            kernels.append(_Timed(str(event["tag"]), None, Phase(), float(event["us"])))
+        elif kind == _OPERATOR and node < len(graph.operators):  # a delegate's own node comes after the model's
+            kernels.append(_Timed(str(event["tag"]), node, Phase(), float(event["us"])))
+    rows = []
+    for share in attribute(graph, kernels):
+        us = sum(kernel.us for kernel in share.kernels if isinstance(kernel, _Timed))
+        rows.append(OperatorTrace(share.index, share.name, us / 1e3, fused=tuple(share.fused)))
+    return rows
