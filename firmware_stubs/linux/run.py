@@ -8,7 +8,7 @@ Uses the C runner beside it (edgekit-run), which needs nothing else; where that 
 LiteRT's), or with --python, the package ai-edge-litert or tflite-runtime. Works with Python 3.7 and numpy.
 """
 
-# Boards have Pythons as old as 3.7, without zip's strict: ruff: noqa: B905
+# ruff: noqa: B905 (boards have Pythons as old as 3.7, whose zip has no strict)
 
 import argparse
 import json

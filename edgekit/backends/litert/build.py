@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from edgekit.backends.litert.library import litert_version
 from edgekit.errors import EdgekitError, ToolMissing
 
 NAME = "edgekit-run"
+
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,11 @@ def get(arch: str) -> Runner:
     for name in names:
         key.update(name.encode() + b"\0" + (sources / name).read_bytes())
     runner = resources.cache("runners") / f"{arch}-{key.hexdigest()[:16]}" / NAME
-    if not runner.is_file():
-        # Compiled in the sources' own folder, by relative names: no path of this machine gets into the result.
-        c_files = [name for name in names if name.endswith(".c")]
-        _compile([*tool.argv, *flags, *c_files], sources, runner)
+    with _lock:  # two targets that compile side by side build it once
+        if not runner.is_file():
+            # Compiled in the sources' own folder, by relative names: no path of this machine gets into the result.
+            c_files = [name for name in names if name.endswith(".c")]
+            _compile([*tool.argv, *flags, *c_files], sources, runner)
     return Runner(runner, described)
 
 

@@ -7,7 +7,9 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
 import tomllib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +22,8 @@ from edgekit.errors import ToolMissing
 
 PACKAGE = "ai-edge-litert"
 FILE = "libLiteRt.so"
+
+_lock = threading.Lock()
 
 
 @cache
@@ -55,8 +59,9 @@ def get(arch: str) -> Path:
             "add it to compile/runtimes/litert.toml, or install the LiteRT version listed there",
         )
     library = resources.cache("runtimes") / f"litert-{litert_version()}-{arch}" / FILE
-    if not (library.is_file() and digest(library) == known["sha256"]):
-        _fetch(arch, known, library)
+    with _lock:  # two targets that compile side by side fetch it once
+        if not (library.is_file() and digest(library) == known["sha256"]):
+            _fetch(arch, known, library)
     return library
 
 
@@ -74,7 +79,12 @@ def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
         command = _fetch_command(known["platform"], scratch)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise ToolMissing(
+                "uv is missing; it fetches LiteRT for other machines", f"install it: {sys.executable} -m pip install uv"
+            ) from error
         fetched = Path(scratch) / "ai_edge_litert" / FILE
         if done.returncode != 0 or not fetched.is_file():
             reason = (done.stderr.strip() or "no message").splitlines()[-1].strip()
@@ -99,9 +109,6 @@ def _fetch_command(wheel_platform: str, folder: str) -> list[str]:
 
 
 def _uv() -> str:
-    try:
-        import uv
-
-        return uv.find_uv_bin()
-    except (ImportError, FileNotFoundError):
-        return shutil.which("uv") or "uv"
+    """The uv beside this Python, else on the PATH. Not uv.find_uv_bin(): its sysconfig calls are not thread-safe."""
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.is_file() else shutil.which("uv") or "uv"
