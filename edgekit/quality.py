@@ -73,6 +73,12 @@ class Quality:
         return asdict(self)
 
 
+def report(original: Graph, quantized: Graph, dataset: Dataset | None = None) -> dict[str, Any] | None:
+    """Return what ``compile --json`` prints under ``quantization``; None where no tensor changed its dtype."""
+    found = measure(original, quantized, dataset)
+    return found.json() if found.tensors or _dtypes(original) != _dtypes(quantized) else None
+
+
 def measure(original: Graph, quantized: Graph, dataset: Dataset | None = None) -> Quality:
     """Compare a float Graph with its quantized Graph; outputs on at most 64 samples of ``dataset``.
 
@@ -171,6 +177,10 @@ def output_quality(name: str, before: NDArray[Any], after: NDArray[Any]) -> Outp
     known = [value for value in each if value is not None]
     mean = float(np.mean(known)) if known else None
     return OutputQuality(name, mean, min(known, default=None), sqnr_db(before, after))
+
+
+def _dtypes(graph: Graph) -> set[str]:
+    return {tensor.dtype for tensor in graph.tensors}
 
 
 def _places(subgraph: Subgraph) -> dict[tuple[int, int], tuple[int, int]]:

@@ -101,8 +101,8 @@ class Quantize:
         return quantized
 
 
-def _quantize(graph: Graph, settings: Settings, context: PassContext) -> tuple[Graph, list[str]]:
-    """Return the quantized Graph and the names of operators that LiteRT has no kernels for in this precision."""
+def _quantize(graph: Graph, settings: Settings, context: PassContext) -> tuple[Graph, dict[str, str]]:
+    """Return the quantized Graph, and the kinds of operators that failed in integers, with the reason."""
     prepared = _prepared(graph)
     with sandbox.scratch() as folder:
         model = folder / "float.tflite"
@@ -192,7 +192,7 @@ def _named(quantized: Graph, graph: Graph) -> Graph:
     return replace(quantized, subgraphs=subgraphs, signatures=signatures, notes=list(graph.notes))
 
 
-def _report(quantized: Graph, settings: Settings, excluded: list[str], context: PassContext) -> None:
+def _report(quantized: Graph, settings: Settings, excluded: dict[str, str], context: PassContext) -> None:
     """Say which operators stayed in float.
 
     :raises ModelError: if all of them did.
@@ -215,13 +215,15 @@ def _report(quantized: Graph, settings: Settings, excluded: list[str], context: 
     )
     if left:
         kinds = sorted({str(entry["op"]) for entry in left})
-        context.progress.warn(f"{len(left)} operators stay in float32: {', '.join(kinds)}")
+        what = "operators stay" if settings.static else "operators keep constants"
+        context.progress.warn(f"{len(left)} {what} in float32: {', '.join(kinds)}")
 
 
-def _reason(op: str, excluded: list[str]) -> str:
+def _reason(op: str, excluded: dict[str, str]) -> str:
     if op in WRONG_KERNELS:
         return "LiteRT's integer kernel is wrong"
-    return "LiteRT has no integer kernel" if op in excluded else "ai-edge-quantizer does not quantize it"
+    name = "CONV_2D_TRANSPOSE" if op == "TRANSPOSE_CONV" else op  # the quantizer's word
+    return excluded.get(name, "ai-edge-quantizer does not quantize it")
 
 
 def _computes_float(subgraph: Subgraph, operator: Operator) -> bool:

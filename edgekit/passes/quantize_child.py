@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -63,40 +64,49 @@ def calibrate(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path)
 
 
 def quantize(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path) -> _Result:
-    """Quantize, and run the result once; an operator whose kernel LiteRT lacks is left in float and it is tried again.
+    """Quantize, and run the result once; operators that fail in either are left in float, and it is tried again.
 
-    Returns the model's bytes, and the names of those operators.
+    Returns the model's bytes, and the kinds of those operators with the reason.
     """
     model = Path(args["model"]).read_bytes()
-    excluded: list[str] = []
+    excluded: dict[str, str] = {}
     for _ in range(_ATTEMPTS):
-        quantized = _quantize(model, args, arrays, excluded)
-        missing = _missing_kernel(quantized)
-        if missing is None:
+        try:
+            quantized = _quantize(model, args, arrays, excluded)
+            name, reason = _missing_kernel(quantized), "LiteRT has no integer kernel"
+        except Exception as error:  # the quantizer's own checks and slips, of many kinds
+            name, reason = _culprit(error), "ai-edge-quantizer fails on it"
+            if isinstance(error, ModelError) or name is None or name in excluded:
+                raise
+        if name is None:
             return {"excluded": excluded}, {"model": np.frombuffer(quantized, np.uint8)}
-        if missing in excluded:
+        if name in excluded:
             break
-        excluded.append(missing)
-    raise ModelError(f"LiteRT cannot run the quantized model (operator {missing})", "try another recipe")
+        excluded[name] = reason
+    raise ModelError(f"LiteRT cannot run the quantized model (operator {name})", "try another recipe")
 
 
-def _quantize(model: bytes, args: dict[str, Any], ranges: dict[str, NDArray[Any]], excluded: list[str]) -> bytes:
+def _quantize(model: bytes, args: dict[str, Any], ranges: dict[str, NDArray[Any]], excluded: Collection[str]) -> bytes:
     from ai_edge_quantizer.quantizer import Quantizer
 
     quantizer = Quantizer(bytearray(model), _recipe(args, excluded))
-    result = None
-    if ranges:
-        result = _statistics(quantizer, ranges)
-    try:
-        done = quantizer.quantize(result, enable_progress_bar=False, enable_progress_report=False)
-    except (ValueError, RuntimeError, KeyError, IndexError, TypeError) as error:
-        raise ModelError(
-            f"ai-edge-quantizer cannot quantize this network: {_brief(error)}", "try another recipe, such as float16"
-        ) from error
+    result = _statistics(quantizer, ranges) if ranges else None
+    done = quantizer.quantize(result, enable_progress_bar=False, enable_progress_report=False)
     return bytes(done.quantized_model)
 
 
-def _recipe(args: dict[str, Any], excluded: list[str]) -> list[dict[str, Any]]:
+def _culprit(error: Exception) -> str | None:
+    """Return the kind of operator that the quantizer was working on when it failed, from its own variables."""
+    trace = error.__traceback__
+    name = None
+    while trace is not None:
+        info = trace.tb_frame.f_locals.get("op_info")
+        name = getattr(getattr(info, "op_name", None), "value", name)
+        trace = trace.tb_next
+    return name if name not in ("INPUT", "OUTPUT") else None
+
+
+def _recipe(args: dict[str, Any], excluded: Collection[str]) -> list[dict[str, Any]]:
     """The quantizer's own recipe; later rules win. Rules apply to the main subgraph (``s0``) only."""
     from ai_edge_quantizer.algorithm_manager import AlgorithmName
     from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName

@@ -179,6 +179,20 @@ def test_a_kernel_that_litert_lacks_is_found_by_running_and_left_in_float():
     assert any(t.dtype == "int8" for t in quantized.tensors)
 
 
+def test_an_operator_that_the_quantizer_fails_on_is_left_in_float():
+    b = Builder()
+    x = b.tensor((1, 2, 4), name="x")
+    floor = b.constant(np.array([0.1], np.float32))  # of another rank than x: ai-edge-quantizer 0.10 raises
+    y = b.add("MAXIMUM", (floor, b.add("TANH", (x,), (1, 2, 4))), (1, 2, 4), options="MaximumMinimum")
+    graph = b.graph((x,), (y,))
+    context = PassContext(data=dataset.random(graph))
+    quantized = Quantize().apply(graph, context)
+    assert [(e["op"], e["reason"]) for e in context.report["float_operators"]] == [
+        ("MAXIMUM", "ai-edge-quantizer fails on it")
+    ]
+    assert (quality.measure(graph, quantized, context.data).outputs[0].sqnr_db or 0) > 25
+
+
 def test_batch_matmul_with_constant_weights_is_not_zeroed(tmp_path):
     b = Builder()
     rng = np.random.default_rng(0)
