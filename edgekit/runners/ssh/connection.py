@@ -1,0 +1,227 @@
+"""A connection to a board through the system's OpenSSH client, with a private folder there that always goes away.
+
+The client brings the user's ``~/.ssh/config``, keys, agent and known hosts. One connection carries everything
+(``ControlMaster``): its own session holds the folder on the board and removes it when its input ends, which
+happens when we close it, when we are killed, and when the network breaks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from edgekit import toolchain
+from edgekit.errors import DeviceError, UsageError
+
+CONNECT_SECONDS = 15
+_SSH_FAILED = 255
+
+# The pid file names the program that is running, so that it ends with the folder.
+_KEEPER = (
+    'd=$(mktemp -d "${TMPDIR:-/tmp}/edgekit.XXXXXX") || exit 73; '
+    'trap \'p=$(cat "$d/pid" 2>/dev/null) && kill "$p" 2>/dev/null; rm -rf "$d"\' EXIT; '
+    'trap "exit 0" HUP INT TERM PIPE; '
+    'echo "edgekit $d $(uname -m)"; cat >/dev/null'
+)
+_GREETING = re.compile(r"edgekit (/[^\s'\"]*/edgekit\.\w+) (\w+)")
+
+_SSH_ERRORS: tuple[tuple[str, str, str], ...] = (
+    ("Connection refused", "{host} refuses connections", "is the ssh server running there, and is the port right?"),
+    (
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "the host key of {host} has changed",
+        "if the board was installed anew, run: ssh-keygen -R {name}",
+    ),
+    ("Host key verification failed", "the host key of {host} is not known", "connect once by hand: ssh {command}"),
+    ("Permission denied", "{host} accepts none of your keys", "copy one there: ssh-copy-id {command}"),
+    ("Too many authentication failures", "{host} accepts none of your keys", "name the right one in ~/.ssh/config"),
+    ("Could not resolve hostname", "there is no host {host}", "check the name, or use its address"),
+    ("timed out", "{host} does not answer", "is it on, and in the same network?"),
+    ("No route to host", "{host} cannot be reached", "is it on, and in the same network?"),
+    ("Network is unreachable", "{host} cannot be reached", "is this machine's network up?"),
+    ("Bad configuration option", "ssh does not know an option in EDGEKIT_SSH_OPTIONS", "man ssh_config lists them"),
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a board is: what stands after ``ssh:``."""
+
+    user: str
+    host: str
+    port: int | None
+
+    @staticmethod
+    def parse(text: str) -> Address:
+        """Parse ``//[user@]host[:port]``; the host may be a name from ``~/.ssh/config`` or ``[IPv6]``.
+
+        :raises UsageError: if it is not that.
+        """
+        pattern = r"//(?:([A-Za-z0-9_.][\w.\-]*)@)?(\[[0-9A-Fa-f:.%\w]+\]|[A-Za-z0-9_][\w.\-]*)(?::(\d{1,5}))?/?"
+        match = re.fullmatch(pattern, text)
+        if not match or not 0 < int(match[3] or 22) < 65536:
+            raise UsageError(f"'ssh:{text}' is not the address of a board", "write ssh://user@host or ssh://host:port")
+        return Address(match[1] or "", match[2].strip("[]"), int(match[3]) if match[3] else None)
+
+    @property
+    def name(self) -> str:
+        return f"[{self.host}]:{self.port}" if self.port else self.host
+
+    def arguments(self) -> list[str]:
+        """The address as ssh takes it."""
+        user = ["-l", self.user] if self.user else []
+        port = ["-p", str(self.port)] if self.port else []
+        return [*user, *port, self.host]
+
+
+class Board:
+    """An open connection. Use it as a context manager; ``folder`` is the private folder on the board.
+
+    :param arch: the board's processor, as its ``uname -m`` says.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.folder = ""
+        self.arch = ""
+        self._ssh = list(toolchain.load("ssh").find().argv)
+        self._local = Path(tempfile.mkdtemp(prefix="edgekit-"))  # short: socket paths have at most 108 bytes
+        self._keeper: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Board:
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        options = ["-o", "ControlMaster=yes", "-o", "ControlPersist=no", *_extra_options()]
+        with (self._local / "log").open("wb") as log:
+            self._keeper = subprocess.Popen(
+                [*self._command(options), *self.address.arguments(), _shell(_KEEPER)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        line = _first_line(self._keeper, CONNECT_SECONDS * 3)
+        match = _GREETING.fullmatch(line.strip())
+        if match:
+            self.folder, self.arch = match[1], match[2]
+            return
+        self._kill()
+        log_text = (self._local / "log").read_text(errors="replace")
+        if self._keeper.returncode in (_SSH_FAILED, -signal.SIGKILL):
+            raise self._ssh_error(log_text)
+        raise DeviceError(f"{self.address.name} has no usable shell: {_last(log_text) or line[:100]}")
+
+    def _command(self, options: list[str]) -> list[str]:
+        always = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", "LogLevel=ERROR"]
+        always += ["ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "RequestTTY=no"]
+        always.append(f"ControlPath={self._local / 's'}")
+        return [*self._ssh, "-T", *(part for option in always for part in ("-o", option)), *options]
+
+    def run(self, script: str, *, data: bytes = b"", seconds: float = 60) -> subprocess.CompletedProcess[bytes]:
+        """Run a shell script on the board, in the folder, with ``data`` as its input.
+
+        A script's own failure is the caller's to judge by ``returncode``.
+
+        :raises DeviceError: if the connection breaks, or after ``seconds``.
+        """
+        whole = _shell(f"cd {shlex.quote(self.folder)} && {{ {script}\n}}")
+        command = [*self._command(["-o", "ControlMaster=no"]), *self.address.arguments(), whole]
+        try:
+            done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise DeviceError(f"{self.address.name} took longer than {seconds:g} s", "use fewer repeats") from error
+        if done.returncode == _SSH_FAILED or (self._keeper is not None and self._keeper.poll() is not None):
+            raise DeviceError(f"the connection to {self.address.name} broke", "is the board still up? try again")
+        return done
+
+    def close(self) -> None:
+        """Remove the folder on the board and end the connection."""
+        keeper = self._keeper
+        if keeper is not None and keeper.poll() is None and keeper.stdin:
+            with contextlib.suppress(OSError):
+                keeper.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                keeper.wait(CONNECT_SECONDS)
+        self._kill()
+        shutil.rmtree(self._local, ignore_errors=True)
+
+    def _kill(self) -> None:
+        keeper = self._keeper
+        if keeper is None:
+            return
+        if keeper.poll() is None and _exits_soon(keeper) is None:
+            keeper.kill()
+            keeper.wait()
+        for stream in (keeper.stdin, keeper.stdout):
+            if stream:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _ssh_error(self, log: str) -> DeviceError:
+        user = f"{self.address.user}@" if self.address.user else ""
+        port = f"-p {self.address.port} " if self.address.port else ""
+        words = {"host": self.address.name, "name": f"'{self.address.name}'"}
+        words["command"] = f"{port}{user}{self.address.host}"
+        for sign, message, hint in _SSH_ERRORS:
+            if sign in log:
+                return DeviceError(message.format(**words), hint.format(**words))
+        return DeviceError(
+            f"cannot connect to {self.address.name}: {_last(log) or 'no answer'}",
+            f"try by hand: ssh {words['command']}",
+        )
+
+
+def _shell(script: str) -> str:
+    """The script for a plain shell, whatever the user's login shell is."""
+    return f"sh -c {shlex.quote(script)}"
+
+
+def _extra_options() -> list[str]:
+    """``-o`` options from the environment: ``EDGEKIT_SSH_OPTIONS="IdentityFile=/keys/pi StrictHostKeyChecking=no"``."""
+    given = shlex.split(os.environ.get("EDGEKIT_SSH_OPTIONS", ""))
+    return [part for option in given if option != "-o" for part in ("-o", option.removeprefix("-o"))]
+
+
+def _first_line(process: subprocess.Popen[bytes], seconds: float) -> str:
+    """Read the process's first line that is ours; login messages may come before it. Empty at its end."""
+    assert process.stdout
+    end, text = time.monotonic() + seconds, b""
+    while time.monotonic() < end:
+        ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
+        chunk = os.read(process.stdout.fileno(), 4096) if ready else b""
+        if not chunk:
+            break
+        text += chunk
+        for line in text.decode(errors="replace").split("\n")[:-1]:
+            if line.startswith("edgekit "):
+                return line
+    return text.decode(errors="replace")
+
+
+def _exits_soon(process: subprocess.Popen[bytes]) -> int | None:
+    try:
+        return process.wait(2)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else ""

@@ -1,0 +1,168 @@
+"""The ssh runner against a real ssh server with emulated 64-bit Arm behind it, and every way it can fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundles import bundle_of, graph_of, samples_for
+from ssh_board import StandIn, stand_in
+
+from edgekit import runners
+from edgekit.bundle import Bundle
+from edgekit.errors import DeviceError, UsageError
+from edgekit.runners import RunOptions
+from edgekit.runners.reference import reference_outputs
+from edgekit.runners.ssh.connection import Address
+
+pytestmark = pytest.mark.emulator
+
+
+@pytest.fixture(scope="module")
+def shared_board() -> Iterator[StandIn]:
+    with stand_in() as board:
+        yield board
+
+
+@pytest.fixture
+def board(shared_board: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", shared_board.options)
+    shared_board.set()
+    yield shared_board
+    assert shared_board.left_behind() == []
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return bundle_of(graph_of("mlperf_tiny/kws_int8.tflite"), "rpi4", tmp_path_factory.mktemp("bundles") / "kws")
+
+
+def run(board: StandIn, bundle: Bundle, options: RunOptions = RunOptions(), count: int = 2) -> runners.Run:
+    runner = runners.get(f"ssh:{board.address.replace('board@', '')}")
+    return runner.run(bundle, samples_for(bundle.graph, count), options)
+
+
+def test_outputs_times_and_operators_come_back(board: StandIn, bundle: Bundle) -> None:
+    found = run(board, bundle, RunOptions(repeat=3, warmup=1, profile=True))
+    (y,) = found.outputs
+    (expected,) = reference_outputs(bundle.model, samples_for(bundle.graph, 2), optimized=True)
+    assert y.shape == (2, 1, 12) and y.dtype == np.int8
+    assert np.abs(y.astype(int) - expected).max() <= 3
+    assert len(found.trace.latency_ms) == 3 and min(found.trace.latency_ms) > 0
+    assert found.trace.source == "device" and found.trace.runtime == "litert 2.3.0"
+    assert {row.index for row in found.trace.operators} >= set(range(9))
+    assert "Cortex-A72" in found.conditions["machine"]
+
+
+def test_a_system_that_cannot_load_litert_uses_python(board: StandIn, bundle: Bundle, tmp_path: Path) -> None:
+    root = Path((board.folder / "settings").read_text().split('ROOT="')[1].split('"')[0])
+    shutil.copytree(root, tmp_path / "root")
+    (tmp_path / "root" / "lib" / "libstdc++.so.6").unlink()
+    board.set(ROOT=str(tmp_path / "root"))
+    found = run(board, bundle, RunOptions(repeat=2))
+    (expected,) = reference_outputs(bundle.model, samples_for(bundle.graph, 2), optimized=True)
+    np.testing.assert_array_equal(found.outputs[0], expected)
+    assert len(found.trace.latency_ms) == 2
+
+
+def test_neither_runner_works_is_one_line(board: StandIn, bundle: Bundle, tmp_path: Path) -> None:
+    apart = Bundle(tmp_path / "b", bundle.manifest)
+    shutil.copytree(bundle.path, apart.path)
+    (apart.artifact / "edgekit-run").write_bytes(b"\x7fELF nonsense")
+    (apart.artifact / "run.py").write_text("raise SystemExit('run.py: no runtime')\n")
+    with pytest.raises(DeviceError, match="can run neither edgekit-run") as caught:
+        run(board, apart)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.skipif("EDGEKIT_ARM64_BUSYBOX" in os.environ, reason="its uname says the truth")
+def test_the_wrong_processor(board: StandIn, bundle: Bundle) -> None:
+    board.set(MACHINE="armv7l")
+    with pytest.raises(DeviceError, match="armv7l, but the bundle is for aarch64"):
+        run(board, bundle)
+
+
+def test_a_full_disk(board: StandIn, bundle: Bundle, tmp_path: Path) -> None:
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path]).returncode:
+        pytest.skip("only root can make a small disk")
+    try:
+        board.set(TMPDIR=str(tmp_path))
+        with pytest.raises(DeviceError, match="has no space"):
+            run(board, bundle)
+        for _ in range(50):
+            if not os.listdir(tmp_path):
+                break
+            time.sleep(0.1)
+        assert os.listdir(tmp_path) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_no_place_to_write(board: StandIn, bundle: Bundle) -> None:
+    board.set(TMPDIR="/nonexistent")
+    with pytest.raises(DeviceError, match=r"no usable shell.*mktemp"):
+        run(board, bundle)
+
+
+def test_a_connection_that_breaks_leaves_nothing(board: StandIn, bundle: Bundle) -> None:
+    def kill_sessions_once_it_runs() -> None:
+        for _ in range(200):
+            if any((board.tmp / name / "pid").exists() for name in os.listdir(board.tmp)):
+                break
+            time.sleep(0.05)
+        for pid in board.sessions():
+            os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_sessions_once_it_runs)
+    killer.start()
+    with pytest.raises(DeviceError, match="broke"):
+        run(board, bundle, RunOptions(repeat=100000))
+    killer.join()
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ("UserKnownHostsFile=/dev/null StrictHostKeyChecking=yes", "host key of .* is not known"),
+        ("IdentityFile=/nonexistent IdentitiesOnly=yes IdentityAgent=none", "accepts none of your keys"),
+        ("NoSuchOption=1", "does not know an option"),
+    ],
+)
+def test_refusals(board: StandIn, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, options: str, what: str) -> None:
+    known = "" if "KnownHosts" in options else f" UserKnownHostsFile={board.folder / 'known_hosts'}"
+    monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", options + known)
+    with pytest.raises(DeviceError, match=what) as caught:
+        run(board, bundle)
+    assert caught.value.hint and "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [("//127.0.0.1:1", "refuses connections"), ("//no-such-host.invalid", "there is no host")],
+)
+def test_unreachable(bundle: Bundle, address: str, what: str) -> None:
+    if not shutil.which("ssh"):
+        pytest.skip("openssh-client is not installed")
+    with pytest.raises(DeviceError, match=what):
+        runners.get(f"ssh:{address}").run(bundle, samples_for(bundle.graph, 1), RunOptions())
+
+
+@pytest.mark.parametrize("text", ["", "//", "host", "//-oProxyCommand=x", "//a b", "//h:0", "//h:99999", "//u@h/path"])
+def test_bad_addresses(text: str) -> None:
+    with pytest.raises(UsageError, match="is not the address"):
+        Address.parse(text)
+
+
+def test_addresses() -> None:
+    assert Address.parse("//pi@raspberrypi.local:2222") == Address("pi", "raspberrypi.local", 2222)
+    assert Address.parse("//board") == Address("", "board", None)
+    assert Address.parse("//[::1]:22").host == "::1"
+    assert Address.parse("//pi@h:22").arguments() == ["-l", "pi", "-p", "22", "h"]
