@@ -1,0 +1,251 @@
+"""The C runner by itself: its command line, its power meters (faked in files), its Python twin."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.backends.litert import build, library
+from edgekit.errors import ToolMissing
+
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+SOURCES = Path(__file__).parents[2] / "firmware_stubs" / "linux"
+pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="the shared models are not there")
+HELLO = MODELS / "tflite_micro" / "hello_world_float.tflite"
+RESNET = MODELS / "mlperf_tiny" / "ic_resnet8_fp32.tflite"
+
+
+@pytest.fixture(scope="module")
+def program() -> str:
+    try:
+        return str(build.get(platform.machine()).path)
+    except ToolMissing as error:
+        pytest.skip(error.message)
+
+
+def run(
+    program: str, folder: Path, *options: str, model: Path = HELLO, count: int = 4, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    size = 32 * 32 * 3 if model == RESNET else 1
+    np.linspace(0, 1, count * size, dtype=np.float32).tofile(folder / "in.bin")
+    command = [program, "--library", str(library.installed()), "--model", str(model), "--inputs", "in.bin"]
+    command += ["--samples", str(count), "--outputs", "out.bin", "--trace", "trace.json", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
+
+
+def trace(folder: Path) -> dict:
+    return json.loads((folder / "trace.json").read_text())
+
+
+def test_outputs_and_trace(program: str, tmp_path: Path) -> None:
+    done = run(program, tmp_path, "--repeat", "7", "--warmup", "2", "--profile")
+    assert done.returncode == 0, done.stderr
+    y = np.fromfile(tmp_path / "out.bin", np.float32)
+    assert np.abs(y - np.sin(np.linspace(0, 1, 4))).max() < 0.1
+    found = trace(tmp_path)
+    assert found["schema"] == 1 and found["runtime"] == f"litert {library.litert_version()}"
+    assert len(found["latency_ms"]) == 7 and found["profiled_inferences"] == 7
+    kernels = [event for event in found["events"] if event["type"] & 0b1110]
+    assert [event["tag"].split(" (")[0] for event in kernels].count("Fully Connected") == 3
+
+
+def test_help(program: str) -> None:
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "--sysfs-root" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "what"),
+    [
+        (["--bogus"], 2, "unknown option --bogus"),
+        (["--threads"], 2, "--threads needs a value"),
+        (["--threads", "0"], 2, "at least 1, not 0"),
+        (["--repeat", "1e9"], 2, "needs a whole number"),
+        (["--samples", "5"], 2, "16 bytes, 5 samples need 20"),
+        (["--model", "/nonexistent"], 6, "cannot read /nonexistent: No such file"),
+        (["--model", "/dev/null"], 6, "/dev/null is empty"),
+        (["--library", "/nonexistent.so"], 6, "cannot load the LiteRT library"),
+        (["--library", "libm.so.6"], 6, "it is not version"),
+        (["--outputs", "/nonexistent/out"], 6, "cannot write /nonexistent/out"),
+        (["--outputs", "/dev/full"], 6, "cannot write /dev/full: No space left"),
+        (["--trace", "/nonexistent/trace"], 6, "cannot write /nonexistent/trace"),
+    ],
+)
+def test_errors_are_one_line(program: str, tmp_path: Path, options: list[str], status: int, what: str) -> None:
+    done = run(program, tmp_path, *options)
+    ours = [line for line in done.stderr.splitlines() if line.startswith("edgekit-run: ")]
+    assert done.returncode == status and len(ours) == 1 and what in ours[0]
+
+
+def test_damaged_models_are_refused(program: str, tmp_path: Path) -> None:
+    whole = HELLO.read_bytes()
+    random = np.random.default_rng(0)
+    files = [whole[:100], b"\0" * 1000, random.bytes(5000), b"\xff" * 64, whole[:8] + b"\xff" * 200]
+    for number, data in enumerate(files):
+        bad = tmp_path / f"{number}.tflite"
+        bad.write_bytes(data)
+        done = run(program, tmp_path, model=bad)
+        assert done.returncode == 3, (number, done.returncode, done.stderr[-300:])
+
+
+# ---- power meters
+
+
+def files(root: Path, **contents: str) -> None:
+    for name, text in contents.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+
+
+def power(program: str, folder: Path, root: Path, env: dict[str, str] | None = None, repeat: int = 400) -> dict:
+    done = run(program, folder, "--repeat", str(repeat), "--sysfs-root", str(root), model=RESNET, env=env)
+    assert done.returncode == 0, done.stderr
+    found: dict = trace(folder)["power"]
+    return found
+
+
+def test_no_meter(program: str, tmp_path: Path) -> None:
+    assert power(program, tmp_path, tmp_path / "empty", repeat=3) is None
+
+
+def test_jetson_takes_the_input_rail(program: str, tmp_path: Path) -> None:
+    chip = "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3/"
+    rails = {"1": ("VDD_IN", "5000", "1200"), "2": ("VDD_CPU_GPU_CV", "5000", "400"), "3": ("NC", "5000", "0")}
+    contents = {}
+    for n, (label, millivolt, milliampere) in rails.items():
+        contents |= {f"{chip}in{n}_label": label, f"{chip}in{n}_input": millivolt}
+        contents |= {f"{chip}curr{n}_input": milliampere}
+    contents |= {f"{chip}in7_label": "Sum of shunt voltages", f"{chip}in7_input": "9"}
+    files(tmp_path / "root", **contents)
+    found = power(program, tmp_path, tmp_path / "root")
+    assert found["scope"] == "board_supply" and "VDD_IN" in found["source"]
+    assert len(found["samples_w"]) >= 2 and set(found["samples_w"]) == {6.0}
+
+
+def test_jetson_without_an_input_rail_sums(program: str, tmp_path: Path) -> None:
+    contents = {}
+    for address, rail, milliwatt in (("0-0040", "VDD_GPU_SOC", 1500), ("0-0041", "VDD_CPU_CV", 500)):
+        chip = f"sys/bus/i2c/drivers/ina3221x/{address}/iio:device0/"
+        contents |= {f"{chip}rail_name_0": rail, f"{chip}in_power0_input": str(milliwatt)}
+    files(tmp_path / "root", **contents)
+    found = power(program, tmp_path, tmp_path / "root")
+    assert found["scope"] == "core_rail" and set(found["samples_w"]) == {2.0}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="RAPL is x86's")
+def test_rapl_is_energy_over_time_and_survives_its_wrap(program: str, tmp_path: Path) -> None:
+    folder = tmp_path / "root" / "sys" / "class" / "powercap" / "intel-rapl:0"
+    folder.mkdir(parents=True)
+    period, watt = 10_000_000, 10.0
+    (folder / "max_energy_range_uj").write_text(f"{period}\n")
+    stop = threading.Event()
+
+    def count() -> None:
+        start, temporary = time.monotonic(), folder / "new"
+        while not stop.is_set():
+            # starts just below the end of the counter, so that it wraps
+            microjoules = int((time.monotonic() - start) * watt * 1e6 + period - 500_000) % period
+            temporary.write_text(f"{microjoules}\n")
+            temporary.rename(folder / "energy_uj")
+            time.sleep(0.002)
+
+    counter = threading.Thread(target=count)
+    counter.start()
+    time.sleep(0.02)
+    try:
+        found = power(program, tmp_path, tmp_path / "root", repeat=2000)
+    finally:
+        stop.set()
+        counter.join()
+    assert found["scope"] == "core_rail" and "RAPL" in found["source"]
+    assert len(found["samples_w"]) >= 3
+    assert np.median(found["samples_w"]) == pytest.approx(watt, rel=0.4)
+    assert min(found["samples_w"]) >= 0 and max(found["samples_w"]) < 100
+
+
+PMIC = """#!/bin/sh
+[ "$1" = pmic_read_adc ] || exit 1
+cat <<X
+     3V7_WL_SW_A current(0)=0.10000000A
+     VDD_CORE_A current(7)=2.00000000A
+     EXT5V_V volt(24)=5.10000000V
+     3V7_WL_SW_V volt(8)=3.70000000V
+     VDD_CORE_V volt(15)=0.80000000V
+     BATT_V volt(25)=0.00000000V
+X
+"""
+
+
+def test_raspberry_pi_5_sums_its_converters(program: str, tmp_path: Path) -> None:
+    tool = tmp_path / "bin" / "vcgencmd"
+    tool.parent.mkdir()
+    tool.write_text(PMIC)
+    tool.chmod(0o755)
+    env = {"PATH": f"{tool.parent}:/usr/bin:/bin"}
+    found = power(program, tmp_path, tmp_path / "empty", env)
+    assert found["scope"] == "board_supply" and "not included" in found["source"]
+    assert found["samples_w"]
+    assert found["samples_w"] == pytest.approx([0.1 * 3.7 + 2.0 * 0.8] * len(found["samples_w"]))
+
+
+def test_a_vcgencmd_that_knows_no_pmic_is_no_meter(program: str, tmp_path: Path) -> None:
+    tool = tmp_path / "bin" / "vcgencmd"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho error=1 error_msg='Command not registered'\nexit 255\n")
+    tool.chmod(0o755)
+    assert power(program, tmp_path, tmp_path / "empty", {"PATH": f"{tool.parent}:/usr/bin:/bin"}, repeat=3) is None
+
+
+def test_the_machine_is_described(program: str, tmp_path: Path) -> None:
+    files(
+        tmp_path / "root",
+        **{
+            "sys/firmware/devicetree/base/model": "Raspberry Pi 5 Model B",
+            "proc/cpuinfo": "processor\t: 0\nCPU part\t: 0xd0b",
+            "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": "2400000",
+        },
+    )
+    assert run(program, tmp_path, "--sysfs-root", str(tmp_path / "root")).returncode == 0
+    expected = {"model": "Raspberry Pi 5 Model B", "cpu": "Cortex-A76", "clock_mhz": 2400}
+    assert trace(tmp_path)["machine"] == expected
+
+
+# ---- the Python twin
+
+
+def test_python_runner_keeps_the_same_contract(program: str, tmp_path: Path) -> None:
+    assert run(program, tmp_path, "--repeat", "3", model=RESNET).returncode == 0
+    expected = (tmp_path / "out.bin").read_bytes()
+    keys = set(trace(tmp_path))
+    command = [sys.executable, str(SOURCES / "run.py"), "--python", "--model", str(RESNET), "--inputs", "in.bin"]
+    command += ["--samples", "4", "--outputs", "py.bin", "--trace", "py.json", "--repeat", "3", "--warmup", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "py.bin").read_bytes() == expected
+    found = json.loads((tmp_path / "py.json").read_text())
+    assert set(found) == keys and len(found["latency_ms"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "what"),
+    [
+        (["--model", "missing.tflite", "--inputs", "in.bin"], 3, "refuses the model"),
+        (["--inputs", "missing.bin"], 6, "cannot read missing.bin"),
+        (["--inputs", "in.bin", "--samples", "9"], 2, "9 samples need"),
+        ([], 6, "cannot read golden.npz"),
+    ],
+)
+def test_python_runner_errors(tmp_path: Path, options: list[str], status: int, what: str) -> None:
+    (tmp_path / "in.bin").write_bytes(b"\0" * 4)
+    command = [sys.executable, str(SOURCES / "run.py"), "--model", str(HELLO), "--samples", "1", *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == status and what in done.stderr and "Traceback" not in done.stderr

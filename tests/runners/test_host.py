@@ -1,0 +1,98 @@
+"""The host runner on real networks: the same bits as LiteRT's own interpreter, and clear errors."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundles import MODELS, bundle_of, graph_of, samples_for
+
+from edgekit.bundle import Bundle
+from edgekit.errors import DeviceError, ModelError
+from edgekit.graph import Graph, tflite
+from edgekit.runners import RunOptions
+from edgekit.runners.host import HostRunner
+from edgekit.runners.reference import reference_outputs
+
+NAMES = sorted(str(path.relative_to(MODELS)) for path in MODELS.glob("*/*.tflite")) or ["none"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_are_those_of_litert_itself(name: str, tmp_path: Path) -> None:
+    bundle = bundle_of(graph_of(name), "host", tmp_path / "b")
+    inputs = samples_for(bundle.graph, 8)
+    outputs = HostRunner().run(bundle, inputs, RunOptions()).outputs
+    for got, expected in zip(outputs, reference_outputs(bundle.model, inputs, optimized=True), strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_state_starts_anew_with_each_sample(tmp_path: Path) -> None:
+    bundle = bundle_of(graph_of("tflite_micro/keyword_scrambled_8bit.tflite"), "host", tmp_path / "b")
+    inputs = samples_for(bundle.graph, 1)
+    (y,) = HostRunner().run(bundle, [np.repeat(inputs[0], 5, axis=0)], RunOptions()).outputs
+    assert (y == y[0]).all()
+
+
+def test_a_profile_names_every_operator(tmp_path: Path) -> None:
+    bundle = bundle_of(graph_of("mlperf_tiny/ic_resnet8_int8.tflite"), "host", tmp_path / "b")
+    run = HostRunner().run(bundle, samples_for(bundle.graph, 4), RunOptions(repeat=50, warmup=5, profile=True))
+    assert len(run.trace.latency_ms) == 50
+    counted = {i for row in run.trace.operators for i in (row.index, *row.fused) if i is not None}
+    assert counted >= {i for i, op in enumerate(bundle.graph.operators) if op.op not in ("RESHAPE",)}
+    whole = statistics.median(run.trace.latency_ms)
+    assert 0.5 * whole < sum(row.latency_ms or 0 for row in run.trace.operators) < 2 * whole
+    assert run.trace.peak_ram_bytes is not None and 1 << 20 < run.trace.peak_ram_bytes < 200 << 20
+    assert run.conditions["threads"] == 1 and run.conditions["machine"]
+
+
+def test_more_threads_give_the_same_outputs(tmp_path: Path) -> None:
+    bundle = bundle_of(graph_of("mlperf_tiny/ic_resnet8_int8.tflite"), "host", tmp_path / "b")
+    inputs = samples_for(bundle.graph, 2)
+    one, two = (HostRunner().run(bundle, inputs, RunOptions(threads=n)) for n in (1, 2))
+    np.testing.assert_array_equal(one.outputs[0], two.outputs[0])
+    assert two.conditions["threads"] == 2
+
+
+@pytest.mark.emulator
+def test_a_bundle_for_a_board_runs_here_too(tmp_path: Path) -> None:
+    bundle = bundle_of(graph_of("tflite_micro/hello_world_int8.tflite"), "rpi4", tmp_path / "b")
+    inputs = samples_for(bundle.graph, 3)
+    (y,) = HostRunner().run(bundle, inputs, RunOptions()).outputs
+    np.testing.assert_array_equal(y, reference_outputs(bundle.model, inputs)[0])
+
+
+def hello(folder: Path) -> Bundle:
+    return bundle_of(graph_of("tflite_micro/hello_world_float.tflite"), "host", folder)
+
+
+def test_a_model_litert_refuses(tmp_path: Path) -> None:
+    bundle = hello(tmp_path / "b")
+    graph = bundle.graph
+    data = bundle.model.read_bytes()
+    bundle.model.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match="refuses the model") as caught:
+        HostRunner().run(bundle, samples_for(graph, 1), RunOptions())
+    assert "\n" not in caught.value.message
+
+
+def test_inputs_of_the_wrong_size(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="8 bytes, 1 samples need 4"):
+        HostRunner().run(hello(tmp_path / "b"), [np.zeros((1, 1, 2), np.float32)], RunOptions())
+
+
+def test_inputs_in_the_models_order_whatever_the_signature_says(tmp_path: Path) -> None:
+    from edgekit.graph import Operator, Signature, Subgraph, Tensor
+
+    tensors = [Tensor(name, (1, 2), "float32") for name in ("first", "second", "difference", "sum")]
+    subtract = tflite.schema().SubOptionsT()
+    add = tflite.schema().AddOptionsT()
+    operators = [Operator("SUB", (0, 1), (2,), subtract), Operator("ADD", (0, 1), (3,), add)]
+    signature = Signature("serve", {"z": 0, "a": 1}, {"p": 3, "o": 2})
+    graph = Graph([Subgraph("main", tensors, operators, (0, 1), (2, 3))], [signature])
+    bundle = bundle_of(graph, "host", tmp_path / "b")
+    a, b = np.array([[[5, 7]]], np.float32), np.array([[[1, 2]]], np.float32)
+    difference, total = HostRunner().run(bundle, [a, b], RunOptions()).outputs
+    np.testing.assert_array_equal(difference, a - b)
+    np.testing.assert_array_equal(total, a + b)
