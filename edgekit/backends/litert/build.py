@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from edgekit import resources, toolchain
@@ -42,7 +43,7 @@ def get(arch: str) -> Runner:
     :raises ToolMissing: if there is no compiler for ``arch``.
     """
     tool = _compiler(arch)
-    described = _describe(tool.argv)
+    described = _describe(tool)
     sources = resources.folder("firmware_stubs") / "linux"
     flags = [
         "-std=gnu99", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DLITERT_VERSION="{litert_version()}"',
@@ -70,11 +71,13 @@ def _compiler(arch: str) -> toolchain.Tool:
     return toolchain.load(name).find()
 
 
-def _describe(argv: tuple[str, ...]) -> str:
-    """The compiler's own name and version, its first line."""
-    done = subprocess.run([*argv, "--version"], capture_output=True, text=True, check=False)
+def _describe(tool: toolchain.Tool) -> str:
+    """The compiler's own name and version: a package's, or the first line a program prints."""
+    if tool.module:
+        return f"{tool.module} {version(tool.module)}"
+    done = subprocess.run([*tool.argv, "--version"], capture_output=True, text=True, check=False)
     if done.returncode != 0 or not done.stdout:
-        raise ToolMissing(f"{' '.join(argv)} does not work: {done.stderr.strip()[:200]}", "install it again")
+        raise ToolMissing(f"{' '.join(tool.argv)} does not work: {done.stderr.strip()[:200]}", "install it again")
     return done.stdout.splitlines()[0].strip()
 
 
