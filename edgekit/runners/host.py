@@ -30,7 +30,7 @@ class HostRunner:
     def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
         """See :class:`edgekit.runners.Runner`.
 
-        :raises ModelError: if LiteRT refuses the model or crashes on it.
+        :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the run crashes or takes too long.
         """
         program, runtime = _tools(bundle)
         samples = runner.samples_in(inputs)
