@@ -192,7 +192,7 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
             accepted.append(shape[1:-1])
     if values.shape[1:] not in accepted or values.ndim == 0:
         expected = " or ".join(_text(("n", *s)) for s in accepted)
-        raise UsageError(f"{name} has shape {_text(values.shape)}, expected {expected}", f"reshape {name}")
+        raise UsageError(f"{name} has shape {_text(values.shape)}, expected {expected}", f"reshape {_array_name(name)}")
     if len(values) == 0:
         raise UsageError(f"{name} is empty: its shape is {_text(values.shape)}", "give at least one sample")
     values = values.reshape(len(values), *shape)
@@ -214,7 +214,9 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
             raise UsageError(f"{name} holds values outside {wanted}, which the network takes")
         return values.astype(wanted), ""
     expected = "float32 (or uint8 pixels)" if real else wanted
-    raise UsageError(f"{name} is {found}, expected {expected}", f"convert it: {name}.astype('{_advice(tensor)}')")
+    raise UsageError(
+        f"{name} is {found}, expected {expected}", f"convert it: {_array_name(name)}.astype('{_advice(tensor)}')"
+    )
 
 
 def scaled(pixels: NDArray[np.uint8], pixel_range: tuple[float, float]) -> NDArray[np.float32]:
@@ -304,6 +306,11 @@ def _shape(tensor: Tensor) -> tuple[int, ...]:
 def has_scale(tensor: Tensor) -> bool:
     """True if the tensor's integers stand for real values."""
     return tensor.dtype in _INTEGERS and tensor.quantization is not None and tensor.quantization.scale.size > 0
+
+
+def _array_name(name: str) -> str:
+    """The array's own name, without the file's."""
+    return name.rpartition(": ")[2]
 
 
 def _advice(tensor: Tensor) -> str:
