@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import sandbox
-from edgekit.errors import DeviceError
 from edgekit.progress import Silent
 from edgekit.runners import BlockUse, OperatorTrace, Run, RunOptions, Trace
 from edgekit.runners.emulator import attribution, events, guest, report
@@ -41,6 +40,8 @@ class EmulatorRunner:
 
         The trace holds exact counts, no times: :mod:`edgekit.profiling.emulated` makes cycles and times of them.
         """
+        from edgekit.runners import process  # it uses this package's attribution
+
         progress = options.progress or Silent()
         progress.step("Preparing the emulator")
         machine = guest.machine(bundle.target)
@@ -49,10 +50,7 @@ class EmulatorRunner:
             "libLiteRt.so": bundle.artifact / "libLiteRt.so",
             "model.tflite": bundle.model,
         }
-        samples = len(inputs[0]) if inputs else 0
-        if samples == 0:
-            raise DeviceError("there are no samples to run", "give --data, or compile the bundle again")
-        packed = pack(inputs)
+        samples, packed = process.samples_in(inputs), process.pack(inputs)
         one = packed[: len(packed) // samples]
         progress.step(f"Emulating {bundle.target.get('cpu.core')}")
         with sandbox.scratch() as folder, ThreadPoolExecutor(2) as pool:
@@ -66,7 +64,7 @@ class EmulatorRunner:
                     guest.run, machine, files, one, ["--samples", "1", "--warmup", "1", "--markers", "--profile"],
                     folder / "observed", caches=True, limits=_LIMITS,
                 )  # fmt: skip
-            outputs = unpack((plain.result() / "out.bin").read_bytes(), bundle.graph, samples)
+            outputs = process.unpack((plain.result() / "out.bin").read_bytes(), bundle.graph, samples)
             trace = _trace(bundle.graph, plain.result(), observed.result() if observed else None)
         conditions = {
             "threads": options.threads,
@@ -74,28 +72,6 @@ class EmulatorRunner:
             "clock_mhz": bundle.target.get("cpu.clock_mhz"),
         }
         return Run(outputs, trace, conditions)
-
-
-def pack(inputs: Sequence[NDArray[Any]]) -> bytes:
-    """The runner's input file: per sample, each input's little-endian bytes, back to back."""
-    swapped = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in inputs]
-    return b"".join(array[i].tobytes() for i in range(len(swapped[0])) for array in swapped)
-
-
-def unpack(data: bytes, graph: Graph, samples: int) -> list[NDArray[Any]]:
-    """Read the runner's output file: one array per network output, ``[samples, *tensor shape]``."""
-    import numpy as np
-
-    parts: list[list[NDArray[Any]]] = [[] for _ in graph.outputs]
-    at = 0
-    for _ in range(samples):
-        for part, tensor in zip(parts, graph.outputs, strict=True):
-            piece = np.frombuffer(data, np.dtype(tensor.dtype).newbyteorder("<"), tensor.elements, at)
-            part.append(piece.reshape([abs(d) for d in tensor.shape]).astype(tensor.dtype, copy=False))
-            at += piece.nbytes
-    if at != len(data):
-        raise DeviceError("the emulated run wrote outputs of an unexpected size", "compile the bundle again")
-    return [np.stack(part) for part in parts]
 
 
 def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:

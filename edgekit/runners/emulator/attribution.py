@@ -101,12 +101,11 @@ class Share:
 
 def attribute(graph: Graph, kernels: Sequence[Kernel]) -> list[Share]:
     """Give each kernel to an operator; shares come in execution order, every kernel is in exactly one."""
-    native = {kernel.node for kernel in kernels if kernel.node is not None}
-    delegated = [i for i in range(len(graph.operators)) if i not in native]
-    mine = [k for k, kernel in enumerate(kernels) if kernel.node is None]
+    owner = {k: kernel.node for k, kernel in enumerate(kernels) if kernel.node is not None}
+    delegated = [i for i in range(len(graph.operators)) if i not in owner.values()]
+    mine = [k for k in range(len(kernels)) if k not in owner]
     pairs = _align(graph, delegated, [kernels[k].name for k in mine])
-    owner: dict[int, int] = {mine[k]: delegated[i] for i, k in pairs}
-    owner |= {k: kernel.node for k, kernel in enumerate(kernels) if kernel.node is not None}
+    owner |= {mine[k]: delegated[i] for i, k in pairs}
     _adopt(graph, kernels, owner)
     shares: dict[int | tuple[int], Share] = {}
     for k, kernel in enumerate(kernels):

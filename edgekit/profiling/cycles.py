@@ -1,0 +1,188 @@
+"""The emulator's cost model: from exact counts to cycles, latency and energy. docs/emulator.md explains it.
+
+For one operator, with n threads on a processor of N cores::
+
+    T(n) = (core + x * private) / n + x * shared + fork          x = e + (1 - e) (n - 1) / (N - 1)
+
+``core`` are the cycles that llvm-mca predicts for the blocks it executed, every load a hit (or, without llvm-mca,
+its instructions by class times the target's table ``cycles.cpi``). ``private`` and ``shared`` are the cycles in which
+the caches of a core, and those it shares and the memory, serve its misses: a transfer time for misses that continue
+a run (a prefetcher hides their latency), the latency for others. ``e``, the target's ``cycles.exposure``, is the part
+of that time one thread cannot hide behind arithmetic; where all cores are busy none of it is hidden. ``fork`` is what
+it costs to hand an operator to several threads. LiteRT's own kernels and LiteRT itself run on one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.errors import ToolMissing
+from edgekit.graph import Graph
+from edgekit.graph.stats import Statistics, statistics
+from edgekit.profiling import Figure, OperatorProfile, Profile, energy, mca
+from edgekit.runners import BlockUse, OperatorTrace, Trace
+from edgekit.target import Target
+
+COVERAGE = 0.98
+"""Part of each operator's instructions that llvm-mca is asked about; the rest is taken to run as fast."""
+ONE_THREAD = (0.75, 1.35)
+"""Interval at one thread, as multiples of the estimate. Seven networks that MLPerf v3.0 measured on Cortex-A78AE lie
+within 7 %, but no figure for one thread on Cortex-A72 or A76 was found; see docs/emulator.md."""
+WITHOUT_MCA = (0.5, 2.0)
+"""The same without llvm-mca."""
+MANY_THREADS = (0.6, 2.6)
+"""Interval at several threads. How each operator scales is not known: XNNPACK's own figures on a Raspberry Pi 4 lie
+between 0.85 and 1.2 of the estimate, those of MLPerf, which ran TFLite's older kernels, between 1.2 and 2.5."""
+
+_LEVELS = (("l1", "l2"), ("l2", "l3"), ("l3", None))
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Cycles of one operator, on one core: computing, and waiting for its own and for shared memories."""
+
+    core: float
+    private: float
+    shared: float
+
+
+class EmulatedCost:
+    """Turns the emulator's trace into a profile. ``llvm`` False: use the table of cycles per instruction."""
+
+    def __init__(self, *, llvm: bool = True) -> None:
+        self._llvm = llvm
+
+    def profile(self, graph: Graph, trace: Trace | None, target: Target, conditions: dict[str, Any]) -> Profile:
+        """See :class:`edgekit.profiling.CostModel`; the trace must be the emulator's. Conditions: ``threads``."""
+        if trace is None or not trace.operators:
+            raise ValueError("the emulator's cost model needs a trace with operators")
+        threads = max(1, min(int(conditions.get("threads", 1)), int(target.get("cpu.cores"))))
+        stats = statistics(graph)
+        cycles, method = self._cycles(trace, target)
+        power_w = energy.power(target, threads)
+        rows = [_row(op, c, stats, target, threads) for op, c in zip(trace.operators, cycles, strict=True)]
+        total = sum(row.latency_ms for row in rows)
+        for row in rows:
+            row.share = row.latency_ms / total if total else 0.0
+            row.energy_mj = row.latency_ms * power_w.value
+        low, high = MANY_THREADS if threads > 1 else ONE_THREAD if method == "llvm-mca" else WITHOUT_MCA
+        latency_ms = Figure(total, total * low, total * high)
+        return Profile(
+            target=target.name,
+            source="emulator",
+            runtime=trace.runtime,
+            conditions={"clock_mhz": target.get("cpu.clock_mhz"), **conditions, "threads": threads},
+            latency_ms=latency_ms,
+            energy_mj=energy.energy(latency_ms, power_w),
+            power_w=power_w,
+            scope=energy.scope(target),
+            memory={
+                "peak_ram_bytes": stats.peak_activation_bytes + stats.weights_bytes,
+                "weights_bytes": stats.weights_bytes,
+                "flash_bytes": stats.weights_bytes,
+            },
+            operators=rows,
+            basis=f"exact instruction counts, cycles from {method} and a cache model, not calibrated: "
+            f"{low:g} to {high:g} times the estimate"
+            + ("; how operators scale with threads is not known" if threads > 1 else ""),
+            instructions=trace.counts.get("instructions"),
+        )
+
+    def _cycles(self, trace: Trace, target: Target) -> tuple[list[Cycles], str]:
+        """Cycles of each of the trace's operators, and the method in words."""
+        core, method = None, "llvm-mca"
+        if self._llvm:
+            core = _core_by_llvm(trace, target)
+        if core is None:
+            core, method = [_core_by_table(op, target) for op in trace.operators], "a table (llvm-mca is not installed)"
+        found = [Cycles(c, *memory_cycles(op.counts, target)) for c, op in zip(core, trace.operators, strict=True)]
+        return found, method
+
+
+def memory_cycles(counts: dict[str, int], target: Target) -> tuple[float, float]:
+    """Cycles in which a core's own caches, and what it shares with others, serve an operator's misses."""
+    hertz = float(target.get("cpu.clock_mhz")) * 1e6
+    private = shared = 0.0
+    for level, below in _LEVELS:
+        if not target.get(f"cache.{level if level != 'l1' else 'l1d'}"):
+            break
+        cache = target.get(f"cache.{below}") if below else None
+        misses, streamed = counts.get(f"{level}_misses", 0), counts.get(f"{level}_streamed", 0)
+        if cache:
+            misses -= counts.get(f"{below}_misses", 0)
+            streamed -= counts.get(f"{below}_streamed", 0)
+            latency, transfer = float(cache["latency_cycles"]), float(cache["transfer_cycles"])
+        else:
+            line = int(target.get("cache.l1d.line_bytes"))
+            latency = float(target.get("memory.latency_ns")) * 1e-9 * hertz
+            transfer = line / (float(target.get("memory.sustained_gbps")) * 1e9) * hertz
+        cost = (misses - streamed) * latency + streamed * transfer
+        if cache and not cache["shared"]:
+            private += cost
+        else:
+            shared += cost
+    return private, shared
+
+
+def _core_by_llvm(trace: Trace, target: Target) -> list[float] | None:
+    """Cycles of each operator by llvm-mca; None where it is not installed or knows none of the blocks."""
+    core = mca.Core(target.get("cycles.llvm_cpu"), target.get("cycles.llvm_features"))
+    try:
+        known = mca.block_cycles([b.code for op in trace.operators for b in _hot(op)], core)
+    except ToolMissing:
+        return None
+    if not known:
+        return None
+    found = []
+    for op in trace.operators:
+        judged = [(b.count * _length(b), b.count * known[b.code]) for b in op.blocks if b.code in known]
+        instructions, cycles = sum(n for n, _ in judged), sum(c for _, c in judged)
+        every = op.counts.get("instructions", 0)
+        found.append(cycles * every / instructions if instructions else _core_by_table(op, target))
+    return found
+
+
+def _hot(op: OperatorTrace) -> Iterator[BlockUse]:
+    """The blocks, largest first, that hold :data:`COVERAGE` of an operator's instructions."""
+    left = COVERAGE * op.counts.get("instructions", 0)
+    for block in op.blocks:
+        if left <= 0:
+            return
+        yield block
+        left -= block.count * _length(block)
+
+
+def _length(block: BlockUse) -> int:
+    return len(block.code) // 8
+
+
+def _core_by_table(op: OperatorTrace, target: Target) -> float:
+    return sum(float(cpi) * op.counts.get(name, 0) for name, cpi in target.get("cycles.cpi").items())
+
+
+def _row(op: OperatorTrace, cycles: Cycles, stats: Statistics, target: Target, threads: int) -> OperatorProfile:
+    cores, exposure = int(target.get("cpu.cores")), float(target.get("cycles.exposure"))
+    hertz = float(target.get("cpu.clock_mhz")) * 1e6
+    used = threads if _is_parallel(op) else 1
+    exposed = exposure + (1 - exposure) * (used - 1) / max(1, cores - 1)
+    computing, waiting = cycles.core / used, exposed * (cycles.private / used + cycles.shared)
+    fork = float(target.get("cycles.fork_join_us")) * 1e-6 * hertz if used > 1 else 0.0
+    counted = [stats.operators[i] for i in (*([] if op.index is None else [op.index]), *op.fused)]
+    return OperatorProfile(
+        index=op.index,
+        name=counted[0].name if counted else op.name,
+        op=counted[0].op if counted else op.name,
+        macs=sum(c.macs for c in counted),
+        bytes=sum(c.bytes for c in counted),
+        latency_ms=(computing + waiting + fork) / hertz * 1e3,
+        energy_mj=0.0,
+        instructions=op.counts.get("instructions"),
+        bound="overhead" if fork > computing + waiting else "memory" if waiting > computing else "compute",
+    )
+
+
+def _is_parallel(op: OperatorTrace) -> bool:
+    """True for XNNPACK's kernels, whose names give a layout in brackets; LiteRT's own have the operator's name."""
+    return "(" in op.name
