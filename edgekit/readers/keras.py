@@ -69,7 +69,7 @@ class SavedModelReader:
         """Read the model; see :class:`edgekit.readers.Reader`."""
         if not (path / "saved_model.pb").is_file():
             raise ModelError(f"{path} is a folder without saved_model.pb, so it is not a SavedModel")
-        signature, _ = saved_model.check(path)
+        signature = saved_model.check(path, options.trust)
         return _convert("saved_model", path, options, {"signature": signature})
 
 
@@ -87,7 +87,7 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
     try:
         answer, arrays = sandbox.call(
             f"edgekit.readers.keras_child:{task}",
-            {"path": str(path.resolve()), "shown": str(path), "trust": options.trust, **args},
+            {"path": str(path.absolute()), "shown": str(path), "trust": options.trust, **args},
             limits=limits,
         )
     except sandbox.ChildDied as died:

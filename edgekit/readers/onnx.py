@@ -58,7 +58,7 @@ def _prepare(path: Path, limits: sandbox.Limits) -> tuple[bytes, dict[str, Any]]
     try:
         about, arrays = sandbox.call(
             "edgekit.readers.onnx_child:prepare",
-            {"path": str(path.resolve()), "shown": str(path)},
+            {"path": str(path.absolute()), "shown": str(path)},
             limits=limits,
             preload=("onnx", "onnx.checker", "onnx.shape_inference", "onnx.external_data_helper"),
         )

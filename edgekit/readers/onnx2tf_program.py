@@ -86,6 +86,8 @@ def compare(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     except BaseException as error:
         report["checked"] = reason(error)
         return report
+    if not all(np.isfinite(value).all() for value in expected if value.dtype.kind == "f"):
+        report["checked"] = "on random input its own results are not finite"
     for entry, wanted in zip(report["outputs"], expected, strict=True):
         entry.update(agreement(interpreter.get_tensor(details[entry["index"]]["index"]), wanted))
     return report

@@ -6,8 +6,8 @@ Source of the field numbers: ``onnx/onnx.proto`` (ONNX 1.18).
 
 from __future__ import annotations
 
-import mmap
 import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from edgekit.errors import ModelError
@@ -31,61 +31,50 @@ def check(path: Path) -> int:
     """
     if files.check_file(path) < 16:
         raise ModelError(f"{path} is too short to be an ONNX model")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        data = memoryview(mapped)
-        checker = _Checker(path)
-        try:
-            checker.model(data)
-        finally:
-            checker.release()
-            data.release()
+    checker = _Checker(path)
+    checker.model(memoryview(path.read_bytes()))
     return checker.external_bytes
 
 
 class _Checker:
-    """Walks one model. Views of the file are kept in ``views`` so that they can be released before it closes."""
+    """Walks one model; ``pending`` holds the graphs that are still to walk, each with its depth."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.wire = path, Wire(str(path))
         self.nodes = self.external_bytes = 0
+        self.domains = set(_STANDARD)
         self.pending: list[tuple[memoryview, int]] = []
 
-    def release(self) -> None:
-        self.pending.clear()
-
     def model(self, data: memoryview) -> None:
-        graphs = 0
         has_version = False
-        local: set[str] = set()
+        functions: list[memoryview] = []
         for number, value in self.wire.fields(data):
-            if number == 1 and isinstance(value, int):
-                has_version = True
-            elif number in (7, 8, 20, 25) and isinstance(value, int):
-                raise self.wire.damaged()
-            elif number == 7 and not isinstance(value, int):
-                graphs += 1
+            if isinstance(value, int):
+                has_version = has_version or number == 1
+            elif number == 7:
                 self.pending.append((value, 0))
-            elif number == 25 and not isinstance(value, int):
-                local.add(self.wire.text(value, 10))
-                self._body(value, nodes_at=7, depth=0)
-        if not has_version or graphs != 1:
+            elif number == 25:
+                functions.append(value)
+                self.domains.add(self.wire.text(value, 10))
+        if not has_version or len(self.pending) != 1:
             raise ModelError(f"{self.path} is not an ONNX model: it has no graph")
-        self.domains = {*_STANDARD, *local}
+        for function in functions:
+            self._nodes(self.wire.messages(function, 7), depth=0)
         while self.pending:
             graph, depth = self.pending.pop()
             if depth > MAX_GRAPH_DEPTH:
                 raise ModelError(f"{self.path} nests graphs more than {MAX_GRAPH_DEPTH} levels deep")
-            self._body(graph, nodes_at=1, depth=depth)
+            self._nodes(self.wire.messages(graph, 1), depth)
             for tensor in self.wire.messages(graph, 5):
                 self._tensor(tensor)
 
-    def _body(self, data: memoryview, *, nodes_at: int, depth: int) -> None:
-        for node in self.wire.messages(data, nodes_at):
+    def _nodes(self, nodes: Iterator[memoryview], depth: int) -> None:
+        for node in nodes:
             self.nodes += 1
             if self.nodes > MAX_NODES:
                 raise ModelError(f"{self.path} has more than {MAX_NODES} nodes")
             domain = self.wire.text(node, 7)
-            if hasattr(self, "domains") and domain not in self.domains:
+            if domain not in self.domains:
                 raise ModelError(
                     f"{self.path} uses the operator {self.wire.text(node, 4)!r} of {domain!r}, "
                     "which is outside the ONNX standard",

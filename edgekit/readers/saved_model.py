@@ -7,7 +7,6 @@ Source of the field numbers: TensorFlow's ``saved_model.proto``, ``meta_graph.pr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.errors import ModelError
@@ -16,33 +15,25 @@ from edgekit.readers.protobuf import Wire
 
 MAX_FILES = 10_000
 
-PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
-"""Run Python that is not in the file: they could never work on a device."""
+_PYTHON = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+"""Operators that run Python which is not in the file: they could never work on a device."""
 
-_TOUCHES_FILES = re.compile(
-    r"(Read|Write|Append)File|MatchingFiles|Save(Slices|V2)?|MergeV2Checkpoints|.*(Reader|Dataset|Iterator)(V\d)?"
-    r"|(InitializeTableFromTextFile)(V\d)?|PrintV2|Print|.*Summary(Writer|V\d)?|LoadLibrary|.*(Remote|Rpc|Socket).*"
+_FILES = re.compile(
+    r"(Read|Write|Append)File|MatchingFiles|.*Reader(V\d)?|(TFRecord|TextLine|FixedLengthRecord|Csv|Snapshot).*Dataset.*"
+    r"|InitializeTableFromTextFile(V\d)?|(Load|Save)Dataset(V\d)?|DebugIdentity.*|.*(Rpc|Socket).*"
 )
-"""Operators that reach out of the network: files, consoles, other machines."""
-
-_CHECKPOINTING = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"})
-"""Every SavedModel holds these, in the functions that save and restore it; the restoring reads ``variables/``."""
+"""Operators that reach files or other machines. A checkpoint's own (``SaveV2``, ``RestoreV2``) are in every
+SavedModel and pass: the sandbox keeps them from writing."""
 
 
-@dataclass(frozen=True)
-class _Function:
-    """Operators of a function, and every name it mentions (which may be a function it calls)."""
+def check(folder: Path, trust: bool = False) -> str:
+    """Check a SavedModel; return its signature, ``serving_default`` where there is one, else the only one.
 
-    operators: frozenset[str]
-    mentions: frozenset[str]
+    Operators are checked in all functions, called or not, because loading itself runs some of them.
 
-
-def check(folder: Path) -> tuple[str, list[str]]:
-    """Check a SavedModel and choose its signature.
-
-    :returns: the signature (``serving_default`` where there is one, else the only one) and all of them.
+    :param trust: let operators that run Python or touch files pass.
     :raises ModelError: if it is damaged, has links that lead out of it, has no signature or several without
-        a default, or if what the signature reaches would run Python or touch files.
+        a default, or if it would run Python or touch files.
     """
     _check_folder(folder)
     path = folder / "saved_model.pb"
@@ -51,25 +42,17 @@ def check(folder: Path) -> tuple[str, list[str]]:
     graphs = list(wire.messages(data, 2))
     if not graphs:
         raise ModelError(f"{path} holds no graph")
-    signatures: dict[str, memoryview] = {}
-    functions: dict[str, _Function] = {}
-    nodes: list[memoryview] = []
+    signatures: set[str] = set()
     for meta in graphs:
-        for entry in wire.messages(meta, 5):
-            signatures[wire.text(entry, 1)] = entry
+        signatures |= {wire.text(entry, 1) for entry in wire.messages(meta, 5)}
         for graph in wire.messages(meta, 2):
-            nodes += wire.messages(graph, 1)
-            for library in wire.messages(graph, 2):
-                for function in wire.messages(library, 1):
-                    name = next((wire.text(s, 1) for s in wire.messages(function, 1)), "")
-                    functions[name] = _function(wire, list(wire.messages(function, 3)))
-    main = _function(wire, nodes)
-    _check_operators(folder, main, functions)
+            if not trust:
+                _check_operators(folder, wire, graph)
     names = sorted(name for name in signatures if not name.startswith("__saved_model"))
     if "serving_default" in names:
-        return "serving_default", names
+        return "serving_default"
     if len(names) == 1:
-        return names[0], names
+        return names[0]
     if not names:
         raise ModelError(f"{folder} has no signature to call", "save it with model.export(folder), or pass signatures=")
     raise ModelError(
@@ -90,38 +73,23 @@ def _check_folder(folder: Path) -> None:
             raise ModelError(f"{folder} holds something that is not a file: {path.relative_to(folder)}")
 
 
-def _function(wire: Wire, nodes: list[memoryview]) -> _Function:
-    """Read the operators of some NodeDefs and the names their function attributes mention."""
-    operators, mentions = set(), set()
-    for node in nodes:
-        operators.add(wire.text(node, 2))
-        for attribute in wire.messages(node, 5):
-            for value in wire.messages(attribute, 2):
-                mentions.update(_function_names(wire, value))
-    return _Function(frozenset(operators), frozenset(mentions | operators))
-
-
-def _function_names(wire: Wire, value: memoryview) -> list[str]:
-    """Names in an AttrValue: ``func`` (10) is a NameAttrList, ``list`` (1) may hold some as its field 9."""
-    names = [wire.text(func, 1) for func in wire.messages(value, 10)]
-    for several in wire.messages(value, 1):
-        names += [wire.text(func, 1) for func in wire.messages(several, 9)]
-    return names
-
-
-def _check_operators(folder: Path, main: _Function, functions: dict[str, _Function]) -> None:
-    """Refuse operators that run Python or touch files in whatever the graph or any of its functions does.
-
-    Saving and restoring is in every SavedModel's main graph and in functions of its own, so there the
-    operators of a checkpoint pass.
-    """
-    for name, function in [("", main), *functions.items()]:
-        for operator in sorted(function.operators):
-            where = f" (in function {name})" if name else ""
-            if operator in PYTHON:
+def _check_operators(folder: Path, wire: Wire, graph: memoryview) -> None:
+    """Refuse operators that run Python or touch files, in the graph and in its library of functions."""
+    bodies = [("", list(wire.messages(graph, 1)))]
+    for library in wire.messages(graph, 2):
+        for function in wire.messages(library, 1):
+            name = next((wire.text(signature, 1) for signature in wire.messages(function, 1)), "")
+            bodies.append((name, list(wire.messages(function, 3))))
+    for name, nodes in bodies:
+        where = f" (in function {name!r})" if name else ""
+        for operator in {wire.text(node, 2) for node in nodes}:
+            if operator in _PYTHON:
                 raise ModelError(
                     f"{folder} calls back into Python with {operator}{where}, so it cannot run on a device",
                     "replace tf.py_function and tf.numpy_function by TensorFlow operators",
                 )
-            if operator not in _CHECKPOINTING and _TOUCHES_FILES.fullmatch(operator):
-                raise ModelError(f"{folder} has the operator {operator}{where}, which reaches out of the network")
+            if _FILES.fullmatch(operator):
+                raise ModelError(
+                    f"{folder} has the operator {operator}{where}, which touches files",
+                    "pass --trust-model if you trust whoever made it",
+                )
