@@ -65,6 +65,9 @@ def compare(
     """Profile every bundle by the same means and mark the fastest, the smallest, the most frugal."""
     if not paths:
         raise UsageError("name at least one bundle")
+    for path in map(Path, paths):
+        if not bundles.is_bundle(path):
+            raise UsageError(f"{path} is not a bundle", "make one with `edgekit compile`")
     rows = []
     for path in map(Path, paths):
         row_profile = profile(path, on=on, threads=threads, repeat=REPEAT, progress=progress)

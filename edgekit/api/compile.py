@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from edgekit.dataset import Dataset
 
 GOLDEN_MOST, GOLDEN_LEAST = 16, 2
+SIMILAR = 0.95
+"""Below this cosine similarity of the outputs, a quantized network is suspect, and the user is warned."""
 GOLDEN_MACS = 400_000_000
 """Golden samples are as many as fit in this many MACs, so that proving in an emulator takes seconds."""
 
@@ -236,7 +238,15 @@ def _quantization(source: Graph, graph: Graph, samples: Dataset | None, progress
     from edgekit import quality
 
     progress.step("measure the quantization error")
-    return quality.report(source, graph, samples)
+    report: dict[str, Any] | None = quality.report(source, graph, samples)
+    similar = [o["cosine_similarity"] for o in (report or {}).get("outputs", [])]
+    similarity = min((value for value in similar if value is not None), default=1.0)
+    if similarity < SIMILAR:
+        progress.warn(
+            f"the quantized network's outputs are unlike the float network's (cosine {similarity:.2f}); "
+            "calibrate on real samples, or try int8-dynamic or int8-w/int16-a"
+        )
+    return report
 
 
 def _backend(name: str, graph: Graph, board: Target) -> Backend:
@@ -306,14 +316,18 @@ def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
 
 def describe(parity: Parity) -> str:
     """The verdict in a few words."""
-    if parity.by == "operators":
-        bad = [row for row in parity.operators if not row.ok]
-        if bad:
-            steps = f"{bad[0].max_lsb} LSB" if bad[0].max_lsb is not None else f"{bad[0].max_relative:.2g} relative"
-            return f"operator {bad[0].index} {bad[0].op} is {steps} off"
     if parity.max_abs_lsb is not None:
-        return f"outputs are {parity.max_abs_lsb} LSB off, {parity.top1_flips} labels of {parity.samples} flip"
-    return f"outputs are {parity.max_relative:.2g} off, {parity.top1_flips} labels of {parity.samples} flip"
+        whole = f"{parity.max_abs_lsb} LSB"
+    else:
+        whole = f"{parity.max_relative:.2g} relative"
+    whole += f", {parity.top1_flips} of {parity.samples} labels differ"
+    if parity.by == "network":
+        return f"outputs within {whole}" if parity.ok else f"outputs are off by {whole}"
+    bad = [row for row in parity.operators if not row.ok]
+    if bad:
+        steps = f"{bad[0].max_lsb} LSB" if bad[0].max_lsb is not None else f"{bad[0].max_relative:.2g} relative"
+        return f"operator {bad[0].index} {bad[0].op} is off by {steps}"
+    return f"each of {len(parity.operators)} operators within its bound; added up along the network {whole}"
 
 
 def _manifest(job: _Job, board: Target, backend: Backend, artifact: Artifact) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progre
 
 
 def dtype(graph: Graph) -> str:
-    """What the network computes in: the dtype of integer activations, ``hybrid``, ``float16`` (weights), ``float32``."""
+    """What the network computes in: the dtype of its integer activations, ``hybrid``, ``float16`` or ``float32``."""
     from edgekit.parity import is_hybrid
 
     for tensor in graph.tensors:

@@ -84,7 +84,7 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         judged = (
             f" (every operator by itself: {len(result.parity.operators)} judged)" if result.parity.operators else ""
         )
-        result.checks.append(Check("parity", result.parity.ok, f"on {on}: {describe(result.parity)}{judged}"))
+        result.checks.append(Check("parity", result.parity.ok, f"on {on}: {describe(result.parity)}"))
     return result
 
 

@@ -1,0 +1,30 @@
+"""Fixtures for all tests."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+MODELS = Path(__file__).parents[2] / "shared" / "models"
+SHARED_TFLITE = sorted(MODELS.glob("*/*.tflite"))
+
+
+@pytest.fixture
+def models() -> Path:
+    """The folder of networks that others trained; skips where it is absent."""
+    if not MODELS.is_dir():
+        pytest.skip("the shared models are not there")
+    return MODELS
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked ``emulator`` skip, with the reason, where its tools are not installed."""
+    missing = [tool for tool in ("qemu-aarch64", "aarch64-linux-gnu-gcc") if shutil.which(tool) is None]
+    if not missing:
+        return
+    skip = pytest.mark.skip(reason="not installed: " + ", ".join(missing))
+    for item in items:
+        if "emulator" in item.keywords:
+            item.add_marker(skip)

@@ -1,0 +1,35 @@
+"""The network taken apart computes, operator by operator, what the whole computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit import dataset
+from edgekit.graph import tflite
+from edgekit.graph.explode import explode
+from edgekit.runners.reference import reference_outputs, reference_tensors
+
+
+@pytest.mark.parametrize("name", ["mlperf_tiny/ic_resnet8_int8", "mlperf_tiny/kws_fp32", "tflite_micro/person_detect"])
+def test_parts_equal_the_whole(models: Path, tmp_path: Path, name: str) -> None:
+    graph = tflite.read(models / f"{name}.tflite")
+    whole = tmp_path / "whole.tflite"
+    tflite.write(graph, whole)
+    parts = explode(graph)
+    assert parts is not None
+    assert len(parts.operators) == len(graph.operators)
+    inputs = dataset.as_network_inputs(dataset.random(graph, seed=3, samples=2), graph)
+    values = reference_tensors(whole, inputs) | dict(zip(graph.main.inputs, inputs, strict=True))
+    tflite.write(parts.graph, tmp_path / "parts.tflite")
+    outputs = reference_outputs(tmp_path / "parts.tflite", [values[i] for i in parts.inputs])
+    for index, output in zip(parts.outputs, outputs, strict=True):
+        np.testing.assert_array_equal(output, values[index])
+
+
+def test_state_is_left_out(models: Path) -> None:
+    parts = explode(tflite.read(models / "tflite_micro" / "keyword_scrambled_8bit.tflite"))
+    assert parts is not None
+    assert "SVDF" not in {operator.op for operator in parts.graph.operators}

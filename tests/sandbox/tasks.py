@@ -1,0 +1,75 @@
+"""Tasks that misbehave, each in its own way; they run in the sandbox's child."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit.errors import UsageError
+
+Result = tuple[dict[str, Any], dict[str, Any]]
+
+
+def double(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    (work / "scratch.txt").write_text("allowed")
+    return {"said": args["say"]}, {name: 2 * values for name, values in arrays.items()}
+
+
+def connect(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    socket.create_connection(("127.0.0.1", args["port"]))
+    return {}, {}
+
+
+def write(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    Path(args["path"]).write_text("escaped")
+    return {}, {}
+
+
+def execute(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    os.execv("/bin/true", ["true"])
+
+
+def crash(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    ctypes.string_at(0)
+    return {}, {}
+
+
+def leave(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    os._exit(7)
+
+
+def allocate(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    return {"bytes": len(np.ones(1 << 32, np.uint8))}, {}
+
+
+def hang(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    time.sleep(1000)
+    return {}, {}
+
+
+def spin(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    while True:
+        pass
+
+
+def refuse(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    raise UsageError("that is wrong", "do this")
+
+
+def fail(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    print("a word on stderr", file=sys.stderr)
+    raise ZeroDivisionError("oops")
+
+
+def fill(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    with (work / "big").open("wb") as file:
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    return {}, {}

@@ -1,0 +1,141 @@
+"""The sandbox: what a child may do, and what becomes of one that does something else."""
+
+from __future__ import annotations
+
+import glob
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit import sandbox
+from edgekit.errors import ModelError, UsageError
+from edgekit.sandbox import lockdown
+
+TASKS = "tests.sandbox.tasks"
+QUICK = sandbox.Limits(seconds=2, memory_mb=1024, file_mb=16)
+
+
+def call(task: str, **args: object) -> object:
+    return sandbox.call(f"{TASKS}:{task}", args, limits=QUICK)
+
+
+def leftovers() -> set[str]:
+    return set(glob.glob(f"{tempfile.gettempdir()}/edgekit-*"))
+
+
+def test_json_and_arrays_go_both_ways() -> None:
+    before = leftovers()
+    value, arrays = sandbox.call(f"{TASKS}:double", {"say": "hi"}, {"a": np.arange(3, dtype=np.int8)})
+    assert value == {"said": "hi"}
+    np.testing.assert_array_equal(arrays["a"], [0, 2, 4])
+    assert leftovers() <= before
+
+
+def test_no_network() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ModelError, match="not permitted"):
+        call("connect", port=server.getsockname()[1])
+
+
+def test_no_writes_outside(tmp_path: Path) -> None:
+    if not lockdown.available()["landlock"]:
+        pytest.skip("this kernel has no Landlock")
+    with pytest.raises(ModelError, match="Permission denied"):
+        call("write", path=str(tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+
+
+def test_no_programs() -> None:
+    with pytest.raises(ModelError, match="not permitted"):
+        call("execute")
+
+
+@pytest.mark.parametrize(
+    ("task", "words"), [("crash", "SIGSEGV"), ("leave", "status 7"), ("hang", "past 2 s"), ("spin", "past")]
+)
+def test_deaths_are_told(task: str, words: str) -> None:
+    with pytest.raises(sandbox.ChildDied, match=words):
+        call(task)
+    value, _ = sandbox.call(f"{TASKS}:double", {"say": "still here"})
+    assert value == {"said": "still here"}
+
+
+def test_memory_is_bounded() -> None:
+    with pytest.raises(ModelError, match="memory"):
+        call("allocate")
+
+
+def test_files_are_bounded() -> None:
+    with pytest.raises((ModelError, sandbox.ChildDied)):
+        call("fill")
+
+
+def test_errors_cross_the_border() -> None:
+    with pytest.raises(UsageError, match="that is wrong") as caught:
+        call("refuse")
+    assert caught.value.hint == "do this"
+    with pytest.raises(ModelError, match="ZeroDivisionError: oops"):
+        call("fail")
+
+
+def test_many_threads_share_a_worker() -> None:
+    results: list[int] = []
+
+    def work(number: int) -> None:
+        _, arrays = sandbox.call(f"{TASKS}:double", {"say": ""}, {"a": np.array([number])})
+        results.append(int(arrays["a"][0]))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [0, 2, 4, 6, 8, 10, 12, 14]
+
+
+def test_programs_run_locked(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    script = f"echo hello; touch {inside}/yes; touch {outside}/no"
+    result = sandbox.run_program(["sh", "-c", script], folder=inside, limits=QUICK)
+    assert "hello" in result.stdout
+    assert (inside / "yes").exists()
+    assert not (outside / "no").exists() or not lockdown.available()["landlock"]
+
+
+def test_programs_end_in_time(tmp_path: Path) -> None:
+    start = time.monotonic()
+    with pytest.raises(sandbox.ChildDied, match=r"past 0\.5 s"):
+        sandbox.run_program(["sleep", "60"], folder=tmp_path, limits=sandbox.Limits(seconds=0.5))
+    assert time.monotonic() - start < 30
+
+
+def test_children_do_not_outlive_their_parent(tmp_path: Path) -> None:
+    """Kill the parent without mercy: its worker and the worker's child go too."""
+    code = (
+        "from edgekit import sandbox, errors\nimport sys\n"
+        f"sandbox.warm(())\nprint(sandbox._worker(())._process.pid, flush=True)\n"
+        f"sandbox.call('{TASKS}:hang', {{}})"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    time.sleep(1.0)
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        if not os.path.exists(f"/proc/{worker}"):
+            return
+        state = Path(f"/proc/{worker}/stat").read_text().split()[2]
+        if state == "Z":
+            return
+        time.sleep(0.1)
+    pytest.fail("the worker is still running")
