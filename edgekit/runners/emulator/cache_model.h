@@ -53,7 +53,8 @@ static inline bool cache_hit(struct cache *cache, uint64_t line) {
 
 static bool continues_stream(uint64_t line) {
     for (unsigned i = 0; i < STREAMS; i++) {
-        if (line - streams[i] + 2 <= 4) { /* within two lines of where the run was last seen */
+        /* Up to two lines from where the run was last seen; the same line again is a conflict, not a run. */
+        if (line - streams[i] + 2 <= 4 && line != streams[i]) {
             streams[i] = line;
             return true;
         }

@@ -1,0 +1,250 @@
+"""The emulator's parts: instruction classes, the plugin's report, events, attribution, the fake processor."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgekit import target
+from edgekit.errors import DeviceError
+from edgekit.graph import Graph, Operator, Subgraph, Tensor
+from edgekit.runners.emulator import __file__ as package
+from edgekit.runners.emulator import attribution, events, fakecpu, report, sysroot
+from edgekit.runners.emulator.events import Kernel
+from edgekit.runners.emulator.report import Phase
+
+INSTRUCTIONS = {
+    "ldr q0, [x1, #16]": "load", "ldp x0, x1, [sp], #16": "load", "ld1 {v0.16b, v1.16b}, [x0], #32": "load",
+    "ldr w3, [x4, x5, lsl #2]": "load", "ldadd w0, w1, [x2]": "load", "ldrsb w1, [x2]": "load",
+    "str q0, [x1]": "store", "stp d8, d9, [sp, #-64]!": "store", "st1 {v0.s}[1], [x0]": "store",
+    "strb w1, [x2]": "store",
+    "fmla v0.4s, v1.4s, v2.s[3]": "fp_fma_vec", "fmla v0.4s, v1.4s, v2.4s": "fp_fma_vec",
+    "fmls v0.2d, v1.2d, v2.2d": "fp_fma_vec", "fmla v0.8h, v1.8h, v2.h[7]": "fp_fma_vec",
+    "fadd v0.4s, v1.4s, v2.4s": "fp_vec", "fmax v0.4s, v1.4s, v2.4s": "fp_vec", "fmul v0.4s, v1.4s, v2.s[1]": "fp_vec",
+    "fcvtns v0.4s, v1.4s": "fp_vec", "scvtf v0.4s, v1.4s": "fp_vec", "frintn v0.4s, v1.4s": "fp_vec",
+    "fabs v0.4s, v1.4s": "fp_vec", "fcmgt v0.4s, v1.4s, #0.0": "fp_vec", "fadd v0.8h, v1.8h, v2.8h": "fp_vec",
+    "sdot v0.4s, v1.16b, v2.4b[1]": "int8_dot", "udot v0.4s, v1.16b, v2.16b": "int8_dot",
+    "smmla v0.4s, v1.16b, v2.16b": "int8_dot", "usdot v0.4s, v1.16b, v2.16b": "int8_dot",
+    "smlal v0.4s, v1.4h, v2.h[3]": "int_mla_vec", "smull v0.8h, v1.8b, v2.8b": "int_mla_vec",
+    "smlal2 v0.8h, v1.16b, v2.16b": "int_mla_vec", "sqrdmulh v0.4s, v1.4s, v2.4s": "int_mla_vec",
+    "mul v0.4s, v1.4s, v2.4s": "int_mla_vec", "mla v0.8h, v1.8h, v2.h[1]": "int_mla_vec",
+    "sadalp v0.4s, v1.8h": "int_vec", "sqxtn v0.8b, v1.8h": "int_vec", "dup v0.4s, w1": "int_vec",
+    "movi v0.16b, #0": "int_vec", "smax v0.16b, v1.16b, v2.16b": "int_vec", "sshll v0.8h, v1.8b, #0": "int_vec",
+    "ext v0.16b, v1.16b, v2.16b, #8": "int_vec", "add v0.4s, v1.4s, v2.4s": "int_vec",
+    "fmadd s0, s1, s2, s3": "fp_scalar", "fadd s0, s1, s2": "fp_scalar", "fcvtzs w0, s1": "fp_scalar",
+    "b.ne .": "branch", "cbz x0, .": "branch", "bl .": "branch", "ret": "branch", "svc #0": "branch", "br x3": "branch",
+    "add x0, x1, x2": "int_alu", "subs x0, x0, #16": "int_alu", "madd x0, x1, x2, x3": "int_alu",
+    "adrp x0, .": "int_alu",
+}  # fmt: skip
+
+HARNESS = """
+#include "classify.h"
+#include <stdio.h>
+int main(void) { unsigned w; while (scanf("%x", &w) == 1) puts(class_names[classify(w)]); return 0; }
+"""
+
+
+@pytest.mark.emulator
+def test_instructions_are_in_their_classes(tmp_path: Path) -> None:
+    """Each instruction as the assembler encodes it, through the plugin's own classifier."""
+    (tmp_path / "a.s").write_text(".arch armv8.6-a+fp16+dotprod+i8mm\n" + "\n".join(INSTRUCTIONS) + "\n")
+    (tmp_path / "a.c").write_text(HARNESS)
+    run = {"check": True, "cwd": tmp_path, "capture_output": True}
+    subprocess.run(["aarch64-linux-gnu-as", "a.s", "-o", "a.o"], **run)
+    subprocess.run(["aarch64-linux-gnu-objcopy", "-O", "binary", "a.o", "a.bin"], **run)
+    subprocess.run(["gcc", f"-I{Path(package).parent}", "a.c", "-o", "a"], **run)
+    code = (tmp_path / "a.bin").read_bytes()
+    words = "\n".join(f"{int.from_bytes(code[i : i + 4], 'little'):x}" for i in range(0, len(code), 4))
+    said = subprocess.run([tmp_path / "a"], input=words.encode(), check=True, capture_output=True).stdout.decode()
+    assert dict(zip(INSTRUCTIONS, said.split(), strict=True)) == INSTRUCTIONS
+
+
+CACHES = """
+#include "cache_model.h"
+#include <stdio.h>
+int main(void) {
+    struct misses m = {{0}};
+    cache_init(&caches[0], 1, 2); cache_init(&caches[1], 4, 4); cache_init(&caches[2], 0, 0);
+    unsigned long line;
+    while (scanf("%lu", &line) == 1) cache_access(line, &m);
+    printf("%lu %lu %lu %lu\\n", m.all[0], m.all[1], m.all[2], m.streamed[0]);
+    return 0;
+}
+"""
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ([5, 5, 5], (1, 1, 0)),
+        (list(range(100, 116)) * 2, (16, 16, 15)),  # 16 lines fill L1: the second round hits
+        (list(range(100, 132)) * 3, (96, 32, 93)),  # twice L1: every round misses, in L2 only the first
+        ([0, 8, 16, 0], (4, 3, 0)),  # three lines of one set of two ways
+        ([0, 8, 0, 16, 0], (3, 3, 0)),  # the least recently used goes first
+    ],
+)
+def test_the_cache_model_is_lru_and_sees_streams(
+    lines: list[int], expected: tuple[int, int, int], tmp_path: Path
+) -> None:
+    """L1 of 1 KiB in 2 ways (8 sets), L2 of 4 KiB in 4 ways; L1 and L2 misses, and the streamed L1 misses."""
+    (tmp_path / "a.c").write_text(CACHES)
+    subprocess.run(["gcc", f"-I{Path(package).parent}", "a.c", "-o", "a"], check=True, cwd=tmp_path)
+    offset = [line + 1000 for line in lines]  # streams start at line 0, so stay away from it
+    text = " ".join(map(str, offset)).encode()
+    first, second, third, streamed = map(int, subprocess.check_output([tmp_path / "a"], input=text).split())
+    assert (first, second, streamed) == expected and third == 0
+
+
+REPORT = """edgekit-trace 1
+classes load store branch
+phase 10 3 2 5 64 32
+use 1 2 4 1 0 3 1 0
+phase 6 1 1 4 8 8
+use 1 1 0 0 0 0 0 0
+use 2 3 1 1 0 0 0 0
+block 1 5500 3 000000010000000200000003
+block 2 5600 1 00000004
+end
+"""
+
+
+def test_a_report_is_read_and_adds_up(tmp_path: Path) -> None:
+    (tmp_path / "r").write_text(REPORT)
+    found = report.read(tmp_path / "r")
+    assert [p.counts["instructions"] for p in found.phases] == [10, 6]
+    whole = report.merged(found.phases)
+    assert whole.counts["load_bytes"] == 72 and whole.counts["l1_misses"] == 5 and whole.counts["l1_streamed"] == 3
+    blocks = found.blocks(whole)
+    assert [(b.count, b.misses[0]) for b in blocks] == [(3, 4), (3, 1)]
+    assert len(blocks[0].code) > len(blocks[1].code)
+
+
+@pytest.mark.parametrize("text", ["", REPORT.replace("end\n", ""), "use 1 2\n", "phase x\n", "block 1\n"])
+def test_an_incomplete_report_is_one_clear_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "r").write_text(text)
+    with pytest.raises(DeviceError) as caught:
+        report.read(tmp_path / "r")
+    assert "trace" in caught.value.message
+
+
+def phases(count: int) -> list[Phase]:
+    return [Phase({"instructions": i}) for i in range(count)]
+
+
+def event(tag: str, kind: int, start: int = 0, us: int = 0, node: int = 0) -> dict[str, object]:
+    return {"tag": tag, "type": kind, "start_us": start, "us": us, "node": node, "source": "litert"}
+
+
+# As LiteRT 2.3 reports ic_resnet8_int8, shortened: two runs of XNNPACK with a kernel of LiteRT's own between.
+EVENTS = [
+    event("LiteRT::Run[buffer registration]", 1, 100, 10),
+    event("invoke", 16, 120, 100),
+    event("Invoke", 1, 125, 90),
+    event("Convolution (NHWC, QC8) IGEMM", 8, node=0),
+    event("Add (ND)", 8, node=1),
+    event("AVERAGE_POOL_2D", 2, 180, 5, node=2),
+    event("Static Reshape (NC)", 8, node=0),
+    event("Softmax (NC, F32)", 8, node=1),
+    event("SOFTMAX", 2, 200, 5, node=5),
+    event("Invoke", 32, node=-1),
+    event("LiteRT::Run[Buffer sync]", 1, 230, 5),
+]
+
+
+def test_events_say_which_phase_is_which_kernel() -> None:
+    # Readings: registration 0 1, invoke 2, Invoke 3, XNNPACK 4 5 6, pool 7 8, XNNPACK 9 10 11, softmax 12 13,
+    # Invoke 14, invoke 15, sync 16 17: eighteen, between nineteen phases; phase k + 1 follows reading k.
+    found = events.kernels(EVENTS, phases(19))
+    assert found is not None
+    assert [(k.name.split(" (")[0], k.node, k.phase.counts["instructions"]) for k in found] == [
+        ("Convolution", None, 5), ("Add", None, 6), ("AVERAGE_POOL_2D", 2, 8),
+        ("Static Reshape", None, 10), ("Softmax", None, 11), ("SOFTMAX", 5, 13),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 18, 20])
+def test_events_that_do_not_fit_the_phases_are_refused(count: int) -> None:
+    assert events.kernels(EVENTS, phases(count)) is None
+
+
+def chain(*ops: str) -> Graph:
+    """A network of operators in a row, each with one input and one output; convolutions have weights."""
+    tensors = [Tensor("in", (1, 4, 4, 8), "float32")]
+    operators = []
+    for op in ops:
+        inputs = [len(tensors) - 1]
+        if op in ("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"):
+            shape = {"CONV_2D": (8, 1, 1, 8), "FULLY_CONNECTED": (8, 8), "DEPTHWISE_CONV_2D": (1, 3, 3, 8)}[op]
+            tensors.append(Tensor("w", shape, "float32"))
+            inputs.append(len(tensors) - 1)
+        tensors.append(Tensor(op, (1, 4, 4, 8), "float32"))
+        operators.append(Operator(op, tuple(inputs), (len(tensors) - 1,)))
+    return Graph([Subgraph("main", tensors, operators, (0,), (len(tensors) - 1,))])
+
+
+def ran(*names: str) -> list[Kernel]:
+    return [Kernel(name, None, Phase({"instructions": 1})) for name in names]
+
+
+CONV, DEPTHWISE, DENSE = (
+    "Convolution (NHWC, F32) IGEMM",
+    "Convolution (NHWC, F32) DWConv",
+    "Fully Connected (NC, F32) GEMM",
+)
+
+
+@pytest.mark.parametrize(
+    ("ops", "kernels", "expected"),
+    [
+        # an activation folded into the convolution before it
+        (["CONV_2D", "RELU6", "CONV_2D"], [CONV, CONV], [(0, (1,)), (2, ())]),
+        # a pad folded into the convolution after it, and one that ran
+        (["PAD", "CONV_2D", "PAD", "CONV_2D"], [CONV, "Constant Pad (ND, X32)", CONV], [(1, (0,)), (2, ()), (3, ())]),
+        # a reshape that was dropped; 1x1 convolutions run as fully connected
+        (["CONV_2D", "RESHAPE", "FULLY_CONNECTED"], [DENSE, DENSE], [(0, ()), (2, ())]),
+        # depthwise and plain convolutions do not swap
+        (["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D"], [CONV, DEPTHWISE, DENSE], [(0, ()), (1, ()), (2, ())]),
+        # a conversion before a hybrid convolution belongs to it
+        (["CONV_2D"], ["Convert (NC, F32, QD8)", CONV], [(0, ())]),
+        # two unary operators in a row, by order
+        (["ABS", "ABS"], ["Abs (NC)", "Abs (NC)"], [(0, ()), (1, ())]),
+        # what fits nothing keeps its name and belongs to no operator
+        (["CONV_2D"], [CONV, "Something New (NC)"], [(0, ()), (None, ())]),
+    ],
+)
+def test_kernels_go_to_their_operators(
+    ops: list[str], kernels: list[str], expected: list[tuple[int | None, tuple[int, ...]]]
+) -> None:
+    shares = attribution.attribute(chain(*ops), ran(*kernels))
+    assert [(share.index, tuple(share.fused)) for share in shares] == expected
+    assert sum(len(share.kernels) for share in shares) == len(kernels)
+
+
+def test_litert_s_own_kernels_anchor_the_others() -> None:
+    graph = chain("ABS", "SOFTMAX", "ABS")
+    native = Kernel("SOFTMAX", 1, Phase({"instructions": 1}))
+    shares = attribution.attribute(graph, [native, *ran("Abs (NC)")])
+    assert [share.index for share in shares] == [1, 0] or [share.index for share in shares] == [1, 2]
+
+
+@pytest.mark.parametrize("name", ["rpi4", "rpi5", "jetson-orin-nano-cpu"])
+def test_the_fake_processor_is_the_targets(name: str) -> None:
+    board = target.load(name)
+    files = fakecpu.files(board)
+    assert files["proc/cpuinfo"].count("processor\t:") == board.get("cpu.cores")
+    assert f"CPU part\t: {board.get('cpu.id.part'):#x}" in files["proc/cpuinfo"]
+    assert ("asimddp" in files["proc/cpuinfo"]) == (name != "rpi4")
+    assert files["sys/devices/system/cpu/cpu0/cache/index0/size"] == f"{board.get('cache.l1d.kib')}K\n"
+    assert files["sys/devices/system/cpu/possible"] == f"0-{board.get('cpu.cores') - 1}\n"
+
+
+@pytest.mark.emulator
+def test_a_root_folder_is_made_once_and_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
+    root = sysroot.get(target.load("rpi4"))
+    assert sysroot.get(target.load("rpi4")) == root
+    assert (root / "lib" / "libc.so.6").is_file() and (root / "proc" / "cpuinfo").is_file()
+    assert [path for path in root.parent.iterdir() if path != root] == []
