@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,17 @@ def test_a_crash_of_the_guest_names_the_signal(tmp_path: Path) -> None:
     library.write_bytes(content)
     with pytest.raises(DeviceError, match=r"crashed \(SIG"):
         EmulatorRunner().run(bundle, samples_for(bundle.graph, 1), RunOptions())
+
+
+def test_a_plugin_that_qemu_does_not_load_is_a_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = bundle_of(graph_of(RESNET), "rpi4", tmp_path / "b")
+    source = tmp_path / "other.c"
+    source.write_text("int qemu_plugin_version = 99; int qemu_plugin_install(void) { return 0; }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "other.so", source], check=True)
+    monkeypatch.setattr(plugin, "get", lambda: tmp_path / "other.so")
+    with pytest.raises(ToolMissing, match="cannot load") as caught:
+        EmulatorRunner().run(bundle, samples_for(bundle.graph, 1), RunOptions())
+    assert "qemu-user" in caught.value.hint
 
 
 def test_a_bundle_without_a_runner_is_refused(tmp_path: Path) -> None:

@@ -101,8 +101,11 @@ def _make_root(root: Path, files: dict[str, Path], folder: Path) -> Path:
 
 def _failure(done: subprocess.CompletedProcess[str]) -> EdgekitError:
     """Say in one line why the guest failed."""
-    if "qemu_plugin" in done.stdout or "plugin version" in done.stdout.lower():
-        return ToolMissing("this qemu-aarch64 cannot load edgekit's plugin", "install Debian 12's qemu-user (7.2)")
+    if "Could not load plugin" in done.stdout:  # since QEMU 9 plugins need another version of the interface
+        why = done.stdout.strip().splitlines()[-1].rpartition(": ")[2]
+        return ToolMissing(
+            f"this qemu-aarch64 cannot load edgekit's plugin: {why}", "install Debian 12's qemu-user (QEMU 7.2)"
+        )
     said = re.findall(r"^edgekit-run: (.+)$", done.stdout, re.MULTILINE)
     if done.returncode == _MODEL_REFUSED and said:
         return ModelError(f"LiteRT refuses the model: {said[-1]}", "verify it on the host with --on host")
