@@ -56,11 +56,19 @@ class Tool:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What a job needs: alternatives, the best first."""
+    """What a job needs: alternatives, the best first.
+
+    ``essential`` marks what the main job, a model on a Raspberry Pi, cannot do without.
+    """
 
     name: str
     purpose: str
     tools: tuple[Tool, ...]
+    essential: bool = False
+
+    def found(self) -> bool:
+        """True if one of the alternatives is there."""
+        return any(tool.found() for tool in self.tools)
 
     def find(self) -> Tool:
         """Return the first alternative that is there.
@@ -89,4 +97,4 @@ def load(name: str) -> Toolchain:
         argv = tuple(part.replace("{python}", sys.executable) for part in entry.get("argv", [program]))
         packages = tuple(entry.get("debian", ())), tuple(entry.get("pip", ()))
         tools.append(Tool(argv, program, module, *packages, tuple(entry.get("files", ()))))
-    return Toolchain(name, data["purpose"], tuple(tools))
+    return Toolchain(name, data["purpose"], tuple(tools), bool(data.get("essential", False)))

@@ -5,7 +5,7 @@ library. Each step says what it does and is skipped where it is already done; wi
 fraction of a second.
 
     python3 tools/setup.py            set up
-    python3 tools/setup.py --check    say what is missing, change nothing; exit 4 if anything is
+    python3 tools/setup.py --check    say whether that was done, change nothing; exit 4 if not
 """
 
 from __future__ import annotations
@@ -25,29 +25,26 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "set-up-for"
-TOOLS_STAMP = VENV / "helper-tools-for"
-TEST_PACKAGES = ROOT / "tools" / "debian-test-packages.txt"
+REST_STAMP = VENV / "rest-set-up-for"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="say what is missing, change nothing")
+    parser.add_argument("--check", action="store_true", help="say whether that was done, change nothing")
     args = parser.parse_args()
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036
         say(f"edgekit needs Python 3.11 or later; {sys.executable} is {sys.version.split()[0]}")
         say("install one, then: make PYTHON=python3.11 demo")
         return 4
-    ready, missing = STAMP.is_file() and STAMP.read_text() == environment_key(), missing_debian_packages()
+    ready, complete = is_current(STAMP, environment_key()), is_current(REST_STAMP, rest_key())
     if args.check:
-        say(f"virtual environment: {'ready' if ready else 'not set up'}")
-        say("system packages: " + ("missing: " + " ".join(missing) if missing else "all there"))
-        return 0 if ready and not missing else 4
-    if missing:
-        install_debian_packages(missing)
+        say("done" if ready and complete else "not done, or something changed since; run: make setup")
+        return 0 if ready and complete else 4
     if not ready:
         make_environment()
     compile_edgekit()
-    fetch_helper_tools()
+    if not complete:
+        install_the_rest()
     return 0
 
 
@@ -88,10 +85,15 @@ def make_environment() -> None:
     requirements = re.findall(r"^[A-Za-z0-9][^#\s]*==", LOCK.read_text(), re.MULTILINE)
     say(f"installing the {len(requirements)} packages in requirements.lock (2.5 GB, 2 to 5 minutes the first time)")
     install_uv(env)
-    uv = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, "--quiet"]
+    uv: list[str | Path] = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, "--quiet"]
     run(*uv, "--require-hashes", "--compile-bytecode", "-r", LOCK, env=env)
     run(*uv, "--no-deps", "--no-build-isolation", "--editable", ROOT, env=env)
     STAMP.write_text(environment_key())
+
+
+def is_current(stamp: Path, key: str) -> bool:
+    """True if ``stamp`` says that its part of the set-up was done for what the checkout now asks for."""
+    return stamp.is_file() and stamp.read_text() == key
 
 
 def usable_environment() -> bool:
@@ -111,8 +113,13 @@ def create_venv() -> None:
     # Debian ships venv without ensurepip unless python3-venv is installed.
     package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
     if "ensurepip" not in done.stdout + done.stderr or not shutil.which("apt-get"):
-        raise fail(f"{sys.executable} -m venv failed: {(done.stderr or done.stdout).strip()[-300:]}", "see above")
-    install_debian_packages([package], essential=True)
+        raise fail(f"{sys.executable} -m venv failed:", (done.stderr or done.stdout).strip()[-300:])
+    if os.geteuid() != 0:
+        raise fail(f"{package} is missing", f"type: sudo apt-get install -y {package}, then run make again")
+    say(f"installing {package}")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run("apt-get", "update", "-qq", env=env)
+    run("apt-get", "install", "-y", "-qq", package, env=env)
     shutil.rmtree(VENV, ignore_errors=True)
     run(sys.executable, "-m", "venv", VENV)
 
@@ -125,7 +132,7 @@ def install_uv(env: dict[str, str]) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(block.group())
         file.flush()
-        pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        pip: list[str | Path] = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         run(*pip, "--require-hashes", "-r", file.name, env=env)
 
 
@@ -134,76 +141,28 @@ def compile_edgekit() -> None:
     subprocess.run([PYTHON, "-m", "compileall", "-q", "-j", "1", ROOT / "edgekit"], check=False)
 
 
-# System packages
+# What edgekit itself knows how to get
 
 
-def wanted_debian_packages() -> list[str]:
-    """What the toolchains prefer (``compile/toolchains/*.toml``), and what only the tests need."""
-    import tomllib
-
-    wanted = []
-    for path in sorted((ROOT / "compile" / "toolchains").glob("*.toml")):
-        tools = tomllib.loads(path.read_text()).get("tool", [])
-        if tools:
-            wanted += tools[0].get("debian", [])
-    lines = TEST_PACKAGES.read_text().splitlines()
-    wanted += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    return list(dict.fromkeys(wanted))
+def rest_key() -> str:
+    """What the rest is made from: the environment, and what the toolchains ask for."""
+    files = [path.read_bytes() for path in sorted((ROOT / "compile").rglob("*.toml"))]
+    return hashlib.sha256(b"\0".join([environment_key().encode(), *files])).hexdigest()
 
 
-def missing_debian_packages() -> list[str]:
-    """Which of them are not installed; none on a system without dpkg, where ``edgekit doctor`` says more."""
-    if not shutil.which("dpkg-query"):
-        return []
-    wanted = wanted_debian_packages()
-    argv = ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *wanted]
-    lines = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
-    installed = {line.split()[0] for line in lines if line.endswith(" installed")}
-    return [name for name in wanted if name.partition(":")[0] not in installed]
+def install_the_rest() -> None:
+    """Let ``edgekit doctor`` install system packages (as root), the AArch64 runtime and the ONNX converter.
 
-
-def install_debian_packages(packages: list[str], *, essential: bool = False) -> None:
-    """Install them when root, else print the command; without ``essential`` the set-up goes on either way."""
-    command = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
-    if os.geteuid() != 0:
-        words = f"system packages are missing; type: sudo {' '.join(command)}"
-        if essential:
-            raise fail(words, "then run make again")
-        say(words)
-        say("going on without them: the emulator and the cross compiler will not work, and their tests are skipped")
-        return
-    say("installing system packages: " + " ".join(packages))
-    # The lists of a fresh machine are empty or old: bring them up to date, but only where installing fails.
-    if quietly(*command, errors=False) or (quietly("apt-get", "update", "-q") and quietly(*command)):
-        return
-    words = f"could not install them: {' '.join(command)}"
-    if essential:
-        raise fail(words, "the lines above say why")
-    say(words)
-
-
-def quietly(*argv: str, errors: bool = True) -> bool:
-    """Run a command without questions and without its chatter; say whether it succeeded."""
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    null = subprocess.DEVNULL
-    done = subprocess.run(argv, env=env, stdin=null, stdout=null, stderr=None if errors else null, check=False)
-    return done.returncode == 0
-
-
-# Helper tools that edgekit keeps in its own cache
-
-
-def fetch_helper_tools() -> None:
-    """Fetch the ONNX converter and the AArch64 runtime now; edgekit would otherwise do so on first use."""
-    if TOOLS_STAMP.is_file() and TOOLS_STAMP.read_text() == environment_key():
-        return
-    complete = True
-    for name, words in (("aarch64-runtime", "the AArch64 LiteRT runtime"), ("onnx", "the ONNX converter")):
-        say(f"fetching {words} into edgekit's cache")
-        done = subprocess.run([VENV / "bin" / "edgekit", "doctor", "--install", name], check=False)
-        complete &= done.returncode == 0
-    if complete:
-        TOOLS_STAMP.write_text(environment_key())
+    What cannot be had now is named, with the command to type, and does not stop the set-up.
+    """
+    say("installing system packages where some are missing, the AArch64 runtime, the ONNX converter")
+    names = ("system", "aarch64-runtime", "onnx")
+    argv = [str(VENV / "bin" / "edgekit"), "doctor", *(word for name in names for word in ("--install", name))]
+    done = subprocess.run(argv, check=False)
+    if done.returncode == 0:
+        REST_STAMP.write_text(rest_key())
+    else:
+        say("going on without what is missing; whatever needs it will say so, and its tests are skipped")
 
 
 if __name__ == "__main__":

@@ -58,11 +58,16 @@ def get(arch: str) -> Path:
             f"LiteRT {litert_version()} for {arch} is unknown to edgekit",
             "add it to compile/runtimes/litert.toml, or install the LiteRT version listed there",
         )
-    library = resources.cache("runtimes") / f"litert-{litert_version()}-{arch}" / FILE
+    library = fetched(arch)
     with _lock:  # two targets that compile side by side fetch it once
         if not (library.is_file() and digest(library) == known["sha256"]):
             _fetch(arch, known, library)
     return library
+
+
+def fetched(arch: str) -> Path:
+    """Where the library for another ``arch`` lies once it is fetched."""
+    return resources.cache("runtimes") / f"litert-{litert_version()}-{arch}" / FILE
 
 
 def installed() -> Path:

@@ -1,0 +1,62 @@
+"""``edgekit doctor``"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from edgekit.cli.common import Output, output_options, table
+from edgekit.errors import ToolMissing
+
+
+@click.command(epilog="Example: edgekit doctor --install onnx")
+@click.option("--install", "names", metavar="NAME", multiple=True,
+              help="Get onnx, aarch64-runtime or system (Debian packages, as root); repeatable.")  # fmt: skip
+@output_options
+def command(names: tuple[str, ...], output: Output) -> None:
+    """Say which tools are here, what for, and how to get those that are not.
+
+    Exits with 0 when everything essential is here, else with 4.
+    """
+    from edgekit import doctor
+
+    if names:
+        _install(names, output)
+        return
+    results = doctor.checks()
+    ok = doctor.healthy(results)
+    if output.json:
+        output.emit({"schema": 1, "ok": ok, "checks": [asdict(check) for check in results]})
+    else:
+        rows = [[c.name, _word(c.ok, c.essential), c.purpose, c.detail] for c in results]
+        table("Surroundings", ["what", "state", "what for", "detail"], rows)
+        for check in results:
+            if check.install:
+                click.echo(f"to get {check.name}: {check.install}")
+    if not ok:
+        lacking = [check.name for check in results if check.essential and not check.ok]
+        raise ToolMissing(
+            f"essential, and missing: {', '.join(lacking)}", "as root, run: edgekit doctor --install system"
+        )
+
+
+def _word(ok: bool, essential: bool) -> str:
+    return "ok" if ok else "MISSING" if essential else "missing"
+
+
+def _install(names: tuple[str, ...], output: Output) -> None:
+    from edgekit import installing
+
+    with output.progress() as progress:
+        done, failed = installing.install_all(list(names), progress)
+    if output.json:
+        errors = [{"message": error.message, "hint": error.hint} for error in failed]
+        output.emit({"schema": 1, "ok": not failed, "installed": done, "failed": errors})
+    else:
+        for line in done:
+            click.echo(line)
+    for error in failed[:-1]:
+        click.echo(f"error: {error.message}\n       {error.hint}", err=True)
+    if failed:
+        raise failed[-1]
