@@ -316,18 +316,18 @@ def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
 
 def describe(parity: Parity) -> str:
     """The verdict in a few words."""
-    if parity.max_abs_lsb is not None:
-        whole = f"{parity.max_abs_lsb} LSB"
-    else:
-        whole = f"{parity.max_relative:.2g} relative"
+    whole = _distance(parity.max_abs_lsb, parity.max_relative)
     whole += f", {parity.top1_flips} of {parity.samples} labels differ"
     if parity.by == "network":
         return f"outputs within {whole}" if parity.ok else f"outputs are off by {whole}"
     bad = [row for row in parity.operators if not row.ok]
     if bad:
-        steps = f"{bad[0].max_lsb} LSB" if bad[0].max_lsb is not None else f"{bad[0].max_relative:.2g} relative"
-        return f"operator {bad[0].index} {bad[0].op} is off by {steps}"
+        return f"operator {bad[0].index} {bad[0].op} is off by {_distance(bad[0].max_lsb, bad[0].max_relative)}"
     return f"each of {len(parity.operators)} operators within its bound; added up along the network {whole}"
+
+
+def _distance(lsb: int | None, relative: float) -> str:
+    return f"{relative:.2g} relative" if lsb is None else f"{lsb} LSB"
 
 
 def _manifest(job: _Job, board: Target, backend: Backend, artifact: Artifact) -> dict[str, Any]:

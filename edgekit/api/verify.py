@@ -81,9 +81,6 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         on = on or default_runner(bundle.target, bundle.manifest["backend"])
         progress.step(f"run on {on}")
         result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads, progress=progress))
-        judged = (
-            f" (every operator by itself: {len(result.parity.operators)} judged)" if result.parity.operators else ""
-        )
         result.checks.append(Check("parity", result.parity.ok, f"on {on}: {describe(result.parity)}"))
     return result
 
