@@ -77,7 +77,7 @@ def report(out: Path, bundles: dict[tuple[str, str], Path], verified: dict[tuple
         (worst_lsb <= 1, f"int8 outputs are within {worst_lsb:g} LSB of the reference (at most 1)"),
         (
             worst_float <= 1e-4,
-            f"float outputs are within {worst_float:.1g} of the reference, relatively (at most 1e-4)",
+            f"float outputs are within {worst_float:.1g} of the reference, relative (at most 1e-4)",
         ),
         (flips == 0, f"{flips} labels differ from the reference's"),
     ]
