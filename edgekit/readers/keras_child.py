@@ -210,9 +210,18 @@ def _plain(name: str) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """Return the first informative line of a TensorFlow error, without colours and paths in our own process."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    """Return the line of a TensorFlow error that says what is wrong, without colours.
+
+    It is the first, except where TensorFlow tells of traced code ("in user code:"): there the exception's own
+    line follows the stack.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    named = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
+    line = named[0] if named and lines[0].endswith("code:") else lines[0]
+    following = lines[lines.index(line) + 1 :]
+    if "Exception encountered when calling" in line and following:
+        line = following[0]
     return line[:300]
 
 

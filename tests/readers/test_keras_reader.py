@@ -100,7 +100,7 @@ def test_a_trusted_lambda_runs(keras_models: Path, tmp_path: Path) -> None:
 
 
 def test_a_dimension_that_is_not_fixed_is_named(keras_models: Path) -> None:
-    with pytest.raises(ModelError, match="dimension 1 of input .* is not fixed"):
+    with pytest.raises(ModelError, match=r"dimension 1 of input .* is not fixed"):
         KerasReader().read(keras_models / "dynamic.keras", ReadOptions())
 
 
