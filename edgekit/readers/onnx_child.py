@@ -31,6 +31,7 @@ def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[st
     except Exception as error:
         raise ModelError(f"{shown} is damaged: it is not a whole ONNX model", "copy or download it again") from error
     _check_versions(onnx, model, shown)
+    _check_operators(onnx, model, shown)
     _load_external(onnx, model, path)
     notes = _fix_inputs(model.graph, shown)
     model = _infer(onnx, model, shown)
@@ -55,6 +56,15 @@ def _check_versions(onnx: Any, model: Any, shown: str) -> None:
             f"{shown} uses ONNX operator set {max(versions)}; this edgekit reads up to {known}",
             "export the model with a lower opset, e.g. opset_version=18",
         )
+
+
+def _check_operators(onnx: Any, model: Any, shown: str) -> None:
+    """Name the first operator that no standard has; shape inference would only give up on it."""
+    local = {(function.domain, function.name) for function in model.functions}
+    for node in [*model.graph.node, *(node for function in model.functions for node in function.node)]:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if not onnx.defs.has(node.op_type, domain) and (node.domain, node.op_type) not in local:
+            raise ModelError(f"{shown} uses {node.op_type!r}, which is not an ONNX operator")
 
 
 def _load_external(onnx: Any, model: Any, path: Path) -> None:
@@ -100,8 +110,6 @@ def _fix_inputs(graph: Any, shown: str) -> list[str]:
         if np.prod([dim.dim_value for dim in tensor.shape.dim], dtype=object) > MAX_ELEMENTS:
             raise ModelError(f"{shown}: input {value.name!r} is too large")
     del graph.value_info[:]
-    for value in graph.output:
-        _tensor_type(value, shown).ClearField("shape")
     return ["the dynamic batch was set to 1"] if fixed else []
 
 
@@ -112,13 +120,26 @@ def _tensor_type(value: Any, shown: str) -> Any:
 
 
 def _infer(onnx: Any, model: Any, shown: str) -> Any:
-    """Inline local functions, check the model by the standard's rules, infer all shapes."""
+    """Inline local functions, infer all shapes anew, check the model by the standard's rules.
+
+    The outputs' own shapes may still hold the old batch: they stay only where inference finds none.
+    """
+    declared = {}
+    for value in model.graph.output:
+        tensor = _tensor_type(value, shown)
+        if tensor.HasField("shape"):
+            declared[value.name] = tensor.shape.__class__()
+            declared[value.name].CopyFrom(tensor.shape)
+        tensor.ClearField("shape")
     try:
         if len(model.functions):
             from onnx.inliner import inline_local_functions
 
             model = inline_local_functions(model)
         model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        for value in model.graph.output:
+            if not value.type.tensor_type.HasField("shape") and value.name in declared:
+                value.type.tensor_type.shape.CopyFrom(declared[value.name])
         onnx.checker.check_model(model)
     except Exception as error:
         raise ModelError(f"{shown} is not a valid ONNX model: {_line(error)}") from error
