@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,3 +169,32 @@ def test_the_plugin_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not any(tool.found() for tool in tools)
     monkeypatch.setenv("PATH", "/nonexistent")
     assert plugin.get() == built  # no compiler is needed any more
+
+
+LONG = """
+import sys
+from pathlib import Path
+import numpy as np
+from edgekit.bundle import Bundle
+from edgekit.runners import RunOptions
+from edgekit.runners.emulator import EmulatorRunner
+x = np.zeros((5000, 1, 32, 32, 3), np.int8)
+print("started", flush=True)
+EmulatorRunner().run(Bundle(Path(sys.argv[1]), {"target": "rpi4"}), [x], RunOptions(profile=True))
+"""
+
+
+def test_an_interrupt_ends_it_at_once(tmp_path: Path) -> None:
+    bundle = bundle_of(graph_of(RESNET), "rpi4", tmp_path / "b")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG, bundle.path], env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout and process.stdout.readline() == b"started\n"
+    time.sleep(1.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=5)
+    assert list(scratch.iterdir()) == []

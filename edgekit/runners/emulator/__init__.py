@@ -64,8 +64,12 @@ class EmulatorRunner:
                     guest.run, machine, files, one, ["--samples", "1", "--warmup", "1", "--markers", "--profile"],
                     folder / "observed", caches=True, limits=_LIMITS,
                 )  # fmt: skip
-            outputs = process.unpack((plain.result() / "out.bin").read_bytes(), bundle.graph, samples)
-            trace = _trace(bundle.graph, plain.result(), observed.result() if observed else None)
+            try:
+                outputs = process.unpack((plain.result() / "out.bin").read_bytes(), bundle.graph, samples)
+                trace = _trace(bundle.graph, plain.result(), observed.result() if observed else None)
+            except KeyboardInterrupt:  # the pool would wait for what still runs
+                sandbox.stop_all()
+                raise
         conditions = {
             "threads": options.threads,
             "machine": f"emulated {bundle.target.get('cpu.core')}",
