@@ -85,6 +85,8 @@ def compare(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
         interpreter.invoke()
     except BaseException as error:
         report["checked"] = reason(error)
+        for entry, output in zip(report["outputs"], job["outputs"], strict=True):
+            entry["permutation"] = by_shape(details[entry["index"]]["shape"].tolist(), output["shape"])
         return report
     if not all(np.isfinite(value).all() for value in expected if value.dtype.kind == "f"):
         report["checked"] = "on random input its own results are not finite"
@@ -105,6 +107,12 @@ def by_name(wanted: list[str], found: list[str]) -> list[int]:
     with contextlib.suppress(ValueError):
         return [found.index(name) for name in wanted]
     return list(range(len(wanted)))
+
+
+def by_shape(found: list[int], wanted: list[int]) -> tuple[int, ...] | None:
+    """Return what brings shape ``found`` to ``wanted``, where results cannot tell: none if they are equal."""
+    permutation = _CHANNELS_FIRST.get(len(found), ())
+    return permutation if found != wanted and [found[axis] for axis in permutation] == wanted else None
 
 
 def agreement(found: Any, wanted: Any) -> dict[str, Any]:
