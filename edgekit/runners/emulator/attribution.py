@@ -135,7 +135,10 @@ def _align(graph: Graph, indices: Sequence[int], names: Sequence[str]) -> list[t
     """
     rows, columns = len(indices), len(names)
     best = [[0] * (columns + 1) for _ in range(rows + 1)]
-    weights = [[_weight(graph, index, name) for name in names] for index in indices]
+    weights = []
+    for index in indices:
+        by_name = {name: _weight(graph, index, name) for name in set(names)}
+        weights.append([by_name[name] for name in names])
     for i in range(rows - 1, -1, -1):
         below, here, weight = best[i + 1], best[i], weights[i]
         for k in range(columns - 1, -1, -1):
