@@ -72,4 +72,4 @@ def _print(made: list[Compiled]) -> None:
             f"accuracy ({accuracy['metric']}, {accuracy['samples']} samples): "
             f"{before}{accuracy['compiled']:.2%} compiled"
         )
-    click.echo(f"next: edgekit profile {made[0].path} --on emulator")
+    click.echo(f"next: edgekit profile {made[0].path} --on {made[0].parity.on}")

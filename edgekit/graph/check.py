@@ -18,10 +18,23 @@ _MAX_LIVE_BYTES = 64 << 30
 
 
 def check(graph: Graph) -> None:
-    """Check all subgraphs, signatures and tensors.
+    """Check everything.
 
     :raises ModelError: at the first rule that is broken.
     """
+    check_structure(graph)
+    check_quantization(graph)
+
+
+def check_quantization(graph: Graph) -> None:
+    """Check scales and zero points; some that are wrong can be repaired first (:mod:`edgekit.graph.repair`)."""
+    for subgraph in graph.subgraphs:
+        for tensor in subgraph.tensors:
+            _quantization(tensor)
+
+
+def check_structure(graph: Graph) -> None:
+    """Check shapes, constants, indices, the order of operators, and signatures."""
     for number, subgraph in enumerate(graph.subgraphs):
         for tensor in subgraph.tensors:
             _tensor(tensor)
@@ -52,6 +65,10 @@ def _tensor(tensor: Tensor) -> None:
     if dense and tensor.data is not None and tensor.data.size != tensor.nbytes:
         wanted = f"{tensor.nbytes} bytes for {tensor.dtype} {list(tensor.shape)}"
         raise ModelError(f"{label} holds {tensor.data.size} bytes of data where it needs {wanted}")
+
+
+def _quantization(tensor: Tensor) -> None:
+    label = f"tensor {tensor.name[:80]!r}"
     q = tensor.quantization
     if q is None or q.scale.size == 0:
         return

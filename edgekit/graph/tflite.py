@@ -87,8 +87,9 @@ def loads(data: bytes) -> Graph:
         AttributeError,
     ) as error:
         raise ModelError(f"the file is damaged: {error}") from error
+    check.check_structure(graph)
     graph.notes += repair.repair(graph)
-    check.check(graph)
+    check.check_quantization(graph)
     return graph
 
 
