@@ -105,17 +105,20 @@ def _helpers() -> list[Check]:
     from edgekit.readers import onnx2tf
 
     runtime, converter = library.fetched("aarch64"), onnx2tf.python()
+    name = "aarch64-runtime"
     return [
-        _helper("aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB"),
-        _helper("onnx", converter, f"reads .onnx files ({onnx2tf.requirement()}, 0.5 GB)"),
+        _helper(
+            "aarch64-runtime", "aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB"
+        ),
+        _helper("onnx2tf", "onnx", converter, f"reads .onnx files ({onnx2tf.requirement()}, 0.5 GB)"),
     ]
 
 
-def _helper(name: str, found: Path | None, purpose: str) -> Check:
+def _helper(name: str, installer: str, found: Path | None, purpose: str) -> Check:
     if found:
         return Check(name, True, False, purpose, str(found))
     detail = "not fetched yet; edgekit does so on first use"
-    return Check(name, False, False, purpose, detail, f"edgekit doctor --install {name}")
+    return Check(name, False, False, purpose, detail, f"edgekit doctor --install {installer}")
 
 
 def _protections() -> list[Check]:

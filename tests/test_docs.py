@@ -1,0 +1,162 @@
+"""The documentation is true: its commands run, its code works, its links lead somewhere, its keys are complete."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import small_networks
+
+from edgekit import target
+from edgekit.graph import tflite
+from edgekit.passes import PassContext
+from edgekit.target import Target
+from tests.e2e.command import edgekit
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+WITH_COMMANDS = [page for page in PAGES if "```console" in page.read_text()]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Fenced blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def ids(page: Path) -> str:
+    return page.name
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the documentation's commands are about."""
+    folder = tmp_path_factory.mktemp("docs")
+    tflite.write(small_networks.classifier(folder, training=1000), folder / "model.tflite")
+    x, y = small_networks.digits(300, seed=1)
+    np.savez(folder / "digits.npz", x=x, y=y)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=ids)
+def test_commands_run(page: Path, workplace: Path) -> None:
+    """Every ``$ edgekit ...`` line in a console block, one after the other in one folder."""
+    lines = [line for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
+    assert lines
+    for line in lines:
+        program, *args = shlex.split(line[2:])
+        assert program == "edgekit", line
+        done = edgekit(*args, cwd=workplace)
+        assert done.code == 0, f"{line}\n{done.err}"
+        assert done.out, line
+
+
+@pytest.mark.emulator
+def test_python_of_the_readme_runs(workplace: Path) -> None:
+    (code,) = blocks(ROOT / "README.md", "python")
+    done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[:2] for row in rows] == [["rpi4", "True"], ["rpi5", "True"]]
+    assert all(0 < float(row[2]) < 10 for row in rows)
+
+
+def defined_by(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/extending.md", "exec"), names)
+    return names
+
+
+def test_the_pass_of_the_documentation_works() -> None:
+    code = next(block for block in blocks(ROOT / "docs" / "extending.md", "python") if "class RoundWeights" in block)
+    graph = small_networks.dense(np.array([[0.126, -0.49]], np.float32), np.array([0.0], np.float32))
+    context = PassContext(params={"step": 0.25})
+    rounded = defined_by(code)["RoundWeights"]().apply(graph, context)
+    assert rounded.tensors[1].array().tolist() == [[0.25, -0.5]]
+    assert graph.tensors[1].array().tolist() == [[np.float32(0.126), np.float32(-0.49)]]
+    assert context.report == {"rounded": 2}
+
+
+def test_the_backend_of_the_documentation_works(tmp_path: Path) -> None:
+    code = next(block for block in blocks(ROOT / "docs" / "extending.md", "python") if "class Bare" in block)
+    backend = defined_by(code)["Bare"]()
+    graph = small_networks.unary("RELU", (1, 4))
+    tflite.write(graph, tmp_path / "model.tflite")
+    (tmp_path / "artifact").mkdir()
+    board: Target = target.load("rpi4")
+    assert backend.unsupported(graph, board) == []
+    graph.operators[0].custom = True
+    assert [row.operator for row in backend.unsupported(graph, board)] == ["RELU"]
+    artifact = backend.compile(graph, tmp_path / "model.tflite", board, tmp_path / "artifact")
+    assert (tmp_path / "artifact" / "network.tflite").read_bytes() == (tmp_path / "model.tflite").read_bytes()
+    assert artifact.runtime
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_toml_parses(page: Path) -> None:
+    for block in blocks(page, "toml"):
+        tomllib.loads(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_every_key_of_the_targets_is_explained() -> None:
+    page = (ROOT / "docs" / "targets.md").read_text()
+    # Tables with free keys: by dtype, by class of instruction, by key.
+    free = ("cpu.macs_per_cycle", "cycles.cpi", "sources", "calibration", "cpu.id")
+    for name in target.names():
+        for path in keys(target.load(name).data):
+            if not path.startswith(free):
+                assert re.search(rf"`(\w+\.)*{path.split('.')[-1]}`", page), f"{name}: {path}"
+
+
+def keys(data: dict[str, Any], above: str = "") -> list[str]:
+    paths = []
+    for key, value in data.items():
+        path = f"{above}.{key}" if above else key
+        paths += keys(value, path) if isinstance(value, dict) else [path]
+    return paths
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
+    page = (ROOT / "docs" / "formats.md").read_text()
+    compiled = edgekit("compile", "model.tflite", "-t", "rpi4", "--out", "json", "--json", cwd=workplace).json
+    bundle = compiled["bundles"][0]["path"]
+    documents = {
+        "compile": compiled,
+        "targets": edgekit("targets", "--json").json,
+        "doctor": edgekit("doctor", "--json").json,
+        "inspect": edgekit("inspect", "model.tflite", "--json", cwd=workplace).json,
+        "verify": edgekit("verify", bundle, "--json", cwd=workplace).json,
+        "run": edgekit("run", bundle, "--json", cwd=workplace).json,
+        "profile": edgekit("profile", bundle, "--on", "emulator", "--json", cwd=workplace).json,
+        "compare": edgekit("compare", bundle, "--json", cwd=workplace).json,
+    }
+    for verb, document in documents.items():
+        assert document["schema"] == 1
+        unknown = {field for field in fields(document) if not re.search(rf"[`\"./]{re.escape(field)}[`\"]", page)}
+        # The free parts: what a runner says of the conditions, and the errors that docs/recipes.md explains.
+        assert unknown <= {"machine"}, (verb, unknown)
+
+
+def fields(value: Any) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*(fields(entry) for entry in value))
+    if isinstance(value, dict):
+        return set(value).union(*(fields(entry) for entry in value.values()))
+    return set()
