@@ -105,7 +105,6 @@ def _helpers() -> list[Check]:
     from edgekit.readers import onnx2tf
 
     runtime, converter = library.fetched("aarch64"), onnx2tf.python()
-    name = "aarch64-runtime"
     return [
         _helper(
             "aarch64-runtime", "aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB"
