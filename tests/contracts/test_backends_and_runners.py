@@ -1,0 +1,81 @@
+"""Every backend's bundles run on every runner that is here, and compute what the reference computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit import bundle, plugins, target
+from edgekit.api.compile import compile
+from edgekit.backends import Backend
+from edgekit.errors import ModelError
+from edgekit.graph import Operator, tflite
+from edgekit.parity import compare
+from edgekit.runners import RunOptions
+from edgekit.runners import get as get_runner
+from tests.small_networks import Builder, convolutional, dense
+
+BACKENDS = sorted(plugins.names("backends"))
+LOCAL_RUNNERS = sorted(set(plugins.names("runners")) - {"ssh"})  # the ssh runner is tested against a server of its own
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Path]:
+    """A bundle of each backend for a board and for this host, of a float network."""
+    folder = tmp_path_factory.mktemp("bundles")
+    tflite.write(convolutional(), folder / "net.tflite")
+    paths = {}
+    for name in BACKENDS:
+        for board in ("rpi5", "host"):
+            out = folder / name
+            paths[name, board] = compile(folder / "net.tflite", targets=[board], backend=name, out=out)[0].path
+    return paths
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("board", ["rpi5", "host"])
+@pytest.mark.parametrize("runner", LOCAL_RUNNERS)
+def test_runs(made: dict[tuple[str, str], Path], backend: str, board: str, runner: str) -> None:
+    if (backend == "null") != (runner == "null") and runner == "emulator":
+        pytest.skip("the null backend makes nothing to emulate")
+    if runner not in target.load(board).runners:
+        pytest.skip(f"{board} has no {runner}")
+    found = bundle.load(made[backend, board])
+    inputs, reference = found.golden()
+    run = get_runner(runner).run(found, inputs, RunOptions(repeat=2, profile=True))
+    assert compare(found.graph, reference, run.outputs).ok
+    assert run.trace.source in ("host", "emulator", "device")
+    assert run.conditions["threads"] == 1
+    assert [o.dtype for o in run.outputs] == [o.dtype for o in reference]
+    if runner == "host":
+        assert len(run.trace.latency_ms) == 2
+    if runner == "emulator":
+        assert run.trace.counts["instructions"] > 10_000
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_backends_state_what_they_cannot_compile_before_any_work(name: str) -> None:
+    backend: Backend = plugins.get("backends", name)
+    for board in map(target.load, target.names()):
+        assert backend.unsupported(dense(np.ones((2, 2), np.float32), np.zeros(2, np.float32)), board) == []
+    b = Builder()
+    x, y = b.tensor((1, 4), name="x"), b.tensor((1, 4), name="y")
+    b.operators.append(Operator("Nobody", (x,), (y,), custom=True))
+    if name != "null":
+        missing = backend.unsupported(b.graph((x,), (y,)), target.load("rpi4"))
+        assert [m.operator for m in missing] == ["Nobody"]
+        assert missing[0].reason
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_nothing_is_left_where_the_reference_refuses(name: str, tmp_path: Path) -> None:
+    b = Builder()
+    x, y = b.tensor((1, 4), name="x"), b.tensor((1, 4), name="y")
+    b.operators.append(Operator("Nobody", (x,), (y,), custom=True))
+    tflite.write(b.graph((x,), (y,)), tmp_path / "custom.tflite")
+    with pytest.raises(ModelError):
+        compile(tmp_path / "custom.tflite", targets=["host"], backend=name, out=tmp_path / "b")
+    assert list((tmp_path / "b").iterdir()) == []

@@ -1,0 +1,47 @@
+"""Every pass, through every recipe, keeps the contract: deterministic, and the Graph it is given stays as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgekit import dataset, plugins, recipe
+from edgekit.graph import Graph, tflite
+from edgekit.graph.check import check
+from edgekit.passes import Pass, PassContext
+from tests.small_networks import convolutional
+
+
+def transformed(name: str, graph: Graph, seed: int = 0) -> Graph:
+    samples = dataset.random(graph, seed=1, samples=20)
+    for step in recipe.load(name).steps:
+        one: Pass = plugins.get("passes", step.name)
+        graph = one.apply(graph, PassContext(data=samples, params=step.params, seed=seed))
+    return graph
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_contract(name: str) -> None:
+    graph = convolutional()
+    before = tflite.dumps(graph)
+    once, again = transformed(name, graph), transformed(name, graph)
+    assert tflite.dumps(graph) == before
+    assert tflite.dumps(once) == tflite.dumps(again)
+    check(once)
+    assert [t.shape for t in once.inputs] == [t.shape for t in graph.inputs]
+    assert [t.shape for t in once.outputs] == [t.shape for t in graph.outputs]
+
+
+def test_every_pass_serves_a_recipe() -> None:
+    used = {step.name for name in recipe.names() for step in recipe.load(name).steps}
+    assert used == set(plugins.names("passes"))
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_constants_shrink_as_the_recipe_says(name: str) -> None:
+    share = {"as-is": 1.0, "float32": 1.0, "float16": 0.5, "int8-dynamic": 0.25, "int8": 0.25, "int8-w-int16-a": 0.25}
+    graph = convolutional()
+
+    def weights(g: Graph) -> int:
+        return sum(t.data.size for t in g.constants() if t.data is not None and len(t.shape) > 1)
+
+    assert weights(transformed(name, graph)) == pytest.approx(share[name] * weights(graph), rel=0.02)
