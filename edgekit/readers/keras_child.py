@@ -23,6 +23,7 @@ Arrays = Mapping[str, NDArray[Any]]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 MAX_ELEMENTS = 1 << 31
+UNROLLED_STEPS = 64
 
 
 def keras_file(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
@@ -87,6 +88,7 @@ def _keras(args: dict[str, Any], folder: Path) -> Answer:
             f"{shown} does not say the shape of its input",
             "add a keras.Input to the model, or call it once before saving",
         )
+    _unroll(keras, model)
     names = _input_names(model, [name for name, _, _ in shapes])
     specs = [_fixed(tf, name, tf.TensorSpec(s, d), shown) for name, (_, s, d) in zip(names, shapes, strict=True)]
 
@@ -103,6 +105,19 @@ def _keras(args: dict[str, Any], folder: Path) -> Answer:
         raise ModelError(f"{shown} cannot be traced for one sample: {_line(error)}") from error
     count = len(tf.nest.flatten(concrete.structured_outputs))
     return _flatbuffer(tf, concrete, names, _output_names(model, count), shown)
+
+
+def _unroll(keras: Any, model: Any) -> None:
+    """Turn recurrent layers over few steps into plain operators, which can be quantized; loops cannot."""
+    for layer in model._flatten_layers():
+        both = isinstance(layer, keras.layers.Bidirectional)
+        try:
+            steps = layer.input.shape[1]
+        except (AttributeError, ValueError, IndexError, TypeError):
+            continue  # called in no functional model, so its number of steps is not known
+        for recurrent in (layer.forward_layer, layer.backward_layer) if both else (layer,):
+            if isinstance(recurrent, keras.layers.RNN) and not recurrent.stateful:
+                recurrent.unroll = steps is not None and steps <= UNROLLED_STEPS
 
 
 def _flatbuffer(tf: Any, concrete: Any, inputs: list[str], outputs: list[str], shown: str) -> Answer:
