@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import npz
+from edgekit import images, npz
 from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
 
@@ -71,9 +71,8 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
         dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
     elif name and Path(name).is_dir():
-        from edgekit import images
-
-        dataset = images.load(Path(name), graph, pixel_range, seed=seed, limit=limit, progress=progress)
+        pixels, labels = images.load(Path(name), graph, pixel_range, seed=seed, limit=limit, progress=progress)
+        dataset = Dataset([pixels], labels, source=name)
     elif Path(name).is_file():
         dataset = _load_npz(Path(name), graph, pixel_range).subset(limit, seed)
     else:
@@ -99,7 +98,7 @@ def random(graph: Graph, *, seed: int = 0, samples: int = RANDOM_SAMPLES) -> Dat
             inputs.append(generator.integers(0, 2, shape).astype(np.bool_))
         elif tensor.dtype not in _INTEGERS:
             raise ModelError(f"input {tensor.name!r} is {tensor.dtype}: no samples can be made for it")
-        elif has_scale(tensor):
+        elif tensor.has_scale:
             info = np.iinfo(tensor.dtype)
             inputs.append(generator.integers(info.min, info.max, shape, endpoint=True).astype(tensor.dtype))
         else:
@@ -148,7 +147,7 @@ def as_network_inputs(dataset: Dataset, graph: Graph) -> list[NDArray[Any]]:
             arrays.append(values)
         elif values.dtype.kind == "f" and tensor.dtype in _FLOATS:
             arrays.append(values.astype(tensor.dtype))
-        elif values.dtype.kind == "f" and tensor.quantization is not None and has_scale(tensor):
+        elif values.dtype.kind == "f" and tensor.quantization is not None and tensor.has_scale:
             arrays.append(tensor.quantization.quantize(values, tensor.dtype))
         else:
             raise UsageError(f"input {tensor.name!r} takes {tensor.dtype}, the data is {values.dtype}")
@@ -198,7 +197,7 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
     values = values.reshape(len(values), *shape)
 
     found, wanted = str(values.dtype), tensor.dtype
-    real = wanted in _FLOATS or has_scale(tensor)
+    real = wanted in _FLOATS or tensor.has_scale
     if found == wanted and wanted not in _FLOATS:
         return values, ""
     if real and found in _FLOATS:
@@ -207,7 +206,7 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
             raise UsageError(f"{name} holds NaN, infinity, or values beyond float32", "clean the data first")
         return values, ""
     if real and found == "uint8":
-        return scaled(values, pixel_range), f"{name} is uint8: 0..255 was scaled to {_range(pixel_range)}"
+        return images.scaled(values, pixel_range), f"{name} is uint8: 0..255 was scaled to {_range(pixel_range)}"
     if not real and found in _INTEGERS and wanted in _INTEGERS:
         info = np.iinfo(wanted)
         if int(values.min()) < info.min or int(values.max()) > info.max:
@@ -217,12 +216,6 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
     raise UsageError(
         f"{name} is {found}, expected {expected}", f"convert it: {_array_name(name)}.astype('{_advice(tensor)}')"
     )
-
-
-def scaled(pixels: NDArray[np.uint8], pixel_range: tuple[float, float]) -> NDArray[np.float32]:
-    """Map bytes 0..255 linearly to ``pixel_range``, float32."""
-    low, high = pixel_range
-    return (pixels.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)).astype(np.float32)
 
 
 def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
@@ -303,18 +296,13 @@ def _shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(abs(d) for d in tensor.shape)
 
 
-def has_scale(tensor: Tensor) -> bool:
-    """True if the tensor's integers stand for real values."""
-    return tensor.dtype in _INTEGERS and tensor.quantization is not None and tensor.quantization.scale.size > 0
-
-
 def _array_name(name: str) -> str:
     """The array's own name, without the file's."""
     return name.rpartition(": ")[2]
 
 
 def _advice(tensor: Tensor) -> str:
-    return "float32" if tensor.dtype in _FLOATS or has_scale(tensor) else tensor.dtype
+    return "float32" if tensor.dtype in _FLOATS or tensor.has_scale else tensor.dtype
 
 
 def _range(pixel_range: tuple[float, float]) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import dataset as data
 from edgekit import npz
 from edgekit.errors import UsageError
 from edgekit.progress import Progress, Silent
@@ -32,8 +31,10 @@ def load(
     seed: int = 0,
     limit: int | None = None,
     progress: Progress = Silent(),
-) -> data.Dataset:
-    """Read the pictures of ``folder``, resized (bilinear) to the network's height and width, in its channels.
+) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+    """Return the pictures of ``folder`` as ``[n, *tensor shape]``, and their labels.
+
+    They are resized (bilinear) to the network's height and width, in its channels.
 
     Real values are float32 in ``pixel_range``; a network that takes uint8 without a scale gets the bytes.
 
@@ -43,8 +44,8 @@ def load(
         raise UsageError(f"{folder}: pictures feed one input, the network has {len(graph.inputs)}", "use an .npz")
     tensor = graph.inputs[0]
     height, width, channels, channels_first = _layout(tensor, folder)
-    raw = tensor.dtype == "uint8" and not data.has_scale(tensor)
-    if not raw and not (tensor.dtype.startswith("float") or data.has_scale(tensor)):
+    raw = tensor.dtype == "uint8" and not tensor.has_scale
+    if not raw and not (tensor.dtype.startswith("float") or tensor.has_scale):
         raise UsageError(f"{folder}: the network takes {tensor.dtype} numbers, not pictures", "use an .npz")
     files, labels = _files(folder)
     if limit is not None and limit < len(files):
@@ -61,8 +62,13 @@ def load(
     if channels_first:
         pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     pixels = pixels[:, np.newaxis]
-    inputs: NDArray[Any] = pixels if raw else data.scaled(pixels, pixel_range)
-    return data.Dataset([inputs], labels, source=str(folder))
+    return (pixels if raw else scaled(pixels, pixel_range)), labels
+
+
+def scaled(pixels: NDArray[np.uint8], pixel_range: tuple[float, float]) -> NDArray[np.float32]:
+    """Map bytes 0..255 linearly to ``pixel_range``, float32."""
+    low, high = pixel_range
+    return (pixels.astype(np.float32) * np.float32((high - low) / 255) + np.float32(low)).astype(np.float32)
 
 
 def _layout(tensor: Tensor, folder: Path) -> tuple[int, int, int, bool]:

@@ -81,6 +81,21 @@ class Parity:
     def json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def words(self) -> str:
+        """The verdict in a few words."""
+        whole = _distance(self.max_abs_lsb, self.max_relative)
+        whole += f", {self.top1_flips} of {self.samples} labels differ"
+        if self.by == "network":
+            return f"outputs within {whole}" if self.ok else f"outputs are off by {whole}"
+        bad = [row for row in self.operators if not row.ok]
+        if bad:
+            return f"operator {bad[0].index} {bad[0].op} is off by {_distance(bad[0].max_lsb, bad[0].max_relative)}"
+        return f"each of {len(self.operators)} operators within its bound; added up along the network {whole}"
+
+
+def _distance(lsb: int | None, relative: float) -> str:
+    return f"{relative:.2g} relative" if lsb is None else f"{lsb} LSB"
+
 
 def difference(tensor: Tensor, reference: NDArray[Any], actual: NDArray[Any], tolerance: float, lsb: int) -> Difference:
     """Compare one output: both ``[samples, *shape]``. Equal infinities and NaNs count as equal."""

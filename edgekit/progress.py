@@ -17,6 +17,9 @@ class Progress(Protocol):
     def warn(self, message: str) -> None:
         """Something the user should know, that stops nothing."""
 
+    def note(self, message: str) -> None:
+        """Something that was done for the user, and is fine."""
+
 
 class Silent:
     """A Progress that says nothing, for callers from Python."""
@@ -26,3 +29,5 @@ class Silent:
     def advance(self, done: int, total: int) -> None: ...
 
     def warn(self, message: str) -> None: ...
+
+    def note(self, message: str) -> None: ...

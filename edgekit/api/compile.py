@@ -18,7 +18,7 @@ from edgekit.api.prove import prove
 from edgekit.backends import Artifact, Backend
 from edgekit.bundle_readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
-from edgekit.graph import Graph, Tensor, tflite
+from edgekit.graph import Graph, tflite
 from edgekit.graph.stats import statistics
 from edgekit.parity import Parity
 from edgekit.passes import PassContext
@@ -175,7 +175,7 @@ def _prepare(
     reader = reader_for(path)
     source = reader.read(path, ReadOptions(trust=trust, progress=progress))
     for note in source.notes:
-        progress.warn(note)
+        progress.note(note)
     samples = dataset.load(data, source, seed=seed, progress=progress) if data else None
     tests = dataset.load(test, source, seed=seed, progress=progress) if test else samples
     graph, reports = _transform(source, plan, samples, seed, progress)
@@ -289,7 +289,7 @@ def _build(job: _Job, board: Target, backend: Backend, out: Path, pack: bool, pr
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
         if not parity.ok:
-            raise CheckFailed(f"parity failed for {board.name}: {describe(parity)}", "no bundle was written")
+            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", "no bundle was written")
     finished = bundles.load(final)
     if pack:
         bundles.pack(final, final.with_name(final.name + ".edgekit"))
@@ -314,22 +314,6 @@ def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
     raise ToolMissing(f"{board.name} has no runner that can prove a bundle")
 
 
-def describe(parity: Parity) -> str:
-    """The verdict in a few words."""
-    whole = _distance(parity.max_abs_lsb, parity.max_relative)
-    whole += f", {parity.top1_flips} of {parity.samples} labels differ"
-    if parity.by == "network":
-        return f"outputs within {whole}" if parity.ok else f"outputs are off by {whole}"
-    bad = [row for row in parity.operators if not row.ok]
-    if bad:
-        return f"operator {bad[0].index} {bad[0].op} is off by {_distance(bad[0].max_lsb, bad[0].max_relative)}"
-    return f"each of {len(parity.operators)} operators within its bound; added up along the network {whole}"
-
-
-def _distance(lsb: int | None, relative: float) -> str:
-    return f"{relative:.2g} relative" if lsb is None else f"{lsb} LSB"
-
-
 def _manifest(job: _Job, board: Target, backend: Backend, artifact: Artifact) -> dict[str, Any]:
     return {
         "edgekit": edgekit.__version__,
@@ -341,20 +325,8 @@ def _manifest(job: _Job, board: Target, backend: Backend, artifact: Artifact) ->
         "runtime": artifact.runtime,
         "run": list(artifact.run),
         "tools": artifact.tools,
-        "inputs": [describe_tensor(t) for t in job.graph.inputs],
-        "outputs": [describe_tensor(t) for t in job.graph.outputs],
+        "inputs": [t.json() for t in job.graph.inputs],
+        "outputs": [t.json() for t in job.graph.outputs],
         "accuracy": job.accuracy,
         "notes": job.graph.notes,
-    }
-
-
-def describe_tensor(tensor: Tensor) -> dict[str, Any]:
-    """Name, dtype, shape and quantization of a network input or output, for JSON."""
-    q = tensor.quantization
-    known = q is not None and q.scale.size > 0
-    return {
-        "name": tensor.name,
-        "dtype": tensor.dtype,
-        "shape": list(tensor.shape),
-        "quantization": {"scale": float(q.scale[0]), "zero_point": int(q.zero_point[0])} if q and known else None,
     }

@@ -8,7 +8,6 @@ from typing import Any
 
 from edgekit import bundle as bundles
 from edgekit import plugins, target
-from edgekit.api.compile import describe_tensor
 from edgekit.api.load import load
 from edgekit.backends import Unsupported
 from edgekit.graph import Graph
@@ -29,8 +28,8 @@ class Inspection:
         s = self.statistics
         return {
             "schema": 1,
-            "inputs": [describe_tensor(t) for t in self.graph.inputs],
-            "outputs": [describe_tensor(t) for t in self.graph.outputs],
+            "inputs": [t.json() for t in self.graph.inputs],
+            "outputs": [t.json() for t in self.graph.outputs],
             "parameters": s.parameters,
             "macs": s.macs,
             "weights_bytes": s.weights_bytes,

@@ -11,7 +11,6 @@ import numpy as np
 
 from edgekit import bundle as bundles
 from edgekit import dataset
-from edgekit.api.compile import describe_tensor
 from edgekit.api.verify import default_runner
 from edgekit.errors import UsageError
 from edgekit.progress import Progress, Silent
@@ -76,7 +75,7 @@ def run(
         on = on or default_runner(bundle.target, bundle.manifest["backend"])
         progress.step(f"run on {on}")
         result = get_runner(on).run(bundle, inputs, RunOptions(repeat=repeat, threads=threads, progress=progress))
-        outputs = [describe_tensor(tensor) for tensor in bundle.graph.outputs]
+        outputs = [tensor.json() for tensor in bundle.graph.outputs]
     if save is not None:
         _save(Path(save), result.outputs)
     first = result.outputs[0].reshape(len(result.outputs[0]), -1)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from edgekit import bundle as bundles
-from edgekit.api.compile import describe
 from edgekit.api.prove import prove
 from edgekit.errors import EdgekitError
 from edgekit.graph import check
@@ -81,7 +80,7 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         on = on or default_runner(bundle.target, bundle.manifest["backend"])
         progress.step(f"run on {on}")
         result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads, progress=progress))
-        result.checks.append(Check("parity", result.parity.ok, f"on {on}: {describe(result.parity)}"))
+        result.checks.append(Check("parity", result.parity.ok, f"on {on}: {result.parity.words()}"))
     return result
 
 

@@ -72,7 +72,7 @@ class ConsoleProgress:
         self._lock = threading.Lock()
         self._bars: Bars | None = None
         self._tasks: dict[int, TaskID] = {}
-        self._warned: set[str] = set()
+        self._said: set[str] = set()
         self._timer: threading.Timer | None = None
         self._current: dict[int, str] = {}
 
@@ -109,14 +109,21 @@ class ConsoleProgress:
                 self._bars.update(task, completed=done, total=total)
 
     def warn(self, message: str) -> None:
+        self._say(f"warning: {message}")
+
+    def note(self, message: str) -> None:
+        self._say(f"note: {message}")
+
+    def _say(self, line: str) -> None:
+        """Print a line once, above the bars."""
         with self._lock:
-            if self._output.quiet or message in self._warned:
+            if self._output.quiet or line in self._said:
                 return
-            self._warned.add(message)
+            self._said.add(line)
             if self._bars:
-                self._bars.console.print(f"warning: {message}", markup=False, highlight=False)
+                self._bars.console.print(line, markup=False, highlight=False)
             else:
-                click.echo(f"warning: {message}", err=True)
+                click.echo(line, err=True)
 
     def _begin(self) -> None:
         from rich.console import Console

@@ -49,8 +49,6 @@ def command(model: Path, targets: tuple[str, ...], trust: bool, output: Output, 
 
 
 def _print(made: list[Compiled]) -> None:
-    from edgekit.api.compile import describe
-
     rows = []
     for bundle in made:
         estimate = bundle.estimate["latency_ms"]
@@ -58,7 +56,7 @@ def _print(made: list[Compiled]) -> None:
         rows.append(
             [
                 bundle.target, bundle.recipe, bundle.backend, size(files["model.tflite"]["bytes"]),
-                f"{'ok' if bundle.parity.ok else 'FAILED'} on {bundle.parity.on}: {describe(bundle.parity)}",
+                f"{'ok' if bundle.parity.ok else 'FAILED'} on {bundle.parity.on}: {bundle.parity.words()}",
                 figure(estimate["value"], estimate["low"], estimate["high"], "ms"), str(bundle.path),
             ]
         )  # fmt: skip

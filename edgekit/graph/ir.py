@@ -89,6 +89,11 @@ class Tensor:
         """Bytes the tensor takes when dense; 0 for strings and resources."""
         return (self.elements * BITS.get(self.dtype, 0) + 7) // 8
 
+    @property
+    def has_scale(self) -> bool:
+        """True if the tensor's integers stand for real values."""
+        return self.quantization is not None and self.quantization.scale.size > 0
+
     def array(self) -> NDArray[Any]:
         """Return the constant as an array of ``shape``; 2- and 4-bit values come unpacked as int8/uint8.
 
@@ -102,6 +107,16 @@ class Tensor:
             wide = self.data.view("<u2").astype(np.uint32) << 16
             return wide.view(np.float32).reshape(self.shape)
         return self.data.view(np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
+
+    def json(self) -> dict[str, Any]:
+        """Name, dtype, shape and per-tensor quantization, as the verbs print them."""
+        q = self.quantization if self.has_scale else None
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "quantization": {"scale": float(q.scale[0]), "zero_point": int(q.zero_point[0])} if q else None,
+        }
 
 
 def _unpack(data: NDArray[np.uint8], bits: int, count: int, signed: bool) -> NDArray[Any]:

@@ -71,7 +71,7 @@ def _restore(subgraph: Subgraph) -> tuple[Subgraph, int]:
         tensors[target] = _constant(tensors[target], real_values(source))
         count += 1
     for index, tensor in enumerate(tensors):
-        if tensor.data is None or tensor.sparsity is not None or not _has_scale(tensor):
+        if tensor.data is None or tensor.sparsity is not None or not tensor.has_scale:
             continue
         if tensor.dtype in _INTEGERS and any(index in operator.inputs for operator in kept):
             tensors[index] = _constant(tensor, real_values(tensor))
@@ -113,15 +113,11 @@ def real_values(tensor: Tensor) -> NDArray[np.float32]:
     values: NDArray[Any] = tensor.array()
     if values.dtype.kind == "f":
         return values.astype(np.float32)
-    if tensor.quantization is None or not _has_scale(tensor):
+    if tensor.quantization is None or not tensor.has_scale:
         raise ModelError(f"tensor {tensor.name!r} is {tensor.dtype} without a scale")
     if tensor.quantization.details is not None:
         raise ModelError(f"tensor {tensor.name!r} is quantized block by block, which edgekit cannot undo")
     return tensor.quantization.dequantize(values)
-
-
-def _has_scale(tensor: Tensor) -> bool:
-    return tensor.quantization is not None and tensor.quantization.scale.size > 0
 
 
 def _constant(tensor: Tensor, values: NDArray[np.float32]) -> Tensor:

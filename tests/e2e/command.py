@@ -40,7 +40,7 @@ def refused(result: Result, code: int, *words: str) -> None:
     """Check that a call was refused kindly: the right exit code, one line on what and one on the cure, no traceback."""
     assert result.code == code, (result.code, result.err)
     assert "Traceback" not in result.err
-    lines = [line for line in result.err.splitlines() if not line.startswith("warning:")]
+    lines = [line for line in result.err.splitlines() if not line.startswith(("warning:", "note:"))]
     assert lines[0].startswith("error: "), result.err
     assert len(lines) <= 2, result.err
     for word in words:

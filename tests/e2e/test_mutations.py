@@ -61,7 +61,7 @@ def call(args: list[str], what: str) -> int:
         code = invoke(args)
     assert time.monotonic() - start < SECONDS, f"{what} took too long"
     assert code in (0, 3, 5), f"{what} ended with {code}: {err.getvalue()}"
-    lines = [line for line in err.getvalue().splitlines() if not line.startswith("warning:")]
+    lines = [line for line in err.getvalue().splitlines() if not line.startswith(("warning:", "note:"))]
     assert len(lines) <= 2, f"{what}: {err.getvalue()}"
     assert (code == 0) == (not lines), f"{what}: {err.getvalue()}"
     return code
