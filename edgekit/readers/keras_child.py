@@ -88,7 +88,7 @@ def _keras(args: dict[str, Any], folder: Path) -> Answer:
             f"{shown} does not say the shape of its input",
             "add a keras.Input to the model, or call it once before saving",
         )
-    _unroll(keras, model)
+    _unroll(keras, model, shown)
     names = _input_names(model, [name for name, _, _ in shapes])
     specs = [_fixed(tf, name, tf.TensorSpec(s, d), shown) for name, (_, s, d) in zip(names, shapes, strict=True)]
 
@@ -107,16 +107,22 @@ def _keras(args: dict[str, Any], folder: Path) -> Answer:
     return _flatbuffer(tf, concrete, names, _output_names(model, count), shown)
 
 
-def _unroll(keras: Any, model: Any) -> None:
+def _unroll(keras: Any, model: Any, shown: str) -> None:
     """Turn recurrent layers over few steps into plain operators, which can be quantized; loops cannot."""
     for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.RNN) and layer.stateful:
+            raise ModelError(
+                f"{shown}: layer {layer.name!r} keeps state between calls, which cannot be converted",
+                "build the model with stateful=False",
+            )
         both = isinstance(layer, keras.layers.Bidirectional)
         try:
-            steps = layer.input.shape[1]
+            inputs = layer.input
+            steps = (inputs[0] if isinstance(inputs, (list, tuple)) else inputs).shape[1]  # [sequence, mask, ...]
         except (AttributeError, ValueError, IndexError, TypeError):
             continue  # called in no functional model, so its number of steps is not known
         for recurrent in (layer.forward_layer, layer.backward_layer) if both else (layer,):
-            if isinstance(recurrent, keras.layers.RNN) and not recurrent.stateful:
+            if isinstance(recurrent, keras.layers.RNN):
                 recurrent.unroll = steps is not None and steps <= UNROLLED_STEPS
 
 

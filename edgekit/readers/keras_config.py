@@ -76,8 +76,9 @@ def _check_object(node: dict[str, Any], where: str, layer: str, trust: bool) -> 
         return
     module, registered = node.get("module"), node.get("registered_name")
     foreign = isinstance(module, str) and module.split(".")[0] not in _MODULES
-    if foreign or ">" in kind or (isinstance(registered, str) and ">" in registered):
+    unknown = isinstance(registered, str) and (">" in registered or module is None)
+    if foreign or unknown or ">" in kind:
         raise ModelError(
-            f"{where}: layer {layer!r} is of the custom class {registered or kind!r}, whose code is not in the file",
+            f"{where}: {f'layer {layer!r}' if layer else 'the model'} is of the custom class {registered or kind!r}, whose code is not in the file",
             "export the model with its computation instead: model.export(folder) writes a SavedModel",
         )

@@ -180,6 +180,7 @@ def test_lambda_is_refused_by_name(tmp_path: Path, layer: Any) -> None:
         {"module": "os", "class_name": "system"},
         {"module": "mine.layers", "class_name": "Thing"},
         {"module": None, "class_name": "Thing", "registered_name": "mine>Thing"},
+        {"module": None, "class_name": "Thing", "registered_name": "Thing"},
         {"class_name": "mine>Thing"},
     ],
 )
