@@ -78,7 +78,8 @@ def _check_object(node: dict[str, Any], where: str, layer: str, trust: bool) -> 
     foreign = isinstance(module, str) and module.split(".")[0] not in _MODULES
     unknown = isinstance(registered, str) and (">" in registered or module is None)
     if foreign or unknown or ">" in kind:
+        who = f"layer {layer!r}" if layer else "the model"
         raise ModelError(
-            f"{where}: {f'layer {layer!r}' if layer else 'the model'} is of the custom class {registered or kind!r}, whose code is not in the file",
+            f"{where}: {who} is of the custom class {registered or kind!r}, whose code is not in the file",
             "export the model with its computation instead: model.export(folder) writes a SavedModel",
         )
