@@ -55,6 +55,15 @@ def test_not_a_number_is_never_close(bad: float) -> None:
     assert parity.difference(FLOAT, b, b, 1e-4, 1).ok
 
 
+def test_overflow_is_overflow_clamped_or_not() -> None:
+    most = np.finfo(np.float32).max
+    a = np.array([[[1.0, most, 3.0, 4.0]]], np.float32)
+    b = np.array([[[1.0, np.inf, 3.0, 4.0]]], np.float32)
+    assert parity.difference(FLOAT, a, b, 1e-4, 1).ok
+    b[0, 0, 2] = 3.1
+    assert not parity.difference(FLOAT, a, b, 1e-4, 1).ok
+
+
 def test_wrong_shape_or_dtype_fails() -> None:
     a = np.zeros((2, 1, 4), np.float32)
     assert not parity.difference(FLOAT, a, a[:1], 1e-4, 1).ok

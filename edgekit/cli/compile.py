@@ -57,12 +57,12 @@ def _print(made: list[Compiled]) -> None:
             [
                 bundle.target, bundle.recipe, bundle.backend, size(files["model.tflite"]["bytes"]),
                 f"{'ok' if bundle.parity.ok else 'FAILED'} on {bundle.parity.on}: {bundle.parity.words()}",
-                figure(estimate["value"], estimate["low"], estimate["high"], "ms"), str(bundle.path),
+                figure(estimate["value"], estimate["low"], estimate["high"], "ms"),
             ]
         )  # fmt: skip
-    table(
-        "Bundles", ["target", "recipe", "backend", "network", "parity", "estimated latency", "folder"], rows, right=(3,)
-    )
+    table("Bundles", ["target", "recipe", "backend", "network", "parity", "estimated latency"], rows, right=(3,))
+    for bundle in made:
+        click.echo(f"{bundle.target}: {bundle.path}")
     accuracy = made[0].accuracy
     if accuracy:
         before = "" if accuracy["float"] is None else f"{accuracy['float']:.2%} before, "
