@@ -21,7 +21,7 @@ from typing import Any
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph
 from edgekit.graph.stats import Statistics, statistics
-from edgekit.profiling import Figure, OperatorProfile, Profile, energy, mca
+from edgekit.profiling import Figure, OperatorProfile, Profile, energy, mca, rows
 from edgekit.runners import BlockUse, OperatorTrace, Trace
 from edgekit.target import Target
 
@@ -62,11 +62,8 @@ class EmulatedCost:
         stats = statistics(graph)
         cycles, method = self._cycles(trace, target)
         power_w = energy.power(target, threads)
-        rows = [_row(op, c, stats, target, threads) for op, c in zip(trace.operators, cycles, strict=True)]
-        total = sum(row.latency_ms for row in rows)
-        for row in rows:
-            row.share = row.latency_ms / total if total else 0.0
-            row.energy_mj = row.latency_ms * power_w.value
+        operators = [_row(op, c, stats, target, threads) for op, c in zip(trace.operators, cycles, strict=True)]
+        total = rows.fill(operators, power_w)
         low, high = MANY_THREADS if threads > 1 else ONE_THREAD if method == "llvm-mca" else WITHOUT_MCA
         latency_ms = Figure(total, total * low, total * high)
         return Profile(
@@ -78,12 +75,8 @@ class EmulatedCost:
             energy_mj=energy.energy(latency_ms, power_w),
             power_w=power_w,
             scope=energy.scope(target),
-            memory={
-                "peak_ram_bytes": stats.peak_activation_bytes + stats.weights_bytes,
-                "weights_bytes": stats.weights_bytes,
-                "flash_bytes": stats.weights_bytes,
-            },
-            operators=rows,
+            memory=rows.memory(stats),
+            operators=operators,
             basis=f"exact instruction counts, cycles from {method} and a cache model, not calibrated: "
             f"{low:g} to {high:g} times the estimate"
             + ("; how operators scale with threads is not known" if threads > 1 else ""),
@@ -169,18 +162,9 @@ def _row(op: OperatorTrace, cycles: Cycles, stats: Statistics, target: Target, t
     exposed = exposure + (1 - exposure) * (used - 1) / max(1, cores - 1)
     computing, waiting = cycles.core / used, exposed * (cycles.private / used + cycles.shared)
     fork = float(target.get("cycles.fork_join_us")) * 1e-6 * hertz if used > 1 else 0.0
-    counted = [stats.operators[i] for i in (*([] if op.index is None else [op.index]), *op.fused)]
-    return OperatorProfile(
-        index=op.index,
-        name=counted[0].name if counted else op.name,
-        op=counted[0].op if counted else op.name,
-        macs=sum(c.macs for c in counted),
-        bytes=sum(c.bytes for c in counted),
-        latency_ms=(computing + waiting + fork) / hertz * 1e3,
-        energy_mj=0.0,
-        instructions=op.counts.get("instructions"),
-        bound="overhead" if fork > computing + waiting else "memory" if waiting > computing else "compute",
-    )
+    row = rows.observed(op, stats, (computing + waiting + fork) / hertz * 1e3)
+    row.bound = "overhead" if fork > computing + waiting else "memory" if waiting > computing else "compute"
+    return row
 
 
 def _is_parallel(op: OperatorTrace) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgekit.graph import Graph
 from edgekit.graph.stats import statistics
-from edgekit.profiling import Figure, OperatorProfile, Profile, energy
+from edgekit.profiling import Figure, Profile, energy, rows
 from edgekit.runners import Trace
 from edgekit.target import Target
 
@@ -27,17 +27,8 @@ class Measured:
         observed = sum(op.latency_ms or 0.0 for op in trace.operators)
         # Observing operators costs time of its own: rows are scaled so that they sum up to the whole inference.
         scale = latency_ms.value / observed if observed else 0.0
-        rows = []
-        for op in trace.operators:
-            counted = [stats.operators[i] for i in (*([] if op.index is None else [op.index]), *op.fused)]
-            milliseconds = (op.latency_ms or 0.0) * scale
-            name, kind = (counted[0].name, counted[0].op) if counted else (op.name, op.name)
-            rows.append(
-                OperatorProfile(
-                    op.index, name, kind, sum(c.macs for c in counted), sum(c.bytes for c in counted),
-                    milliseconds, milliseconds * power_w.value, share=milliseconds / latency_ms.value,
-                )
-            )  # fmt: skip
+        operators = [rows.observed(op, stats, (op.latency_ms or 0.0) * scale) for op in trace.operators]
+        rows.fill(operators, power_w)
         return Profile(
             target=target.name,
             source="device",
@@ -47,12 +38,8 @@ class Measured:
             energy_mj=energy.energy(latency_ms, power_w),
             power_w=power_w,
             scope=trace.power_scope or energy.scope(target),
-            memory={
-                "peak_ram_bytes": trace.peak_ram_bytes,
-                "weights_bytes": stats.weights_bytes,
-                "flash_bytes": stats.weights_bytes,
-            },
-            operators=rows,
+            memory={**rows.memory(stats), "peak_ram_bytes": trace.peak_ram_bytes},
+            operators=operators,
             basis=f"median of {len(trace.latency_ms)} measured inferences, 5th to 95th percentile; power "
             + ("measured" if measured_power else "from the target's file, not measured"),
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 from edgekit.graph import Graph
 from edgekit.graph.stats import OperatorStats, Statistics, statistics
-from edgekit.profiling import Figure, OperatorProfile, Profile, energy
+from edgekit.profiling import Figure, OperatorProfile, Profile, energy, rows
 from edgekit.runners import Trace
 from edgekit.target import Target
 
@@ -40,17 +40,16 @@ class Roofline:
         """See :class:`edgekit.profiling.CostModel`; ``trace`` is ignored. Conditions: ``threads``."""
         stats = statistics(graph)
         threads = max(1, min(int(conditions.get("threads", 1)), int(target.get("cpu.cores", 1))))
-        rows, bound = [], 0.0
+        operators, bound = [], 0.0
         for row in stats.operators:
             latency, fastest, limit = _operator(row, stats, target, threads)
             bound += fastest
-            rows.append(OperatorProfile(row.index, row.name, row.op, row.macs, row.bytes, latency, 0.0, bound=limit))
-        total = sum(row.latency_ms for row in rows)
-        latency_ms = Figure(total, min(bound, total), total * HIGH)
+            operators.append(
+                OperatorProfile(row.index, row.name, row.op, row.macs, row.bytes, latency, 0.0, bound=limit)
+            )
         power_w = energy.power(target, threads)
-        for profile_row in rows:
-            profile_row.share = profile_row.latency_ms / total if total else 0.0
-            profile_row.energy_mj = profile_row.latency_ms * power_w.value
+        total = rows.fill(operators, power_w)
+        latency_ms = Figure(total, min(bound, total), total * HIGH)
         return Profile(
             target=target.name,
             source="estimate",
@@ -60,12 +59,8 @@ class Roofline:
             energy_mj=energy.energy(latency_ms, power_w),
             power_w=power_w,
             scope=energy.scope(target),
-            memory={
-                "peak_ram_bytes": stats.peak_activation_bytes + stats.weights_bytes,
-                "weights_bytes": stats.weights_bytes,
-                "flash_bytes": stats.weights_bytes,
-            },
-            operators=rows,
+            memory=rows.memory(stats),
+            operators=operators,
             basis=f"analytic roofline, uncalibrated: from the hardware's bound to {HIGH:g} times the estimate",
         )
 

@@ -12,7 +12,7 @@ from edgekit import sandbox
 from edgekit.backends.litert import build, library
 from edgekit.errors import DeviceError
 from edgekit.runners import Run, RunOptions
-from edgekit.runners import process as runner
+from edgekit.runners.litert import process as runner
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

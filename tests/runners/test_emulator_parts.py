@@ -1,4 +1,4 @@
-"""The emulator's parts: instruction classes, the plugin's report, events, attribution, the fake processor."""
+"""The emulator's parts: instruction classes, the plugin's report, the fake processor."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import pytest
 
 from edgekit import target
 from edgekit.errors import DeviceError
-from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.runners.emulator import __file__ as package
-from edgekit.runners.emulator import attribution, events, fakecpu, report, sysroot
-from edgekit.runners.emulator.events import Kernel
-from edgekit.runners.emulator.report import Phase
+from edgekit.runners.emulator import fakecpu, report, sysroot
 
 INSTRUCTIONS = {
     "ldr q0, [x1, #16]": "load", "ldp x0, x1, [sp], #16": "load", "ld1 {v0.16b, v1.16b}, [x0], #32": "load",
@@ -128,106 +125,6 @@ def test_an_incomplete_report_is_one_clear_error(text: str, tmp_path: Path) -> N
     with pytest.raises(DeviceError) as caught:
         report.read(tmp_path / "r")
     assert "trace" in caught.value.message
-
-
-def phases(count: int) -> list[Phase]:
-    return [Phase({"instructions": i}) for i in range(count)]
-
-
-def event(tag: str, kind: int, start: int = 0, us: int = 0, node: int = 0) -> dict[str, object]:
-    return {"tag": tag, "type": kind, "start_us": start, "us": us, "node": node, "source": "litert"}
-
-
-# As LiteRT 2.3 reports ic_resnet8_int8, shortened: two runs of XNNPACK with a kernel of LiteRT's own between.
-EVENTS = [
-    event("LiteRT::Run[buffer registration]", 1, 100, 10),
-    event("invoke", 16, 120, 100),
-    event("Invoke", 1, 125, 90),
-    event("Convolution (NHWC, QC8) IGEMM", 8, node=0),
-    event("Add (ND)", 8, node=1),
-    event("AVERAGE_POOL_2D", 2, 180, 5, node=2),
-    event("Static Reshape (NC)", 8, node=0),
-    event("Softmax (NC, F32)", 8, node=1),
-    event("SOFTMAX", 2, 200, 5, node=5),
-    event("Invoke", 32, node=-1),
-    event("LiteRT::Run[Buffer sync]", 1, 230, 5),
-]
-
-
-def test_events_say_which_phase_is_which_kernel() -> None:
-    # Readings: registration 0 1, invoke 2, Invoke 3, XNNPACK 4 5 6, pool 7 8, XNNPACK 9 10 11, softmax 12 13,
-    # Invoke 14, invoke 15, sync 16 17: eighteen, between nineteen phases; phase k + 1 follows reading k.
-    found = events.kernels(EVENTS, phases(19))
-    assert found is not None
-    assert [(k.name.split(" (")[0], k.node, k.phase.counts["instructions"]) for k in found] == [
-        ("Convolution", None, 5), ("Add", None, 6), ("AVERAGE_POOL_2D", 2, 8),
-        ("Static Reshape", None, 10), ("Softmax", None, 11), ("SOFTMAX", 5, 13),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("count", [1, 18, 20])
-def test_events_that_do_not_fit_the_phases_are_refused(count: int) -> None:
-    assert events.kernels(EVENTS, phases(count)) is None
-
-
-def chain(*ops: str) -> Graph:
-    """A network of operators in a row, each with one input and one output; convolutions have weights."""
-    tensors = [Tensor("in", (1, 4, 4, 8), "float32")]
-    operators = []
-    for op in ops:
-        inputs = [len(tensors) - 1]
-        if op in ("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"):
-            shape = {"CONV_2D": (8, 1, 1, 8), "FULLY_CONNECTED": (8, 8), "DEPTHWISE_CONV_2D": (1, 3, 3, 8)}[op]
-            tensors.append(Tensor("w", shape, "float32"))
-            inputs.append(len(tensors) - 1)
-        tensors.append(Tensor(op, (1, 4, 4, 8), "float32"))
-        operators.append(Operator(op, tuple(inputs), (len(tensors) - 1,)))
-    return Graph([Subgraph("main", tensors, operators, (0,), (len(tensors) - 1,))])
-
-
-def ran(*names: str) -> list[Kernel]:
-    return [Kernel(name, None, Phase({"instructions": 1})) for name in names]
-
-
-CONV, DEPTHWISE, DENSE = (
-    "Convolution (NHWC, F32) IGEMM",
-    "Convolution (NHWC, F32) DWConv",
-    "Fully Connected (NC, F32) GEMM",
-)
-
-
-@pytest.mark.parametrize(
-    ("ops", "kernels", "expected"),
-    [
-        # an activation folded into the convolution before it
-        (["CONV_2D", "RELU6", "CONV_2D"], [CONV, CONV], [(0, (1,)), (2, ())]),
-        # a pad folded into the convolution after it, and one that ran
-        (["PAD", "CONV_2D", "PAD", "CONV_2D"], [CONV, "Constant Pad (ND, X32)", CONV], [(1, (0,)), (2, ()), (3, ())]),
-        # a reshape that was dropped; 1x1 convolutions run as fully connected
-        (["CONV_2D", "RESHAPE", "FULLY_CONNECTED"], [DENSE, DENSE], [(0, ()), (2, ())]),
-        # depthwise and plain convolutions do not swap
-        (["CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D"], [CONV, DEPTHWISE, DENSE], [(0, ()), (1, ()), (2, ())]),
-        # a conversion before a hybrid convolution belongs to it
-        (["CONV_2D"], ["Convert (NC, F32, QD8)", CONV], [(0, ())]),
-        # two unary operators in a row, by order
-        (["ABS", "ABS"], ["Abs (NC)", "Abs (NC)"], [(0, ()), (1, ())]),
-        # what fits nothing keeps its name and belongs to no operator
-        (["CONV_2D"], [CONV, "Something New (NC)"], [(0, ()), (None, ())]),
-    ],
-)
-def test_kernels_go_to_their_operators(
-    ops: list[str], kernels: list[str], expected: list[tuple[int | None, tuple[int, ...]]]
-) -> None:
-    shares = attribution.attribute(chain(*ops), ran(*kernels))
-    assert [(share.index, tuple(share.fused)) for share in shares] == expected
-    assert sum(len(share.kernels) for share in shares) == len(kernels)
-
-
-def test_litert_s_own_kernels_anchor_the_others() -> None:
-    graph = chain("ABS", "SOFTMAX", "ABS")
-    native = Kernel("SOFTMAX", 1, Phase({"instructions": 1}))
-    shares = attribution.attribute(graph, [native, *ran("Abs (NC)")])
-    assert [share.index for share in shares] == [1, 0] or [share.index for share in shares] == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["rpi4", "rpi5", "jetson-orin-nano-cpu"])

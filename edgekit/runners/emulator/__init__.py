@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from edgekit import sandbox
 from edgekit.progress import Silent
 from edgekit.runners import BlockUse, OperatorTrace, Run, RunOptions, Trace
-from edgekit.runners.emulator import attribution, events, guest, report
+from edgekit.runners.emulator import guest, report
+from edgekit.runners.litert import attribution, kernels, process
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,8 +41,6 @@ class EmulatorRunner:
 
         The trace holds exact counts, no times: :mod:`edgekit.profiling.emulated` makes cycles and times of them.
         """
-        from edgekit.runners import process  # it uses this package's attribution
-
         progress = options.progress or Silent()
         progress.step("Preparing the emulator")
         machine = guest.machine(bundle.target)
@@ -84,12 +83,13 @@ def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:
     if observed is None:
         return trace
     seen = report.read(observed / "report")
-    found = events.kernels(json.loads((observed / "trace.json").read_text())["events"], seen.phases)
+    events = json.loads((observed / "trace.json").read_text())["events"]
+    found = kernels.match(events, seen.phases[1:-1])  # the first and the last lie outside all readings
     if found is None:  # another LiteRT may read the clock elsewhere: then only the whole is known
         trace.operators = [OperatorTrace(None, RUNTIME_ROW, counts=trace.counts, blocks=_all_blocks(plain))]
         return trace
     for share in attribution.attribute(graph, found):
-        phase = report.merged(kernel.phase for kernel in share.kernels)
+        phase = report.merged(kernel.observed for kernel in share.kernels)
         row = OperatorTrace(share.index, share.name, counts=phase.counts, fused=tuple(share.fused))
         row.blocks = seen.blocks(phase)
         trace.operators.append(row)

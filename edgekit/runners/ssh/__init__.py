@@ -17,7 +17,7 @@ from edgekit.backends.litert.build import native_arch
 from edgekit.errors import DeviceError, UsageError
 from edgekit.progress import Silent
 from edgekit.runners import Run, RunOptions
-from edgekit.runners import process as runner
+from edgekit.runners.litert import process as runner
 from edgekit.runners.ssh.connection import Address, Board
 
 if TYPE_CHECKING:

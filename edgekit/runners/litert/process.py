@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.graph import Graph
 from edgekit.runners import OperatorTrace, RunOptions, Trace
-from edgekit.runners.emulator.attribution import attribute
-from edgekit.runners.emulator.events import Kernel
-from edgekit.runners.emulator.report import Phase
+from edgekit.runners.litert import kernels
+from edgekit.runners.litert.attribution import attribute
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,9 +23,6 @@ PROGRAM = "edgekit-run"
 LIBRARY = "libLiteRt.so"
 SCRIPT = "run.py"
 INPUTS, OUTPUTS, TRACE = "in.bin", "out.bin", "trace.json"
-
-_OPERATOR, _DELEGATE_KERNELS = 1 << 1, (1 << 2) | (1 << 3)
-"""Bits of tflite::Profiler::EventType (tflite/core/api/profiler.h)."""
 
 
 def samples_in(inputs: Sequence[NDArray[Any]]) -> int:
@@ -90,13 +85,6 @@ def failure(status: int, output: str, where: str) -> EdgekitError:
     return DeviceError(f"the run failed on {where}: {reason}"[:400])
 
 
-@dataclass
-class _Timed(Kernel):
-    """A kernel with its mean time."""
-
-    us: float = 0.0
-
-
 def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, Any]]:
     """Read a runner's trace.
 
@@ -132,17 +120,10 @@ def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, 
     return trace, conditions
 
 
-def _operators(events: Sequence[Mapping[str, Any]], graph: Graph) -> list[OperatorTrace]:
+def _operators(events: Sequence[dict[str, Any]], graph: Graph) -> list[OperatorTrace]:
     """Mean time of each operator, from LiteRT's profiler (whole microseconds, averaged over inferences)."""
-    kernels = []
-    for event in events:
-        kind, node = int(event["type"]), int(event["node"])
-        if kind & _DELEGATE_KERNELS:
-            kernels.append(_Timed(str(event["tag"]), None, Phase(), float(event["us"])))
-        elif kind == _OPERATOR and node < len(graph.operators):  # a delegate's own node comes after the model's
-            kernels.append(_Timed(str(event["tag"]), node, Phase(), float(event["us"])))
     rows = []
-    for share in attribute(graph, kernels):
-        us = sum(kernel.us for kernel in share.kernels if isinstance(kernel, _Timed))
-        rows.append(OperatorTrace(share.index, share.name, us / 1e3, fused=tuple(share.fused)))
+    for share in attribute(graph, kernels.listed(events, len(graph.operators))):
+        milliseconds = sum(kernel.us for kernel in share.kernels) / 1e3
+        rows.append(OperatorTrace(share.index, share.name, milliseconds, fused=tuple(share.fused)))
     return rows

@@ -9,7 +9,8 @@ import pytest
 
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
-from edgekit.runners import RunOptions, process
+from edgekit.runners import RunOptions
+from edgekit.runners.litert import process
 
 
 def graph(*outputs: Tensor, ops: tuple[Operator, ...] = ()) -> Graph:

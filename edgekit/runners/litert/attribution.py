@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Generic
 
 from edgekit.graph import Graph
 from edgekit.graph.stats import macs
-from edgekit.runners.emulator.events import Kernel
+from edgekit.runners.litert.kernels import Kernel, T
 
 _UNARY = "Unary Elementwise"
 _BINARY = "Binary Elementwise"
@@ -87,11 +88,11 @@ _PREPARATIONS = ("Convert", "Static Reshape", "Transpose", "Constant Pad", "Copy
 
 
 @dataclass
-class Share:
+class Share(Generic[T]):
     """What ran for one operator: ``index`` in the Graph, or None for work that belongs to none."""
 
     index: int | None
-    kernels: list[Kernel] = field(default_factory=list)
+    kernels: list[Kernel[T]] = field(default_factory=list)
     fused: list[int] = field(default_factory=list)
 
     @property
@@ -99,7 +100,7 @@ class Share:
         return " + ".join(kernel.name for kernel in self.kernels)
 
 
-def attribute(graph: Graph, kernels: Sequence[Kernel]) -> list[Share]:
+def attribute(graph: Graph, kernels: Sequence[Kernel[T]]) -> list[Share[T]]:
     """Give each kernel to an operator; shares come in execution order, every kernel is in exactly one."""
     owner = {k: kernel.node for k, kernel in enumerate(kernels) if kernel.node is not None}
     delegated = [i for i in range(len(graph.operators)) if i not in owner.values()]
@@ -107,7 +108,7 @@ def attribute(graph: Graph, kernels: Sequence[Kernel]) -> list[Share]:
     pairs = _align(graph, delegated, [kernels[k].name for k in mine])
     owner |= {mine[k]: delegated[i] for i, k in pairs}
     _adopt(graph, kernels, owner)
-    shares: dict[int | tuple[int], Share] = {}
+    shares: dict[int | tuple[int], Share[T]] = {}
     for k, kernel in enumerate(kernels):
         index = owner.get(k)
         shares.setdefault((k,) if index is None else index, Share(index)).kernels.append(kernel)
@@ -155,7 +156,7 @@ def _align(graph: Graph, indices: Sequence[int], names: Sequence[str]) -> list[t
     return pairs
 
 
-def _adopt(graph: Graph, kernels: Sequence[Kernel], owner: dict[int, int]) -> None:
+def _adopt(graph: Graph, kernels: Sequence[Kernel[T]], owner: dict[int, int]) -> None:
     """Give helper kernels to the operator they help: a clamp to the one before, a preparation to the one after."""
     for k, kernel in enumerate(kernels):
         if k in owner or kernel.node is not None:
@@ -176,7 +177,7 @@ def _has_activation(graph: Graph, index: int) -> bool:
     return bool(getattr(graph.operators[index].options, "fusedActivationFunction", 0))
 
 
-def _fold(graph: Graph, shares: dict[int, Share]) -> None:
+def _fold(graph: Graph, shares: dict[int, Share[T]]) -> None:
     """Note operators without a kernel of their own at the operator that computes them too."""
     producer = {tensor: index for index, op in enumerate(graph.operators) for tensor in op.outputs}
     consumers: dict[int, list[int]] = {}

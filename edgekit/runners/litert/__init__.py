@@ -1,0 +1,1 @@
+"""What every runner of LiteRT bundles shares: the runner's process, its kernels, and whose work they are."""
