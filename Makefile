@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint format bench lock clean
+.PHONY: help setup ready demo test quick lint format bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,31 +8,34 @@ BIN := .venv/bin
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-setup:  ## make .venv and install what edgekit needs (done by every other target)
+setup:  ## make .venv and install what edgekit needs (every other target does it, too)
+	@$(PYTHON) tools/setup.py --retry
+
+ready:
 	@$(PYTHON) tools/setup.py
 
-demo: setup  ## train a network on MNIST, compile it for two Raspberry Pis, check and profile it in an emulator
+demo: ready  ## train a network on MNIST, compile it for two Raspberry Pis, check and profile it in an emulator
 	@$(BIN)/python examples/mnist/demo.py
 
 test: lint  ## everything: style, types, all tests (about ten minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
-quick: setup  ## the tests that take seconds
+quick: ready  ## the tests that take seconds
 	$(BIN)/python -m pytest -q -m "not slow"
 
-lint: setup  ## style and types
+lint: ready  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup  ## format the code and apply the linter's safe fixes
+format: ready  ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup  ## measure start-up, compile time and latency; writes docs/benchmarks.md
+bench: ready  ## measure start-up, compile time and latency; writes docs/benchmarks.md
 	$(BIN)/python bench/bench.py
 
-lock: setup  ## bring requirements.lock up to date with pyproject.toml
+lock: ready  ## bring requirements.lock up to date with pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --extra plot --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
 	  --custom-compile-command "make lock" --output-file requirements.lock

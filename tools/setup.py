@@ -4,7 +4,8 @@ Run by every target of the Makefile with whatever python3 the machine has; needs
 library. Each step says what it does and is skipped where it is already done; with nothing to do it takes a
 fraction of a second.
 
-    python3 tools/setup.py            set up
+    python3 tools/setup.py            set up; what could not be had before is not tried again
+    python3 tools/setup.py --retry    try that again
     python3 tools/setup.py --check    say whether that was done, change nothing; exit 4 if not
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -26,25 +28,30 @@ PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 STAMP = VENV / "set-up-for"
 REST_STAMP = VENV / "rest-set-up-for"
+INCOMPLETE = VENV / "rest-is-incomplete"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--retry", action="store_true", help="try again what could not be had before")
     parser.add_argument("--check", action="store_true", help="say whether that was done, change nothing")
     args = parser.parse_args()
     if sys.version_info < (3, 11):  # noqa: UP036
         say(f"edgekit needs Python 3.11 or later; {sys.executable} is {sys.version.split()[0]}")
         say("install one, then: make PYTHON=python3.11 demo")
         return 4
-    ready, complete = is_current(STAMP, environment_key()), is_current(REST_STAMP, rest_key())
+    ready, rest = is_current(STAMP, environment_key()), is_current(REST_STAMP, rest_key())
+    complete = rest and not INCOMPLETE.exists()
     if args.check:
         say("done" if ready and complete else "not done, or something changed since; run: make setup")
         return 0 if ready and complete else 4
     if not ready:
         make_environment()
     compile_edgekit()
-    if not complete:
+    if not rest or (args.retry and not complete):
         install_the_rest()
+    elif not complete:
+        say("some tools could not be had; make setup tries again, .venv/bin/edgekit doctor says what they are for")
     return 0
 
 
@@ -58,9 +65,10 @@ def fail(line: str, hint: str) -> SystemExit:
     return SystemExit(4)
 
 
-def run(*argv: str | Path, env: dict[str, str] | None = None) -> None:
-    """Run a command whose output the user sees; its failure ends the set-up."""
-    done = subprocess.run([str(part) for part in argv], env=env, check=False)
+def run(*argv: str | Path, env: dict[str, str] | None = None, quiet: bool = False) -> None:
+    """Run a command whose output the user sees (``quiet``: its errors only); its failure ends the set-up."""
+    out = subprocess.DEVNULL if quiet else None
+    done = subprocess.run([str(part) for part in argv], env=env, stdin=subprocess.DEVNULL, stdout=out, check=False)
     if done.returncode:
         raise fail(f"failed: {' '.join(map(str, argv))}", "the lines above say why; run make again once it is mended")
 
@@ -71,7 +79,7 @@ def run(*argv: str | Path, env: dict[str, str] | None = None) -> None:
 def environment_key() -> str:
     """What the environment is made from: if this changes, it is made anew."""
     files = [LOCK.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), Path(__file__).read_bytes()]
-    return hashlib.sha256(b"\0".join([*files, str(ROOT).encode(), sys.version.encode()])).hexdigest()
+    return hashlib.sha256(b"\0".join([*files, str(ROOT).encode(), platform.python_version().encode()])).hexdigest()
 
 
 def make_environment() -> None:
@@ -118,8 +126,8 @@ def create_venv() -> None:
         raise fail(f"{package} is missing", f"type: sudo apt-get install -y {package}, then run make again")
     say(f"installing {package}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run("apt-get", "update", "-qq", env=env)
-    run("apt-get", "install", "-y", "-qq", package, env=env)
+    run("apt-get", "update", "-qq", env=env, quiet=True)
+    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", package, env=env, quiet=True)
     shutil.rmtree(VENV, ignore_errors=True)
     run(sys.executable, "-m", "venv", VENV)
 
@@ -159,9 +167,10 @@ def install_the_rest() -> None:
     names = ("system", "aarch64-runtime", "onnx")
     argv = [str(VENV / "bin" / "edgekit"), "doctor", *(word for name in names for word in ("--install", name))]
     done = subprocess.run(argv, check=False)
-    if done.returncode == 0:
-        REST_STAMP.write_text(rest_key())
-    else:
+    REST_STAMP.write_text(rest_key())
+    INCOMPLETE.unlink(missing_ok=True)
+    if done.returncode:
+        INCOMPLETE.touch()
         say("going on without what is missing; whatever needs it will say so, and its tests are skipped")
 
 
