@@ -18,7 +18,7 @@ demo: ready  ## train a network on MNIST, compile it for two Raspberry Pis, chec
 	@$(BIN)/python examples/mnist/demo.py
 
 test: lint  ## everything: style, types, all tests (about ten minutes on two cores)
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope --durations 15
 
 quick: ready  ## the tests that take seconds
 	$(BIN)/python -m pytest -q -m "not slow"
