@@ -19,6 +19,18 @@ def models() -> Path:
     return MODELS
 
 
+@pytest.fixture(scope="session")
+def onnx_converter() -> None:
+    """The ONNX converter; skips where it is not installed and cannot be fetched."""
+    from edgekit.errors import ToolMissing
+    from edgekit.readers import onnx2tf
+
+    try:
+        onnx2tf.ensure_onnx2tf()
+    except ToolMissing as error:
+        pytest.skip(error.message)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests marked ``emulator`` skip, with the reason, where its tools are not installed."""
     missing = [tool for tool in ("qemu-aarch64", "aarch64-linux-gnu-gcc") if shutil.which(tool) is None]

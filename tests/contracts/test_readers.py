@@ -62,7 +62,9 @@ def test_nonsense_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["tflite", "onnx", "h5"])
-def test_reading_gives_a_sound_graph(name: str, files: dict[str, Path]) -> None:
+def test_reading_gives_a_sound_graph(name: str, files: dict[str, Path], request: pytest.FixtureRequest) -> None:
+    if name == "onnx":
+        request.getfixturevalue("onnx_converter")
     path = files[name]
     assert reader_for(path).name == name
     graph = load(path)

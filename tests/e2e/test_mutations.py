@@ -99,6 +99,7 @@ def test_compile(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("onnx_converter")
 def test_onnx(tmp_path: Path) -> None:
     path = MODELS / "onnx" / "magika.onnx"
     if not path.is_file():

@@ -33,6 +33,7 @@ def test_legacy_h5(models: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("onnx_converter")
 def test_onnx(models: Path, tmp_path: Path) -> None:
     model = models / "onnx" / "magika.onnx"
     made = edgekit("compile", model, "-t", "rpi4", "-o", tmp_path, "--json").json["bundles"][0]
