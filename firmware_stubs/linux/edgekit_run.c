@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "clock.h"
 #include "network.h"
 #include "trace.h"
 
@@ -161,19 +162,27 @@ static void run_marked(struct network *network, const uint8_t *bytes)
 
 static void profile_once(struct network *network, struct trace *trace, const uint8_t *bytes, bool markers)
 {
-    static struct litert_event events[TRACE_MAX_EVENTS];
+    static struct litert_event events[PROFILE_MAX_EVENTS];
     const struct litert *api = network->model->api;
+    const uint64_t *readings = NULL;
+    unsigned int reading_count = 0;
     int count = 0;
+    if (!markers)
+        infer(network, bytes); /* the profiler's own work has emptied the caches */
     if (!network_write(network, bytes, error, sizeof error))
         finish(EXIT_FAILURE_OTHER, "%s", error);
     api->LiteRtResetProfiler(network->profiler);
     api->LiteRtStartProfiler(network->profiler);
+    if (!markers) /* an emulator sees the readings for itself, and would count the recording */
+        clock_record();
     infer_marked(network, markers);
+    if (!markers)
+        readings = clock_stop(&reading_count);
     api->LiteRtStopProfiler(network->profiler);
     if (api->LiteRtGetNumProfilerEvents(network->profiler, &count) != LITERT_OK || count < 1 ||
-        count > TRACE_MAX_EVENTS || api->LiteRtGetProfilerEvents(network->profiler, count, events) != LITERT_OK)
+        count > PROFILE_MAX_EVENTS || api->LiteRtGetProfilerEvents(network->profiler, count, events) != LITERT_OK)
         finish(EXIT_FAILURE_OTHER, "LiteRT's profiler gave no usable events");
-    trace_add_events(trace, events, count);
+    profile_add(&trace->profile, events, (unsigned int)count, readings, reading_count);
 }
 
 static void run_profiled(struct network *network, const struct arguments *a, const uint8_t *inputs,
@@ -183,6 +192,7 @@ static void run_profiled(struct network *network, const struct arguments *a, con
     double end = now_ms() + 1e3 * PROFILE_SECONDS;
     for (long i = 0; i < count && (i == 0 || now_ms() < end); i++)
         profile_once(network, trace, sample(network, inputs, i % a->samples), a->markers);
+    profile_finish(&trace->profile);
 }
 
 int main(int argc, char **argv)
@@ -228,7 +238,6 @@ int main(int argc, char **argv)
         run_profiled(&network, &a, inputs, &trace);
     } else if (a.profile) {
         compile(&profiled, &model, &a, true);
-        infer(&profiled, inputs);
         run_profiled(&profiled, &a, inputs, &trace);
     }
     if (a.trace && !trace_write(&trace, a.trace))

@@ -139,6 +139,7 @@ def run_files(network, args):
             "latency_ms": latency_ms,
             "profiled_inferences": 0,
             "events": [],
+            "readings_ns": [],
             "power": None,
             "peak_ram_bytes": peak_bytes(),
             "machine": machine(),

@@ -1,35 +1,10 @@
 #include "trace.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static const char *source_name(int source)
 {
     return source == 0 ? "litert" : source == 1 ? "interpreter" : "delegate";
-}
-
-bool trace_add_events(struct trace *trace, const struct litert_event *events, int count)
-{
-    if (trace->profiled && (unsigned int)count != trace->event_count)
-        return false;
-    if (!trace->profiled) {
-        trace->event = calloc((size_t)count, sizeof *trace->event);
-        trace->event_count = (unsigned int)count;
-        for (int i = 0; i < count; i++) {
-            struct trace_event *e = &trace->event[i];
-            e->tag = strdup(events[i].tag ? events[i].tag : "");
-            e->type = events[i].type;
-            e->source = events[i].source;
-            e->node = events[i].node;
-            e->start_us = events[i].start_us;
-            e->start_us = events[i].start_us;
-        }
-    }
-    trace->profiled++;
-    for (int i = 0; i < count; i++)
-        trace->event[i].us += ((double)events[i].elapsed_us - trace->event[i].us) / trace->profiled;
-    return true;
 }
 
 static void write_string(FILE *file, const char *text)
@@ -51,8 +26,23 @@ static void write_numbers(FILE *file, const double *values, unsigned int count)
 {
     fputc('[', file);
     for (unsigned int i = 0; i < count; i++)
-        fprintf(file, "%s%.6g", i ? "," : "", values[i]);
+        fprintf(file, "%s%.10g", i ? "," : "", values[i]);
     fputc(']', file);
+}
+
+static void write_profile(FILE *file, const struct profile *p)
+{
+    fprintf(file, ",\n\"profiled_inferences\":%u,\"events\":[", p->inferences);
+    for (unsigned int i = 0; i < p->event_count; i++) {
+        const struct profile_event *e = &p->event[i];
+        fputs(i ? ",\n{\"tag\":" : "\n{\"tag\":", file);
+        write_string(file, e->tag);
+        fprintf(file, ",\"node\":%lld,\"source\":\"%s\",\"type\":%d,\"start_us\":%llu,\"end_us\":%llu,\"us\":%.3f}",
+                (long long)e->node, source_name(e->source), e->type, (unsigned long long)e->start_us,
+                (unsigned long long)e->end_us, e->us);
+    }
+    fputs("],\n\"readings_ns\":", file);
+    write_numbers(file, p->reading_ns, p->reading_count);
 }
 
 bool trace_write(const struct trace *trace, const char *path)
@@ -64,15 +54,8 @@ bool trace_write(const struct trace *trace, const char *path)
             trace->threads, trace->init_ms);
     fputs("\"latency_ms\":", file);
     write_numbers(file, trace->latency_ms, trace->latency_count);
-    fprintf(file, ",\n\"profiled_inferences\":%u,\"events\":[", trace->profiled);
-    for (unsigned int i = 0; i < trace->event_count; i++) {
-        const struct trace_event *e = &trace->event[i];
-        fputs(i ? ",\n{\"tag\":" : "\n{\"tag\":", file);
-        write_string(file, e->tag);
-        fprintf(file, ",\"node\":%lld,\"source\":\"%s\",\"type\":%d,\"start_us\":%llu,\"us\":%.3f}",
-                (long long)e->node, source_name(e->source), e->type, (unsigned long long)e->start_us, e->us);
-    }
-    fputs("],\n\"power\":", file);
+    write_profile(file, &trace->profile);
+    fputs(",\n\"power\":", file);
     if (trace->power.scope) {
         fprintf(file, "{\"scope\":\"%s\",\"source\":", trace->power.scope);
         write_string(file, trace->power.source);

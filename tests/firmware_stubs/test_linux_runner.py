@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 
 from edgekit.backends.litert import build, library
 from edgekit.errors import ToolMissing
+from edgekit.runners.litert import kernels
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 SOURCES = Path(__file__).parents[2] / "firmware_stubs" / "linux"
@@ -55,6 +58,32 @@ def test_outputs_and_trace(program: str, tmp_path: Path) -> None:
     assert len(found["latency_ms"]) == 7 and found["profiled_inferences"] == 7
     kernels = [event for event in found["events"] if event["type"] & 0b1110]
     assert [event["tag"].split(" (")[0] for event in kernels].count("Fully Connected") == 3
+
+
+def test_readings_of_the_clock_lie_around_the_kernels(program: str, tmp_path: Path) -> None:
+    """They tell nanoseconds, the profiler the same times in whole microseconds."""
+    assert run(program, tmp_path, "--repeat", "9", "--profile", model=RESNET).returncode == 0
+    found = trace(tmp_path)
+    readings = found["readings_ns"]
+    assert readings == sorted(readings) and readings[0] >= 0
+    timed = kernels.match(found["events"], [(b - a) / 1e3 for a, b in pairwise(readings)])
+    assert timed is not None and len(timed) > 10
+    assert all(kernel.observed > 0 and abs(kernel.observed - kernel.us) < 1.01 for kernel in timed)
+
+
+def test_without_a_profile_no_reading_is_recorded(program: str, tmp_path: Path) -> None:
+    assert run(program, tmp_path, "--repeat", "3").returncode == 0
+    assert trace(tmp_path)["readings_ns"] == []
+
+
+@pytest.mark.parametrize("arch", [platform.machine(), "aarch64"])
+def test_only_the_clock_is_exported(arch: str) -> None:
+    """LiteRT finds the program's functions before its own libraries': it must find no other by accident."""
+    try:
+        symbols = subprocess.check_output(["nm", "-D", build.get(arch).path], text=True)
+    except (ToolMissing, FileNotFoundError) as error:
+        pytest.skip(str(error))
+    assert re.findall(r" T (?!_)(\w+)", symbols) == ["clock_gettime"]
 
 
 def test_help(program: str) -> None:

@@ -102,7 +102,8 @@ class Share(Generic[T]):
 
 def attribute(graph: Graph, kernels: Sequence[Kernel[T]]) -> list[Share[T]]:
     """Give each kernel to an operator; shares come in execution order, every kernel is in exactly one."""
-    owner = {k: kernel.node for k, kernel in enumerate(kernels) if kernel.node is not None}
+    last = len(graph.operators) - 1  # a delegate's own node comes after the model's
+    owner = {k: kernel.node for k, kernel in enumerate(kernels) if kernel.node is not None and kernel.node <= last}
     delegated = [i for i in range(len(graph.operators)) if i not in owner.values()]
     mine = [k for k in range(len(kernels)) if k not in owner]
     pairs = _align(graph, delegated, [kernels[k].name for k in mine])

@@ -52,11 +52,11 @@ def match(events: Sequence[dict[str, Any]], between: Sequence[T]) -> list[Kernel
     return [_kernel(event, between[first]) for first, event in sorted(replay.kernels, key=lambda pair: pair[0])]
 
 
-def listed(events: Sequence[dict[str, Any]], operators: int) -> list[Kernel[None]]:
-    """The kernels by the profiler's list alone; ``operators`` is the number of the model's own."""
+def listed(events: Sequence[dict[str, Any]], operators: int) -> list[Kernel[float]]:
+    """The kernels by the profiler's list alone, with its microseconds; the model has so many ``operators``."""
     # A delegate's own node comes after the model's.
     return [
-        _kernel(event, None)
+        _kernel(event, float(event["us"]))
         for event in events
         if _of_delegate(event) or (int(event["type"]) == _OPERATOR and int(event["node"]) < operators)
     ]

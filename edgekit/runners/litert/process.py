@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import DeviceError, EdgekitError, ModelError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 PROGRAM = "edgekit-run"
 LIBRARY = "libLiteRt.so"
 SCRIPT = "run.py"
+PROFILER_STEP_US = 1.01
+"""LiteRT's profiler tells whole microseconds, so a mean time of its lies this near to the truth."""
 INPUTS, OUTPUTS, TRACE = "in.bin", "out.bin", "trace.json"
 
 
@@ -100,7 +103,7 @@ def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, 
             source=source,
             runtime=str(data["runtime"]),
             latency_ms=[float(value) for value in data["latency_ms"]],
-            operators=_operators(data["events"], graph),
+            operators=_operators(data["events"], data.get("readings_ns", []), graph),
             power_w=[float(value) for value in power.get("samples_w", [])],
             power_scope=power.get("scope"),
             peak_ram_bytes=int(data["peak_ram_bytes"]) or None,
@@ -120,10 +123,18 @@ def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, 
     return trace, conditions
 
 
-def _operators(events: Sequence[dict[str, Any]], graph: Graph) -> list[OperatorTrace]:
-    """Mean time of each operator, from LiteRT's profiler (whole microseconds, averaged over inferences)."""
+def _operators(events: Sequence[dict[str, Any]], readings_ns: Sequence[float], graph: Graph) -> list[OperatorTrace]:
+    """Mean time of each operator: between readings of the clock, or where they do not fit, as the profiler lists it."""
     rows = []
-    for share in attribute(graph, kernels.listed(events, len(graph.operators))):
-        milliseconds = sum(kernel.us for kernel in share.kernels) / 1e3
+    for share in attribute(graph, _timed(events, readings_ns) or kernels.listed(events, len(graph.operators))):
+        milliseconds = sum(kernel.observed for kernel in share.kernels) / 1e3
         rows.append(OperatorTrace(share.index, share.name, milliseconds, fused=tuple(share.fused)))
     return rows
+
+
+def _timed(events: Sequence[dict[str, Any]], readings_ns: Sequence[float]) -> list[kernels.Kernel[float]] | None:
+    """The kernels with their microseconds; None where the readings and the profiler do not agree on each of them."""
+    found = kernels.match(events, [(end - begin) / 1e3 for begin, end in pairwise(readings_ns)])
+    if found is None or any(abs(kernel.observed - kernel.us) > PROFILER_STEP_US for kernel in found):
+        return None
+    return found

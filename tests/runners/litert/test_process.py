@@ -94,6 +94,28 @@ def test_a_trace() -> None:
     assert conditions["median_ms"] == 2.0
 
 
+def rows(readings_ns: list[float]) -> dict[int | None, float | None]:
+    trace, _ = process.parse_trace(json.dumps({**TRACE, "readings_ns": readings_ns}), network(), "device")
+    return {row.index: row.latency_ms for row in trace.operators}
+
+
+def test_readings_of_the_clock_tell_nanoseconds() -> None:
+    # Run begins; XNNPACK's start and end of its only kernel; softmax; Run ends.
+    assert rows([0, 1000, 40750, 41000, 51250, 99000]) == {0: pytest.approx(0.03975), 1: pytest.approx(0.01025)}
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        [],
+        [0, 1000, 40750, 41000, 51250],  # one is missing
+        [0, 1000, 43000, 44000, 54250, 99000],  # as many, but a time that the profiler denies
+    ],
+)
+def test_readings_that_do_not_fit_are_not_used(readings: list[float]) -> None:
+    assert rows(readings) == {0: pytest.approx(0.04), 1: pytest.approx(0.0105)}
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", json.dumps({**TRACE, "events": [{}]}), '{"latency_ms": "x"}'])
 def test_a_damaged_trace_is_one_line(text: str) -> None:
     with pytest.raises(DeviceError, match="trace is damaged"):
