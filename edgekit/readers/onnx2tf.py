@@ -79,7 +79,10 @@ def _interpreter(version: str) -> str:
     pyenv's shims answer only for versions that are switched on, and uv gives up at the first that does not.
     """
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    found = sorted(root.glob(f"{version}.*/bin/python{version}"))
+    try:
+        found = sorted(root.glob(f"{version}.*/bin/python{version}"))
+    except OSError:  # another user's
+        found = []
     return str(found[-1]) if found else version
 
 

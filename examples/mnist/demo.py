@@ -34,6 +34,7 @@ def main() -> int:
     args = parser.parse_args()
     out: Path = args.out
 
+    complain_of_missing_tools()
     title("1. Train a convolutional network on MNIST, with plain Keras")
     train = [sys.executable, TRAIN, "--out", str(out), *(["--full"] if args.full else [])]
     show(["python", *train[1:]])
@@ -88,6 +89,17 @@ def report(out: Path, bundles: dict[tuple[str, str], Path], verified: dict[tuple
         print(f"   {path}/")
     print(f"The drawing of step 4: {out / 'latency.svg'}")
     return 0 if all(ok for ok, _ in claims) else 5
+
+
+def complain_of_missing_tools() -> None:
+    """Stop now, not after the training, where there is no emulator or no compiler."""
+    done = subprocess.run([EDGEKIT, "doctor", "--json"], capture_output=True, text=True, check=False)
+    checks = json.loads(done.stdout)["checks"]
+    missing = [check for check in checks if check["essential"] and not check["ok"]]
+    for check in missing:
+        print(f"{check['name']} is missing; it {check['purpose']}. Type: {check['install']}")
+    if missing:
+        sys.exit(4)
 
 
 def trained(argv: list[str]) -> None:
