@@ -91,7 +91,7 @@ def make_environment() -> None:
     # PYTHONDONTWRITEBYTECODE would make every start of TensorFlow compile its thousands of modules again.
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")}
     requirements = re.findall(r"^[A-Za-z0-9][^#\s]*==", LOCK.read_text(), re.MULTILINE)
-    say(f"installing the {len(requirements)} packages in requirements.lock (2.5 GB, 2 to 5 minutes the first time)")
+    say(f"installing the {len(requirements)} packages in requirements.lock (2.7 GB, 1 to 5 minutes the first time)")
     install_uv(env)
     uv: list[str | Path] = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, "--quiet"]
     run(*uv, "--require-hashes", "--compile-bytecode", "-r", LOCK, env=env)
