@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Subgraph, Tensor
+from edgekit.graph.edit import compact, with_values
 from edgekit.passes import PassContext
 
 _INTEGERS = ("int2", "int4", "int8", "uint4", "uint8", "int16")
@@ -68,41 +69,15 @@ def _restore(subgraph: Subgraph) -> tuple[Subgraph, int]:
             kept.append(operator)
             continue
         target = operator.outputs[0]
-        tensors[target] = _constant(tensors[target], real_values(source))
+        tensors[target] = with_values(tensors[target], real_values(source))
         count += 1
     for index, tensor in enumerate(tensors):
         if tensor.data is None or tensor.sparsity is not None or not tensor.has_scale:
             continue
         if tensor.dtype in _INTEGERS and any(index in operator.inputs for operator in kept):
-            tensors[index] = _constant(tensor, real_values(tensor))
+            tensors[index] = with_values(tensor, real_values(tensor))
             count += 1
     return replace(subgraph, tensors=tensors, operators=kept), count
-
-
-def compact(graph: Graph) -> Graph:
-    """Return the Graph without tensors that nothing uses any more, so that their data is not written."""
-    subgraphs, signatures = [], list(graph.signatures)
-    for number, subgraph in enumerate(graph.subgraphs):
-        used = {*subgraph.inputs, *subgraph.outputs}
-        for operator in subgraph.operators:
-            used.update(operator.inputs, operator.outputs, operator.intermediates)
-        place = {old: new for new, old in enumerate(sorted(used - {-1}))} | {-1: -1}
-
-        def moved(indices: tuple[int, ...], place: dict[int, int] = place) -> tuple[int, ...]:
-            return tuple(place[index] for index in indices)
-
-        operators = [
-            replace(o, inputs=moved(o.inputs), outputs=moved(o.outputs), intermediates=moved(o.intermediates))
-            for o in subgraph.operators
-        ]
-        tensors = [subgraph.tensors[old] for old in place if old >= 0]
-        inputs, outputs = moved(subgraph.inputs), moved(subgraph.outputs)
-        subgraphs.append(replace(subgraph, tensors=tensors, operators=operators, inputs=inputs, outputs=outputs))
-        for index, signature in enumerate(signatures):
-            if signature.subgraph == number:
-                names = [{n: place[t] for n, t in side.items()} for side in (signature.inputs, signature.outputs)]
-                signatures[index] = replace(signature, inputs=names[0], outputs=names[1])
-    return replace(graph, subgraphs=subgraphs, signatures=signatures)
 
 
 def real_values(tensor: Tensor) -> NDArray[np.float32]:
@@ -118,8 +93,3 @@ def real_values(tensor: Tensor) -> NDArray[np.float32]:
     if tensor.quantization.details is not None:
         raise ModelError(f"tensor {tensor.name!r} is quantized block by block, which edgekit cannot undo")
     return tensor.quantization.dequantize(values)
-
-
-def _constant(tensor: Tensor, values: NDArray[np.float32]) -> Tensor:
-    data = np.ascontiguousarray(values, "<f4").reshape(-1).view(np.uint8)
-    return replace(tensor, dtype="float32", quantization=None, data=data)

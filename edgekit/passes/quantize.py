@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Operator, Signature, Subgraph, tflite
+from edgekit.graph.edit import compact
 from edgekit.passes import PassContext, bias
-from edgekit.passes.float32 import compact, refuse_integer, restore
+from edgekit.passes.float32 import refuse_integer, restore
 from edgekit.passes.quantize_child import TASKS, WRONG_KERNELS
 
 if TYPE_CHECKING:
