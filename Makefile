@@ -20,8 +20,8 @@ demo: ready  ## train a network on MNIST, compile it for two Raspberry Pis, chec
 test: lint  ## everything: style, types, all tests (about three minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope --durations 15
 
-quick: ready  ## the tests that take seconds
-	$(BIN)/python -m pytest -q -m "not slow"
+quick: ready  ## the tests but for the slow ones (about a minute)
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not slow"
 
 lint: ready  ## style and types
 	$(BIN)/ruff check .
