@@ -21,17 +21,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import sandbox
 from edgekit.errors import ModelError, UsageError
-from edgekit.graph import Graph, Operator, Subgraph, Tensor, tflite
+from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.graph.edit import compact, constant, uses
 from edgekit.graph.stats import label
 from edgekit.passes import PassContext
+from edgekit.passes.activations import activations
 from edgekit.passes.decompose import Factors, Method, matrix, patches, tucker
 from edgekit.passes.float32 import refuse_integer, restore
 
-SAMPLES = 200
-"""Samples whose activations weigh the error; all of them are held in memory."""
 KINDS = ("dense", "conv")
 
 
@@ -59,7 +57,7 @@ class LowRank:
         refuse_integer(graph, "factorized")
         graph, _ = restore(graph)
         context.progress.step("decompose the weights")
-        layers = _layers(graph, kinds, _inputs(graph, context))
+        layers = _layers(graph, kinds, activations(graph, context))
         if budget is not None:
             energy = _search(layers, budget)
         factors = {layer.index: made for layer in layers if (made := layer.factors(energy)) is not None}
@@ -105,20 +103,6 @@ def _settings(params: dict[str, Any]) -> tuple[float, float | None, tuple[str, .
     if not kinds or set(kinds) - set(KINDS):
         raise UsageError(f"low_rank: layers must be some of {', '.join(KINDS)}, found {list(kinds)}")
     return float(params.get("energy", 0.9)), params.get("parameters"), kinds
-
-
-def _inputs(graph: Graph, context: PassContext) -> dict[int, NDArray[np.float32]]:
-    """Activations of every tensor over some samples; nothing without data."""
-    from edgekit.dataset import as_network_inputs
-    from edgekit.runners.reference import reference_tensors
-
-    if context.data is None:
-        return {}
-    samples = as_network_inputs(context.data.subset(SAMPLES, context.seed), graph)
-    with sandbox.scratch() as folder:
-        tflite.write(graph, folder / "model.tflite")
-        values = reference_tensors(folder / "model.tflite", samples)
-    return values | dict(zip(graph.main.inputs, samples, strict=True))
 
 
 def _layers(graph: Graph, kinds: tuple[str, ...], values: dict[int, NDArray[np.float32]]) -> list[_Layer]:

@@ -1,0 +1,220 @@
+"""Structured pruning: whole channels go, so that MACs, parameters and memory fall for real on every runtime.
+
+Channels that depend on one another (:mod:`edgekit.passes.channels`) go together, the least important first, until the
+network's MACs are at most ``macs`` times what they were. With samples, importance is what a group's channels
+contribute to the outputs of the layers that read them: variance of the channel times the squared weights, as a share
+of the layer's output; and what goes is made up for: each layer's remaining weights are those that reproduce its
+outputs best on the samples (least squares, as in He, Zhang & Sun, "Channel Pruning", ICCV 2017, here in closed form
+from the inputs' covariance), with the mean of what went added to the bias. Without samples, importance is the norm of
+the filters that make the channel, as a share of their layer's (Li et al., ICLR 2017).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import ModelError, UsageError
+from edgekit.graph import Graph, stats
+from edgekit.graph.stats import label
+from edgekit.passes import PassContext
+from edgekit.passes.activations import activations
+from edgekit.passes.channels import WEIGHTED, Channels, analyze, layer_input, remove
+from edgekit.passes.decompose import patches
+from edgekit.passes.float32 import refuse_integer, restore
+
+RIDGE = 1e-3
+"""Share of the mean variance added to every input, so that unseen data does not upset the new weights."""
+LEAST_SHARE = 0.1
+"""Of every tensor at least this share of channels stays, and at least one."""
+
+Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+class Prune:
+    """The pass ``prune``. Parameter: ``macs``, the share of the MACs that may remain (0..1)."""
+
+    name = "prune"
+
+    def apply(self, graph: Graph, context: PassContext) -> Graph:
+        """Return the smaller Graph.
+
+        :raises UsageError: on wrong parameters; :raises ModelError: if the Graph is quantized, or no channel may go.
+        """
+        share = _settings(context.params)
+        refuse_integer(graph, "pruned")
+        graph, _ = restore(graph)
+        found = analyze(graph)
+        removable = found.removable()
+        if not removable:
+            raise ModelError("no channel of this network can be removed without changing its inputs or outputs")
+        context.progress.step("weigh the channels")
+        values = activations(graph, context)
+        moments = {n: m for n in _layers(found) if (m := _moments(found, n, values)) is not None}
+        order = _order(found, removable, moments)
+        before = stats.statistics(graph)
+        context.progress.step("choose what goes")
+        count = _search(found, order, share * before.macs)
+        gone = set(order[:count])
+        made = remove(found, gone, {n: _refitted(found, n, gone, m) for n, m in moments.items()})
+        after = stats.statistics(made)
+        if after.macs > share * before.macs:
+            context.progress.warn(
+                f"pruning reaches {after.macs / before.macs:.0%} of the MACs, not {share:.0%}: the rest may not go"
+            )
+        context.report |= {
+            "macs_before": before.macs,
+            "macs_after": after.macs,
+            "parameters_before": before.parameters,
+            "parameters_after": after.parameters,
+            "layers": _layers_report(found, gone),
+        }
+        return made
+
+
+def _settings(params: dict[str, Any]) -> float:
+    if unknown := set(params) - {"macs"}:
+        raise UsageError(f"the pass prune knows no parameter {sorted(unknown)[0]!r}", "it has macs")
+    value = params.get("macs", 0.5)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
+        raise UsageError(f"prune: macs must be between 0 and 1, found {value!r}")
+    return float(value)
+
+
+def _layers(found: Channels) -> list[int]:
+    """Operators with weights whose channels are understood."""
+    return [
+        number
+        for number, operator in enumerate(found.graph.operators)
+        if operator.op in WEIGHTED and operator.inputs[0] in found.labels and operator.outputs[0] in found.labels
+        and found.graph.tensors[operator.inputs[1]].data is not None
+    ]  # fmt: skip
+
+
+def _moments(found: Channels, number: int, values: dict[int, NDArray[np.float32]]) -> Moments | None:
+    """Mean ``[k]`` and covariance ``[k, k]`` of what a layer's weights ``[out, k]`` meet; None without samples."""
+    operator = found.graph.operators[number]
+    x = values.get(operator.inputs[0])
+    if x is None or operator.op == "DEPTHWISE_CONV_2D":
+        return None
+    weights = found.graph.tensors[operator.inputs[1]].array()
+    rows = patches(x, weights, operator.options) if operator.op == "CONV_2D" else x.reshape(-1, weights.shape[-1])
+    wide = rows.astype(np.float64)
+    mean = wide.mean(axis=0)
+    return mean, (wide - mean).T @ (wide - mean) / len(wide)
+
+
+def _order(found: Channels, removable: set[int], moments: dict[int, Moments]) -> list[int]:
+    """The removable groups, the least important first; deterministic."""
+    weight: dict[int, float] = dict.fromkeys(removable, 0.0)
+    for number in _layers(found):
+        operator = found.graph.operators[number]
+        weights = found.graph.tensors[operator.inputs[1]].array().astype(np.float64)
+        if number in moments:
+            power = np.diag(moments[number][1]) * np.sum(weights.reshape(len(weights), -1) ** 2, axis=0)
+            groups = np.tile(layer_input(found, operator), len(power) // weights.shape[-1])
+        elif operator.op == "DEPTHWISE_CONV_2D" or moments:
+            continue
+        else:
+            power = np.sum(weights.reshape(len(weights), -1) ** 2, axis=1)
+            groups = found.groups(operator.outputs[0])
+        total = float(power.sum()) or 1.0
+        for group, value in zip(groups, power, strict=True):
+            if int(group) in weight:
+                weight[int(group)] += float(value) / total * _width(groups)
+    return sorted(removable, key=lambda group: (weight[group], group))
+
+
+def _width(groups: NDArray[np.int64]) -> int:
+    """Channels of a layer: a share of a narrow layer counts no more than the same share of a wide one."""
+    return len(np.unique(groups))
+
+
+def _search(found: Channels, order: list[int], limit: float) -> int:
+    """How many of the least important groups must go until at most ``limit`` MACs are left."""
+    sizes = {index: len(np.unique(found.groups(index))) for index in found.labels}
+    tensors = {index: found.groups(index) for index in found.labels}
+    low, high = 0, len(order)
+    most = _allowed(order, tensors, sizes)
+    high = min(high, most)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _macs(found, set(order[:middle])) <= limit else (middle + 1, high)
+    return low
+
+
+def _allowed(order: list[int], tensors: dict[int, NDArray[np.int64]], sizes: dict[int, int]) -> int:
+    """Drop from ``order`` (in place) the groups without which a tensor would be too narrow; return what is left."""
+    members: dict[int, list[int]] = {}
+    for index, groups in tensors.items():
+        for group in np.unique(groups):
+            members.setdefault(int(group), []).append(index)
+    left = dict(sizes)
+    allowed = []
+    for group in order:
+        touched = members.get(group, [])
+        if all(left[i] - 1 >= max(1, LEAST_SHARE * sizes[i]) for i in touched):
+            allowed.append(group)
+            for i in touched:
+                left[i] -= 1
+    order[:] = allowed
+    return len(allowed)
+
+
+def _macs(found: Channels, gone: set[int]) -> float:
+    """MACs without these groups: each layer's scale with its kept inputs and outputs."""
+    total = 0.0
+    listed = list(gone)
+    layers = set(_layers(found))
+    for number, row in enumerate(stats.statistics(found.graph).operators):
+        share = 1.0
+        if number in layers:
+            operator = found.graph.operators[number]
+            share = float(np.mean(~np.isin(found.groups(operator.outputs[0]), listed)))
+            if operator.op != "DEPTHWISE_CONV_2D":
+                share *= float(np.mean(~np.isin(layer_input(found, operator), listed)))
+        total += row.macs * share
+    return total
+
+
+def _refitted(
+    found: Channels, number: int, gone: set[int], moments: Moments
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Weights ``[out, .., kept in]`` that reproduce the layer's outputs best from what stays, and its bias."""
+    operator = found.graph.operators[number]
+    tensor = found.graph.tensors[operator.inputs[1]]
+    weights = tensor.array().astype(np.float64)
+    kept = ~np.isin(layer_input(found, operator), list(gone))
+    given = operator.inputs[2] if len(operator.inputs) > 2 else -1
+    bias = found.graph.tensors[given].array().astype(np.float32) if given >= 0 else None
+    if kept.all():
+        return tensor.array().astype(np.float32), bias
+    mean, covariance = moments
+    flat = weights.reshape(len(weights), -1)
+    mask = np.tile(kept, flat.shape[1] // len(kept))
+    inner = covariance[np.ix_(mask, mask)]
+    ridge = RIDGE * np.trace(inner) / max(1, len(inner)) + np.finfo(np.float32).tiny
+    # Least squares for what went, from what stays; what stays keeps its own weights.
+    carried = np.linalg.solve(inner + ridge * np.eye(len(inner)), covariance[np.ix_(mask, ~mask)])
+    new = flat[:, mask] + flat[:, ~mask] @ carried.T
+    shift = flat @ mean - new @ mean[mask]
+    changed = (shift if bias is None else bias + shift).astype(np.float32)
+    return new.reshape(*weights.shape[:-1], int(kept.sum())).astype(np.float32), changed
+
+
+def _layers_report(found: Channels, gone: set[int]) -> list[dict[str, Any]]:
+    rows = []
+    for number in _layers(found):
+        operator = found.graph.operators[number]
+        kept = ~np.isin(found.groups(operator.outputs[0]), list(gone))
+        rows.append(
+            {
+                "index": number,
+                "name": label(found.graph.main, operator),
+                "channels_before": len(kept),
+                "channels_after": int(kept.sum()),
+            }
+        )
+    return rows
