@@ -73,7 +73,9 @@ def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progre
         from edgekit.profiling.cycles import EmulatedCost
 
         model = EmulatedCost()
-    return model.profile(bundle.graph, run.trace, bundle.target, conditions)
+    # What ran here says nothing about the bundle's board: neither its power nor its name may stand beside the times.
+    board = _target("host") if run.trace.source == "host" else bundle.target
+    return model.profile(bundle.graph, run.trace, board, conditions)
 
 
 def dtype(graph: Graph) -> str:

@@ -64,7 +64,8 @@ def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
     if why:
         raise ToolMissing(
             f"{requirement()}, which converts ONNX models, could not be installed: {why}",
-            "with a network connection, run: edgekit doctor --install onnx",
+            "it needs Python 3.12 or later (uv fetches one where there is none) and a network connection; then run: "
+            "edgekit doctor --install onnx",
         )
     (home / "ready").touch()
     found = python()

@@ -118,6 +118,12 @@ def test_profile(bundles: Path, board: str, where: str, source: str) -> None:
         assert sum(row["instructions"] for row in rows) == pytest.approx(document["instructions"], rel=0.02)
 
 
+def test_a_boards_bundle_measured_on_the_host_is_the_hosts_profile(bundles: Path) -> None:
+    document = edgekit("profile", bundles / "kws_int8.as-is.rpi5", "--on", "host", "--json").json
+    assert document["target"] == "host"
+    assert document["energy_mj"]["scope"] == "core_rail"
+
+
 def test_counts_are_exact_and_the_pi_5_needs_fewer(bundles: Path) -> None:
     """Three runs count the same instructions; dot products make an int8 network cheaper on a Pi 5."""
 

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 
+RUN = (
+    "artifact/edgekit-run", "--library", "artifact/libLiteRt.so", "--model", "model.tflite", "--inputs", "in.bin",
+    "--outputs", "out.bin", "--samples", "1",
+)  # fmt: skip
+"""The command line on the device, from the bundle's folder."""
+
+
 class LiteRT:
     """Compiles for Linux on any architecture that has a compiler and a LiteRT library."""
 
@@ -43,7 +50,7 @@ class LiteRT:
         _copy(resources.folder("firmware_stubs") / "linux" / "run.py", folder / "run.py", 0o755)
         return Artifact(
             tools={"compiler": runner.compiler, "litert": library.litert_version()},
-            run=("python3", "artifact/run.py"),
+            run=RUN,
             runtime=f"litert {library.litert_version()}",
         )
 
