@@ -203,7 +203,7 @@ def test_full_temporary_disk(small_disk: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("wait", [0.6, 1.2])
+@pytest.mark.parametrize("wait", [0.4, 0.8])
 def test_interrupted_half_way(tmp_path: Path, number: signal.Signals, wait: float) -> None:
     model = tmp_path / "net.tflite"
     tflite.write(convolutional(), model)
