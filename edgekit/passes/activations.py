@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.graph import Graph, tflite
 from edgekit.passes import PassContext
+from edgekit.passes.decompose import patches
 
 SAMPLES = 200
 """Samples whose activations are looked at; all of them are held in memory."""
@@ -29,3 +31,24 @@ def activations(graph: Graph, context: PassContext) -> dict[int, NDArray[Any]]:
     return {
         i: v for i, v in (values | dict(zip(graph.main.inputs, samples, strict=True))).items() if v.dtype == np.float32
     }
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean ``[k]`` and covariance ``[k, k]`` of what a layer's weights ``[out, k]`` meet."""
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+def moments(graph: Graph, number: int, values: dict[int, NDArray[Any]]) -> Moments | None:
+    """Return the moments of a convolution's or dense layer's inputs; None without samples, or for other operators."""
+    operator = graph.operators[number]
+    x = values.get(operator.inputs[0])
+    if x is None or operator.op not in ("CONV_2D", "FULLY_CONNECTED"):
+        return None
+    weights = graph.tensors[operator.inputs[1]].array()
+    rows = patches(x, weights, operator.options) if operator.op == "CONV_2D" else x.reshape(-1, weights.shape[-1])
+    wide = rows.astype(np.float64)
+    mean = wide.mean(axis=0)
+    return Moments(mean, (wide - mean).T @ (wide - mean) / len(wide))

@@ -20,17 +20,14 @@ from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, stats
 from edgekit.graph.stats import label
 from edgekit.passes import PassContext
-from edgekit.passes.activations import activations
+from edgekit.passes.activations import Moments, activations, moments
 from edgekit.passes.channels import WEIGHTED, Channels, analyze, layer_input, remove
-from edgekit.passes.decompose import patches
 from edgekit.passes.float32 import refuse_integer, restore
 
 RIDGE = 1e-3
 """Share of the mean variance added to every input, so that unseen data does not upset the new weights."""
 LEAST_SHARE = 0.1
 """Of every tensor at least this share of channels stays, and at least one."""
-
-Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 class Prune:
@@ -52,13 +49,13 @@ class Prune:
             raise ModelError("no channel of this network can be removed without changing its inputs or outputs")
         context.progress.step("weigh the channels")
         values = activations(graph, context)
-        moments = {n: m for n in _layers(found) if (m := _moments(found, n, values)) is not None}
-        order = _order(found, removable, moments)
+        known = {n: m for n in _layers(found) if (m := moments(graph, n, values)) is not None}
+        order = _order(found, removable, known)
         before = stats.statistics(graph)
         context.progress.step("choose what goes")
         count = _search(found, order, share * before.macs)
         gone = set(order[:count])
-        made = remove(found, gone, {n: _refitted(found, n, gone, m) for n, m in moments.items()})
+        made = remove(found, gone, {n: _refitted(found, n, gone, m) for n, m in known.items()})
         after = stats.statistics(made)
         if after.macs > share * before.macs:
             context.progress.warn(
@@ -93,29 +90,16 @@ def _layers(found: Channels) -> list[int]:
     ]  # fmt: skip
 
 
-def _moments(found: Channels, number: int, values: dict[int, NDArray[np.float32]]) -> Moments | None:
-    """Mean ``[k]`` and covariance ``[k, k]`` of what a layer's weights ``[out, k]`` meet; None without samples."""
-    operator = found.graph.operators[number]
-    x = values.get(operator.inputs[0])
-    if x is None or operator.op == "DEPTHWISE_CONV_2D":
-        return None
-    weights = found.graph.tensors[operator.inputs[1]].array()
-    rows = patches(x, weights, operator.options) if operator.op == "CONV_2D" else x.reshape(-1, weights.shape[-1])
-    wide = rows.astype(np.float64)
-    mean = wide.mean(axis=0)
-    return mean, (wide - mean).T @ (wide - mean) / len(wide)
-
-
-def _order(found: Channels, removable: set[int], moments: dict[int, Moments]) -> list[int]:
+def _order(found: Channels, removable: set[int], known: dict[int, Moments]) -> list[int]:
     """The removable groups, the least important first; deterministic."""
     weight: dict[int, float] = dict.fromkeys(removable, 0.0)
     for number in _layers(found):
         operator = found.graph.operators[number]
         weights = found.graph.tensors[operator.inputs[1]].array().astype(np.float64)
-        if number in moments:
-            power = np.diag(moments[number][1]) * np.sum(weights.reshape(len(weights), -1) ** 2, axis=0)
+        if number in known:
+            power = np.diag(known[number].covariance) * np.sum(weights.reshape(len(weights), -1) ** 2, axis=0)
             groups = np.tile(layer_input(found, operator), len(power) // weights.shape[-1])
-        elif operator.op == "DEPTHWISE_CONV_2D" or moments:
+        elif operator.op == "DEPTHWISE_CONV_2D" or known:
             continue
         else:
             power = np.sum(weights.reshape(len(weights), -1) ** 2, axis=1)
@@ -180,7 +164,7 @@ def _macs(found: Channels, gone: set[int]) -> float:
 
 
 def _refitted(
-    found: Channels, number: int, gone: set[int], moments: Moments
+    found: Channels, number: int, gone: set[int], known: Moments
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Weights ``[out, .., kept in]`` that reproduce the layer's outputs best from what stays, and its bias."""
     operator = found.graph.operators[number]
@@ -191,7 +175,7 @@ def _refitted(
     bias = found.graph.tensors[given].array().astype(np.float32) if given >= 0 else None
     if kept.all():
         return tensor.array().astype(np.float32), bias
-    mean, covariance = moments
+    mean, covariance = known.mean, known.covariance
     flat = weights.reshape(len(weights), -1)
     mask = np.tile(kept, flat.shape[1] // len(kept))
     inner = covariance[np.ix_(mask, mask)]

@@ -1,0 +1,182 @@
+"""Sparsity: the weights that matter least become zero; shapes stay as they are.
+
+Which ones: by magnitude, or, with samples, by magnitude times the spread of the input it meets (Sun et al., "Wanda",
+ICLR 2024). With samples the weights that stay are also refitted: each output's row is the least-squares solution on
+its own support, computed from the inputs' covariance (the exact form of what Frantar & Alistarh's SparseGPT, 2023,
+approximates), and the mean of what went moves into the bias.
+
+Zeros save nothing by themselves: LiteRT's kernels multiply by them. They save space once the file is compressed, and
+time only on a backend that skips them. The report says both sizes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import UsageError
+from edgekit.graph import Graph
+from edgekit.graph.edit import compact, constant, uses
+from edgekit.graph.stats import label
+from edgekit.passes import PassContext
+from edgekit.passes.activations import Moments, activations, moments
+from edgekit.passes.float32 import refuse_integer, restore
+
+PATTERNS = ("unstructured", "2:4", "block")
+BLOCK = 4
+"""Outputs that share one pattern under ``block``: what XNNPACK's sparse kernels take at once."""
+RIDGE = 1e-3
+REFIT_FLOPS = 2e11
+"""A layer whose refit would cost more floating-point operations than this keeps its remaining weights as they are."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    sparsity: float
+    pattern: str
+    threshold: float | None
+    refit: bool
+
+
+class Sparsify:
+    """The pass ``sparsify``. Parameters: ``sparsity`` (0..1) or ``threshold`` (absolute), ``pattern``, ``refit``."""
+
+    name = "sparsify"
+
+    def apply(self, graph: Graph, context: PassContext) -> Graph:
+        """Return the Graph with zeros among its weights.
+
+        :raises UsageError: on wrong parameters; :raises ModelError: if the Graph is quantized.
+        """
+        settings = _settings(context.params)
+        refuse_integer(graph, "made sparse")
+        graph, _ = restore(graph)
+        values = activations(graph, context)
+        main = replace(graph.main, tensors=list(graph.tensors), operators=list(graph.operators))
+        report = []
+        layers = _layers(graph)
+        context.progress.step("choose the zeros")
+        for done, number in enumerate(layers):
+            operator = graph.operators[number]
+            tensor = graph.tensors[operator.inputs[1]]
+            known = moments(graph, number, values)
+            rows = tensor.array().astype(np.float64).reshape(tensor.shape[0], -1)
+            mask = _mask(rows, known, settings)
+            weights, shift = _fitted(rows, mask, known if settings.refit else None)
+            main.tensors.append(constant(tensor.name, weights.reshape(tensor.shape)))
+            inputs = [operator.inputs[0], len(main.tensors) - 1, *operator.inputs[2:]]
+            if shift is not None:
+                given = operator.inputs[2] if len(operator.inputs) > 2 else -1
+                bias = shift if given < 0 else graph.tensors[given].array() + shift
+                main.tensors.append(constant(f"{tensor.name}/bias", bias.astype(np.float32)))
+                inputs[2:3] = [len(main.tensors) - 1]
+            main.operators[number] = replace(operator, inputs=tuple(inputs))
+            report.append(
+                {"index": number, "name": label(graph.main, operator), "sparsity": float(np.mean(weights == 0))}
+            )
+            context.progress.advance(done + 1, len(layers))
+        made = compact(replace(graph, subgraphs=[main, *graph.subgraphs[1:]]))
+        context.report |= {"pattern": settings.pattern, "layers": report, **_sizes(graph, made)}
+        return made
+
+
+def _settings(params: dict[str, Any]) -> _Settings:
+    unknown = set(params) - {"sparsity", "threshold", "pattern", "refit"}
+    if unknown:
+        known = "sparsity, threshold, pattern, refit"
+        raise UsageError(f"the pass sparsify knows no parameter {sorted(unknown)[0]!r}", f"it has {known}")
+    if "sparsity" in params and "threshold" in params:
+        raise UsageError("the pass sparsify takes sparsity or threshold, not both")
+    sparsity, threshold = params.get("sparsity", 0.5), params.get("threshold")
+    pattern, refit = params.get("pattern", "unstructured"), params.get("refit", True)
+    if not isinstance(sparsity, int | float) or isinstance(sparsity, bool) or not 0 < sparsity < 1:
+        raise UsageError(f"sparsify: sparsity must be between 0 and 1, found {sparsity!r}")
+    if threshold is not None and (not isinstance(threshold, int | float) or threshold <= 0):
+        raise UsageError(f"sparsify: threshold must be above 0, found {threshold!r}")
+    if pattern not in PATTERNS:
+        raise UsageError(f"sparsify: there is no pattern {pattern!r}", "known: " + ", ".join(PATTERNS))
+    if pattern == "2:4" and ("sparsity" in params or threshold is not None):
+        raise UsageError("sparsify: the pattern 2:4 is half zeros; it takes no sparsity and no threshold")
+    if threshold is not None and pattern != "unstructured":
+        raise UsageError("sparsify: a threshold goes with the pattern unstructured")
+    if not isinstance(refit, bool):
+        raise UsageError(f"sparsify: refit must be true or false, found {refit!r}")
+    return _Settings(float(sparsity), pattern, threshold, refit)
+
+
+def _layers(graph: Graph) -> list[int]:
+    """Convolutions and dense layers with float weights of their own."""
+    readers = uses(graph)
+    found = []
+    for number, operator in enumerate(graph.operators):
+        if operator.op not in ("CONV_2D", "FULLY_CONNECTED"):
+            continue
+        tensor = graph.tensors[operator.inputs[1]]
+        own = tensor.data is not None and tensor.dtype == "float32" and tensor.sparsity is None
+        grouped = operator.op == "CONV_2D" and graph.tensors[operator.inputs[0]].shape[-1] != tensor.shape[-1]
+        if own and not grouped and len(readers[operator.inputs[1]]) == 1:
+            found.append(number)
+    return found
+
+
+def _mask(rows: NDArray[np.float64], known: Moments | None, settings: _Settings) -> NDArray[np.bool_]:
+    """Which of the weights ``[out, k]`` stay."""
+    if settings.threshold is not None:
+        return np.abs(rows) >= settings.threshold
+    spread = 1.0 if known is None else np.sqrt(np.maximum(np.diag(known.covariance), 0)) + 1e-12
+    score = np.abs(rows) * spread
+    if settings.pattern == "block":
+        whole = len(rows) // BLOCK * BLOCK
+        blocks = score[:whole].reshape(-1, BLOCK, rows.shape[1]).sum(axis=1)
+        kept = np.repeat(_best(blocks, settings.sparsity), BLOCK, axis=0)
+        return np.concatenate([kept, np.ones_like(score[whole:], bool)])
+    if settings.pattern == "2:4":
+        whole = rows.shape[1] // 4 * 4
+        fours = score[:, :whole].reshape(-1, 4)
+        kept = np.zeros_like(fours, bool)
+        np.put_along_axis(kept, np.argsort(-fours, axis=1, kind="stable")[:, :2], True, axis=1)
+        return np.concatenate([kept.reshape(len(rows), whole), np.ones_like(score[:, whole:], bool)], axis=1)
+    return _best(score, settings.sparsity)
+
+
+def _best(score: NDArray[np.float64], sparsity: float) -> NDArray[np.bool_]:
+    """Keep the best of each row: every output loses the same share, so that none is cut off."""
+    count = score.shape[1] - round(sparsity * score.shape[1])
+    kept = np.zeros_like(score, bool)
+    np.put_along_axis(kept, np.argsort(-score, axis=1, kind="stable")[:, : max(count, 1)], True, axis=1)
+    return kept
+
+
+def _fitted(
+    rows: NDArray[np.float64], mask: NDArray[np.bool_], known: Moments | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """The weights with zeros, refitted where the inputs are known, and what to add to the bias."""
+    if known is None:
+        return np.where(mask, rows, 0).astype(np.float32), None
+    new = np.where(mask, rows, 0.0)
+    most = int(mask.sum(axis=1).max())
+    if len(rows) * most**3 <= REFIT_FLOPS:
+        ridge = RIDGE * np.trace(known.covariance) / len(known.covariance) + np.finfo(np.float32).tiny
+        damped = known.covariance + ridge * np.eye(len(known.covariance))
+        for row, kept in enumerate(mask):
+            lost = known.covariance[np.ix_(kept, ~kept)] @ rows[row, ~kept]
+            new[row, kept] += np.linalg.solve(damped[np.ix_(kept, kept)], lost)
+    shift = (rows - new) @ known.mean
+    return new.astype(np.float32), shift.astype(np.float32)
+
+
+def _sizes(before: Graph, after: Graph) -> dict[str, int]:
+    """Bytes of all constants: as LiteRT holds them, and as deflate (zip, .edgekit) packs them."""
+
+    def packed(graph: Graph) -> int:
+        return sum(len(zlib.compress(t.data.tobytes(), 9)) for t in graph.constants() if t.data is not None)
+
+    return {
+        "dense_bytes": sum(t.data.size for t in after.constants() if t.data is not None),
+        "packed_bytes_before": packed(before),
+        "packed_bytes": packed(after),
+    }
