@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from edgekit.graph import memory
+from edgekit.graph import control_flow, memory
 from edgekit.graph.ir import Graph, Operator, Subgraph, Tensor
 
 
 @dataclass(frozen=True)
 class OperatorStats:
-    """One operator. ``macs`` are multiply-accumulates of one inference; ``bytes`` what it reads and writes once
+    """One operator. ``macs`` are multiply-accumulates of one inference; ``bytes`` what it reads and writes in it
     (activations, weights); ``dtype`` is that of its first output."""
 
     index: int
@@ -24,6 +24,10 @@ class OperatorStats:
     activation_bytes: int
     dtype: str
     weights_dtype: str
+    executions: int = 1
+    """Operators that run for it: more than one for a loop or a branch, whose bodies are counted here."""
+    counted: bool = True
+    """False where a body runs an unknown number of times, and was counted once."""
 
     @property
     def bytes(self) -> int:
@@ -42,8 +46,8 @@ class Statistics:
 
 
 def statistics(graph: Graph) -> Statistics:
-    """Count the main subgraph. Unknown dimensions count as 1; bodies of control flow are not counted."""
-    rows = tuple(_operator(graph.main, number, op) for number, op in enumerate(graph.operators))
+    """Count the main subgraph, with the bodies of its loops and branches. Unknown dimensions count as 1."""
+    rows = tuple(_rows(graph, 0, {}, 0))
     constants = [t for t in graph.constants() if t.data is not None]
     return Statistics(
         operators=rows,
@@ -60,6 +64,53 @@ def label(subgraph: Subgraph, operator: Operator) -> str:
         return operator.op
     name = subgraph.tensors[operator.outputs[0]].name
     return name.split(";")[0] or operator.op
+
+
+def _rows(graph: Graph, index: int, known: dict[int, _Total], depth: int) -> list[OperatorStats]:
+    """All operators of a subgraph, each with what runs inside it."""
+    subgraph = graph.subgraphs[index]
+    rows = []
+    for number, operator in enumerate(subgraph.operators):
+        row = _operator(subgraph, number, operator)
+        for body in control_flow.bodies(graph, subgraph, operator):
+            inner = _total(graph, body.subgraph, known, depth + 1)
+            turns = 1 if body.turns is None else body.turns
+            row = replace(
+                row,
+                macs=row.macs + turns * inner.macs,
+                parameters=row.parameters + inner.parameters,
+                weights_bytes=row.weights_bytes + turns * inner.weights_bytes,
+                activation_bytes=row.activation_bytes + turns * inner.activation_bytes,
+                executions=row.executions + turns * inner.executions,
+                counted=row.counted and body.turns is not None and inner.counted,
+            )
+        rows.append(row)
+    return rows
+
+
+@dataclass(frozen=True)
+class _Total:
+    """Sums over a subgraph's operators."""
+
+    macs: int = 0
+    parameters: int = 0
+    weights_bytes: int = 0
+    activation_bytes: int = 0
+    executions: int = 0
+    counted: bool = True
+
+
+def _total(graph: Graph, index: int, known: dict[int, _Total], depth: int) -> _Total:
+    """Sums over a body, made once: a file may well make one the body of thousands of loops, or of itself."""
+    if index not in known:
+        known[index] = _Total(counted=False)  # what a body counts as inside itself, or nested too deep
+        if depth <= control_flow.MAX_DEPTH:
+            rows = _rows(graph, index, known, depth)
+            known[index] = _Total(
+                sum(r.macs for r in rows), sum(r.parameters for r in rows), sum(r.weights_bytes for r in rows),
+                sum(r.activation_bytes for r in rows), sum(r.executions for r in rows), all(r.counted for r in rows),
+            )  # fmt: skip
+    return known[index]
 
 
 def _operator(subgraph: Subgraph, number: int, operator: Operator) -> OperatorStats:

@@ -29,6 +29,7 @@ OVERHEAD_CYCLES = 3000
 """Assumed cost of dispatching one operator."""
 HIGH = 3.0
 """The interval's upper end, as a multiple of the estimate."""
+LOOPS = "; a loop or branch that runs an unknown number of times was counted once, so the interval may not hold"
 THREAD_EFFICIENCY = 0.8
 """Assumed gain of each thread after the first."""
 
@@ -61,7 +62,8 @@ class Roofline:
             scope=energy.scope(target),
             memory=rows.memory(stats),
             operators=operators,
-            basis=f"analytic roofline, uncalibrated: from the hardware's bound to {HIGH:g} times the estimate",
+            basis=f"analytic roofline, uncalibrated: from the hardware's bound to {HIGH:g} times the estimate"
+            + ("" if all(row.counted for row in stats.operators) else LOOPS),
         )
 
 
@@ -79,11 +81,9 @@ def _operator(row: OperatorStats, stats: Statistics, target: Target, threads: in
     compute = row.macs / (peak * EFFICIENCY.get(row.op, DEFAULT_EFFICIENCY) * speedup)
     movement = row.bytes / (cache * speedup if fits else dram)
     fastest = max(row.macs / (peak * threads), 0.0 if fits else row.weights_bytes / best_dram)
-    seconds = max(compute, movement) + OVERHEAD_CYCLES / hertz
-    if max(compute, movement) < OVERHEAD_CYCLES / hertz:
-        limit = "overhead"
-    else:
-        limit = "compute" if compute >= movement else "memory"
+    overhead = row.executions * OVERHEAD_CYCLES / hertz
+    seconds = max(compute, movement) + overhead
+    limit = max((compute, "compute"), (movement, "memory"), (overhead, "overhead"))[1]
     return seconds * 1e3, fastest * 1e3, limit
 
 
