@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 RUNTIME_ROW = "runtime"
 """Name of the row for work of LiteRT itself, between the operators."""
+WHOLE_ROW = "all operators together"
+"""Name of the only row where kernels cannot be told apart: in loops (WHILE), or in a LiteRT that reads the clock
+elsewhere."""
 
 _LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192)
 
@@ -86,7 +89,7 @@ def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:
     events = json.loads((observed / "trace.json").read_text())["events"]
     found = kernels.match(events, seen.phases[1:-1])  # the first and the last lie outside all readings
     if found is None:  # another LiteRT may read the clock elsewhere: then only the whole is known
-        trace.operators = [OperatorTrace(None, RUNTIME_ROW, counts=trace.counts, blocks=_all_blocks(plain))]
+        trace.operators = [OperatorTrace(None, WHOLE_ROW, counts=trace.counts, blocks=_all_blocks(plain))]
         return trace
     for share in attribution.attribute(graph, found):
         phase = report.merged(kernel.observed for kernel in share.kernels)
