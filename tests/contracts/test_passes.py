@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,14 +15,17 @@ from tests.small_networks import convolutional
 
 
 def transformed(name: str, graph: Graph, seed: int = 0) -> Graph:
-    samples = dataset.random(graph, seed=1, samples=20)
+    samples = replace(dataset.random(graph, seed=1, samples=20), labels=np.arange(20) % 10)
     for step in recipe.load(name).steps:
         one: Pass = plugins.get("passes", step.name)
         graph = one.apply(graph, PassContext(data=samples, params=step.params, seed=seed))
     return graph
 
 
-@pytest.mark.parametrize("name", recipe.names())
+TRAINED = [pytest.param("finetune", marks=[pytest.mark.slow, pytest.mark.tensorflow])]
+
+
+@pytest.mark.parametrize("name", [n for n in recipe.names() if n != "finetune"] + TRAINED)
 def test_contract(name: str) -> None:
     graph = convolutional(np.random.default_rng(0).normal(size=(10, 577)).astype(np.float32))
     before = tflite.dumps(graph)
