@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.graph import Graph, tflite
 from edgekit.passes import PassContext
-from edgekit.passes.decompose import patches
+from edgekit.passes.decompose import Moments, patches
 
 SAMPLES = 200
 """Samples whose activations are looked at; all of them are held in memory."""
@@ -31,14 +30,6 @@ def activations(graph: Graph, context: PassContext) -> dict[int, NDArray[Any]]:
     return {
         i: v for i, v in (values | dict(zip(graph.main.inputs, samples, strict=True))).items() if v.dtype == np.float32
     }
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean ``[k]`` and covariance ``[k, k]`` of what a layer's weights ``[out, k]`` meet."""
-
-    mean: NDArray[np.float64]
-    covariance: NDArray[np.float64]
 
 
 def moments(graph: Graph, number: int, values: dict[int, NDArray[Any]]) -> Moments | None:

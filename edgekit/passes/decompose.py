@@ -18,6 +18,14 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Moments:
+    """Mean ``[k]`` and covariance ``[k, k]`` of what a layer's weights ``[out, k]`` meet."""
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Factors:
     """A layer's chain of weights, and what to add to its bias ``[out]`` (None: nothing)."""
 
@@ -64,20 +72,17 @@ def _rank(singular: Matrix, energy: float) -> int:
     return int(np.searchsorted(squares, energy * squares[-1] * (1 - 1e-12)) + 1)
 
 
-def matrix(weights: NDArray[np.float32], inputs: NDArray[np.float32] | None, shape: tuple[int, ...]) -> Method:
+def matrix(weights: NDArray[np.float32], known: Moments | None, shape: tuple[int, ...]) -> Method:
     """Two factors of a matrix ``[out, in]``.
 
-    :param inputs: rows of the layer's inputs ``[.., in]``, or None.
+    :param known: moments of the layer's inputs, or None.
     :param shape: of the first factor's rows: ``(in,)``, or ``(kh, kw, in)`` for a convolution.
     """
     w = weights.astype(np.float64)
-    root, mean = np.eye(w.shape[1]), None
-    if inputs is not None and inputs.size:
-        x = inputs.reshape(-1, w.shape[1]).astype(np.float64)
-        mean = x.mean(axis=0)
-        covariance = (x - mean).T @ (x - mean) / len(x)
-        damping = DAMPING * np.trace(covariance) / len(covariance) + np.finfo(np.float32).tiny
-        root = np.linalg.cholesky(covariance + damping * np.eye(len(covariance)))
+    root = np.eye(w.shape[1])
+    if known is not None:
+        damping = DAMPING * np.trace(known.covariance) / w.shape[1] + np.finfo(np.float32).tiny
+        root = np.linalg.cholesky(known.covariance + damping * np.eye(w.shape[1]))
     u, s, vt = np.linalg.svd(w @ root, full_matrices=False)
     right = np.linalg.solve(root.T, vt.T).T  # vt @ inverse of root
 
@@ -87,7 +92,7 @@ def matrix(weights: NDArray[np.float32], inputs: NDArray[np.float32] | None, sha
             return None
         share = np.sqrt(s[:rank])  # split evenly, so that neither factor's range is extreme
         first, last = share[:, None] * right[:rank], u[:, :rank] * share
-        shift = None if mean is None else ((w - last @ first) @ mean).astype(np.float32)
+        shift = None if known is None else ((w - last @ first) @ known.mean).astype(np.float32)
         last = last if len(shape) == 1 else last[:, None, None, :]
         return Factors((first.reshape(rank, *shape).astype(np.float32), last.astype(np.float32)), shift)
 

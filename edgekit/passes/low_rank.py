@@ -26,8 +26,8 @@ from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.graph.edit import compact, constant, uses
 from edgekit.graph.stats import label
 from edgekit.passes import PassContext
-from edgekit.passes.activations import activations
-from edgekit.passes.decompose import Factors, Method, matrix, patches, tucker
+from edgekit.passes.activations import activations, moments
+from edgekit.passes.decompose import Factors, Method, Moments, matrix, tucker
 from edgekit.passes.float32 import refuse_integer, restore
 
 KINDS = ("dense", "conv")
@@ -120,20 +120,14 @@ def _layers(graph: Graph, kinds: tuple[str, ...], values: dict[int, NDArray[np.f
         kind = "dense" if operator.op == "FULLY_CONNECTED" else "conv"
         if kind not in kinds or (kind == "conv" and source.shape[-1] != weights.shape[-1]):  # the latter: groups
             continue
-        found.append(_Layer(number, kind, weights, _method(graph, operator, weights, values.get(operator.inputs[0]))))
+        found.append(_Layer(number, kind, weights, _method(graph, operator, weights, moments(graph, number, values))))
     return found
 
 
-def _method(
-    graph: Graph, operator: Operator, weights: NDArray[np.float32], inputs: NDArray[np.float32] | None
-) -> Method:
+def _method(graph: Graph, operator: Operator, weights: NDArray[np.float32], known: Moments | None) -> Method:
     """Choose the decomposition: by the inputs where they are known, else by the weights alone."""
-    if operator.op == "FULLY_CONNECTED":
-        return matrix(weights, inputs, weights.shape[1:])
-    if inputs is not None and inputs.size:
-        return matrix(weights.reshape(len(weights), -1), patches(inputs, weights, operator.options), weights.shape[1:])
-    if weights.shape[1:3] == (1, 1):
-        return matrix(weights[:, 0, 0, :], None, weights.shape[1:])
+    if known is not None or operator.op == "FULLY_CONNECTED" or weights.shape[1:3] == (1, 1):
+        return matrix(weights.reshape(len(weights), -1), known, weights.shape[1:])
     source, out = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     return tucker(weights, source.elements / out.elements * weights.shape[0] / weights.shape[3])
 

@@ -11,6 +11,7 @@ the filters that make the channel, as a share of their layer's (Li et al., ICLR 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, stats
 from edgekit.graph.stats import label
 from edgekit.passes import PassContext
-from edgekit.passes.activations import Moments, activations, moments
+from edgekit.passes.activations import activations, moments
 from edgekit.passes.channels import WEIGHTED, Channels, analyze, layer_input, remove
+from edgekit.passes.decompose import Moments
 from edgekit.passes.float32 import refuse_integer, restore
 
 RIDGE = 1e-3
@@ -53,8 +55,7 @@ class Prune:
         order = _order(found, removable, known)
         before = stats.statistics(graph)
         context.progress.step("choose what goes")
-        count = _search(found, order, share * before.macs)
-        gone = set(order[:count])
+        gone = _search(found, order, [row.macs for row in before.operators], share * before.macs)
         made = remove(found, gone, {n: _refitted(found, n, gone, m) for n, m in known.items()})
         after = stats.statistics(made)
         if after.macs > share * before.macs:
@@ -116,24 +117,43 @@ def _width(groups: NDArray[np.int64]) -> int:
     return len(np.unique(groups))
 
 
-def _search(found: Channels, order: list[int], limit: float) -> int:
-    """How many of the least important groups must go until at most ``limit`` MACs are left."""
-    sizes = {index: len(np.unique(found.groups(index))) for index in found.labels}
-    tensors = {index: found.groups(index) for index in found.labels}
-    low, high = 0, len(order)
-    most = _allowed(order, tensors, sizes)
-    high = min(high, most)
+def _search(found: Channels, order: list[int], macs: Sequence[int], limit: float) -> set[int]:
+    """The least important groups that must go until at most ``limit`` MACs are left, or all that may.
+
+    :param macs: of each operator as it is.
+    """
+    allowed = _allowed(found, order)
+    layers = [
+        (number, found.groups(operator.outputs[0]), layer_input(found, operator))
+        for number in _layers(found)
+        for operator in [found.graph.operators[number]]
+    ]
+
+    def left(count: int) -> float:
+        """MACs without the first groups: each layer's scale with its kept outputs and inputs."""
+        total, gone = float(sum(macs)), allowed[:count]
+        for number, outputs, inputs in layers:
+            share = float(np.mean(~np.isin(outputs, gone)))
+            if found.graph.operators[number].op != "DEPTHWISE_CONV_2D":
+                share *= float(np.mean(~np.isin(inputs, gone)))
+            total -= macs[number] * (1 - share)
+        return total
+
+    low, high = 0, len(allowed)
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if _macs(found, set(order[:middle])) <= limit else (middle + 1, high)
-    return low
+        low, high = (low, middle) if left(middle) <= limit else (middle + 1, high)
+    return set(allowed[:low])
 
 
-def _allowed(order: list[int], tensors: dict[int, NDArray[np.int64]], sizes: dict[int, int]) -> int:
-    """Drop from ``order`` (in place) the groups without which a tensor would be too narrow; return what is left."""
+def _allowed(found: Channels, order: list[int]) -> list[int]:
+    """``order`` without the groups whose loss would leave a tensor too narrow."""
     members: dict[int, list[int]] = {}
-    for index, groups in tensors.items():
-        for group in np.unique(groups):
+    sizes = {}
+    for index in found.labels:
+        groups = np.unique(found.groups(index))
+        sizes[index] = len(groups)
+        for group in groups:
             members.setdefault(int(group), []).append(index)
     left = dict(sizes)
     allowed = []
@@ -143,24 +163,7 @@ def _allowed(order: list[int], tensors: dict[int, NDArray[np.int64]], sizes: dic
             allowed.append(group)
             for i in touched:
                 left[i] -= 1
-    order[:] = allowed
-    return len(allowed)
-
-
-def _macs(found: Channels, gone: set[int]) -> float:
-    """MACs without these groups: each layer's scale with its kept inputs and outputs."""
-    total = 0.0
-    listed = list(gone)
-    layers = set(_layers(found))
-    for number, row in enumerate(stats.statistics(found.graph).operators):
-        share = 1.0
-        if number in layers:
-            operator = found.graph.operators[number]
-            share = float(np.mean(~np.isin(found.groups(operator.outputs[0]), listed)))
-            if operator.op != "DEPTHWISE_CONV_2D":
-                share *= float(np.mean(~np.isin(layer_input(found, operator), listed)))
-        total += row.macs * share
-    return total
+    return allowed
 
 
 def _refitted(

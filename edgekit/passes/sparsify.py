@@ -23,7 +23,8 @@ from edgekit.graph import Graph
 from edgekit.graph.edit import compact, constant, uses
 from edgekit.graph.stats import label
 from edgekit.passes import PassContext
-from edgekit.passes.activations import Moments, activations, moments
+from edgekit.passes.activations import activations, moments
+from edgekit.passes.decompose import Moments
 from edgekit.passes.float32 import refuse_integer, restore
 
 PATTERNS = ("unstructured", "2:4", "block")
