@@ -151,8 +151,13 @@ class Trainable:
             if t.data is not None and i not in self.variables
         }
 
-    def __call__(self, inputs: Sequence[Any], *, hooks: Hooks = Hooks()) -> list[Any]:
-        """Return the network's outputs for a batch: one array ``[n, ...]`` an input, one tensor an output."""
+    def __call__(
+        self, inputs: Sequence[Any], *, hooks: Hooks = Hooks(), wanted: Sequence[int] | None = None
+    ) -> list[Any]:
+        """Return the network's outputs for a batch: one array ``[n, ...]`` an input, one tensor an output.
+
+        :param wanted: indices of the activations to return instead of the outputs.
+        """
         values: dict[int, Any] = {}
         for index, x in zip(self.graph.main.inputs, inputs, strict=True):
             values[index] = _hooked(hooks.activation, index, self.tf.convert_to_tensor(x, self.dtype))
@@ -163,7 +168,7 @@ class Trainable:
             y = OPERATORS[operator.op](Call(self.tf, given, options, self.graph.tensors[index].shape))
             y = FUSED[getattr(options, "fusedActivationFunction", 0)](self.tf, y)
             values[index] = _hooked(hooks.activation, index, y)
-        return [values[i] for i in self.graph.main.outputs]
+        return [values[i] for i in (self.graph.main.outputs if wanted is None else wanted)]
 
     def _read(self, values: Mapping[int, Any], hooks: Hooks, index: int) -> Any:
         if index < 0:
