@@ -8,7 +8,8 @@ A task is named ``"package.module:function"`` and looks like this::
 
     def task(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], Arrays]
 
-where ``folder`` is its scratch folder, the only place it can write.
+where ``folder`` is its scratch folder, the only place it can write. A long task may :func:`tell` its caller how far
+it is.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,15 +39,22 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 _RESULT_BYTES = 64 << 20
+_MESSAGES = "messages"
+_TICK = 0.2
+"""Seconds between two looks at what a child tells."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may use: wall clock seconds, private memory and size of one written file in MiB."""
+    """What a child may use: wall clock seconds, private memory and size of one written file in MiB.
+
+    :param network: leave sockets usable, for children that work together; they have no other way out of the sandbox.
+    """
 
     seconds: float = 120.0
     memory_mb: int = 4096
     file_mb: int = 2048
+    network: bool = False
 
 
 class ChildDied(EdgekitError):
@@ -76,14 +85,23 @@ class _Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def submit(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Send a request and wait for its status line; the worker enforces the time limit, we only back it up."""
+    def submit(self, request: dict[str, Any], seconds: float, look: Callable[[], None] | None) -> dict[str, Any]:
+        """Send a request and wait for its status line; the worker enforces the time limit, we only back it up.
+
+        :param look: called about five times a second meanwhile.
+        """
         assert self._process.stdin and self._process.stdout
         with self._lock:
             try:
                 self._process.stdin.write(json.dumps(request).encode() + b"\n")
                 self._process.stdin.flush()
-                ready, _, _ = select.select([self._process.stdout], [], [], seconds + 60)
+                end = time.monotonic() + seconds + 60
+                ready: list[Any] = []
+                while not ready and time.monotonic() < end:
+                    left = max(0.0, end - time.monotonic())
+                    ready, _, _ = select.select([self._process.stdout], [], [], min(_TICK, left) if look else left)
+                    if look:
+                        look()
                 line = self._process.stdout.readline() if ready else b""
             except BrokenPipeError:
                 line = b""
@@ -106,12 +124,12 @@ class _Worker:
 
 
 _programs: set[subprocess.Popen[str]] = set()
-_workers: dict[tuple[str, ...], _Worker] = {}
+_workers: dict[tuple[int, tuple[str, ...]], _Worker] = {}
 _workers_lock = threading.Lock()
 
 
-def _worker(preload: Sequence[str]) -> _Worker:
-    key = tuple(preload)
+def _worker(preload: Sequence[str], lane: int = 0) -> _Worker:
+    key = lane, tuple(preload)
     with _workers_lock:
         if not _workers:
             atexit.register(shutdown)
@@ -159,12 +177,18 @@ def call(
     *,
     limits: Limits = Limits(),
     preload: Sequence[str] = (),
+    writable: Sequence[Path] = (),
+    lane: int = 0,
+    listen: Callable[[dict[str, Any]], None] | None = None,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Run ``task`` in a locked-down child and return its ``(json, arrays)``.
 
     :param task: ``"package.module:function"``.
     :param args: JSON-able arguments.
     :param preload: modules the child's parent has already imported; calls with the same ``preload`` share it.
+    :param writable: further folders that the child may write to.
+    :param lane: calls of different lanes run at the same time, those of one lane one after the other.
+    :param listen: receives, in the calling thread, what the task tells with :func:`tell`.
     :raises EdgekitError: the error that the task itself raised, rebuilt.
     :raises ChildDied: if the child crashed or ran past its limits.
     """
@@ -175,8 +199,10 @@ def call(
         if arrays:
             np.savez(folder / "args.npz", allow_pickle=False, **dict(arrays))
         (folder / "work").mkdir()
-        request = {"task": task, "folder": str(folder), "limits": asdict(limits)}
-        status = _worker(preload).submit(request, limits.seconds)
+        allowed = [str(path) for path in writable]
+        request = {"task": task, "folder": str(folder), "writable": allowed, "limits": asdict(limits)}
+        look = _Messages(folder / "work" / _MESSAGES, listen) if listen else None
+        status = _worker(preload, lane).submit(request, limits.seconds, look)
         result_file = folder / "work" / "result.json"
         if status.get("exit") == 0 and result_file.is_file() and result_file.stat().st_size <= _RESULT_BYTES:
             result = json.loads(result_file.read_text())
@@ -188,6 +214,33 @@ def call(
                     outputs = {name: archive[name] for name in archive.files}
             return result["value"], outputs
         raise ChildDied(_reason(status, limits), _tail(folder / "work" / "log"))
+
+
+def tell(folder: Path, message: Mapping[str, Any]) -> None:
+    """In a task: send the caller's ``listen`` a message of JSON values."""
+    with (folder / _MESSAGES).open("a") as file:
+        file.write(json.dumps(dict(message)) + "\n")
+
+
+class _Messages:
+    """Hands on each whole line that was added to a file since it was last called."""
+
+    def __init__(self, path: Path, listen: Callable[[dict[str, Any]], None]) -> None:
+        self._path, self._listen, self._read, self._rest = path, listen, 0, b""
+
+    def __call__(self) -> None:
+        if not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            found = file.read(1 << 20)
+        self._read += len(found)
+        *lines, self._rest = (self._rest + found).split(b"\n")
+        for line in lines:
+            with suppress(ValueError):
+                message = json.loads(line)
+                if isinstance(message, dict):
+                    self._listen(message)
 
 
 def run_program(

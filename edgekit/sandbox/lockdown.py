@@ -43,13 +43,22 @@ def available() -> dict[str, bool]:
     }
 
 
-def lock(writable: Sequence[str], *, seconds: float, memory_mb: int, file_mb: int, allow_exec: bool = False) -> None:
+def lock(
+    writable: Sequence[str],
+    *,
+    seconds: float,
+    memory_mb: int,
+    file_mb: int,
+    network: bool = False,
+    allow_exec: bool = False,
+) -> None:
     """Lock this process, for good.
 
     :param writable: folders (and device files) that stay writable.
     :param seconds: processor time, across threads; the caller watches the wall clock.
     :param memory_mb: private writable memory (RLIMIT_DATA), MiB.
     :param file_mb: size of one written file, MiB.
+    :param network: leave ``socket`` usable.
     :param allow_exec: leave ``execve`` usable, for a launcher that goes on to run a program.
     """
     cpu = max(1, int(seconds * (os.cpu_count() or 1)) + 1)
@@ -60,7 +69,8 @@ def lock(writable: Sequence[str], *, seconds: float, memory_mb: int, file_mb: in
     _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _restrict_writes([*writable, "/dev/null"])
-    _filter_syscalls([name for name in _SYSCALLS if not (allow_exec and name in _EXEC)])
+    usable = {*(_EXEC if allow_exec else ()), *(("socket",) if network else ())}
+    _filter_syscalls([name for name in _SYSCALLS if name not in usable])
 
 
 def _limit(what: int, value: int) -> None:

@@ -83,7 +83,7 @@ def run_child(request: dict[str, Any]) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
-        lockdown.lock([str(work)], **request["limits"])
+        lockdown.lock([str(work), *request["writable"]], **request["limits"])
         result = run_task(request["task"], folder, work)
     except EdgekitError as error:
         result = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}

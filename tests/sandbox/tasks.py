@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import UsageError
+from edgekit.sandbox import tell
 
 Result = tuple[dict[str, Any], dict[str, Any]]
 
@@ -34,6 +35,15 @@ def write(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
 
 def execute(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
     os.execv("/bin/true", ["true"])
+
+
+def talk(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    for number in range(args["count"]):
+        tell(work, {"number": number})
+        time.sleep(args["pause"])
+    with (work / "messages").open("a") as file:
+        file.write('garbage\n[1]\n{"half')
+    return {}, {}
 
 
 def crash(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:

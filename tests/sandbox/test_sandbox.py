@@ -39,6 +39,48 @@ def test_no_network() -> None:
         call("connect", port=server.getsockname()[1])
 
 
+def test_network_where_it_is_granted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sandbox.call(
+            f"{TASKS}:connect", {"port": server.getsockname()[1]}, limits=sandbox.Limits(seconds=5, network=True)
+        )
+
+
+def test_a_further_folder_can_be_writable(tmp_path: Path) -> None:
+    sandbox.call(f"{TASKS}:write", {"path": str(tmp_path / "x")}, limits=QUICK, writable=[tmp_path])
+    assert (tmp_path / "x").read_text() == "escaped"
+
+
+def test_a_task_tells_how_far_it_is() -> None:
+    heard: list[tuple[int, float]] = []
+
+    def listen(message: dict[str, object]) -> None:
+        heard.append((int(str(message["number"])), time.monotonic()))
+
+    sandbox.call(f"{TASKS}:talk", {"count": 5, "pause": 0.3}, limits=sandbox.Limits(seconds=10), listen=listen)
+    assert [number for number, _ in heard] == [0, 1, 2, 3, 4]
+    assert heard[-1][1] - heard[0][1] > 0.5  # not all at the end
+
+
+def test_lanes_run_at_the_same_time() -> None:
+    began: dict[int, float] = {}
+    ended: dict[int, float] = {}
+
+    def run(lane: int) -> None:
+        def listen(message: dict[str, object]) -> None:
+            began.setdefault(lane, time.monotonic())
+
+        sandbox.call(f"{TASKS}:talk", {"count": 2, "pause": 0.7}, limits=QUICK, lane=lane, listen=listen)
+        ended[lane] = time.monotonic()
+
+    threads = [threading.Thread(target=run, args=(lane,)) for lane in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(began.values()) < min(ended.values())
+
+
 def test_no_writes_outside(tmp_path: Path) -> None:
     if not lockdown.available()["landlock"]:
         pytest.skip("this kernel has no Landlock")
