@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 PRELOAD = ("ai_edge_quantizer",)
 """What the child imports before it forks; pass it to :func:`edgekit.sandbox.warm` to hide the import (a second)."""
 
+Ranges = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Smallest and largest value of each of the main subgraph's tensors, ``[tensors]`` each, NaN where unknown."""
+
 _LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")
 _WEIGHTS = ("float16", "int8", "int4")
@@ -98,37 +101,56 @@ class Quantize:
         if count:
             context.progress.warn(f"{count} tensors of reduced precision were turned back into float32 first")
         quantized, excluded = _quantize(restored, settings, context)
-        _report(quantized, settings, excluded, context)
+        report(quantized, settings, excluded, context)
         return quantized
 
 
 def _quantize(graph: Graph, settings: Settings, context: PassContext) -> tuple[Graph, dict[str, str]]:
     """Return the quantized Graph, and the kinds of operators that failed in integers, with the reason."""
-    prepared = _prepared(graph)
+    ranges = measured(graph, settings, context) if settings.static else None
+    context.progress.step("quantizing")
+    made, excluded = integers(graph, settings, ranges)
+    return finished(made, graph, context), excluded
+
+
+def measured(graph: Graph, settings: Settings, context: PassContext) -> Ranges:
+    """Measure the ranges of all activations on the context's samples, at most ``settings.samples`` of them."""
+    assert context.data is not None
+    data = context.data.subset(settings.samples, context.seed)
+    context.progress.step(f"calibrating on {len(data)} samples")
+    context.report["samples"] = len(data)
+    with sandbox.scratch() as folder:
+        tflite.write(_prepared(graph), folder / "float.tflite")
+        return calibrate(folder / "float.tflite", graph, data, context.progress)
+
+
+def integers(graph: Graph, settings: Settings, ranges: Ranges | None) -> tuple[Graph, dict[str, str]]:
+    """Quantize a float Graph with given ranges of its activations.
+
+    :returns: a Graph whose tensors bear names by their place in ``graph`` (``s0t7`` is tensor 7 of the main subgraph),
+        for :func:`finished` to end; and the kinds of operators that stayed in float, with the reason.
+    :raises ModelError: if it cannot be quantized.
+    """
     with sandbox.scratch() as folder:
         model = folder / "float.tflite"
-        tflite.write(prepared, model)
-        ranges: dict[str, NDArray[np.float32]] = {}
-        if settings.static and context.data is not None:
-            data = context.data.subset(settings.samples, context.seed)
-            context.progress.step(f"calibrating on {len(data)} samples")
-            low, high = calibrate(model, graph, data, context.progress)
-            ranges = {"low": low, "high": high}
-            context.report["samples"] = len(data)
-        context.progress.step("quantizing")
+        tflite.write(_prepared(graph), model)
         args = {"model": str(model), **{name: getattr(settings, name) for name in Settings.__dataclass_fields__}}
+        arrays = {} if ranges is None else {"low": ranges[0], "high": ranges[1]}
         try:
-            found, arrays = sandbox.call(f"{TASKS}:quantize", args, ranges, limits=_LIMITS, preload=PRELOAD)
+            found, made = sandbox.call(f"{TASKS}:quantize", args, arrays, limits=_LIMITS, preload=PRELOAD)
         except sandbox.ChildDied as death:
             raise ModelError(f"quantization {death.reason} on this model", "try --recipe float32") from death
-    quantized, repaired = bias.repair(tflite.loads(arrays["model"].tobytes()), graph)
+    return tflite.loads(made["model"].tobytes()), found["excluded"]
+
+
+def finished(made: Graph, graph: Graph, context: PassContext) -> Graph:
+    """Return what :func:`integers` made of ``graph`` with its biases repaired and its names given back."""
+    quantized, repaired = bias.repair(made, graph)
     context.report["repaired_biases"] = repaired
-    return _named(compact(quantized), graph), found["excluded"]
+    return _named(compact(quantized), graph)
 
 
-def calibrate(
-    model: Path, graph: Graph, data: Dataset, progress: Progress
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def calibrate(model: Path, graph: Graph, data: Dataset, progress: Progress) -> Ranges:
     """Measure each tensor's minimum and maximum over the samples: two float32 ``[tensors]``, NaN where unseen.
 
     The samples go to the child in portions of about half a second, so that progress is seen.
@@ -193,7 +215,7 @@ def _named(quantized: Graph, graph: Graph) -> Graph:
     return replace(quantized, subgraphs=subgraphs, signatures=signatures, notes=list(graph.notes))
 
 
-def _report(quantized: Graph, settings: Settings, excluded: dict[str, str], context: PassContext) -> None:
+def report(quantized: Graph, settings: Settings, excluded: dict[str, str], context: PassContext) -> None:
     """Say which operators stayed in float.
 
     :raises ModelError: if all of them did.
