@@ -124,9 +124,12 @@ def measured(graph: Graph, settings: Settings, context: PassContext) -> Ranges:
         return calibrate(folder / "float.tflite", graph, data, context.progress)
 
 
-def integers(graph: Graph, settings: Settings, ranges: Ranges | None) -> tuple[Graph, dict[str, str]]:
+def integers(
+    graph: Graph, settings: Settings, ranges: Ranges | None, *, check: bool = True
+) -> tuple[Graph, dict[str, str]]:
     """Quantize a float Graph with given ranges of its activations.
 
+    :param check: run the result once, and leave what LiteRT refuses in float.
     :returns: a Graph whose tensors bear names by their place in ``graph`` (``s0t7`` is tensor 7 of the main subgraph),
         for :func:`finished` to end; and the kinds of operators that stayed in float, with the reason.
     :raises ModelError: if it cannot be quantized.
@@ -134,7 +137,8 @@ def integers(graph: Graph, settings: Settings, ranges: Ranges | None) -> tuple[G
     with sandbox.scratch() as folder:
         model = folder / "float.tflite"
         tflite.write(_prepared(graph), model)
-        args = {"model": str(model), **{name: getattr(settings, name) for name in Settings.__dataclass_fields__}}
+        fields = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
+        args = {"model": str(model), "check": check, **fields}
         arrays = {} if ranges is None else {"low": ranges[0], "high": ranges[1]}
         try:
             found, made = sandbox.call(f"{TASKS}:quantize", args, arrays, limits=_LIMITS, preload=PRELOAD)

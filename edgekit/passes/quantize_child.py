@@ -73,7 +73,7 @@ def quantize(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path) 
     for _ in range(_ATTEMPTS):
         try:
             quantized = _quantize(model, args, arrays, excluded)
-            name, reason = _missing_kernel(quantized), "LiteRT has no integer kernel"
+            name, reason = _missing_kernel(quantized) if args["check"] else None, "LiteRT has no integer kernel"
         except Exception as error:  # the quantizer's own checks and slips, of many kinds
             name, reason = _culprit(error), "ai-edge-quantizer fails on it"
             if isinstance(error, ModelError) or name is None or name in excluded:
