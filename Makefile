@@ -36,7 +36,7 @@ bench: ready  ## measure start-up, compile time and latency; writes docs/benchma
 	$(BIN)/python bench/bench.py
 
 lock: ready  ## bring requirements.lock up to date with pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --extra plot --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --extra plot --extra search --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
 	  --custom-compile-command "make lock" --output-file requirements.lock
 

@@ -47,18 +47,25 @@ def evaluate(model: Path | Graph, dataset: Dataset) -> Accuracy | None:
     return Accuracy(right / len(dataset), len(dataset), predictions)
 
 
-def compare(reference: Graph, compiled: Graph, dataset: Dataset) -> dict[str, Any] | None:
+def compare(reference: Path | Graph, compiled: Path | Graph, dataset: Dataset) -> dict[str, Any] | None:
     """Measure both networks on the same samples: the ``accuracy`` that ``compile --json`` prints, or None.
 
-    ``flips`` counts the samples whose predicted class differs between the two.
+    ``float`` is the reference's, ``flips`` counts the samples whose predicted class differs between the two; the rest
+    is of :func:`edgekit.fairness.report`.
     """
+    from edgekit import fairness
+
     before = evaluate(reference, dataset)
     after = before if compiled is reference else evaluate(compiled, dataset)
-    if before is None or after is None:
+    if before is None or after is None or dataset.labels is None:
         return None
+    graph = reference if isinstance(reference, Graph) else tflite.read(reference)
+    found = fairness.report(
+        dataset.labels, before.predictions, after.predictions,
+        classes=max(2, classes(graph) or 2), groups=dataset.groups,
+    )  # fmt: skip
     flips = int((before.predictions != after.predictions).sum())
-    return {"metric": before.metric, "samples": before.samples, "float": before.value, "compiled": after.value,
-            "flips": flips}  # fmt: skip
+    return {"metric": before.metric, "random": dataset.random, "flips": flips, **found}
 
 
 def measurable(graph: Graph) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import images, npz
+from edgekit import images, labelling, npz
 from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
 
@@ -35,6 +35,7 @@ class Dataset:
         included, so one sample is what the interpreter takes). Real values are float32; integers are in the
         input tensor's own dtype and go into the network as they are.
     :param labels: the right class of each sample, int64 ``[n]``, or None.
+    :param groups: the group each sample belongs to, int64 or str ``[n]``, or None: accuracy is told for each.
     :param random: True if the samples are noise, so that accuracy means nothing.
     :param source: where they come from, in words.
     :param notes: what reading had to assume or convert, in words.
@@ -45,6 +46,7 @@ class Dataset:
     random: bool = False
     source: str = ""
     notes: list[str] = field(default_factory=list)
+    groups: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -53,9 +55,24 @@ class Dataset:
         """Return at most ``limit`` samples, drawn without replacement (data sorted by class stays mixed)."""
         if limit is None or limit >= len(self):
             return self
-        chosen = _draw(len(self), limit, seed)
+        return self.take(_draw(len(self), limit, seed))
+
+    def take(self, chosen: NDArray[np.int64]) -> Dataset:
+        """Return the samples with these indices."""
         labels = None if self.labels is None else self.labels[chosen]
-        return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels)
+        groups = None if self.groups is None else self.groups[chosen]
+        return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups)
+
+    def split(self, share: float, seed: int = 0) -> tuple[Dataset, Dataset]:
+        """Return two parts without a sample in common; the first has ``share`` of them, drawn with ``seed``.
+
+        :raises UsageError: if one of them would be empty.
+        """
+        first = _draw(len(self), round(share * len(self)), seed)
+        if not 0 < len(first) < len(self):
+            raise UsageError(f"{self.source}: {len(self)} samples are too few to be split", "give more")
+        rest = np.setdiff1d(np.arange(len(self)), first)
+        return self.take(first), self.take(rest)
 
 
 def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, progress: Progress = Silent()) -> Dataset:
@@ -219,9 +236,10 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
 
 
 def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
-    arrays = npz.read(path)
+    arrays = npz.read(path, texts=("g",))
     inputs, notes = [], []
-    for tensor, name in zip(graph.inputs, _input_names(arrays, graph, path), strict=True):
+    names = _input_names(arrays, graph, path)
+    for tensor, name in zip(graph.inputs, names, strict=True):
         values, note = conform(arrays[name], tensor, f"{path}: {name}", pixel_range)
         inputs.append(values)
         notes += [note] if note else []
@@ -230,9 +248,10 @@ def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dat
         raise UsageError(f"{path}: the inputs have different numbers of samples: {', '.join(map(str, counts))}")
     labels = None
     if "y" in arrays:
-        labels, note = _labels(arrays["y"], counts[0], path)
+        labels, note = labelling.labels(arrays["y"], counts[0], path)
         notes += [note] if note else []
-    return Dataset(inputs, labels, source=str(path), notes=notes)
+    groups = labelling.groups(arrays["g"], counts[0], path) if "g" in arrays and "g" not in names else None
+    return Dataset(inputs, labels, source=str(path), notes=notes, groups=groups)
 
 
 def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> list[str]:
@@ -252,21 +271,6 @@ def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> l
             )
         chosen.append(name)
     return chosen
-
-
-def _labels(y: NDArray[Any], samples: int, path: Path) -> tuple[NDArray[np.int64] | None, str]:
-    """Return labels ``[n]`` from classes ``[n]`` or ``[n, 1]``, or one-hot rows; None where y is a regression's."""
-    if y.ndim == 0 or len(y) != samples:
-        raise UsageError(f"{path}: y has {0 if y.ndim == 0 else len(y)} labels, x has {samples} samples")
-    if y.ndim == 2 and y.shape[1] > 1 and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
-        return y.argmax(axis=1).astype(np.int64), ""
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim == 1 and y.dtype.kind in "iub":
-        return y.astype(np.int64), ""
-    if y.ndim == 1 and y.dtype.kind == "f" and (y == np.rint(y)).all() and np.isfinite(y).all():
-        return y.astype(np.int64), ""
-    return None, f"{path}: y is {y.dtype} {_text(y.shape)}, not classes, so no accuracy is measured"
 
 
 def _parsed(spec: str) -> tuple[str, tuple[float, float]]:

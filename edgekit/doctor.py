@@ -17,7 +17,8 @@ from edgekit.toolchain import Tool, Toolchain
 
 EXTRAS = {  # package: (extra, what it is for)
     "tensorflow": ("train", "reads .keras, .h5 and SavedModel files"),
-    "matplotlib": ("plot", "draws `edgekit profile --plot`"),
+    "matplotlib": ("plot", "draws `edgekit profile --plot` and `edgekit compress --plot`"),
+    "optuna": ("search", "searches recipes for `edgekit compress`"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,10 +16,14 @@ from edgekit.errors import UsageError
 MAX_BYTES = 4 << 30
 """Largest data that is read, in bytes of all arrays together, unpacked."""
 
+MAX_TEXT = 256
+"""Bytes of a text, at most; four a letter."""
 
-def read(path: Path) -> dict[str, NDArray[Any]]:
+
+def read(path: Path, *, texts: Collection[str] = ()) -> dict[str, NDArray[Any]]:
     """Read all arrays of an ``.npz``.
 
+    :param texts: names of the arrays that may hold short texts instead of numbers.
     :raises UsageError: if it is not one, is damaged, too large, or holds objects.
     """
     try:
@@ -31,7 +36,7 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
             for member in members:
                 name = member.filename.removesuffix(".npy")
                 with archive.open(member) as file:
-                    arrays[name] = _read_array(file, member.file_size, f"{path}: {name}")
+                    arrays[name] = _read_array(file, member.file_size, f"{path}: {name}", name in texts)
             return arrays
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -43,18 +48,21 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _read_array(file: IO[bytes], size: int, name: str) -> NDArray[Any]:
+def _read_array(file: IO[bytes], size: int, name: str, text: bool) -> NDArray[Any]:
     """Read one ``.npy`` whose header fits the ``size`` bytes it has."""
     version = np.lib.format.read_magic(file)
     header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if header is None:
         raise ValueError(f"unknown .npy version {version}")
     shape, fortran, dtype = header(file)
-    if dtype.kind not in "biuf":
+    if dtype.kind not in "biuf" and not (text and dtype.kind in "US" and 0 < dtype.itemsize <= MAX_TEXT):
         what = "objects" if dtype.hasobject else str(dtype)
-        raise UsageError(f"{name} holds {what}, expected numbers", "save plain arrays of numbers")
+        expected = f"numbers or short texts (up to {MAX_TEXT // 4} letters)" if text else "numbers"
+        raise UsageError(f"{name} holds {what}, expected {expected}", "save plain arrays of numbers")
     count = math.prod(shape)
     if count * dtype.itemsize > size:
         raise ValueError(f"{name} claims {count} values")
     values = np.frombuffer(file.read(count * dtype.itemsize), dtype=dtype)
+    if dtype.kind == "U" and (values.view(np.dtype("u4").newbyteorder(dtype.byteorder)) > 0x10FFFF).any():
+        raise ValueError(f"{name} holds letters that do not exist")
     return values.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), order="C", copy=False)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from edgekit import plugins, resources
 from edgekit.errors import UsageError
+
+MAX_BYTES = 256 << 10
+HINT = "docs/formats.md shows one"
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,21 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """How much accuracy a recipe may cost, in points (0..100): of the whole, of any class, of any group.
+
+    None: no bound.
+    """
+
+    accuracy_drop: float | None = None
+    class_drop: float | None = None
+    group_drop: float | None = None
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, entry.name) is not None for entry in fields(self))
+
+
+@dataclass(frozen=True)
 class Recipe:
     """What to do to a Graph before it is compiled."""
 
@@ -27,6 +47,7 @@ class Recipe:
     description: str
     needs_data: bool
     steps: tuple[Step, ...]
+    bounds: Bounds = Bounds()
 
 
 def names() -> list[str]:
@@ -50,14 +71,62 @@ def load(name: str) -> Recipe:
 
 
 def _read(path: Path) -> Recipe:
+    """Read a recipe file, which may come from anybody."""
     try:
-        data = tomllib.loads(path.read_text())
-        if data["schema"] != 1:
-            raise UsageError(f"{path}: schema must be 1")
-        steps = []
-        for entry in data.get("pass", []):
-            params = {key: value for key, value in entry.items() if key != "name"}
-            steps.append(Step(entry["name"], params))
-        return Recipe(path.stem, data["description"], bool(data.get("needs_data", False)), tuple(steps))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError, OSError) as error:
-        raise UsageError(f"{path}: not a recipe: {error}", "docs/formats.md shows one") from error
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES >> 10} KiB")
+        return _recipe(path.stem, tomllib.loads(text.decode()))
+    except KeyError as error:
+        raise UsageError(f"{path}: not a recipe: it has no {error}", HINT) from error
+    except OSError as error:
+        raise UsageError(f"{path}: not a recipe: {error.strerror or error}", HINT) from error
+    except (ValueError, RecursionError) as error:  # also what tomllib and decoding raise
+        raise UsageError(f"{path}: not a recipe: {str(error)[:300]}", HINT) from error
+
+
+def _recipe(name: str, data: dict[str, Any]) -> Recipe:
+    _known("recipe", data, ("schema", "description", "needs_data", "pass", "bounds"))
+    if data["schema"] != 1:
+        raise ValueError("schema must be 1")
+    needs_data = data.get("needs_data", False)
+    if not isinstance(data["description"], str) or not isinstance(needs_data, bool):
+        raise ValueError("description is text, needs_data is true or false")
+    passes = data.get("pass", [])
+    if not isinstance(passes, list) or not all(isinstance(entry, dict) for entry in passes):
+        raise ValueError("passes are tables, each below [[pass]]")
+    return Recipe(name, data["description"], needs_data, tuple(map(_step, passes)), _bounds(data.get("bounds", {})))
+
+
+def _step(entry: dict[str, Any]) -> Step:
+    if not isinstance(entry["name"], str):
+        raise ValueError("the name of a pass is text")
+    if not _plain(entry):
+        raise ValueError(
+            f"the parameters of {entry['name']} must be texts, finite numbers, true, false, or lists of them"
+        )
+    return Step(entry["name"], {key: value for key, value in entry.items() if key != "name"})
+
+
+def _plain(value: Any) -> bool:
+    """True if JSON can hold the value."""
+    if isinstance(value, dict | list):
+        return all(map(_plain, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _bounds(table: Any) -> Bounds:
+    if not isinstance(table, dict):
+        raise ValueError("bounds is a table")
+    _known("[bounds]", table, [entry.name for entry in fields(Bounds)])
+    for key, value in table.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+            raise ValueError(f"{key} is {value!r}, it must be points of accuracy, 0 to 100")
+    return Bounds(**table)
+
+
+def _known(what: str, table: dict[str, Any], keys: Sequence[str]) -> None:
+    """Refuse a key that is not known, since one that is misspelt would silently do nothing."""
+    if unknown := sorted(set(table) - set(keys)):
+        raise ValueError(f"{what} has no key {unknown[0]!r}; {plugins.nearest(unknown[0], keys)}")

@@ -135,7 +135,8 @@ def keys(data: dict[str, Any], above: str = "") -> list[str]:
 @pytest.mark.emulator
 def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
     page = (ROOT / "docs" / "formats.md").read_text()
-    compiled = edgekit("compile", "model.tflite", "-t", "rpi4", "--out", "json", "--json", cwd=workplace).json
+    options = ["--data", "digits.npz", "--out", "json", "--json"]
+    compiled = edgekit("compile", "model.tflite", "-t", "rpi4", *options, cwd=workplace).json
     bundle = compiled["bundles"][0]["path"]
     documents = {
         "compile": compiled,

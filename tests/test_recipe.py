@@ -49,7 +49,13 @@ def test_a_recipe_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
     "text",
     ["", "schema = 2\ndescription = 'x'", "schema = 1", "not toml", "schema = 1\ndescription='x'\n[[pass]]\nbits = 8",
-     "schema = 1\ndescription = 'x'\npass = 3"],
+     "schema = 1\ndescription = 'x'\npass = 3", "schema = 1\ndescription = 'x'\npass = 'abc'",
+     "schema = 1\ndescription = 'x'\npass = [1]", "schema = 1\ndescription = 3",
+     "schema = 1\ndescription = 'x'\nneeds_data = 'no'", "schema = 1\ndescription = 'x'\nextra = 1",
+     "schema = 1\ndescription = 'x'\n[[pass]]\nname = 3",
+     "schema = 1\ndescription = 'x'\n[[pass]]\nname='a'\nb=nan",
+     "schema = 1\ndescription = 'x'\n[[pass]]\nname = 'a'\nb = 1979-05-27", "a = " + "[" * 5000,
+     "a = " + "9" * 5000, "#" + "x" * 300_000],
 )  # fmt: skip
 def test_wrong_recipes_are_one_clear_line(text, tmp_path):
     path = tmp_path / "mine.toml"
@@ -65,3 +71,27 @@ def test_missing_and_binary_files(tmp_path):
     (tmp_path / "b.toml").write_bytes(bytes(range(256)))
     with pytest.raises(UsageError, match="not a recipe"):
         recipe.load(str(tmp_path / "b.toml"))
+
+
+def test_bounds_are_read(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('schema = 1\ndescription = "x"\n[bounds]\nclass_drop = 2.5\naccuracy_drop = 0\n')
+    found = recipe.load(str(path)).bounds
+    assert found == recipe.Bounds(accuracy_drop=0, class_drop=2.5) and found
+    assert not recipe.load("int8").bounds
+
+
+WRONG_BOUNDS = ["class_drop = -1", "class_drop = 101", "class_drop = true", "class_drop = '2'", "class_drop = nan",
+                "class_drop = inf", "clas_drop = 1", "group_drop = [1]"]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", WRONG_BOUNDS)
+def test_wrong_bounds_are_named(line, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(f'schema = 1\ndescription = "x"\n[bounds]\n{line}\n')
+    with pytest.raises(UsageError) as caught:
+        recipe.load(str(path))
+    assert line.split()[0] in caught.value.message and "\n" not in caught.value.message
+    path.write_text('schema = 1\ndescription = "x"\nbounds = 3\n')
+    with pytest.raises(UsageError, match="bounds"):
+        recipe.load(str(path))

@@ -178,6 +178,7 @@ def _prepare(
         progress.note(note)
     samples = dataset.load(data, source, seed=seed, progress=progress) if data else None
     tests = dataset.load(test, source, seed=seed, progress=progress) if test else samples
+    _bounds_can_be_checked(plan, tests)
     graph, reports = _transform(source, plan, samples, seed, progress)
     model = {"name": path.name, "format": reader.name, "sha256": digest(path)}
     progress.step("compute the reference outputs")
@@ -187,8 +188,7 @@ def _prepare(
         inputs = _golden_inputs(graph, tests, seed)
         outputs = reference_outputs(folder / "model.tflite", inputs)
         job = _Job(path.stem, model, plan, graph, data_out, (inputs, outputs), seed, passes=reports)
-        if tests is not None and tests.labels is not None:
-            job.accuracy = _accuracy(source, folder / "model.tflite", tests, bool(plan.steps), progress)
+        job.accuracy = _accuracy(source, folder / "model.tflite", tests, plan, progress)
         if plan.steps:
             job.quantization = _quantization(source, graph, tests, progress)
     return job
@@ -216,22 +216,34 @@ def _golden_inputs(graph: Graph, samples: Dataset | None, seed: int) -> list[NDA
 
 
 def _accuracy(
-    source: Graph, compiled: Path, tests: Dataset, changed: bool, progress: Progress
+    source: Graph, compiled: Path, tests: Dataset | None, plan: recipe.Recipe, progress: Progress
 ) -> dict[str, Any] | None:
-    from edgekit import accuracy
+    """Measure before and after, whole, by class and by group, and hold the recipe's bounds against it."""
+    from edgekit import accuracy, fairness
 
-    progress.step("measure the accuracy")
-    after = accuracy.evaluate(compiled, tests)
-    if after is None:
+    if tests is None or tests.labels is None:
         return None
-    before = accuracy.evaluate(source, tests) if changed else after
-    return {
-        "metric": after.metric,
-        "samples": after.samples,
-        "float": before.value if before else None,
-        "compiled": after.value,
-        "random": tests.random,
-    }
+    progress.step("measure the accuracy")
+    found = accuracy.compare(source, compiled if plan.steps else source, tests)
+    if found and found["missing_classes"]:
+        progress.note(f"no sample of {fairness.listed(found['missing_classes'])}: nothing is known of their accuracy")
+    if plan.bounds:
+        if found is None:
+            raise UsageError(f"the recipe {plan.name!r} bounds the accuracy, but the network is no classifier")
+        fairness.check(plan.bounds, found)
+    return found
+
+
+def _bounds_can_be_checked(plan: recipe.Recipe, tests: Dataset | None) -> None:
+    """Refuse data that cannot tell whether the recipe's bounds hold, before any work."""
+    if plan.bounds and (tests is None or tests.labels is None):
+        raise UsageError(
+            f"the recipe {plan.name!r} bounds the accuracy, which takes labels", "give --test or --data with x and y"
+        )
+    if plan.bounds.group_drop is not None and tests is not None and tests.groups is None:
+        raise UsageError(
+            f"the recipe {plan.name!r} bounds group_drop, which takes groups", "add an array g to the .npz"
+        )
 
 
 def _quantization(source: Graph, graph: Graph, samples: Dataset | None, progress: Progress) -> dict[str, Any] | None:

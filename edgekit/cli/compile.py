@@ -63,11 +63,17 @@ def _print(made: list[Compiled]) -> None:
     table("Bundles", ["target", "recipe", "backend", "network", "parity", "estimated latency"], rows, right=(3,))
     for bundle in made:
         click.echo(f"{bundle.target}: {bundle.path}")
-    accuracy = made[0].accuracy
-    if accuracy:
-        before = "" if accuracy["float"] is None else f"{accuracy['float']:.2%} before, "
-        click.echo(
-            f"accuracy ({accuracy['metric']}, {accuracy['samples']} samples): "
-            f"{before}{accuracy['compiled']:.2%} compiled"
-        )
+    if made[0].accuracy:
+        _print_accuracy(made[0].accuracy)
     click.echo(f"next: edgekit profile {made[0].path} --on {made[0].parity.on}")
+
+
+def _print_accuracy(accuracy: dict[str, Any]) -> None:
+    from edgekit.fairness import words
+
+    click.echo(
+        f"accuracy ({accuracy['metric']}, {accuracy['samples']} samples): {accuracy['float']:.2%} before, "
+        f"{accuracy['compiled']:.2%} compiled ({accuracy['low']:.2%} to {accuracy['high']:.2%})"
+    )
+    if worst := words(accuracy):
+        click.echo(worst)

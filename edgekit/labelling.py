@@ -1,0 +1,57 @@
+"""What an ``.npz`` says of its samples: the right class (``y``) and, for fairness, the group (``g``) of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import UsageError
+
+MOST_GROUPS = 1000
+"""More are no groups, but a value a sample."""
+
+
+def labels(y: NDArray[Any], samples: int, path: Path) -> tuple[NDArray[np.int64] | None, str]:
+    """Return labels ``[n]`` from classes ``[n]`` or ``[n, 1]``, or one-hot rows; None where y is a regression's."""
+    if y.ndim == 0 or len(y) != samples:
+        raise UsageError(f"{path}: y has {0 if y.ndim == 0 else len(y)} labels, x has {samples} samples")
+    if y.ndim == 2 and y.shape[1] > 1 and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all():
+        return y.argmax(axis=1).astype(np.int64), ""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 1 and y.dtype.kind in "iub":
+        return y.astype(np.int64), ""
+    if y.ndim == 1 and _whole(y):
+        return y.astype(np.int64), ""
+    return None, f"{path}: y is {y.dtype} {list(y.shape)}, not classes, so no accuracy is measured"
+
+
+def groups(g: NDArray[Any], samples: int, path: Path) -> NDArray[Any]:
+    """Return each sample's group, int64 or str ``[n]``, from integers or short texts, ``[n]`` or ``[n, 1]``."""
+    if g.ndim == 2 and g.shape[1] == 1:
+        g = g[:, 0]
+    if g.shape != (samples,):
+        found = f"{len(g)} groups" if g.ndim == 1 else f"the shape {list(g.shape)}"
+        raise UsageError(f"{path}: g has {found}, x has {samples} samples", "give one group a sample")
+    if g.dtype.kind == "S":
+        g = np.char.decode(g, "latin-1")
+    elif g.dtype.kind != "U":
+        if g.dtype.kind == "f" and not _whole(g):
+            raise UsageError(f"{path}: g holds fractions, NaN or infinity", "groups are integers or short texts")
+        g = g.astype(np.int64)
+    names = np.unique(g)
+    if len(names) > MOST_GROUPS:
+        raise UsageError(f"{path}: g has {len(names)} groups, the limit is {MOST_GROUPS}", "put samples together")
+    if g.dtype.kind == "U" and not all(name and name.isprintable() for name in names.tolist()):
+        raise UsageError(f"{path}: g holds a text that is empty or cannot be printed", "name groups with plain letters")
+    return g
+
+
+def _whole(values: NDArray[Any]) -> bool:
+    """True if these floats are integers that int64 can hold."""
+    return values.dtype.kind == "f" and bool(
+        (np.isfinite(values) & (values == np.rint(values)) & (abs(values) < 2**53)).all()
+    )
