@@ -6,6 +6,7 @@ TensorFlow, so make one in a child only.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,8 +16,11 @@ import numpy as np
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator
 from edgekit.graph.edit import with_values
-from edgekit.passes.float32 import refuse_integer, restore
-from edgekit.training.operators import FUSED, OPERATORS, PARAMETERS, Call
+from edgekit.passes.float32 import restore
+from edgekit.training.analysis import activations, check, parameters
+from edgekit.training.operators import FUSED, OPERATORS, Call
+
+__all__ = ["Hooks", "Trainable", "check", "parameters"]
 
 
 @dataclass(frozen=True)
@@ -24,108 +28,16 @@ class Hooks:
     """What is put around tensors, by their index in the main subgraph: fake quantization, masks, recording.
 
     :param weight: applied to a constant each time before an operator uses it.
-    :param activation: applied to a network input, or to an operator's output after its fused activation.
+    :param activation: applied to a network input, or to an operator's output after its fused activation; both are
+        ``[n, *shape]``, a sample being a whole tensor of the Graph: ``[n, 1, ...]`` where its first dimension is 1.
     """
 
     weight: Mapping[int, Callable[[Any], Any]] = field(default_factory=dict)
     activation: Mapping[int, Callable[[Any], Any]] = field(default_factory=dict)
 
 
-def check(graph: Graph) -> None:
-    """Return if the Graph can be trained with any batch size.
-
-    :raises ModelError: naming the operator: without an implementation here, with an activation whose first dimension
-        is not a batch of 1, or mixing samples; and for integer networks and networks without parameters.
-    """
-    refuse_integer(graph, "trained")
-    for tensor in (*graph.inputs, *graph.outputs):
-        if tensor.shape[:1] != (1,) or tensor.dtype != "float32":
-            raise ModelError(f"{tensor.name!r} is {tensor.dtype} {list(tensor.shape)}: training needs float32 [1, ...]")
-    for number, operator in enumerate(graph.operators):
-        reason = _obstacle(graph, operator)
-        if reason:
-            raise ModelError(f"operator {number} ({operator.op}) cannot be trained: {reason}")
-    if not parameters(graph):
-        raise ModelError("the network has no parameters to train")
-
-
-def parameters(graph: Graph) -> list[int]:
-    """Indices of the constants that are trained, in order: weights and biases, float of any kind or hybrid int8."""
-    return sorted(
-        {
-            operator.inputs[place]
-            for operator in graph.operators
-            for place in PARAMETERS.get(operator.op, ())
-            if place < len(operator.inputs) and operator.inputs[place] >= 0
-            if graph.tensors[operator.inputs[place]].data is not None
-        }
-    )
-
-
-def _obstacle(graph: Graph, operator: Operator) -> str:
-    """Why the operator cannot be trained, in a few words; empty if it can."""
-    if operator.op == "DEQUANTIZE" and graph.tensors[operator.inputs[0]].data is not None:
-        return ""  # of a constant: goes when the weights are restored
-    if operator.op not in OPERATORS or operator.custom:
-        return "edgekit has no gradient for it"
-    tensors = [graph.tensors[i] for i in operator.inputs if i >= 0]
-    flowing = [t for i, t in zip(operator.inputs, tensors, strict=False) if t.data is None and not _constant(graph, i)]
-    output = graph.tensors[operator.outputs[0]]
-    if any(t.dtype != "float32" or t.shape[:1] != (1,) for t in (*flowing, output)):
-        return f"its tensors must be float32 with a first dimension of 1, its output is {list(output.shape)}"
-    special = _SPECIAL.get(operator.op)
-    return special(graph, operator) if special else ""
-
-
-def _constant(graph: Graph, index: int) -> bool:
-    return any(o.op == "DEQUANTIZE" and index in o.outputs for o in graph.operators)
-
-
-def _same_rank(graph: Graph, operator: Operator) -> str:
-    ranks = {len(graph.tensors[i].shape) for i in operator.inputs if graph.tensors[i].data is None}
-    rank = len(graph.tensors[operator.outputs[0]].shape)
-    return "" if ranks == {rank} else "its operands have different ranks"
-
-
-def _axis(graph: Graph, operator: Operator) -> str:
-    rank = len(graph.tensors[operator.outputs[0]].shape)
-    mixed = operator.options.axis % rank == 0 or any(graph.tensors[i].data is not None for i in operator.inputs)
-    return "it joins samples or constants" if mixed else ""
-
-
-def _axes(graph: Graph, operator: Operator) -> str:
-    x, axes = (graph.tensors[i] for i in operator.inputs)
-    if axes.data is None:
-        return "its axes are not constant"
-    return "it mixes samples" if any(a % len(x.shape) == 0 for a in axes.array().reshape(-1)) else ""
-
-
-def _padding(graph: Graph, operator: Operator) -> str:
-    pads = graph.tensors[operator.inputs[1]]
-    return "its padding is not constant, or pads the batch" if pads.data is None or pads.array()[0].any() else ""
-
-
-def _channels(graph: Graph, operator: Operator) -> str:
-    x, w = (graph.tensors[i] for i in operator.inputs[:2])
-    return "it is a grouped convolution" if x.shape[3] != w.shape[3] else ""
-
-
-def _strides(graph: Graph, operator: Operator) -> str:
-    o = operator.options
-    if o.strideH != o.strideW:
-        return "its strides differ"
-    return "it has both a stride and a dilation" if o.strideH > 1 and o.dilationHFactor * o.dilationWFactor > 1 else ""
-
-
-_SPECIAL: dict[str, Callable[[Graph, Operator], str]] = {
-    "ADD": _same_rank, "SUB": _same_rank, "MUL": _same_rank, "DIV": _same_rank, "MAXIMUM": _same_rank,
-    "MINIMUM": _same_rank, "PRELU": _same_rank, "CONCATENATION": _axis, "MEAN": _axes, "PAD": _padding,
-    "PADV2": _padding, "CONV_2D": _channels, "DEPTHWISE_CONV_2D": _strides,
-}  # fmt: skip
-
-
 class Trainable:
-    """The main subgraph as a function ``[n, ...] -> [n, ...]`` with gradients.
+    """The main subgraph as a function with gradients, of n samples at once.
 
     :param graph: a float Graph; float16 and hybrid int8 weights are brought back to float32 first, and ``graph`` of
         this object is the restored one: tensor indices are its.
@@ -140,13 +52,13 @@ class Trainable:
         self.tf: Any = tf
         self.dtype = dtype
         self.graph, _ = restore(graph)
-        check(self.graph)
         tensors = self.graph.tensors
         self.variables: dict[int, Any] = {
             i: tf.Variable(tensors[i].array().astype(dtype), name=f"p{i}") for i in parameters(self.graph)
         }
+        self._flowing = activations(self.graph)
         self._fixed = {
-            i: t.array().astype(dtype) if t.dtype == "float32" else t.array()
+            i: t.array().astype(self._dtype(i))
             for i, t in enumerate(tensors)
             if t.data is not None and i not in self.variables
         }
@@ -154,29 +66,70 @@ class Trainable:
     def __call__(
         self, inputs: Sequence[Any], *, hooks: Hooks = Hooks(), wanted: Sequence[int] | None = None
     ) -> list[Any]:
-        """Return the network's outputs for a batch: one array ``[n, ...]`` an input, one tensor an output.
+        """Return the network's outputs for n samples.
 
+        :param inputs: one array an input, ``[n, *shape]`` without the shape's first dimension where that is 1; float
+            or integer as the input is.
         :param wanted: indices of the activations to return instead of the outputs.
+        :returns: one tensor an output, in the inputs' form.
+        :raises ModelError: naming the input or the operator whose shapes do not fit.
         """
         values: dict[int, Any] = {}
         for index, x in zip(self.graph.main.inputs, inputs, strict=True):
-            values[index] = _hooked(hooks.activation, index, self.tf.convert_to_tensor(x, self.dtype))
-        for operator in self.graph.operators:
-            index = operator.outputs[0]
+            values[index] = _hooked(hooks.activation, index, self._samples(index, x))
+        for number, operator in enumerate(self.graph.operators):
             given = [self._read(values, hooks, i) for i in operator.inputs]
-            options = operator.options
-            y = OPERATORS[operator.op](Call(self.tf, given, options, self.graph.tensors[index].shape))
-            y = FUSED[getattr(options, "fusedActivationFunction", 0)](self.tf, y)
-            values[index] = _hooked(hooks.activation, index, y)
-        return [values[i] for i in (self.graph.main.outputs if wanted is None else wanted)]
+            for index, y in zip(operator.outputs, self._run(number, operator, given), strict=True):
+                values[index] = _hooked(hooks.activation, index, y)
+        return [self._without_one(values, i) for i in (self.graph.main.outputs if wanted is None else wanted)]
+
+    def _dtype(self, index: int) -> str:
+        dtype = self.graph.tensors[index].dtype
+        return self.dtype if dtype == "float32" else dtype
+
+    def _samples(self, index: int, x: Any) -> Any:
+        """Return an input ``[n, *shape]`` of the Graph's shape and dtype."""
+        tensor = self.graph.tensors[index]
+        given = self.tf.convert_to_tensor(x)
+        if math.prod(given.shape[1:]) != tensor.elements:
+            raise ModelError(f"{tensor.name!r} is {list(tensor.shape)}, a sample is {list(given.shape[1:])}")
+        return self.tf.reshape(self.tf.cast(given, self._dtype(index)), (-1, *tensor.shape))
+
+    def _without_one(self, values: Mapping[int, Any], index: int) -> Any:
+        value, shape = values[index], self.graph.tensors[index].shape
+        if index not in self._flowing:
+            value = value[None]
+        return self.tf.reshape(value, (-1, *shape[1:])) if shape[:1] == (1,) else value
 
     def _read(self, values: Mapping[int, Any], hooks: Hooks, index: int) -> Any:
-        if index < 0:
-            return None
+        """Return an operator's input; None where absent, and for state, which is 0 before each sample."""
         if index in values:
             return values[index]
+        if index < 0 or self.graph.tensors[index].is_variable:
+            return None
         constant = self.variables[index] if index in self.variables else self._fixed[index]
         return _hooked(hooks.weight, index, constant)
+
+    def _run(self, number: int, operator: Operator, given: list[Any]) -> list[Any]:
+        """Return the operator's outputs, with their shapes and dtypes checked against the Graph's."""
+        tensors = self.graph.tensors
+        kind = OPERATORS[operator.op]
+        flows = [i in self._flowing for i in operator.inputs]
+        shapes = [tensors[i].shape if i >= 0 else () for i in operator.inputs]
+        outputs = [tensors[i].shape for i in operator.outputs]
+        call = Call(self.tf, given, flows, shapes, operator.options, outputs, self._dtype(operator.outputs[0]))
+        try:
+            found = kind.run(call)
+        except (ValueError, TypeError, ArithmeticError, self.tf.errors.InvalidArgumentError) as error:
+            reason = str(error).split("\n")[0][:200]
+            raise ModelError(f"operator {number} ({operator.op}) cannot be computed: {reason}") from error
+        fused = FUSED[getattr(operator.options, "fusedActivationFunction", 0) if kind.fused else 0]
+        results = [fused(self.tf, y) for y in (found if isinstance(found, list) else [found])]
+        for index, shape, y in zip(operator.outputs, outputs, results, strict=True):
+            if not y.shape[1:].is_compatible_with(shape) or y.dtype != self._dtype(index):
+                wanted = f"{self._dtype(index)} {list(shape)}"
+                raise ModelError(f"operator {number} ({operator.op}) gives {y.dtype.name} {y.shape[1:]}, not {wanted}")
+        return results if any(flows) else [y[0] for y in results]
 
     def to_graph(self) -> Graph:
         """Return a new Graph with the variables' present values; the first one stays as it was."""

@@ -145,5 +145,8 @@ def test_what_cannot_be_trained_is_named() -> None:
         check(unary("TOPK_V2", (1, 4)))
     with pytest.raises(ModelError, match="no parameters"):
         check(unary("RELU", (1, 4)))
-    with pytest.raises(ModelError, match="mixes samples"):
-        check(spatial("MEAN", (1, 9, 4), np.array([0], np.int32), options="Reducer"))
+    b = Builder()
+    x = b.tensor((1, 6), name="x")
+    y = b.add("FULLY_CONNECTED", (x, x), (1, 1), options="FullyConnected")
+    with pytest.raises(ModelError, match="its weights are computed from the network's input"):
+        check(b.graph((x,), (y,)))

@@ -1,0 +1,143 @@
+"""Operators with weights: convolutions, dense layers, matrix products, tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgekit.graph import Graph, Operator
+from edgekit.training.operators.call import Call, Kind, axis
+
+PADDING = {0: "SAME", 1: "VALID"}
+
+
+def _with_bias(call: Call, y: Any, place: int = 2) -> Any:
+    return call.shaped(y + call.values[place] if call.has(place) else y)
+
+
+def _padded(call: Call, x: Any, kernel: tuple[int, int]) -> Any:
+    """Pad as SAME asks: half of what is missing in front, the odd one behind."""
+    o = call.options
+    if PADDING[o.padding] == "VALID":
+        return x
+    steps = ((o.strideH, o.dilationHFactor), (o.strideW, o.dilationWFactor))
+    pads = []
+    for size, window, (stride, dilation) in zip(call.shapes[0][1:3], kernel, steps, strict=True):
+        missing = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
+        pads.append((missing // 2, missing - missing // 2))
+    return call.tf.pad(x, ((0, 0), *pads, (0, 0)))
+
+
+def _convolve(call: Call, x: Any, kernel: Any) -> Any:
+    """``kernel`` is ``[h, w, in, out]``. TensorFlow has no gradient for dilations on a CPU, but for
+    ``tf.nn.convolution``, which spreads them over the batch; that one has no strides then, so rows are left out."""
+    o = call.options
+    strides, dilations = (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor)
+    if dilations == (1, 1):
+        return call.tf.nn.conv2d(x, kernel, strides, PADDING[o.padding])
+    x = _padded(call, x, kernel.shape[:2])
+    y = call.tf.nn.convolution(x, kernel, (1, 1), "VALID", dilations=dilations)
+    return y[:, :: o.strideH, :: o.strideW]
+
+
+def _conv(call: Call) -> Any:
+    """Weights ``[out, h, w, in / groups]``."""
+    kernel = call.tf.transpose(call.values[1], (1, 2, 3, 0))
+    x, groups = call.rows(), call.shapes[0][3] // call.shapes[1][3]
+    if groups == 1:
+        return _with_bias(call, _convolve(call, x, kernel))
+    pairs = zip(call.tf.split(x, groups, 3), call.tf.split(kernel, groups, 3), strict=True)
+    return _with_bias(call, call.tf.concat([_convolve(call, part, k) for part, k in pairs], 3))
+
+
+def _depthwise(call: Call) -> Any:
+    """Weights ``[1, h, w, channels * multiplier]``; the multiplier runs fastest. TensorFlow wants equal strides, and
+    none beside dilations: elsewhere it goes in steps of 1 and rows are left out."""
+    o, tf = call.options, call.tf
+    x, (_, h, w, out), channels = call.rows(), call.shapes[1], call.shapes[0][3]
+    kernel = tf.reshape(call.values[1], (h, w, channels, out // channels))
+    dilations = (o.dilationHFactor, o.dilationWFactor)
+    if o.strideH == o.strideW and (dilations == (1, 1) or o.strideH == 1):
+        strides = (1, o.strideH, o.strideW, 1)
+        y = tf.nn.depthwise_conv2d(x, kernel, strides, PADDING[o.padding], dilations=dilations)
+    else:
+        x = _padded(call, x, (h, w))
+        y = tf.nn.depthwise_conv2d(x, kernel, (1, 1, 1, 1), "VALID", dilations=dilations)
+        y = y[:, :: o.strideH, :: o.strideW]
+    return _with_bias(call, y)
+
+
+def _transpose_conv(call: Call) -> Any:
+    """Inputs: the output's shape, weights ``[out, h, w, in]``, activations, perhaps a bias."""
+    o, tf = call.options, call.tf
+    x, kernel = call.rows(2), tf.transpose(call.values[1], (1, 2, 0, 3))
+    shape = (tf.shape(x)[0], *call.shape[1:])
+    return _with_bias(call, tf.nn.conv2d_transpose(x, kernel, shape, (o.strideH, o.strideW), PADDING[o.padding]), 3)
+
+
+def _dense(call: Call) -> Any:
+    """Weights ``[out, in]``; whatever else a sample holds are further rows, as in LiteRT."""
+    w = call.values[1]
+    rows = call.tf.reshape(call.x(0), (-1, call.shapes[1][1]))
+    return _with_bias(call, call.tf.matmul(rows, w, transpose_b=True))
+
+
+def _matmul(call: Call) -> Any:
+    rank, o = max(len(shape) for shape in call.shapes), call.options
+    a, b = call.x(0, rank), call.x(1, rank)
+    return call.shaped(call.tf.matmul(a, b, transpose_a=o.adjX, transpose_b=o.adjY))
+
+
+def _gather(call: Call) -> Any:
+    """Entries of a table or an activation, by constant or computed integers."""
+    o, tf = call.options, call.tf
+    place = axis(o.axis, len(call.shapes[0]))
+    if o.batchDims == 0 and not call.flows[1]:
+        return call.shaped(tf.gather(call.x(0), call.values[1], axis=place))
+    if o.batchDims == 0 and not call.flows[0]:
+        y = tf.gather(_dense_gradient(call, 0), call.values[1], axis=place - 1)  # the samples lie at place - 1
+        return call.shaped(tf.transpose(y, (place - 1, *(i for i in range(len(y.shape)) if i != place - 1))))
+    batch = o.batchDims % max(len(call.shapes[1]), 1)
+    return call.shaped(tf.gather(call.full(0), call.full(1), axis=place, batch_dims=batch + 1))
+
+
+def _embedding(call: Call) -> Any:
+    """Inputs: rows ``[k]``, the table."""
+    return call.shaped(call.tf.gather(_dense_gradient(call, 1), call.x(0)))
+
+
+def _dense_gradient(call: Call, place: int) -> Any:
+    """A constant table, whose gradient is a tensor of its shape and not a list of slices."""
+    return call.tf.reshape(call.values[place], call.shapes[place])
+
+
+def _gather_nd(call: Call) -> Any:
+    return call.shaped(call.tf.gather_nd(call.full(0), call.full(1), batch_dims=1))
+
+
+def _prelu(call: Call) -> Any:
+    rank, relu = len(call.shape), call.tf.nn.relu
+    x, alpha = call.x(0, rank), call.x(1, rank)
+    return relu(x) - alpha * relu(-x)
+
+
+def _groups(graph: Graph, operator: Operator) -> str:
+    (_, _, _, channels), (out, _, _, each) = (graph.tensors[i].shape for i in operator.inputs[:2])
+    fits = channels % each == 0 and out % (channels // each) == 0
+    return "" if fits else "its channels do not divide into groups"
+
+
+def _layout(graph: Graph, operator: Operator) -> str:
+    return "its weights are shuffled" if operator.options.weightsFormat else ""
+
+
+LAYERS: dict[str, Kind] = {
+    "CONV_2D": Kind(_conv, weights=(1, 2), still=(1, 2), refuse=_groups),
+    "DEPTHWISE_CONV_2D": Kind(_depthwise, weights=(1, 2), still=(1, 2)),
+    "TRANSPOSE_CONV": Kind(_transpose_conv, weights=(1, 3), still=(1, 3)),
+    "FULLY_CONNECTED": Kind(_dense, weights=(1, 2), still=(1, 2), refuse=_layout),
+    "BATCH_MATMUL": Kind(_matmul, weights=(0, 1)),
+    "GATHER": Kind(_gather, weights=(0,)),
+    "GATHER_ND": Kind(_gather_nd, weights=(0,)),
+    "EMBEDDING_LOOKUP": Kind(_embedding, weights=(1,), still=(1,)),
+    "PRELU": Kind(_prelu, weights=(1,)),
+}
