@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,39 @@ def load(name: str) -> Recipe:
     if stem not in names():
         raise UsageError(f"there is no recipe named {name!r}", plugins.nearest(stem, names()))
     return _read(resources.folder("compile") / "recipes" / f"{stem}.toml")
+
+
+def changed(plan: Recipe, changes: Sequence[str]) -> Recipe:
+    """Return the recipe with other parameters, ``"PASS.PARAMETER=VALUE"`` each; the value is TOML's, or text.
+
+    Every pass of that name is changed.
+
+    :raises UsageError: if the recipe has no such pass, or the change is not of that form.
+    """
+    steps = list(plan.steps)
+    for change in changes:
+        place, equals, text = change.partition("=")
+        name, dot, parameter = place.strip().partition(".")
+        if not (equals and dot and name and parameter):
+            raise UsageError(f"--set {change}: it must be PASS.PARAMETER=VALUE", "as in --set finetune.epochs=5")
+        here = [step.name for step in steps]
+        if name not in here:
+            raise UsageError(
+                f"--set {change}: the recipe {plan.name} has no pass {name!r}",
+                "it has " + ", ".join(here) if here else "it has no passes",
+            )
+        value = _value(text)
+        if not _plain(value):
+            raise UsageError(f"--set {change}: {text} cannot be a parameter")
+        steps = [replace(s, params=s.params | {parameter: value}) if s.name == name else s for s in steps]
+    return replace(plan, steps=tuple(steps))
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, KeyError):
+        return text
 
 
 def _read(path: Path) -> Recipe:

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,8 @@ def compile(
     backend: str = "auto",
     out: str | Path = "build",
     seed: int = 0,
+    workers: str = "1",
+    changes: Sequence[str] = (),
     trust: bool = False,
     pack: bool = False,
     progress: Progress = Silent(),
@@ -112,6 +114,8 @@ def compile(
     :param data: samples for calibration: an ``.npz``, a folder of images, or ``random`` (docs/data.md).
     :param test: labelled samples for the accuracy; default: ``data``, where it has labels.
     :param out: folder for the bundles, ``<model>.<recipe>.<target>`` each.
+    :param workers: how many processes train, where a pass trains.
+    :param changes: parameters of the recipe's passes that differ, ``"PASS.PARAMETER=VALUE"`` each.
     :param pack: also write each bundle as one ``.edgekit`` file.
     :returns: one :class:`Compiled` per target, in the order given.
     :raises EdgekitError: a subclass says what went wrong; no bundle is left half-written.
@@ -120,11 +124,11 @@ def compile(
     boards = [target.load(name) for name in dict.fromkeys(targets)]
     if not boards:
         raise UsageError("no target given", "name one with --target; `edgekit targets` lists them")
-    plan = _recipe(recipe, data)
+    plan = _recipe(recipe, changes, data)
     for board in boards:
         _known_backend(backend, board)
     folder = _writable(Path(out))
-    job = _prepare(Path(model), plan, data, test, seed, trust, progress)
+    job = _prepare(Path(model), plan, data, test, seed, workers, trust, progress)
     chosen = [_backend(backend, job.graph, board) for board in boards]
     with ThreadPoolExecutor(max_workers=min(len(boards), 4)) as pool:
         futures = [pool.submit(_build, job, b, c, folder, pack, progress) for b, c in zip(boards, chosen, strict=True)]
@@ -137,8 +141,8 @@ def compile(
             raise
 
 
-def _recipe(name: str, data: str | None) -> recipe.Recipe:
-    plan = recipe.load(name)
+def _recipe(name: str, changes: Sequence[str], data: str | None) -> recipe.Recipe:
+    plan = recipe.changed(recipe.load(name), changes)
     if plan.needs_data and data is None:
         raise UsageError(
             f"the recipe {plan.name!r} needs data to calibrate on",
@@ -168,7 +172,14 @@ def _writable(folder: Path) -> Path:
 
 
 def _prepare(
-    path: Path, plan: recipe.Recipe, data: str | None, test: str | None, seed: int, trust: bool, progress: Progress
+    path: Path,
+    plan: recipe.Recipe,
+    data: str | None,
+    test: str | None,
+    seed: int,
+    workers: str,
+    trust: bool,
+    progress: Progress,
 ) -> _Job:
     """Read, transform, and compute the golden outputs."""
     progress.step(f"read {path.name}")
@@ -179,7 +190,8 @@ def _prepare(
     samples = dataset.load(data, source, seed=seed, progress=progress) if data else None
     tests = dataset.load(test, source, seed=seed, progress=progress) if test else samples
     _bounds_can_be_checked(plan, tests)
-    graph, reports = _transform(source, plan, samples, seed, progress)
+    context = PassContext(data=samples, seed=seed, source=source, workers=workers, progress=progress)
+    graph, reports = transform(source, plan, context)
     model = {"name": path.name, "format": reader.name, "sha256": digest(path)}
     progress.step("compute the reference outputs")
     with sandbox.scratch() as folder:
@@ -194,17 +206,16 @@ def _prepare(
     return job
 
 
-def _transform(
-    graph: Graph, plan: recipe.Recipe, samples: Dataset | None, seed: int, progress: Progress
-) -> tuple[Graph, list[dict[str, Any]]]:
+def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[Graph, list[dict[str, Any]]]:
+    """Apply a recipe's passes, each with its own parameters and a report of its own; return the reports too."""
     reports = []
     for step in plan.steps:
-        progress.step(step.name)
-        context = PassContext(data=samples, params=step.params, seed=seed, progress=progress)
+        context.progress.step(step.name)
+        own = replace(context, params=step.params, report={})
         notes = graph.notes
-        graph = plugins.get("passes", step.name).apply(graph, context)
+        graph = plugins.get("passes", step.name).apply(graph, own)
         graph.notes = list(dict.fromkeys([*notes, *graph.notes]))
-        reports.append({"name": step.name, "params": step.params, **context.report})
+        reports.append({"name": step.name, "params": step.params, **own.report})
     return graph, reports
 
 

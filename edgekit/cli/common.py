@@ -59,6 +59,10 @@ seed_option = click.option(
 trust_option = click.option(
     "--trust-model", "trust", is_flag=True, help="Run code that the model carries (Lambda layers)."
 )
+workers_option = click.option(
+    "--workers", default="1", show_default=True, metavar="N|HOSTS",
+    help="Train with N processes, or on hosts: user@host[:port],...",
+)  # fmt: skip
 on_option = click.option(
     "--on", metavar="WHERE", help="emulator, host, ssh://user@host[:port]; default: the emulator, where there is one."
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.common import Output, figure, output_options, seed_option, size, table, trust_option
+from edgekit.cli.common import Output, figure, output_options, seed_option, size, table, trust_option, workers_option
 
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder for the bundles."
 )
+@click.option(
+    "--set", "changes", multiple=True, metavar="PASS.PARAM=VALUE", help="Change a parameter of the recipe; repeatable."
+)
+@workers_option
 @seed_option
 @click.option("--zip", "pack", is_flag=True, help="Also write each bundle as one .edgekit file.")
 @trust_option

@@ -21,12 +21,16 @@ class PassContext:
 
     :param data: calibration or training samples; None where the user gave none.
     :param params: the pass's parameters from the recipe.
+    :param source: the Graph as it was read, before the recipe's first pass; None outside a recipe.
+    :param workers: who trains: a number of processes.
     :param report: what the pass wants to tell; lands under ``passes`` in the JSON of ``compile``.
     """
 
     data: Dataset | None = None
     params: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
+    source: Graph | None = None
+    workers: str = "1"
     progress: Progress = field(default_factory=Silent)
     report: dict[str, Any] = field(default_factory=dict)
 

@@ -129,19 +129,23 @@ def _mask(rows: NDArray[np.float64], known: Moments | None, settings: _Settings)
     if settings.threshold is not None:
         return np.abs(rows) >= settings.threshold
     spread = 1.0 if known is None else np.sqrt(np.maximum(np.diag(known.covariance), 0)) + 1e-12
-    score = np.abs(rows) * spread
-    if settings.pattern == "block":
-        whole = len(rows) // BLOCK * BLOCK
-        blocks = score[:whole].reshape(-1, BLOCK, rows.shape[1]).sum(axis=1)
-        kept = np.repeat(_best(blocks, settings.sparsity), BLOCK, axis=0)
-        return np.concatenate([kept, np.ones_like(score[whole:], bool)])
-    if settings.pattern == "2:4":
-        whole = rows.shape[1] // 4 * 4
+    return kept(np.abs(rows) * spread, settings.pattern, settings.sparsity)
+
+
+def kept(score: NDArray[np.float64], pattern: str, sparsity: float) -> NDArray[np.bool_]:
+    """Which of the weights with these scores ``[out, k]`` stay."""
+    if pattern == "block":
+        whole = len(score) // BLOCK * BLOCK
+        blocks = score[:whole].reshape(-1, BLOCK, score.shape[1]).sum(axis=1)
+        chosen = np.repeat(_best(blocks, sparsity), BLOCK, axis=0)
+        return np.concatenate([chosen, np.ones_like(score[whole:], bool)])
+    if pattern == "2:4":
+        whole = score.shape[1] // 4 * 4
         fours = score[:, :whole].reshape(-1, 4)
-        kept = np.zeros_like(fours, bool)
-        np.put_along_axis(kept, np.argsort(-fours, axis=1, kind="stable")[:, :2], True, axis=1)
-        return np.concatenate([kept.reshape(len(rows), whole), np.ones_like(score[:, whole:], bool)], axis=1)
-    return _best(score, settings.sparsity)
+        chosen = np.zeros_like(fours, bool)
+        np.put_along_axis(chosen, np.argsort(-fours, axis=1, kind="stable")[:, :2], True, axis=1)
+        return np.concatenate([chosen.reshape(len(score), whole), np.ones_like(score[:, whole:], bool)], axis=1)
+    return _best(score, sparsity)
 
 
 def _best(score: NDArray[np.float64], sparsity: float) -> NDArray[np.bool_]:

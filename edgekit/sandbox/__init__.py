@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -114,6 +114,13 @@ class _Worker:
         status: dict[str, Any] = json.loads(line)
         return status
 
+    def stop(self) -> None:
+        """Kill it; a thread that waits for its answer gets one."""
+        if self.alive():
+            os.killpg(self._process.pid, signal.SIGKILL)
+        with self._lock:
+            self.close()
+
     def close(self) -> None:
         if self.alive():
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -150,6 +157,15 @@ def shutdown() -> None:
         for worker in _workers.values():
             worker.close()
         _workers.clear()
+
+
+def stop(lanes: Iterable[int]) -> None:
+    """Kill the workers of these lanes and what runs in them."""
+    wanted = set(lanes)
+    with _workers_lock:
+        stopped = [_workers.pop(key) for key in list(_workers) if key[0] in wanted]
+    for worker in stopped:
+        worker.stop()
 
 
 def stop_all() -> None:

@@ -50,7 +50,7 @@ def test_a_sparse_network_recovers_and_keeps_its_zeros(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "params", [{"epochs": 0}, {"epochs": 1.5}, {"learning_rate": -1}, {"batch": True}, {"rate": 1}]
+    "params", [{"epochs": 0}, {"epochs": 1.5}, {"learning_rate": -1}, {"batch": True}, {"rate": 1}, {"loss": "mse"}]
 )
 def test_wrong_parameters(tmp_path: Path, params: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
@@ -60,9 +60,16 @@ def test_wrong_parameters(tmp_path: Path, params: dict[str, Any]) -> None:
 def test_labels_are_needed(tmp_path: Path) -> None:
     graph = classifier(tmp_path)
     x = samples(20, 1)
-    for data in (None, dataset.Dataset(x.inputs, None, source="test")):
-        with pytest.raises(UsageError, match="labelled"):
-            apply(graph, data)
+    unlabelled = dataset.Dataset(x.inputs, None, source="test")
+    with pytest.raises(UsageError, match="needs samples"):
+        apply(graph, None)
+    with pytest.raises(UsageError, match="labelled"):
+        apply(graph, unlabelled)
+    with pytest.raises(UsageError, match="labelled"):
+        apply(graph, unlabelled, loss="labels")
+    some = dataset.Dataset(x.inputs, np.arange(20) % 7, source="test")
+    with pytest.raises(UsageError, match="no sample has the label 7, 8, 9"):
+        apply(graph, some)
     same = dataset.Dataset(x.inputs, np.zeros(20, np.int64), source="test")
     with pytest.raises(UsageError, match="same label"):
         apply(graph, same)
