@@ -23,6 +23,10 @@ from edgekit.target import Target
 EFFICIENCY = {"CONV_2D": 0.5, "FULLY_CONNECTED": 0.5, "BATCH_MATMUL": 0.5, "TRANSPOSE_CONV": 0.4,
               "DEPTHWISE_CONV_2D": 0.25}  # fmt: skip
 DEFAULT_EFFICIENCY = 0.3
+INT16_EFFICIENCY = {"FULLY_CONNECTED": 0.75}
+INT16_DEFAULT_EFFICIENCY = 0.33
+"""Of one MAC a cycle: LiteRT has plain loops only for int16 activations. Emulated on rpi4: 1.0 to 1.4 cycles a MAC in
+the dense layers of ad01, 2 to 4.4 (the first layers 7 to 9) in the convolutions of ResNet-8 and the MNIST example."""
 CACHE_BYTES_PER_CYCLE = 8.0
 """Assumed sustained rate from the last-level cache, per core."""
 OVERHEAD_CYCLES = 3000
@@ -72,13 +76,16 @@ def _operator(row: OperatorStats, stats: Statistics, target: Target, threads: in
     hertz = float(target.get("cpu.clock_mhz")) * 1e6
     peaks = target.get("cpu.macs_per_cycle")
     integer = row.weights_dtype.startswith("int") and row.dtype.startswith(("int", "uint"))
-    peak = float(peaks["int8" if integer else "float32"]) * hertz
+    peak, efficiency = float(peaks["int8" if integer else "float32"]), EFFICIENCY.get(row.op, DEFAULT_EFFICIENCY)
+    if integer and row.dtype == "int16":
+        peak, efficiency = 1.0, INT16_EFFICIENCY.get(row.op, INT16_DEFAULT_EFFICIENCY)
+    peak *= hertz
     speedup = 1 + THREAD_EFFICIENCY * (threads - 1)
     dram = float(target.get("memory.sustained_gbps")) * 1e9
     best_dram = float(target.get("memory.bandwidth_gbps")) * 1e9
     cache = CACHE_BYTES_PER_CYCLE * hertz
     fits = stats.weights_bytes + stats.peak_activation_bytes <= _last_level_bytes(target)
-    compute = row.macs / (peak * EFFICIENCY.get(row.op, DEFAULT_EFFICIENCY) * speedup)
+    compute = row.macs / (peak * efficiency * speedup)
     movement = row.bytes / (cache * speedup if fits else dram)
     fastest = max(row.macs / (peak * threads), 0.0 if fits else row.weights_bytes / best_dram)
     overhead = row.executions * OVERHEAD_CYCLES / hertz

@@ -24,3 +24,12 @@ def test_the_emulator_lies_inside_the_estimate(models: Path, tmp_path: Path, nam
     for made in compile(models / f"{name}.tflite", targets=["rpi4", "rpi5"], out=tmp_path):
         estimate, emulated = (profile(made.path, on=where).latency_ms for where in ("estimate", "emulator"))
         assert estimate.low <= emulated.value <= estimate.high, made.target
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("name", ["mlperf_tiny/ad01_fp32", "mlperf_tiny/ic_resnet8_fp32"])
+def test_so_it_does_with_int16_activations(models: Path, tmp_path: Path, name: str) -> None:
+    options = {"targets": ["rpi4"], "recipe": "int8-w-int16-a", "data": "random"}
+    (made,) = compile(models / f"{name}.tflite", out=tmp_path, **options)
+    estimate, emulated = (profile(made.path, on=where).latency_ms for where in ("estimate", "emulator"))
+    assert estimate.low <= emulated.value <= estimate.high
