@@ -1,16 +1,17 @@
 """Samples for calibration, accuracy and golden outputs: what ``--data`` names.
 
-A spec is ``FILE.npz``, a folder of images, or ``random``; ``?range=LOW,HIGH`` after it says which real values the
-bytes 0 and 255 of a picture stand for (default ``0,1``). docs/data.md describes each for users.
+A spec is ``FILE.npz``, a folder of images, or ``random``; after it may come ``?`` and options, joined with ``&``:
+``range=LOW,HIGH`` says which real values the bytes 0 and 255 of a picture stand for (default ``0,1``); ``part=K/N``
+takes the K-th of N parts, drawn with the seed. docs/data.md describes each for users.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from edgekit.progress import Progress, Silent
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
 
+T = TypeVar("T", int, float)
 RANDOM_SAMPLES = 32
 _FLOATS = ("float16", "float32", "float64")
 _INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -63,16 +65,17 @@ class Dataset:
         groups = None if self.groups is None else self.groups[chosen]
         return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups)
 
-    def split(self, share: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-        """Return two parts without a sample in common; the first has ``share`` of them, drawn with ``seed``.
+    def _part(self, part: tuple[int, int] | None, seed: int) -> Dataset:
+        """Return the K-th of N parts, which are as large as can be, mixed, and have no sample in common.
 
-        :raises UsageError: if one of them would be empty.
+        :raises UsageError: if there are fewer samples than parts.
         """
-        first = _draw(len(self), round(share * len(self)), seed)
-        if not 0 < len(first) < len(self):
-            raise UsageError(f"{self.source}: {len(self)} samples are too few to be split", "give more")
-        rest = np.setdiff1d(np.arange(len(self)), first)
-        return self.take(first), self.take(rest)
+        if part is None:
+            return self
+        number, parts = part
+        if len(self) < parts:
+            raise UsageError(f"{self.source}: {len(self)} samples cannot be split into {parts} parts", "give more")
+        return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[number - 1 :: parts]))
 
 
 def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, progress: Progress = Silent()) -> Dataset:
@@ -83,15 +86,16 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
     """
     if not graph.inputs:
         raise ModelError("the network has no inputs, so it takes no data")
-    name, pixel_range = _parsed(spec)
+    name, pixel_range, part = _parsed(spec)
     if name == "random":
-        dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)
+        dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)._part(part, seed)
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
     elif name and Path(name).is_dir():
-        pixels, labels = images.load(Path(name), graph, pixel_range, seed=seed, limit=limit, progress=progress)
-        dataset = Dataset([pixels], labels, source=name)
+        first = limit if part is None else None
+        pixels, labels = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
+        dataset = Dataset([pixels], labels, source=name)._part(part, seed).subset(limit, seed)
     elif Path(name).is_file():
-        dataset = _load_npz(Path(name), graph, pixel_range).subset(limit, seed)
+        dataset = _load_npz(Path(name), graph, pixel_range)._part(part, seed).subset(limit, seed)
     else:
         raise UsageError(
             f"--data {name or repr(name)}: there is no such file or folder", "give an .npz, a folder, or `random`"
@@ -273,21 +277,34 @@ def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> l
     return chosen
 
 
-def _parsed(spec: str) -> tuple[str, tuple[float, float]]:
-    """Split ``NAME?range=LOW,HIGH``; a file whose name holds a question mark is taken as it is."""
+def _parsed(spec: str) -> tuple[str, tuple[float, float], tuple[int, int] | None]:
+    """Split ``NAME?range=LOW,HIGH&part=K/N``; a file whose name holds a question mark is taken as it is."""
     name, mark, options = spec.rpartition("?")
+    pixel_range, part = (0.0, 1.0), None
     if not mark or Path(spec).exists():
-        return spec, (0.0, 1.0)
-    key, _, value = options.partition("=")
-    try:
-        low, high = (float(part) for part in value.split(","))
-        if key != "range" or not math.isfinite(low) or not math.isfinite(high) or low >= high:
-            raise ValueError(options)
-    except ValueError:
-        raise UsageError(
-            f"--data: {options!r} is no option", "the only one is ?range=LOW,HIGH, as in ?range=-1,1"
-        ) from None
-    return name, (low, high)
+        return spec, pixel_range, part
+    for option in options.split("&"):
+        key, _, value = option.partition("=")
+        try:
+            if key == "range":
+                low, high = pixel_range = _two(value, ",", float)
+                valid = math.isfinite(low) and math.isfinite(high) and low < high
+            else:
+                number, parts = part = _two(value, "/", int)
+                valid = key == "part" and 1 <= number <= parts
+            if not valid:
+                raise ValueError(option)
+        except ValueError:
+            raise UsageError(
+                f"--data: {option!r} is no option",
+                "there are ?range=LOW,HIGH, as in ?range=-1,1, and ?part=K/N, as in ?part=1/2",
+            ) from None
+    return name, pixel_range, part
+
+
+def _two(text: str, between: str, kind: Callable[[str], T]) -> tuple[T, T]:
+    first, second = text.split(between)
+    return kind(first), kind(second)
 
 
 def _draw(count: int, limit: int, seed: int) -> NDArray[np.int64]:

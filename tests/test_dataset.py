@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from small_networks import Builder, convolutional
+from small_networks import Builder, convolutional, dense
 
 from edgekit import dataset, npz
 from edgekit.errors import ModelError, UsageError
@@ -336,3 +336,23 @@ def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"a\.png: .*(too large|DecompressionBombError)"):
         dataset.load(str(tmp_path), network((1, 8, 8, 3)))
+
+
+def test_parts_have_nothing_in_common(tmp_path):
+    graph = dense(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
+    np.savez(tmp_path / "d.npz", x=np.tile(np.arange(41, dtype=np.float32)[:, None], 2))
+    load = lambda part, seed=0: dataset.load(f"{tmp_path}/d.npz?part={part}", graph, seed=seed).inputs[0][:, 0, 0]  # noqa: E731
+    parts = [load(f"{k}/4") for k in (1, 2, 3, 4)]
+    assert sorted(np.concatenate(parts)) == list(range(41)) and {len(part) for part in parts} == {10, 11}
+    assert np.array_equal(load("2/4"), parts[1]) and not np.array_equal(load("2/4", seed=1), parts[1])
+    assert np.array_equal(load("1/1"), np.arange(41))
+    both = dataset.load(f"{tmp_path}/d.npz?range=-1,1&part=2/4", graph)
+    assert np.array_equal(both.inputs[0][:, 0, 0], parts[1])
+
+
+@pytest.mark.parametrize("part", ["0/2", "3/2", "1/0", "1", "a/b", "1/2/3", "-1/2", "1.5/2", "2/99"])
+def test_wrong_parts_are_named(part, tmp_path):
+    graph = dense(np.eye(2, dtype=np.float32), np.zeros(2, np.float32))
+    np.savez(tmp_path / "d.npz", x=np.zeros((41, 2), np.float32))
+    with pytest.raises(UsageError, match="part"):
+        dataset.load(f"{tmp_path}/d.npz?part={part}", graph)
