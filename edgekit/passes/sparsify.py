@@ -44,7 +44,11 @@ class _Settings:
 
 
 class Sparsify:
-    """The pass ``sparsify``. Parameters: ``sparsity`` (0..1) or ``threshold`` (absolute), ``pattern``, ``refit``."""
+    """The pass ``sparsify``. Parameters: ``sparsity`` (0..1) or ``threshold`` (absolute), ``pattern``, ``refit``.
+
+    With ``epochs`` (and the other parameters of :class:`edgekit.training.settings.Training`) the zeros come little by
+    little while the network is trained (:mod:`edgekit.training.sparsity`).
+    """
 
     name = "sparsify"
 
@@ -53,12 +57,13 @@ class Sparsify:
 
         :raises UsageError: on wrong parameters; :raises ModelError: if the Graph is quantized.
         """
+        if "epochs" in context.params:
+            return self._trained(graph, context)
         settings = _settings(context.params)
         refuse_integer(graph, "made sparse")
         graph, _ = restore(graph)
         values = activations(graph, context)
         main = replace(graph.main, tensors=list(graph.tensors), operators=list(graph.operators))
-        report = []
         layers = _layers(graph)
         context.progress.step("choose the zeros")
         for done, number in enumerate(layers):
@@ -76,12 +81,29 @@ class Sparsify:
                 main.tensors.append(constant(f"{tensor.name}/bias", bias.astype(np.float32)))
                 inputs[2:3] = [len(main.tensors) - 1]
             main.operators[number] = replace(operator, inputs=tuple(inputs))
-            report.append(
-                {"index": number, "name": label(graph.main, operator), "sparsity": float(np.mean(weights == 0))}
-            )
             context.progress.advance(done + 1, len(layers))
         made = compact(replace(graph, subgraphs=[main, *graph.subgraphs[1:]]))
-        context.report |= {"pattern": settings.pattern, "layers": report, **_sizes(graph, made)}
+        _report(graph, made, settings, context)
+        return made
+
+    def _trained(self, graph: Graph, context: PassContext) -> Graph:
+        from edgekit.training import job
+        from edgekit.training.settings import Training, parse
+
+        own = {name: value for name, value in context.params.items() if name in ("sparsity", "pattern", "threshold")}
+        if "threshold" in own:
+            raise UsageError("sparsify: a threshold does not go with epochs", "give sparsity")
+        settings = _settings(own)
+        rest = {name: value for name, value in context.params.items() if name not in own}
+        training = parse(Training, rest, self.name)
+        graph = job.ready(graph, context, "training with zeros")
+        assert context.data is not None
+        share = job.teacher_share(graph, context.data, training, "training with zeros")
+        teacher = restore(context.source or graph)[0] if share else None
+        layers = [graph.operators[number].inputs[1] for number in _layers(graph)]
+        plan = {"layers": layers, "pattern": settings.pattern, "sparsity": settings.sparsity}
+        made = job.train(job.Job(graph, training, share, teacher, sparsity=plan), context, "train with zeros").graph
+        _report(graph, made, settings, context)
         return made
 
 
@@ -172,6 +194,18 @@ def _fitted(
             new[row, kept] += np.linalg.solve(damped[np.ix_(kept, kept)], lost)
     shift = (rows - new) @ known.mean
     return new.astype(np.float32), shift.astype(np.float32)
+
+
+def _report(before: Graph, after: Graph, settings: _Settings, context: PassContext) -> None:
+    layers = [
+        {
+            "index": number,
+            "name": label(after.main, after.operators[number]),
+            "sparsity": float(np.mean(after.tensors[after.operators[number].inputs[1]].array() == 0)),
+        }
+        for number in _layers(after)
+    ]
+    context.report |= {"pattern": settings.pattern, "layers": layers, **_sizes(before, after)}
 
 
 def _sizes(before: Graph, after: Graph) -> dict[str, int]:

@@ -10,12 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from edgekit import plugins
+from edgekit.errors import ModelError
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 MAX_MODEL_BYTES = 2 << 30
+FORMATS = ".keras, .h5, a SavedModel folder, .tflite, .onnx"
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,22 @@ class Reader(Protocol):
         :raises ModelError: one line on what is wrong with it.
         :raises ToolMissing: if a converter is not installed.
         """
+
+
+def load(path: str | Path, *, options: ReadOptions = ReadOptions()) -> Graph:
+    """Read a model into a Graph.
+
+    :raises ModelError: if it is missing, damaged, not trusted, or of no known format.
+    """
+    return reader_for(Path(path)).read(Path(path), options)
+
+
+def reader_for(path: Path) -> Reader:
+    """Return the reader whose format ``path`` is; one that knows the name's ending comes first."""
+    if not path.exists():
+        raise ModelError(f"there is no file {path}", "check the path of the model")
+    for name in plugins.names("readers"):
+        reader: Reader = plugins.get("readers", name)
+        if reader.matches(path):
+            return reader
+    raise ModelError(f"{path.name} is not a model that edgekit reads", f"it reads {FORMATS}")

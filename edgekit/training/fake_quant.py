@@ -110,12 +110,15 @@ class FakeQuant:
         """One function a tensor that is rounded."""
         return {index: self._activation(number) for number, r in enumerate(self.plan.ranges) for index in r.tensors}
 
+    def forget(self) -> None:
+        """Before a forward pass: what earlier ones saw does not count."""
+        self._seen = {}
+
     def seen(self) -> Any:
         """After a forward pass: each range's smallest and largest value in the batch, ``[ranges, 2]``."""
         tf = self.tf
         lows = [tf.reduce_min([low for low, _ in self._seen[n]]) for n in range(len(self.plan.ranges))]
         highs = [tf.reduce_max([high for _, high in self._seen[n]]) for n in range(len(self.plan.ranges))]
-        self._seen = {}
         return tf.stack([lows, highs], 1) if lows else tf.zeros((0, 2))
 
     def average(self, seen: Any) -> None:

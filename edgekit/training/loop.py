@@ -104,6 +104,8 @@ class _Run:
     # What one step computes
 
     def _forward(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        if self.quant is not None:
+            self.quant.forget()
         wanted = [head.index for head in self.heads]
         found = self.net(inputs, hooks=self.hooks, wanted=[*wanted, *self.features])
         return found[: len(wanted)], found[len(wanted) :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 from edgekit.errors import UsageError
@@ -42,7 +42,8 @@ def parse(kind: type[_Kind], params: Mapping[str, Any], name: str) -> _Kind:
     for key, value in params.items():
         if key not in known:
             raise UsageError(f"the pass {name} knows no parameter {key!r}", "it has " + ", ".join(known))
-        wanted, least = type(known[key].default), known[key].metadata.get("least")
+        default, least = known[key].default, known[key].metadata.get("least")
+        wanted = list if default is MISSING else type(default)
         right = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not right or (wanted in (int, float) and not number):
