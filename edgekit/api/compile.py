@@ -6,40 +6,26 @@ import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import edgekit
 from edgekit import bundle as bundles
-from edgekit import dataset, plugins, recipe, sandbox, target
-from edgekit.api.load import digest, reader_for
+from edgekit import plugins, recipe, sandbox, target
+from edgekit.api.job import Job, prepare, read
 from edgekit.api.prove import prove
 from edgekit.backends import Artifact, Backend
 from edgekit.bundle_readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
-from edgekit.graph import Graph, tflite
-from edgekit.graph.stats import statistics
+from edgekit.graph import Graph
 from edgekit.parity import Parity
-from edgekit.passes import PassContext
 from edgekit.profiling.roofline import Roofline
 from edgekit.progress import Progress, Silent
-from edgekit.readers import ReadOptions
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
-from edgekit.runners.reference import PRELOAD, reference_outputs
+from edgekit.runners.reference import PRELOAD
 from edgekit.target import Target
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from edgekit.dataset import Dataset
-
-GOLDEN_MOST, GOLDEN_LEAST = 16, 2
-SIMILAR = 0.95
-"""Below this cosine similarity of the outputs, a quantized network is suspect, and the user is warned."""
-GOLDEN_MACS = 400_000_000
-"""Golden samples are as many as fit in this many MACs, so that proving in an emulator takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -77,22 +63,6 @@ class Compiled:
         }
 
 
-@dataclass
-class _Job:
-    """Everything the targets share: the transformed Graph, its golden data, what the passes said."""
-
-    name: str
-    model: dict[str, Any]
-    recipe: recipe.Recipe
-    graph: Graph
-    data: bytes
-    golden: tuple[list[NDArray[Any]], list[NDArray[Any]]]
-    seed: int
-    accuracy: dict[str, Any] | None = None
-    passes: list[dict[str, Any]] = field(default_factory=list)
-    quantization: dict[str, Any] | None = None
-
-
 def compile(
     model: str | Path,
     *,
@@ -127,11 +97,11 @@ def compile(
     plan = _recipe(recipe, changes, data)
     for board in boards:
         _known_backend(backend, board)
-    folder = _writable(Path(out))
-    job = _prepare(Path(model), plan, data, test, seed, workers, trust, progress)
-    chosen = [_backend(backend, job.graph, board) for board in boards]
+    folder = writable(Path(out))
+    job = prepare(read(Path(model), data, test, seed, trust, progress), plan, seed, workers, progress)
+    chosen = [backend_for(backend, job.graph, board) for board in boards]
     with ThreadPoolExecutor(max_workers=min(len(boards), 4)) as pool:
-        futures = [pool.submit(_build, job, b, c, folder, pack, progress) for b, c in zip(boards, chosen, strict=True)]
+        futures = [pool.submit(build, job, b, c, folder, pack, progress) for b, c in zip(boards, chosen, strict=True)]
         try:
             return [future.result() for future in futures]
         except BaseException:
@@ -159,7 +129,7 @@ def _known_backend(name: str, board: Target) -> None:
         raise UsageError(f"the backend {name!r} does not serve {board.name}", "it has: " + ", ".join(board.backends))
 
 
-def _writable(folder: Path) -> Path:
+def writable(folder: Path) -> Path:
     """Create the output folder now, so that a wrong one is refused before any work."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,108 +141,7 @@ def _writable(folder: Path) -> Path:
     return folder
 
 
-def _prepare(
-    path: Path,
-    plan: recipe.Recipe,
-    data: str | None,
-    test: str | None,
-    seed: int,
-    workers: str,
-    trust: bool,
-    progress: Progress,
-) -> _Job:
-    """Read, transform, and compute the golden outputs."""
-    progress.step(f"read {path.name}")
-    reader = reader_for(path)
-    source = reader.read(path, ReadOptions(trust=trust, progress=progress))
-    for note in source.notes:
-        progress.note(note)
-    samples = dataset.load(data, source, seed=seed, progress=progress) if data else None
-    tests = dataset.load(test, source, seed=seed, progress=progress) if test else samples
-    _bounds_can_be_checked(plan, tests)
-    context = PassContext(data=samples, seed=seed, source=source, workers=workers, progress=progress)
-    graph, reports = transform(source, plan, context)
-    model = {"name": path.name, "format": reader.name, "sha256": digest(path)}
-    progress.step("compute the reference outputs")
-    with sandbox.scratch() as folder:
-        data_out = tflite.dumps(graph)
-        (folder / "model.tflite").write_bytes(data_out)
-        inputs = _golden_inputs(graph, tests, seed)
-        outputs = reference_outputs(folder / "model.tflite", inputs)
-        job = _Job(path.stem, model, plan, graph, data_out, (inputs, outputs), seed, passes=reports)
-        job.accuracy = _accuracy(source, folder / "model.tflite", tests, plan, progress)
-        if plan.steps:
-            job.quantization = _quantization(source, graph, tests, progress)
-    return job
-
-
-def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[Graph, list[dict[str, Any]]]:
-    """Apply a recipe's passes, each with its own parameters and a report of its own; return the reports too."""
-    reports = []
-    for step in plan.steps:
-        context.progress.step(step.name)
-        own = replace(context, params=step.params, report={})
-        notes = graph.notes
-        graph = plugins.get("passes", step.name).apply(graph, own)
-        graph.notes = list(dict.fromkeys([*notes, *graph.notes]))
-        reports.append({"name": step.name, "params": step.params, **own.report})
-    return graph, reports
-
-
-def _golden_inputs(graph: Graph, samples: Dataset | None, seed: int) -> list[NDArray[Any]]:
-    macs = max(1, statistics(graph).macs)
-    count = max(GOLDEN_LEAST, min(GOLDEN_MOST, GOLDEN_MACS // macs))
-    chosen = samples.subset(count, seed) if samples is not None else dataset.random(graph, seed=seed, samples=count)
-    return dataset.as_network_inputs(chosen, graph)
-
-
-def _accuracy(
-    source: Graph, compiled: Path, tests: Dataset | None, plan: recipe.Recipe, progress: Progress
-) -> dict[str, Any] | None:
-    """Measure before and after, whole, by class and by group, and hold the recipe's bounds against it."""
-    from edgekit import accuracy, fairness
-
-    if tests is None or tests.labels is None:
-        return None
-    progress.step("measure the accuracy")
-    found = accuracy.compare(source, compiled if plan.steps else source, tests)
-    if found and found["missing_classes"]:
-        progress.note(f"no sample of {fairness.listed(found['missing_classes'])}: nothing is known of their accuracy")
-    if plan.bounds:
-        if found is None:
-            raise UsageError(f"the recipe {plan.name!r} bounds the accuracy, but the network is no classifier")
-        fairness.check(plan.bounds, found)
-    return found
-
-
-def _bounds_can_be_checked(plan: recipe.Recipe, tests: Dataset | None) -> None:
-    """Refuse data that cannot tell whether the recipe's bounds hold, before any work."""
-    if plan.bounds and (tests is None or tests.labels is None):
-        raise UsageError(
-            f"the recipe {plan.name!r} bounds the accuracy, which takes labels", "give --test or --data with x and y"
-        )
-    if plan.bounds.group_drop is not None and tests is not None and tests.groups is None:
-        raise UsageError(
-            f"the recipe {plan.name!r} bounds group_drop, which takes groups", "add an array g to the .npz"
-        )
-
-
-def _quantization(source: Graph, graph: Graph, samples: Dataset | None, progress: Progress) -> dict[str, Any] | None:
-    from edgekit import quality
-
-    progress.step("measure the quantization error")
-    report: dict[str, Any] | None = quality.report(source, graph, samples)
-    similar = [o["cosine_similarity"] for o in (report or {}).get("outputs", [])]
-    similarity = min((value for value in similar if value is not None), default=1.0)
-    if similarity < SIMILAR:
-        progress.warn(
-            f"the quantized network's outputs are unlike the float network's (cosine {similarity:.2f}); "
-            "calibrate on real samples, or try int8-dynamic or int8-w/int16-a"
-        )
-    return report
-
-
-def _backend(name: str, graph: Graph, board: Target) -> Backend:
+def backend_for(name: str, graph: Graph, board: Target) -> Backend:
     """Return the backend asked for, or the first that supports every operator.
 
     :raises ModelError: listing what is not supported.
@@ -291,7 +160,7 @@ def _backend(name: str, graph: Graph, board: Target) -> Backend:
     raise ModelError(f"cannot be compiled for {board.name}: " + "; ".join(refused), hint)
 
 
-def _build(job: _Job, board: Target, backend: Backend, out: Path, pack: bool, progress: Progress) -> Compiled:
+def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, progress: Progress) -> Compiled:
     """Make one bundle and prove it."""
     start = time.monotonic()
     final = out / f"{job.name}.{job.recipe.name}.{board.name}"
@@ -337,7 +206,7 @@ def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
     raise ToolMissing(f"{board.name} has no runner that can prove a bundle")
 
 
-def _manifest(job: _Job, board: Target, backend: Backend, artifact: Artifact) -> dict[str, Any]:
+def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact) -> dict[str, Any]:
     return {
         "edgekit": edgekit.__version__,
         "model": job.model,

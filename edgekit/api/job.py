@@ -1,0 +1,164 @@
+"""A model on its way to bundles: read, transformed by a recipe, with golden data and accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import dataset, plugins, recipe, sandbox
+from edgekit.api.load import digest, reader_for
+from edgekit.errors import UsageError
+from edgekit.graph import Graph, tflite
+from edgekit.graph.stats import statistics
+from edgekit.passes import PassContext
+from edgekit.progress import Progress
+from edgekit.readers import ReadOptions
+from edgekit.runners.reference import reference_outputs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.dataset import Dataset
+
+GOLDEN_MOST, GOLDEN_LEAST = 16, 2
+SIMILAR = 0.95
+"""Below this cosine similarity of the outputs, a quantized network is suspect, and the user is warned."""
+GOLDEN_MACS = 400_000_000
+"""Golden samples are as many as fit in this many MACs, so that proving in an emulator takes seconds."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model as it was read, and its samples.
+
+    :param name: the file's, without its ending. :param model: the manifest's ``model``.
+    :param samples: for the passes; None without ``--data``. :param tests: for the accuracy and the golden data.
+    """
+
+    name: str
+    model: dict[str, Any]
+    graph: Graph
+    samples: Dataset | None
+    tests: Dataset | None
+
+
+@dataclass
+class Job:
+    """Everything the targets share: the transformed Graph, its golden data, what the passes said."""
+
+    name: str
+    model: dict[str, Any]
+    recipe: recipe.Recipe
+    graph: Graph
+    data: bytes
+    golden: tuple[list[NDArray[Any]], list[NDArray[Any]]]
+    seed: int
+    accuracy: dict[str, Any] | None = None
+    passes: list[dict[str, Any]] = field(default_factory=list)
+    quantization: dict[str, Any] | None = None
+
+
+def read(path: Path, data: str | None, test: str | None, seed: int, trust: bool, progress: Progress) -> Source:
+    """Read a model and the samples that ``data`` and ``test`` (default: the same) name."""
+    progress.step(f"read {path.name}")
+    reader = reader_for(path)
+    graph = reader.read(path, ReadOptions(trust=trust, progress=progress))
+    for note in graph.notes:
+        progress.note(note)
+    samples = dataset.load(data, graph, seed=seed, progress=progress) if data else None
+    tests = dataset.load(test, graph, seed=seed, progress=progress) if test else samples
+    model = {"name": path.name, "format": reader.name, "sha256": digest(path)}
+    return Source(path.stem, model, graph, samples, tests)
+
+
+def prepare(
+    source: Source, plan: recipe.Recipe, seed: int, workers: str, progress: Progress, transformed: Graph | None = None
+) -> Job:
+    """Transform, and compute the golden outputs.
+
+    :param transformed: what the recipe makes of the source, where that is known already.
+    """
+    tests = source.tests
+    _bounds_can_be_checked(plan, tests)
+    graph, reports = transformed, list[dict[str, Any]]()
+    if graph is None:
+        context = PassContext(data=source.samples, seed=seed, source=source.graph, workers=workers, progress=progress)
+        graph, reports = transform(source.graph, plan, context)
+    progress.step("compute the reference outputs")
+    with sandbox.scratch() as folder:
+        data = tflite.dumps(graph)
+        (folder / "model.tflite").write_bytes(data)
+        inputs = _golden_inputs(graph, tests, seed)
+        outputs = reference_outputs(folder / "model.tflite", inputs)
+        job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=reports)
+        job.accuracy = _accuracy(source.graph, folder / "model.tflite", tests, plan, progress)
+        if plan.steps:
+            job.quantization = _quantization(source.graph, graph, tests, progress)
+    return job
+
+
+def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[Graph, list[dict[str, Any]]]:
+    """Apply a recipe's passes, each with its own parameters and a report of its own; return the reports too."""
+    reports = []
+    for step in plan.steps:
+        context.progress.step(step.name)
+        own = replace(context, params=step.params, report={})
+        notes = graph.notes
+        graph = plugins.get("passes", step.name).apply(graph, own)
+        graph.notes = list(dict.fromkeys([*notes, *graph.notes]))
+        reports.append({"name": step.name, "params": step.params, **own.report})
+    return graph, reports
+
+
+def _golden_inputs(graph: Graph, samples: Dataset | None, seed: int) -> list[NDArray[Any]]:
+    macs = max(1, statistics(graph).macs)
+    count = max(GOLDEN_LEAST, min(GOLDEN_MOST, GOLDEN_MACS // macs))
+    chosen = samples.subset(count, seed) if samples is not None else dataset.random(graph, seed=seed, samples=count)
+    return dataset.as_network_inputs(chosen, graph)
+
+
+def _accuracy(
+    source: Graph, compiled: Path, tests: Dataset | None, plan: recipe.Recipe, progress: Progress
+) -> dict[str, Any] | None:
+    """Measure before and after, whole, by class and by group, and hold the recipe's bounds against it."""
+    from edgekit import accuracy, fairness
+
+    if tests is None or tests.labels is None:
+        return None
+    progress.step("measure the accuracy")
+    found = accuracy.compare(source, compiled if plan.steps else source, tests)
+    if found and found["missing_classes"]:
+        progress.note(f"no sample of {fairness.listed(found['missing_classes'])}: nothing is known of their accuracy")
+    if plan.bounds:
+        if found is None:
+            raise UsageError(f"the recipe {plan.name!r} bounds the accuracy, but the network is no classifier")
+        fairness.check(plan.bounds, found)
+    return found
+
+
+def _bounds_can_be_checked(plan: recipe.Recipe, tests: Dataset | None) -> None:
+    """Refuse data that cannot tell whether the recipe's bounds hold, before any work."""
+    if plan.bounds and (tests is None or tests.labels is None):
+        raise UsageError(
+            f"the recipe {plan.name!r} bounds the accuracy, which takes labels", "give --test or --data with x and y"
+        )
+    if plan.bounds.group_drop is not None and tests is not None and tests.groups is None:
+        raise UsageError(
+            f"the recipe {plan.name!r} bounds group_drop, which takes groups", "add an array g to the .npz"
+        )
+
+
+def _quantization(source: Graph, graph: Graph, samples: Dataset | None, progress: Progress) -> dict[str, Any] | None:
+    from edgekit import quality
+
+    progress.step("measure the quantization error")
+    report: dict[str, Any] | None = quality.report(source, graph, samples)
+    similar = [o["cosine_similarity"] for o in (report or {}).get("outputs", [])]
+    similarity = min((value for value in similar if value is not None), default=1.0)
+    if similarity < SIMILAR:
+        progress.warn(
+            f"the quantized network's outputs are unlike the float network's (cosine {similarity:.2f}); "
+            "calibrate on real samples, or try int8-dynamic or int8-w/int16-a"
+        )
+    return report
