@@ -33,7 +33,7 @@ def load(folder: Path) -> bytes | None:
     try:
         found = (folder / NAME).read_bytes()
         unpacked(found)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
     return found
 

@@ -178,7 +178,8 @@ def _arguments(job: Job, context: PassContext) -> tuple[dict[str, Any], dict[str
     order = np.random.default_rng(context.seed).permutation(len(data))
     held = int(VALIDATION_SHARE * len(data))
     held = held if held >= LEAST_VALIDATION else 0
-    labels = data.labels is not None and job.alpha < 1
+    one = len(job.graph.outputs) == 1 and dataset.classes(job.graph) is not None
+    labels = data.labels is not None and one
     arrays: dict[str, NDArray[Any]] = {"graph": np.frombuffer(tflite.dumps(job.graph), np.uint8)}
     for number, values in enumerate(inputs):
         arrays |= {f"x{number}": values[order[held:]], f"v{number}": values[order[:held]]}
