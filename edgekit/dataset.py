@@ -2,7 +2,7 @@
 
 A spec is ``FILE.npz``, a folder of images, or ``random``; after it may come ``?`` and options, joined with ``&``:
 ``range=LOW,HIGH`` says which real values the bytes 0 and 255 of a picture stand for (default ``0,1``); ``part=K/N``
-takes the K-th of N parts, drawn with the seed. docs/data.md describes each for users.
+takes the K-th of N parts, drawn with the seed; given again, a part of that part. docs/data.md describes each for users.
 """
 
 from __future__ import annotations
@@ -65,17 +65,17 @@ class Dataset:
         groups = None if self.groups is None else self.groups[chosen]
         return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups)
 
-    def _part(self, part: tuple[int, int] | None, seed: int) -> Dataset:
-        """Return the K-th of N parts, which are as large as can be, mixed, and have no sample in common.
+    def _part(self, parts: Sequence[tuple[int, int]], seed: int) -> Dataset:
+        """Return the K-th of N parts, which are as large as can be, mixed, and have no sample in common; part of parts.
 
         :raises UsageError: if there are fewer samples than parts.
         """
-        if part is None:
-            return self
-        number, parts = part
-        if len(self) < parts:
-            raise UsageError(f"{self.source}: {len(self)} samples cannot be split into {parts} parts", "give more")
-        return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[number - 1 :: parts]))
+        part = self
+        for number, count in parts:
+            if len(part) < count:
+                raise UsageError(f"{self.source}: {len(part)} samples cannot be split into {count} parts", "give more")
+            part = part.take(np.sort(np.random.default_rng(seed).permutation(len(part))[number - 1 :: count]))
+        return part
 
 
 def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, progress: Progress = Silent()) -> Dataset:
@@ -86,16 +86,16 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
     """
     if not graph.inputs:
         raise ModelError("the network has no inputs, so it takes no data")
-    name, pixel_range, part = _parsed(spec)
+    name, pixel_range, parts = _parsed(spec)
     if name == "random":
-        dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)._part(part, seed)
+        dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)._part(parts, seed)
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
     elif name and Path(name).is_dir():
-        first = limit if part is None else None
+        first = None if parts else limit
         pixels, labels = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
-        dataset = Dataset([pixels], labels, source=name)._part(part, seed).subset(limit, seed)
+        dataset = Dataset([pixels], labels, source=name)._part(parts, seed).subset(limit, seed)
     elif Path(name).is_file():
-        dataset = _load_npz(Path(name), graph, pixel_range)._part(part, seed).subset(limit, seed)
+        dataset = _load_npz(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
     else:
         raise UsageError(
             f"--data {name or repr(name)}: there is no such file or folder", "give an .npz, a folder, or `random`"
@@ -277,12 +277,12 @@ def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> l
     return chosen
 
 
-def _parsed(spec: str) -> tuple[str, tuple[float, float], tuple[int, int] | None]:
+def _parsed(spec: str) -> tuple[str, tuple[float, float], list[tuple[int, int]]]:
     """Split ``NAME?range=LOW,HIGH&part=K/N``; a file whose name holds a question mark is taken as it is."""
     name, mark, options = spec.rpartition("?")
-    pixel_range, part = (0.0, 1.0), None
+    pixel_range, parts = (0.0, 1.0), list[tuple[int, int]]()
     if not mark or Path(spec).exists():
-        return spec, pixel_range, part
+        return spec, pixel_range, parts
     for option in options.split("&"):
         key, _, value = option.partition("=")
         try:
@@ -290,8 +290,8 @@ def _parsed(spec: str) -> tuple[str, tuple[float, float], tuple[int, int] | None
                 low, high = pixel_range = _two(value, ",", float)
                 valid = math.isfinite(low) and math.isfinite(high) and low < high
             else:
-                number, parts = part = _two(value, "/", int)
-                valid = key == "part" and 1 <= number <= parts
+                parts.append(_two(value, "/", int))
+                valid = key == "part" and 1 <= parts[-1][0] <= parts[-1][1]
             if not valid:
                 raise ValueError(option)
         except ValueError:
@@ -299,7 +299,13 @@ def _parsed(spec: str) -> tuple[str, tuple[float, float], tuple[int, int] | None
                 f"--data: {option!r} is no option",
                 "there are ?range=LOW,HIGH, as in ?range=-1,1, and ?part=K/N, as in ?part=1/2",
             ) from None
-    return name, pixel_range, part
+    return name, pixel_range, parts
+
+
+def part(spec: str, number: int, count: int) -> str:
+    """Return the spec of the ``number``-th of ``count`` parts of what ``spec`` names."""
+    name, _, _ = _parsed(spec)
+    return f"{spec}{'?' if name == spec else '&'}part={number}/{count}"
 
 
 def _two(text: str, between: str, kind: Callable[[str], T]) -> tuple[T, T]:

@@ -346,6 +346,8 @@ def test_parts_have_nothing_in_common(tmp_path):
     assert sorted(np.concatenate(parts)) == list(range(41)) and {len(part) for part in parts} == {10, 11}
     assert np.array_equal(load("2/4"), parts[1]) and not np.array_equal(load("2/4", seed=1), parts[1])
     assert np.array_equal(load("1/1"), np.arange(41))
+    inner = dataset.part(dataset.part(f"{tmp_path}/d.npz", 2, 4), 1, 2)
+    assert set(dataset.load(inner, graph).inputs[0][:, 0, 0]) < set(parts[1])
     both = dataset.load(f"{tmp_path}/d.npz?range=-1,1&part=2/4", graph)
     assert np.array_equal(both.inputs[0][:, 0, 0], parts[1])
 

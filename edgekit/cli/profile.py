@@ -38,7 +38,7 @@ def command(path: Path, plot: Path | None, trust: bool, output: Output, **option
     from edgekit.api.profile import profile
 
     if plot is not None:
-        from edgekit.profiling.plot import check_plot
+        from edgekit.picture import check_plot
 
         check_plot(plot)
     with output.progress() as progress:

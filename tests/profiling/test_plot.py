@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import target
+from edgekit import picture, target
 from edgekit.errors import UsageError
 from edgekit.profiling import plot
 from edgekit.profiling.roofline import Roofline
@@ -17,7 +17,7 @@ PROFILE = Roofline().profile(dense(np.ones((8, 8), np.float32), np.zeros(8, np.f
 MAGIC = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
 
 
-@pytest.mark.parametrize("ending", plot.FORMATS)
+@pytest.mark.parametrize("ending", picture.FORMATS)
 def test_formats(tmp_path: Path, ending: str) -> None:
     first, second = tmp_path / f"a{ending}", tmp_path / f"b{ending}"
     plot.draw(PROFILE, first)
@@ -28,6 +28,6 @@ def test_formats(tmp_path: Path, ending: str) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="draw"):
-        plot.check_plot(tmp_path / "x.bmp")
+        picture.check_plot(tmp_path / "x.bmp")
     with pytest.raises(UsageError, match="no folder"):
-        plot.check_plot(tmp_path / "nowhere" / "x.svg")
+        picture.check_plot(tmp_path / "nowhere" / "x.svg")

@@ -1,0 +1,50 @@
+"""Drawing with matplotlib: the checks before, the file after. The same picture gives the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgekit.errors import ToolMissing, UsageError
+
+FORMATS = (".svg", ".png", ".pdf")
+
+
+def check_plot(path: Path) -> None:
+    """Refuse a wrong file name or a missing matplotlib before any work is done."""
+    import importlib.util
+
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"cannot draw a {path.suffix or 'nameless'} file", "name it " + ", ".join(FORMATS))
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", "choose another --plot")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ToolMissing("drawing needs matplotlib", "install it: pip install 'edgekit[plot]'")
+
+
+def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """Return a matplotlib figure of ``width`` x ``height`` inches and ``count`` axes side by side."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "edgekit"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, count, figsize=(width, height), layout="constrained", squeeze=False)
+    for one in axes[0]:
+        for side in ("top", "right"):
+            one.spines[side].set_visible(False)
+    return figure, list(axes[0])
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write the figure and close it; the ending decides the format."""
+    from matplotlib import pyplot
+
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    try:
+        figure.savefig(path, metadata=metadata)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", "choose another --plot") from error
+    finally:
+        pyplot.close(figure)
