@@ -175,7 +175,7 @@ def _row(part: Part, whole: Part, family: int) -> dict[str, Any]:
     level = LEVEL / family
     notable = (
         part.drop > whole.drop
-        and _sign_test(part.lost, part.won) < level
+        and sign_test(part.lost, part.won) < level
         and _fisher(part.lost, part.before, whole.lost, whole.before) < level
     )
     return {"kind": part.kind, "name": part.name, **part.json(), "notable": notable}
@@ -197,7 +197,7 @@ def _drop_interval(part: Part) -> tuple[float, float]:
     return 100 * max(-1.0, middle - half), 100 * min(1.0, middle + half)
 
 
-def _sign_test(lost: int, won: int) -> float:
+def sign_test(lost: int, won: int) -> float:
     """P(at least ``lost`` of the ``lost + won`` changed samples are losses, were both as likely)."""
     n = lost + won
     return _total([_log_choose(n, k) - n * math.log(2) for k in range(lost, n + 1)])

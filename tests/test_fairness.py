@@ -53,7 +53,7 @@ def test_the_interval_of_a_share_is_wilsons(case):
 @settings(deadline=None)
 def test_the_tests_are_those_of_the_textbook(lost, won, stay, others):
     expected = stats.binomtest(lost, lost + won, alternative="greater").pvalue if lost + won else 1.0
-    assert fairness._sign_test(lost, won) == pytest.approx(expected, rel=1e-6)
+    assert fairness.sign_test(lost, won) == pytest.approx(expected, rel=1e-6)
     table = [[lost, stay], [won, others]]  # here: lost by this part and by the rest
     expected = stats.fisher_exact(table, alternative="greater").pvalue
     right, total = lost + stay, lost + stay + won + others

@@ -20,6 +20,7 @@ VERBS = {  # name: (module, short help); kept here so that `edgekit --help` impo
     "targets": ("targets", "List the boards edgekit knows."),
     "inspect": ("inspect", "Show what a model is, what it costs, where it can run."),
     "compile": ("compile", "Compile a model into a proven bundle for each target."),
+    "compress": ("compress", "Search recipes that hold a budget of latency, size, energy, accuracy."),
     "verify": ("verify", "Check that a bundle is whole and computes what the network computes."),
     "run": ("run", "Run a bundle on this host, in an emulator, or on a device."),
     "profile": ("profile", "Latency, energy and memory, whole and per operator."),

@@ -1,0 +1,168 @@
+"""``edgekit compress``"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.common import Output, figure, output_options, seed_option, size, table, trust_option
+
+if TYPE_CHECKING:
+    from edgekit.api.compress import Compression
+    from edgekit.compression.finalists import Finalist
+    from edgekit.profiling import Figure
+
+SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float:
+    """Seconds of ``90``, ``90s``, ``10m`` or ``1.5h``; endless where nothing is given."""
+    if value is None:
+        return math.inf
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([a-z]*)", value.strip())
+    if match is None or match[2] not in SECONDS:
+        raise click.BadParameter(f"{value!r} is no time; write 90s, 10m or 1.5h", context, parameter)
+    return float(match[1]) * SECONDS[match[2]]
+
+
+@click.command(
+    epilog="Example: edgekit compress model.keras --data digits.npz --target rpi4 --budget size=60kB "
+    "--budget accuracy-drop=1"
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-d", "--data", required=True, metavar="FILE", help="Labelled samples: an .npz, or a folder a class.")
+@click.option("--test", metavar="FILE", help="Labelled samples for the final accuracy; default: a third of --data.")
+@click.option("-t", "--target", required=True, metavar="T", help="The board.")
+@click.option(
+    "--budget", "budgets", multiple=True, metavar="NAME=LIMIT",
+    help="latency=5ms, size=200kB, packed=100kB, energy=2mJ, accuracy-drop=1, class-drop=3, group-drop=2 (points); "
+    "repeatable.",
+)  # fmt: skip
+@click.option("--trials", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Recipes to try.")
+@click.option("--time", "seconds", callback=_duration, metavar="10m", help="Stop searching after so long.")
+@click.option("--finalists", default=5, show_default=True, type=click.IntRange(1, 100), help="Recipes to compile.")
+@click.option("--train", is_flag=True, help="Recipes may train (needs TensorFlow, takes longer).")
+@click.option(
+    "-o", "--out", default="build/compress", show_default=True, type=click.Path(path_type=Path),
+    help="Folder for recipes, bundles and front.json.",
+)  # fmt: skip
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the front to an .svg, .png or .pdf.")
+@click.option("--fresh", is_flag=True, help="Do not continue an earlier search.")
+@seed_option
+@trust_option
+@output_options
+def command(model: Path, seconds: float | None, plot: Path | None, trust: bool, output: Output, **options: Any) -> None:
+    """Search the recipes for MODEL that cost least accuracy, size, latency and energy on a target.
+
+    Candidates are weighed by the target's estimate; the best are compiled, proven in the target's emulator, and
+    measured on samples that the search has not seen. Ctrl-C shows what was found; the same command goes on.
+    """
+    from edgekit.api.compress import compress
+
+    if plot is not None:
+        from edgekit.picture import check_plot
+
+        check_plot(plot)
+    with output.progress() as progress:
+        made = compress(
+            model, seconds=math.inf if seconds is None else seconds, trust=trust, progress=progress, **options
+        )
+    if plot is not None:
+        from edgekit.compression.plot import draw
+
+        draw(made, plot)
+    if output.json:
+        output.emit(made.json())
+    else:
+        _print(made)
+    if made.found.interrupted:
+        raise KeyboardInterrupt
+    made.check()
+
+
+def _print(made: Compression) -> None:
+    found, failed = made.found, len(made.found.failed)
+    uses = {"calibration": "for the passes", "search": "to search on", "test": "for the table"}
+    parts = ", ".join(f"{made.samples[kind]} {use}" for kind, use in uses.items())
+    click.echo(f"samples: {parts}")
+    click.echo(
+        f"{len(found)} recipes tried in {made.seconds:.0f} s"
+        + (f", {found.continued} of them known from an earlier search" if found.continued else "")
+        + (f", {failed} cannot be used" if failed else "")
+    )
+    if made.finalists or made.reference:
+        _print_finalists(made)
+    elif found.candidates:
+        _print_candidates(made)
+
+
+def _print_finalists(made: Compression) -> None:
+    from edgekit.compression import finalists
+
+    rows = made.compiled
+    kept = finalists.on_front(rows, made.goal.costs)
+    alike = finalists.within_noise(rows)
+    columns: dict[str, Callable[[Finalist], str]] = {
+        "recipe": lambda f: f.name,
+        "accuracy": lambda f: f"{f.accuracy['compiled']:.2%} ({f.accuracy['low']:.1%} to {f.accuracy['high']:.1%})",
+        "points lost": _lost,
+        "network": lambda f: size(int(f.figures["size"])),
+        "packed": lambda f: size(int(f.figures["packed"])),
+        "latency": lambda f: _figure(f.profile.latency_ms, "ms"),
+        "energy": lambda f: _figure(f.profile.energy_mj, "mJ"),
+        "budget": lambda f: _budget(made, f),
+    }
+    optional = {"packed", "energy"} - {budget.name for budget in made.goal.budgets}
+    shown = [name for name in columns if name not in optional and (made.goal.budgets or name != "budget")]
+    marks = ["best" if f is made.best else "" if front else "dominated" for f, front in zip(rows, kept, strict=True)]
+    table(
+        f"Recipes for {made.board.name}",
+        [*shown, ""],
+        [[*(columns[name](f) for name in shown), mark] for f, mark in zip(rows, marks, strict=True)],
+        right=(3,),
+    )
+    sources = ", ".join(sorted({f.profile.source for f in rows}))
+    click.echo(f"latency: {sources}, with its interval; accuracy and points lost: with their 95 % intervals")
+    if len(alike) > 1:
+        click.echo("accuracy within noise of the best: " + ", ".join(f.name for f in alike))
+    if made.best is not None:
+        from edgekit.api.compress import command as again
+        from edgekit.fairness import words
+
+        click.echo(f"best: {made.best.name}" + (f": {line}" if (line := words(made.best.accuracy)) else ""))
+        click.echo(f"next: {again(made, made.best.recipe and made.out / 'best.toml')}")
+
+
+def _lost(finalist: Finalist) -> str:
+    drop = finalist.accuracy["drop"]
+    return f"{drop['value']:.2f} ({drop['low']:.2f} to {drop['high']:.2f})"
+
+
+def _figure(found: Figure, unit: str) -> str:
+    return figure(found.value, found.low, found.high, unit)
+
+
+def _budget(made: Compression, finalist: Finalist) -> str:
+    from edgekit.compression.budget import excesses
+
+    over = [name for name, excess in excesses(made.goal.budgets, finalist.figures).items() if excess > 0]
+    return "over " + ", ".join(over) if over else "holds"
+
+
+def _print_candidates(made: Compression) -> None:
+    """What a search that was interrupted knows."""
+    table(
+        f"Recipes for {made.board.name}, not yet compiled: estimates",
+        ["recipe", "points lost", "samples", "network", "latency", "energy"],
+        [
+            [c.name, f"{c.drops['accuracy-drop']:.2f}", str(c.samples), size(int(c.costs["size"])),
+             f"{c.costs['latency']:.3g} ms", f"{c.costs['energy']:.3g} mJ"]
+            for c in made.front()
+        ],
+        right=(1, 2, 3, 4, 5),
+    )  # fmt: skip

@@ -1,0 +1,174 @@
+"""Candidates: networks that recipes make, with what they cost and how many labels they lose."""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit import accuracy, dataset, fairness
+from edgekit.compression import space
+from edgekit.compression.budget import COSTS
+from edgekit.errors import EdgekitError, ModelError
+from edgekit.graph import Graph, tflite
+from edgekit.profiling.roofline import Roofline
+from edgekit.recipe import Step
+
+if TYPE_CHECKING:
+    from edgekit.backends import Backend
+    from edgekit.dataset import Dataset
+    from edgekit.target import Target
+
+CACHE_BYTES = 1 << 30
+"""Transformed networks are kept up to this size together; the least used go first."""
+
+
+@dataclass
+class Candidate:
+    """A recipe and what was measured of it.
+
+    :param steps: those that could be applied; ``left_out`` says why others could not, by pass.
+    :param costs: ``size`` and ``packed`` in bytes, ``latency`` in ms and ``energy`` in mJ by the target's estimate.
+    :param drops: ``accuracy-drop``, ``class-drop`` and, with groups, ``group-drop`` in points, over ``samples``
+        samples. The latter two are the lower ends of the worst part's interval: with few samples, more would be noise.
+    """
+
+    steps: tuple[Step, ...]
+    costs: dict[str, float]
+    drops: dict[str, float] = field(default_factory=dict)
+    samples: int = 0
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return space.name(self.steps)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {**self.costs, **self.drops}
+
+    def json(self) -> dict[str, Any]:
+        return {"name": self.name, "steps": space.plain(self.steps), "costs": self.costs, "drops": self.drops,
+                "samples": self.samples, "left_out": self.left_out}  # fmt: skip
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> Candidate:
+        steps = tuple(Step(s["name"], {k: v for k, v in s.items() if k != "name"}) for s in data["steps"])
+        return cls(steps, data["costs"], data["drops"], data["samples"], data["left_out"])
+
+
+class Evaluator:
+    """Applies recipes to one network and measures the results.
+
+    :param source: the network before compression.
+    :param apply: one pass on a Graph.
+    :param samples: labelled samples that no pass sees.
+    :param packed: also measure the packed size.
+    """
+
+    def __init__(
+        self,
+        source: Graph,
+        apply: Callable[[Graph, Step], Graph],
+        samples: Dataset,
+        board: Target,
+        backend: Callable[[Graph], Backend],
+        *,
+        packed: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self._apply, self._board, self._backend, self._packed = apply, board, backend, packed
+        self._samples = samples.take(np.random.default_rng(seed).permutation(len(samples)))
+        self._graphs: OrderedDict[str, tuple[Graph, int]] = OrderedDict({space.key(()): (source, 0)})
+        self._failures: dict[str, EdgekitError] = {}
+        self._predictions: dict[str, NDArray[np.int64]] = {}
+        self._source = source
+        self._classes = max(2, dataset.classes(source) or 2)
+
+    def measure(self, steps: Sequence[Step], samples: int) -> Candidate:
+        """Apply a recipe and measure it on the first ``samples`` samples (which are mixed).
+
+        A step that cannot be applied to this network is left out, with the reason.
+
+        :raises EdgekitError: if the result cannot be compiled for the target, or cannot be run.
+        """
+        graph, applied, left_out = self._transformed(steps)
+        candidate = Candidate(applied, self._costs(graph), left_out=left_out)
+        self.refine(candidate, samples)
+        return candidate
+
+    def refine(self, candidate: Candidate, samples: int) -> None:
+        """Measure the candidate's accuracy on the first ``samples`` samples; what is known of them is not run again."""
+        reference = self._predicted((), samples)
+        found = self._predicted(candidate.steps, samples)
+        assert self._samples.labels is not None
+        groups = self._samples.groups
+        report = fairness.report(
+            self._samples.labels[:samples], reference, found,
+            classes=self._classes, groups=None if groups is None else groups[:samples],
+        )  # fmt: skip
+        candidate.samples = samples
+        candidate.drops = {
+            "accuracy-drop": report["drop"]["value"],
+            "class-drop": max(row["drop"]["low"] for row in report["classes"]),
+        }
+        if report["groups"]:
+            candidate.drops["group-drop"] = max(row["drop"]["low"] for row in report["groups"])
+
+    def graph(self, steps: Sequence[Step]) -> Graph:
+        """Return the network that steps make which could be applied."""
+        return self._transformed(steps)[0]
+
+    def _transformed(self, steps: Sequence[Step]) -> tuple[Graph, tuple[Step, ...], dict[str, str]]:
+        """Apply the steps; each distinct beginning of a recipe is computed once, and kept."""
+        graph, applied = self._graphs[space.key(())][0], tuple[Step, ...]()
+        left_out: dict[str, str] = {}
+        for step in steps:
+            longer = (*applied, step)
+            try:
+                graph = self._step(graph, longer)
+                applied = longer
+            except EdgekitError as error:
+                left_out[step.name] = error.message
+        return graph, applied, left_out
+
+    def _step(self, graph: Graph, steps: tuple[Step, ...]) -> Graph:
+        key = space.key(steps)
+        if key in self._failures:
+            raise self._failures[key]
+        if key in self._graphs:
+            self._graphs.move_to_end(key)
+            return self._graphs[key][0]
+        try:
+            made = self._apply(graph, steps[-1])
+        except EdgekitError as error:
+            self._failures[key] = error
+            raise
+        self._graphs[key] = (made, sum(t.data.size for t in made.constants() if t.data is not None))
+        while sum(size for _, size in self._graphs.values()) > CACHE_BYTES and len(self._graphs) > 2:
+            del self._graphs[next(k for k in self._graphs if k != space.key(()))]
+        return made
+
+    def _costs(self, graph: Graph) -> dict[str, float]:
+        self._backend(graph)
+        data = tflite.dumps(graph)
+        profile = Roofline().profile(graph, None, self._board, {"threads": 1})
+        costs = {"size": float(len(data)), "latency": profile.latency_ms.value, "energy": profile.energy_mj.value}
+        if self._packed:
+            costs["packed"] = float(len(zlib.compress(data, 9)))
+        return {name: costs[name] for name in COSTS if name in costs}
+
+    def _predicted(self, steps: tuple[Step, ...], samples: int) -> NDArray[np.int64]:
+        key = space.key(steps)
+        known = self._predictions.get(key, np.zeros(0, np.int64))
+        if len(known) < samples:
+            found = accuracy.evaluate(self.graph(steps), self._samples.take(np.arange(len(known), samples)))
+            if found is None:
+                raise ModelError("the network is no classifier any more")
+            known = self._predictions[key] = np.concatenate([known, found.predictions])
+        return known[:samples]

@@ -1,0 +1,137 @@
+"""Finalists: candidates that were compiled, proven on the target, and measured on samples that no search has seen."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit import fairness
+from edgekit.compression import front, space
+from edgekit.compression.budget import COSTS, DROPS, Budget, distance, excesses
+from edgekit.compression.candidates import Candidate
+
+if TYPE_CHECKING:
+    from edgekit.api.compile import Compiled
+    from edgekit.profiling import Profile
+
+NOISE = 0.05
+"""Two networks whose difference has a larger probability by chance alone (sign test) are within noise."""
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A compiled candidate.
+
+    :param right: which of the test samples it labels rightly, bool ``[samples]``.
+    :param profile: by the best means there are: on the host, in the emulator, or the estimate.
+    """
+
+    candidate: Candidate
+    recipe: Path | None
+    compiled: Compiled
+    profile: Profile
+    right: NDArray[np.bool_]
+
+    @property
+    def name(self) -> str:
+        return self.candidate.name
+
+    @property
+    def accuracy(self) -> dict[str, Any]:
+        assert self.compiled.accuracy is not None
+        return self.compiled.accuracy
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What budgets are held against: measured sizes and drops, the profile's latency and energy."""
+        found = self.accuracy
+        figures = {
+            "size": float(self.compiled.manifest["files"]["model.tflite"]["bytes"]),
+            "latency": self.profile.latency_ms.value,
+            "energy": self.profile.energy_mj.value,
+            "accuracy-drop": found["drop"]["value"],
+            "class-drop": max(row["drop"]["value"] for row in found["classes"]),
+        }
+        if "packed" in self.candidate.costs:
+            figures["packed"] = self.candidate.costs["packed"]
+        if found["groups"]:
+            figures["group-drop"] = max(row["drop"]["value"] for row in found["groups"])
+        return figures
+
+    def json(self, budgets: Sequence[Budget]) -> dict[str, Any]:
+        figures, profile = self.figures, self.profile.json()
+        over = excesses(budgets, figures)
+        return {
+            "name": self.name,
+            "recipe": None if self.recipe is None else str(self.recipe),
+            "path": str(self.compiled.path),
+            "steps": space.plain(self.candidate.steps),
+            "accuracy": self.accuracy,
+            "size": int(figures["size"]),
+            "packed": int(figures["packed"]) if "packed" in figures else None,
+            "source": self.profile.source,
+            "latency_ms": profile["latency_ms"],
+            "energy_mj": profile["energy_mj"],
+            "parity": self.compiled.parity.json(),
+            "budgets": {b.name: {"value": figures[b.name], "holds": over[b.name] <= 0} for b in budgets},
+        }
+
+
+def best(finalists: Sequence[Finalist], budgets: Sequence[Budget]) -> Finalist | None:
+    """Return the recommended one of those that hold all budgets; None where none does.
+
+    If only accuracy is budgeted: the cheapest. Else: the cheapest of those that are not measurably less accurate than
+    the most accurate. Costs are compared by their product.
+    """
+    holding = [f for f in finalists if distance(budgets, f.figures) <= 0]
+    if not holding:
+        return None
+    if not any(budget.name in COSTS for budget in budgets) and any(budget.name in DROPS for budget in budgets):
+        return min(holding, key=_price)
+    return min(within_noise(holding), key=_price)
+
+
+def nearest(finalists: Sequence[Finalist], budgets: Sequence[Budget]) -> Finalist | None:
+    """Return the one that comes nearest to the budgets."""
+    return min(finalists, key=lambda f: distance(budgets, f.figures), default=None)
+
+
+def within_noise(finalists: Sequence[Finalist]) -> list[Finalist]:
+    """Return those whose accuracy does not differ from the most accurate one's beyond chance, that one included."""
+    top = max(finalists, key=lambda f: int(f.right.sum()))
+
+    def like(other: Finalist) -> bool:
+        lost, won = int((top.right & ~other.right).sum()), int((other.right & ~top.right).sum())
+        return 2 * fairness.sign_test(lost, won) > NOISE
+
+    return [f for f in finalists if f is top or like(f)]
+
+
+def on_front(finalists: Sequence[Finalist], costs: Sequence[str]) -> list[bool]:
+    """Say of each whether no other is at least as good in accuracy and all costs, and better in one."""
+    values = [[f.figures["accuracy-drop"], *(f.figures[name] for name in costs)] for f in finalists]
+    return [bool(rank == 0) for rank in front.ranks(np.array(values).reshape(len(values), 1 + len(costs)))]
+
+
+def recipe_text(candidate: Candidate, comment: str, bounds: dict[str, float], needs_data: bool) -> str:
+    """Return the candidate's recipe as the TOML file that ``compile --recipe`` takes."""
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    lines += ["schema = 1", f'description = "found by edgekit compress: {candidate.name}"']
+    lines += ["needs_data = true"] if needs_data else []
+    for step in candidate.steps:
+        lines += ["", "[[pass]]", f"name = {json.dumps(step.name)}"]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in step.params.items()]
+    if bounds:
+        lines += ["", "[bounds]", *(f"{name} = {value:g}" for name, value in bounds.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _price(finalist: Finalist) -> float:
+    return math.log(finalist.figures["size"]) + math.log(finalist.figures["latency"])

@@ -1,0 +1,48 @@
+"""A picture of a search: accuracy against each cost, finalists with intervals, budgets as lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit import picture
+from edgekit.compression import search
+
+if TYPE_CHECKING:
+    from edgekit.api.compress import Compression
+
+AXES = {"size": (1e-3, "network, kB"), "packed": (1e-3, "packed network, kB"), "latency": (1.0, "latency, ms"),
+        "energy": (1.0, "energy, mJ")}  # fmt: skip
+
+
+def draw(made: Compression, path: Path) -> None:
+    """Draw to ``path``. Upwards is better: 0 is the uncompressed network's accuracy."""
+    costs = made.goal.costs
+    figure, axes = picture.panels(len(costs), 1 + 4.6 * len(costs), 4.2)
+    limits = {budget.name: budget.limit for budget in made.goal.budgets}
+    candidates = list(search.unique(made.found).values())
+    for cost, one in zip(costs, axes, strict=True):
+        scale, label = AXES[cost]
+        one.scatter(
+            [c.costs[cost] * scale for c in candidates], [-c.drops["accuracy-drop"] for c in candidates],
+            s=12, color="0.7", label="tried (estimate, search samples)",
+        )  # fmt: skip
+        for number, finalist in enumerate(made.compiled):
+            drop = finalist.accuracy["drop"]
+            error = [[drop["high"] - drop["value"]], [drop["value"] - drop["low"]]]
+            one.errorbar(
+                finalist.figures[cost] * scale, -drop["value"], yerr=error, fmt="o", capsize=3, color=f"C{number % 10}",
+                label=finalist.name + (" (best)" if finalist is made.best else ""),
+            )  # fmt: skip
+        if cost in limits:
+            one.axvline(limits[cost] * scale, color="0.4", linestyle="--", linewidth=1)
+        if "accuracy-drop" in limits:
+            one.axhline(-limits["accuracy-drop"], color="0.4", linestyle="--", linewidth=1)
+        worst = max((f.accuracy["drop"]["high"] for f in made.compiled), default=10.0)
+        one.set_ylim(-max(1.0, 1.5 * worst, 1.5 * limits.get("accuracy-drop", 0.0)), max(1.0, 0.5 * worst))
+        one.set_xscale("log")
+        one.set_xlabel(label)
+    axes[0].set_ylabel("points of accuracy against the uncompressed network")
+    axes[-1].legend(fontsize=7, loc="best")
+    figure.suptitle(f"{made.model.name} on {made.board.name}", fontsize=11)
+    picture.save(figure, path)

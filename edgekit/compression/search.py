@@ -1,0 +1,264 @@
+"""The search: Optuna proposes recipes; what it learns is kept in a journal, so that a search that was stopped goes on.
+
+The sampler is TPE for several objectives at once, with constraints (Ozaki et al., JAIR 2022). It is seeded anew for
+each proposal, so that proposals depend on the seed and on what is known only, and a search that was interrupted
+proposes what it would have proposed. Proposals are measured on few samples; then the better third goes on to three
+times as many, until all samples are used (successive halving: Jamieson & Talwalkar, AISTATS 2016).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.compression import front, space
+from edgekit.compression.budget import Budget, distance, excesses
+from edgekit.compression.candidates import Candidate, Evaluator
+from edgekit.compression.space import Space
+from edgekit.errors import EdgekitError, UsageError
+from edgekit.progress import Progress
+from edgekit.recipe import Step
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+HALVING = 3
+"""Each rung keeps one candidate of so many, and measures it on so many times more samples."""
+FIRST_MACS, FIRST_LEAST = 2_000_000_000, 100
+"""The first rung's samples are as many as fit in so many MACs, and at least so many."""
+MOST_REPEATS = 60
+"""So many proposals in a row that are known already: there is nothing left to try."""
+LOST = 100.0
+"""The drop, in points, by which the searcher learns that a recipe cannot be measured."""
+
+
+@dataclass
+class Found:
+    """What a search knows: candidates by their recipe; ``failed`` holds the reasons of those that cannot be used."""
+
+    candidates: dict[str, Candidate] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    continued: int = 0
+    interrupted: bool = False
+    exhausted: bool = False
+
+    def __len__(self) -> int:
+        """How many different recipes are known."""
+        return len(unique(self)) + len(self.failed)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be small: the drop of accuracy and these ``costs``; and what must hold.
+
+    :param whole: the costs of the network before compression, to which those of candidates are set in relation.
+    """
+
+    costs: tuple[str, ...]
+    budgets: tuple[Budget, ...]
+    whole: dict[str, float]
+
+    def values(self, candidate: Candidate) -> list[float]:
+        """The drop in points, and the logarithm of each cost as a share of the original network's."""
+        shares = [math.log(max(candidate.costs[name], 1e-12) / self.whole[name]) for name in self.costs]
+        return [candidate.drops["accuracy-drop"], *shares]
+
+    def matrix(self, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+        return np.array([self.values(c) for c in candidates], float).reshape(len(candidates), 1 + len(self.costs))
+
+    def best(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        """The one to show while the search goes on: nearest to the budgets, then cheapest, counting ten points of
+        accuracy as much as a factor of e in the costs' mean."""
+        if not candidates:
+            return None
+        values = self.matrix(candidates)
+        score = np.maximum(values[:, 0], 0) / 10 + values[:, 1:].mean(axis=1)
+        far = [distance(self.budgets, c.figures) for c in candidates]
+        return candidates[min(range(len(candidates)), key=lambda i: (far[i], score[i]))]
+
+    def first(self, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+        """The ``count`` candidates that deserve more work (:func:`edgekit.compression.front.chosen`)."""
+        far = [distance(self.budgets, c.figures) for c in candidates]
+        return [candidates[i] for i in front.chosen(self.matrix(candidates), far, count)]
+
+
+def rungs(samples: int, macs: int) -> list[int]:
+    """How many samples each rung measures on; the last takes all."""
+    first = min(samples, max(FIRST_LEAST, FIRST_MACS // max(1, macs)))
+    made = [first]
+    while made[-1] * HALVING < samples:
+        made.append(made[-1] * HALVING)
+    return made if made[-1] == samples else [*made, samples]
+
+
+@contextmanager
+def journal(path: Path, goal: Goal, fresh: bool, progress: Progress) -> Iterator[Study]:
+    """Open (or begin) the study kept in ``path``, for one process at a time.
+
+    :raises UsageError: if another process has it open.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with path.with_suffix(".lock").open("w") as lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError("the same search is running already", "wait for it, or use another --seed") from None
+        if fresh:
+            path.unlink(missing_ok=True)
+        Path(f"{path}.lock").unlink(missing_ok=True)  # Optuna's own, left by a process that was killed
+        _whole_lines(path)
+        yield _study(path, goal, progress)
+
+
+def _study(path: Path, goal: Goal, progress: Progress) -> Study:
+    """Read the journal's study, or begin one; a journal that cannot be read is thrown away."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    from optuna.study import StudyDirection
+
+    def opened() -> Study:
+        study = optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))), study_name="compress",
+            directions=[StudyDirection.MINIMIZE] * (1 + len(goal.costs)), load_if_exists=True,
+        )  # fmt: skip
+        for trial in study.trials:
+            if "outcome" in trial.user_attrs and "failed" not in trial.user_attrs["outcome"]:
+                goal.values(Candidate.read(trial.user_attrs["outcome"]))
+        return study
+
+    try:
+        return opened()
+    except Exception as error:  # whatever Optuna makes of a file that is not what it wrote
+        progress.warn(f"the journal of an earlier search is damaged ({type(error).__name__}): beginning anew")
+        path.unlink(missing_ok=True)
+        return opened()
+
+
+def _whole_lines(path: Path) -> None:
+    """Cut off a last line that a killed process did not finish."""
+    if path.is_file():
+        data = path.read_bytes()
+        end = data.rfind(b"\n") + 1
+        if end < len(data):
+            path.write_bytes(data[:end])
+
+
+def run(
+    study: Study,
+    choices: Space,
+    goal: Goal,
+    evaluator: Evaluator,
+    *,
+    samples: int,
+    trials: int,
+    deadline: float,
+    seed: int,
+    progress: Progress,
+    found: Found,
+) -> None:
+    """Propose and measure until ``trials`` recipes are known, the time is up, or there is nothing left to try.
+
+    :param samples: of the first rung. :param deadline: of :func:`time.monotonic`.
+    :param found: is filled as the search goes, so that an interruption loses nothing.
+    """
+    told = [trial for trial in study.trials if trial.state.is_finished()]
+    for trial in told:
+        _remember(found, trial.user_attrs["key"], trial.user_attrs["outcome"])
+    found.continued, number, repeats = len(found), len(told), 0
+    starts = choices.starts()
+    while len(found) < trials and time.monotonic() < deadline:
+        if repeats >= MOST_REPEATS:
+            found.exhausted = True
+            return
+        study.sampler = _sampler(seed + number)
+        if number < len(starts) and not any(t.state.name == "WAITING" for t in study.trials):
+            study.enqueue_trial(starts[number])
+        proposal = study.ask()
+        steps = choices.steps(choices.suggest(proposal))
+        key, number = space.key(steps), number + 1
+        before = len(found)
+        if key not in found.candidates and key not in found.failed:
+            progress.step(_headline(before + 1, trials, steps, goal, found))
+            _remember(found, key, _measured(evaluator, steps, samples))
+        repeats = repeats + 1 if len(found) == before else 0
+        candidate = found.candidates.get(key)
+        proposal.set_user_attr("key", key)
+        proposal.set_user_attr("outcome", candidate.json() if candidate else {"failed": found.failed[key]})
+        proposal.set_user_attr("excess", _excess(goal, candidate))
+        study.tell(proposal, goal.values(candidate) if candidate else [LOST, *([0.0] * len(goal.costs))])
+
+
+def halve(goal: Goal, evaluator: Evaluator, found: Found, ladder: Sequence[int], keep: int, progress: Progress) -> None:
+    """Measure the better candidates on more and more samples; those that are left are measured on all."""
+    alive = list(unique(found).values())
+    for samples in ladder[1:]:
+        alive = goal.first(alive, max(keep, math.ceil(len(alive) / HALVING)))
+        for number, candidate in enumerate(alive):
+            if candidate.samples < samples:
+                progress.step(f"measure {candidate.name} on {samples} samples ({number + 1} of {len(alive)})")
+                evaluator.refine(candidate, samples)
+
+
+def unique(found: Found) -> dict[str, Candidate]:
+    """Candidates by their name: recipes that differ only in steps that were left out are one."""
+    return {candidate.name: candidate for candidate in found.candidates.values()}
+
+
+def _sampler(seed: int) -> Any:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(
+        seed=seed, multivariate=True, group=False, constant_liar=False, constraints_func=_constraints,
+        n_startup_trials=12,
+    )  # fmt: skip
+
+
+def _constraints(trial: FrozenTrial) -> Sequence[float]:
+    excess: list[float] = trial.user_attrs["excess"]
+    return excess
+
+
+def _excess(goal: Goal, candidate: Candidate | None) -> list[float]:
+    if candidate is None:
+        return [LOST] * max(1, len(goal.budgets))
+    return [max(-LOST, e) for e in excesses(goal.budgets, candidate.figures).values()] or [-1.0]
+
+
+def _measured(evaluator: Evaluator, steps: tuple[Step, ...], samples: int) -> dict[str, Any]:
+    try:
+        return evaluator.measure(steps, samples).json()
+    except EdgekitError as error:
+        return {"failed": error.message}
+
+
+def _remember(found: Found, key: str, outcome: dict[str, Any]) -> None:
+    if "failed" in outcome:
+        found.failed[key] = outcome["failed"]
+        return
+    candidate = Candidate.read(outcome)
+    same = unique(found).get(candidate.name)
+    found.candidates[key] = same or candidate
+
+
+def _headline(number: int, trials: int, steps: Sequence[Step], goal: Goal, found: Found) -> str:
+    best = goal.best(list(found.candidates.values()))
+    line = f"recipe {number} of {trials}: {space.name(steps)}"
+    if best is None:
+        return line
+    mark = "" if distance(goal.budgets, best.figures) <= 0 else ", over budget"
+    return f"{line}  (best so far: {best.name}, {best.drops['accuracy-drop']:.2g} points lost{mark})"
