@@ -305,7 +305,7 @@ def _journal(
 def _compile(made: Compression, source: jobs.Source, evaluator: Evaluator, count: int, progress: Progress) -> None:
     """Compile the uncompressed network and the finalists; what fails is set aside with its reason."""
     full = [c for c in search.unique(made.found).values() if c.samples == made.rungs[-1] and c.steps]
-    holding = [c for c in full if budgeting.distance(made.goal.budgets, c.figures) <= 0]
+    holding = [c for c in full if budgeting.distance(made.goal.limits, c.figures) <= 0]
     chosen = made.goal.first(holding or full, count if holding else NEAREST)
     (made.out / "recipes").mkdir(exist_ok=True)
     made.reference = _finalist(made, source, evaluator, Candidate((), dict(made.goal.whole)), progress)

@@ -115,11 +115,10 @@ def _print_finalists(made: Compression) -> None:
         "packed": lambda f: size(int(f.figures["packed"])),
         "latency": lambda f: _figure(f.profile.latency_ms, "ms"),
         "energy": lambda f: _figure(f.profile.energy_mj, "mJ"),
-        "budget": lambda f: _budget(made, f),
     }
     optional = {"packed", "energy"} - {budget.name for budget in made.goal.budgets}
-    shown = [name for name in columns if name not in optional and (made.goal.budgets or name != "budget")]
-    marks = ["best" if f is made.best else "" if front else "dominated" for f, front in zip(rows, kept, strict=True)]
+    shown = [name for name in columns if name not in optional]
+    marks = [_mark(made, f, front) for f, front in zip(rows, kept, strict=True)]
     table(
         f"Recipes for {made.board.name}",
         [*shown, ""],
@@ -147,11 +146,13 @@ def _figure(found: Figure, unit: str) -> str:
     return figure(found.value, found.low, found.high, unit)
 
 
-def _budget(made: Compression, finalist: Finalist) -> str:
+def _mark(made: Compression, finalist: Finalist, front: bool) -> str:
     from edgekit.compression.budget import excesses
 
     over = [name for name, excess in excesses(made.goal.budgets, finalist.figures).items() if excess > 0]
-    return "over " + ", ".join(over) if over else "holds"
+    if over:
+        return "over " + ", ".join(over)
+    return "best" if finalist is made.best else "" if front else "dominated"
 
 
 def _print_candidates(made: Compression) -> None:

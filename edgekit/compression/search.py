@@ -39,6 +39,8 @@ FIRST_MACS, FIRST_LEAST = 2_000_000_000, 100
 """The first rung's samples are as many as fit in so many MACs, and at least so many."""
 MOST_REPEATS = 60
 """So many proposals in a row that are known already: there is nothing left to try."""
+TOLERATED = Budget("accuracy-drop", 5.0, "accuracy-drop=5")
+"""What steers the search where the user gave no bound on the accuracy's drop: more is of no use to anybody."""
 LOST = 100.0
 """The drop, in points, by which the searcher learns that a recipe cannot be measured."""
 
@@ -69,6 +71,12 @@ class Goal:
     budgets: tuple[Budget, ...]
     whole: dict[str, float]
 
+    @property
+    def limits(self) -> tuple[Budget, ...]:
+        """The budgets, and a tolerated drop where none bounds the accuracy's."""
+        bounded = any(budget.name == TOLERATED.name for budget in self.budgets)
+        return self.budgets if bounded else (*self.budgets, TOLERATED)
+
     def values(self, candidate: Candidate) -> list[float]:
         """The drop in points, and the logarithm of each cost as a share of the original network's."""
         shares = [math.log(max(candidate.costs[name], 1e-12) / self.whole[name]) for name in self.costs]
@@ -84,12 +92,12 @@ class Goal:
             return None
         values = self.matrix(candidates)
         score = np.maximum(values[:, 0], 0) / 10 + values[:, 1:].mean(axis=1)
-        far = [distance(self.budgets, c.figures) for c in candidates]
+        far = [distance(self.limits, c.figures) for c in candidates]
         return candidates[min(range(len(candidates)), key=lambda i: (far[i], score[i]))]
 
     def first(self, candidates: Sequence[Candidate], count: int) -> list[Candidate]:
         """The ``count`` candidates that deserve more work (:func:`edgekit.compression.front.chosen`)."""
-        far = [distance(self.budgets, c.figures) for c in candidates]
+        far = [distance(self.limits, c.figures) for c in candidates]
         return [candidates[i] for i in front.chosen(self.matrix(candidates), far, count)]
 
 
@@ -111,7 +119,7 @@ def journal(path: Path, goal: Goal, fresh: bool, progress: Progress) -> Iterator
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with path.with_suffix(".lock").open("w") as lock, warnings.catch_warnings():
+    with path.with_name(path.name + ".running").open("w") as lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -235,8 +243,8 @@ def _constraints(trial: FrozenTrial) -> Sequence[float]:
 
 def _excess(goal: Goal, candidate: Candidate | None) -> list[float]:
     if candidate is None:
-        return [LOST] * max(1, len(goal.budgets))
-    return [max(-LOST, e) for e in excesses(goal.budgets, candidate.figures).values()] or [-1.0]
+        return [LOST] * len(goal.limits)
+    return [max(-LOST, e) for e in excesses(goal.limits, candidate.figures).values()]
 
 
 def _measured(evaluator: Evaluator, steps: tuple[Step, ...], samples: int) -> dict[str, Any]:
@@ -260,5 +268,5 @@ def _headline(number: int, trials: int, steps: Sequence[Step], goal: Goal, found
     line = f"recipe {number} of {trials}: {space.name(steps)}"
     if best is None:
         return line
-    mark = "" if distance(goal.budgets, best.figures) <= 0 else ", over budget"
+    mark = "" if distance(goal.limits, best.figures) <= 0 else ", over budget"
     return f"{line}  (best so far: {best.name}, {best.drops['accuracy-drop']:.2g} points lost{mark})"
