@@ -10,7 +10,7 @@ freezes the labels it touches, as do the network's inputs and outputs. Channels 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -78,15 +78,23 @@ class Channels:
             self._parent[self.find(int(a))] = self.find(int(b))
 
 
-def analyze(graph: Graph) -> Channels:
-    """Label every channel of the main subgraph."""
+Handler = Callable[[Channels, Operator, dict[int, list[tuple[int, int]]]], bool]
+"""Labels an operator's outputs, given the readers of every tensor; False where it is not understood."""
+
+
+def analyze(graph: Graph, handlers: Mapping[str, Handler] | None = None) -> Channels:
+    """Label every channel of the main subgraph.
+
+    :param handlers: what is understood of each kind of operator; default: :data:`HANDLERS`.
+    """
+    handlers = HANDLERS if handlers is None else handlers
     found = Channels(graph)
     for index in graph.main.inputs:
         found.new(index, frozen=True)
     readers = uses(graph)
     for operator in graph.operators:
         known = [i for i in operator.inputs if i in found.labels]
-        handler = _HANDLERS.get(operator.op)
+        handler = handlers.get(operator.op)
         if handler is None or len(operator.outputs) != 1 or not handler(found, operator, readers):
             for index in known:
                 found.freeze(index)
@@ -195,7 +203,7 @@ def _reshape(found: Channels, operator: Operator, readers: dict[int, list[tuple[
     return True
 
 
-_HANDLERS: dict[str, Callable[[Channels, Operator, dict[int, list[tuple[int, int]]]], bool]] = {
+HANDLERS: dict[str, Handler] = {
     "CONV_2D": _layer,
     "FULLY_CONNECTED": _layer,
     "DEPTHWISE_CONV_2D": _depthwise,

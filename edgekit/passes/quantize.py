@@ -226,7 +226,7 @@ def report(quantized: Graph, settings: Settings, excluded: dict[str, str], conte
     """
     check = _computes_float if settings.static else _has_float_weights
     left = [
-        {"index": index, "op": operator.op, "reason": _reason(operator.op, excluded)}
+        {"index": index, "op": operator.op, "reason": why_float(operator.op, excluded)}
         for index, operator in enumerate(quantized.operators)
         if operator.op not in _BORDERS and check(quantized.main, operator)
     ]
@@ -246,7 +246,8 @@ def report(quantized: Graph, settings: Settings, excluded: dict[str, str], conte
         context.progress.warn(f"{len(left)} {what} in float32: {', '.join(kinds)}")
 
 
-def _reason(op: str, excluded: dict[str, str]) -> str:
+def why_float(op: str, excluded: dict[str, str]) -> str:
+    """Why operators of this kind stay in float."""
     if op in WRONG_KERNELS:
         return "LiteRT's integer kernel is wrong"
     name = "CONV_2D_TRANSPOSE" if op == "TRANSPOSE_CONV" else op  # the quantizer's word

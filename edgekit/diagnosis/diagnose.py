@@ -1,0 +1,181 @@
+"""The diagnosis of one network: measure, judge, look for causes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edgekit.diagnosis.evidence import Evidence, Finding
+from edgekit.diagnosis.find import find
+from edgekit.diagnosis.measure import (
+    Judge,
+    Local,
+    Outcome,
+    decibels,
+    effect_samples,
+    effects,
+    local_samples,
+    locals_,
+    tensors,
+)
+from edgekit.diagnosis.search import loss, metric
+from edgekit.diagnosis.spread import spreads
+from edgekit.diagnosis.versions import Versions
+from edgekit.graph import Graph
+from edgekit.graph.mixture import FLOAT
+from edgekit.graph.stats import label
+from edgekit.passes import PassContext
+from edgekit.passes.quantize import Settings, measured, why_float
+
+if TYPE_CHECKING:
+    from edgekit.dataset import Dataset
+    from edgekit.progress import Progress
+
+SPREAD_SAMPLES = 200
+FEW = 100
+"""Fewer labelled samples than this cannot show half a point."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operator: its noise (:class:`edgekit.diagnosis.measure.Local`) and its effect on the network's outputs."""
+
+    index: int
+    op: str
+    name: str
+    quantized: bool
+    reason: str
+    local: Local
+    effect: Outcome | None
+
+    def json(self, reference: Outcome) -> dict[str, Any]:
+        names = ("network", "alone", "inputs", "weights", "output")
+        noise = {f"{name}_db": decibels(getattr(self.local, name)) for name in names}
+        seen = self.effect
+        return {
+            "index": self.index, "op": self.op, "name": self.name, "quantized": self.quantized, "reason": self.reason,
+            **noise,
+            "kernel_steps": self.local.kernel,
+            "effect_db": None if seen is None else seen.sqnr_db,
+            "effect_points": None if seen is None else loss(seen, reference),
+            "runs": seen is None or not seen.failure,
+        }  # fmt: skip
+
+
+@dataclass
+class Diagnosis:
+    """What was found.
+
+    :param precision: the recipe's: ``int8``, ``int16`` or ``int4``.
+    :param real: the float network's outcome; ``quantized``: the quantized one's.
+    :param lost: in points (:func:`edgekit.diagnosis.search.loss`), all over ``samples`` samples.
+    """
+
+    precision: str
+    samples: int
+    effect_samples: int
+    real: Outcome
+    quantized: Outcome
+    max_drop: float
+    findings: list[Finding] = field(default_factory=list)
+    operators: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def lost(self) -> float:
+        return loss(self.quantized, self.real)
+
+    @property
+    def healthy(self) -> bool:
+        return self.lost <= self.max_drop + 1e-9
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "schema": 1,
+            "healthy": self.healthy,
+            "precision": self.precision,
+            "metric": metric(self.real),
+            "samples": self.samples,
+            "effect_samples": self.effect_samples,
+            "lost": self.lost,
+            "max_drop": self.max_drop,
+            "accuracy": {"float": self.real.accuracy, "quantized": self.quantized.accuracy},
+            "flips": self.quantized.flips,
+            "sqnr_db": self.quantized.sqnr_db,
+            "failure": self.quantized.failure,
+            "findings": [asdict(f) for f in self.findings],
+            "operators": [row.json(self.real) for row in self.operators],
+            "notes": self.notes,
+        }
+
+
+def diagnose(
+    graph: Graph, settings: Settings, precision: str, calibration: Dataset, test: Dataset, *,
+    max_drop: float, seed: int = 0, progress: Progress,
+) -> Diagnosis:  # fmt: skip
+    """Diagnose a float network.
+
+    :param settings: of the pass ``quantize``; ``precision`` is what they amount to.
+    :param calibration: samples for the ranges; ``test``: samples to judge by, with labels if possible.
+    :raises ModelError: if it cannot be quantized at all.
+    """
+    context = PassContext(data=calibration, seed=seed, progress=progress)
+    versions = Versions(graph, settings, measured(graph, settings, context), context)
+    whole = [precision] * len(graph.operators)
+    progress.step("run the float network")
+    judge = Judge(graph, test)
+    quantized = judge(versions.mix(whole).graph)
+    found = Diagnosis(precision, len(test), 0, judge.float, quantized, max_drop)
+    numbers = [n for n in range(len(graph.operators)) if versions.has(n, precision)]
+    few = test.subset(effect_samples(graph, len(numbers)), seed)
+    found.effect_samples = len(few)
+    progress.step("measure each operator's effect")
+    small = judge if len(few) == len(test) else Judge(graph, few)
+    effect = effects(versions, small, precision, numbers, progress)
+    progress.step("measure each operator alone")
+    sample = few.subset(local_samples(graph), seed)
+    exact = tensors(graph, sample)
+    local = locals_(versions, precision, exact, sample)
+    found.operators = _rows(versions, precision, local, effect)
+    found.notes = _notes(found, calibration, test)
+    if not found.healthy:
+        progress.step("look for causes")
+        ranged = calibration.subset(settings.samples, seed)
+        seen, met = spreads(graph, ranged, progress), spreads(graph, test.subset(SPREAD_SAMPLES, seed), progress)
+        found.findings = find(Evidence(versions, precision, seen, met, exact, local, effect))
+    return found
+
+
+def _rows(versions: Versions, precision: str, local: list[Local], effect: dict[int, Outcome]) -> list[Row]:
+    excluded = versions.excluded.get(precision, {})
+    rows = []
+    for number, operator in enumerate(versions.graph.operators):
+        quantized = versions.has(number, precision)
+        made = [versions.graph.tensors[i].dtype for i in operator.outputs]
+        reason = why_float(operator.op, excluded) if not quantized and FLOAT in made else ""
+        name = label(versions.graph.main, operator)
+        rows.append(Row(number, operator.op, name, quantized, reason, local[number], effect.get(number)))
+    return rows
+
+
+def _notes(found: Diagnosis, calibration: Dataset, test: Dataset) -> list[str]:
+    notes = []
+    if calibration.random:
+        notes.append("the ranges were set on noise (--data random), which says nothing about real samples")
+    if test.labels is not None and len(test) < FEW:
+        notes.append(f"{len(test)} labelled samples cannot show a loss of {found.max_drop:g} points: give more")
+    accuracy = found.real.accuracy
+    if accuracy is not None and test.labels is not None:
+        chance = 1 / max(2, int(test.labels.max()) + 1)
+        if accuracy < 1.5 * chance:
+            notes.append(
+                f"the float network itself is right on {accuracy:.1%} only, about what guessing gives: check the "
+                "labels, and the range of the samples (--data FILE?range=LOW,HIGH)"
+            )
+    floats = [row for row in found.operators if row.reason]
+    if floats:
+        kinds: dict[str, list[str]] = {}
+        for row in floats:
+            kinds.setdefault(row.reason, []).append(f"{row.index} {row.op}")
+        notes += [f"left in float: {', '.join(rows)}: {reason}" for reason, rows in kinds.items()]
+    return notes
