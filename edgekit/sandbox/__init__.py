@@ -116,14 +116,17 @@ class _Worker:
 
     def stop(self) -> None:
         """Kill it; a thread that waits for its answer gets one."""
-        if self.alive():
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill()
         with self._lock:
             self.close()
 
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            if self.alive():
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def close(self) -> None:
-        if self.alive():
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:

@@ -38,8 +38,8 @@ def train(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
     :param args: see :class:`edgekit.training.job.Job`, which writes them.
     :param arrays: ``graph`` and perhaps ``teacher`` (TFLite bytes); the shard's samples ``x0``, ``x1``, ...
         ``[n, ...]`` and perhaps ``y`` ``[n]``; ``v0``, ..., ``vy`` the same to validate on; perhaps a saved ``state``.
-    :returns: loss and accuracy per epoch; from the first worker also the trained ``graph``, and the trained ranges
-        ``low`` and ``high`` of quantization.
+    :returns: loss and accuracy per epoch; the trained ``graph``, and the trained ranges ``low`` and ``high`` of
+        quantization. Only the first worker returns.
     :raises ModelError: if the loss is no number.
     """
     tempfile.tempdir = str(folder)  # the only place a child may write
@@ -51,7 +51,9 @@ def train(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
     tf.random.set_seed(args["seed"])
     run = _Run(tf, engine, args, arrays, folder)
     history = run.go()
-    return {"history": history}, run.results() if engine.index == 0 else {}
+    while engine.index > 0:  # the first worker may still fetch this one's part of the last sum; it will be ended
+        time.sleep(1)
+    return {"history": history}, run.results()
 
 
 class _Run:

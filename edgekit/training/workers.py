@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,13 @@ def run(
     with ThreadPoolExecutor(len(crew)) as pool:
         futures = [pool.submit(work, index) for index in range(len(crew))]
         try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            if any(future.exception() for future in done):
+            done, _ = wait(futures, return_when=FIRST_COMPLETED)
+            if futures[0] not in done or futures[0].exception():
                 wait(futures, AFTERMATH)
                 _failed(futures, folder)
+            return futures[0].result()
         finally:
             sandbox.stop(lanes)
-        return futures[0].result()
 
 
 def _failed(futures: Sequence[Future[Answer]], folder: Path) -> None:
