@@ -14,19 +14,20 @@ Every step is measured on the samples, none is guessed, and the same samples giv
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.diagnosis.measure import Judge, Outcome, effects
 from edgekit.diagnosis.spread import spreads
-from edgekit.diagnosis.versions import PRECISIONS, Versions
+from edgekit.diagnosis.versions import Versions
 from edgekit.errors import CheckFailed
 from edgekit.graph import Graph
 from edgekit.graph.mixture import FLOAT
 from edgekit.graph.stats import label, statistics
 from edgekit.passes import PassContext
 from edgekit.passes.equalize import Equalized, equalize
-from edgekit.passes.quantize import Ranges, Settings, measured
+from edgekit.passes.mixed_precision import PRECISIONS, Plan
+from edgekit.passes.quantize import Settings, measured
 
 if TYPE_CHECKING:
     from edgekit.dataset import Dataset
@@ -41,15 +42,17 @@ Cost = Callable[[Graph], float]
 class Cure:
     """What was found.
 
-    :param equalized: number of channels that are scaled; 0 where they are not.
+    :param scaled: number of channels that are scaled; 0 where they are not.
     :param precision: precision of each operator, by its index in the float network.
-    :param outcome: of the cured network, on the samples of the search; ``before`` of the uncured one.
+    :param outcome: of the cured network, on the samples of the search; ``before`` of the uncured one, ``real`` of the
+        float one.
     :param cost: of the cured network, of the one all in the recipe's precision and of the float network; in
         ``unit`` (``ms`` or ``bytes``).
     """
 
-    equalized: int
+    scaled: int
     precision: list[str]
+    real: Outcome
     before: Outcome
     outcome: Outcome
     cost: float
@@ -58,9 +61,19 @@ class Cure:
     unit: str
     steps: list[str] = field(default_factory=list)
 
-    def changed(self, base: str) -> dict[int, str]:
-        """Operators in another precision than the recipe's."""
-        return {number: p for number, p in enumerate(self.precision) if p != base}
+    def json(self, graph: Graph, base: str) -> dict[str, Any]:
+        """What the pass ``mixed_precision`` and ``diagnose`` report."""
+        return {
+            "scaled_channels": self.scaled,
+            "precision": table(graph, self.precision, base),
+            "metric": metric(self.real),
+            "lost_before": loss(self.before, self.real),
+            "lost": loss(self.outcome, self.real),
+            "accuracy": {"float": self.real.accuracy, "before": self.before.accuracy, "after": self.outcome.accuracy},
+            "sqnr_db": self.outcome.sqnr_db,
+            "cost": {"unit": self.unit, "before": self.cost_before, "after": self.cost, "float": self.cost_float},
+            "steps": self.steps,
+        }
 
 
 def loss(outcome: Outcome, reference: Outcome) -> float:
@@ -203,52 +216,45 @@ class Search:
         return any(i >= 0 and version.tensors[i].dtype == "int4" for i in operator.inputs)
 
 
-def cure(
-    graph: Graph, settings: Settings, base: str, calibration: Dataset, test: Dataset, *, max_drop: float,
-    allowed: Sequence[str], cost: Cost, unit: str, scale: bool = True, seed: int = 0, progress: Progress,
-) -> tuple[Cure, Versions]:  # fmt: skip
-    """Search the cheapest network within the budget.
+def cure(graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context: PassContext) -> tuple[Cure, Versions]:
+    """Search the cheapest network within the plan's budget.
 
     :param calibration: samples for the ranges; ``test``: samples to judge by.
-    :param scale: try equalized channels.
-    :returns: what was found, and the quantizations (of the equalized network, where channels are scaled).
+    :returns: what was found, and the quantizations (of the network with scaled channels, where they are).
     :raises CheckFailed: if there is none.
     """
+    context = replace(context, data=calibration, report={})
+    cost, unit = cost_of(plan.target)
     judge = Judge(graph, test)
-    context = PassContext(data=calibration, seed=seed, progress=progress)
-    versions = Versions(graph, settings, measured(graph, settings, context), context)
-    whole = [base] * len(graph.operators)
+    _, versions = quantizations(graph, plan.settings, context, False)
+    whole = [plan.base] * len(graph.operators)
     before = judge(versions.mix(whole).graph)
     steps: list[str] = []
     scaled = 0
-    if scale and loss(before, judge.float) > max_drop:
-        changed, better = equalized(graph, settings, calibration, context)
-        if changed.channels:
-            after = judge(better.mix(whole).graph)
-            if after.noise < BETTER * before.noise:
-                versions, scaled = better, changed.channels
-                steps.append(f"{scaled} channels scaled, by {changed.smallest:g} to {changed.largest:g}")
-            else:
-                steps.append("scaling channels did not help")
-    search = Search(versions, judge, base, allowed, max_drop, cost, progress, steps)
+    if plan.scale and loss(before, judge.float) > plan.max_drop:
+        changed, better = quantizations(graph, plan.settings, context, True)
+        if changed.channels and judge(better.mix(whole).graph).noise < BETTER * before.noise:
+            versions, scaled = better, changed.channels
+            steps.append(f"{scaled} channels scaled, by {changed.smallest:.3g} to {changed.largest:.3g}")
+        elif changed.channels:
+            steps.append("scaling channels did not help")
+    search = Search(versions, judge, plan.base, plan.allow, plan.max_drop, cost, context.progress, steps)
     choice = search.run()
     found = Cure(
-        scaled, choice, before, search.outcome(choice), search.price(choice), search.price(whole), cost(graph), unit,
-        search.steps,
+        scaled, choice, judge.float, before, search.outcome(choice), search.price(choice), search.price(whole),
+        cost(graph), unit, search.steps,
     )  # fmt: skip
     return found, versions
 
 
-def equalized(
-    graph: Graph, settings: Settings, calibration: Dataset, context: PassContext
-) -> tuple[Equalized, Versions]:
-    """The network with equalized channels, and its quantizations."""
-    data = calibration.subset(settings.samples, context.seed)
-    context.progress.step("equalize the channels")
-    found = spreads(graph, data, context.progress)
-    changed = equalize(graph, {index: spread.magnitudes for index, spread in found.items()})
-    ranges: Ranges = measured(changed.graph, settings, context)
-    return changed, Versions(changed.graph, settings, ranges, context)
+def quantizations(graph: Graph, settings: Settings, context: PassContext, scale: bool) -> tuple[Equalized, Versions]:
+    """The network, with scaled channels where ``scale``, and its quantizations, ranges measured on the samples."""
+    changed = Equalized(graph, 0)
+    if scale and context.data is not None:
+        context.progress.step("scale the channels")
+        found = spreads(graph, context.data.subset(settings.samples, context.seed), context.progress)
+        changed = equalize(graph, {index: spread.magnitudes for index, spread in found.items()})
+    return changed, Versions(changed.graph, settings, measured(changed.graph, settings, context), context)
 
 
 def cost_of(target: str | None) -> tuple[Cost, str]:

@@ -11,9 +11,6 @@ from edgekit.graph.mixture import FLOAT, Mixture, counterparts, is_float, mix
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Ranges, Settings, finished, integers
 
-PRECISIONS = ("int4", "int8", "int16", FLOAT)
-"""What an operator can compute in, from the least to the most precise. int4: weights of four bits, activations of
-eight; int8: both of eight; int16: weights of eight bits, activations of sixteen."""
 _KINDS = {"int4": ("int4", "int8"), "int8": ("int8", "int8"), "int16": ("int8", "int16")}
 
 
