@@ -16,12 +16,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["compare", "compile", "compress", "inspect", "load", "profile", "run", "verify"]
+__all__ = ["compare", "compile", "compress", "diagnose", "inspect", "load", "profile", "run", "verify"]
 
 if TYPE_CHECKING:
     from edgekit.api.compare import compare
     from edgekit.api.compile import compile
     from edgekit.api.compress import compress
+    from edgekit.api.diagnose import diagnose
     from edgekit.api.inspect import inspect
     from edgekit.api.load import load
     from edgekit.api.profile import profile

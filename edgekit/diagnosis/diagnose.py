@@ -67,6 +67,7 @@ class Diagnosis:
     """What was found.
 
     :param precision: the recipe's: ``int8``, ``int16`` or ``int4``.
+    :param effect_real: the float network's outcome on the samples that effects are measured on.
     :param real: the float network's outcome; ``quantized``: the quantized one's.
     :param lost: in points (:func:`edgekit.diagnosis.search.loss`), all over ``samples`` samples.
     """
@@ -74,6 +75,7 @@ class Diagnosis:
     precision: str
     samples: int
     effect_samples: int
+    effect_real: Outcome
     real: Outcome
     quantized: Outcome
     max_drop: float
@@ -104,7 +106,7 @@ class Diagnosis:
             "sqnr_db": self.quantized.sqnr_db,
             "failure": self.quantized.failure,
             "findings": [asdict(f) for f in self.findings],
-            "operators": [row.json(self.real) for row in self.operators],
+            "operators": [row.json(self.effect_real) for row in self.operators],
             "notes": self.notes,
         }
 
@@ -125,12 +127,13 @@ def diagnose(
     progress.step("run the float network")
     judge = Judge(graph, test)
     quantized = judge(versions.mix(whole).graph)
-    found = Diagnosis(precision, len(test), 0, judge.float, quantized, max_drop)
+    found = Diagnosis(precision, len(test), 0, judge.float, judge.float, quantized, max_drop)
     numbers = [n for n in range(len(graph.operators)) if versions.has(n, precision)]
     few = test.subset(effect_samples(graph, len(numbers)), seed)
     found.effect_samples = len(few)
     progress.step("measure each operator's effect")
     small = judge if len(few) == len(test) else Judge(graph, few)
+    found.effect_real = small.float
     effect = effects(versions, small, precision, numbers, progress)
     progress.step("measure each operator alone")
     sample = few.subset(local_samples(graph), seed)

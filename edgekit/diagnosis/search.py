@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 BETTER = 0.5
 """Equalized channels are kept where they bring the outputs' noise below this share of what it was."""
+SEARCH_MACS = 5e10
+"""A trial is judged on as many samples as fit in this many MACs (a few seconds), within bounds."""
+SEARCH_SAMPLES = (100, 5000)
 Cost = Callable[[Graph], float]
 
 
@@ -281,3 +284,9 @@ def table(graph: Graph, precision: Sequence[str], base: str) -> list[dict[str, A
         for n, (o, p) in enumerate(zip(graph.operators, precision, strict=True))
         if p != base
     ]
+
+
+def search_samples(graph: Graph) -> int:
+    """On how many samples each trial is judged: by the work, so the same in every run."""
+    least, most = SEARCH_SAMPLES
+    return int(max(least, min(most, SEARCH_MACS / max(1, statistics(graph).macs))))

@@ -1,0 +1,206 @@
+"""Why a quantized network loses accuracy, operator by operator; and, where asked, the cheapest cure, compiled."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import recipe as recipes
+from edgekit import sandbox
+from edgekit import target as boards
+from edgekit.api import compile as compiling
+from edgekit.api import job as jobs
+from edgekit.diagnosis.causes import FOREIGN
+from edgekit.diagnosis.diagnose import Diagnosis
+from edgekit.diagnosis.diagnose import diagnose as examine
+from edgekit.diagnosis.measure import Judge
+from edgekit.diagnosis.search import Cure, cure, loss, metric, search_samples
+from edgekit.errors import CheckFailed, UsageError
+from edgekit.passes import PassContext
+from edgekit.passes.float32 import refuse_integer, restore
+from edgekit.passes.mixed_precision import ALLOWED, MAX_DROP, Plan, plan_of
+from edgekit.passes.quantize import PRELOAD
+from edgekit.progress import Progress, Silent
+from edgekit.recipe import Recipe, Step
+
+if TYPE_CHECKING:
+    from edgekit.api.compile import Compiled
+    from edgekit.dataset import Dataset
+    from edgekit.graph import Graph
+
+UNIT = {"accuracy": "points of accuracy", "agreement": "% of the labels", "noise": "% of the outputs' power"}
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What ``fix`` made.
+
+    :param recalibrated: the ranges were set on the test samples, since ``data`` is unlike them.
+    :param recipe: the file that makes the same bundle again, with ``command``.
+    """
+
+    cure: Cure
+    graph: Graph
+    base: str
+    recalibrated: bool
+    recipe: Path
+    command: str
+    bundle: Compiled
+
+    def json(self) -> dict[str, Any]:
+        return {
+            **self.cure.json(self.graph, self.base),
+            "recalibrated": self.recalibrated,
+            "recipe": str(self.recipe),
+            "command": self.command,
+            "bundle": self.bundle.json(),
+        }
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """The document of ``edgekit diagnose``."""
+
+    model: str
+    recipe: str
+    diagnosis: Diagnosis
+    fixed: Fixed | None = None
+
+    @property
+    def lost(self) -> str:
+        """What was lost, in words."""
+        found = self.diagnosis
+        if found.quantized.failure:
+            return "it does not run"
+        return f"it loses {found.lost:.2f} {UNIT[metric(found.real)]}"
+
+    def json(self) -> dict[str, Any]:
+        found = self.diagnosis.json()
+        fixed = None if self.fixed is None else self.fixed.json()
+        return {"schema": 1, "model": self.model, "recipe": self.recipe, **found, "fix": fixed}
+
+    def check(self) -> None:
+        """:raises CheckFailed: if the network is not healthy and was not fixed."""
+        if not self.diagnosis.healthy and self.fixed is None:
+            raise CheckFailed(
+                f"{self.model} with the recipe {self.recipe}: {self.lost}, more than {self.diagnosis.max_drop:g}",
+                "--fix searches the cheapest cure; --max-drop sets the bound",
+            )
+
+
+def diagnose(
+    model: str | Path,
+    *,
+    data: str,
+    test: str | None = None,
+    recipe: str = "int8",
+    max_drop: float = MAX_DROP,
+    fix: bool = False,
+    target: str | None = None,
+    allow: Sequence[str] = ALLOWED,
+    out: str | Path = "build",
+    seed: int = 0,
+    trust: bool = False,
+    progress: Progress = Silent(),
+) -> Diagnosed:
+    """Diagnose a float model under a recipe that ends with ``quantize``.
+
+    :param data: samples that set the ranges; ``test``: samples to judge by, with labels if possible (default: data).
+    :param max_drop: how much may be lost, in points of accuracy; without labels in percent of labels that change, or,
+        for a network that is no classifier, of the outputs' power.
+    :param fix: search the cheapest cure, and compile it for ``target`` (default: this machine) into ``out``.
+    :param target: whose estimated latency the cure keeps low; without one it keeps bytes low.
+    :param allow: precisions the cure may use.
+    :returns: also if the network is not healthy; its ``check`` tells.
+    :raises CheckFailed: if the cure, compiled, loses more than ``max_drop``; no bundle is left.
+    """
+    sandbox.warm(PRELOAD)
+    before, plan = _plan(recipe, {"max_drop": max_drop, "allow": list(allow)} | ({"target": target} if target else {}))
+    board = boards.load(target or "host")
+    folder = compiling.writable(Path(out)) if fix else Path(out)
+    source = jobs.read(Path(model), data, test, seed, trust, progress)
+    assert source.samples is not None and source.tests is not None
+    refuse_integer(source.graph, "diagnosed: give the float model it was made from, it")
+    context = PassContext(data=source.samples, seed=seed, source=source.graph, progress=progress)
+    graph, _ = restore(jobs.transform(source.graph, before, context)[0])
+    found = examine(
+        graph, plan.settings, plan.base, source.samples, source.tests, max_drop=max_drop, seed=seed, progress=progress
+    )
+    made = Diagnosed(Path(model).name, recipe, found)
+    if not fix:
+        return made
+    again = test is not None and test != data and any(f.cause in FOREIGN for f in found.findings)
+    searched = _search(graph, plan, source.tests if again else source.samples, source.tests, context)
+    fixed = _recipe(recipe, before, plan, searched)
+    job = jobs.prepare(replace(source, samples=source.tests) if again else source, fixed, seed, "1", progress)
+    lost = _verified(source.graph if not before.steps else graph, job.graph, source.tests)
+    if lost > max_drop + 1e-9:
+        raise CheckFailed(
+            f"the cure loses {lost:.2f} on {len(source.tests)} samples, more than {max_drop:g}; no bundle was written",
+            "raise --max-drop, or give more samples",
+        )
+    bundle = compiling.build(job, board, compiling.backend_for("auto", job.graph, board), folder, False, progress)
+    file = folder / f"{source.name}.{fixed.name}.toml"
+    words = ["edgekit", "compile", str(model), "--target", board.name, "--recipe", str(file)]
+    words += ["--data", test if again and test else data, *(["--test", test] if test else [])]
+    command = shlex.join(words + (["--seed", str(seed)] if seed else []))
+    file.write_text(text(fixed, f"Makes the bundle again:\n{command}"))
+    return replace(made, fixed=Fixed(searched, graph, plan.base, again, file, command, bundle))
+
+
+def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan]:
+    """The recipe's passes before the quantization, and the plan for that."""
+    found = recipes.load(name)
+    if not found.steps or found.steps[-1].name != "quantize":
+        raise UsageError(
+            f"the recipe {found.name!r} does not end with the pass quantize", "diagnose looks at what that does: int8"
+        )
+    return replace(found, steps=found.steps[:-1]), plan_of(found.steps[-1].params | own)
+
+
+def _search(graph: Graph, plan: Plan, calibration: Dataset, tests: Dataset, context: PassContext) -> Cure:
+    """Search on part of the samples, if they are many; on all of them, if that does not hold on all."""
+    few = tests.subset(search_samples(graph), context.seed)
+    found, versions = cure(graph, plan, calibration, few, context)
+    if len(few) == len(tests):
+        return found
+    judge = Judge(graph, tests)
+    if loss(judge(versions.mix(found.precision).graph), judge.float) <= plan.max_drop:
+        return found
+    return cure(graph, plan, calibration, tests, context)[0]
+
+
+def _recipe(name: str, before: Recipe, plan: Plan, found: Cure) -> Recipe:
+    """The recipe that makes the cured network without a search."""
+    settings = {key: value for key, value in vars(plan.settings).items() if value}
+    table = {str(number): p for number, p in enumerate(found.precision) if p != plan.base}
+    params = {**settings, "scale": found.scaled > 0, "precision": table}
+    step = Step("mixed_precision", params)
+    stem = f"{before.name}-fixed"
+    return Recipe(stem, f"{name}, cured by edgekit diagnose", True, (*before.steps, step), before.bounds)
+
+
+def _verified(graph: Graph, made: Graph, tests: Dataset) -> float:
+    """What the compiled network loses on all samples."""
+    judge = Judge(graph, tests)
+    return loss(judge(made), judge.float)
+
+
+def text(plan: Recipe, comment: str) -> str:
+    """A recipe as the TOML file that ``compile --recipe`` takes."""
+    lines = [f"# {line}" for line in comment.splitlines()]
+    lines += ["schema = 1", f"description = {json.dumps(plan.description)}", "needs_data = true"]
+    for step in plan.steps:
+        lines += ["", "[[pass]]", f"name = {json.dumps(step.name)}"]
+        lines += [f"{key} = {_value(value)}" for key, value in step.params.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_value(entry)}" for key, entry in value.items()) + "}"
+    return json.dumps(value)

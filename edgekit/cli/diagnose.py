@@ -1,0 +1,146 @@
+"""``edgekit diagnose``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.common import Output, output_options, seed_option, size, table, trust_option
+
+if TYPE_CHECKING:
+    from edgekit.api.diagnose import Diagnosed, Fixed
+    from edgekit.diagnosis.diagnose import Diagnosis
+
+PRECISIONS = ("int4", "int8", "int16", "float32")
+
+
+@click.command(epilog="Example: edgekit diagnose model.tflite --data digits.npz --fix --target rpi4")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-d", "--data", required=True, metavar="FILE", help="Samples that set the ranges: as for compile.")
+@click.option("--test", metavar="FILE", help="Samples to judge by, with labels if possible; default: --data.")
+@click.option(
+    "-r", "--recipe", default="int8", show_default=True, metavar="R", help="What quantizes; ends with quantize."
+)
+@click.option(
+    "--max-drop", default=0.5, show_default=True, type=click.FloatRange(0, 100),
+    help="What may be lost: points of accuracy; without labels % of the labels.",
+)  # fmt: skip
+@click.option("--fix", is_flag=True, help="Search the cheapest cure, verify it, write a bundle.")
+@click.option(
+    "-t", "--target", metavar="T", help="With --fix: the board, whose latency is kept low; default: host, bytes."
+)
+@click.option(
+    "--allow", "allow", multiple=True, type=click.Choice(PRECISIONS),
+    help="With --fix: a precision that operators may have; repeatable; default: int8, int16, float32.",
+)  # fmt: skip
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw sensitivity: .svg, .png or .pdf.")
+@click.option(
+    "-o", "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder for the bundle."
+)
+@seed_option
+@trust_option
+@output_options
+def command(
+    model: Path, plot: Path | None, allow: tuple[str, ...], trust: bool, output: Output, **options: Any
+) -> None:
+    """Say why MODEL, a float network, loses accuracy when it is quantized, and what to do.
+
+    Every operator is quantized alone, and what that does to the network's outputs is measured. Exit code 5 where more
+    than --max-drop is lost and nothing was fixed.
+    """
+    from edgekit.api.diagnose import diagnose
+
+    if plot is not None:
+        from edgekit.picture import check_plot
+
+        check_plot(plot)
+    if allow:
+        options["allow"] = allow
+    with output.progress() as progress:
+        found = diagnose(model, trust=trust, progress=progress, **options)
+    if plot is not None:
+        from edgekit.diagnosis.plot import draw
+
+        draw(found.diagnosis, plot)
+    if output.json:
+        output.emit(found.json())
+    else:
+        _print(found, output.verbose > 0)
+        if plot is not None:
+            click.echo(f"plot: {plot}")
+    found.check()
+
+
+def _print(found: Diagnosed, verbose: bool) -> None:
+    seen = found.diagnosis
+    click.echo(f"{found.model}, {found.recipe}: {_summary(found)}")
+    for number, finding in enumerate(seen.findings, 1):
+        place = "input" if finding.operator < 0 else f"operator {finding.operator} {finding.op}"
+        click.echo(f"\n{number}. {place} ({finding.name}): {finding.words}")
+        hurt = ", ".join(f"{i} {seen.operators[i].op}" for i in finding.hurts)
+        alone = "alone it does not run" if finding.sqnr_db is None else f"alone it leaves {finding.sqnr_db:.1f} dB"
+        click.echo(f"   hurts: {hurt} ({alone})")
+        click.echo(f"   to do: {finding.remedy}")
+    if not seen.healthy and not seen.findings:
+        click.echo("no operator stands out: the noise of all of them adds up; 16 bits, or --fix")
+    if seen.notes:
+        click.echo("")
+    for note in seen.notes:
+        click.echo(f"note: {note}")
+    if verbose or not seen.healthy:
+        click.echo("")
+        _print_operators(seen)
+    if found.fixed is not None:
+        click.echo("")
+        _print_fix(found.fixed)
+
+
+def _summary(found: Diagnosed) -> str:
+    seen = found.diagnosis
+    before, after = seen.real.accuracy, seen.quantized.accuracy
+    change = "" if before is None or after is None else f"{before:.2%} in float, {after:.2%} quantized; "
+    noise = "" if seen.quantized.sqnr_db is None else f", outputs at {seen.quantized.sqnr_db:.1f} dB"
+    verdict = "healthy, nothing to do" if seen.healthy else "not healthy"
+    return f"{change}{found.lost} ({seen.samples} samples{noise}): {verdict}"
+
+
+def _print_operators(seen: Diagnosis) -> None:
+    names = {f.operator: f.cause for f in seen.findings}
+    rows = []
+    for row in seen.operators:
+        entry = row.json(seen.effect_real)
+        effect = "does not run" if not entry["runs"] else _db(entry["effect_db"], row.effect is not None)
+        points = "" if entry["effect_points"] is None else f"{entry['effect_points']:.2f}"
+        rows.append(
+            [str(row.index), row.op, row.name, effect, points, _db(entry["alone_db"]), _db(entry["network_db"]),
+             names.get(row.index, "float" if row.reason else "")]
+        )  # fmt: skip
+    columns = ["#", "operator", "name", "effect dB", "lost", "alone dB", "in the network dB", ""]
+    table(f"Operators, one at a time ({seen.effect_samples} samples)", columns, rows, right=(0, 3, 4, 5, 6))
+
+
+def _db(value: float | None, measured: bool = True) -> str:
+    return f"{value:.1f}" if value is not None else "-" if measured else ""
+
+
+def _print_fix(fixed: Fixed) -> None:
+    found = fixed.json()
+    if fixed.recalibrated:
+        click.echo("fixed: ranges set on the test samples, since --data is unlike them")
+    if found["scaled_channels"]:
+        click.echo(f"fixed: {found['scaled_channels']} channels scaled, which changes nothing in float")
+    for entry in found["precision"]:
+        click.echo(f"fixed: operator {entry['index']} {entry['op']} in {entry['precision']}")
+    cost = found["cost"]
+    kept = cost["unit"] == "bytes"
+    after, before, whole = (size(int(cost[n])) if kept else f"{cost[n]:.3g} ms" for n in ("after", "before", "float"))
+    what = "constants and activations" if kept else "estimated latency"
+    click.echo(f"costs: {after} ({before} unfixed, {whole} in float), {what}")
+    accuracy = fixed.bundle.accuracy
+    if accuracy:
+        click.echo(f"accuracy: {accuracy['float']:.2%} in float, {accuracy['compiled']:.2%} compiled")
+    else:
+        click.echo(f"lost: {found['lost']:.2f}")
+    click.echo(f"bundle: {fixed.bundle.path}\nrecipe: {fixed.recipe}\nagain:  {fixed.command}")
