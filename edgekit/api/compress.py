@@ -38,8 +38,8 @@ from edgekit.target import Target
 TRIALS, FINALISTS = 40, 5
 NEAREST = 3
 """Where no candidate holds the budgets by the estimate, so many of the nearest are compiled all the same."""
-FEW = 300
-"""With fewer samples to search on, the user is told what the search cannot see."""
+LEAST, FEW = 20, 300
+"""Samples to search on: with fewer than the first there is no search, with fewer than the second a warning."""
 
 
 @dataclass
@@ -236,6 +236,8 @@ def _usable(
     for part in (searched, source.tests):
         if part.labels is None:
             raise UsageError("compress needs labelled samples", "give an .npz with x and y, or a folder a class")
+    if len(searched) < LEAST:
+        raise UsageError(f"{len(searched)} samples to search on are too few", "give some hundreds, better thousands")
     if not accuracy.measurable(source.graph):
         raise ModelError("the network is no classifier, so its accuracy cannot be weighed against its costs")
     if any(b.name == "group-drop" for b in limits) and (searched.groups is None or source.tests.groups is None):
@@ -248,10 +250,8 @@ def _usable(
 
 
 def _objectives(limits: Sequence[budgeting.Budget]) -> tuple[str, ...]:
-    """Which costs are to be small: those with a budget; energy follows latency in an estimate."""
-    named = {budget.name for budget in limits}
-    costs = tuple(name for name in budgeting.COSTS if name in named and not (name == "energy" and "latency" in named))
-    return costs or ("size", "latency")
+    """Which costs are to be small: size and latency, which energy follows; the packed size where it has a budget."""
+    return ("size", "latency", *(budget.name for budget in limits if budget.name == "packed"))
 
 
 def _evaluator(
@@ -307,6 +307,8 @@ def _compile(made: Compression, source: jobs.Source, evaluator: Evaluator, count
     full = [c for c in search.unique(made.found).values() if c.samples == made.rungs[-1] and c.steps]
     holding = [c for c in full if budgeting.distance(made.goal.limits, c.figures) <= 0]
     chosen = made.goal.first(holding or full, count if holding else NEAREST)
+    if (best := made.goal.best(full)) is not None and best not in chosen:
+        chosen = [best, *chosen[:-1]]
     (made.out / "recipes").mkdir(exist_ok=True)
     made.reference = _finalist(made, source, evaluator, Candidate((), dict(made.goal.whole)), progress)
     for candidate in chosen:

@@ -128,7 +128,7 @@ def _print_finalists(made: Compression) -> None:
     sources = ", ".join(sorted({f.profile.source for f in rows}))
     click.echo(f"latency: {sources}, with its interval; accuracy and points lost: with their 95 % intervals")
     if len(alike) > 1:
-        click.echo("accuracy within noise of the best: " + ", ".join(f.name for f in alike))
+        click.echo("accuracy within noise of the most accurate: " + ", ".join(f.name for f in alike))
     if made.best is not None:
         from edgekit.api.compress import command as again
         from edgekit.fairness import words
@@ -139,7 +139,7 @@ def _print_finalists(made: Compression) -> None:
 
 def _lost(finalist: Finalist) -> str:
     drop = finalist.accuracy["drop"]
-    return f"{drop['value']:.2f} ({drop['low']:.2f} to {drop['high']:.2f})"
+    return f"{drop['value']:.2f} ({drop['low']:.1f} to {drop['high']:.1f})"
 
 
 def _figure(found: Figure, unit: str) -> str:
@@ -149,7 +149,11 @@ def _figure(found: Figure, unit: str) -> str:
 def _mark(made: Compression, finalist: Finalist, front: bool) -> str:
     from edgekit.compression.budget import excesses
 
-    over = [name for name, excess in excesses(made.goal.budgets, finalist.figures).items() if excess > 0]
+    over = [
+        name.removesuffix("-drop")
+        for name, excess in excesses(made.goal.budgets, finalist.figures).items()
+        if excess > 0
+    ]
     if over:
         return "over " + ", ".join(over)
     return "best" if finalist is made.best else "" if front else "dominated"

@@ -53,7 +53,7 @@ class Option:
 
 SHARES = (
     Share("prune", "macs", "macs", 0.1, 1.0, off=1.0),
-    Share("low_rank", "parameters", "params", 0.1, 1.0, off=1.0),
+    Share("low_rank", "parameters", "rank", 0.1, 1.0, off=1.0),
     Share("sparsify", "sparsity", "zeros", 0.0, 0.9, off=0.0, needs="packed"),
 )
 TRAINING = (
@@ -140,7 +140,7 @@ def space(installed: Collection[str], *, train: bool, packed: bool) -> Space:
 
 
 def name(steps: Sequence[Step]) -> str:
-    """A recipe's name: ``macs50-params70-int8``; ``as-is`` without steps."""
+    """A recipe's name: ``macs50-rank70-int8``; ``as-is`` without steps."""
     labels = []
     for step in steps:
         share = next((s for s in SHARES if s.name == step.name), None)
