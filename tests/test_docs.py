@@ -69,6 +69,16 @@ def test_python_of_the_readme_runs(workplace: Path) -> None:
     assert all(0 < float(row[2]) < 10 for row in rows)
 
 
+@pytest.mark.slow
+def test_python_of_compress_runs(workplace: Path) -> None:
+    (code,) = blocks(ROOT / "docs" / "compress.md", "python")
+    done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert 0 < float(rows[0][1]) <= 10_000 and len(rows) > 2
+    assert all(0 < float(row[1]) <= 1 and float(row[2]) > 0 for row in rows[1:])
+
+
 def defined_by(code: str) -> dict[str, Any]:
     names: dict[str, Any] = {}
     exec(compile(code, "docs/extending.md", "exec"), names)
@@ -138,6 +148,7 @@ def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
     options = ["--data", "digits.npz", "--out", "json", "--json"]
     compiled = edgekit("compile", "model.tflite", "-t", "rpi4", *options, cwd=workplace).json
     bundle = compiled["bundles"][0]["path"]
+    searching = ["--data", "digits.npz", "-t", "host", "--trials", "7", "--budget", "packed=9kB", "--json"]
     documents = {
         "compile": compiled,
         "targets": edgekit("targets", "--json").json,
@@ -147,12 +158,13 @@ def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
         "run": edgekit("run", bundle, "--json", cwd=workplace).json,
         "profile": edgekit("profile", bundle, "--on", "emulator", "--json", cwd=workplace).json,
         "compare": edgekit("compare", bundle, "--json", cwd=workplace).json,
+        "compress": edgekit("compress", "model.tflite", *searching, cwd=workplace).json,
     }
     for verb, document in documents.items():
         assert document["schema"] == 1
         unknown = {field for field in fields(document) if not re.search(rf"[`\"./]{re.escape(field)}[`\"]", page)}
-        # The free parts: what a runner says of the conditions, and the errors that docs/recipes.md explains.
-        assert unknown <= {"machine"}, (verb, unknown)
+        # The free parts: what a runner says of the conditions, and the passes' parameters, which docs/recipes.md explains.
+        assert unknown <= {"machine", "weights", "activations"}, (verb, unknown)
 
 
 def fields(value: Any) -> set[str]:
