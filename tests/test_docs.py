@@ -163,7 +163,7 @@ def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
     for verb, document in documents.items():
         assert document["schema"] == 1
         unknown = {field for field in fields(document) if not re.search(rf"[`\"./]{re.escape(field)}[`\"]", page)}
-        # The free parts: what a runner says of the conditions, and the passes' parameters, which docs/recipes.md explains.
+        # The free parts: what a runner says of the conditions, and the parameters of passes (docs/recipes.md).
         assert unknown <= {"machine", "weights", "activations"}, (verb, unknown)
 
 
