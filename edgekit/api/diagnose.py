@@ -19,7 +19,7 @@ from edgekit.diagnosis.diagnose import Diagnosis
 from edgekit.diagnosis.diagnose import diagnose as examine
 from edgekit.diagnosis.measure import Judge
 from edgekit.diagnosis.search import Cure, cure, loss, metric, search_samples
-from edgekit.errors import CheckFailed, UsageError
+from edgekit.errors import CheckFailed, DeviceError, EdgekitError, ModelError, UsageError
 from edgekit.passes import PassContext
 from edgekit.passes.float32 import refuse_integer, restore
 from edgekit.passes.mixed_precision import ALLOWED, MAX_DROP, Plan, plan_of
@@ -29,8 +29,8 @@ from edgekit.recipe import Recipe, Step
 
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled
-    from edgekit.dataset import Dataset
     from edgekit.graph import Graph
+    from edgekit.target import Target
 
 UNIT = {"accuracy": "points of accuracy", "agreement": "% of the labels", "noise": "% of the outputs' power"}
 
@@ -63,12 +63,16 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Diagnosed:
-    """The document of ``edgekit diagnose``."""
+    """The document of ``edgekit diagnose``.
+
+    :param problem: why there is nothing fixed where that was asked for.
+    """
 
     model: str
     recipe: str
     diagnosis: Diagnosis
     fixed: Fixed | None = None
+    problem: EdgekitError | None = None
 
     @property
     def lost(self) -> str:
@@ -81,10 +85,15 @@ class Diagnosed:
     def json(self) -> dict[str, Any]:
         found = self.diagnosis.json()
         fixed = None if self.fixed is None else self.fixed.json()
-        return {"schema": 1, "model": self.model, "recipe": self.recipe, **found, "fix": fixed}
+        problem = "" if self.problem is None else self.problem.message
+        return {
+            "schema": 1, "model": self.model, "recipe": self.recipe, **found, "fix": fixed, "fix_failed": problem,
+        }  # fmt: skip
 
     def check(self) -> None:
-        """:raises CheckFailed: if the network is not healthy and was not fixed."""
+        """:raises CheckFailed: if the network is not healthy and was not fixed; or what went wrong in fixing it."""
+        if self.problem is not None:
+            raise self.problem
         if not self.diagnosis.healthy and self.fixed is None:
             raise CheckFailed(
                 f"{self.model} with the recipe {self.recipe}: {self.lost}, more than {self.diagnosis.max_drop:g}",
@@ -115,8 +124,8 @@ def diagnose(
     :param fix: search the cheapest cure, and compile it for ``target`` (default: this machine) into ``out``.
     :param target: whose estimated latency the cure keeps low; without one it keeps bytes low.
     :param allow: precisions the cure may use.
-    :returns: also if the network is not healthy; its ``check`` tells.
-    :raises CheckFailed: if the cure, compiled, loses more than ``max_drop``; no bundle is left.
+    :returns: also if the network is not healthy, or its cure cannot be compiled or loses too much (then no bundle is
+        left); its ``check`` tells.
     """
     sandbox.warm(PRELOAD)
     before, plan = _plan(recipe, {"max_drop": max_drop, "allow": list(allow)} | ({"target": target} if target else {}))
@@ -133,23 +142,64 @@ def diagnose(
     made = Diagnosed(Path(model).name, recipe, found)
     if not fix:
         return made
-    again = test is not None and test != data and any(f.cause in FOREIGN for f in found.findings)
-    searched = _search(graph, plan, source.tests if again else source.samples, source.tests, context)
-    fixed = _recipe(recipe, before, plan, searched)
-    job = jobs.prepare(replace(source, samples=source.tests) if again else source, fixed, seed, "1", progress)
-    lost = _verified(source.graph if not before.steps else graph, job.graph, source.tests)
-    if lost > max_drop + 1e-9:
+    foreign = any(finding.cause in FOREIGN for finding in found.findings)
+    specs = (data, test) if not foreign or test is None else (test, test)
+    job = _Job(Path(model), source, graph, before, plan, specs, specs[0] != data, board, folder, context)
+    try:
+        return replace(made, fixed=_fixed(job))
+    except (CheckFailed, ModelError, DeviceError) as error:
+        return replace(made, problem=error)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything that a cure is made from.
+
+    :param graph: the network that is quantized: ``source`` after the passes ``before``.
+    :param specs: samples for the ranges, and (or None) to judge by.
+    """
+
+    model: Path
+    source: jobs.Source
+    graph: Graph
+    before: Recipe
+    plan: Plan
+    specs: tuple[str, str | None]
+    recalibrated: bool
+    board: Target
+    folder: Path
+    context: PassContext
+
+
+def _fixed(job: _Job) -> Fixed:
+    """Search the cure, compile it, prove it.
+
+    :raises CheckFailed: if it does not hold, or parity fails.
+    """
+    source, progress, seed = job.source, job.context.progress, job.context.seed
+    tests = source.tests
+    assert tests is not None
+    if job.recalibrated:
+        source = replace(source, samples=tests)
+    found = _search(job, source)
+    recipe = _recipe(job.before, job.plan, found)
+    made = jobs.prepare(source, recipe, seed, "1", progress)
+    judge = Judge(job.graph, tests)
+    lost = loss(judge(made.graph), judge.float)
+    if lost > job.plan.max_drop + 1e-9:
         raise CheckFailed(
-            f"the cure loses {lost:.2f} on {len(source.tests)} samples, more than {max_drop:g}; no bundle was written",
+            f"the cure loses {lost:.2f} on {len(tests)} samples, more than {job.plan.max_drop:g}; no bundle was "
+            "written",
             "raise --max-drop, or give more samples",
         )
-    bundle = compiling.build(job, board, compiling.backend_for("auto", job.graph, board), folder, False, progress)
-    file = folder / f"{source.name}.{fixed.name}.toml"
-    words = ["edgekit", "compile", str(model), "--target", board.name, "--recipe", str(file)]
-    words += ["--data", test if again and test else data, *(["--test", test] if test else [])]
+    backend = compiling.backend_for("auto", made.graph, job.board)
+    bundle = compiling.build(made, job.board, backend, job.folder, False, progress)
+    file = job.folder / f"{source.name}.{recipe.name}.toml"
+    words = ["edgekit", "compile", str(job.model), "--target", job.board.name, "--recipe", str(file)]
+    words += ["--data", job.specs[0], *(["--test", job.specs[1]] if job.specs[1] else [])]
     command = shlex.join(words + (["--seed", str(seed)] if seed else []))
-    file.write_text(text(fixed, f"Makes the bundle again:\n{command}"))
-    return replace(made, fixed=Fixed(searched, graph, plan.base, again, file, command, bundle))
+    file.write_text(text(recipe, f"Makes the bundle again:\n{command}"))
+    return Fixed(found, job.graph, job.plan.base, job.recalibrated, file, command, bundle)
 
 
 def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan]:
@@ -162,32 +212,26 @@ def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan]:
     return replace(found, steps=found.steps[:-1]), plan_of(found.steps[-1].params | own)
 
 
-def _search(graph: Graph, plan: Plan, calibration: Dataset, tests: Dataset, context: PassContext) -> Cure:
+def _search(job: _Job, source: jobs.Source) -> Cure:
     """Search on part of the samples, if they are many; on all of them, if that does not hold on all."""
-    few = tests.subset(search_samples(graph), context.seed)
-    found, versions = cure(graph, plan, calibration, few, context)
-    if len(few) == len(tests):
+    assert source.tests is not None and source.samples is not None
+    few = source.tests.subset(search_samples(job.graph), job.context.seed)
+    found, versions = cure(job.graph, job.plan, source.samples, few, job.context)
+    if len(few) == len(source.tests):
         return found
-    judge = Judge(graph, tests)
-    if loss(judge(versions.mix(found.precision).graph), judge.float) <= plan.max_drop:
+    judge = Judge(job.graph, source.tests)
+    if loss(judge(versions.mix(found.precision).graph), judge.float) <= job.plan.max_drop:
         return found
-    return cure(graph, plan, calibration, tests, context)[0]
+    return cure(job.graph, job.plan, source.samples, source.tests, job.context)[0]
 
 
-def _recipe(name: str, before: Recipe, plan: Plan, found: Cure) -> Recipe:
+def _recipe(before: Recipe, plan: Plan, found: Cure) -> Recipe:
     """The recipe that makes the cured network without a search."""
     settings = {key: value for key, value in vars(plan.settings).items() if value}
     table = {str(number): p for number, p in enumerate(found.precision) if p != plan.base}
-    params = {**settings, "scale": found.scaled > 0, "precision": table}
-    step = Step("mixed_precision", params)
-    stem = f"{before.name}-fixed"
-    return Recipe(stem, f"{name}, cured by edgekit diagnose", True, (*before.steps, step), before.bounds)
-
-
-def _verified(graph: Graph, made: Graph, tests: Dataset) -> float:
-    """What the compiled network loses on all samples."""
-    judge = Judge(graph, tests)
-    return loss(judge(made), judge.float)
+    step = Step("mixed_precision", {**settings, "scale": found.scaled > 0, "precision": table})
+    description = f"{before.name}, cured by edgekit diagnose"
+    return Recipe(f"{before.name}-fixed", description, True, (*before.steps, step), before.bounds)
 
 
 def text(plan: Recipe, comment: str) -> str:

@@ -50,6 +50,7 @@ class Outcome:
     :param noise: relative noise of its outputs, the worst of them; infinite where it does not run.
     :param accuracy: share of right labels; None without labels.
     :param flips: share of samples whose label is another one than the float network's; None where it is no classifier.
+        With labels any network of one choice among classes is one; without, it must end in a softmax or logistic.
     :param failure: why it does not run; empty where it does.
     """
 
@@ -107,8 +108,8 @@ class Judge:
     def __init__(self, graph: Graph, data: Dataset) -> None:
         self.graph, self.data = graph, data
         self.outputs = _run(graph, data)
-        self.classifier = accuracy.measurable(graph)
-        self.top1 = accuracy.top1(self.outputs[0], graph) if self.classifier else None
+        chooses = accuracy.measurable(graph) and (data.labels is not None or _is_distribution(graph))
+        self.top1 = accuracy.top1(self.outputs[0], graph) if chooses else None
         self.float = self._judged(graph, self.outputs)
 
     def __call__(self, graph: Graph) -> Outcome:
@@ -126,6 +127,15 @@ class Judge:
         labels = self.data.labels
         right = None if labels is None else float((top1 == labels).mean())
         return Outcome(worst, right, float((top1 != self.top1).mean()))
+
+
+def _is_distribution(graph: Graph) -> bool:
+    """True if the first output comes from a softmax or a logistic function, directly or through a change of shape."""
+    made = {i: o for o in graph.operators for i in o.outputs}
+    wanted = graph.main.outputs[0]
+    while wanted in made and made[wanted].op in ("RESHAPE", "SQUEEZE"):
+        wanted = made[wanted].inputs[0]
+    return wanted in made and made[wanted].op in ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")
 
 
 def _run(graph: Graph, data: Dataset) -> list[NDArray[Any]]:

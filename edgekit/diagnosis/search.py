@@ -4,7 +4,7 @@ Every step is measured on the samples, none is guessed, and the same samples giv
 
 1. Channels are equalized, where that lowers the noise of the outputs.
 2. If 8 bits (or whatever the recipe has) suffice, that is the answer.
-3. Otherwise operators become float, those with the largest effect first, as few as suffice (found by bisection).
+3. Otherwise operators become float (or the most precise that is allowed), those with the largest effect first, as few as suffice (found by bisection).
 4. Each of them is then brought back to the cheapest precision that stays within the budget, those with the smallest
    effect first.
 5. Where 4 bits are allowed, the layers that mind least are tried in 4 bits, as many as stay within the budget and
@@ -100,7 +100,7 @@ def metric(outcome: Outcome) -> str:
 class Search:
     """The search on one network.
 
-    :param base: the recipe's precision; ``allowed``: which others may be used.
+    :param base: the recipe's precision; ``allowed``: which may be used, the most precise last.
     :param cost: what is to be kept low.
     """
 
@@ -153,23 +153,26 @@ class Search:
         return choice
 
     def _raised(self, choice: list[str], order: list[int]) -> list[str]:
-        """As few operators in float as suffice: a prefix of ``order``."""
+        """As few operators in the most precise form as suffice: a prefix of ``order``."""
         self.progress.step("search: how many operators need more precision")
         low, high = 0, len(order)  # ``low`` is too few
 
+        best = self.allowed[-1]
+
         def prefix(size: int) -> list[str]:
             chosen = set(order[:size])
-            return [FLOAT if n in chosen else p for n, p in enumerate(choice)]
+            return [best if n in chosen else p for n, p in enumerate(choice)]
 
         if not self.fits(prefix(high)):
             raise CheckFailed(
-                f"even with all operators in float the network loses {self.loss(prefix(high)):.2f} points",
-                "raise --max-drop",
+                f"even with all operators in {best} the network loses {self.loss(prefix(high)):.2f}, more than "
+                f"{self.max_drop:g}",
+                "raise --max-drop, or allow more precise operators",
             )
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self.fits(prefix(middle)) else (middle, high)
-        self.steps.append(f"{high} of {len(order)} operators in float suffice")
+        self.steps.append(f"{high} of {len(order)} operators in {best} suffice")
         return prefix(high)
 
     def _lowered(self, choice: list[str], numbers: list[int]) -> list[str]:
@@ -178,8 +181,8 @@ class Search:
         for done, number in enumerate(numbers):
             options = []
             for precision in self.allowed:
-                raised = precision != FLOAT and (precision == self.base or precision != "int4")
-                if not raised or not self.versions.has(number, precision):
+                fours = precision == "int4" != self.base
+                if precision == choice[number] or fours or not self.versions.has(number, precision):
                     continue
                 trial = [*choice[:number], precision, *choice[number + 1 :]]
                 if self.price(trial) <= self.price(choice):

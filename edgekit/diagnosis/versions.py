@@ -28,6 +28,7 @@ class Versions:
     made: dict[str, Graph] = field(default_factory=dict)
     excluded: dict[str, dict[str, str]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    _places: dict[str, list[int]] = field(default_factory=dict)
 
     def __getitem__(self, precision: str) -> Graph:
         """The whole network in this precision; :attr:`failures` says where LiteRT cannot run it.
@@ -51,7 +52,9 @@ class Versions:
 
     def counterpart(self, number: int, precision: str) -> int:
         """The index of an operator in the network of this precision."""
-        return counterparts(self.graph, self[precision])[number]
+        if precision not in self._places:
+            self._places[precision] = counterparts(self.graph, self[precision])
+        return self._places[precision][number]
 
     def has(self, number: int, precision: str) -> bool:
         """True if an operator really computes otherwise in this precision than in float."""
