@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from edgekit.graph import Graph, Operator
@@ -82,9 +83,20 @@ def _dense(call: Call) -> Any:
 
 
 def _matmul(call: Call) -> Any:
-    rank, o = max(len(shape) for shape in call.shapes), call.options
-    a, b = call.x(0, rank), call.x(1, rank)
-    return call.shaped(call.tf.matmul(a, b, transpose_a=o.adjX, transpose_b=o.adjY))
+    """The operands are broadcast here, or rows joined: TensorFlow 2.21's own broadcasting (oneDNN) of
+    ``[8, 1, 3, 4] x [1, 1, 4, 5]`` writes beyond its memory."""
+    tf, o, rank = call.tf, call.options, len(call.shape)
+    a, b = (_matrices(call, place, adjoint) for place, adjoint in ((0, o.adjX), (1, o.adjY)))
+    if not call.flows[1] and math.prod(b.shape[:-2]) == 1:  # a dense layer
+        return call.shaped(tf.matmul(tf.reshape(a, (-1, a.shape[-1])), tf.reshape(b, b.shape[-2:])))
+    batch = (call.count(), *call.shape[: rank - 2])
+    a, b = (tf.reshape(tf.broadcast_to(m, (*batch, *m.shape[-2:])), (-1, *m.shape[-2:])) for m in (a, b))
+    return call.shaped(tf.matmul(a, b))
+
+
+def _matrices(call: Call, place: int, adjoint: bool) -> Any:
+    x = call.x(place, len(call.shape))
+    return call.tf.linalg.matrix_transpose(x) if adjoint else x
 
 
 def _gather(call: Call) -> Any:

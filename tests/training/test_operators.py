@@ -1,0 +1,30 @@
+"""Every operator that can be trained through computes what LiteRT computes, with true gradients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgekit.training.operators import OPERATORS
+from tests.training.judging import assert_gradients_are_true, assert_litert_agrees, run, samples
+from tests.training.networks import NETWORKS
+
+pytest.importorskip("tensorflow")
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+GRAPHS, NAMES = list(NETWORKS.values()), list(NETWORKS)
+
+
+def test_no_operator_is_left_out() -> None:
+    used = {operator.op for graph in GRAPHS for operator in graph.operators}
+    assert set(OPERATORS) <= used
+
+
+def test_they_compute_what_litert_computes(tmp_path: Path) -> None:
+    inputs = [samples(graph, 8) for graph in GRAPHS]
+    _, found = run("forward", GRAPHS, inputs)
+    assert_litert_agrees(GRAPHS, NAMES, inputs, found, tmp_path)
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    assert_gradients_are_true(GRAPHS, NAMES)
