@@ -99,7 +99,7 @@ class Compression:
 
     def front(self) -> list[Candidate]:
         """The candidates of the search that no other beats, by estimate and the search's samples."""
-        known = list(search.unique(self.found).values())
+        known = search.unique(self.found)
         kept = [c for c, rank in zip(known, front.ranks(self.goal.matrix(known)), strict=True) if rank == 0]
         return sorted(kept, key=lambda c: c.costs[self.goal.costs[0]])
 
@@ -132,7 +132,7 @@ class Compression:
                 "costs": list(self.goal.costs),
                 "failed": [{"steps": json.loads(key), "reason": r} for key, r in self.found.failed.items()],
                 "candidates": [
-                    {**c.json(), "front": c.name in names} for c in search.unique(self.found).values()
+                    {**c.json(), "front": c.name in names} for c in search.unique(self.found)
                 ],
             },
             "seconds": round(self.seconds, 1),
@@ -304,7 +304,7 @@ def _journal(
 
 def _compile(made: Compression, source: jobs.Source, evaluator: Evaluator, count: int, progress: Progress) -> None:
     """Compile the uncompressed network and the finalists; what fails is set aside with its reason."""
-    full = [c for c in search.unique(made.found).values() if c.samples == made.rungs[-1] and c.steps]
+    full = [c for c in search.unique(made.found) if c.samples == made.rungs[-1] and c.steps]
     holding = [c for c in full if budgeting.distance(made.goal.limits, c.figures) <= 0]
     chosen = made.goal.first(holding or full, count if holding else NEAREST)
     if (best := made.goal.best(full)) is not None and best not in chosen:

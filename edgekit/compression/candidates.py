@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ class Candidate:
     """A recipe and what was measured of it.
 
     :param steps: those that could be applied; ``left_out`` says why others could not, by pass.
+    :param digest: of the network; two recipes may well make the same (training that did not help is undone).
     :param costs: ``size`` and ``packed`` in bytes, ``latency`` in ms and ``energy`` in mJ by the target's estimate.
     :param drops: ``accuracy-drop``, ``class-drop`` and, with groups, ``group-drop`` in points, over ``samples``
         samples. The latter two are the lower ends of the worst part's interval: with few samples, more would be noise.
@@ -40,6 +42,7 @@ class Candidate:
 
     steps: tuple[Step, ...]
     costs: dict[str, float]
+    digest: str = ""
     drops: dict[str, float] = field(default_factory=dict)
     samples: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
@@ -53,13 +56,13 @@ class Candidate:
         return {**self.costs, **self.drops}
 
     def json(self) -> dict[str, Any]:
-        return {"name": self.name, "steps": space.plain(self.steps), "costs": self.costs, "drops": self.drops,
-                "samples": self.samples, "left_out": self.left_out}  # fmt: skip
+        rest = {key: getattr(self, key) for key in ("costs", "digest", "drops", "samples", "left_out")}
+        return {"name": self.name, "steps": space.plain(self.steps), **rest}
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Candidate:
         steps = tuple(Step(s["name"], {k: v for k, v in s.items() if k != "name"}) for s in data["steps"])
-        return cls(steps, data["costs"], data["drops"], data["samples"], data["left_out"])
+        return cls(steps, data["costs"], data["digest"], data["drops"], data["samples"], data["left_out"])
 
 
 class Evaluator:
@@ -98,7 +101,10 @@ class Evaluator:
         :raises EdgekitError: if the result cannot be compiled for the target, or cannot be run.
         """
         graph, applied, left_out = self._transformed(steps)
-        candidate = Candidate(applied, self._costs(graph), left_out=left_out)
+        self._backend(graph)
+        data = tflite.dumps(graph)
+        digest = hashlib.sha256(data).hexdigest()[:16]
+        candidate = Candidate(applied, self._costs(graph, data), digest, left_out=left_out)
         self.refine(candidate, samples)
         return candidate
 
@@ -154,9 +160,7 @@ class Evaluator:
             del self._graphs[next(k for k in self._graphs if k != space.key(()))]
         return made
 
-    def _costs(self, graph: Graph) -> dict[str, float]:
-        self._backend(graph)
-        data = tflite.dumps(graph)
+    def _costs(self, graph: Graph, data: bytes) -> dict[str, float]:
         profile = Roofline().profile(graph, None, self._board, {"threads": 1})
         costs = {"size": float(len(data)), "latency": profile.latency_ms.value, "energy": profile.energy_mj.value}
         if self._packed:

@@ -20,7 +20,7 @@ def draw(made: Compression, path: Path) -> None:
     costs = made.goal.costs
     figure, axes = picture.panels(len(costs), 1 + 4.6 * len(costs), 4.2)
     limits = {budget.name: budget.limit for budget in made.goal.budgets}
-    candidates = list(search.unique(made.found).values())
+    candidates = search.unique(made.found)
     for cost, one in zip(costs, axes, strict=True):
         scale, label = AXES[cost]
         one.scatter(

@@ -57,7 +57,7 @@ class Found:
 
     def __len__(self) -> int:
         """How many different recipes are known."""
-        return len(unique(self)) + len(self.failed)
+        return len({candidate.name for candidate in self.candidates.values()}) + len(self.failed)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def run(
 
 def halve(goal: Goal, evaluator: Evaluator, found: Found, ladder: Sequence[int], keep: int, progress: Progress) -> None:
     """Measure the better candidates on more and more samples; those that are left are measured on all."""
-    alive = list(unique(found).values())
+    alive = unique(found)
     for samples in ladder[1:]:
         alive = goal.first(alive, max(keep, math.ceil(len(alive) / HALVING)))
         for number, candidate in enumerate(alive):
@@ -222,9 +222,12 @@ def halve(goal: Goal, evaluator: Evaluator, found: Found, ladder: Sequence[int],
                 evaluator.refine(candidate, samples)
 
 
-def unique(found: Found) -> dict[str, Candidate]:
-    """Candidates by their name: recipes that differ only in steps that were left out are one."""
-    return {candidate.name: candidate for candidate in found.candidates.values()}
+def unique(found: Found) -> list[Candidate]:
+    """The candidates without those that are the same network as an earlier one."""
+    first: dict[str, Candidate] = {}
+    for candidate in found.candidates.values():
+        first.setdefault(candidate.digest, candidate)
+    return list(first.values())
 
 
 def _sampler(seed: int) -> Any:
@@ -259,8 +262,8 @@ def _remember(found: Found, key: str, outcome: dict[str, Any]) -> None:
         found.failed[key] = outcome["failed"]
         return
     candidate = Candidate.read(outcome)
-    same = unique(found).get(candidate.name)
-    found.candidates[key] = same or candidate
+    same = (known for known in found.candidates.values() if known.name == candidate.name)
+    found.candidates[key] = next(same, candidate)
 
 
 def _headline(number: int, trials: int, steps: Sequence[Step], goal: Goal, found: Found) -> str:

@@ -115,7 +115,7 @@ def test_halving_measures_the_better_third_on_all(tmp_path, evaluator):
     judge, _ = evaluator
     found, goal = searching(tmp_path / "a", judge, 9)
     search.halve(goal, judge, found, [100, 300, 400], 2, Silent())
-    sizes = sorted(c.samples for c in search.unique(found).values())
+    sizes = sorted(c.samples for c in search.unique(found))
     assert sizes == [100] * 6 + [300] * 1 + [400] * 2
     full = [c for c in found.candidates.values() if c.samples == 400]
     assert all(budget.distance(goal.limits, c.figures) == 0 for c in full)
@@ -130,12 +130,21 @@ def test_rungs(samples, macs, expected):
     assert search.rungs(samples, macs) == expected
 
 
+def test_the_same_network_is_one_candidate():
+    from edgekit.compression.candidates import Candidate
+    from edgekit.recipe import Step
+
+    first, again = Candidate((), {}, "a"), Candidate((Step("finetune", {"epochs": 2}),), {}, "a")
+    other = Candidate((Step("float32", {}),), {}, "b")
+    assert search.unique(search.Found({"1": first, "2": other, "3": again})) == [first, other]
+
+
 def test_without_a_bound_on_accuracy_a_useless_network_is_not_best():
     from edgekit.compression.candidates import Candidate
 
     goal = search.Goal(("size",), budget.parse(["size=10kB"]), {"size": 1e5})
-    useless = Candidate((), {"size": 1e3}, {"accuracy-drop": 60.0})
-    fair = Candidate((), {"size": 9e3}, {"accuracy-drop": 1.0})
+    useless = Candidate((), {"size": 1e3}, "a", {"accuracy-drop": 60.0})
+    fair = Candidate((), {"size": 9e3}, "b", {"accuracy-drop": 1.0})
     assert goal.best([useless, fair]) is fair and goal.first([useless, fair], 1) == [fair]
     bounded = search.Goal(("size",), budget.parse(["size=10kB", "accuracy-drop=70"]), {"size": 1e5})
     assert set(map(id, bounded.first([useless, fair], 2))) == {id(useless), id(fair)}
