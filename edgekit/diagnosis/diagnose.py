@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.diagnosis.evidence import Evidence, Finding
-from edgekit.diagnosis.find import find
+from edgekit.diagnosis.find import find, guilty
 from edgekit.diagnosis.measure import (
     Judge,
     Local,
@@ -26,6 +26,7 @@ from edgekit.graph.mixture import FLOAT
 from edgekit.graph.stats import label
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Settings, measured, why_float
+from edgekit.passes.quantize_child import NO_KERNEL
 
 if TYPE_CHECKING:
     from edgekit.dataset import Dataset
@@ -128,6 +129,10 @@ def diagnose(
     judge = Judge(graph, test)
     quantized = judge(versions.mix(whole).graph)
     found = Diagnosis(precision, len(test), 0, judge.float, judge.float, quantized, max_drop)
+    left = _left(versions, precision)
+    if any(reason == NO_KERNEL for reason in versions.excluded[precision].values()):
+        # One operator that LiteRT refuses takes all of its kind with it: look at each.
+        versions = replace(versions, tried=False, made={}, excluded={}, failures={}, _places={})
     numbers = [n for n in range(len(graph.operators)) if versions.has(n, precision)]
     few = test.subset(effect_samples(graph, len(numbers)), seed)
     found.effect_samples = len(few)
@@ -139,25 +144,36 @@ def diagnose(
     sample = few.subset(local_samples(graph), seed)
     exact = tensors(graph, sample)
     local = locals_(versions, precision, exact, sample)
-    found.operators = _rows(versions, precision, local, effect)
+    found.operators = _rows(versions, precision, local, effect, left)
     found.notes = _notes(found, calibration, test)
-    if not found.healthy:
+    refused = [number for number, outcome in effect.items() if outcome.failure]
+    if not found.healthy or refused:
         progress.step("look for causes")
         ranged = calibration.subset(settings.samples, seed)
         seen, met = spreads(graph, ranged, progress), spreads(graph, test.subset(SPREAD_SAMPLES, seed), progress)
-        found.findings = find(Evidence(versions, precision, seen, met, exact, local, effect))
+        evidence = Evidence(versions, precision, seen, met, exact, local, effect)
+        found.findings = find(evidence, refused if found.healthy else guilty(evidence))
     return found
 
 
-def _rows(versions: Versions, precision: str, local: list[Local], effect: dict[int, Outcome]) -> list[Row]:
-    excluded = versions.excluded.get(precision, {})
+def _left(versions: Versions, precision: str) -> dict[int, str]:
+    """Operators that the recipe leaves in float, with the reason."""
+    left = {}
+    for number, operator in enumerate(versions.graph.operators):
+        floats = any(versions.graph.tensors[i].dtype == FLOAT for i in operator.outputs)
+        if floats and not versions.has(number, precision):
+            left[number] = why_float(operator.op, versions.excluded[precision])
+    return left
+
+
+def _rows(
+    versions: Versions, precision: str, local: list[Local], effect: dict[int, Outcome], left: dict[int, str]
+) -> list[Row]:
     rows = []
     for number, operator in enumerate(versions.graph.operators):
-        quantized = versions.has(number, precision)
-        made = [versions.graph.tensors[i].dtype for i in operator.outputs]
-        reason = why_float(operator.op, excluded) if not quantized and FLOAT in made else ""
+        quantized = number not in left and versions.has(number, precision)
         name = label(versions.graph.main, operator)
-        rows.append(Row(number, operator.op, name, quantized, reason, local[number], effect.get(number)))
+        rows.append(Row(number, operator.op, name, quantized, left.get(number, ""), local[number], effect.get(number)))
     return rows
 
 
@@ -175,10 +191,11 @@ def _notes(found: Diagnosis, calibration: Dataset, test: Dataset) -> list[str]:
                 f"the float network itself is right on {accuracy:.1%} only, about what guessing gives: check the "
                 "labels, and the range of the samples (--data FILE?range=LOW,HIGH)"
             )
-    floats = [row for row in found.operators if row.reason]
-    if floats:
-        kinds: dict[str, list[str]] = {}
-        for row in floats:
-            kinds.setdefault(row.reason, []).append(f"{row.index} {row.op}")
-        notes += [f"left in float: {', '.join(rows)}: {reason}" for reason, rows in kinds.items()]
+    reasons: dict[str, list[Row]] = {}
+    for row in found.operators:
+        if row.reason:
+            reasons.setdefault(row.reason, []).append(row)
+    for reason, rows in reasons.items():
+        kinds = ", ".join(sorted({row.op for row in rows}))
+        notes.append(f"{len(rows)} of {len(found.operators)} operators are left in float ({kinds}): {reason}")
     return notes

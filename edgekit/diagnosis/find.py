@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from edgekit.diagnosis.causes import FOREIGN, JOINS, OPERATOR_RULES, TENSOR_RULES, Cause
 from edgekit.diagnosis.evidence import INPUT, WEIGHTED, Evidence, Finding
@@ -34,10 +35,10 @@ def guilty(e: Evidence) -> list[int]:
     return found
 
 
-def find(e: Evidence) -> list[Finding]:
-    """Return what is wrong, the worst first; each cause once, with all operators that it hurts."""
+def find(e: Evidence, suspects: Sequence[int]) -> list[Finding]:
+    """Return what is wrong with the suspects, the worst first; each cause once, with all operators that it hurts."""
     causes: dict[Key, tuple[Cause, set[int]]] = {}
-    for number in guilty(e):
+    for number in suspects:
         found = _of_tensors(e, number)
         foreign = any(name in FOREIGN for name, _, _ in found)
         found |= {key: cause for key, cause in _of_operator(e, number).items() if not foreign or key[0] in ALWAYS}
@@ -47,7 +48,6 @@ def find(e: Evidence) -> list[Finding]:
             causes["sensitive", number, -1] = (_sensitive(e, number), {number})
     for tensor in e.graph.main.inputs:
         _add_foreign(e, tensor, causes)
-    _explain_float(e, causes)
     findings = [
         e.finding(number, name, cause.words, cause.remedy, hurts, tensor=tensor, **cause.figures)
         for (name, number, tensor), (cause, hurts) in causes.items()
@@ -110,15 +110,6 @@ def _add_foreign(e: Evidence, tensor: int, causes: dict[Key, tuple[Cause, set[in
     named = _cause(e, tensor)
     if named is not None and named[0][0] in FOREIGN and named[0] not in causes:
         causes[named[0]] = (named[1], set(e.readers.get(tensor, [])))
-
-
-def _explain_float(e: Evidence, causes: dict[Key, tuple[Cause, set[int]]]) -> None:
-    """A dead range may have driven its operators into float, where their effect is not measured: name it, too."""
-    for tensor, number in e.producers.items():
-        if number not in e.effects:
-            named = _cause(e, tensor)
-            if named is not None and named[0][0] == "dead_range" and named[0] not in causes:
-                causes[named[0]] = (named[1], {number, *e.readers.get(tensor, [])})
 
 
 def _sensitive(e: Evidence, number: int) -> Cause:

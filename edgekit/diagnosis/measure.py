@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import accuracy, quality, sandbox
+from edgekit.diagnosis.trial import run
 from edgekit.diagnosis.versions import Versions
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Tensor, tflite
@@ -107,14 +108,14 @@ class Judge:
 
     def __init__(self, graph: Graph, data: Dataset) -> None:
         self.graph, self.data = graph, data
-        self.outputs = _run(graph, data)
+        self.outputs = run(graph, data)
         chooses = accuracy.measurable(graph) and (data.labels is not None or _is_distribution(graph))
         self.top1 = accuracy.top1(self.outputs[0], graph) if chooses else None
         self.float = self._judged(graph, self.outputs)
 
     def __call__(self, graph: Graph) -> Outcome:
         try:
-            return self._judged(graph, _run(graph, self.data))
+            return self._judged(graph, run(graph, self.data))
         except ModelError as error:
             return Outcome(math.inf, 0.0 if self.float.accuracy is not None else None, 1.0, error.message)
 
@@ -136,14 +137,6 @@ def _is_distribution(graph: Graph) -> bool:
     while wanted in made and made[wanted].op in ("RESHAPE", "SQUEEZE"):
         wanted = made[wanted].inputs[0]
     return wanted in made and made[wanted].op in ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")
-
-
-def _run(graph: Graph, data: Dataset) -> list[NDArray[Any]]:
-    from edgekit.dataset import as_network_inputs
-
-    with sandbox.scratch() as folder:
-        tflite.write(graph, folder / "model.tflite")
-        return reference_outputs(folder / "model.tflite", as_network_inputs(data, graph), optimized=True)
 
 
 def effects(

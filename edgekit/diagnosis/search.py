@@ -4,7 +4,8 @@ Every step is measured on the samples, none is guessed, and the same samples giv
 
 1. Channels are equalized, where that lowers the noise of the outputs.
 2. If 8 bits (or whatever the recipe has) suffice, that is the answer.
-3. Otherwise operators become float (or the most precise that is allowed), those with the largest effect first, as few as suffice (found by bisection).
+3. Otherwise operators become float (or the most precise that is allowed), those with the largest effect first, as few
+   as suffice (found by bisection).
 4. Each of them is then brought back to the cheapest precision that stays within the budget, those with the smallest
    effect first.
 5. Where 4 bits are allowed, the layers that mind least are tried in 4 bits, as many as stay within the budget and
@@ -22,7 +23,6 @@ from edgekit.diagnosis.spread import spreads
 from edgekit.diagnosis.versions import Versions
 from edgekit.errors import CheckFailed
 from edgekit.graph import Graph
-from edgekit.graph.mixture import FLOAT
 from edgekit.graph.stats import label, statistics
 from edgekit.passes import PassContext
 from edgekit.passes.equalize import Equalized, equalize
@@ -254,13 +254,17 @@ def cure(graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context:
 
 
 def quantizations(graph: Graph, settings: Settings, context: PassContext, scale: bool) -> tuple[Equalized, Versions]:
-    """The network, with scaled channels where ``scale``, and its quantizations, ranges measured on the samples."""
+    """The network, with scaled channels where ``scale``, and its quantizations, ranges measured on the samples.
+
+    Operators that LiteRT does not run in integers are in them all the same: the search finds each of them, where the
+    quantizer's trial run can only leave all operators of that kind in float.
+    """
     changed = Equalized(graph, 0)
     if scale and context.data is not None:
         context.progress.step("scale the channels")
         found = spreads(graph, context.data.subset(settings.samples, context.seed), context.progress)
         changed = equalize(graph, {index: spread.magnitudes for index, spread in found.items()})
-    return changed, Versions(changed.graph, settings, measured(changed.graph, settings, context), context)
+    return changed, Versions(changed.graph, settings, measured(changed.graph, settings, context), context, tried=False)
 
 
 def cost_of(target: str | None) -> tuple[Cost, str]:

@@ -19,19 +19,22 @@ class Versions:
     """The quantizations of ``graph``, each made when it is first needed.
 
     :param ranges: of the activations, in the form of :func:`edgekit.passes.quantize.measured`.
+    :param tried: operators are left in float where the quantizer's trial run finds that LiteRT refuses their kind, as
+        the pass ``quantize`` does. Otherwise they are quantized all the same.
     """
 
     graph: Graph
     settings: Settings
     ranges: Ranges
     context: PassContext
+    tried: bool = True
     made: dict[str, Graph] = field(default_factory=dict)
     excluded: dict[str, dict[str, str]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     _places: dict[str, list[int]] = field(default_factory=dict)
 
     def __getitem__(self, precision: str) -> Graph:
-        """The whole network in this precision; :attr:`failures` says where LiteRT cannot run it.
+        """The whole network in this precision; it may not run (:attr:`failures`).
 
         :raises ModelError: if it cannot be quantized.
         """
@@ -42,7 +45,7 @@ class Versions:
             settings = replace(self.settings, weights=weights, activations=activations, io="")
             self.context.progress.step(f"quantize to {precision}")
             try:
-                made, excluded = integers(self.graph, settings, self.ranges)
+                made, excluded = integers(self.graph, settings, self.ranges, check=self.tried)
             except ModelError as error:  # it may be quantizable, and yet not run
                 self.failures[precision] = error.message
                 made, excluded = integers(self.graph, settings, self.ranges, check=False)

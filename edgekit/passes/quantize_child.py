@@ -18,6 +18,8 @@ _ATTEMPTS = 16
 WRONG_KERNELS = ("SUM", "DIV")
 """Operators whose integer kernels in LiteRT 2.3 give wrong results, measured operator by operator on noise: the plain
 kernel of SUM (signal to noise 0 dB, int8 and int16), and DIV (5 dB in int8: small numerators overflow)."""
+NO_KERNEL = "LiteRT has no integer kernel"
+"""Why operators of a kind stay in float where the trial run fails."""
 _Result = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
@@ -73,7 +75,7 @@ def quantize(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path) 
     for _ in range(_ATTEMPTS):
         try:
             quantized = _quantize(model, args, arrays, excluded)
-            name, reason = _missing_kernel(quantized) if args["check"] else None, "LiteRT has no integer kernel"
+            name, reason = _missing_kernel(quantized) if args["check"] else None, NO_KERNEL
         except Exception as error:  # the quantizer's own checks and slips, of many kinds
             name, reason = _culprit(error), "ai-edge-quantizer fails on it"
             if isinstance(error, ModelError) or name is None or name in excluded:
