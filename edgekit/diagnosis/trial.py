@@ -1,0 +1,55 @@
+"""Run a network that may well not run: on LiteRT's default kernels, once its plain ones have accepted it, too.
+
+A bundle needs both: its golden outputs come from the plain kernels, and boards run the default ones.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import sandbox
+from edgekit.errors import ModelError
+from edgekit.graph import Graph, tflite
+from edgekit.runners import reference
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.dataset import Dataset
+
+
+def run(graph: Graph, data: Dataset) -> list[NDArray[Any]]:
+    """Return the outputs over the samples, ``[samples, *shape]`` each.
+
+    :raises ModelError: if one of the kernels refuses the network or crashes on it.
+    """
+    from edgekit.dataset import as_network_inputs
+
+    arrays = {f"input{i}": values for i, values in enumerate(as_network_inputs(data, graph))}
+    with sandbox.scratch() as folder:
+        model = folder / "model.tflite"
+        tflite.write(graph, model)
+        args = {"model": str(model), "optimized": True, "all_tensors": False}
+        try:
+            _, found = sandbox.call(
+                f"{__name__}:run_task", args, arrays, limits=reference.LIMITS, preload=reference.PRELOAD
+            )
+        except sandbox.ChildDied as death:
+            raise ModelError(f"LiteRT itself {death.reason} on this network") from death
+    return [found[f"output{i}"] for i in range(len(found))]
+
+
+def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The child's side."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    for kernels in (OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
+        try:
+            Interpreter(
+                model_path=args["model"], experimental_op_resolver_type=kernels, num_threads=1
+            ).allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            text = " ".join(str(error).split("litert/", 1)[-1].split())
+            raise ModelError(f"LiteRT's plain kernels refuse the model: {text[:300]}") from error
+    return reference.run_task(args, arrays, work)
