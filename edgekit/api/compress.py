@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import edgekit
-from edgekit import accuracy, dataset, plugins, resources, sandbox, target
+from edgekit import accuracy, dataset, fairness, plugins, resources, sandbox, target
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
 from edgekit.api.profile import profile
@@ -232,14 +232,18 @@ def _usable(
 ) -> None:
     """Refuse networks and data that accuracy cannot be measured on, before any work."""
     refuse_integer(source.graph, "compressed")
-    assert source.tests is not None
-    for part in (searched, source.tests):
-        if part.labels is None:
-            raise UsageError("compress needs labelled samples", "give an .npz with x and y, or a folder a class")
+    if searched.labels is None or source.tests is None or source.tests.labels is None:
+        raise UsageError("compress needs labelled samples", "give an .npz with x and y, or a folder a class")
     if len(searched) < LEAST:
         raise UsageError(f"{len(searched)} samples to search on are too few", "give some hundreds, better thousands")
     if not accuracy.measurable(source.graph):
         raise ModelError("the network is no classifier, so its accuracy cannot be weighed against its costs")
+    missing = sorted(set(range(dataset.classes(source.graph) or 0)) - set(source.tests.labels.tolist()))
+    if missing and any(b.name == "class-drop" for b in limits):
+        raise UsageError(
+            f"the budget class-drop cannot be held: the test data has no sample of {fairness.listed(missing)}",
+            "give --test data with samples of every class",
+        )
     if any(b.name == "group-drop" for b in limits) and (searched.groups is None or source.tests.groups is None):
         raise UsageError("the budget group-drop takes groups", "add an array g to the .npz")
     if len(searched) < FEW:

@@ -170,17 +170,44 @@ def test_time_bounds_the_search(place: Path, cache: dict[str, str]) -> None:
         (["--plot", "front.bmp"], ".svg"),
         (["--target", "rpi44"], "rpi4"),
         (["--budget", "group-drop=1", "--test", "plain.npz"], "takes groups"),
+        (["--budget", "class-drop=1", "--test", "no3.npz"], "no sample of class 3"),
+        (["--out", "digits.npz"], "cannot write"),
     ],
 )
 def test_wrong_usage_is_refused_at_once(more: list[str], words: str, place: Path, cache: dict[str, str]) -> None:
     x, y = digits(40, seed=2)
     np.savez(place / "plain.npz", x=x, y=y)
-    refused(compress(place, cache, *more, "--out", "wrong"), 2, words)
+    x, y = digits(300, seed=2)
+    np.savez(place / "no3.npz", x=x[y != 3], y=y[y != 3])
+    refused(compress(place, cache, "--out", "wrong", *more), 2, words)
+
+
+def test_folders_of_pictures_and_fair_budgets(place: Path, cache: dict[str, str]) -> None:
+    """Bounds on classes and groups go into the recipe; pictures serve as samples."""
+    from PIL import Image
+
+    x, y = digits(240, seed=9)
+    for number, (picture, label) in enumerate(zip(x, y, strict=True)):
+        folder = place / "pictures" / str(label)
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((255 * picture).astype(np.uint8)).save(folder / f"{number}.png")
+    more = ["--trials", "4", "--finalists", "1", "--out", "fair", "--json"]
+    budgets = ["--budget", "class-drop=40", "--budget", "group-drop=30", "--budget", "energy=1J"]
+    made = compress(place, cache, "--data", "pictures", "--test", "digits.npz", *budgets[:2], *more).json
+    assert [made["data"][kind]["samples"] for kind in ("calibration", "search", "test")] == [120, 120, 900]
+    refused_now = compress(place, cache, "--data", "pictures", *budgets, *more)
+    refused(refused_now, 2, "takes groups")
+    found = compress(place, cache, *budgets, *more).json
+    row = found["finalists"][1]
+    assert row["budgets"].keys() == {"class-drop", "group-drop", "energy"}
+    assert all(entry["holds"] for entry in row["budgets"].values())
+    text = (place / row["recipe"]).read_text()
+    assert "class_drop = 40" in text and "group_drop = 30" in text and "energy" not in text
 
 
 def test_what_cannot_be_compressed(models: Path, place: Path, cache: dict[str, str]) -> None:
     quantized = str(MODELS / "tflite_micro" / "hello_world_int8.tflite")
-    np.savez(place / "sine.npz", x=np.ones((9, 1), np.float32), y=np.zeros(9, int))
+    np.savez(place / "sine.npz", x=np.ones((90, 1), np.float32), y=np.zeros(90, int))
     refused(compress(place, cache, "--data", "sine.npz", model=quantized), 3, "compressed")
     floating = str(MODELS / "tflite_micro" / "hello_world_float.tflite")
     refused(compress(place, cache, "--data", "sine.npz", model=floating), 3, "no classifier")
