@@ -46,16 +46,23 @@ def _conv(call: Call) -> Any:
     x, groups = call.rows(), call.shapes[0][3] // call.shapes[1][3]
     if groups == 1:
         return _with_bias(call, _convolve(call, x, kernel))
+    if call.shapes[1][3] == 1:
+        return _by_channel(call, kernel)
     pairs = zip(call.tf.split(x, groups, 3), call.tf.split(kernel, groups, 3), strict=True)
     return _with_bias(call, call.tf.concat([_convolve(call, part, k) for part, k in pairs], 3))
 
 
 def _depthwise(call: Call) -> Any:
-    """Weights ``[1, h, w, channels * multiplier]``; the multiplier runs fastest. TensorFlow wants equal strides, and
-    none beside dilations: elsewhere it goes in steps of 1 and rows are left out."""
+    """Weights ``[1, h, w, channels * multiplier]``."""
+    return _by_channel(call, call.values[1])
+
+
+def _by_channel(call: Call, kernel: Any) -> Any:
+    """``kernel`` is ``[1, h, w, channels * multiplier]`` or ``[h, w, 1, ...]``; the multiplier runs fastest. TensorFlow
+    wants equal strides, and none beside dilations: elsewhere it goes in steps of 1 and rows are left out."""
     o, tf = call.options, call.tf
-    x, (_, h, w, out), channels = call.rows(), call.shapes[1], call.shapes[0][3]
-    kernel = tf.reshape(call.values[1], (h, w, channels, out // channels))
+    x, (_, h, w, _), channels = call.rows(), call.shapes[1], call.shapes[0][3]
+    kernel = tf.reshape(kernel, (h, w, channels, call.shape[3] // channels))
     dilations = (o.dilationHFactor, o.dilationWFactor)
     if o.strideH == o.strideW and (dilations == (1, 1) or o.strideH == 1):
         strides = (1, o.strideH, o.strideW, 1)
