@@ -362,7 +362,13 @@ def command(made: Compression, recipe: Path | None) -> str:
 
 
 def _write(made: Compression) -> None:
-    """Write ``front.json``, and the recommended recipe as ``best.toml``."""
+    """Write ``front.json``, the recommended recipe as ``best.toml``, and what an interruption left uncompiled."""
+    if made.found.interrupted and made.found.candidates:
+        (made.out / "recipes").mkdir(exist_ok=True)
+        for candidate in made.front():
+            path = made.out / "recipes" / f"{candidate.name}.toml"
+            if candidate.steps and not path.exists():
+                path.write_text(final.recipe_text(candidate, "Not compiled yet:\n" + command(made, path), {}, True))
     (made.out / "front.json").write_text(json.dumps(made.json(), indent=1) + "\n")
     best = made.out / "best.toml"
     best.unlink(missing_ok=True)

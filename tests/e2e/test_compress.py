@@ -142,6 +142,8 @@ def test_an_interrupted_search_is_shown_and_goes_on(place: Path, cache: dict[str
     known = document["search"]["recipes"]
     assert document["search"]["interrupted"] and 4 <= known < 13
     assert not list((place / "cut").glob("*.host"))
+    recipes = [path.stem for path in (place / "cut" / "recipes").glob("*.toml")]
+    assert sorted(recipes) == sorted(c["name"] for c in document["search"]["candidates"] if c["front"] and c["steps"])
     assert json.loads((place / "cut" / "front.json").read_text()) == document
     finished = edgekit(*args, cwd=place, env=cache).json
     assert finished["search"]["continued"] >= known and not finished["search"]["interrupted"]
@@ -213,8 +215,9 @@ def test_what_cannot_be_compressed(models: Path, place: Path, cache: dict[str, s
     refused(compress(place, cache, "--data", "sine.npz", model=floating), 3, "no classifier")
 
 
-def test_without_optuna(place: Path) -> None:
-    code = "import sys; sys.modules['optuna'] = None; from edgekit.cli import main; main(sys.argv[1:])"
-    args = ["compress", "digits.tflite", "--data", "digits.npz", "-t", "host"]
+@pytest.mark.parametrize(("missing", "extra"), [("optuna", "search"), ("tensorflow", "train")])
+def test_without_its_tools(missing: str, extra: str, place: Path) -> None:
+    code = f"import sys; sys.modules['{missing}'] = None; from edgekit.cli import main; main(sys.argv[1:])"
+    args = ["compress", "digits.tflite", "--data", "digits.npz", "-t", "host", "--train"]
     done = subprocess.run([sys.executable, "-c", code, *args], cwd=place, capture_output=True, text=True, check=False)
-    assert done.returncode == 4 and "pip install 'edgekit[search]'" in done.stderr
+    assert done.returncode == 4 and f"pip install 'edgekit[{extra}]'" in done.stderr
