@@ -14,11 +14,11 @@ from edgekit import sandbox
 from edgekit import target as boards
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
-from edgekit.diagnosis.causes import FOREIGN
+from edgekit.diagnosis.cure import Cure, cure, search_samples
 from edgekit.diagnosis.diagnose import Diagnosis
 from edgekit.diagnosis.diagnose import diagnose as examine
-from edgekit.diagnosis.measure import Judge
-from edgekit.diagnosis.search import Cure, cure, loss, metric, search_samples
+from edgekit.diagnosis.measure import Judge, loss, metric
+from edgekit.diagnosis.rules import FOREIGN
 from edgekit.errors import CheckFailed, DeviceError, EdgekitError, ModelError, UsageError
 from edgekit.passes import PassContext
 from edgekit.passes.float32 import refuse_integer, restore

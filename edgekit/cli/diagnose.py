@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from edgekit.api.diagnose import Diagnosed, Fixed
     from edgekit.diagnosis.diagnose import Diagnosis
 
+MOST_ALIKE = 3
+"""Findings of one cause that are told in full; --json has all."""
 PRECISIONS = ("int4", "int8", "int16", "float32")
 
 
@@ -76,13 +78,7 @@ def command(
 def _print(found: Diagnosed, verbose: bool) -> None:
     seen = found.diagnosis
     click.echo(f"{found.model}, {found.recipe}: {_summary(found)}")
-    for number, finding in enumerate(seen.findings, 1):
-        place = "input" if finding.operator < 0 else f"operator {finding.operator} {finding.op}"
-        click.echo(f"\n{number}. {place} ({finding.name}): {finding.words}")
-        hurt = ", ".join(f"{i} {seen.operators[i].op}" for i in finding.hurts)
-        alone = "alone it does not run" if finding.sqnr_db is None else f"alone it leaves {finding.sqnr_db:.1f} dB"
-        click.echo(f"   hurts: {hurt} ({alone})")
-        click.echo(f"   to do: {finding.remedy}")
+    _print_findings(seen)
     if not seen.healthy and not seen.findings:
         click.echo("no operator stands out: the noise of all of them adds up; 16 bits, or --fix")
     if seen.notes:
@@ -95,6 +91,22 @@ def _print(found: Diagnosed, verbose: bool) -> None:
     if found.fixed is not None:
         click.echo("")
         _print_fix(found.fixed)
+
+
+def _print_findings(seen: Diagnosis) -> None:
+    """The findings; of many with one cause the first few in full."""
+    alike = {cause: [f for f in seen.findings if f.cause == cause] for cause in {f.cause for f in seen.findings}}
+    shown = [f for f in seen.findings if alike[f.cause].index(f) < MOST_ALIKE]
+    for number, finding in enumerate(shown, 1):
+        place = "input" if finding.operator < 0 else f"operator {finding.operator} {finding.op}"
+        click.echo(f"\n{number}. {place} ({finding.name}): {finding.words}")
+        hurt = ", ".join(f"{i} {seen.operators[i].op}" for i in finding.hurts)
+        alone = "alone it does not run" if finding.sqnr_db is None else f"alone it leaves {finding.sqnr_db:.1f} dB"
+        click.echo(f"   hurts: {hurt} ({alone})")
+        click.echo(f"   to do: {finding.remedy}")
+        rest = alike[finding.cause][MOST_ALIKE:]
+        if rest and finding is alike[finding.cause][MOST_ALIKE - 1]:
+            click.echo("   the same: " + ", ".join(f"{f.operator} {f.op}" for f in rest))
 
 
 def _summary(found: Diagnosed) -> str:

@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.diagnosis.evidence import Evidence, Finding
 from edgekit.diagnosis.find import find, guilty
-from edgekit.diagnosis.measure import (
-    Judge,
-    Local,
-    Outcome,
-    decibels,
-    effect_samples,
-    effects,
-    local_samples,
-    locals_,
-    tensors,
-)
-from edgekit.diagnosis.search import loss, metric
+from edgekit.diagnosis.local import Local, local_samples, locals_, tensors
+from edgekit.diagnosis.measure import Judge, Outcome, decibels, effect_samples, effects, loss, metric
 from edgekit.diagnosis.spread import spreads
 from edgekit.diagnosis.versions import Versions
 from edgekit.graph import Graph
@@ -39,7 +29,7 @@ FEW = 100
 
 @dataclass(frozen=True)
 class Row:
-    """One operator: its noise (:class:`edgekit.diagnosis.measure.Local`) and its effect on the network's outputs."""
+    """One operator: its noise (:class:`edgekit.diagnosis.local.Local`) and its effect on the network's outputs."""
 
     index: int
     op: str
@@ -70,7 +60,7 @@ class Diagnosis:
     :param precision: the recipe's: ``int8``, ``int16`` or ``int4``.
     :param effect_real: the float network's outcome on the samples that effects are measured on.
     :param real: the float network's outcome; ``quantized``: the quantized one's.
-    :param lost: in points (:func:`edgekit.diagnosis.search.loss`), all over ``samples`` samples.
+    :param lost: in points (:func:`edgekit.diagnosis.measure.loss`), all over ``samples`` samples.
     """
 
     precision: str

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from edgekit.diagnosis.measure import Local, Outcome, Values
+from edgekit.diagnosis.local import Local, Values
+from edgekit.diagnosis.measure import Outcome
 from edgekit.diagnosis.spread import Spread
 from edgekit.diagnosis.versions import Versions
 from edgekit.graph import Graph, Operator, Quantization, Tensor
@@ -76,7 +77,8 @@ class Evidence:
         return {index: sorted({number for number, _ in pairs}) for index, pairs in uses(self.graph).items()}
 
     @cached_property
-    def _forms(self) -> dict[int, Tensor]:
+    def forms(self) -> dict[int, Tensor]:
+        """Each activation as the quantized network holds it: in integers, if anywhere there."""
         mixture = self.versions.mix([self.precision] * len(self.graph.operators))
         forms: dict[int, Tensor] = {}
         for index, own in mixture.values.items():
@@ -86,7 +88,7 @@ class Evidence:
 
     def quantized(self, tensor: int) -> tuple[Quantization, str] | None:
         """Scale and integers of an activation in the quantized network; None where it is float there."""
-        form = self._forms.get(tensor)
+        form = self.forms.get(tensor)
         if form is None or form.quantization is None or not form.has_scale or form.dtype == FLOAT:
             return None
         return form.quantization, form.dtype

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edgekit.diagnosis.causes import FOREIGN, JOINS, OPERATOR_RULES, TENSOR_RULES, Cause
 from edgekit.diagnosis.evidence import INPUT, WEIGHTED, Evidence, Finding
+from edgekit.diagnosis.rules import FOREIGN, JOINS, OPERATOR_RULES, TENSOR_RULES, Cause
 
 LEAST = 1e-3
 """Operators whose effect is below this noise (30 dB) are not looked at."""

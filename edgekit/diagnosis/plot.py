@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgekit import picture
 from edgekit.diagnosis.diagnose import Diagnosis, Row
-from edgekit.diagnosis.search import loss, metric
+from edgekit.diagnosis.measure import loss, metric
 
 MOST_BARS = 60
 """A longer network shows its most sensitive operators only."""

@@ -4,8 +4,9 @@ Where channel c of a layer's output is divided by s and the weights that meet it
 computes the same, as long as everything between them commutes with a positive factor (Nagel, van Baalen, Blankevoort
 & Welling, "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019). The factor here
 balances what an activation's single scale sees, the channel's largest magnitude over the samples r, against the
-largest weight that meets it w: ``s = sqrt(r / w)`` (Xiao et al., "SmoothQuant", ICML 2023, with alpha = 0.5). Factors
-are rounded to powers of two, so that in float not one bit of the mantissas changes.
+largest weight that meets it w: ``s = sqrt(r / w)`` (Xiao et al., "SmoothQuant", ICML 2023, with alpha = 0.5). Only
+depthwise convolutions have a scale of their own for each of these weights: what meets nothing else is brought to the
+median magnitude. Factors are rounded to powers of two, so that in float not one bit of the mantissas changes.
 """
 
 from __future__ import annotations
@@ -118,19 +119,21 @@ def _scales(found: Channels, magnitudes: Magnitudes) -> dict[int, float]:
             reach[int(group)] = max(reach.get(int(group), 0.0), float(value))
     weights = _weights(found)
     scales = {}
-    for group in sorted(_uneven(found, reach) & free):
-        if reach.get(group, 0.0) > 0 and weights.get(group, 0.0) > 0:
-            scale = 2.0 ** round(np.log2(reach[group] / weights[group]) / 2)
+    for group, usual in sorted(_uneven(found, reach).items()):
+        if group in free and reach.get(group, 0.0) > 0:
+            limit = weights.get(group, 0.0)
+            exact = np.sqrt(reach[group] / limit) if limit > 0 else reach[group] / usual
+            scale = 2.0 ** round(float(np.log2(exact)))
             if scale != 1:
                 scales[group] = scale
     return scales
 
 
 def _weights(found: Channels) -> dict[int, float]:
-    """The largest weight that meets each group."""
+    """The largest weight that meets each group, among those that share a scale with others."""
     largest: dict[int, float] = {}
     for operator in found.graph.operators:
-        if operator.op not in WEIGHTED or operator.inputs[0] not in found.labels:
+        if operator.op not in ("CONV_2D", "FULLY_CONNECTED") or operator.inputs[0] not in found.labels:
             continue
         tensor = found.graph.tensors[operator.inputs[1]]
         if tensor.data is None or tensor.dtype != "float32":
@@ -141,15 +144,17 @@ def _weights(found: Channels) -> dict[int, float]:
     return largest
 
 
-def _uneven(found: Channels, reach: dict[int, float]) -> set[int]:
-    """Groups that share an activation in which some are much louder than others, or all are faint."""
-    chosen: set[int] = set()
+def _uneven(found: Channels, reach: dict[int, float]) -> dict[int, float]:
+    """Groups that share an activation in which some are much louder than others, or all are faint; with the median
+    magnitude there (1 where all are faint)."""
+    chosen: dict[int, float] = {}
     for tensor in found.labels:
         groups = {int(g) for g in found.groups(tensor)}
         values = np.array([reach.get(g, 0.0) for g in sorted(groups)])
         some = values[values > 0]
         if some.size and (some.max() >= UNEVEN * np.median(some) or some.max() < FAINT):
-            chosen |= groups
+            usual = float(np.median(some)) if some.max() >= FAINT else 1.0
+            chosen |= {g: max(usual, chosen.get(g, 0.0)) for g in groups}
     return chosen
 
 

@@ -120,24 +120,24 @@ def _table(value: Any) -> dict[int, str] | None:
 
 def _given(graph: Graph, plan: Plan, context: PassContext) -> Graph:
     """Quantize with the table."""
-    from edgekit.diagnosis import search
+    from edgekit.diagnosis import cure
 
     assert plan.precision is not None and context.data is not None
     count = len(graph.operators)
     outside = [number for number in plan.precision if number >= count]
     if outside:
         raise UsageError(f"mixed_precision: there is no operator {outside[0]}", f"the network has {count}, from 0")
-    scaled, versions = search.quantizations(graph, plan.settings, context, plan.scale)
+    scaled, versions = cure.quantizations(graph, plan.settings, context, plan.scale)
     choice = [plan.precision.get(number, plan.base) for number in range(count)]
     made = versions.mix(choice, io=plan.settings.io).graph
-    context.report.update(scaled_channels=scaled.channels, precision=search.table(graph, choice, plan.base))
+    context.report.update(scaled_channels=scaled.channels, precision=cure.table(graph, choice, plan.base))
     return made
 
 
 def _searched(graph: Graph, plan: Plan, context: PassContext) -> Graph:
-    from edgekit.diagnosis import search
+    from edgekit.diagnosis import cure
 
     assert context.data is not None
-    found, versions = search.cure(graph, plan, context.data, context.data, context)
+    found, versions = cure.cure(graph, plan, context.data, context.data, context)
     context.report.update(found.json(graph, plan.base))
     return versions.mix(found.precision, io=plan.settings.io).graph

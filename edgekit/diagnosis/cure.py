@@ -1,0 +1,142 @@
+"""The cure of one network: scaled channels, where they help, and the search for precisions; what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from edgekit.diagnosis.measure import Judge, Outcome, loss, metric
+from edgekit.diagnosis.search import Cost, Search
+from edgekit.diagnosis.spread import spreads
+from edgekit.diagnosis.versions import Versions
+from edgekit.graph import Graph
+from edgekit.graph.stats import label, statistics
+from edgekit.passes import PassContext
+from edgekit.passes.equalize import Equalized, equalize
+from edgekit.passes.mixed_precision import Plan
+from edgekit.passes.quantize import Settings, measured
+
+if TYPE_CHECKING:
+    from edgekit.dataset import Dataset
+
+BETTER = 0.5
+"""Equalized channels are kept where they bring the outputs' noise below this share of what it was."""
+SEARCH_MACS = 5e10
+"""A trial is judged on as many samples as fit in this many MACs (a few seconds), within bounds."""
+SEARCH_SAMPLES = (100, 5000)
+
+
+@dataclass(frozen=True)
+class Cure:
+    """What was found.
+
+    :param scaled: number of channels that are scaled; 0 where they are not.
+    :param precision: precision of each operator, by its index in the float network.
+    :param outcome: of the cured network, on the samples of the search; ``before`` of the uncured one, ``real`` of the
+        float one.
+    :param cost: of the cured network, of the one all in the recipe's precision and of the float network; in
+        ``unit`` (``ms`` or ``bytes``).
+    """
+
+    scaled: int
+    precision: list[str]
+    real: Outcome
+    before: Outcome
+    outcome: Outcome
+    cost: float
+    cost_before: float
+    cost_float: float
+    unit: str
+    steps: list[str] = field(default_factory=list)
+
+    def json(self, graph: Graph, base: str) -> dict[str, Any]:
+        """What the pass ``mixed_precision`` and ``diagnose`` report."""
+        return {
+            "scaled_channels": self.scaled,
+            "precision": table(graph, self.precision, base),
+            "metric": metric(self.real),
+            "lost_before": loss(self.before, self.real),
+            "lost": loss(self.outcome, self.real),
+            "accuracy": {"float": self.real.accuracy, "before": self.before.accuracy, "after": self.outcome.accuracy},
+            "sqnr_db": self.outcome.sqnr_db,
+            "cost": {"unit": self.unit, "before": self.cost_before, "after": self.cost, "float": self.cost_float},
+            "steps": self.steps,
+        }
+
+
+def cure(graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context: PassContext) -> tuple[Cure, Versions]:
+    """Search the cheapest network within the plan's budget.
+
+    :param calibration: samples for the ranges; ``test``: samples to judge by.
+    :returns: what was found, and the quantizations (of the network with scaled channels, where they are).
+    :raises CheckFailed: if there is none.
+    """
+    context = replace(context, data=calibration, report={})
+    cost, unit = cost_of(plan.target)
+    judge = Judge(graph, test)
+    _, versions = quantizations(graph, plan.settings, context, False)
+    whole = [plan.base] * len(graph.operators)
+    before = judge(versions.mix(whole).graph)
+    steps: list[str] = []
+    scaled = 0
+    if plan.scale and loss(before, judge.float) > plan.max_drop:
+        changed, better = quantizations(graph, plan.settings, context, True)
+        if changed.channels and judge(better.mix(whole).graph).noise < BETTER * before.noise:
+            versions, scaled = better, changed.channels
+            steps.append(f"{scaled} channels scaled, by {changed.smallest:.3g} to {changed.largest:.3g}")
+        elif changed.channels:
+            steps.append("scaling channels did not help")
+    search = Search(versions, judge, plan.base, plan.allow, plan.max_drop, cost, context.progress, steps)
+    choice = search.run()
+    found = Cure(
+        scaled, choice, judge.float, before, search.outcome(choice), search.price(choice), search.price(whole),
+        cost(graph), unit, search.steps,
+    )  # fmt: skip
+    return found, versions
+
+
+def quantizations(graph: Graph, settings: Settings, context: PassContext, scale: bool) -> tuple[Equalized, Versions]:
+    """The network, with scaled channels where ``scale``, and its quantizations, ranges measured on the samples.
+
+    Operators that LiteRT does not run in integers are in them all the same: the search finds each of them, where the
+    quantizer's trial run can only leave all operators of that kind in float.
+    """
+    changed = Equalized(graph, 0)
+    if scale and context.data is not None:
+        context.progress.step("scale the channels")
+        found = spreads(graph, context.data.subset(settings.samples, context.seed), context.progress)
+        changed = equalize(graph, {index: spread.magnitudes for index, spread in found.items()})
+    return changed, Versions(changed.graph, settings, measured(changed.graph, settings, context), context, tried=False)
+
+
+def cost_of(target: str | None) -> tuple[Cost, str]:
+    """What the search keeps low: the target's estimated latency in ms, or, without a target, bytes of constants and
+    of activations alive at once."""
+    if target is None:
+        return lambda graph: float(_bytes(graph)), "bytes"
+    from edgekit.profiling.roofline import Roofline
+    from edgekit.target import load
+
+    board = load(target)
+    return lambda graph: Roofline().profile(graph, None, board, {"threads": 1}).latency_ms.value, "ms"
+
+
+def _bytes(graph: Graph) -> int:
+    counted = statistics(graph)
+    return counted.weights_bytes + counted.peak_activation_bytes
+
+
+def table(graph: Graph, precision: Sequence[str], base: str) -> list[dict[str, Any]]:
+    """Operators in another precision than the recipe's, for reports."""
+    return [
+        {"index": n, "op": o.op, "name": label(graph.main, o), "precision": p}
+        for n, (o, p) in enumerate(zip(graph.operators, precision, strict=True))
+        if p != base
+    ]
+
+
+def search_samples(graph: Graph) -> int:
+    """On how many samples each trial is judged: by the work, so the same in every run."""
+    least, most = SEARCH_SAMPLES
+    return int(max(least, min(most, SEARCH_MACS / max(1, statistics(graph).macs))))
