@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.graph import Graph
+
 _random = np.random.default_rng(0)
 node = helper.make_node
 
@@ -82,3 +84,32 @@ def external(path: Path, location: str) -> Path:
     for key, text in (("location", location), ("offset", "0"), ("length", "64")):
         tensor.external_data.add(key=key, value=text)
     return save(path, [node("MatMul", ["x", "w"], ["y"])], [value("x", [1, 4])], [value("y", [1, 4])], [tensor])
+
+
+def exported(graph: Graph, path: Path) -> Path:
+    """A float residual network of convolutions as PyTorch or Keras would export it: channels first, float32."""
+    nodes, weights, names = [], [], {graph.main.inputs[0]: "image"}
+    for number, operator in enumerate(graph.operators):
+        out, given = f"t{number}", [names[i] for i in operator.inputs if i in names]
+        constants = [graph.tensors[i].array() for i in operator.inputs if i not in names]
+        if operator.op == "CONV_2D":
+            weights.append(numpy_helper.from_array(constants[0].transpose(0, 3, 1, 2).copy(), f"w{number}"))
+            weights.append(numpy_helper.from_array(constants[1], f"b{number}"))
+            stride = [operator.options.strideH, operator.options.strideW]
+            given += [f"w{number}", f"b{number}"]
+            nodes.append(node("Conv", given, [out], auto_pad="SAME_UPPER", strides=stride))
+        elif operator.op == "FULLY_CONNECTED":
+            weights += [numpy_helper.from_array(c, f"{n}{number}") for n, c in zip("wb", constants, strict=True)]
+            nodes.append(node("Gemm", [*given, f"w{number}", f"b{number}"], [out], transB=1))
+        else:
+            kind = {"ADD": "Add", "AVERAGE_POOL_2D": "GlobalAveragePool", "RESHAPE": "Flatten", "SOFTMAX": "Softmax"}
+            nodes.append(node(kind[operator.op], given, [out]))
+        if getattr(operator.options, "fusedActivationFunction", 0) == 1:
+            nodes.append(node("Relu", [out], [f"r{number}"]))
+            out = f"r{number}"
+        names[operator.outputs[0]] = out
+    _, height, width, channels = graph.inputs[0].shape
+    shape = [1, channels, height, width]
+    classes = graph.outputs[0].shape[-1]
+    output = names[graph.main.outputs[0]]
+    return save(path, nodes, [value("image", shape)], [value(output, [1, classes])], weights)
