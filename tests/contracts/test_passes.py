@@ -15,17 +15,24 @@ from tests.small_networks import convolutional
 
 
 def transformed(name: str, graph: Graph, seed: int = 0) -> Graph:
-    samples = replace(dataset.random(graph, seed=1, samples=20), labels=np.arange(20) % 10)
+    samples, source = replace(dataset.random(graph, seed=1, samples=20), labels=np.arange(20) % 10), graph
     for step in recipe.load(name).steps:
         one: Pass = plugins.get("passes", step.name)
-        graph = one.apply(graph, PassContext(data=samples, params=step.params, seed=seed))
+        graph = one.apply(graph, PassContext(data=samples, params=step.params, seed=seed, source=source))
     return graph
 
 
-TRAINED = [pytest.param("finetune", marks=[pytest.mark.slow, pytest.mark.tensorflow])]
+def trains(name: str) -> bool:
+    steps = recipe.load(name).steps
+    return any(step.name in ("finetune", "qat", "distil") or "epochs" in step.params for step in steps)
 
 
-@pytest.mark.parametrize("name", [n for n in recipe.names() if n != "finetune"] + TRAINED)
+RECIPES = [
+    pytest.param(n, marks=[pytest.mark.slow, pytest.mark.tensorflow] if trains(n) else []) for n in recipe.names()
+]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_contract(name: str) -> None:
     graph = convolutional(np.random.default_rng(0).normal(size=(10, 577)).astype(np.float32))
     before = tflite.dumps(graph)

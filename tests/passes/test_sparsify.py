@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit import dataset
+from edgekit import accuracy, dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
 from edgekit.passes import PassContext
 from edgekit.passes.sparsify import Sparsify
 from edgekit.runners.reference import reference_outputs
-from tests.small_networks import convolutional, dense
+from tests.small_networks import classifier, convolutional, dense, digits
 
 RNG = np.random.default_rng(0)
 
@@ -136,3 +136,23 @@ def test_wrong_parameters(params: dict[str, Any]) -> None:
 def test_quantized_networks_are_refused(models: Path) -> None:
     with pytest.raises(ModelError, match="already quantized"):
         apply(tflite.read(models / "mlperf_tiny" / "kws_int8.tflite"))
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+def test_trained_zeros_cost_less(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    graph = classifier(tmp_path)
+    x, y = digits(1500, 21)
+    data = dataset.Dataset([x.reshape(-1, 1, 28, 28, 1)], y, source="digits")
+    tests = dataset.Dataset([(t := digits(1000, 22))[0].reshape(-1, 1, 28, 28, 1)], t[1], source="digits")
+    once = Sparsify().apply(graph, PassContext(params={"sparsity": 0.9}))
+    context = PassContext(data=data, params={"sparsity": 0.9, "epochs": 4, "learning_rate": 1e-3}, source=graph)
+    trained = Sparsify().apply(graph, context)
+    before, after = accuracy.evaluate(once, tests), accuracy.evaluate(trained, tests)
+    assert before is not None
+    assert after is not None
+    assert after.value > before.value + 0.05
+    assert all(layer["sparsity"] == pytest.approx(0.9, abs=0.05) for layer in context.report["layers"])
+    with pytest.raises(UsageError, match="does not go with epochs"):
+        Sparsify().apply(graph, PassContext(data=data, params={"threshold": 0.1, "epochs": 1}))
