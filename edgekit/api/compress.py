@@ -182,7 +182,7 @@ def compress(
     evaluator = _evaluator(source, searched, board, goal, seed, progress)
     whole = evaluator.measure((), len(searched))
     goal.whole.update(whole.costs)
-    choices = space.space(plugins.names("passes"), train=train, packed="packed" in goal.costs)
+    choices = space.space(plugins.names("passes"), board.name, train=train, packed="packed" in goal.costs)
     ladder = search.rungs(len(searched), statistics(source.graph).macs)
     counts = {"calibration": len(source.samples or ()), "search": len(searched), "test": len(source.tests or ())}
     made = Compression(Path(model), board, seed, goal, search.Found(), specs, counts, ladder, folder)

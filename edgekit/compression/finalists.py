@@ -122,15 +122,8 @@ def on_front(finalists: Sequence[Finalist], costs: Sequence[str]) -> list[bool]:
 
 def recipe_text(candidate: Candidate, comment: str, bounds: dict[str, float], needs_data: bool) -> str:
     """Return the candidate's recipe as the TOML file that ``compile --recipe`` takes."""
-    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
-    lines += ["schema = 1", f'description = "found by edgekit compress: {candidate.name}"']
-    lines += ["needs_data = true"] if needs_data else []
-    for step in candidate.steps:
-        lines += ["", "[[pass]]", f"name = {json.dumps(step.name)}"]
-        lines += [f"{key} = {json.dumps(value)}" for key, value in step.params.items()]
-    if bounds:
-        lines += ["", "[bounds]", *(f"{name} = {value:g}" for name, value in bounds.items())]
-    return "\n".join(lines) + "\n"
+    description = f"found by edgekit compress: {candidate.name}"
+    return recipes.dumps(Recipe(candidate.name, description, needs_data, candidate.steps, Bounds(**bounds)), comment)
 
 
 def _price(finalist: Finalist) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.recipe import Step
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 Params = Mapping[str, float | str]
+TARGET = "the target"
+"""Stands for the name of the board that is searched for."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Option:
     steps: tuple[Step, ...] = ()
     needs: str = ""
 
+    def on(self, target: str) -> Option:
+        """The option for a board."""
+        return replace(self, steps=tuple(_with_target(step, target) for step in self.steps))
+
 
 SHARES = (
     Share("prune", "macs", "macs", 0.1, 1.0, off=1.0),
@@ -69,6 +75,7 @@ ARITHMETIC = (
     Option("int8", (Step("quantize", {"weights": "int8", "activations": "int8"}),)),
     Option("int4", (Step("quantize", {"weights": "int4", "activations": "int8"}),)),
     Option("int8-w-int16-a", (Step("quantize", {"weights": "int8", "activations": "int16"}),)),
+    Option("mixed", (Step("mixed_precision", {"max_drop": 0.5, "target": TARGET}),)),
     Option("qat8", (Step("qat", {"weights": "int8", "epochs": 2}),), "train"),
     Option("qat4", (Step("qat", {"weights": "int4", "epochs": 3}),), "train"),
 )
@@ -123,8 +130,8 @@ class Space:
         ]
 
 
-def space(installed: Collection[str], *, train: bool, packed: bool) -> Space:
-    """Return what can be searched with the passes that are ``installed``.
+def space(installed: Collection[str], target: str, *, train: bool, packed: bool) -> Space:
+    """Return what can be searched for a board with the passes that are ``installed``.
 
     :param train: passes that train are wanted, and can.
     :param packed: the packed size counts, so that zeros help.
@@ -133,7 +140,9 @@ def space(installed: Collection[str], *, train: bool, packed: bool) -> Space:
     return Space(
         tuple(share for share in SHARES if share.name in installed and share.needs in met),
         {
-            stage: tuple(o for o in options if o.needs in met and all(step.name in installed for step in o.steps))
+            stage: tuple(
+                o.on(target) for o in options if o.needs in met and all(step.name in installed for step in o.steps)
+            )
             for stage, options in STAGES.items()
         },
     )
@@ -148,8 +157,12 @@ def name(steps: Sequence[Step]) -> str:
             labels.append(f"{share.label}{round(100 * float(step.params[share.parameter]))}")
         else:
             options = [o for stage in STAGES.values() for o in stage]
-            labels.append(next(o.label for o in options if o.steps == (step,)))
+            labels.append(next(o.label for o in options if o.steps == (_with_target(step, TARGET),)))
     return "-".join(labels) or "as-is"
+
+
+def _with_target(step: Step, target: str) -> Step:
+    return replace(step, params=step.params | {"target": target}) if "target" in step.params else step
 
 
 def plain(steps: Sequence[Step]) -> list[dict[str, Any]]:

@@ -12,13 +12,14 @@ from edgekit.compression import space
 from edgekit.compression.candidates import Candidate
 from edgekit.compression.finalists import recipe_text
 from edgekit.passes import PassContext
+from edgekit.passes.mixed_precision import plan_of
 from edgekit.passes.qat import Settings as Qat
 from edgekit.passes.quantize import Settings as Quantize
 from edgekit.recipe import Step
 from edgekit.training.settings import Training, parse
 from tests.small_networks import convolutional
 
-WHOLE = space.space(plugins.names("passes"), train=True, packed=True)
+WHOLE = space.space(plugins.names("passes"), "rpi4", train=True, packed=True)
 
 
 def combinations(choices: space.Space):
@@ -53,6 +54,8 @@ def test_every_option_is_what_its_pass_takes():
             Quantize(**step.params)
         elif step.name == "qat":
             parse(Qat, step.params, "qat")
+        elif step.name == "mixed_precision":
+            plan_of(step.params)
         elif step.name in plugins.names("passes"):
             assert step.params.keys() <= set(Training.__dataclass_fields__)
             parse(Training, step.params, step.name)
@@ -68,6 +71,11 @@ def test_shares_are_what_their_pass_takes(share):
     assert share.steps(share.off) == ()
 
 
+def test_a_step_for_a_board_names_it():
+    (step,) = WHOLE.steps(WHOLE.starts()[0] | {"arithmetic": "mixed"})
+    assert step.params["target"] == "rpi4" and space.name((step,)) == "mixed"
+
+
 def test_the_grid_is_round():
     share = space.SHARES[0]
     (step,) = share.steps(0.1 + 0.05 * 3)
@@ -75,19 +83,19 @@ def test_the_grid_is_round():
 
 
 def test_passes_that_are_not_there_are_left_out():
-    plain = space.space(["quantize", "prune"], train=False, packed=False)
+    plain = space.space(["quantize", "prune"], "rpi4", train=False, packed=False)
     assert [share.name for share in plain.shares] == ["prune"]
     assert {o.label for o in plain.stages["training"]} == {"untrained"}
     assert "qat8" not in {o.label for o in plain.stages["arithmetic"]}
-    bare = space.space([], train=True, packed=True)
+    bare = space.space([], "rpi4", train=True, packed=True)
     assert [bare.steps(start) for start in bare.starts()] == [()]
-    trained = space.space(plugins.names("passes"), train=True, packed=False)
+    trained = space.space(plugins.names("passes"), "rpi4", train=True, packed=False)
     assert {"tune2", "qat8"} <= {o.label for options in trained.stages.values() for o in options}
 
 
 @pytest.mark.parametrize("flags", list(itertools.product([False, True], repeat=2)))
 def test_starts_lie_in_the_space(flags):
-    choices = space.space(plugins.names("passes"), train=flags[0], packed=flags[1])
+    choices = space.space(plugins.names("passes"), "rpi4", train=flags[0], packed=flags[1])
     recipes = [choices.steps(start) for start in choices.starts()]
     assert recipes[0] == () and (Step("quantize", {"weights": "int8", "activations": "int8"}),) in recipes
     assert len({space.key(steps) for steps in recipes}) == len(recipes)
