@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tomllib
 from collections.abc import Sequence
@@ -68,6 +69,26 @@ def load(name: str) -> Recipe:
     if stem not in names():
         raise UsageError(f"there is no recipe named {name!r}", plugins.nearest(stem, names()))
     return _read(resources.folder("compile") / "recipes" / f"{stem}.toml")
+
+
+def dumps(plan: Recipe, comment: str = "") -> str:
+    """Return the recipe as the TOML file that :func:`load` reads, with ``comment`` in its first lines."""
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    lines += ["schema = 1", f"description = {_toml(plan.description)}"]
+    lines += ["needs_data = true"] if plan.needs_data else []
+    for step in plan.steps:
+        lines += ["", "[[pass]]", f"name = {_toml(step.name)}"]
+        lines += [f"{key} = {_toml(value)}" for key, value in step.params.items()]
+    bounds = {entry.name: value for entry in fields(Bounds) if (value := getattr(plan.bounds, entry.name)) is not None}
+    if bounds:
+        lines += ["", "[bounds]", *(f"{name} = {value:g}" for name, value in bounds.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items()) + "}"
+    return json.dumps(value)
 
 
 def changed(plan: Recipe, changes: Sequence[str]) -> Recipe:

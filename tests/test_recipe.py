@@ -95,3 +95,14 @@ def test_wrong_bounds_are_named(line, tmp_path):
     path.write_text('schema = 1\ndescription = "x"\nbounds = 3\n')
     with pytest.raises(UsageError, match="bounds"):
         recipe.load(str(path))
+
+
+def test_what_is_written_is_what_was_meant(tmp_path):
+    steps = (
+        recipe.Step("quantize", {"weights": 'a "b"\\', "samples": 3, "scale": True, "precision": {"3": "int16"}}),
+        recipe.Step("prune", {"macs": 0.25, "layers": ["dense", "conv"], "none": {}}),
+    )
+    for bounds, needs in ((recipe.Bounds(), False), (recipe.Bounds(accuracy_drop=0.5), True)):
+        plan = recipe.Recipe("own", "two lines", needs, steps, bounds)
+        (tmp_path / "own.toml").write_text(recipe.dumps(plan, "first\n\nthird"))
+        assert recipe.load(str(tmp_path / "own.toml")) == plan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -186,7 +185,7 @@ def _fixed(job: _Job) -> Fixed:
     made = jobs.prepare(source, recipe, seed, "1", progress)
     judge = Judge(job.graph, tests)
     lost = loss(judge(made.graph), judge.float)
-    if lost > job.plan.max_drop + 1e-9:
+    if lost > job.plan.max_drop:
         raise CheckFailed(
             f"the cure loses {lost:.2f} on {len(tests)} samples, more than {job.plan.max_drop:g}; no bundle was "
             "written",
@@ -198,7 +197,7 @@ def _fixed(job: _Job) -> Fixed:
     words = ["edgekit", "compile", str(job.model), "--target", job.board.name, "--recipe", str(file)]
     words += ["--data", job.specs[0], *(["--test", job.specs[1]] if job.specs[1] else [])]
     command = shlex.join(words + (["--seed", str(seed)] if seed else []))
-    file.write_text(text(recipe, f"Makes the bundle again:\n{command}"))
+    file.write_text(recipes.dumps(recipe, f"Makes the bundle again:\n{command}"))
     return Fixed(found, job.graph, job.plan.base, job.recalibrated, file, command, bundle)
 
 
@@ -232,19 +231,3 @@ def _recipe(before: Recipe, plan: Plan, found: Cure) -> Recipe:
     step = Step("mixed_precision", {**settings, "scale": found.scaled > 0, "precision": table})
     description = f"{before.name}, cured by edgekit diagnose"
     return Recipe(f"{before.name}-fixed", description, True, (*before.steps, step), before.bounds)
-
-
-def text(plan: Recipe, comment: str) -> str:
-    """A recipe as the TOML file that ``compile --recipe`` takes."""
-    lines = [f"# {line}" for line in comment.splitlines()]
-    lines += ["schema = 1", f"description = {json.dumps(plan.description)}", "needs_data = true"]
-    for step in plan.steps:
-        lines += ["", "[[pass]]", f"name = {json.dumps(step.name)}"]
-        lines += [f"{key} = {_value(value)}" for key, value in step.params.items()]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_value(entry)}" for key, entry in value.items()) + "}"
-    return json.dumps(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import fairness
+from edgekit import recipe as recipes
 from edgekit.compression import front, space
 from edgekit.compression.budget import COSTS, DROPS, Budget, distance, excesses
 from edgekit.compression.candidates import Candidate
+from edgekit.recipe import Bounds, Recipe
 
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled

@@ -80,7 +80,7 @@ class Diagnosis:
 
     @property
     def healthy(self) -> bool:
-        return self.lost <= self.max_drop + 1e-9
+        return self.lost <= self.max_drop
 
     def json(self) -> dict[str, Any]:
         return {

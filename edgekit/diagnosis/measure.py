@@ -132,10 +132,12 @@ def loss(outcome: Outcome, reference: Outcome) -> float:
     """What a network lost, in points: accuracy where there are labels, else labels that changed, else (where it is
     no classifier) the noise in percent of the outputs' power."""
     if outcome.accuracy is not None and reference.accuracy is not None:
-        return max(0.0, 100 * (reference.accuracy - outcome.accuracy))
-    if outcome.flips is not None:
-        return 100 * outcome.flips
-    return 100 * min(outcome.noise, 1.0)
+        lost = max(0.0, reference.accuracy - outcome.accuracy)
+    elif outcome.flips is not None:
+        lost = outcome.flips
+    else:
+        lost = min(outcome.noise, 1.0)
+    return round(100 * lost, 9)
 
 
 def metric(outcome: Outcome) -> str:

@@ -62,7 +62,7 @@ class Search:
         return self.costs[key]
 
     def fits(self, choice: Sequence[str]) -> bool:
-        return self.loss(choice) <= self.max_drop + 1e-9
+        return self.loss(choice) <= self.max_drop
 
     def run(self) -> list[str]:
         """Return the precision of each operator.
