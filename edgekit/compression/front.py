@@ -32,7 +32,7 @@ def chosen(values: NDArray[np.float64], distance: Sequence[float], count: int) -
     """Return the indices of the ``count`` best candidates, the best first.
 
     Those that hold all budgets come first, front after front; within a front, those that stand alone come first
-    (Deb's crowding distance), so that few of them still span it. The others follow, the nearest to the budgets first.
+    (Deb's crowding distance; the best in one objective above all), so that few of them still span it. The others follow, the nearest to the budgets first.
 
     :param values: ``[n, objectives]``, each to be small. :param distance: ``[n]``, 0 where all budgets hold.
     """
@@ -49,12 +49,13 @@ def chosen(values: NDArray[np.float64], distance: Sequence[float], count: int) -
 
 
 def _crowding(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each point's neighbours are apart, summed over the objectives; infinite at the ends."""
+    """How far each point's neighbours are apart, summed over the objectives; infinite for the best of each."""
     total = np.zeros(len(values))
     for column in values.T:
         order = np.argsort(column, kind="stable")
         span = column[order[-1]] - column[order[0]] if len(order) else 0.0
-        total[order[[0, -1]]] = np.inf
-        if span > 0 and len(order) > 2:
+        total[order[0]] = np.inf
+        if span > 0:
             total[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
+            total[order[-1]] += (column[order[-1]] - column[order[-2]]) / span
     return total
