@@ -149,6 +149,7 @@ def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
     compiled = edgekit("compile", "model.tflite", "-t", "rpi4", *options, cwd=workplace).json
     bundle = compiled["bundles"][0]["path"]
     searching = ["--data", "digits.npz", "-t", "host", "--trials", "7", "--budget", "packed=9kB", "--json"]
+    diagnosed = edgekit("diagnose", "model.tflite", "--fix", *options, cwd=workplace).json
     documents = {
         "compile": compiled,
         "targets": edgekit("targets", "--json").json,
@@ -158,6 +159,7 @@ def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
         "run": edgekit("run", bundle, "--json", cwd=workplace).json,
         "profile": edgekit("profile", bundle, "--on", "emulator", "--json", cwd=workplace).json,
         "compare": edgekit("compare", bundle, "--json", cwd=workplace).json,
+        "diagnose": {**diagnosed, "fix": {**diagnosed["fix"], "bundle": None}},  # compile's, with a recipe's reports
         "compress": edgekit("compress", "model.tflite", *searching, cwd=workplace).json,
     }
     for verb, document in documents.items():

@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.diagnosis.cure import Cure, cure
 from edgekit.diagnosis.diagnose import Diagnosis, diagnose
+from edgekit.diagnosis.rules import OPERATOR_RULES, TENSOR_RULES
 from edgekit.passes import PassContext
 from edgekit.passes.mixed_precision import plan_of
 from edgekit.passes.quantize import Settings
@@ -16,6 +17,7 @@ from edgekit.progress import Silent
 from tests.diagnosis import sabotage
 from tests.diagnosis.sabotage import PATIENTS, Patient
 
+DOCS = Path(__file__).parents[2] / "docs"
 MAX_DROP = 0.5
 SCALED = {"loud_channel", "concatenation", "tiny_scale"}
 """What scaled channels cure: every operator stays int8."""
@@ -43,6 +45,14 @@ def test_the_fault_is_found_and_the_operator_named(name, tmp_path):
     assert first.operator in patient.operators
     assert first.words and first.remedy and first.hurts
     assert len(found.findings) <= 2
+    explained = (DOCS / "formats.md").read_text()
+    assert all(f"`{name}`" in explained for finding in found.findings for name in finding.figures)
+
+
+def test_every_cause_is_explained():
+    page = (DOCS / "diagnose.md").read_text()
+    for rule in (*TENSOR_RULES, *OPERATOR_RULES):
+        assert f"| `{rule.__name__}` |" in page
 
 
 @pytest.mark.parametrize(
