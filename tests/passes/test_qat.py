@@ -14,7 +14,10 @@ from edgekit import accuracy, dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
+from edgekit.graph.stats import statistics
 from edgekit.passes import PassContext, quantize
+from edgekit.passes.finetune import Finetune
+from edgekit.passes.prune import Prune
 from edgekit.passes.qat import QuantizationAwareTraining, plan
 from edgekit.readers import load
 from edgekit.runners.reference import reference_outputs
@@ -133,7 +136,7 @@ def test_three_formats_give_the_same_kind_of_result(models: Path, tmp_path: Path
     folder = models / "mlperf_tiny"
     whole = tflite.read(folder / "ic_resnet8_fp32.tflite")
     files = [folder / "ic_resnet8_fp32.tflite", folder / "ic_resnet8.h5", exported(whole, tmp_path / "resnet8.onnx")]
-    agreements = []
+    agreements, macs = [], []
     for file in files:
         graph = load(file)
         data = pictures(graph, 96, 1)
@@ -144,6 +147,14 @@ def test_three_formats_give_the_same_kind_of_result(models: Path, tmp_path: Path
         quantized = dataset.as_network_inputs(pictures(graph, 64, 2), made)
         wanted = outputs(graph, fresh, tmp_path).argmax(-1)
         agreements.append((outputs(made, quantized, tmp_path).argmax(-1) == wanted).mean())
+        pruned = Prune().apply(graph, PassContext(data=data, params={"macs": 0.7}))
+        tuned = Finetune().apply(pruned, PassContext(data=data, params={"epochs": 4}, source=graph))
+        macs.append(statistics(tuned).macs / statistics(graph).macs)
+        before, after = ((outputs(g, fresh, tmp_path).argmax(-1) == wanted).mean() for g in (pruned, tuned))
+        assert after >= before - 0.05
+        assert after > 0.7
+    assert max(macs) <= 0.7
+    assert max(macs) - min(macs) < 0.03
     assert min(agreements) > 0.9
     assert max(agreements) - min(agreements) < 0.08
 
