@@ -31,8 +31,9 @@ def ranks(values: NDArray[np.float64]) -> NDArray[np.int64]:
 def chosen(values: NDArray[np.float64], distance: Sequence[float], count: int) -> list[int]:
     """Return the indices of the ``count`` best candidates, the best first.
 
-    Those that hold all budgets come first, front after front; within a front, those that stand alone come first
-    (Deb's crowding distance; the best in one objective above all), so that few of them still span it. The others follow, the nearest to the budgets first.
+    Those that hold all budgets come first, front after front; within a front, the best in one objective, then those
+    that stand alone (Deb's crowding distance), so that few of them still span it. The others follow, the nearest to
+    the budgets first.
 
     :param values: ``[n, objectives]``, each to be small. :param distance: ``[n]``, 0 where all budgets hold.
     """
