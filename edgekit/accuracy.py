@@ -48,18 +48,24 @@ def evaluate(model: Path | Graph, dataset: Dataset) -> Accuracy | None:
 
 
 def compare(reference: Path | Graph, compiled: Path | Graph, dataset: Dataset) -> dict[str, Any] | None:
-    """Measure both networks on the same samples: the ``accuracy`` that ``compile --json`` prints, or None.
+    """Measure both networks on the same samples and :func:`report` them, or return None."""
+    before = evaluate(reference, dataset)
+    after = before if compiled is reference else evaluate(compiled, dataset)
+    graph = reference if isinstance(reference, Graph) else tflite.read(reference)
+    return None if before is None or after is None else report(before, after, dataset, graph)
 
-    ``float`` is the reference's, ``flips`` counts the samples whose predicted class differs between the two; the rest
-    is of :func:`edgekit.fairness.report`.
+
+def report(before: Accuracy, after: Accuracy, dataset: Dataset, graph: Graph) -> dict[str, Any]:
+    """Return the ``accuracy`` that ``compile --json`` prints.
+
+    ``float`` is the accuracy before, ``flips`` counts the samples whose predicted class differs between the two; the
+    rest is of :func:`edgekit.fairness.report`.
+
+    :param before: of ``graph``, the network before compression; ``after``: both on the labelled ``dataset``.
     """
     from edgekit import fairness
 
-    before = evaluate(reference, dataset)
-    after = before if compiled is reference else evaluate(compiled, dataset)
-    if before is None or after is None or dataset.labels is None:
-        return None
-    graph = reference if isinstance(reference, Graph) else tflite.read(reference)
+    assert dataset.labels is not None
     found = fairness.report(
         dataset.labels, before.predictions, after.predictions,
         classes=max(2, classes(graph) or 2), groups=dataset.groups,

@@ -335,11 +335,11 @@ def _finalist(
     bundle = compiling.build(job, board, backend, made.out, False, progress)
     where = bundle.parity.on if bundle.parity.on == "emulator" or board.name == "host" else "estimate"
     measured = profile(bundle.path, on=where, progress=progress)
-    assert source.tests is not None and source.tests.labels is not None
-    found = accuracy.evaluate(bundle.path / "model.tflite", source.tests)
-    assert found is not None
+    assert source.tests is not None and source.tests.labels is not None and job.measured is not None
     recipe = made.out / "recipes" / f"{candidate.name}.toml" if candidate.steps else None
-    finalist = Finalist(candidate, recipe, bundle, measured, np.asarray(found.predictions == source.tests.labels))
+    finalist = Finalist(
+        candidate, recipe, bundle, measured, np.asarray(job.measured.predictions == source.tests.labels)
+    )
     if recipe is not None:
         recipe.write_text(_recipe(made, finalist))
     return finalist

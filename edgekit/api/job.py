@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import dataset, plugins, recipe, sandbox
+from edgekit import accuracy, dataset, plugins, recipe, sandbox
+from edgekit.accuracy import Accuracy
 from edgekit.api.load import digest, reader_for
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, tflite
@@ -42,6 +44,11 @@ class Source:
     samples: Dataset | None
     tests: Dataset | None
 
+    @cached_property
+    def measured(self) -> Accuracy | None:
+        """The network's accuracy on the tests before any pass, measured once; None without labels."""
+        return None if self.tests is None else accuracy.evaluate(self.graph, self.tests)
+
 
 @dataclass
 class Job:
@@ -54,6 +61,7 @@ class Job:
     data: bytes
     golden: tuple[list[NDArray[Any]], list[NDArray[Any]]]
     seed: int
+    measured: Accuracy | None = None
     accuracy: dict[str, Any] | None = None
     passes: list[dict[str, Any]] = field(default_factory=list)
     quantization: dict[str, Any] | None = None
@@ -92,7 +100,10 @@ def prepare(
         inputs = _golden_inputs(graph, tests, seed)
         outputs = reference_outputs(folder / "model.tflite", inputs)
         job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=reports)
-        job.accuracy = _accuracy(source.graph, folder / "model.tflite", tests, plan, progress)
+        if source.tests is not None and source.tests.labels is not None:
+            progress.step("measure the accuracy")
+            job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured
+        job.accuracy = _accuracy(source, job, progress)
         if plan.steps:
             job.quantization = _quantization(source.graph, graph, tests, progress)
     return job
@@ -118,21 +129,19 @@ def _golden_inputs(graph: Graph, samples: Dataset | None, seed: int) -> list[NDA
     return dataset.as_network_inputs(chosen, graph)
 
 
-def _accuracy(
-    source: Graph, compiled: Path, tests: Dataset | None, plan: recipe.Recipe, progress: Progress
-) -> dict[str, Any] | None:
-    """Measure before and after, whole, by class and by group, and hold the recipe's bounds against it."""
-    from edgekit import accuracy, fairness
+def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | None:
+    """Compare before and after, whole, by class and by group, and hold the recipe's bounds against it."""
+    from edgekit import fairness
 
-    if tests is None or tests.labels is None:
+    plan = job.recipe
+    if source.tests is None or job.measured is None or source.measured is None:
+        if plan.bounds:
+            raise UsageError(f"the recipe {plan.name!r} bounds the accuracy, but the network is no classifier")
         return None
-    progress.step("measure the accuracy")
-    found = accuracy.compare(source, compiled if plan.steps else source, tests)
-    if found and found["missing_classes"]:
+    found = accuracy.report(source.measured, job.measured, source.tests, source.graph)
+    if found["missing_classes"]:
         progress.note(f"no sample of {fairness.listed(found['missing_classes'])}: nothing is known of their accuracy")
     if plan.bounds:
-        if found is None:
-            raise UsageError(f"the recipe {plan.name!r} bounds the accuracy, but the network is no classifier")
         fairness.check(plan.bounds, found)
     return found
 

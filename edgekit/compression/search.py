@@ -105,9 +105,9 @@ def rungs(samples: int, macs: int) -> list[int]:
     """How many samples each rung measures on; the last takes all."""
     first = min(samples, max(FIRST_LEAST, FIRST_MACS // max(1, macs)))
     made = [first]
-    while made[-1] * HALVING < samples:
+    while 1.5 * made[-1] * HALVING <= samples:
         made.append(made[-1] * HALVING)
-    return made if made[-1] == samples else [*made, samples]
+    return made if first == samples else [*made, samples]
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def test_halving_measures_the_better_third_on_all(tmp_path, evaluator):
 @pytest.mark.parametrize(
     ("samples", "macs", "expected"),
     [(50, 10**6, [50]), (5000, 10**6, [2000, 5000]), (5000, 10**9, [100, 300, 900, 2700, 5000]), (100, 10**9, [100]),
-     (300, 10**9, [100, 300]), (400, 0, [400])],
+     (300, 10**9, [100, 300]), (400, 0, [400]), (320, 10**9, [100, 320])],
 )  # fmt: skip
 def test_rungs(samples, macs, expected):
     assert search.rungs(samples, macs) == expected
