@@ -12,6 +12,7 @@ from edgekit.cli.common import Output, output_options, seed_option, size, table,
 if TYPE_CHECKING:
     from edgekit.api.diagnose import Diagnosed, Fixed
     from edgekit.diagnosis.diagnose import Diagnosis
+    from edgekit.diagnosis.evidence import Finding
 
 MOST_ALIKE = 3
 """Findings of one cause that are told in full; --json has all."""
@@ -101,12 +102,20 @@ def _print_findings(seen: Diagnosis) -> None:
         place = "input" if finding.operator < 0 else f"operator {finding.operator} {finding.op}"
         click.echo(f"\n{number}. {place} ({finding.name}): {finding.words}")
         hurt = ", ".join(f"{i} {seen.operators[i].op}" for i in finding.hurts)
-        alone = "alone it does not run" if finding.sqnr_db is None else f"alone it leaves {finding.sqnr_db:.1f} dB"
+        alone = _alone(seen, finding)
         click.echo(f"   hurts: {hurt} ({alone})")
         click.echo(f"   to do: {finding.remedy}")
         rest = alike[finding.cause][MOST_ALIKE:]
         if rest and finding is alike[finding.cause][MOST_ALIKE - 1]:
             click.echo("   the same: " + ", ".join(f"{f.operator} {f.op}" for f in rest))
+
+
+def _alone(seen: Diagnosis, finding: Finding) -> str:
+    if finding.sqnr_db is not None:
+        return f"alone it leaves {finding.sqnr_db:.1f} dB"
+    effects = [effect for i in finding.hurts if (effect := seen.operators[i].effect) is not None]
+    refused = any(effect.failure for effect in effects)
+    return "alone it does not run" if refused else "alone the outputs are no numbers"
 
 
 def _summary(found: Diagnosed) -> str:

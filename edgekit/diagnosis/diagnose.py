@@ -9,6 +9,7 @@ from edgekit.diagnosis.evidence import Evidence, Finding
 from edgekit.diagnosis.find import find, guilty
 from edgekit.diagnosis.local import Local, local_samples, locals_, tensors
 from edgekit.diagnosis.measure import Judge, Outcome, decibels, effect_samples, effects, loss, metric
+from edgekit.diagnosis.rules.operators import WRONG
 from edgekit.diagnosis.spread import spreads
 from edgekit.diagnosis.versions import Versions
 from edgekit.graph import Graph
@@ -136,13 +137,15 @@ def diagnose(
     local = locals_(versions, precision, exact, sample)
     found.operators = _rows(versions, precision, local, effect, left)
     found.notes = _notes(found, calibration, test)
-    refused = [number for number, outcome in effect.items() if outcome.failure]
+    refused = [n for n, outcome in effect.items() if outcome.failure or (local[n].kernel or 0.0) >= WRONG]
     if not found.healthy or refused:
         progress.step("look for causes")
         ranged = calibration.subset(settings.samples, seed)
         seen, met = spreads(graph, ranged, progress), spreads(graph, test.subset(SPREAD_SAMPLES, seed), progress)
         evidence = Evidence(versions, precision, seen, met, exact, local, effect)
-        found.findings = find(evidence, refused if found.healthy else guilty(evidence))
+        found.findings = find(
+            evidence, refused if found.healthy else list(dict.fromkeys([*refused, *guilty(evidence)]))
+        )
     return found
 
 

@@ -32,7 +32,8 @@ class Finding:
     :param words: what is wrong; ``remedy``: what to do.
     :param figures: the numbers behind the words.
     :param hurts: operators whose results suffer, by their effect.
-    :param sqnr_db: of the network's outputs with the worst of them quantized alone; None where that does not run.
+    :param sqnr_db: of the network's outputs with the worst of them quantized alone; None where that does not run, or
+        gives no numbers.
     """
 
     operator: int

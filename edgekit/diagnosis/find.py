@@ -17,7 +17,7 @@ _HAND_ON = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "MAX_POOL_2
             "RELU6", "SLICE", "STRIDED_SLICE", "SPLIT", "UNPACK", "GATHER", "RESIZE_BILINEAR",
             "RESIZE_NEAREST_NEIGHBOR"}  # fmt: skip
 """Operators that hand their input's trouble on."""
-ALWAYS = ("does_not_run", "wrong_kernel")
+ALWAYS = ("does_not_run", "wrong_kernel", "near_zero")
 """Causes at an operator that are told even where what comes in is wrong already."""
 Key = tuple[str, int, int]
 

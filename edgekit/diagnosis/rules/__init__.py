@@ -25,7 +25,7 @@ TENSOR_RULES: tuple[Callable[[Evidence, int, int], Cause | None], ...] = (
 FOREIGN = ("data_range", "dead_range", "clipped", "overwide")
 """Causes that come down from what came in: looked for up to the first tensor that shows them."""
 OPERATOR_RULES: tuple[Callable[[Evidence, int], Cause | None], ...] = (
-    operators.does_not_run, operators.wrong_kernel, operators.wide_tensor, operators.weight_outliers,
-    operators.coarse_exponential,
+    operators.does_not_run, operators.wrong_kernel, operators.near_zero, operators.wide_tensor,
+    operators.weight_outliers, operators.coarse_exponential,
 )  # fmt: skip
 """Asked with an operator; every answer counts."""

@@ -20,6 +20,8 @@ WRONG = 1.0
 MULTIPLIER = 256
 CLIPS = {2: 1.0, 3: 6.0}
 """Where the fused activations RELU_N1_TO_1 and RELU6 of the schema clip."""
+_SINGULAR = {"RSQRT": 0, "SQRT": 0, "LOG": 0, "DIV": 1}
+"""Operators for which 0 is special, and the input for which it is."""
 _EXPONENTIAL = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "EXP")
 
 
@@ -153,6 +155,26 @@ def _rows(e: Evidence, operator: int, places: tuple[int, int, int]) -> tuple[NDA
         reach = None if reach is None else np.tile(reach, len(rows))
         rows = rows.reshape(1, -1)
     return rows, reach
+
+
+def near_zero(e: Evidence, operator: int) -> Cause | None:
+    """What is divided by, or whose root or logarithm is taken, rounds to 0."""
+    place = _SINGULAR.get(op_of(e, operator))
+    if place is None:
+        return None
+    source = e.graph.operators[operator].inputs[place]
+    step, seen = e.step(source), e.test.get(source)
+    if step is None or seen is None:
+        return None
+    least = np.minimum(np.abs(seen.low), np.abs(seen.high))[seen.low * seen.high > 0]
+    if not least.size or least.min() >= step / 2:
+        return None
+    return Cause(
+        f"its input comes as close to 0 as {float(least.min()):.2g}, a step is {step:.2g}: it rounds to 0, where the "
+        "result means nothing",
+        "keep it, and what makes its input, in 16 bits or float",
+        {"smallest": float(least.min()), "step": step},
+    )
 
 
 def coarse_exponential(e: Evidence, operator: int) -> Cause | None:
