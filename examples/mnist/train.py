@@ -16,6 +16,7 @@ import argparse
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow starts: no chatter about the processor
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -55,33 +56,55 @@ def prepared(x: NDArray[np.uint8], y: NDArray[np.uint8]) -> Digits:
     return (x[..., np.newaxis] / 255).astype(np.float32), y.astype(np.int64)
 
 
-def train(digits: Digits, test: Digits, epochs: int, seed: int, model_file: Path) -> float:
-    """Train, save the network to ``model_file`` and return its accuracy on ``test`` (0..1)."""
-    import keras
-    import tensorflow as tf
+def network(width: float = 1.0) -> Any:
+    """Return the article's network, untrained.
 
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()  # the same seed gives the same weights
-    layers = keras.layers
-    model = keras.Sequential(
+    :param width: factor of its channels; a half is a quarter of the weights.
+    """
+    from keras import Input, Sequential, layers
+
+    wide, wider = round(32 * width), round(64 * width)
+    return Sequential(
         [
-            keras.Input((28, 28, 1), name="image"),
-            layers.Conv2D(32, 3, activation="relu"),
+            Input((28, 28, 1), name="image"),
+            layers.Conv2D(wide, 3, activation="relu"),
             layers.MaxPooling2D(2),
-            layers.Conv2D(64, 3, activation="relu"),
+            layers.Conv2D(wider, 3, activation="relu"),
             layers.MaxPooling2D(2),
-            layers.Conv2D(64, 3, activation="relu"),
+            layers.Conv2D(wider, 3, activation="relu"),
             layers.Flatten(),
-            layers.Dense(64, activation="relu"),
+            layers.Dense(wider, activation="relu"),
             layers.Dense(10, activation="softmax"),
         ],
         name="mnist",
     )
+
+
+def fit(model: Any, digits: Digits, epochs: int, rate: float = 0.002) -> None:
+    """Train a classifier on the labels with Adam."""
+    import keras
+
     # With only 8,000 digits a learning rate that falls to zero is worth a whole point of accuracy.
     steps = epochs * math.ceil(len(digits[1]) / BATCH)
-    adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.002, steps))
+    adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
     model.compile(optimizer=adam, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(*digits, batch_size=BATCH, epochs=epochs, verbose=2)
+
+
+def repeatable(seed: int) -> None:
+    """From here on the same seed gives the same weights."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def train(digits: Digits, test: Digits, epochs: int, seed: int, model_file: Path) -> float:
+    """Train, save the network to ``model_file`` and return its accuracy on ``test`` (0..1)."""
+    repeatable(seed)
+    model = network()
+    fit(model, digits, epochs)
     model.save(model_file)
     _, accuracy = model.evaluate(*test, batch_size=256, verbose=0)
     return float(accuracy)
