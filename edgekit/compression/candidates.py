@@ -33,8 +33,9 @@ CACHE_BYTES = 1 << 30
 class Candidate:
     """A recipe and what was measured of it.
 
-    :param steps: those that could be applied; ``left_out`` says why others could not, by pass.
-    :param digest: of the network; two recipes may well make the same (training that did not help is undone).
+    :param steps: those that could be applied and changed something (training that does not help is undone);
+        ``left_out`` says why others are not among them, by pass.
+    :param digest: of the network; two recipes may well make the same.
     :param costs: ``size`` and ``packed`` in bytes, ``latency`` in ms and ``energy`` in mJ by the target's estimate.
     :param drops: ``accuracy-drop``, ``class-drop`` and, with groups, ``group-drop`` in points, over ``samples``
         samples. The latter two are the lower ends of the worst part's interval: with few samples, more would be noise.
@@ -96,7 +97,7 @@ class Evaluator:
     def measure(self, steps: Sequence[Step], samples: int) -> Candidate:
         """Apply a recipe and measure it on the first ``samples`` samples (which are mixed).
 
-        A step that cannot be applied to this network is left out, with the reason.
+        A step that cannot be applied to this network, or changes nothing, is left out, with the reason.
 
         :raises EdgekitError: if the result cannot be compiled for the target, or cannot be run.
         """
@@ -152,6 +153,8 @@ class Evaluator:
             return self._graphs[key][0]
         try:
             made = self._apply(graph, steps[-1])
+            if tflite.dumps(made) == tflite.dumps(graph):
+                raise ModelError(f"{steps[-1].name} changes nothing here")
         except EdgekitError as error:
             self._failures[key] = error
             raise

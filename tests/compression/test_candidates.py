@@ -70,6 +70,13 @@ def test_a_step_that_cannot_be_applied_is_left_out(evaluator):
     assert Candidate.read(found.json()) == found
 
 
+def test_a_step_that_changes_nothing_is_left_out(evaluator):
+    judge, _ = evaluator
+    found = judge.measure((Step("float32", {}), INT8), 50)
+    assert found.steps == (INT8,) and found.left_out == {"float32": "float32 changes nothing here"}
+    assert found.digest == judge.measure((INT8,), 50).digest
+
+
 def test_what_the_target_refuses_is_no_candidate(network, searched):
     def refuse(graph):
         raise ModelError("not on this board")
