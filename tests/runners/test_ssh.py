@@ -21,7 +21,7 @@ from edgekit.bundle import Bundle
 from edgekit.errors import DeviceError, UsageError
 from edgekit.runners import RunOptions
 from edgekit.runners.reference import reference_outputs
-from edgekit.runners.ssh.connection import Address
+from edgekit.ssh import Address
 
 pytestmark = pytest.mark.emulator
 

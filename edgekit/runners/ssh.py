@@ -18,7 +18,7 @@ from edgekit.errors import DeviceError, UsageError
 from edgekit.progress import Silent
 from edgekit.runners import Run, RunOptions
 from edgekit.runners.litert import process as runner
-from edgekit.runners.ssh.connection import Address, Board
+from edgekit.ssh import Address, Connection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,7 @@ class SshRunner:
         progress = options.progress or Silent()
         samples = runner.samples_in(inputs)
         progress.step(f"connect to {self.address.name}")
-        with Board(self.address) as board:
+        with Connection(self.address) as board:
             _check_arch(board, bundle)
             progress.step(f"copy to {self.address.name}")
             _upload(board, _archive(bundle, runner.pack(inputs)))
@@ -66,7 +66,7 @@ class SshRunner:
         return Run(outputs, trace, {**conditions, "device": self.address.name})
 
 
-def _check_arch(board: Board, bundle: Bundle) -> None:
+def _check_arch(board: Connection, bundle: Bundle) -> None:
     wanted = native_arch(bundle.target.arch)
     if board.arch != wanted:
         raise DeviceError(
@@ -95,7 +95,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes, mode: int) -> None:
     tar.addfile(entry, io.BytesIO(data))
 
 
-def _upload(board: Board, archive: bytes) -> None:
+def _upload(board: Connection, archive: bytes) -> None:
     done = board.run("tar -xf -", data=archive, seconds=COPY_SECONDS)
     if done.returncode != 0:
         text = done.stderr.decode(errors="replace")
@@ -107,7 +107,7 @@ def _upload(board: Board, archive: bytes) -> None:
         raise DeviceError(f"cannot copy the bundle to {board.address.name}: {_brief(text)}")
 
 
-def _execute(board: Board, arguments: list[str]) -> None:
+def _execute(board: Connection, arguments: list[str]) -> None:
     """Run the C runner, or where the system cannot load it or LiteRT, the Python one."""
     common = ["--model", "model.tflite", *arguments]
     first = _start(board, [f"./{runner.PROGRAM}", "--library", f"./{runner.LIBRARY}", *common])
@@ -124,14 +124,14 @@ def _execute(board: Board, arguments: list[str]) -> None:
         )
 
 
-def _start(board: Board, command: list[str]) -> tuple[int, str] | None:
+def _start(board: Connection, command: list[str]) -> tuple[int, str] | None:
     """Run a program on the board; None if it succeeded, else its status and messages."""
     script = f'sh -c \'echo $$ >pid; exec "$0" "$@"\' {shlex.join(command)}; s=$?; rm -f pid; exit $s'
     done = board.run(script, seconds=RUN_SECONDS)
     return (done.returncode, (done.stderr + done.stdout).decode(errors="replace")) if done.returncode else None
 
 
-def _download(board: Board) -> dict[str, bytes]:
+def _download(board: Connection) -> dict[str, bytes]:
     done = board.run(f"tar -cf - {runner.OUTPUTS} {runner.TRACE}", seconds=COPY_SECONDS)
     found: dict[str, bytes] = {}
     try:

@@ -1,7 +1,7 @@
-"""A connection to a board through the system's OpenSSH client, with a private folder there that always goes away.
+"""A connection to a machine through the system's OpenSSH client, with a private folder there that always goes away.
 
 The client brings the user's ``~/.ssh/config``, keys, agent and known hosts. One connection carries everything
-(``ControlMaster``): its own session holds the folder on the board and removes it when its input ends, which
+(``ControlMaster``): its own session holds the folder there and removes it when its input ends, which
 happens when we close it, when we are killed, and when the network breaks.
 """
 
@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from edgekit import toolchain
 from edgekit.errors import DeviceError, UsageError
@@ -27,10 +28,12 @@ from edgekit.errors import DeviceError, UsageError
 CONNECT_SECONDS = 15
 _SSH_FAILED = 255
 
-# The pid file names the program that is running, so that it ends with the folder.
+# The pid file names the program that is running, so that it ends before the folder does.
 _KEEPER = (
     'd=$(mktemp -d "${TMPDIR:-/tmp}/edgekit.XXXXXX") || exit 73; '
-    'trap \'p=$(cat "$d/pid" 2>/dev/null) && kill "$p" 2>/dev/null; rm -rf "$d"\' EXIT; '
+    'end() { p=$(cat "$d/pid" 2>/dev/null) && kill "$p" 2>/dev/null && n=0 && while kill -0 "$p" 2>/dev/null; do '
+    'n=$((n+1)); [ $n -lt 50 ] || kill -9 "$p"; [ $n -lt 60 ] || break; sleep 0.1 2>/dev/null || sleep 1; done; '
+    'rm -rf "$d"; }; trap end EXIT; '
     'trap "exit 0" HUP INT TERM PIPE; '
     'echo "edgekit $d $(uname -m)"; cat >/dev/null'
 )
@@ -41,7 +44,7 @@ _SSH_ERRORS: tuple[tuple[str, str, str], ...] = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         "the host key of {host} has changed",
-        "if the board was installed anew, run: ssh-keygen -R {name}",
+        "if it was installed anew, run: ssh-keygen -R {name}",
     ),
     ("Host key verification failed", "the host key of {host} is not known", "connect once by hand: ssh {command}"),
     ("Permission denied", "{host} accepts none of your keys", "copy one there: ssh-copy-id {command}"),
@@ -56,7 +59,7 @@ _SSH_ERRORS: tuple[tuple[str, str, str], ...] = (
 
 @dataclass(frozen=True)
 class Address:
-    """Where a board is: what stands after ``ssh:``."""
+    """Where a machine is: for a board, what stands after ``ssh:``."""
 
     user: str
     host: str
@@ -85,10 +88,10 @@ class Address:
         return [*user, *port, self.host]
 
 
-class Board:
-    """An open connection. Use it as a context manager; ``folder`` is the private folder on the board.
+class Connection:
+    """An open connection. Use it as a context manager; ``folder`` is the private folder there.
 
-    :param arch: the board's processor, as its ``uname -m`` says.
+    :param arch: the processor there, as its ``uname -m`` says.
     """
 
     def __init__(self, address: Address) -> None:
@@ -99,18 +102,22 @@ class Board:
         self._local = Path(tempfile.mkdtemp(prefix="edgekit-"))  # short: socket paths have at most 108 bytes
         self._keeper: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Board:
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
+    def __enter__(self) -> Connection:
+        self.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Connect. :raises DeviceError: one line on why that fails."""
+        try:
+            self._connect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self) -> None:
         options = ["-o", "ControlMaster=yes", "-o", "ControlPersist=no", *_extra_options()]
         with (self._local / "log").open("wb") as log:
             self._keeper = subprocess.Popen(
@@ -135,26 +142,48 @@ class Board:
         return [*self._ssh, "-T", *(part for option in always for part in ("-o", option)), *options]
 
     def run(self, script: str, *, data: bytes = b"", seconds: float = 60) -> subprocess.CompletedProcess[bytes]:
-        """Run a shell script on the board, in the folder, with ``data`` as its input.
+        """Run a shell script there, in the folder, with ``data`` as its input.
 
         A script's own failure is the caller's to judge by ``returncode``.
 
         :raises DeviceError: if the connection breaks, or after ``seconds``.
         """
-        whole = _shell(f"cd {shlex.quote(self.folder)} && {{ {script}\n}}")
-        command = [*self._command(["-o", "ControlMaster=no"]), *self.address.arguments(), whole]
         try:
-            done = subprocess.run(command, input=data, capture_output=True, timeout=seconds, check=False)
+            done = subprocess.run(self._within(script), input=data, capture_output=True, timeout=seconds, check=False)
         except subprocess.TimeoutExpired as error:
             raise DeviceError(f"{self.address.name} took longer than {seconds:g} s", "use fewer repeats") from error
-        if done.returncode == _SSH_FAILED or (self._keeper is not None and self._keeper.poll() is not None):
-            raise DeviceError(f"the connection to {self.address.name} broke", "is the board still up? try again")
+        if self.broke(done.returncode):
+            raise DeviceError(f"the connection to {self.address.name} broke", "is it still up? try again")
         return done
 
+    def start(self, script: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a shell script there, in the folder, with our ends of its input and output; its messages go to ``log``.
+
+        It is to write its pid to the file ``pid``, so that it ends with the connection, and to end with its input.
+        """
+        return subprocess.Popen(
+            self._within(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+
+    def broke(self, status: int | None) -> bool:
+        """Say whether the connection is gone, now that a script ended with ``status``."""
+        return status == _SSH_FAILED or self._keeper is None or self._keeper.poll() is not None
+
+    def _within(self, script: str) -> list[str]:
+        whole = _shell(f"cd {shlex.quote(self.folder)} && {{ {script}\n}}")
+        return [*self._command(["-o", "ControlMaster=no"]), *self.address.arguments(), whole]
+
+    def abort(self) -> None:
+        """End the connection from another thread, at once; what is there ends with it."""
+        if self._keeper is not None:
+            self._keeper.kill()
+
     def close(self) -> None:
-        """Remove the folder on the board and end the connection."""
+        """Remove the folder there and end the connection."""
         keeper = self._keeper
-        if keeper is not None and keeper.poll() is None and keeper.stdin:
+        if keeper is not None and not self.folder:
+            keeper.kill()
+        elif keeper is not None and keeper.poll() is None and keeper.stdin:
             with contextlib.suppress(OSError):
                 keeper.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
