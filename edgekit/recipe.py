@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -73,22 +74,29 @@ def load(name: str) -> Recipe:
 
 def dumps(plan: Recipe, comment: str = "") -> str:
     """Return the recipe as the TOML file that :func:`load` reads, with ``comment`` in its first lines."""
-    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    lines = [f"# {''.join(c if c.isprintable() else '?' for c in line)}".rstrip() for line in comment.splitlines()]
     lines += ["schema = 1", f"description = {_toml(plan.description)}"]
     lines += ["needs_data = true"] if plan.needs_data else []
     for step in plan.steps:
         lines += ["", "[[pass]]", f"name = {_toml(step.name)}"]
-        lines += [f"{key} = {_toml(value)}" for key, value in step.params.items()]
+        lines += [f"{_key(key)} = {_toml(value)}" for key, value in step.params.items()]
     bounds = {entry.name: value for entry in fields(Bounds) if (value := getattr(plan.bounds, entry.name)) is not None}
     if bounds:
-        lines += ["", "[bounds]", *(f"{name} = {value:g}" for name, value in bounds.items())]
+        lines += ["", "[bounds]", *(f"{name} = {_toml(value)}" for name, value in bounds.items())]
     return "\n".join(lines) + "\n"
 
 
 def _toml(value: Any) -> str:
+    """The value in TOML: JSON's notation, but for tables."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(entry)}" for key, entry in value.items()) + "}"
-    return json.dumps(value)
+        return "{" + ", ".join(f"{_key(key)} = {_toml(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _toml(name)
 
 
 def changed(plan: Recipe, changes: Sequence[str]) -> Recipe:

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgekit import plugins, recipe
 from edgekit.errors import UsageError
@@ -106,3 +111,21 @@ def test_what_is_written_is_what_was_meant(tmp_path):
         plan = recipe.Recipe("own", "two lines", needs, steps, bounds)
         (tmp_path / "own.toml").write_text(recipe.dumps(plan, "first\n\nthird"))
         assert recipe.load(str(tmp_path / "own.toml")) == plan
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+PLAIN = st.recursive(
+    TEXT | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(TEXT, TEXT, st.dictionaries(TEXT.filter(lambda key: key != "name"), PLAIN, max_size=4), st.floats(0, 100))
+@settings(max_examples=200, deadline=None)
+def test_what_is_written_is_what_is_read(comment, name, params, bound):
+    plan = recipe.Recipe("mine", name, True, (recipe.Step(name, params),), recipe.Bounds(class_drop=bound))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mine.toml"
+        path.write_bytes(recipe.dumps(plan, comment).encode())
+        assert recipe.load(str(path)) == plan

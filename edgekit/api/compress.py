@@ -341,7 +341,7 @@ def _finalist(
         candidate, recipe, bundle, measured, np.asarray(job.measured.predictions == source.tests.labels)
     )
     if recipe is not None:
-        recipe.write_text(_recipe(made, finalist))
+        recipe.write_text(_recipe(made, finalist), "utf-8")
     return finalist
 
 
@@ -368,9 +368,11 @@ def _write(made: Compression) -> None:
         for candidate in made.front():
             path = made.out / "recipes" / f"{candidate.name}.toml"
             if candidate.steps and not path.exists():
-                path.write_text(final.recipe_text(candidate, "Not compiled yet:\n" + command(made, path), {}, True))
+                path.write_text(
+                    final.recipe_text(candidate, "Not compiled yet:\n" + command(made, path), {}, True), "utf-8"
+                )
     (made.out / "front.json").write_text(json.dumps(made.json(), indent=1) + "\n")
     best = made.out / "best.toml"
     best.unlink(missing_ok=True)
     if made.best is not None and made.best.recipe is not None:
-        best.write_text(made.best.recipe.read_text())
+        best.write_bytes(made.best.recipe.read_bytes())
