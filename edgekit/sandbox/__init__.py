@@ -226,7 +226,7 @@ def call(
         if status.get("exit") == 0 and result_file.is_file() and result_file.stat().st_size <= _RESULT_BYTES:
             result = json.loads(result_file.read_text())
             if "error" in result:
-                raise _rebuilt(result["error"])
+                raise rebuilt(result["error"])
             outputs: dict[str, NDArray[Any]] = {}
             if (folder / "work" / "result.npz").is_file():
                 with np.load(folder / "work" / "result.npz", allow_pickle=False) as archive:
@@ -299,7 +299,8 @@ def run_program(
     return subprocess.CompletedProcess(list(argv), process.returncode, out, "")
 
 
-def _rebuilt(error: Mapping[str, Any]) -> EdgekitError:
+def rebuilt(error: Mapping[str, Any]) -> EdgekitError:
+    """The error that another process told by its ``kind``, ``message`` and ``hint``."""
     kind = BY_NAME.get(str(error.get("kind")), ModelError)
     return kind(str(error.get("message", "")), str(error.get("hint", "")))
 

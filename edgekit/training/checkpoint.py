@@ -7,9 +7,10 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,25 @@ LEAST_SECONDS, SHARE = 1.0, 0.05
 def save(folder: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
     """Write the state in the place of the one before, which stays until the new one is complete."""
     text = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
+    with _replacing(folder) as file:
+        np.savez(file, allow_pickle=False, meta=text, **arrays)
+
+
+def store(folder: Path, state: bytes) -> None:
+    """Write a state that was saved elsewhere. :raises ValueError: if it is none."""
+    try:
+        unpacked(state)
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError("not a saved state") from error
+    with _replacing(folder) as file:
+        file.write(state)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[IO[bytes]]:
     new = folder / f".{NAME}.{os.getpid()}"
     with new.open("wb") as file:
-        np.savez(file, allow_pickle=False, meta=text, **arrays)
+        yield file
     new.replace(folder / NAME)
 
 
@@ -45,6 +62,11 @@ def unpacked(state: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     return arrays, json.loads(arrays.pop("meta").tobytes())
 
 
+def due(took: float) -> float:
+    """When the next state may follow one that took so many seconds, on the monotonic clock."""
+    return time.monotonic() + max(LEAST_SECONDS, took / SHARE)
+
+
 class Saver:
     """Writes the state often enough that a kill loses about a second, seldom enough that it costs little."""
 
@@ -57,5 +79,4 @@ class Saver:
         if self._folder is None or not (now or began >= self._due):
             return
         save(self._folder, *self._state())
-        took = time.monotonic() - began
-        self._due = time.monotonic() + max(LEAST_SECONDS, took / SHARE)
+        self._due = due(time.monotonic() - began)

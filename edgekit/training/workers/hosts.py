@@ -1,0 +1,191 @@
+"""Workers on other machines, each reached by ssh: a :mod:`node <edgekit.training.workers.node>` at the other end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edgekit import sandbox
+from edgekit.errors import DeviceError, ToolMissing
+from edgekit.ssh import Address, Connection
+from edgekit.training import checkpoint
+from edgekit.training.workers import versions
+from edgekit.training.workers.frames import BEAT, SILENCE, Channel, Ended, Frame, pack, unpack
+from edgekit.training.workers.processes import Answer, Listener
+
+START_SECONDS = 40.0
+"""For Python to start there, and for the workers to try one another; with ssh's own time still below ``SILENCE``."""
+NODE = "edgekit.training.workers.node"
+
+
+class Host:
+    """A worker on a machine that ssh reaches. Open it; close it, whatever happens."""
+
+    def __init__(self, address: Address) -> None:
+        self.place, self.address, self._host = address.name, "", address.host
+        self._connection = Connection(address)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+
+    def open(self) -> None:
+        """Connect, and start the worker.
+
+        :raises DeviceError: if the host cannot be reached. :raises ToolMissing: if it lacks what is needed.
+        """
+        self._connection.open()
+        if self._stopped:
+            raise self._lost()
+        script = f"echo $$ >pid; exec {_python()} -m {NODE}"
+        self._process = process = self._connection.start(script, self._log)
+        assert process.stdin and process.stdout
+        self._channel = Channel(process.stdout.fileno(), process.stdin.fileno())
+        said = self._answer("hello").value
+        self.address = f"{f'[{self._host}]' if ':' in self._host else self._host}:{int(said['port'])}"
+        versions.check(self.place, said, versions.here())
+
+    def reach(self, others: Sequence[Host]) -> None:
+        """Let the worker try to connect to the others.
+
+        :raises DeviceError: naming the one that it cannot reach.
+        """
+        places = {other.address: other.place for other in others if other is not self}
+        self._say("reach", list(places))
+        for failed in self._answer("reached").value:
+            address = str(failed["address"])
+            raise DeviceError(
+                f"{self.place} cannot reach {places.get(address, '')} as {address}: {failed['wrong']}",
+                "workers must find one another under the names given to --workers, at any port: no firewall between",
+            )
+
+    def train(
+        self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener | None
+    ) -> Answer:
+        """See :class:`edgekit.training.workers.processes.Worker`; states that the host sends go to ``folder``."""
+        self._say("train", dict(args), pack(shard))
+        while True:
+            frame = self._hear()
+            match frame.kind:
+                case "message" if listen:
+                    listen(frame.value)
+                case "state":
+                    with suppress(ValueError):
+                        checkpoint.store(folder, frame.payload)
+                case "died":
+                    raise sandbox.ChildDied(str(frame.value), "")
+                case "error":
+                    raise sandbox.rebuilt(frame.value)
+                case "result":
+                    try:
+                        return dict(frame.value), unpack(frame.payload)
+                    except (Ended, TypeError, ValueError) as error:
+                        raise DeviceError(f"{self.place} sent damaged results", "try again") from error
+
+    def stop(self) -> None:
+        """From another thread: end what goes on, soon; then ``close``."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.kill()
+        else:
+            self._connection.abort()
+
+    def close(self) -> None:
+        """End the worker and the connection; nothing stays there."""
+        process = self._process
+        if process is not None:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream:
+                    with suppress(OSError):
+                        stream.close()
+        self._connection.close()
+        self._log.close()
+
+    def _say(self, kind: str, value: Any = None, payload: bytes = b"") -> None:
+        try:
+            self._channel.send(kind, value, payload)
+        except Ended as error:
+            raise self._lost() from error
+
+    def _hear(self, seconds: float = float("inf")) -> Frame:
+        """The next frame that says something, giving signs of life meanwhile."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._channel.silent < SILENCE:
+            self._say("alive")
+            try:
+                frame = self._channel.receive(min(BEAT, seconds))
+            except Ended as error:
+                raise self._lost() from error
+            if frame is not None and frame.kind != "alive":
+                return frame
+        raise DeviceError(f"the worker on {self.place} does not answer", "is the machine overloaded? try again")
+
+    def _answer(self, kind: str) -> Frame:
+        frame = self._hear(START_SECONDS)
+        if frame.kind != kind:
+            raise DeviceError(f"the worker on {self.place} speaks another language", "install the same edgekit there")
+        return frame
+
+    def _lost(self) -> DeviceError | ToolMissing:
+        """Why the worker is gone."""
+        status = None
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                status = self._process.wait(5)
+        if self._connection.broke(status):
+            return DeviceError(f"the connection to {self.place} broke", "is it still up? try again")
+        self._log.seek(0)
+        lines = [line for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
+        said = lines[-1].strip()[:200] if lines else f"status {status}"
+        hint = "name the Python that has edgekit[train] there with EDGEKIT_WORKER_PYTHON"
+        if status in (126, 127):
+            return ToolMissing(f"{self.place} cannot start {_python()}: {said}", hint)
+        if "No module named" in said or "ModuleNotFoundError" in said:
+            return ToolMissing(f"{_python()} on {self.place} cannot start edgekit's worker: {said}", hint)
+        return DeviceError(f"the worker on {self.place} ended: {said}", "try again")
+
+
+def _python() -> str:
+    """The Python that the hosts start, quoted for a shell; ``~/`` is the home folder there."""
+    given = os.environ.get("EDGEKIT_WORKER_PYTHON") or "python3"
+    return f"~/{shlex.quote(given[2:])}" if given.startswith("~/") else shlex.quote(given)
+
+
+@contextmanager
+def team(addresses: Sequence[Address]) -> Iterator[list[Host]]:
+    """One worker on each host, all started, of the same versions, and in reach of one another.
+
+    :raises DeviceError: naming the host that is not. :raises ToolMissing: naming the host that lacks something.
+    """
+    hosts = [Host(address) for address in addresses]
+    try:
+        _each(hosts, Host.open)
+        _each(hosts, lambda host: host.reach(hosts))
+        yield hosts
+    finally:
+        _each(hosts, Host.close)
+
+
+def _each(hosts: Sequence[Host], work: Callable[[Host], None]) -> None:
+    """Do it for all at once; at the first error, or Ctrl-C, all are stopped."""
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        futures = [pool.submit(work, host) for host in hosts]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+        except BaseException:
+            for host in hosts:
+                host.stop()
+            raise
