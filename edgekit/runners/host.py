@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import sandbox
-from edgekit.backends.litert import build, library
+from edgekit.backends import runner_build
+from edgekit.backends.litert import library
 from edgekit.errors import DeviceError
 from edgekit.runners import Run, RunOptions
-from edgekit.runners.litert import process as runner
+from edgekit.runners.linux import process as runner
+from edgekit.runners.linux import program as programs
+from edgekit.runners.linux.program import Program
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,20 +26,22 @@ LIMITS = sandbox.Limits(seconds=600, memory_mb=8192)
 
 
 class HostRunner:
-    """Runs the bundle's own C runner, or, for a bundle made for another processor, one built for this machine."""
+    """Runs the bundle's own C runner, or, where LiteRT runs a bundle made for another processor, one built here."""
 
     name = "host"
 
     def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
         """See :class:`edgekit.runners.Runner`.
 
-        :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the run crashes or takes too long.
+        :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the run crashes or takes too long, or
+            if the network was compiled for another processor.
         """
-        program, runtime = _tools(bundle)
+        program = programs.of(bundle)
+        executable, library = _tools(bundle, program)
         samples = runner.samples_in(inputs)
         with sandbox.scratch() as folder:
             (folder / runner.INPUTS).write_bytes(runner.pack(inputs))
-            command = [str(program), "--library", str(runtime), "--model", str(bundle.model.resolve())]
+            command = [str(executable), *program.arguments(str(library), str(bundle.model.resolve()))]
             try:
                 done = sandbox.run_program(
                     [*command, *runner.arguments(samples, options)], folder=folder, limits=LIMITS, env=_environment()
@@ -44,18 +49,27 @@ class HostRunner:
             except sandbox.ChildDied as death:
                 raise DeviceError(f"the run on this machine {death.reason}", "use fewer samples or repeats") from death
             if done.returncode != 0:
-                raise runner.failure(done.returncode, done.stdout, "this machine")
+                raise runner.failure(done.returncode, done.stdout, "this machine", program)
             outputs = runner.unpack((folder / runner.OUTPUTS).read_bytes(), bundle.graph, samples)
             trace, conditions = runner.parse_trace((folder / runner.TRACE).read_text(), bundle.graph, "host")
         return Run(outputs, trace, conditions)
 
 
-def _tools(bundle: Bundle) -> tuple[Path, Path]:
+def _tools(bundle: Bundle, program: Program) -> tuple[Path, Path]:
     """The C runner and the library that work here."""
-    own = bundle.artifact / runner.PROGRAM
-    if build.native_arch(bundle.target.arch) == platform.machine() and own.is_file():
-        return own.resolve(), (bundle.artifact / runner.LIBRARY).resolve()
-    return build.get(platform.machine()).path, library.get(platform.machine())
+    here, arch = platform.machine(), runner_build.native_arch(bundle.target.arch)
+    own, network = bundle.artifact / programs.PROGRAM, bundle.artifact / program.library
+    if program.compiled and arch != here:
+        raise DeviceError(
+            f"the bundle's network is compiled for {arch}, this machine is {here}", "run it with --on emulator"
+        )
+    if program.compiled and not network.is_file():
+        raise DeviceError(f"the bundle has no artifact/{program.library}", "compile it again")
+    if arch == here and own.is_file():
+        return own.resolve(), network.resolve()
+    if program.compiled:
+        return runner_build.get(here).path, network.resolve()
+    return runner_build.get(here).path, library.get(here)
 
 
 def _environment() -> dict[str, str]:

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgekit.backends.litert.build import native_arch
+from edgekit.backends.runner_build import native_arch
 from edgekit.errors import DeviceError, UsageError
 from edgekit.progress import Silent
 from edgekit.runners import Run, RunOptions
-from edgekit.runners.litert import process as runner
+from edgekit.runners.linux import process as runner
+from edgekit.runners.linux import program as programs
+from edgekit.runners.linux.program import PROGRAM, SCRIPT, Program
 from edgekit.ssh import Address, Connection
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ _CANNOT_EXECUTE = (126, 127)
 
 @dataclass(frozen=True)
 class SshRunner:
-    """Runs bundles of the ``litert`` backend on a board."""
+    """Runs bundles on a board."""
 
     address: Address | None = None
     name: str = "ssh"
@@ -52,13 +54,14 @@ class SshRunner:
             raise UsageError("ssh needs the board's address", "write --on ssh://user@host")
         progress = options.progress or Silent()
         samples = runner.samples_in(inputs)
+        program = programs.of(bundle)
         progress.step(f"connect to {self.address.name}")
         with Connection(self.address) as board:
             _check_arch(board, bundle)
             progress.step(f"copy to {self.address.name}")
-            _upload(board, _archive(bundle, runner.pack(inputs)))
+            _upload(board, _archive(bundle, program, runner.pack(inputs)))
             progress.step(f"run on {self.address.name}")
-            _execute(board, runner.arguments(samples, options))
+            _execute(board, program, runner.arguments(samples, options))
             results = _download(board)
         outputs = runner.unpack(results[runner.OUTPUTS], bundle.graph, samples)
         text = results[runner.TRACE].decode(errors="replace")
@@ -75,16 +78,18 @@ def _check_arch(board: Connection, bundle: Bundle) -> None:
         )
 
 
-def _archive(bundle: Bundle, packed: bytes) -> bytes:
+def _archive(bundle: Bundle, program: Program, packed: bytes) -> bytes:
     """What the board needs, as a tar file."""
     buffer = io.BytesIO()
+    files = program.files(bundle)
+    if not program.compiled:
+        files[SCRIPT] = bundle.artifact / SCRIPT
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, mode in ((runner.PROGRAM, 0o700), (runner.LIBRARY, 0o600), (runner.SCRIPT, 0o700)):
-            path = bundle.artifact / name
+        for name, path in files.items():
             if not path.is_file():
-                raise DeviceError(f"the bundle has no artifact/{name}", "ssh runs bundles of the litert backend")
-            _add(tar, name, path.read_bytes(), mode)
-        _add(tar, "model.tflite", bundle.model.read_bytes(), 0o600)
+                where = path.relative_to(bundle.path)
+                raise DeviceError(f"the bundle has no {where}", "compile it again, with a backend for Linux")
+            _add(tar, name, path.read_bytes(), 0o700 if name in (PROGRAM, SCRIPT) else 0o600)
         _add(tar, runner.INPUTS, packed, 0o600)
     return buffer.getvalue()
 
@@ -107,16 +112,21 @@ def _upload(board: Connection, archive: bytes) -> None:
         raise DeviceError(f"cannot copy the bundle to {board.address.name}: {_brief(text)}")
 
 
-def _execute(board: Connection, arguments: list[str]) -> None:
+def _execute(board: Connection, program: Program, arguments: list[str]) -> None:
     """Run the C runner, or where the system cannot load it or LiteRT, the Python one."""
-    common = ["--model", "model.tflite", *arguments]
-    first = _start(board, [f"./{runner.PROGRAM}", "--library", f"./{runner.LIBRARY}", *common])
+    given = program.arguments(f"./{program.library}", programs.MODEL)
+    first = _start(board, [f"./{PROGRAM}", *given, *arguments])
     if first is None:
         return
     status, text = first
-    if status not in _CANNOT_EXECUTE and not any(s in text for s in ("GLIBC", "CXXABI", "cannot load the LiteRT")):
-        raise runner.failure(status, text, board.address.name)
-    second = _start(board, ["python3", runner.SCRIPT, "--python", *common])
+    if status not in _CANNOT_EXECUTE and not any(s in text for s in ("GLIBC", "CXXABI", "cannot load the library")):
+        raise runner.failure(status, text, board.address.name, program)
+    if program.compiled:
+        raise DeviceError(
+            f"{board.address.name} cannot run edgekit-run: {_brief(text)}",
+            "use a 64-bit system with glibc 2.34 or later (Raspberry Pi OS bookworm)",
+        )
+    second = _start(board, ["python3", SCRIPT, "--python", "--model", programs.MODEL, *arguments])
     if second is not None:
         raise DeviceError(
             f"{board.address.name} can run neither edgekit-run ({_brief(text)}) nor run.py ({_brief(second[1])})",

@@ -5,17 +5,17 @@
 #include <string.h>
 
 const char arguments_usage[] =
-    "usage: edgekit-run --library LIB --model M --inputs IN --samples N [options]\n"
+    "usage: edgekit-run --library LIB [--model M] --inputs IN --samples N [options]\n"
     "\n"
-    "Runs a TFLite model with LiteRT's C interface.\n"
-    "  --library FILE     libLiteRt.so\n"
-    "  --model FILE       the model\n"
+    "Runs a TFLite model with LiteRT's C interface, or a network that was compiled to a library of its own.\n"
+    "  --library FILE     libLiteRt.so, or the compiled network\n"
+    "  --model FILE       the model that LiteRT is to run; a compiled network needs none\n"
     "  --inputs FILE      per sample, each input's raw little-endian bytes, back to back\n"
     "  --samples N        samples in that file\n"
     "  --outputs FILE     write each sample's outputs, in the same form\n"
     "  --repeat R         time R inferences, over the samples in turn (default 0)\n"
     "  --warmup W         untimed inferences before that (default 0)\n"
-    "  --threads T        processor threads (default 1)\n"
+    "  --threads T        processor threads (default 1); a compiled network runs on one\n"
     "  --profile          also observe every operator, in inferences of their own\n"
     "  --markers          AArch64 emulation: surround one inference with the marker system call 5000\n"
     "  --trace FILE       write what was observed, as JSON\n"
@@ -70,8 +70,8 @@ bool arguments_parse(struct arguments *a, int argc, char **argv, char *error, si
             return false;
         }
     }
-    if (!a->help && (!a->library || !a->model || !a->inputs || !a->samples)) {
-        snprintf(error, error_size, "--library, --model, --inputs and --samples are needed (see --help)");
+    if (!a->help && (!a->library || !a->inputs || !a->samples)) {
+        snprintf(error, error_size, "--library, --inputs and --samples are needed (see --help)");
         return false;
     }
     if (!strcmp(a->root, "/"))

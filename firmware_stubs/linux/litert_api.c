@@ -16,13 +16,8 @@ static bool resolve(void *library, const char *name, void *function, char *error
     return true;
 }
 
-bool litert_load(struct litert *api, const char *path, char *error, size_t size)
+bool litert_load(struct litert *api, void *library, char *error, size_t size)
 {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        snprintf(error, size, "cannot load the LiteRT library: %s", dlerror());
-        return false;
-    }
 #define LITERT_RESOLVE(name, arguments)                                                                        \
     if (!resolve(library, #name, &api->name, error, size))                                                     \
         return false;

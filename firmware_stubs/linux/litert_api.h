@@ -97,7 +97,7 @@ struct litert {
     void (*LiteRtDestroyTensorBuffer)(litert_handle);
 };
 
-/* Load the library; on failure return false and leave one line in `error`. */
-bool litert_load(struct litert *api, const char *path, char *error, size_t size);
+/* Find the functions in the loaded library; on failure return false and leave one line in `error`. */
+bool litert_load(struct litert *api, void *library, char *error, size_t size);
 
 #endif

@@ -8,10 +8,10 @@ static size_t width(const struct profile *p)
     return 1 + (size_t)p->event_count + p->reading_count;
 }
 
-static bool begin(struct profile *p, const struct litert_event *events, unsigned int event_count,
+static bool begin(struct profile *p, const struct profile_event *events, unsigned int event_count,
                   unsigned int reading_count)
 {
-    p->event = calloc(event_count, sizeof *p->event);
+    p->event = calloc(event_count + 1, sizeof *p->event);
     p->reading_ns = calloc(reading_count + 1, sizeof *p->reading_ns);
     p->table = malloc(PROFILE_MAX_WORDS * sizeof *p->table);
     if (!p->event || !p->reading_ns || !p->table)
@@ -19,18 +19,13 @@ static bool begin(struct profile *p, const struct litert_event *events, unsigned
     p->event_count = event_count;
     p->reading_count = reading_count;
     for (unsigned int i = 0; i < event_count; i++) {
-        struct profile_event *e = &p->event[i];
-        e->tag = strdup(events[i].tag ? events[i].tag : "");
-        e->type = events[i].type;
-        e->source = events[i].source;
-        e->node = events[i].node;
-        e->start_us = events[i].start_us;
-        e->end_us = events[i].start_us ? events[i].start_us + events[i].elapsed_us : 0;
+        p->event[i] = events[i];
+        p->event[i].tag = strdup(events[i].tag ? events[i].tag : "");
     }
     return true;
 }
 
-bool profile_add(struct profile *p, const struct litert_event *events, unsigned int event_count,
+bool profile_add(struct profile *p, const struct profile_event *events, unsigned int event_count,
                  const uint64_t *readings, unsigned int reading_count)
 {
     if (!p->table && !begin(p, events, event_count, reading_count))

@@ -4,7 +4,8 @@
 
 static const char *source_name(int source)
 {
-    return source == 0 ? "litert" : source == 1 ? "interpreter" : "delegate";
+    static const char *const names[] = {"litert", "interpreter", "delegate", "compiled"};
+    return source >= SOURCE_LITERT && source <= SOURCE_COMPILED ? names[source] : names[SOURCE_DELEGATE];
 }
 
 static void write_string(FILE *file, const char *text)
@@ -39,7 +40,7 @@ static void write_profile(FILE *file, const struct profile *p)
         write_string(file, e->tag);
         fprintf(file, ",\"node\":%lld,\"source\":\"%s\",\"type\":%d,\"start_us\":%llu,\"end_us\":%llu,\"us\":%.3f}",
                 (long long)e->node, source_name(e->source), e->type, (unsigned long long)e->start_us,
-                (unsigned long long)e->end_us, e->us);
+                (unsigned long long)(e->start_us ? e->start_us + e->elapsed_us : 0), e->us);
     }
     fputs("],\n\"readings_ns\":", file);
     write_numbers(file, p->reading_ns, p->reading_count);
@@ -50,9 +51,9 @@ bool trace_write(const struct trace *trace, const char *path)
     FILE *file = fopen(path, "w");
     if (!file)
         return false;
-    fprintf(file, "{\"schema\":1,\"runtime\":\"litert " LITERT_VERSION "\",\"threads\":%d,\"init_ms\":%.3f,\n",
-            trace->threads, trace->init_ms);
-    fputs("\"latency_ms\":", file);
+    fputs("{\"schema\":1,\"runtime\":", file);
+    write_string(file, trace->runtime);
+    fprintf(file, ",\"threads\":%d,\"init_ms\":%.3f,\n\"latency_ms\":", trace->threads, trace->init_ms);
     write_numbers(file, trace->latency_ms, trace->latency_count);
     write_profile(file, &trace->profile);
     fputs(",\n\"power\":", file);

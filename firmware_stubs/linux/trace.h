@@ -9,6 +9,7 @@
 #include "profile.h"
 
 struct trace {
+    const char *runtime;
     int threads;
     double init_ms;
     unsigned int latency_count;

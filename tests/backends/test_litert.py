@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edgekit import target
-from edgekit.backends.litert import LiteRT, build, library, operators
+from edgekit.backends import runner_build as build
+from edgekit.backends.litert import LiteRT, library, operators
 from edgekit.bundle import digest
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, Operator, Subgraph, Tensor

@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.backends.litert import build, library
+from edgekit.backends import runner_build as build
+from edgekit.backends.litert import library
 from edgekit.errors import ToolMissing
-from edgekit.runners.litert import kernels
+from edgekit.runners.linux import kernels
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 SOURCES = Path(__file__).parents[2] / "firmware_stubs" / "linux"
@@ -101,7 +102,7 @@ def test_help(program: str) -> None:
         (["--samples", "5"], 2, "16 bytes, 5 samples need 20"),
         (["--model", "/nonexistent"], 6, "cannot read /nonexistent: No such file"),
         (["--model", "/dev/null"], 6, "/dev/null is empty"),
-        (["--library", "/nonexistent.so"], 6, "cannot load the LiteRT library"),
+        (["--library", "/nonexistent.so"], 6, "cannot load the library"),
         (["--library", "libm.so.6"], 6, "it is not version"),
         (["--outputs", "/nonexistent/out"], 6, "cannot write /nonexistent/out"),
         (["--outputs", "/dev/full"], 6, "cannot write /dev/full: No space left"),

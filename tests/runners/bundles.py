@@ -27,8 +27,8 @@ def bundle_of(graph: Graph, board: str, folder: Path) -> Bundle:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "artifact").mkdir()
     tflite.write(graph, folder / "model.tflite")
-    LiteRT().compile(graph, folder / "model.tflite", target.load(board), folder / "artifact")
-    return Bundle(folder, {"target": board, "backend": "litert"})
+    artifact = LiteRT().compile(graph, folder / "model.tflite", target.load(board), folder / "artifact")
+    return Bundle(folder, {"target": board, "backend": "litert", "run": list(artifact.run)})
 
 
 def samples_for(graph: Graph, count: int, seed: int = 0) -> list[NDArray]:

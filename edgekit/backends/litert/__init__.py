@@ -6,25 +6,17 @@ runner for systems whose C library is too old for that one.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import resources
-from edgekit.backends import Artifact, Unsupported
-from edgekit.backends.litert import build, library, operators
+from edgekit.backends import Artifact, Unsupported, runner_build
+from edgekit.backends.litert import library, operators
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
-
-
-RUN = (
-    "artifact/edgekit-run", "--library", "artifact/libLiteRt.so", "--model", "model.tflite", "--inputs", "in.bin",
-    "--outputs", "out.bin", "--samples", "1",
-)  # fmt: skip
-"""The command line on the device, from the bundle's folder."""
 
 
 class LiteRT:
@@ -42,19 +34,13 @@ class LiteRT:
         self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
     ) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
-        arch = build.native_arch(target.arch)
-        runner = build.get(arch)
-        runtime = library.get(arch)
-        _copy(runner.path, folder / build.NAME, 0o755)
-        _copy(runtime, folder / library.FILE, 0o644)
-        _copy(resources.folder("firmware_stubs") / "linux" / "run.py", folder / "run.py", 0o755)
+        arch = runner_build.native_arch(target.arch)
+        runner = runner_build.get(arch)
+        runner_build.put(runner.path, folder, runner_build.NAME, 0o755)
+        runner_build.put(library.get(arch), folder, library.FILE)
+        runner_build.put(resources.folder("firmware_stubs") / "linux" / "run.py", folder, "run.py", 0o755)
         return Artifact(
             tools={"compiler": runner.compiler, "litert": library.litert_version()},
-            run=RUN,
+            run=runner_build.command(library.FILE, model=True),
             runtime=f"litert {library.litert_version()}",
         )
-
-
-def _copy(source: Path, target: Path, mode: int) -> None:
-    shutil.copyfile(source, target)
-    target.chmod(mode)

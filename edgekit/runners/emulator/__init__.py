@@ -17,7 +17,8 @@ from edgekit import sandbox
 from edgekit.progress import Silent
 from edgekit.runners import BlockUse, OperatorTrace, Run, RunOptions, Trace
 from edgekit.runners.emulator import guest, report
-from edgekit.runners.litert import attribution, kernels, process
+from edgekit.runners.linux import attribution, kernels, process
+from edgekit.runners.linux import program as programs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 RUNTIME_ROW = "runtime"
-"""Name of the row for work of LiteRT itself, between the operators."""
+"""Name of the row for work of the runtime itself, between the operators."""
 WHOLE_ROW = "all operators together"
 """Name of the only row where kernels cannot be told apart: in loops (WHILE), or in a LiteRT that reads the clock
 elsewhere."""
@@ -35,7 +36,7 @@ _LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192)
 
 
 class EmulatorRunner:
-    """Runs bundles of the ``litert`` backend for AArch64 targets. Registered as ``emulator``."""
+    """Runs bundles for AArch64 Linux, of LiteRT or with a compiled network. Registered as ``emulator``."""
 
     name = "emulator"
 
@@ -47,23 +48,20 @@ class EmulatorRunner:
         progress = options.progress or Silent()
         progress.step("Preparing the emulator")
         machine = guest.machine(bundle.target)
-        files = {
-            "edgekit-run": bundle.artifact / "edgekit-run",
-            "libLiteRt.so": bundle.artifact / "libLiteRt.so",
-            "model.tflite": bundle.model,
-        }
+        program = programs.of(bundle)
+        job = guest.Job(program, program.files(bundle), machine)
         samples, packed = process.samples_in(inputs), process.pack(inputs)
         one = packed[: len(packed) // samples]
         progress.step(f"Emulating {bundle.target.get('cpu.core')}")
         with sandbox.scratch() as folder, ThreadPoolExecutor(2) as pool:
             plain = pool.submit(
-                guest.run, machine, files, packed, ["--samples", str(samples), "--outputs", "out.bin", "--markers"],
+                guest.run, job, packed, ["--samples", str(samples), "--outputs", "out.bin", "--markers"],
                 folder / "plain", caches=False, limits=_LIMITS,
             )  # fmt: skip
             observed = None
             if options.profile:
                 observed = pool.submit(
-                    guest.run, machine, files, one, ["--samples", "1", "--warmup", "1", "--markers", "--profile"],
+                    guest.run, job, one, ["--samples", "1", "--warmup", "1", "--markers", "--profile"],
                     folder / "observed", caches=True, limits=_LIMITS,
                 )  # fmt: skip
             try:
@@ -73,7 +71,7 @@ class EmulatorRunner:
                 sandbox.stop_all()
                 raise
         conditions = {
-            "threads": options.threads,
+            "threads": program.threads(options.threads),
             "machine": f"emulated {bundle.target.get('cpu.core')}",
             "clock_mhz": bundle.target.get("cpu.clock_mhz"),
         }

@@ -18,6 +18,8 @@ from pathlib import Path
 from edgekit import sandbox
 from edgekit.errors import DeviceError, EdgekitError, ModelError, ToolMissing
 from edgekit.runners.emulator import plugin, sysroot
+from edgekit.runners.linux.process import crash_hint
+from edgekit.runners.linux.program import MODEL, PROGRAM, Program
 from edgekit.target import Target
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
@@ -40,6 +42,15 @@ class Machine:
         return ",".join([str(self.plugin), f"out={report}", *levels])
 
 
+@dataclass(frozen=True)
+class Job:
+    """What runs, and on what. ``files``: the program's files by their names."""
+
+    program: Program
+    files: dict[str, Path]
+    machine: Machine
+
+
 def machine(target: Target) -> Machine:
     """Get everything ready, from the cache after the first time.
 
@@ -51,8 +62,7 @@ def machine(target: Target) -> Machine:
 
 
 def run(
-    machine: Machine,
-    files: dict[str, Path],
+    job: Job,
     inputs: bytes,
     arguments: Sequence[str],
     folder: Path,
@@ -62,16 +72,16 @@ def run(
 ) -> Path:
     """Run ``edgekit-run`` and return the folder with what it wrote; the plugin's report is ``report`` in it.
 
-    :param files: ``edgekit-run``, ``libLiteRt.so``, ``model.tflite`` by these names.
     :param folder: an empty scratch folder.
     :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the guest fails in any other way.
     """
-    work = _make_root(machine.root, files, folder)
+    machine = job.machine
+    work = _make_root(machine.root, job.files, folder)
     (work / "in.bin").write_bytes(inputs)
     command = [
         machine.emulator, "-cpu", machine.target.get("emulator.cpu"), "-L", str(folder / "root"), "-seed", "1",
-        "-plugin", machine.plugin_argument(work / "report", caches=caches), "./edgekit-run",
-        "--library", "/edgekit/libLiteRt.so", "--model", "/edgekit/model.tflite", "--inputs", "/edgekit/in.bin",
+        "-plugin", machine.plugin_argument(work / "report", caches=caches), f"./{PROGRAM}",
+        *job.program.arguments(f"/edgekit/{job.program.library}", f"/edgekit/{MODEL}"), "--inputs", "/edgekit/in.bin",
         "--trace", "trace.json", *arguments,
     ]  # fmt: skip
     if setarch := shutil.which("setarch"):
@@ -81,7 +91,7 @@ def run(
     except sandbox.ChildDied as error:
         raise DeviceError(f"the emulated run {error.reason}", "use fewer samples, or a smaller model") from error
     if done.returncode != 0:
-        raise _failure(done)
+        raise _failure(done, job.program)
     return work
 
 
@@ -94,12 +104,14 @@ def _make_root(root: Path, files: dict[str, Path], folder: Path) -> Path:
         (own / part.name).symlink_to(part)
     for name, path in files.items():
         if not path.is_file():
-            raise DeviceError(f"the bundle has no {path.name} for the emulator", "compile it with --backend litert")
+            raise DeviceError(
+                f"the bundle has no {path.name} for the emulator", "compile it again, with a backend for Linux"
+            )
         (work / name).symlink_to(path.resolve())
     return work
 
 
-def _failure(done: subprocess.CompletedProcess[str]) -> EdgekitError:
+def _failure(done: subprocess.CompletedProcess[str], program: Program) -> EdgekitError:
     """Say in one line why the guest failed."""
     if "Could not load plugin" in done.stdout:  # since QEMU 9 plugins need another version of the interface
         why = done.stdout.strip().splitlines()[-1].rpartition(": ")[2]
@@ -115,6 +127,7 @@ def _failure(done: subprocess.CompletedProcess[str]) -> EdgekitError:
             name = signal.Signals(number).name
         except ValueError:
             name = f"signal {number}"
-        return DeviceError(f"the emulated run crashed ({name})", "LiteRT may not survive this model; try --on host")
+        hint = crash_hint(program, number) if program.compiled else "LiteRT may not survive this model; try --on host"
+        return DeviceError(f"the emulated run crashed ({name})", hint)
     last = said[-1] if said else next(iter(done.stdout.strip().splitlines()[-1:]), "it said nothing")
     return DeviceError(f"the emulated run failed (status {done.returncode}): {last}", "run again with --debug")

@@ -1,4 +1,4 @@
-"""Shared by runners that execute a LiteRT bundle as a process: its files, its command line, its trace.
+"""Shared by runners that execute a bundle as a process: its files, its command line, its trace.
 
 ``firmware_stubs/linux/edgekit_run.c`` and ``run.py`` are at the other end; docs/formats.md describes the files.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.graph import Graph
 from edgekit.runners import OperatorTrace, RunOptions, Trace
-from edgekit.runners.litert import kernels
-from edgekit.runners.litert.attribution import attribute
+from edgekit.runners.linux import kernels
+from edgekit.runners.linux.attribution import attribute
+from edgekit.runners.linux.program import PROGRAM, SCRIPT, Program
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PROGRAM = "edgekit-run"
-LIBRARY = "libLiteRt.so"
-SCRIPT = "run.py"
 PROFILER_STEP_US = 1.01
 """LiteRT's profiler tells whole microseconds, so a mean time of its lies this near to the truth."""
 INPUTS, OUTPUTS, TRACE = "in.bin", "out.bin", "trace.json"
@@ -72,8 +71,8 @@ def arguments(samples: int, options: RunOptions) -> list[str]:
     return [*found, "--profile"] if options.profile else found
 
 
-def failure(status: int, output: str, where: str) -> EdgekitError:
-    """The error that a runner's exit status and messages mean; ``where`` says what it ran on."""
+def failure(status: int, output: str, where: str, program: Program = Program()) -> EdgekitError:
+    """The error that the exit status and messages of a run of ``program`` mean; ``where`` says what it ran on."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     ours = next((line.split(": ", 1)[1] for line in lines if line.startswith((f"{PROGRAM}: ", f"{SCRIPT}: "))), "")
     detail = [line.split("] ", 1)[-1] for line in lines if line.startswith("ERROR:")]
@@ -84,8 +83,17 @@ def failure(status: int, output: str, where: str) -> EdgekitError:
         return ModelError(f"{reason} ({where})", "compile another form of the model, or report it to LiteRT")
     if status < 0 or status > 128:
         number = -status if status < 0 else status - 128
-        return DeviceError(f"LiteRT crashed (signal {number}) on {where}", "the model may need another LiteRT version")
+        return DeviceError(f"{program.runtime} crashed (signal {number}) on {where}", crash_hint(program, number))
     return DeviceError(f"the run failed on {where}: {reason}"[:400])
+
+
+def crash_hint(program: Program, number: int) -> str:
+    """What to do where a signal ended the run."""
+    if not program.compiled:
+        return "the model may need another LiteRT version"
+    if number == signal.SIGILL:
+        return "it was compiled for a processor with other instructions: compile it for this one"
+    return "compile the bundle with --backend litert, and report this to edgekit"
 
 
 def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, Any]]:

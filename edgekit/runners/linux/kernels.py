@@ -1,10 +1,10 @@
-"""Finds out which of LiteRT's kernels ran between which two readings of the clock.
+"""Finds out which kernels ran between which two readings of the clock.
 
 LiteRT's profiler reads the clock when an event begins and when it ends; XNNPACK reads it when its runtime starts and
 after each of its kernels, n + 1 times for n kernels, and its kernels are listed afterwards as events that have no
 start time. So the list of events, in the profiler's order, says exactly which reading is which, and the number of
-readings proves it. What lies between two readings is the runner's matter: instructions in an emulator, nanoseconds on
-a device.
+readings proves it. A compiled network's kernels are told like LiteRT's own: two readings each. What lies between two
+readings is the runner's matter: instructions in an emulator, nanoseconds on a device.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _CONTROL_FLOW = {"WHILE", "IF", "CALL", "CALL_ONCE", "STABLEHLO_WHILE", "STABLEH
 class Kernel(Generic[T]):
     """One kernel that ran.
 
-    :param node: the operator's index in the model, for LiteRT's own kernels; None for a delegate's.
+    :param node: the operator's index in the model, for LiteRT's own kernels and a compiled network's (-1: none); None
+        for a delegate's.
     :param us: the time the profiler gives it, microseconds; each inference's is whole.
     :param observed: what lies between the two readings of the clock around it.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
-from edgekit.runners.litert import attribution
-from edgekit.runners.litert.kernels import Kernel
+from edgekit.runners.linux import attribution
+from edgekit.runners.linux.kernels import Kernel
 
 
 def chain(*ops: str) -> Graph:

@@ -1,6 +1,7 @@
 """Maps the kernels that ran to the Graph's operators.
 
-LiteRT's own kernels carry the operator's index. XNNPACK's do not: it takes the operators of a partition in their
+LiteRT's own kernels carry the operator's index, and so do those of a compiled network (-1: the kernel belongs to
+none). XNNPACK's do not: it takes the operators of a partition in their
 order, but folds some into others (an activation, a pad), drops some (a reshape) and adds some (a clamp, a
 conversion). So both lists are aligned, order kept, by what each operator is usually computed with; operators with
 multiply-accumulates weigh most, so that they anchor the rest.
@@ -14,7 +15,7 @@ from typing import Generic
 
 from edgekit.graph import Graph
 from edgekit.graph.stats import macs
-from edgekit.runners.litert.kernels import Kernel, T
+from edgekit.runners.linux.kernels import Kernel, T
 
 _UNARY = "Unary Elementwise"
 _BINARY = "Binary Elementwise"
@@ -83,6 +84,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
 
 _FOLDS_BACK = {"RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1"}
 _FOLDS_FORWARD = {"PAD", "PADV2", "DEQUANTIZE"}
+NO_OPERATOR = -1
 _AFTERTHOUGHTS = ("Clamp",)
 _PREPARATIONS = ("Convert", "Static Reshape", "Transpose", "Constant Pad", "Copy")
 
@@ -103,9 +105,9 @@ class Share(Generic[T]):
 def attribute(graph: Graph, kernels: Sequence[Kernel[T]]) -> list[Share[T]]:
     """Give each kernel to an operator; shares come in execution order, every kernel is in exactly one."""
     last = len(graph.operators) - 1  # a delegate's own node comes after the model's
-    owner = {k: kernel.node for k, kernel in enumerate(kernels) if kernel.node is not None and kernel.node <= last}
+    owner = {k: kernel.node for k, kernel in enumerate(kernels) if kernel.node is not None and 0 <= kernel.node <= last}
     delegated = [i for i in range(len(graph.operators)) if i not in owner.values()]
-    mine = [k for k in range(len(kernels)) if k not in owner]
+    mine = [k for k, kernel in enumerate(kernels) if k not in owner and kernel.node != NO_OPERATOR]
     pairs = _align(graph, delegated, [kernels[k].name for k in mine])
     owner |= {mine[k]: delegated[i] for i, k in pairs}
     _adopt(graph, kernels, owner)

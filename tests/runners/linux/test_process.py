@@ -10,7 +10,7 @@ import pytest
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.runners import RunOptions
-from edgekit.runners.litert import process
+from edgekit.runners.linux import process
 
 
 def graph(*outputs: Tensor, ops: tuple[Operator, ...] = ()) -> Graph:

@@ -1,4 +1,4 @@
-"""Builds the C runner for an architecture; a second build of the same sources costs nothing."""
+"""Builds the C runner, which all backends for Linux share; a second build of the same sources costs nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -30,6 +31,23 @@ class Runner:
     compiler: str
 
 
+def command(library: str, *, model: bool) -> tuple[str, ...]:
+    """The command line on the device, from the bundle's folder, for the manifest's ``run``.
+
+    :param library: name of the file in ``artifact/`` that the runner loads.
+    :param model: whether it is a runtime that takes the bundle's model, or the network itself.
+    """
+    given = ("--model", "model.tflite") if model else ()
+    files = ("--inputs", "in.bin", "--outputs", "out.bin", "--samples", "1")
+    return (f"artifact/{NAME}", "--library", f"artifact/{library}", *given, *files)
+
+
+def put(source: Path, folder: Path, name: str, mode: int = 0o644) -> None:
+    """Copy a file into an artifact's folder with fixed permissions, so that bundles are the same everywhere."""
+    shutil.copyfile(source, folder / name)
+    (folder / name).chmod(mode)
+
+
 def native_arch(arch: str) -> str:
     """``native`` as the architecture it means on this machine."""
     return platform.machine() if arch == "native" else arch
@@ -42,7 +60,7 @@ def get(arch: str) -> Runner:
 
     :raises ToolMissing: if there is no compiler for ``arch``.
     """
-    tool = _compiler(arch)
+    tool = compiler(arch)
     described = _describe(tool)
     sources = resources.folder("firmware_stubs") / "linux"
     flags = [
@@ -63,7 +81,7 @@ def get(arch: str) -> Runner:
     return Runner(runner, described)
 
 
-def _compiler(arch: str) -> toolchain.Tool:
+def compiler(arch: str) -> toolchain.Tool:
     if arch == platform.machine():
         return toolchain.load("host-cc").find()
     name = f"{arch}-cc"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgekit.runners.litert import kernels
+from edgekit.runners.linux import kernels
 
 
 def event(tag: str, kind: int, start: int = 0, us: int = 0, node: int = 0) -> dict[str, object]:

@@ -1,0 +1,66 @@
+"""How ``edgekit-run`` runs a bundle: with LiteRT and the model, or with the network itself, compiled to a library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from edgekit.backends.litert.library import FILE as LITERT_LIBRARY
+from edgekit.errors import CheckFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekit.bundle import Bundle
+
+PROGRAM = "edgekit-run"
+SCRIPT = "run.py"
+MODEL = "model.tflite"
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the C runner is given.
+
+    :param library: name of the library in the bundle's ``artifact/``.
+    :param compiled: that library is the network: it needs no model and runs on one thread.
+    """
+
+    library: str = LITERT_LIBRARY
+    compiled: bool = False
+
+    @property
+    def runtime(self) -> str:
+        """Who executes the network, in words for messages."""
+        return "the compiled network" if self.compiled else "LiteRT"
+
+    def files(self, bundle: Bundle) -> dict[str, Path]:
+        """The files it takes, by the names under which they lie side by side."""
+        found = {PROGRAM: bundle.artifact / PROGRAM, self.library: bundle.artifact / self.library}
+        return found if self.compiled else {**found, MODEL: bundle.model}
+
+    def arguments(self, library: str, model: str) -> list[str]:
+        """The command line's beginning, with the paths of the library and of the model."""
+        return ["--library", library, *([] if self.compiled else ["--model", model])]
+
+    def threads(self, wanted: int) -> int:
+        """How many threads it uses where so many are wanted."""
+        return 1 if self.compiled else wanted
+
+
+def of(bundle: Bundle) -> Program:
+    """Read it from the manifest's ``run``; a bundle without one has only its model, which any LiteRT runs.
+
+    :raises CheckFailed: if the manifest is damaged there.
+    """
+    run = bundle.manifest.get("run") or []
+    if not run:
+        return Program()
+    try:
+        library = PurePosixPath(list(run)[list(run).index("--library") + 1]).name  # in artifact/, whatever it says
+    except (ValueError, IndexError, TypeError) as error:
+        raise CheckFailed(
+            f"{bundle.path}: manifest.json is damaged ('run' names no library)", "compile the bundle again"
+        ) from error
+    return Program(library, "--model" not in run)

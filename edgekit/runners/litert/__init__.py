@@ -1,1 +1,0 @@
-"""What every runner of LiteRT bundles shares: the runner's process, its kernels, and whose work they are."""

@@ -1,0 +1,33 @@
+/* A network that a compiler turned into code: what its shared library exports, and edgekit-run calls.
+
+   The library holds its weights and needs no runtime. It works in one arena, which the caller gives it, 64-byte
+   aligned; inputs and outputs are the network's, little-endian, in its order. */
+#ifndef EDGEKIT_COMPILED_NETWORK_H
+#define EDGEKIT_COMPILED_NETWORK_H
+
+#include <stdint.h>
+
+#define EK_NETWORK_ABI 1
+#define EK_NETWORK_SYMBOL "edgekit_network"
+
+struct ek_kernel {
+  const char *name;
+  int32_t node; /* index of the operator in model.tflite that the kernel computes, with those folded into it; -1: none */
+};
+
+struct ek_network {
+  uint32_t abi;
+  const char *runtime; /* "tvm 0.27.0": what made it */
+  uint32_t inputs, outputs, kernels;
+  const uint64_t *input_bytes, *output_bytes; /* of one sample */
+  uint64_t arena_bytes;
+  const struct ek_kernel *kernel; /* in the order in which they run */
+  /* One inference. `tick`, where not NULL, is called before the first kernel and after each: kernels + 1 times.
+     Returns 0, or 1 + the number of the kernel that failed. */
+  int (*run)(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context);
+};
+
+/* The library's only export: const struct ek_network *edgekit_network(void) */
+typedef const struct ek_network *(*ek_network_function)(void);
+
+#endif
