@@ -136,7 +136,7 @@ def masked() -> Graph:
     y = dense(b, x, (3, 4))
     most = b.add("REDUCE_MAX", (y, b.constant(ints(1))), (3,), options="Reducer")
     where = b.add("LOGICAL_NOT", (b.add("LESS", (most, b.constant(normal(3))), (3,), "bool"),), (3,), "bool")
-    return b.graph((x,), (b.add("SELECT", (where, x, y), (3, 4)),))
+    return b.graph((x,), (b.add("SELECT", (where, y, x), (3, 4)),))
 
 
 def logic() -> Graph:

@@ -28,3 +28,15 @@ def test_they_compute_what_litert_computes(tmp_path: Path) -> None:
 
 def test_gradients_are_those_of_finite_differences() -> None:
     assert_gradients_are_true(GRAPHS, NAMES)
+
+
+def test_they_are_traced_for_any_number_of_samples() -> None:
+    """Those that ask for the number: the usual networks do not have them."""
+    names = [
+        "LSTM plain", "LSTM projection", "BATCH_MATMUL of activations", "GATHER of a batch", "GATHER_ND", "ONE_HOT",
+        "joined", "logic", "dilated", "BROADCAST_TO", "TRANSPOSE_CONV valid", "SPLIT_V", "STRIDED_SLICE", "CONV_2D",
+    ]  # fmt: skip
+    graphs = [NETWORKS[name] for name in names]
+    answer, _ = run("step", graphs, [samples(graph, 4) for graph in graphs])
+    assert answer["faults"] == []
+    assert all(after < before for before, after in answer["losses"])

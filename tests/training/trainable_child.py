@@ -97,7 +97,7 @@ def step(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
         square = sum(float(tf.reduce_sum(g**2)) for g in grads if g is not None)
         for variable, grad in zip(variables, grads, strict=True):
             if grad is not None:
-                variable.assign_sub(0.01 * float(loss) / square * grad)
+                variable.assign_sub(0.01 * float(loss) / max(square, 1e-12) * grad)
         losses.append([float(loss), float(loss_of(inputs, targets))])
     return {"faults": faults, "losses": losses}, outputs
 
