@@ -6,12 +6,9 @@ import hashlib
 import importlib.util
 import json
 import math
-import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,10 +18,10 @@ from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
 from edgekit.api.profile import profile
 from edgekit.compression import budget as budgeting
-from edgekit.compression import finalists as final
-from edgekit.compression import front, search, space
+from edgekit.compression import journal, result, search, space
 from edgekit.compression.candidates import Candidate, Evaluator
 from edgekit.compression.finalists import Finalist
+from edgekit.compression.result import Compression
 from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph
 from edgekit.graph.stats import statistics
@@ -40,103 +37,6 @@ NEAREST = 3
 """Where no candidate holds the budgets by the estimate, so many of the nearest are compiled all the same."""
 LEAST, FEW = 20, 300
 """Samples to search on: with fewer than the first there is no search, with fewer than the second a warning."""
-
-
-@dataclass
-class Compression:
-    """What a search found.
-
-    :param reference: the network without compression, compiled and measured as the finalists were.
-    :param specs: which data was for ``calibration``, ``search`` and ``test``.
-    """
-
-    model: Path
-    board: Target
-    seed: int
-    goal: search.Goal
-    found: search.Found
-    specs: dict[str, str]
-    samples: dict[str, int]
-    rungs: list[int]
-    out: Path
-    reference: Finalist | None = None
-    finalists: list[Finalist] = field(default_factory=list)
-    rejected: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @property
-    def compiled(self) -> list[Finalist]:
-        """All that were compiled, the uncompressed network first."""
-        return [*([self.reference] if self.reference else []), *self.finalists]
-
-    @property
-    def best(self) -> Finalist | None:
-        return final.best(self.compiled, self.goal.budgets)
-
-    @property
-    def nearest(self) -> Finalist | None:
-        return final.nearest(self.compiled, self.goal.budgets)
-
-    def check(self) -> None:
-        """:raises CheckFailed: if nothing holds the budgets, naming what comes nearest."""
-        if self.best is not None or self.found.interrupted:
-            return
-        wanted = ", ".join(budget.text for budget in self.goal.budgets)
-        near = self.nearest
-        if near is None:
-            raise CheckFailed(
-                f"nothing could be compiled for {self.board.name}", next(iter(self.rejected.values()), "")
-            )
-        misses = [
-            f"{name} {shown(name, near.figures[name])}"
-            for name, over in budgeting.excesses(self.goal.budgets, near.figures).items()
-            if over > 0
-        ]
-        raise CheckFailed(
-            f"nothing holds {wanted}; nearest is {near.name} with {', '.join(misses)}",
-            "raise the budget, try more recipes (--trials), or let it train (--train)",
-        )
-
-    def front(self) -> list[Candidate]:
-        """The candidates of the search that no other beats, by estimate and the search's samples."""
-        known = search.unique(self.found)
-        kept = [c for c, rank in zip(known, front.ranks(self.goal.matrix(known)), strict=True) if rank == 0]
-        return sorted(kept, key=lambda c: c.costs[self.goal.costs[0]])
-
-    def json(self) -> dict[str, Any]:
-        on_front = final.on_front(self.compiled, self.goal.costs) if self.compiled else []
-        alike = final.within_noise(self.compiled) if self.compiled else []
-        rows = [
-            {**f.json(self.goal.budgets), "front": kept, "within_noise": f in alike}
-            for f, kept in zip(self.compiled, on_front, strict=True)
-        ]
-        names = {c.name for c in self.front()} if self.found.candidates else set()
-        return {
-            "schema": 1,
-            "model": str(self.model),
-            "target": self.board.name,
-            "seed": self.seed,
-            "budgets": [{"name": b.name, "limit": b.limit, "text": b.text} for b in self.goal.budgets],
-            "ok": self.best is not None,
-            "best": self.best.name if self.best else None,
-            "nearest": self.nearest.name if self.nearest else None,
-            "data": {kind: {"spec": self.specs[kind], "samples": self.samples[kind]} for kind in self.specs},
-            "finalists": rows,
-            "rejected": [{"name": name, "reason": reason} for name, reason in self.rejected.items()],
-            "search": {
-                "recipes": len(self.found),
-                "continued": self.found.continued,
-                "interrupted": self.found.interrupted,
-                "exhausted": self.found.exhausted,
-                "rungs": self.rungs,
-                "costs": list(self.goal.costs),
-                "failed": [{"steps": json.loads(key), "reason": r} for key, r in self.found.failed.items()],
-                "candidates": [
-                    {**c.json(), "front": c.name in names} for c in search.unique(self.found)
-                ],
-            },
-            "seconds": round(self.seconds, 1),
-        }  # fmt: skip
 
 
 def compress(
@@ -187,7 +87,7 @@ def compress(
     counts = {"calibration": len(source.samples or ()), "search": len(searched), "test": len(source.tests or ())}
     made = Compression(Path(model), board, seed, goal, search.Found(), specs, counts, ladder, folder)
     try:
-        with search.journal(_journal(source, searched, board, choices, goal, seed), goal, fresh, progress) as study:
+        with journal.opened(_journal(source, searched, board, choices, goal, seed), goal, fresh, progress) as study:
             search.run(
                 study, choices, goal, evaluator, samples=ladder[0], trials=trials, deadline=began + seconds, seed=seed,
                 progress=progress, found=made.found,
@@ -197,15 +97,8 @@ def compress(
     except KeyboardInterrupt:
         made.found.interrupted = True
     made.seconds = time.monotonic() - began
-    _write(made)
+    result.write(made)
     return made
-
-
-def shown(name: str, value: float) -> str:
-    """A budgeted figure for people, with its unit."""
-    if name in ("size", "packed"):
-        return f"{value / 1e3:.4g} kB"
-    return f"{value:.3g} " + {"latency": "ms", "energy": "mJ"}.get(name, "points")
 
 
 def _board(name: str) -> Target:
@@ -341,38 +234,5 @@ def _finalist(
         candidate, recipe, bundle, measured, np.asarray(job.measured.predictions == source.tests.labels)
     )
     if recipe is not None:
-        recipe.write_text(_recipe(made, finalist), "utf-8")
+        recipe.write_text(result.recipe(made, finalist), "utf-8")
     return finalist
-
-
-def _recipe(made: Compression, finalist: Finalist) -> str:
-    keys = {"accuracy-drop": "accuracy_drop", "class-drop": "class_drop", "group-drop": "group_drop"}
-    over = budgeting.excesses(made.goal.budgets, finalist.figures)
-    bounds = {keys[b.name]: b.limit for b in made.goal.budgets if b.name in keys and over[b.name] <= 0}
-    return final.recipe_text(
-        finalist.candidate, "Makes the bundle again:\n" + command(made, finalist.recipe), bounds, True
-    )
-
-
-def command(made: Compression, recipe: Path | None) -> str:
-    """The command that makes the same bundle again."""
-    words = ["edgekit", "compile", str(made.model), "--target", made.board.name, "--recipe", str(recipe or "as-is")]
-    words += ["--data", made.specs["calibration"], "--test", made.specs["test"]]
-    return shlex.join(words + (["--seed", str(made.seed)] if made.seed else []))
-
-
-def _write(made: Compression) -> None:
-    """Write ``front.json``, the recommended recipe as ``best.toml``, and what an interruption left uncompiled."""
-    if made.found.interrupted and made.found.candidates:
-        (made.out / "recipes").mkdir(exist_ok=True)
-        for candidate in made.front():
-            path = made.out / "recipes" / f"{candidate.name}.toml"
-            if candidate.steps and not path.exists():
-                path.write_text(
-                    final.recipe_text(candidate, "Not compiled yet:\n" + command(made, path), {}, True), "utf-8"
-                )
-    (made.out / "front.json").write_text(json.dumps(made.json(), indent=1) + "\n")
-    best = made.out / "best.toml"
-    best.unlink(missing_ok=True)
-    if made.best is not None and made.best.recipe is not None:
-        best.write_bytes(made.best.recipe.read_bytes())

@@ -13,8 +13,8 @@ import click
 from edgekit.cli.common import Output, figure, output_options, seed_option, size, table, trust_option
 
 if TYPE_CHECKING:
-    from edgekit.api.compress import Compression
     from edgekit.compression.finalists import Finalist
+    from edgekit.compression.result import Compression
     from edgekit.profiling import Figure
 
 SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -130,7 +130,7 @@ def _print_finalists(made: Compression) -> None:
     if len(alike) > 1:
         click.echo("accuracy within noise of the most accurate: " + ", ".join(f.name for f in alike))
     if made.best is not None:
-        from edgekit.api.compress import command as again
+        from edgekit.compression.result import command as again
         from edgekit.fairness import words
 
         click.echo(f"best: {made.best.name}" + (f": {line}" if (line := words(made.best.accuracy)) else ""))

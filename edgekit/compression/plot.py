@@ -9,7 +9,7 @@ from edgekit import picture
 from edgekit.compression import search
 
 if TYPE_CHECKING:
-    from edgekit.api.compress import Compression
+    from edgekit.compression.result import Compression
 
 AXES = {"size": (1e-3, "network, kB"), "packed": (1e-3, "packed network, kB"), "latency": (1.0, "latency, ms"),
         "energy": (1.0, "energy, mJ")}  # fmt: skip

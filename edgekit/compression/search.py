@@ -8,14 +8,10 @@ times as many, until all samples are used (successive halving: Jamieson & Talwal
 
 from __future__ import annotations
 
-import fcntl
 import math
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +21,7 @@ from edgekit.compression import front, space
 from edgekit.compression.budget import Budget, distance, excesses
 from edgekit.compression.candidates import Candidate, Evaluator
 from edgekit.compression.space import Space
-from edgekit.errors import EdgekitError, UsageError
+from edgekit.errors import EdgekitError
 from edgekit.progress import Progress
 from edgekit.recipe import Step
 
@@ -108,62 +104,6 @@ def rungs(samples: int, macs: int) -> list[int]:
     while 1.5 * made[-1] * HALVING <= samples:
         made.append(made[-1] * HALVING)
     return made if first == samples else [*made, samples]
-
-
-@contextmanager
-def journal(path: Path, goal: Goal, fresh: bool, progress: Progress) -> Iterator[Study]:
-    """Open (or begin) the study kept in ``path``, for one process at a time.
-
-    :raises UsageError: if another process has it open.
-    """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with path.with_name(path.name + ".running").open("w") as lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError("the same search is running already", "wait for it, or use another --seed") from None
-        if fresh:
-            path.unlink(missing_ok=True)
-        Path(f"{path}.lock").unlink(missing_ok=True)  # Optuna's own, left by a process that was killed
-        _whole_lines(path)
-        yield _study(path, goal, progress)
-
-
-def _study(path: Path, goal: Goal, progress: Progress) -> Study:
-    """Read the journal's study, or begin one; a journal that cannot be read is thrown away."""
-    import optuna
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-    from optuna.study import StudyDirection
-
-    def opened() -> Study:
-        study = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))), study_name="compress",
-            directions=[StudyDirection.MINIMIZE] * (1 + len(goal.costs)), load_if_exists=True,
-        )  # fmt: skip
-        for trial in study.trials:
-            if "outcome" in trial.user_attrs and "failed" not in trial.user_attrs["outcome"]:
-                goal.values(Candidate.read(trial.user_attrs["outcome"]))
-        return study
-
-    try:
-        return opened()
-    except Exception as error:  # whatever Optuna makes of a file that is not what it wrote
-        progress.warn(f"the journal of an earlier search is damaged ({type(error).__name__}): beginning anew")
-        path.unlink(missing_ok=True)
-        return opened()
-
-
-def _whole_lines(path: Path) -> None:
-    """Cut off a last line that a killed process did not finish."""
-    if path.is_file():
-        data = path.read_bytes()
-        end = data.rfind(b"\n") + 1
-        if end < len(data):
-            path.write_bytes(data[:end])
 
 
 def run(

@@ -9,8 +9,8 @@ import pytest
 
 import edgekit
 from edgekit import target
-from edgekit.api.compress import Compression
 from edgekit.compression import budget, finalists, plot, search
+from edgekit.compression.result import Compression
 from edgekit.errors import CheckFailed
 from edgekit.graph import tflite
 from tests.small_networks import digits

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from edgekit.compression import budget, search, space
+from edgekit.compression import budget, journal, search, space
 from edgekit.errors import UsageError
 from edgekit.progress import Silent
 
@@ -35,7 +35,7 @@ def searching(path, evaluator, trials, *, heard=None, fresh=False, seed=0, deadl
     goal = search.Goal(("size", "latency"), budget.parse(limits), whole.costs)
     found, heard = search.Found(), heard or Heard()
     try:
-        with search.journal(path, goal, fresh, heard) as study:
+        with journal.opened(path, goal, fresh, heard) as study:
             search.run(
                 study, CHOICES, goal, evaluator, samples=100, trials=trials, deadline=deadline, seed=seed,
                 progress=heard, found=found,
@@ -90,7 +90,7 @@ def test_a_journal_that_was_cut_off_or_spoilt(tmp_path, evaluator):
 def test_one_search_at_a_time(tmp_path, evaluator):
     judge, _ = evaluator
     goal = search.Goal(("size",), (), {"size": 1.0})
-    with search.journal(tmp_path / "a", goal, False, Silent()), pytest.raises(UsageError, match="running already"):
+    with journal.opened(tmp_path / "a", goal, False, Silent()), pytest.raises(UsageError, match="running already"):
         searching(tmp_path / "a", judge, 2)
 
 
