@@ -2,12 +2,12 @@
 
 Every step is measured on the samples, none is guessed, and the same samples give the same answer:
 
-1. Channels are equalized, where that lowers the noise of the outputs.
+1. Channels are equalized, where that lowers the noise of the outputs (:mod:`edgekit.diagnosis.cure`).
 2. If 8 bits (or whatever the recipe has) suffice, that is the answer.
 3. Otherwise operators become float (or the most precise that is allowed), those with the largest effect first, as few
    as suffice (found by bisection).
-4. Each of them is then brought back to the cheapest precision that stays within the budget, those with the smallest
-   effect first.
+4. Each of them is then brought to the cheapest precision that stays within the budget, those with the smallest effect
+   first; neighbours of more precise operators join them where that is cheaper.
 5. Where 4 bits are allowed, the layers that mind least are tried in 4 bits, as many as stay within the budget and
    make it cheaper.
 """
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from edgekit.diagnosis.measure import Judge, Outcome, effects, loss
+from edgekit.diagnosis.measure import Judge, Outcome, effect_samples, effects, loss
 from edgekit.diagnosis.versions import Versions
 from edgekit.errors import CheckFailed
 from edgekit.graph import Graph
@@ -73,7 +73,7 @@ class Search:
         choice = [self.base] * count
         numbers = [n for n in range(count) if self.versions.has(n, self.base)]
         self.progress.step("measure each operator's effect")
-        effect = effects(self.versions, self.judge, self.base, numbers, self.progress)
+        effect = effects(self.versions, self._quick(len(numbers)), self.base, numbers, self.progress)
         if not self.fits(choice):
             order = sorted(numbers, key=lambda n: (-effect[n].noise, n))
             choice = self._raised(choice, order)
@@ -82,6 +82,11 @@ class Search:
         if "int4" in self.allowed and self.base != "int4":
             choice = self._fours(choice)
         return choice
+
+    def _quick(self, variants: int) -> Judge:
+        """A judge on as few samples as suffice to put operators in order."""
+        count = effect_samples(self.judge.graph, variants)
+        return self.judge if count >= len(self.judge.data) else Judge(self.judge.graph, self.judge.data.subset(count))
 
     def _raised(self, choice: list[str], order: list[int]) -> list[str]:
         """As few operators in the most precise form as suffice: a prefix of ``order``."""
@@ -116,7 +121,7 @@ class Search:
                 if precision == choice[number] or fours or not self.versions.has(number, precision):
                     continue
                 trial = [*choice[:number], precision, *choice[number + 1 :]]
-                if self.price(trial) <= self.price(choice):
+                if self.price(trial) < self.price(choice):
                     options.append((self.price(trial), PRECISIONS.index(precision), trial))
             for _, _, trial in sorted(options):
                 if self.fits(trial):
@@ -139,7 +144,7 @@ class Search:
         """Layers in 4 bits, those that mind least first, as many as fit."""
         candidates = [n for n, p in enumerate(choice) if p == self.base and self._narrower(n)]
         self.progress.step("search: layers in 4 bits")
-        effect = effects(self.versions, self.judge, "int4", candidates, self.progress)
+        effect = effects(self.versions, self._quick(len(candidates)), "int4", candidates, self.progress)
         for number in sorted(candidates, key=lambda n: (effect[n].noise, n)):
             trial = [*choice[:number], "int4", *choice[number + 1 :]]
             if self.price(trial) < self.price(choice) and self.fits(trial):
