@@ -185,16 +185,16 @@ class _Inner(Silent):
 def _journal(
     source: jobs.Source, searched: dataset.Dataset, board: Target, choices: space.Space, goal: search.Goal, seed: int
 ) -> Path:
-    """Where the journal of exactly this search lies: the same model, samples, target, space, budgets, seed, passes."""
+    """Where the journal of exactly this search lies: the same model, samples, target, space, budgets, seed, code."""
     total = hashlib.sha256()
     for part in (source.samples, searched):
         assert part is not None
         for array in [*part.inputs, part.labels, part.groups]:
             total.update(b"-" if array is None else repr((array.dtype, array.shape)).encode() + array.tobytes())
-    passes = sorted((Path(edgekit.__file__).parent / "passes").glob("*.py"))
+    code = sorted(Path(edgekit.__file__).parent.rglob("*.py"))
     rest = [edgekit.__version__, source.model["sha256"], board.data, choices.json(), goal.costs,
             [(b.name, b.limit) for b in goal.budgets], seed,
-            [hashlib.sha256(path.read_bytes()).hexdigest() for path in passes]]  # fmt: skip
+            [hashlib.sha256(path.read_bytes()).hexdigest() for path in code]]  # fmt: skip
     total.update(json.dumps(rest, default=str).encode())
     return resources.cache("compress") / f"{total.hexdigest()[:32]}.journal"
 
