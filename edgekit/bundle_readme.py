@@ -19,25 +19,7 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
         return "\n".join(["| name | dtype | shape | quantization |", "|---|---|---|---|", *rows])
 
     name = f"{manifest['model']['name']}, recipe {manifest['recipe']['name']}, for {target.name}"
-    run = " ".join(manifest["run"])
-    on_device = (
-        f"""## Run it on the device
-Copy this folder there and check it with Python (numpy and ai-edge-litert or tflite-runtime):
-
-    python3 artifact/run.py
-
-or without Python, on raw tensors (each input's little-endian bytes back to back, one sample after another):
-
-    {run}
-
-From the machine with edgekit:
-
-    edgekit run FOLDER --on ssh://user@board
-    edgekit profile FOLDER --on ssh://user@board
-"""
-        if run
-        else ""
-    )
+    on_device = _on_device(manifest["run"])
     return f"""# {name}
 
 {target.description}. Runtime: {manifest["runtime"]}. Made by edgekit {manifest["edgekit"]}.
@@ -55,4 +37,30 @@ From the machine with edgekit:
 - `golden.npz`: inputs and the reference's outputs; `edgekit verify` checks them
 - `profile.json`: the estimated latency and energy, with intervals
 - `manifest.json`: where all this came from, and the sha256 of every file
+"""
+
+
+def _on_device(run: list[str]) -> str:
+    """How to run it there: with Python where LiteRT runs the model, else with the compiled network alone."""
+    if not run:
+        return ""
+    if "--model" in run:
+        first = """Copy this folder there and check it with Python (numpy and ai-edge-litert or tflite-runtime):
+
+    python3 artifact/run.py
+
+or without Python, on raw tensors"""
+    else:
+        first = """The network is compiled to code for this board; it needs no runtime and runs on one thread.
+Copy this folder there and run it on raw tensors"""
+    return f"""## Run it on the device
+{first} (each input's little-endian bytes back to back, one sample after another):
+
+    {" ".join(run)}
+
+From the machine with edgekit:
+
+    edgekit verify FOLDER --on ssh://user@board
+    edgekit run FOLDER --on ssh://user@board
+    edgekit profile FOLDER --on ssh://user@board
 """

@@ -67,7 +67,7 @@ def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progre
     inputs, _ = bundle.golden()
     options = RunOptions(repeat=repeat, warmup=WARMUP, threads=threads, profile=True, progress=progress)
     run = get_runner(on).run(bundle, [x[:1] for x in inputs] if on == "emulator" else inputs, options)
-    conditions = {"dtype": dtype(bundle.graph), **run.conditions, "threads": threads}
+    conditions = {"dtype": dtype(bundle.graph), "threads": threads, **run.conditions}
     model: CostModel = Measured()
     if run.trace.source == "emulator":
         from edgekit.profiling.cycles import EmulatedCost

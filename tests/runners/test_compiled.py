@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from bundles import samples_for
 from compiled_bundles import COLUMNS, ROWS, compiled_bundle
 
 from edgekit.bundle import Bundle
-from edgekit.errors import CheckFailed, DeviceError
+from edgekit.bundle_readme import readme
+from edgekit.errors import DeviceError
 from edgekit.runners import OperatorTrace, Runner, RunOptions
 from edgekit.runners.emulator import RUNTIME_ROW, EmulatorRunner
 from edgekit.runners.host import HostRunner
+from edgekit.runners.linux import process
 from edgekit.runners.reference import reference_outputs
 
 emulated = pytest.mark.emulator
@@ -126,8 +129,24 @@ def test_the_host_refuses_another_processors_code(board_bundle: Bundle) -> None:
     assert "--on emulator" in caught.value.hint
 
 
+def test_the_readmes_command_runs(tmp_path: Path) -> None:
+    bundle = compiled_bundle(tmp_path / "b", "host")
+    described = {
+        "model": {"name": "net"}, "recipe": {"name": "fp32"}, "runtime": "by hand", "edgekit": "1", "outputs": [],
+        "inputs": [],
+    }  # fmt: skip
+    text = readme({**bundle.manifest, **described}, bundle.target)
+    assert "run.py" not in text
+    (command,) = [line.strip() for line in text.splitlines() if line.startswith("    artifact/")]
+    inputs = samples_for(bundle.graph, 1)
+    (bundle.path / "in.bin").write_bytes(process.pack(inputs))
+    subprocess.run(command.split(), cwd=bundle.path, check=True)
+    outputs = process.unpack((bundle.path / "out.bin").read_bytes(), bundle.graph, 1)
+    np.testing.assert_allclose(outputs[0], reference_outputs(bundle.model, inputs)[0], rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("run", ["edgekit-run", ["edgekit-run", "--library"], ["x"], ["--library", 3], {"a": 1}])
-def test_a_damaged_manifest(run: object, board_bundle: Bundle) -> None:
+def test_a_bundle_that_something_else_runs(run: object, board_bundle: Bundle) -> None:
     damaged = Bundle(board_bundle.path, {**board_bundle.manifest, "run": run})
-    with pytest.raises(CheckFailed, match=r"manifest\.json is damaged"):
+    with pytest.raises(DeviceError, match="no command of edgekit-run"):
         HostRunner().run(damaged, samples_for(board_bundle.graph, 1), RunOptions())

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import bundle_of, graph_of, samples_for
+from compiled_bundles import compiled_bundle
 from ssh_board import StandIn, stand_in
 
 from edgekit import runners
@@ -83,6 +84,20 @@ def test_neither_runner_works_is_one_line(board: StandIn, bundle: Bundle, tmp_pa
     with pytest.raises(DeviceError, match="can run neither edgekit-run") as caught:
         run(board, apart)
     assert "\n" not in caught.value.message
+
+
+def test_a_compiled_network_needs_nothing_but_the_runner(board: StandIn, tmp_path: Path) -> None:
+    compiled = compiled_bundle(tmp_path / "b", "rpi4")
+    found = run(board, compiled, RunOptions(repeat=3, threads=2, profile=True))
+    for got, expected in zip(
+        found.outputs, reference_outputs(compiled.model, samples_for(compiled.graph, 2)), strict=True
+    ):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
+    assert [row.index for row in found.trace.operators] == [None, 0, 1]
+    assert found.conditions["threads"] == 1 and len(found.trace.latency_ms) == 3
+    (compiled.artifact / "edgekit-run").write_bytes(b"\x7fELF nonsense")
+    with pytest.raises(DeviceError, match="cannot run edgekit-run"):  # and no Python is tried
+        run(board, compiled)
 
 
 @pytest.mark.skipif("EDGEKIT_ARM64_BUSYBOX" in os.environ, reason="its uname says the truth")

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgekit.backends.litert.library import FILE as LITERT_LIBRARY
-from edgekit.errors import CheckFailed
+from edgekit.errors import DeviceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ class Program:
 def of(bundle: Bundle) -> Program:
     """Read it from the manifest's ``run``; a bundle without one has only its model, which any LiteRT runs.
 
-    :raises CheckFailed: if the manifest is damaged there.
+    :raises DeviceError: if it is no command of ``edgekit-run``.
     """
     run = bundle.manifest.get("run") or []
     if not run:
@@ -60,7 +60,7 @@ def of(bundle: Bundle) -> Program:
     try:
         library = PurePosixPath(list(run)[list(run).index("--library") + 1]).name  # in artifact/, whatever it says
     except (ValueError, IndexError, TypeError) as error:
-        raise CheckFailed(
-            f"{bundle.path}: manifest.json is damaged ('run' names no library)", "compile the bundle again"
+        raise DeviceError(
+            f"{bundle.path}: 'run' in manifest.json is no command of {PROGRAM}", "compile the bundle again"
         ) from error
     return Program(library, "--model" not in run)

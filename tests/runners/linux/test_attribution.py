@@ -62,6 +62,16 @@ def test_kernels_go_to_their_operators(
     assert sum(len(share.kernels) for share in shares) == len(kernels)
 
 
+def test_a_compiled_networks_kernels_say_whose_they_are() -> None:
+    """-1 belongs to none, whatever the kernel's name is like; what was folded in is noted."""
+    named = [("Convolution (NHWC, F32) IGEMM", 0), ("Convert", -1), ("conv", 2), ("Clamp", -1)]
+    shares = attribution.attribute(
+        chain("CONV_2D", "RELU", "CONV_2D", "CONV_2D"), [Kernel(name, node, 1.0, None) for name, node in named]
+    )
+    found = [(share.index, share.name, share.fused) for share in shares]
+    assert found == [(0, named[0][0], [1]), (None, "Convert", []), (2, "conv", []), (None, "Clamp", [])]
+
+
 def test_litert_s_own_kernels_anchor_the_others() -> None:
     graph = chain("ABS", "SOFTMAX", "ABS")
     native = Kernel("SOFTMAX", 1, 1.0, None)

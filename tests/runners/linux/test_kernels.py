@@ -62,6 +62,14 @@ def test_means_do_not_confuse_the_order() -> None:
     assert found is not None and [k.observed for k in found] == [1]
 
 
+def test_a_compiled_networks_kernels_have_two_readings_each() -> None:
+    events = [event("copy", 2, 100, 0, -1), event("dense", 2, 100, 9, 0), event("add", 2, 109, 0, 1)]
+    found = kernels.match(events, range(5))  # copy 0 1, dense 2 3, add 4 5
+    assert found is not None and [(k.name, k.node, k.observed) for k in found] == [
+        ("copy", -1, 0), ("dense", 0, 2), ("add", 1, 4),
+    ]  # fmt: skip
+
+
 def test_the_list_alone() -> None:
     found = kernels.listed([*EVENTS, event("TfLiteXNNPackDelegate", 2, 210, 9, node=6)], 6)
     assert [(k.name.split(" (")[0], k.node) for k in found] == [

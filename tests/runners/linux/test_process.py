@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.runners import RunOptions
 from edgekit.runners.linux import process
+from edgekit.runners.linux.program import Program
 
 
 def graph(*outputs: Tensor, ops: tuple[Operator, ...] = ()) -> Graph:
@@ -63,6 +65,13 @@ def test_failures_are_one_line(status: int, output: str, kind: type[Exception], 
     error = process.failure(status, output, "the board")
     assert type(error) is kind and what in error.message and "the board" in error.message
     assert "\n" not in error.message
+
+
+def test_a_crash_of_compiled_code_says_what_to_do() -> None:
+    program = Program("network.so", compiled=True)
+    illegal = process.failure(128 + signal.SIGILL, "", "the board", program)
+    assert "the compiled network crashed (signal 4)" in illegal.message and "instructions" in illegal.hint
+    assert "--backend litert" in process.failure(-signal.SIGSEGV, "", "the board", program).hint
 
 
 TRACE = {
