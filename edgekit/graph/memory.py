@@ -7,6 +7,7 @@ Neural Net Inference", 2020; the same plan as TFLite's arena planner). Offsets a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgekit.graph.ir import Subgraph
@@ -65,19 +66,27 @@ def plan(subgraph: Subgraph) -> Plan:
     bound = _most_alive(life, sizes, len(subgraph.operators))
     if len(life) > MAX_PLANNED:
         return Plan(bound, bound, ())
-    placed: list[Placement] = []
-    for index in sorted(life, key=lambda i: (-sizes[i], life[i][0], i)):
-        first, last = life[index]
-        offset = 0
-        for other in placed:  # kept in order of offset
-            if other.first <= last and first <= other.last:
-                if offset + sizes[index] <= other.offset:
+    offsets, arena = place({i: subgraph.tensors[i].nbytes for i in life}, life)
+    placed = [Placement(i, offsets[i], subgraph.tensors[i].nbytes, *life[i]) for i in sorted(life)]
+    return Plan(arena, bound, tuple(placed))
+
+
+def place(sizes: Mapping[int, int], life: Mapping[int, tuple[int, int]]) -> tuple[dict[int, int], int]:
+    """Return each item's offset in one arena, and the arena's bytes.
+
+    :param sizes: bytes; :param life: first and last step during which the item must exist.
+    """
+    placed: list[tuple[int, int, int]] = []  # offset, end, item; in order
+    for index in sorted(life, key=lambda i: (-_aligned(sizes[i]), life[i][0], i)):
+        (first, last), need, offset = life[index], _aligned(sizes[index]), 0
+        for start, end, other in placed:
+            if life[other][0] <= last and first <= life[other][1]:
+                if offset + need <= start:
                     break
-                offset = max(offset, other.offset + _aligned(other.nbytes))
-        placed.append(Placement(index, offset, subgraph.tensors[index].nbytes, first, last))
-        placed.sort(key=lambda p: p.offset)
-    arena = max((p.offset + _aligned(p.nbytes) for p in placed), default=0)
-    return Plan(arena, bound, tuple(sorted(placed, key=lambda p: p.index)))
+                offset = max(offset, end)
+        placed.append((offset, offset + need, index))
+        placed.sort()
+    return {index: offset for offset, _, index in placed}, max((end for _, end, _ in placed), default=0)
 
 
 def _aligned(nbytes: int) -> int:

@@ -1,0 +1,114 @@
+"""The TVM backend: kernels made for one network and one processor, in a library that needs no runtime.
+
+The Graph is lowered by rules of our own (:mod:`.lowering`, :mod:`.templates`), not by TVM's importers, and TVM's LLVM
+makes an object file of the kernels. The artifact is that library (``network.so``, weights included) and the C runner.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import resources, sandbox
+from edgekit.backends import Artifact, Unsupported
+from edgekit.backends import runner_build as build
+from edgekit.backends.tvm import emit
+from edgekit.backends.tvm.lowering import lower, obstacle
+from edgekit.backends.tvm.machines import machine
+from edgekit.errors import EdgekitError, ModelError, ToolMissing
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgekit.backends.tvm.program import Program
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+LIBRARY = "network.so"
+TASK = "edgekit.backends.tvm.child:compile_kernels"
+LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)
+
+
+class TVM:
+    """Compiles float32 and int8 networks of picture operators for x86-64 and AArch64 Linux."""
+
+    name = "tvm"
+    bit_exact = False
+
+    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
+        """Operators, types and shapes without a kernel."""
+        found = []
+        for index, operator in enumerate(graph.operators):
+            if reason := obstacle(graph, operator):
+                found.append(Unsupported(index, operator.op, reason, "use --backend litert"))
+        return found
+
+    def compile(
+        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
+    ) -> Artifact:
+        """See :class:`edgekit.backends.Backend`."""
+        if importlib.util.find_spec("tvm") is None:
+            raise ToolMissing("TVM is not installed", "install it: pip install 'edgekit[tvm]'")
+        arch = build.native_arch(target.arch)
+        runner = build.get(arch)
+        progress.step(f"compile kernels for {target.name}")
+        version = network(graph, target, folder / LIBRARY)
+        build.put(runner.path, folder, build.NAME, 0o755)
+        tools = {"compiler": runner.compiler, "tvm": version}
+        return Artifact(tools, build.command(LIBRARY, model=False), f"tvm {version}")
+
+
+def network(graph: Graph, target: Target, library: Path) -> str:
+    """Write the network's shared library and return TVM's version.
+
+    :raises ModelError: naming an operator that cannot be compiled.
+    """
+    made = machine(target)
+    program = lower(graph, made)
+    functions, names = _functions(program)
+    wanted = [{"name": name, "template": t, "params": json.loads(p)} for (t, p), name in functions.items()]
+    try:
+        found, arrays = sandbox.call(TASK, {"functions": wanted, "target": made.target}, limits=LIMITS)
+    except sandbox.ChildDied as death:
+        raise ModelError(f"TVM {death.reason} on this network", "use --backend litert") from death
+    text, blob = emit.source(program, [functions[_key(k)] for k in program.kernels], names, f"tvm {found['tvm']}")
+    _link(text, blob, arrays["object"].tobytes(), target, library)
+    return str(found["tvm"])
+
+
+def _key(kernel: Any) -> tuple[str, str]:
+    return kernel.template, json.dumps(kernel.params, sort_keys=True)
+
+
+def _functions(program: Program) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """A name for each different kernel, and what people read of each call."""
+    functions: dict[tuple[str, str], str] = {}
+    names = []
+    for kernel in program.kernels:
+        functions.setdefault(_key(kernel), f"k{len(functions)}_{kernel.template}")
+        size = "x".join(map(str, kernel.params.get("shape", kernel.params.get("size", []))))
+        names.append(f"{kernel.params.get('function', kernel.template)} {size}")
+    return functions, names
+
+
+def _link(text: str, blob: bytes, kernels: bytes, target: Target, library: Path) -> None:
+    tool = build.compiler(build.native_arch(target.arch))
+    headers = resources.folder("firmware_stubs") / "linux"
+    with sandbox.scratch() as folder:
+        (folder / "network.c").write_text(text)
+        (folder / "weights.bin").write_bytes(blob)
+        (folder / "kernels.o").write_bytes(kernels)
+        command = [
+            *tool.argv, "-std=gnu99", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-ident", "-s",
+            "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"-I{headers}", "network.c", "kernels.o", "-o", "network.so",
+            "-lm",
+        ]  # fmt: skip
+        environment = {"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)}
+        done = sandbox.run_program(command, folder=folder, env=environment)
+        if done.returncode != 0:
+            first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])
+            raise EdgekitError(f"the network's library does not compile: {first}", "report this to edgekit")
+        shutil.copyfile(folder / "network.so", library)

@@ -1,0 +1,190 @@
+"""Program -> C: the network's shared library, from the kernels' object file, the weights, and a list of calls.
+
+TVM's functions take their arguments in TVM-FFI's C ABI (``tvm/ffi/c_api.h``: a TVMFFIAny is a type index and a value;
+index 7 is a DLTensor's address). They need one function of its runtime, which reports an error; here it says nothing,
+the call's status does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgekit.backends.tvm.program import Program, View
+
+_HEAD = """#define _GNU_SOURCE
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include "compiled_network.h"
+
+typedef struct {{ int32_t type; uint32_t padding; union {{ int64_t number; void *pointer; }} value; }} ffi_any;
+typedef struct {{ int32_t type, id; }} dl_device;
+typedef struct {{ uint8_t code, bits; uint16_t lanes; }} dl_type;
+typedef struct {{
+  void *data; dl_device device; int32_t ndim; dl_type dtype; const int64_t *shape; const int64_t *strides;
+  uint64_t offset;
+}} dl_tensor;
+
+__attribute__((visibility("hidden"))) void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **parts,
+                                                                             int32_t count) {{
+  (void)kind; (void)parts; (void)count;
+}}
+
+/* Where a kernel keeps what does not fit its stack. TVM reaches both through pointers. */
+static void *allocate(int32_t type, int32_t id, uint64_t bytes, int32_t code, int32_t bits) {{
+  void *memory = 0;
+  (void)type; (void)id; (void)code; (void)bits;
+  return posix_memalign(&memory, 64, bytes) == 0 ? memory : 0;
+}}
+static int release(int32_t type, int32_t id, void *memory) {{
+  (void)type; (void)id;
+  free(memory);
+  return 0;
+}}
+void *(*__TVMBackendAllocWorkspace)(int32_t, int32_t, uint64_t, int32_t, int32_t) = allocate;
+int (*__TVMBackendFreeWorkspace)(int32_t, int32_t, void *) = release;
+
+__asm__(".section .rodata\\n.balign 64\\n.local weights\\nweights:\\n"
+        ".incbin \\"weights.bin\\"\\n.byte 0\\n.previous\\n");
+extern const uint8_t weights[] __attribute__((visibility("hidden")));
+
+/* An argument: where it lies (0 the arena, 1 the weights), its offset, type and shape. */
+struct argument {{ uint8_t constant, code, bits, ndim; uint64_t offset; int64_t shape[{ranks}]; }};
+typedef int (*kernel_function)(void *, const ffi_any *, int32_t, ffi_any *);
+struct call {{ kernel_function function; uint32_t first, count, border, borders; }};
+/* Rows and columns around a picture: filled before its first writer runs. Bytes, but for `bytes` of each value. */
+struct border {{ uint64_t offset; uint32_t height, row, top, left, inner_height, inner_row; uint32_t bytes, value; }};
+"""
+
+_RUN = """
+static void fill(uint8_t *at, uint64_t bytes, const struct border *b) {
+  if (b->bytes == 1) {
+    memset(at, (int)(b->value & 255), bytes);
+  } else {
+    for (uint64_t i = 0; i < bytes; i += 4) memcpy(at + i, &b->value, 4);
+  }
+}
+
+static void fill_border(uint8_t *arena, const struct border *b) {
+  uint8_t *picture = arena + b->offset;
+  uint64_t below = b->top + b->inner_height, right = b->left + b->inner_row;
+  fill(picture, (uint64_t)b->top * b->row, b);
+  for (uint64_t y = b->top; y < below; y++) {
+    fill(picture + y * b->row, b->left, b);
+    fill(picture + y * b->row + right, b->row - right, b);
+  }
+  fill(picture + below * b->row, (b->height - below) * b->row, b);
+}
+
+static int run(void *arena, const void *const *given, void *const *made, void (*tick)(void *), void *context) {
+  uint8_t *base = arena;
+  for (uint32_t i = 0; i < INPUTS; i++) memcpy(base + input_offset[i], given[i], input_bytes[i]);
+  if (tick) tick(context);
+  for (uint32_t k = 0; k < KERNELS; k++) {
+    const struct call *call = &calls[k];
+    ffi_any values[MOST], result = {0, 0, {0}};
+    dl_tensor tensors[MOST];
+    for (uint32_t b = 0; b < call->borders; b++) fill_border(base, &borders[call->border + b]);
+    for (uint32_t i = 0; i < call->count; i++) {
+      const struct argument *a = &arguments[call->first + i];
+      uint8_t *data = a->constant ? (uint8_t *)weights + a->offset : base + a->offset;
+      tensors[i] = (dl_tensor){data, {1, 0}, a->ndim, {a->code, a->bits, 1}, a->shape, 0, 0};
+      values[i] = (ffi_any){7, 0, {.pointer = &tensors[i]}};
+    }
+    if (call->function(0, values, (int32_t)call->count, &result) != 0) return (int)(1 + k);
+    if (tick) tick(context);
+  }
+  for (uint32_t i = 0; i < OUTPUTS; i++) memcpy(made[i], base + output_offset[i], output_bytes[i]);
+  return 0;
+}
+
+static const struct ek_network network = {
+  EK_NETWORK_ABI, RUNTIME, INPUTS, OUTPUTS, KERNELS, input_bytes, output_bytes, ARENA, kernels, run,
+};
+
+__attribute__((visibility("default"))) const struct ek_network *edgekit_network(void) { return &network; }
+"""
+_CODES = {"float32": (2, 32), "int8": (0, 8), "uint8": (1, 8), "int32": (0, 32), "int16": (0, 16)}
+"""DLDataTypeCode (dlpack.h) and bits."""
+
+
+def weights(program: Program) -> tuple[bytes, dict[int, int]]:
+    """All constants in one piece, each at a multiple of 64 bytes, equal ones once; and the storages' offsets."""
+    blob, offsets, known = bytearray(), {}, {}
+    for number, storage in enumerate(program.storages):
+        if storage.kind != "constant" or storage.data is None:
+            continue
+        data = np.ascontiguousarray(storage.data).tobytes()
+        if data not in known:
+            blob += b"\0" * (-len(blob) % 64)
+            known[data] = len(blob)
+            blob += data
+        offsets[number] = known[data]
+    return bytes(blob), offsets
+
+
+def source(program: Program, functions: Sequence[str], names: Sequence[str], runtime: str) -> tuple[str, bytes]:
+    """Return the C source and the file ``weights.bin``.
+
+    :param functions: each kernel's function. :param names: of the kernels, for people.
+    """
+    blob, constants = weights(program)
+    places, arena = program.placements()
+    offsets = constants | places
+    ranks = max([len(view.shape) for kernel in program.kernels for view in kernel.args] or [1])
+    arguments: list[str] = []
+    calls: list[str] = []
+    borders: list[str] = []
+    filled: set[int] = set()
+    for kernel, function in zip(program.kernels, functions, strict=True):
+        first, start = len(arguments), len(borders)
+        arguments += [_argument(view, view.storage in constants, offsets[view.storage]) for view in kernel.args]
+        out = kernel.args[-1].storage
+        if program.storages[out].border is not None and out not in filled:
+            filled.add(out)
+            borders.append(_border(program, out, offsets[out]))
+        calls.append(f"{{__tvm_ffi_{function}, {first}, {len(kernel.args)}, {start}, {len(borders) - start}}}")
+    most = max([len(kernel.args) for kernel in program.kernels] or [1])
+    parts = [_HEAD.format(ranks=ranks)]
+    parts += [f"int __tvm_ffi_{f}(void *, const ffi_any *, int32_t, ffi_any *);" for f in sorted(set(functions))]
+    rows = [f"{{{_quoted(name)}, {kernel.node}}}" for name, kernel in zip(names, program.kernels, strict=True)]
+    counts = {"INPUTS": len(program.inputs), "OUTPUTS": len(program.outputs), "KERNELS": len(program.kernels)}
+    parts += [f"#define {name} {value}" for name, value in {**counts, "MOST": most}.items()]
+    parts += [f"#define ARENA {arena}ull", f"#define RUNTIME {_quoted(runtime)}"]
+    parts += [
+        _array("struct argument", "arguments", arguments), _array("struct border", "borders", borders),
+        _array("struct call", "calls", calls), _array("struct ek_kernel", "kernels", rows),
+        *(_array("uint64_t", f"{side}_{what}", [f"{value}ull" for value in values])
+          for side, storages in (("input", program.inputs), ("output", program.outputs))
+          for what, values in (("bytes", [program.storages[i].nbytes for i in storages]),
+                               ("offset", [places[i] for i in storages]))),
+    ]  # fmt: skip
+    return "\n".join(parts) + _RUN, blob
+
+
+def _array(kind: str, name: str, rows: Sequence[str]) -> str:
+    return f"static const {kind} {name}[] = {{\n  " + ",\n  ".join(rows or ["{0}"]) + "\n};"
+
+
+def _quoted(text: str) -> str:
+    plain = "".join(c if 32 <= ord(c) < 127 and c not in '"\\?' else "_" for c in text)
+    return f'"{plain[:120]}"'
+
+
+def _argument(view: View, constant: bool, offset: int) -> str:
+    code, bits = _CODES[view.dtype]
+    shape = ", ".join(map(str, view.shape))
+    return f"{{{int(constant)}, {code}, {bits}, {len(view.shape)}, {offset}ull, {{{shape}}}}}"
+
+
+def _border(program: Program, storage: int, offset: int) -> str:
+    border = program.storages[storage].border
+    assert border is not None
+    (height, width, channels), (top, left, inner_height, inner_width) = border.outer, border.inner
+    size = 4 if program.storages[storage].dtype == "float32" else 1
+    pixel = channels * size
+    value = np.float32(border.value).view(np.uint32) if size == 4 else int(border.value) & 255
+    sizes = (height, width * pixel, top, left * pixel, inner_height, inner_width * pixel, size, int(value))
+    return f"{{{offset}ull, {', '.join(map(str, sizes))}}}"
