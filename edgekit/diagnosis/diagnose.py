@@ -12,6 +12,7 @@ from edgekit.diagnosis.measure import Judge, Outcome, decibels, effect_samples, 
 from edgekit.diagnosis.rules.operators import WRONG
 from edgekit.diagnosis.spread import spreads
 from edgekit.diagnosis.versions import Versions
+from edgekit.errors import ModelError
 from edgekit.graph import Graph
 from edgekit.graph.mixture import FLOAT
 from edgekit.graph.stats import label
@@ -125,6 +126,8 @@ def diagnose(
         # One operator that LiteRT refuses takes all of its kind with it: look at each.
         versions = replace(versions, tried=False, made={}, excluded={}, failures={}, _places={})
     numbers = [n for n in range(len(graph.operators)) if versions.has(n, precision)]
+    if not numbers:
+        raise ModelError("no operator of this network can be quantized", "compile it in float: --recipe float32")
     few = test.subset(effect_samples(graph, len(numbers)), seed)
     found.effect_samples = len(few)
     progress.step("measure each operator's effect")

@@ -77,14 +77,19 @@ class Judge:
 
     def __init__(self, graph: Graph, data: Dataset) -> None:
         self.graph, self.data = graph, data
-        self.outputs = run(graph, data)
+        self.plain = True
+        try:
+            self.outputs = run(graph, data)
+        except ModelError:  # an operator that has no plain kernel, in float either
+            self.plain = False
+            self.outputs = run(graph, data, plain=False)
         chooses = accuracy.measurable(graph) and (data.labels is not None or _is_distribution(graph))
         self.top1 = accuracy.top1(self.outputs[0], graph) if chooses else None
         self.float = self._judged(graph, self.outputs)
 
     def __call__(self, graph: Graph) -> Outcome:
         try:
-            return self._judged(graph, run(graph, self.data))
+            return self._judged(graph, run(graph, self.data, plain=self.plain))
         except ModelError as error:
             return Outcome(math.inf, 0.0 if self.float.accuracy is not None else None, 1.0, error.message)
 

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from edgekit.dataset import Dataset
 
 
-def run(graph: Graph, data: Dataset) -> list[NDArray[Any]]:
+def run(graph: Graph, data: Dataset, *, plain: bool = True) -> list[NDArray[Any]]:
     """Return the outputs over the samples, ``[samples, *shape]`` each.
 
+    :param plain: ask the plain kernels, too; they lack some operators (ELU, ROUND, CEIL).
     :raises ModelError: if one of the kernels refuses the network or crashes on it.
     """
     from edgekit.dataset import as_network_inputs
@@ -30,7 +31,7 @@ def run(graph: Graph, data: Dataset) -> list[NDArray[Any]]:
     with sandbox.scratch() as folder:
         model = folder / "model.tflite"
         tflite.write(graph, model)
-        args = {"model": str(model), "optimized": True, "all_tensors": False}
+        args = {"model": str(model), "optimized": True, "all_tensors": False, "plain": plain}
         try:
             _, found = sandbox.call(
                 f"{__name__}:run_task", args, arrays, limits=reference.LIMITS, preload=reference.PRELOAD
@@ -44,7 +45,8 @@ def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[
     """The child's side."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    for kernels in (OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES):
+    both = (OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)
+    for kernels in both if args["plain"] else both[1:]:
         try:
             Interpreter(
                 model_path=args["model"], experimental_op_resolver_type=kernels, num_threads=1

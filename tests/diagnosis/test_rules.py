@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from edgekit.dataset import Dataset
 from edgekit.diagnosis.diagnose import Diagnosis, diagnose
@@ -14,10 +15,12 @@ from edgekit.diagnosis.local import locals_, tensors
 from edgekit.diagnosis.measure import Judge, effects
 from edgekit.diagnosis.spread import spreads
 from edgekit.diagnosis.versions import Versions
+from edgekit.errors import ModelError
 from edgekit.graph import Graph, Quantization
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Settings, measured
 from edgekit.progress import Silent
+from tests.graph.test_control_flow import loop
 from tests.small_networks import Builder, dense
 
 
@@ -118,3 +121,16 @@ def test_an_offset_that_buries_channels_is_named_where_it_comes_in():
     y = b.add("FULLY_CONNECTED", (y, again, down), (1, 4), options="FullyConnected")
     found = examined(b.graph((x,), (y,)), Dataset([uniform(50, 1, 4)]))
     assert found.findings[0].operator == 0 and found.findings[0].cause == "buried"
+
+
+def test_what_cannot_be_quantized_at_all_is_refused():
+    with pytest.raises(ModelError, match="no operator of this network can be quantized"):
+        examined(loop(0, 5), Dataset([uniform(10, 1, 3)]))
+
+
+def test_operators_without_plain_kernels_are_diagnosed_all_the_same():
+    b = Builder()
+    x = b.tensor((1, 8), name="x")
+    y = b.add("RELU", (b.add("ELU", (x,), (1, 8)),), (1, 8))
+    found = examined(b.graph((x,), (y,)), Dataset([uniform(20, 1, 8)]))
+    assert found.healthy and [row.quantized for row in found.operators] == [False, True]
