@@ -85,12 +85,14 @@ def _is_vector(graph: Graph, index: int) -> bool:
 def _constants(graph: Graph) -> set[int]:
     """Indices of constants, also of those behind a DEQUANTIZE, which goes when the weights are restored."""
     found = {index for index, tensor in enumerate(graph.tensors) if tensor.data is not None}
-    return found | {i for o in graph.operators if o.op == "DEQUANTIZE" and o.inputs[0] in found for i in o.outputs}
+    return found | {
+        i for o in graph.operators if o.op == "DEQUANTIZE" and found.issuperset(o.inputs) for i in o.outputs
+    }
 
 
 def _obstacle(graph: Graph, operator: Operator, flowing: set[int], constants: set[int]) -> str:
     """Why the operator cannot be trained, in a few words; empty if it can."""
-    if operator.op == "DEQUANTIZE" and operator.outputs[0] in constants:
+    if operator.op == "DEQUANTIZE" and constants.issuperset(operator.outputs):
         return ""
     if operator.op not in OPERATORS or operator.custom:
         return "edgekit has no gradient for it"

@@ -6,7 +6,6 @@ TensorFlow, so make one in a child only.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,6 +20,9 @@ from edgekit.training.analysis import activations, check, parameters
 from edgekit.training.operators import FUSED, OPERATORS, Call
 
 __all__ = ["Hooks", "Trainable", "check", "parameters"]
+
+_MISFITS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+"""What TensorFlow, or a function of an operator, raises on inputs, shapes or options that make no sense."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Trainable:
         """Return an input ``[n, *shape]`` of the Graph's shape and dtype."""
         tensor = self.graph.tensors[index]
         given = self.tf.convert_to_tensor(x)
-        if math.prod(given.shape[1:]) != tensor.elements:
+        if given.shape[1:].num_elements() not in (None, tensor.elements):
             raise ModelError(f"{tensor.name!r} is {list(tensor.shape)}, a sample is {list(given.shape[1:])}")
         return self.tf.reshape(self.tf.cast(given, self._dtype(index)), (-1, *tensor.shape))
 
@@ -120,7 +122,7 @@ class Trainable:
         call = Call(self.tf, given, flows, shapes, operator.options, outputs, self._dtype(operator.outputs[0]))
         try:
             found = kind.run(call)
-        except (ValueError, TypeError, ArithmeticError, self.tf.errors.InvalidArgumentError) as error:
+        except (*_MISFITS, self.tf.errors.OpError) as error:
             reason = str(error).split("\n")[0][:200]
             raise ModelError(f"operator {number} ({operator.op}) cannot be computed: {reason}") from error
         fused = FUSED[getattr(operator.options, "fusedActivationFunction", 0) if kind.fused else 0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +106,20 @@ def test_shapes_that_do_not_fit_are_named(tmp_path: Path) -> None:
                      options="Split", numSplits=2)  # fmt: skip
     with pytest.raises(ModelError, match=r"operator 1 \(SPLIT\) cannot be computed"):
         run("forward", [b.graph((x,), halves)], [[np.zeros((2, 6), np.float32)]])
+
+
+def damaged(graph: Graph) -> list[Graph]:
+    """Copies whose last operator lacks its options or an input, or whose constants have another rank."""
+    last = graph.operators[-1]
+    changed = [replace(last, options=None), replace(last, inputs=last.inputs[:-1]), replace(last, inputs=())]
+    copies = [replace(graph, subgraphs=[replace(graph.main, operators=[*graph.operators[:-1], o])]) for o in changed]
+    flat = [replace(t, shape=(t.elements,)) if t.data is not None else t for t in graph.tensors]
+    return [*copies, replace(graph, subgraphs=[replace(graph.main, tensors=flat)])]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_damaged_networks_end_in_one_line(name: str) -> None:
+    """Before any child is started: what is wrong with shapes alone shows there."""
+    for graph in damaged(NETWORKS[name]):
+        with suppress(ModelError):
+            check(graph)

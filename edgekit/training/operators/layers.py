@@ -140,13 +140,17 @@ def _prelu(call: Call) -> Any:
 
 
 def _groups(graph: Graph, operator: Operator) -> str:
-    (_, _, _, channels), (out, _, _, each) = (graph.tensors[i].shape for i in operator.inputs[:2])
-    fits = channels % each == 0 and out % (channels // each) == 0
+    shapes = [graph.tensors[i].shape for i in operator.inputs[:2]]
+    if [len(shape) for shape in shapes] != [4, 4]:
+        return "its input or its weights do not have four dimensions"
+    x, w = shapes
+    each, out = max(w[3], 1), w[0]
+    fits = x[3] % each == 0 and out % max(x[3] // each, 1) == 0
     return "" if fits else "its channels do not divide into groups"
 
 
 def _layout(graph: Graph, operator: Operator) -> str:
-    return "its weights are shuffled" if operator.options.weightsFormat else ""
+    return "its weights are shuffled" if getattr(operator.options, "weightsFormat", 0) else ""
 
 
 LAYERS: dict[str, Kind] = {

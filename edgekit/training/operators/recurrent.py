@@ -62,7 +62,7 @@ def _variant(graph: Graph, operator: Operator) -> str:
         return "it normalises its gates"
     if getattr(operator.options, "diagonalRecurrentTensors", False):
         return "its recurrent weights are diagonal"
-    return "" if operator.options.fusedActivationFunction in FUSED else "edgekit does not know its activation"
+    return ""
 
 
 _CONSTANT = tuple(range(_INPUT, _PROJECTION + 2))
