@@ -20,6 +20,7 @@ from edgekit.passes.float32 import restore
 from edgekit.passes.quantize import Quantize
 from edgekit.runners.reference import reference_outputs, reference_tensors
 from tests.small_networks import MODELS, Builder, convolutional, unary
+from tests.training.networks import NETWORKS
 
 PRECISIONS = ("int8", "int16", "float32")
 
@@ -55,6 +56,21 @@ def test_all_of_one_version_is_that_version(name, precision, tmp_path):
     mixed = mix(graph, made, [precision] * len(graph.operators)).graph
     check(mixed)
     for a, b in zip(outputs(mixed, data, tmp_path), outputs(made[precision], data, tmp_path), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+OPERATORS = ["MUL of activations", "LESS SELECT", "TRANSPOSE_CONV", "dilated", "GATHER by an input", "BATCH_MATMUL",
+             "PADV2", "joined", "SPLIT", "UNPACK", "ARG_MAX", "PRELU"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators_of_every_kind_keep_their_constants_and_their_forms(name, tmp_path):
+    graph = NETWORKS[name]
+    data = dataset.random(graph, samples=4)
+    int8 = Quantize().apply(graph, PassContext(data=data, params={"io": "float32"}))
+    mixed = mix(graph, {"int8": int8}, ["int8"] * len(graph.operators), io="float32").graph
+    check(mixed)
+    for a, b in zip(outputs(mixed, data, tmp_path), outputs(int8, data, tmp_path), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
