@@ -181,10 +181,34 @@ def rounded_activation(tf: Any, x: Any, low: Any, high: Any, bits: int) -> Any:
     """``x`` as integers of ``bits`` over ``low <= 0 <= high`` hold it."""
     if bits == 16:
         scale = tf.maximum(tf.maximum(-low, high), 1e-9) / 32767.0
-        return tf.clip_by_value(_round(tf, x / scale), -32767.0, 32767.0) * scale
+        return _stepped(tf, x, scale, tf.constant(0.0), bits)
     scale = tf.maximum(high - low, 1e-9) / 255.0
-    zero = _round(tf, -128.0 - low / scale)
-    return (tf.clip_by_value(_round(tf, x / scale) + zero, -128.0, 127.0) - zero) * scale
+    return _stepped(tf, x, scale, _round(tf, -128.0 - low / scale), bits)
+
+
+def _stepped(tf: Any, x: Any, scale: Any, zero: Any, bits: int) -> Any:
+    """``(clip(round(x / scale) + zero) - zero) * scale``, float32, with the derivatives of the same without ``round``.
+
+    They are written out because this is most of what a step costs: TensorFlow's own operator gives the gradient of x
+    and its sums below and above the range in one go, and inside it a scale's derivative is ``(y - x) / scale``.
+    """
+    least, most = (-32767.0, 32767.0) if bits == 16 else (-128.0, 127.0)
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def stepped(x: Any, scale: Any, zero: Any) -> Any:
+        low, high = least - zero, most - zero
+        y = tf.clip_by_value(tf.round(x / scale), low, high) * scale
+
+        def backward(g: Any) -> tuple[Any, Any, Any]:
+            inside, below, above = tf.quantization.fake_quant_with_min_max_vars_gradient(
+                g, x, low * scale, high * scale, num_bits=bits, narrow_range=bits == 16
+            )
+            rounding = tf.tensordot(tf.reshape(inside, [-1]), tf.reshape(y - x, [-1]), 1)
+            return inside, rounding / scale + below * low + above * high, -scale * (below + above)
+
+        return y, backward
+
+    return stepped(x, scale, zero)
 
 
 def rounded_weight(tf: Any, w: Any, bound: Any, bits: int) -> Any:
