@@ -11,10 +11,13 @@ from edgekit.bundle import Bundle
 from edgekit.graph import tflite
 from edgekit.graph.explode import Exploded, explode
 from edgekit.runners import Runner, RunOptions
+from edgekit.runners.linux.program import holds_network
 from edgekit.runners.reference import reference_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from edgekit.backends import Backend
 
 OPERATOR_SAMPLES = 2
 """Golden samples used to judge operators one by one."""
@@ -60,8 +63,12 @@ def _operators(
 
 
 def _apart(bundle: Bundle, parts: Exploded, folder: Path) -> Bundle:
-    """A bundle like ``bundle``, whose network is taken apart."""
+    """A bundle like ``bundle``, whose network is taken apart; an artifact that is the network is made anew."""
     tflite.write(parts.graph, folder / "model.tflite")
-    if bundle.artifact.is_dir():
+    if holds_network(bundle):
+        backend: Backend = plugins.get("backends", bundle.manifest["backend"])
+        (folder / "artifact").mkdir()
+        backend.compile(parts.graph, folder / "model.tflite", bundle.target, folder / "artifact")
+    elif bundle.artifact.is_dir():
         shutil.copytree(bundle.artifact, folder / "artifact")
     return Bundle(folder, bundle.manifest)

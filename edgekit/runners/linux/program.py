@@ -49,6 +49,12 @@ class Program:
         return 1 if self.compiled else wanted
 
 
+def holds_network(bundle: Bundle) -> bool:
+    """Whether the artifact is the network itself, so that it serves no other one; else it runs the bundle's model."""
+    run = bundle.manifest.get("run") or []
+    return bool(run) and "--model" not in run
+
+
 def of(bundle: Bundle) -> Program:
     """Read it from the manifest's ``run``; a bundle without one has only its model, which any LiteRT runs.
 
@@ -63,4 +69,4 @@ def of(bundle: Bundle) -> Program:
         raise DeviceError(
             f"{bundle.path}: 'run' in manifest.json is no command of {PROGRAM}", "compile the bundle again"
         ) from error
-    return Program(library, "--model" not in run)
+    return Program(library, holds_network(bundle))
