@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import edgekit
 from edgekit import bundle as bundles
 from edgekit import plugins, recipe, sandbox, target
+from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.prove import prove
 from edgekit.backends import Artifact, Backend
@@ -26,6 +28,9 @@ from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
 from edgekit.runners.reference import PRELOAD
 from edgekit.target import Target
+
+FIRST, AUTO = "first", "auto"
+"""Ways to choose a backend other than by its name."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Compiled:
             "target": self.target,
             "path": str(self.path),
             "backend": self.backend,
+            "choice": self.manifest.get("choice"),
             "recipe": self.recipe,
             "artifact": {"files": [f for f in files if f["path"].startswith(("artifact/", "model.tflite"))]},
             "accuracy": self.accuracy,
@@ -70,7 +76,7 @@ def compile(
     recipe: str = "as-is",
     data: str | None = None,
     test: str | None = None,
-    backend: str = "auto",
+    backend: str = FIRST,
     out: str | Path = "build",
     seed: int = 0,
     workers: str = "1",
@@ -83,6 +89,8 @@ def compile(
 
     :param data: samples for calibration: an ``.npz``, a folder of images, or ``random`` (docs/data.md).
     :param test: labelled samples for the accuracy; default: ``data``, where it has labels.
+    :param backend: a backend's name; ``first``: the target's first one that supports the network; ``auto``: each that
+        does, and the fastest by the best evidence at hand is kept (:mod:`edgekit.api.choose`).
     :param out: folder for the bundles, ``<model>.<recipe>.<target>`` each.
     :param workers: how many processes train, where a pass trains.
     :param changes: parameters of the recipe's passes that differ, ``"PASS.PARAMETER=VALUE"`` each.
@@ -99,9 +107,16 @@ def compile(
         _known_backend(backend, board)
     folder = writable(Path(out))
     job = prepare(read(Path(model), data, test, seed, trust, progress), plan, seed, workers, progress)
-    chosen = [backend_for(backend, job.graph, board) for board in boards]
-    with ThreadPoolExecutor(max_workers=min(len(boards), 4)) as pool:
-        futures = [pool.submit(build, job, b, c, folder, pack, progress) for b, c in zip(boards, chosen, strict=True)]
+    makers: list[Callable[[], Compiled]] = []
+    for board in boards:
+        if backend == AUTO:
+            makers.append(functools.partial(fastest, build, job, board, folder, pack, progress))
+        else:
+            chosen = backend_for(backend, job.graph, board)
+            makers.append(functools.partial(build, job, board, chosen, folder, pack, progress))
+    # Backends that are timed against each other on this machine do not run beside others.
+    with ThreadPoolExecutor(max_workers=1 if backend == AUTO else min(len(boards), 4)) as pool:
+        futures = [pool.submit(make) for make in makers]
         try:
             return [future.result() for future in futures]
         except BaseException:
@@ -122,7 +137,7 @@ def _recipe(name: str, changes: Sequence[str], data: str | None) -> recipe.Recip
 
 
 def _known_backend(name: str, board: Target) -> None:
-    if name == "auto":
+    if name in (FIRST, AUTO):
         return
     plugins.get("backends", name)
     if name not in board.backends:
@@ -146,7 +161,7 @@ def backend_for(name: str, graph: Graph, board: Target) -> Backend:
 
     :raises ModelError: listing what is not supported.
     """
-    names = [name] if name != "auto" else [n for n in board.backends if n != "null"]
+    names = [name] if name != FIRST else [n for n in board.backends if n != "null"]
     refused: list[str] = []
     for candidate in names:
         backend: Backend = plugins.get("backends", candidate)

@@ -160,7 +160,7 @@ def _evaluator(
         return jobs.transform(graph, Recipe("", "", False, (step,)), context)[0]
 
     return Evaluator(
-        source.graph, apply, searched, board, lambda graph: compiling.backend_for("auto", graph, board),
+        source.graph, apply, searched, board, lambda graph: compiling.backend_for(compiling.FIRST, graph, board),
         packed="packed" in goal.costs, seed=seed,
     )  # fmt: skip
 
@@ -224,7 +224,7 @@ def _finalist(
     board, graph = made.board, evaluator.graph(candidate.steps)
     plan = Recipe(candidate.name, candidate.name, bool(candidate.steps), candidate.steps)
     job = jobs.prepare(source, plan, made.seed, "1", progress, transformed=graph)
-    backend = compiling.backend_for("auto", graph, board)
+    backend = compiling.backend_for(compiling.FIRST, graph, board)
     bundle = compiling.build(job, board, backend, made.out, False, progress)
     where = bundle.parity.on if bundle.parity.on == "emulator" or board.name == "host" else "estimate"
     measured = profile(bundle.path, on=where, progress=progress)

@@ -191,7 +191,7 @@ def _fixed(job: _Job) -> Fixed:
             "written",
             "raise --max-drop, or give more samples",
         )
-    backend = compiling.backend_for("auto", made.graph, job.board)
+    backend = compiling.backend_for(compiling.FIRST, made.graph, job.board)
     bundle = compiling.build(made, job.board, backend, job.folder, False, progress)
     file = job.folder / f"{source.name}.{recipe.name}.toml"
     words = ["edgekit", "compile", str(job.model), "--target", job.board.name, "--recipe", str(file)]

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a folder of images, or random.")
 @click.option("--test", metavar="FILE", help="Labelled samples to measure the accuracy on; default: --data.")
-@click.option("-b", "--backend", default="auto", metavar="B", show_default=True, help="Which compiler.")
+@click.option(
+    "-b", "--backend", default="first", metavar="B", show_default=True,
+    help="litert, tvm; first: the target's first that can; auto: all that can, the fastest is kept.",
+)  # fmt: skip
 @click.option(
     "-o", "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder for the bundles."
 )

@@ -1,0 +1,119 @@
+"""``--backend auto``: compile with each backend that can, compare by the best evidence at hand, keep the fastest."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import bundle as bundles
+from edgekit import plugins
+from edgekit.api.profile import profile
+from edgekit.errors import EdgekitError, ModelError, ToolMissing
+from edgekit.progress import Progress
+
+if TYPE_CHECKING:
+    from edgekit.api.compile import Compiled
+    from edgekit.api.job import Job
+    from edgekit.backends import Backend
+    from edgekit.target import Target
+
+ROUNDS, REPEAT = 5, 40
+"""On a machine that measures, the candidates take turns, so that its moods strike all alike."""
+Build = Callable[["Job", "Target", "Backend", Path, bool, Progress], "Compiled"]
+
+
+@dataclass
+class _Candidate:
+    """One backend's bundle, or why there is none; its latency by the evidence."""
+
+    backend: str
+    made: Compiled | None = None
+    reason: str = ""
+    latency_ms: float | None = None
+
+    def json(self) -> dict[str, Any]:
+        return {"backend": self.backend, "latency_ms": self.latency_ms, "reason": self.reason or None}
+
+
+def fastest(build: Build, job: Job, board: Target, out: Path, pack: bool, progress: Progress) -> Compiled:
+    """Make the bundle of the fastest backend that passes parity; its manifest says why, under ``choice``.
+
+    :param build: makes and proves one bundle.
+    :raises ModelError: with every backend's reason, if none can.
+    """
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix=".edgekit-", dir=out) as scratch:
+        candidates = [_candidate(build, name, job, board, Path(scratch), progress) for name in board.backends]
+        candidates = [c for c in candidates if c.backend != "null"]
+        ready = [c for c in candidates if c.made is not None]
+        if not ready:
+            reasons = "; ".join(f"{c.backend}: {c.reason}" for c in candidates)
+            raise ModelError(f"cannot be compiled for {board.name}: {reasons}", "change the network or the target")
+        evidence = _measure(ready, board, progress) if len(ready) > 1 else "only one could"
+        best = min(ready, key=lambda c: c.latency_ms if c.latency_ms is not None else 0.0)
+        choice = {"evidence": evidence, "candidates": [c.json() for c in candidates]}
+        progress.note(f"{board.name}: {_words(candidates, best, evidence)}")
+        return _kept(best, choice, out, pack, time.monotonic() - start)
+
+
+def _candidate(build: Build, name: str, job: Job, board: Target, scratch: Path, progress: Progress) -> _Candidate:
+    if name == "null":
+        return _Candidate(name)
+    backend: Backend = plugins.get("backends", name)
+    if missing := backend.unsupported(job.graph, board):
+        return _Candidate(name, reason=f"operator {missing[0].index} {missing[0].operator}: {missing[0].reason}")
+    folder = scratch / name
+    folder.mkdir()
+    try:
+        return _Candidate(name, build(job, board, backend, folder, False, progress))
+    except EdgekitError as error:
+        return _Candidate(name, reason=error.message)
+
+
+def _measure(ready: list[_Candidate], board: Target, progress: Progress) -> str:
+    """Give each candidate its latency; say what the evidence is. Without any, the target's order decides."""
+    on = next((name for name in ("emulator", "host") if name in board.runners), "")
+    rounds = ROUNDS if on == "host" else 1
+    found: dict[str, list[float]] = {c.backend: [] for c in ready}
+    try:
+        for _ in range(rounds if on else 0):
+            for candidate in ready:
+                assert candidate.made is not None
+                seen = profile(candidate.made.path, on=on, repeat=REPEAT, progress=progress)
+                found[candidate.backend].append(seen.latency_ms.value)
+    except ToolMissing as error:
+        progress.warn(f"{board.name}: backends are not compared: {error.message}; {error.hint}")
+        return "none: the target's first backend"
+    if not on:
+        return "none: the target's first backend"
+    for candidate in ready:
+        candidate.latency_ms = statistics.median(found[candidate.backend])
+    return on
+
+
+def _kept(best: _Candidate, choice: dict[str, Any], out: Path, pack: bool, seconds: float) -> Compiled:
+    """Move the bundle to its place, with the choice in its manifest."""
+    assert best.made is not None
+    final = out / best.made.path.name
+    with bundles.writing(final) as folder:
+        shutil.copytree(best.made.path, folder, dirs_exist_ok=True)
+        manifest = {**best.made.manifest, "choice": choice}
+        (folder / "manifest.json").unlink()
+        bundles.finish(folder, manifest)
+    if pack:
+        bundles.pack(final, final.with_name(final.name + ".edgekit"))
+    return replace(best.made, path=final, manifest=bundles.load(final).manifest, seconds=seconds)
+
+
+def _words(candidates: list[_Candidate], best: _Candidate, evidence: str) -> str:
+    said = [
+        f"{c.backend} {c.latency_ms:.3g} ms" if c.latency_ms is not None else f"{c.backend}: {c.reason or 'compiled'}"
+        for c in candidates
+    ]
+    return f"kept {best.backend} ({evidence}): {', '.join(said)}"
