@@ -16,6 +16,7 @@ from edgekit.progress import Progress, Silent
 from edgekit.readers import ReadOptions
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
+from edgekit.runners.linux.program import holds_network
 from edgekit.target import Target
 
 REPEAT, WARMUP = 50, 5
@@ -42,6 +43,7 @@ def profile(
         with bundles.opened(path) as bundle:
             if target is not None and target != bundle.target.name:
                 raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "leave --target away")
+            threads = 1 if holds_network(bundle) else threads  # compiled networks run on one, whatever is wanted
             if on == "estimate":
                 return _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
             return _observed(bundle, on, threads, repeat, progress)

@@ -11,9 +11,11 @@ import pytest
 from bundles import samples_for
 from compiled_bundles import COLUMNS, ROWS, compiled_bundle
 
-from edgekit.bundle import Bundle
+from edgekit.api.profile import profile
+from edgekit.bundle import Bundle, finish, save_golden
 from edgekit.bundle_readme import readme
 from edgekit.errors import DeviceError
+from edgekit.profiling import energy
 from edgekit.runners import OperatorTrace, Runner, RunOptions
 from edgekit.runners.emulator import RUNTIME_ROW, EmulatorRunner
 from edgekit.runners.host import HostRunner
@@ -127,6 +129,18 @@ def test_the_host_refuses_another_processors_code(board_bundle: Bundle) -> None:
     with pytest.raises(DeviceError, match="compiled for aarch64, this machine is") as caught:
         HostRunner().run(board_bundle, samples_for(board_bundle.graph, 1), RunOptions())
     assert "--on emulator" in caught.value.hint
+
+
+@pytest.mark.parametrize("on", ["estimate", "host", pytest.param("emulator", marks=emulated)])
+def test_a_profile_is_of_one_thread_whatever_is_wanted(on: str, tmp_path: Path) -> None:
+    made = compiled_bundle(tmp_path / "b", "rpi4" if on == "emulator" else "host")
+    inputs = samples_for(made.graph, 2)
+    save_golden(made.path, inputs, reference_outputs(made.model, inputs))
+    finish(made.path, {**made.manifest, "runtime": "by hand", "inputs": [], "outputs": []})
+    found = profile(made.path, on=on, threads=2)
+    assert found.conditions["threads"] == 1
+    assert found.power_w == energy.power(made.target, 1)
+    assert sum(row.latency_ms or 0 for row in found.operators) == pytest.approx(found.latency_ms.value)
 
 
 def test_the_readmes_command_runs(tmp_path: Path) -> None:
