@@ -44,7 +44,7 @@ def find(e: Evidence, suspects: Sequence[int]) -> list[Finding]:
         found |= {key: cause for key, cause in _of_operator(e, number).items() if not foreign or key[0] in ALWAYS}
         for key, cause in found.items():
             causes.setdefault(key, (cause, set()))[1].add(number)
-        if not found:
+        if not found and not _handed_on(e, number, suspects):
             causes["sensitive", number, -1] = (_sensitive(e, number), {number})
     for tensor in e.graph.main.inputs:
         _add_foreign(e, tensor, causes)
@@ -53,6 +53,12 @@ def find(e: Evidence, suspects: Sequence[int]) -> list[Finding]:
         for (name, number, tensor), (cause, hurts) in causes.items()
     ]
     return sorted(findings, key=lambda f: (_rank(f.cause), f.sqnr_db is not None, f.sqnr_db or 0, f.operator))
+
+
+def _handed_on(e: Evidence, number: int, suspects: Sequence[int]) -> bool:
+    """True for an operator that only hands on what another suspect made."""
+    operator = e.graph.operators[number]
+    return operator.op in _HAND_ON and any(e.producers.get(i) in suspects for i in operator.inputs)
 
 
 def _rank(cause: str) -> int:

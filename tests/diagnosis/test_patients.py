@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edgekit.dataset import Dataset
 from edgekit.diagnosis.cure import Cure, cure
 from edgekit.diagnosis.diagnose import Diagnosis, diagnose
 from edgekit.diagnosis.rules import OPERATOR_RULES, TENSOR_RULES
+from edgekit.graph import tflite
+from edgekit.graph.edit import with_values
 from edgekit.passes import PassContext
 from edgekit.passes.mixed_precision import plan_of
 from edgekit.passes.quantize import Settings
 from edgekit.progress import Silent
 from tests.diagnosis import sabotage
 from tests.diagnosis.sabotage import PATIENTS, Patient
+from tests.small_networks import MODELS, digits
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAX_DROP = 0.5
@@ -84,6 +89,30 @@ def test_a_healthy_network_gets_a_clean_bill(tmp_path):
     assert all(row.effect is not None and row.effect.noise < 1e-3 for row in found.operators)
     kept = cured(sabotage.healthy(tmp_path))
     assert (kept.scaled, set(kept.precision), kept.cost) == (0, {"int8"}, kept.cost_before)
+
+
+def test_a_loud_channel_of_a_residual_network_is_named_at_all_that_make_it(tmp_path):
+    """ResNet-8, a channel of the first residual stream times 1024, those that read it divided: CONV 0, CONV 2 and the
+    ADD of both make it; labels are the float network's own."""
+    path = MODELS / "mlperf_tiny" / "ic_resnet8_fp32.tflite"
+    if not path.is_file():
+        pytest.skip("shared/models is not here")
+    graph = tflite.read(path)
+    for operators, slots, axis, factor in (((0, 2), (1, 2), 0, 1024), ((1, 4, 6), (1,), 3, 1 / 1024)):
+        for number in operators:
+            inputs = list(graph.operators[number].inputs)
+            for slot in slots:
+                tensor = graph.tensors[inputs[slot]]
+                values = tensor.array().copy()
+                np.moveaxis(values, axis, 0)[5] *= factor
+                graph.tensors.append(with_values(tensor, values))
+                inputs[slot] = len(graph.tensors) - 1
+            graph.operators[number] = replace(graph.operators[number], inputs=tuple(inputs))
+    x = np.pad(digits(24)[0], ((0, 0), (2, 2), (2, 2)))[:, None, :, :, None]
+    data = Dataset([np.repeat(x * 255, 3, axis=4).astype(np.float32)])
+    found = examined(Patient(graph, data, data, "", set()))
+    assert {(f.cause, f.operator) for f in found.findings} == {("outlier_channels", n) for n in (0, 2, 3)}
+    assert all(f.figures["channels"] == [5] for f in found.findings)
 
 
 def test_one_scale_a_tensor_is_named_where_channels_differ(tmp_path):
