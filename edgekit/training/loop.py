@@ -45,8 +45,10 @@ def train(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
     tempfile.tempdir = str(folder)  # the only place a child may write
     import tensorflow as tf
 
+    sandbox.tell(folder, {"reached": "tensorflow"})
     cluster = args["cluster"]
     engine = Cluster(tf, cluster["addresses"], cluster["index"]) if cluster else Alone()
+    sandbox.tell(folder, {"reached": "the others"})
     tf.config.experimental.enable_op_determinism()
     tf.random.set_seed(args["seed"])
     run = _Run(tf, engine, args, arrays, folder)

@@ -69,14 +69,15 @@ class Host:
             )
 
     def train(
-        self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener | None
+        self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener
     ) -> Answer:
         """See :class:`edgekit.training.workers.processes.Worker`; states that the host sends go to ``folder``."""
         self._say("train", dict(args), pack(shard))
+        listen({"reached": "worker"})
         while True:
             frame = self._hear()
             match frame.kind:
-                case "message" if listen:
+                case "message":
                     listen(frame.value)
                 case "state":
                     with suppress(ValueError):

@@ -16,6 +16,8 @@ from edgekit import sandbox
 TASK = "edgekit.training.loop:train"
 ALONE = sandbox.Limits(seconds=24 * 3600, memory_mb=8192)
 TOGETHER = sandbox.Limits(seconds=24 * 3600, memory_mb=8192, network=True)
+STAGES = ("worker", "tensorflow", "the others")
+"""What a worker reaches before it trains: it has its shard, it has TensorFlow, it has met its fellows."""
 Listener = Callable[[dict[str, Any]], None]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 _lanes = itertools.count(1)
@@ -30,11 +32,12 @@ class Worker(Protocol):
     """``host:port`` where the others find it."""
 
     def train(
-        self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener | None
+        self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener
     ) -> Answer:
         """Train on a shard; for the arguments see :func:`edgekit.training.loop.train`.
 
         :param folder: where the first worker keeps its state.
+        :param listen: receives ``{"reached": ...}`` at each of ``STAGES``, and from the first worker its progress.
         :raises sandbox.ChildDied: if it dies. :raises DeviceError: if its host does.
         """
 
@@ -51,10 +54,11 @@ class Process:
         self.address, self._lane = f"127.0.0.1:{port}", next(_lanes)
 
     def train(
-        self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener | None
+        self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener
     ) -> Answer:
         """See :class:`Worker`."""
         limits = TOGETHER if args["cluster"] else ALONE
+        listen({"reached": "worker"})
         return sandbox.call(TASK, args, shard, limits=limits, writable=[folder], lane=self._lane, listen=listen)
 
     def stop(self) -> None:
