@@ -174,7 +174,7 @@ def _arguments(job: Job, context: PassContext) -> tuple[dict[str, Any], dict[str
     """What every worker gets: JSON, and arrays of all samples, in two parts."""
     assert context.data is not None
     settings, data = job.settings, context.data
-    inputs = [x[:, 0] for x in dataset.as_network_inputs(data, job.graph)]
+    inputs = dataset.as_network_inputs(data, job.graph)
     order = np.random.default_rng(context.seed).permutation(len(data))
     held = int(VALIDATION_SHARE * len(data))
     held = held if held >= LEAST_VALIDATION else 0

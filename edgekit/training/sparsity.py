@@ -34,7 +34,8 @@ class Masks:
     def __init__(self, tf: Any, variables: Mapping[int, Any], plan: Mapping[str, Any], steps: int) -> None:
         self._variables, self._plan = variables, plan
         grown = list(plan.get("layers", ()))
-        zeros = [i for i, v in variables.items() if plan["keep"] and len(v.shape) > 1 and not v.numpy().all()]
+        weights = [i for i, v in variables.items() if sum(d > 1 for d in v.shape) > 1]  # no biases, whatever their rank
+        zeros = [i for i in weights if plan["keep"] and not variables[i].numpy().all()]
         self._masks = {
             i: tf.Variable((variables[i].numpy() != 0).astype(np.float32), trainable=False, name=f"mask{i}")
             for i in sorted({*zeros, *grown})
