@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.prove import prove
 from edgekit.backends import Artifact, Backend
+from edgekit.backends.runner_build import native_arch
 from edgekit.bundle_readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph
@@ -26,6 +28,7 @@ from edgekit.profiling.roofline import Roofline
 from edgekit.progress import Progress, Silent
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
+from edgekit.runners.linux.program import holds_network
 from edgekit.runners.reference import PRELOAD
 from edgekit.target import Target
 
@@ -207,10 +210,15 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
 
 
 def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
-    """Prove on the target's emulator; where that is not installed, on the host's own LiteRT, and say so."""
+    """Prove on the target's emulator; where that is not installed, on the host's own LiteRT, and say so.
+
+    :raises ToolMissing: if the emulator is not installed and this machine cannot run the bundle.
+    """
     names = (
         ["null"] if bundle.manifest["backend"] == "null" else [n for n in board.runners if n in ("emulator", "host")]
     )
+    if holds_network(bundle) and native_arch(board.arch) != platform.machine():
+        names = [name for name in names if name != "host"]  # this machine cannot run another one's code
     for number, name in enumerate(names):
         try:
             return prove(bundle, get_runner(name), RunOptions(progress=progress))
