@@ -152,8 +152,10 @@ def _print_fix(fixed: Fixed) -> None:
         click.echo("fixed: ranges set on the test samples, since --data is unlike them")
     if found["scaled_channels"]:
         click.echo(f"fixed: {found['scaled_channels']} channels scaled, which changes nothing in float")
-    for entry in found["precision"]:
-        click.echo(f"fixed: operator {entry['index']} {entry['op']} in {entry['precision']}")
+    for precision in PRECISIONS:
+        named = [f"{entry['index']} {entry['op']}" for entry in found["precision"] if entry["precision"] == precision]
+        if named:
+            click.echo(f"fixed: in {precision}: {', '.join(named)}")
     cost = found["cost"]
     kept = cost["unit"] == "bytes"
     after, before, whole = (size(int(cost[n])) if kept else f"{cost[n]:.3g} ms" for n in ("after", "before", "float"))
