@@ -17,6 +17,7 @@ from edgekit.toolchain import Tool, Toolchain
 
 EXTRAS = {  # package: (extra, what it is for)
     "tensorflow": ("train", "reads .keras, .h5 and SavedModel files"),
+    "apache-tvm": ("tvm", "compiles networks to libraries: `--backend tvm`"),
     "matplotlib": ("plot", "draws `edgekit profile --plot` and `edgekit compress --plot`"),
     "optuna": ("search", "searches recipes for `edgekit compress`"),
 }

@@ -23,6 +23,8 @@ from edgekit.graph.edit import uses
 INFINITE = 3.0e38
 DOT_LANES = {"vnni": (8, 16), "sdot": (4,)}
 """Outputs of one dot product instruction."""
+ELEMENTWISE = {"map", "shift", "table", "convert", "binary"}
+"""Templates that compute each element from the elements at the same place."""
 _CLAMPS = {0: (-INFINITE, INFINITE), 1: (0.0, INFINITE), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 """Fused activations by the schema's ActivationFunctionType: the range of real values."""
 
@@ -210,6 +212,13 @@ class _Lowering:
         self, template: str, params: dict[str, Any], node: int, inputs: Sequence[Picture], out: Picture,
         constants: Sequence[NDArray[Any]] = (),
     ) -> None:  # fmt: skip
+        if (
+            template in ELEMENTWISE
+            and all(p.dense for p in (*inputs, out))
+            and "channels" not in params.get("kinds", ())
+        ):
+            inputs, out = [_as_one_row(p) for p in inputs], _as_one_row(out)
+            params = params | {"shape": list(out.size)}
         specs = {"in": [p.spec for p in inputs], "out": out.spec, "dtype": out.dtype}
         args = [p.view for p in inputs] + [self.program.constant(c) for c in constants] + [out.view]
         self.program.kernels.append(Kernel(template, {**params, **specs}, node, tuple(args)))
@@ -303,6 +312,11 @@ def _convolution(self: _Lowering, number: int, operator: Operator) -> None:
         n, h, w, k, c = blocks.shape
         blocks = blocks.reshape(n, h, w, k // 4, 4, c).transpose(0, 1, 2, 3, 5, 4)
     self.emit("conv_int8", params, number, inputs, out, [blocks, extra["bias"], extra["scale"]])
+
+
+def _as_one_row(picture: Picture) -> Picture:
+    size = (1, 1, product(picture.size))
+    return Picture(picture.storage, picture.dtype, size, 0, 0, size)
 
 
 def _as_rows(picture: Picture) -> Picture:

@@ -206,11 +206,7 @@ def _lanes(count: int) -> int:
 def _elements(p: Params, dtypes: Sequence[str], constants: Sequence[tuple[Sequence[int], str]], value: Any) -> Any:
     """``out[y, x, c] = value(inputs, constants, y, x, c)`` with ``inputs`` the elements there, vectorized."""
     shape = tuple(p["shape"])
-    dense = [list(spec[:3]) == list(shape) for spec in (*p["in"], p["out"])]
     specs, out = p["in"], p["out"]
-    if all(dense) and not constants:  # one long row
-        shape = (1, 1, shape[0] * shape[1] * shape[2])
-        specs, out = [[*shape, 0, 0]] * len(specs), [*shape, 0, 0]
     arguments: list[tuple[Sequence[int], str]] = [(_outer(spec), d) for spec, d in zip(specs, dtypes, strict=True)]
     arguments += [*constants, (_outer(out), p["dtype"])]
 

@@ -1,0 +1,179 @@
+"""The TVM backend computes what LiteRT's reference kernels compute: operators of all shapes, folded and alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.backends.tvm.lowering import LOWER
+from edgekit.graph import Graph
+from tests.backends.tvm_networks import (
+    RELU,
+    RELU6,
+    RELU_N1_TO_1,
+    Pictures,
+    check_operators,
+    check_whole,
+    quantized,
+)
+
+pytest.importorskip("tvm", reason="needs the extra 'tvm'")
+
+
+def convolutions() -> Graph:
+    n = Pictures()
+    a, b, c = n.tensor((1, 13, 17, 3)), n.tensor((1, 9, 14, 10)), n.tensor((1, 7, 7, 24))
+    d, e = n.tensor((1, 8, 8, 64)), n.tensor((1, 6, 5, 1))
+    n.conv(a, 8, (3, 3), (2, 2), activation=RELU6)
+    n.conv(a, 7, (5, 3), valid=True, activation=RELU)
+    n.conv(a, 16, dilation=(2, 2))
+    n.conv(a, 16, (3, 5), dilation=(2, 1), valid=True, activation=RELU_N1_TO_1)
+    n.conv(a, 24, (1, 1), (2, 3))
+    n.conv(b, 3, (1, 1))
+    n.conv(b, 10, (3, 3), (2, 2))
+    n.conv(b, 13, (2, 4), (1, 2))
+    n.conv(c, 64, (1, 1), activation=RELU)
+    n.conv(c, 5, (7, 7), valid=True)
+    n.conv(c, 24)
+    n.conv(d, 24, (1, 1), (2, 2))
+    n.conv(d, 48, (2, 2), (1, 1))
+    n.conv(d, 32, (3, 3), (2, 2))
+    n.conv(e, 1)
+    n.conv(e, 6, (4, 5), (3, 2), activation=RELU6)
+    return n.all_results(a, b, c, d, e)
+
+
+def depthwise() -> Graph:
+    n = Pictures()
+    a, b, c = n.tensor((1, 12, 9, 3)), n.tensor((1, 14, 14, 16)), n.tensor((1, 7, 11, 37))
+    n.depthwise(a)
+    n.depthwise(a, (5, 5), (2, 2), activation=RELU6)
+    n.depthwise(a, (3, 2), valid=True)
+    n.depthwise(b, activation=RELU)
+    n.depthwise(b, strides=(2, 2))
+    n.depthwise(b, (7, 7), dilation=(1, 1))
+    n.depthwise(b, dilation=(2, 2), activation=RELU_N1_TO_1)
+    n.depthwise(b, (3, 3), (2, 2), valid=True)
+    n.depthwise(c, (4, 4), (1, 3))
+    n.depthwise(c, (7, 11), valid=True)
+    return n.all_results(a, b, c)
+
+
+def dense() -> Graph:
+    n = Pictures()
+    a, b, c = n.tensor((1, 37)), n.tensor((5, 64)), n.tensor((1, 3, 4, 8))
+    n.dense(a, 10)
+    n.dense(a, 1, RELU)
+    n.dense(a, 128, RELU6, bias=False)
+    n.dense(b, 7)
+    n.dense(b, 48, RELU)
+    n.dense(c, 11, keep=True)
+    return n.all_results(a, b, c)
+
+
+def windows() -> Graph:
+    n = Pictures()
+    a, b = n.tensor((1, 13, 9, 10)), n.tensor((1, 8, 8, 64))
+    for op in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
+        n.pool(op, a, (2, 2), (2, 2), True)
+        n.pool(op, a, (3, 3), (2, 2), False, RELU)
+        n.pool(op, a, (3, 2), (1, 1), False)
+        n.pool(op, b, (8, 8), (8, 8), True)
+        n.pool(op, b, (2, 3), (3, 1), False, RELU6)
+    axes = n.constant(np.array([1, 2], np.int32))
+    n.add("MEAN", (a, axes), (1, 10), options="Reducer", keepDims=False)
+    n.add("MEAN", (b, axes), (1, 1, 1, 64), options="Reducer", keepDims=True)
+    n.pad(a, (0, 0), (1, 2), (0, 3), (0, 0))
+    n.conv(n.pad(b, (0, 0), (1, 1), (1, 1), (0, 0)), 16, valid=True)
+    n.conv(n.pad(a, (0, 0), (0, 1), (0, 1), (0, 0)), 16, strides=(2, 2))
+    return n.all_results(a, b)
+
+
+def elementwise() -> Graph:
+    n = Pictures()
+    a, b, c = n.tensor((1, 5, 7, 10)), n.tensor((1, 5, 7, 10)), n.tensor((1, 37))
+    for op in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"):
+        n.add2(op, a, b)
+        n.add2(op, n.bias(10), a)
+        n.add2(op, c, n.constant(np.array([0.4], np.float32)))
+    n.add2("ADD", a, a, RELU)
+    n.add2("SUB", b, a, RELU6)
+    n.add2("MUL", b, n.bias(10), RELU_N1_TO_1)
+    for op in ("RELU", "RELU6", "LOGISTIC", "TANH", "HARD_SWISH"):
+        n.add(op, (a,), (1, 5, 7, 10), options="HardSwish" if op == "HARD_SWISH" else None)
+        n.add(op, (c,), (1, 37), options="HardSwish" if op == "HARD_SWISH" else None)
+    n.add("SOFTMAX", (c,), (1, 37), options="Softmax", beta=1.0)
+    n.add("SOFTMAX", (a,), (1, 5, 7, 10), options="Softmax", beta=0.5)
+    return n.all_results(a, b, c)
+
+
+def chains() -> Graph:
+    """What is folded together, read twice, renamed, or an input and an output at once."""
+    n = Pictures()
+    a, b = n.tensor((1, 8, 9, 16)), n.tensor((1, 12))
+    first = n.conv(a, 16, activation=RELU)
+    left = n.conv(first, 16)
+    sum_ = n.add2("ADD", left, first, RELU)  # folded: the convolution's output comes first
+    right = n.conv(sum_, 16, (1, 1))
+    other = n.add2("ADD", sum_, right, RELU6)  # folded: it comes second
+    twice = n.conv(other, 16)
+    n.add2("ADD", twice, twice)  # not folded
+    both = n.conv(other, 16)
+    n.add2("ADD", n.conv(other, 16, strides=(1, 1)), both)  # either of the two could take the other
+    n.conv(n.depthwise(first, activation=RELU6), 24, (1, 1))
+    flat = n.reshape(other, 1, 8 * 9 * 16)
+    n.dense(flat, 10)
+    n.conv(n.reshape(first, 1, 9, 8, 16), 8)  # a new shape that is padded
+    n.conv(n.reshape(b, 1, 2, 2, 3), 4, (2, 2))
+    row = n.add("SQUEEZE", (n.reshape(b, 1, 1, 12),), (1, 12), options="Squeeze", squeezeDims=[1])
+    n.dense(n.add("EXPAND_DIMS", (row, n.constant(np.array(1, np.int32))), (1, 1, 12), options="ExpandDims"), 6)
+    n.add("SOFTMAX", (n.dense(b, 5),), (1, 5), options="Softmax", beta=1.0)
+    graph = n.all_results(a, b)
+    main = graph.main
+    main.outputs = (*main.outputs, first, b)  # an inner value too, and an input that is an output
+    return graph
+
+
+NETWORKS: dict[str, Callable[[], Graph]] = {
+    "convolutions": convolutions, "depthwise": depthwise, "dense": dense, "windows": windows,
+    "elementwise": elementwise,
+}  # fmt: skip
+
+
+def test_every_operator_is_among_the_networks() -> None:
+    used = {o.op for make in (*NETWORKS.values(), chains) for o in make().operators}
+    assert set(LOWER) - used <= {"QUANTIZE", "DEQUANTIZE"}  # those come with int8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_float_operators(name: str, tmp_path: Path) -> None:
+    check_whole(NETWORKS[name](), tmp_path, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_int8_operators(name: str, tmp_path: Path) -> None:
+    check_operators(quantized(NETWORKS[name](), tmp_path / "int8"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+@pytest.mark.parametrize("board", ["rpi4", "rpi5"])
+def test_int8_convolutions_on_a_board(board: str, tmp_path: Path) -> None:
+    """Without dot products of bytes, and with NEON's."""
+    check_operators(quantized(convolutions(), tmp_path / "int8"), tmp_path, board)
+
+
+@pytest.mark.slow
+def test_float_chains(tmp_path: Path) -> None:
+    check_whole(chains(), tmp_path, 0)
+
+
+@pytest.mark.slow
+def test_int8_chains(tmp_path: Path) -> None:
+    graph = quantized(chains(), tmp_path / "int8")
+    check_whole(graph, tmp_path, 3)

@@ -1,0 +1,171 @@
+"""Graph -> Program without TVM: where things lie, what borders hold, which tiles are chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit.backends.tvm import emit
+from edgekit.backends.tvm.lowering import Machine, lower, obstacle, size3, tile
+from edgekit.backends.tvm.program import Program
+from edgekit.errors import ModelError
+from edgekit.graph import Graph, Operator, Quantization, tflite
+from tests.backends.tvm_networks import RELU, Pictures
+from tests.small_networks import convolutional
+
+MACHINES = [Machine({}, 16, 32, "vnni"), Machine({}, 8, 16), Machine({}, 4, 32, "sdot"), Machine({}, 4, 16)]
+NETWORKS = st.integers(0, 2**31)
+
+
+def random_network(seed: int, integers: bool) -> Graph:
+    """Convolutions, depthwise ones, pools and additions in any order, on a picture of any size."""
+    rng = np.random.default_rng(seed)
+    n = Pictures(seed)
+    first = n.tensor((1, int(rng.integers(3, 17)), int(rng.integers(3, 17)), int(rng.choice([1, 3, 8, 10]))))
+    made = [first]
+    for _ in range(int(rng.integers(1, 9))):
+        x = made[int(rng.integers(max(0, len(made) - 3), len(made)))]
+        kind = rng.integers(0, 5)
+        kernel, strides = (int(rng.integers(1, 4)),) * 2, (int(rng.integers(1, 3)),) * 2
+        if kind == 0:
+            made.append(n.conv(x, int(rng.choice([3, 8, 16])), kernel, strides))
+        elif kind == 1:
+            made.append(n.depthwise(x, kernel, strides, activation=RELU))
+        elif kind == 2:
+            made.append(n.pool("MAX_POOL_2D", x, kernel, strides, False))
+        elif kind == 3:
+            made.append(n.add2("ADD", n.conv(x, n.tensors[x].shape[3], kernel), x))
+        else:
+            made.append(n.pad(x, (0, 0), (int(rng.integers(0, 3)), 1), (0, int(rng.integers(0, 3))), (0, 0)))
+    graph = n.all_results(first)
+    return as_integers(graph, rng) if integers else graph
+
+
+def as_integers(graph: Graph, rng: np.random.Generator) -> Graph:
+    """Any scales: nothing here runs."""
+    for tensor in graph.tensors:
+        if tensor.data is not None and tensor.dtype == "float32":
+            whole = np.clip(tensor.array() * 50, -127, 127)
+            bias = len(tensor.shape) == 1
+            tensor.data = whole.astype(np.int32 if bias else np.int8).reshape(-1).view(np.uint8)
+            tensor.dtype = "int32" if bias else "int8"
+        if tensor.dtype in ("float32", "int8"):
+            zero = 0 if tensor.data is not None else int(rng.integers(-128, 128))
+            tensor.dtype = "int8"
+            tensor.quantization = Quantization(np.array([0.05], np.float32), np.array([zero], np.int64), 0)
+    return graph
+
+
+def lifetimes(program: Program) -> dict[int, tuple[int, int]]:
+    """First and last kernel that touches each storage of the arena."""
+    seen: dict[int, list[int]] = {}
+    for number, kernel in enumerate(program.kernels):
+        for view in kernel.args:
+            if program.storages[view.storage].kind != "constant":
+                seen.setdefault(view.storage, []).append(number)
+    for index in program.inputs:
+        seen.setdefault(index, []).append(-1)
+    for index in program.outputs:
+        seen.setdefault(index, []).append(len(program.kernels))
+    return {index: (min(times), max(times)) for index, times in seen.items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(NETWORKS, st.booleans(), st.sampled_from(MACHINES))
+def test_what_lives_at_once_lies_apart_and_inside_the_arena(seed: int, integers: bool, machine: Machine) -> None:
+    program = lower(random_network(seed, integers), machine)
+    places, arena = program.placements()
+    life = lifetimes(program)
+    assert set(places) == set(life)
+    spans = [(places[i], places[i] + program.storages[i].nbytes, *life[i]) for i in life]
+    for number, (start, end, first, last) in enumerate(spans):
+        assert start % 64 == 0 and end <= arena
+        for other_start, other_end, other_first, other_last in spans[:number]:
+            if first <= other_last and other_first <= last:
+                assert end <= other_start or other_end <= start
+
+
+@settings(max_examples=60, deadline=None)
+@given(NETWORKS, st.booleans(), st.sampled_from(MACHINES))
+def test_borders_keep_their_value(seed: int, integers: bool, machine: Machine) -> None:
+    """A picture with a border is written inside it only, and holds what means 0 around."""
+    graph = random_network(seed, integers)
+    program = lower(graph, machine)
+    for kernel in program.kernels:
+        out = kernel.args[-1]
+        border = program.storages[out.storage].border
+        if border is None:
+            continue
+        top, left, height, width = border.inner
+        *outer, corner_y, corner_x = kernel.params["out"]
+        assert tuple(outer) == border.outer == out.shape
+        assert (corner_y, corner_x) >= (top, left)
+        assert corner_y + kernel.params["shape"][0] <= top + height
+        assert corner_x + kernel.params["shape"][1] <= left + width
+        if not integers:
+            assert border.value == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 1300), st.sampled_from(MACHINES))
+def test_tiles_divide_and_fit_the_registers(width: int, channels: int, machine: Machine) -> None:
+    pixels, together, lanes = tile(width, channels, machine)
+    assert width % pixels == 0 and channels % together == 0 and together % lanes == 0
+    vectors = together // lanes
+    assert lanes <= machine.lanes and pixels * vectors + vectors + 1 <= machine.registers
+
+
+@given(st.lists(st.integers(1, 9), max_size=5))
+def test_a_picture_has_as_many_elements_as_its_tensor(shape: list[int]) -> None:
+    assert np.prod(size3(shape)) == np.prod(shape, initial=1)
+
+
+def test_equal_weights_are_stored_once_and_aligned() -> None:
+    n = Pictures()
+    x = n.tensor((1, 8))
+    first = n.dense(x, 8)
+    n.add("FULLY_CONNECTED", (first, *n.operators[0].inputs[1:]), (1, 8), options="FullyConnected")
+    program = lower(n.all_results(x), MACHINES[0])
+    blob, offsets = emit.weights(program)
+    assert len(offsets) == 4 and len(set(offsets.values())) == 2
+    assert all(offset % 64 == 0 for offset in offsets.values())
+    assert len(blob) == 8 * 8 * 4 + 8 * 4
+
+
+def test_the_same_graph_gives_the_same_source(tmp_path: Path) -> None:
+    tflite.write(convolutional(np.ones((10, 577), np.float32)), tmp_path / "n.tflite")
+    made = []
+    for _ in range(2):
+        program = lower(tflite.read(tmp_path / "n.tflite"), MACHINES[0])
+        names = [k.template for k in program.kernels]
+        made.append(emit.source(program, names, names, "tvm"))
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda g: setattr(g.operators[0], "op", "CUMSUM"), "no kernel for it"),
+        (lambda g: setattr(g.tensors[g.main.inputs[0]], "dtype", "int16"), "no kernel for int16"),
+        (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (2, 28, 28, 1)), "batch"),
+        (lambda g: setattr(g.operators[0].options, "fusedActivationFunction", 4), "activation"),
+        (lambda g: setattr(g.tensors[g.operators[0].inputs[1]], "sparsity", object()), "not constant"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_lowered_says_why(change: object, words: str, tmp_path: Path) -> None:
+    graph = convolutional()
+    change(graph)  # type: ignore[operator]
+    assert words in obstacle(graph, graph.operators[0])
+    with pytest.raises(ModelError, match=words):
+        lower(graph, MACHINES[0])
+
+
+def test_a_custom_operator_is_refused_by_name() -> None:
+    n = Pictures()
+    x, y = n.tensor((1, 4)), n.tensor((1, 4))
+    n.operators.append(Operator("CONV_2D", (x,), (y,), custom=True))
+    assert obstacle(n.graph((x,), (y,)), n.operators[0])

@@ -1,0 +1,196 @@
+"""Networks of many operators side by side for tests of the TVM backend, and how they are run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edgekit
+from edgekit import parity, plugins, target
+from edgekit.bundle import Bundle
+from edgekit.graph import Graph, tflite
+from edgekit.graph.explode import explode
+from edgekit.runners import RunOptions
+from edgekit.runners import get as get_runner
+from edgekit.runners.reference import reference_tensors
+from tests.small_networks import Builder
+
+SAMPLES = 3
+NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
+
+
+def along(size: int, kernel: int, stride: int, dilation: int, valid: bool) -> int:
+    """Length of a window operator's output."""
+    return -(-(size - (kernel - 1) * dilation if valid else size) // stride)
+
+
+class Pictures(Builder):
+    """Adds window operators with shapes worked out and weights drawn so that values keep their size."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.rng = np.random.default_rng(seed)
+
+    def weights(self, *shape: int, fan_in: int) -> int:
+        return self.constant((self.rng.normal(size=shape) / np.sqrt(fan_in)).astype(np.float32))
+
+    def bias(self, count: int) -> int:
+        return self.constant((0.3 * self.rng.normal(size=count)).astype(np.float32))
+
+    def conv(
+        self, x: int, count: int, kernel: tuple[int, int] = (3, 3), strides: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1), valid: bool = False, activation: int = NONE,
+    ) -> int:  # fmt: skip
+        _, h, w, depth = self.tensors[x].shape
+        shape = (1, along(h, kernel[0], strides[0], dilation[0], valid), along(w, kernel[1], strides[1], dilation[1],
+                 valid), count)  # fmt: skip
+        given = (x, self.weights(count, *kernel, depth, fan_in=kernel[0] * kernel[1] * depth), self.bias(count))
+        return self.add(
+            "CONV_2D", given, shape, options="Conv2D", strideH=strides[0], strideW=strides[1], padding=int(valid),
+            dilationHFactor=dilation[0], dilationWFactor=dilation[1], fusedActivationFunction=activation,
+        )  # fmt: skip
+
+    def depthwise(
+        self, x: int, kernel: tuple[int, int] = (3, 3), strides: tuple[int, int] = (1, 1),
+        dilation: tuple[int, int] = (1, 1), valid: bool = False, activation: int = NONE, times: int = 1,
+    ) -> int:  # fmt: skip
+        _, h, w, depth = self.tensors[x].shape
+        shape = (1, along(h, kernel[0], strides[0], dilation[0], valid), along(w, kernel[1], strides[1], dilation[1],
+                 valid), depth * times)  # fmt: skip
+        given = (x, self.weights(1, *kernel, depth * times, fan_in=kernel[0] * kernel[1]), self.bias(depth * times))
+        return self.add(
+            "DEPTHWISE_CONV_2D", given, shape, options="DepthwiseConv2D", strideH=strides[0], strideW=strides[1],
+            padding=int(valid), dilationHFactor=dilation[0], dilationWFactor=dilation[1], depthMultiplier=times,
+            fusedActivationFunction=activation,
+        )  # fmt: skip
+
+    def dense(self, x: int, count: int, activation: int = NONE, bias: bool = True, keep: bool = False) -> int:
+        shape = self.tensors[x].shape
+        given = (x, self.weights(count, shape[-1], fan_in=shape[-1]), self.bias(count) if bias else -1)
+        return self.add(
+            "FULLY_CONNECTED", given, (*shape[:-1], count) if keep else (shape[0], count), options="FullyConnected",
+            fusedActivationFunction=activation, keepNumDims=keep,
+        )  # fmt: skip
+
+    def pool(
+        self, op: str, x: int, window: tuple[int, int], strides: tuple[int, int], valid: bool, activation: int = NONE
+    ) -> int:
+        _, h, w, depth = self.tensors[x].shape
+        shape = (1, along(h, window[0], strides[0], 1, valid), along(w, window[1], strides[1], 1, valid), depth)
+        return self.add(
+            op, (x,), shape, options="Pool2D", filterHeight=window[0], filterWidth=window[1], strideH=strides[0],
+            strideW=strides[1], padding=int(valid), fusedActivationFunction=activation,
+        )  # fmt: skip
+
+    def add2(self, op: str, a: int, b: int, activation: int = NONE) -> int:
+        shape = np.broadcast_shapes(self.tensors[a].shape, self.tensors[b].shape)
+        kind = op.capitalize()
+        if op in ("MAXIMUM", "MINIMUM"):
+            return self.add(op, (a, b), shape, options="MaximumMinimum")
+        return self.add(op, (a, b), shape, options=kind, fusedActivationFunction=activation)
+
+    def reshape(self, x: int, *shape: int) -> int:
+        return self.add(
+            "RESHAPE", (x, self.constant(np.array(shape, np.int32))), shape, options="Reshape", newShape=list(shape)
+        )
+
+    def pad(self, x: int, *pads: tuple[int, int]) -> int:
+        shape = tuple(n + a + b for n, (a, b) in zip(self.tensors[x].shape, pads, strict=True))
+        return self.add("PAD", (x, self.constant(np.array(pads, np.int32))), shape, options="Pad")
+
+    def all_results(self, *inputs: int) -> Graph:
+        """The network whose outputs are all that no operator reads."""
+        read = {i for o in self.operators for i in o.inputs}
+        made = [i for o in self.operators for i in o.outputs if i not in read]
+        return self.graph(inputs, tuple(made))
+
+
+def given(graph: Graph, seed: int = 1, samples: int = SAMPLES) -> list[NDArray[Any]]:
+    """Values of all inputs, ``[samples, *shape]``: normal, or any integer."""
+    rng = np.random.default_rng(seed)
+    made: list[NDArray[Any]] = []
+    for tensor in graph.inputs:
+        shape = (samples, *tensor.shape)
+        integers = tensor.dtype == "int8"
+        made.append(rng.integers(-128, 128, shape).astype(np.int8) if integers else rng.normal(size=shape).astype("f4"))
+    return made
+
+
+def quantized(graph: Graph, folder: Path) -> Graph:
+    """The network in int8, by edgekit's own recipe."""
+    folder.mkdir()
+    tflite.write(graph, folder / "net.tflite")
+    names = [t.name for t in graph.inputs]
+    values = given(graph, samples=16)
+    key = dict(zip(names, values, strict=True)) if len(names) > 1 else {"x": values[0]}
+    np.savez(folder / "data.npz", **key)
+    made = edgekit.compile(
+        folder / "net.tflite", targets=["host"], recipe="int8", backend="null", data=str(folder / "data.npz"),
+        out=folder,
+    )  # fmt: skip
+    return tflite.read(made[0].path / "model.tflite")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A Graph compiled by itself, without proof."""
+
+    bundle: Bundle
+
+    def run(self, inputs: Sequence[NDArray[Any]], runner: str = "host") -> list[NDArray[Any]]:
+        return get_runner(runner).run(self.bundle, inputs, RunOptions()).outputs
+
+
+def build(graph: Graph, folder: Path, board: str = "host") -> Built:
+    """Compile with TVM into ``folder``."""
+    (folder / "artifact").mkdir(parents=True)
+    tflite.write(graph, folder / "model.tflite")
+    backend = plugins.get("backends", "tvm")
+    artifact = backend.compile(graph, folder / "model.tflite", target.load(board), folder / "artifact")
+    return Built(Bundle(folder, {"target": board, "backend": "tvm", "run": artifact.run}))
+
+
+def check_operators(graph: Graph, folder: Path, board: str = "host") -> None:
+    """Every operator by itself, fed with the reference's values, computes what the reference kernel does."""
+    parts = explode(graph)
+    assert parts is not None and len(parts.graph.operators) == len(graph.operators)
+    tflite.write(graph, folder / "whole.tflite")
+    inputs = given(graph)
+    values = reference_tensors(folder / "whole.tflite", inputs) | dict(zip(graph.main.inputs, inputs, strict=True))
+    built = build(parts.graph, folder / "apart", board)
+    outputs = built.run([values[i] for i in parts.inputs], "host" if board == "host" else "emulator")
+    rows = parity.compare_operators(graph, parts.operators, parts.outputs, [values[i] for i in parts.outputs], outputs)
+    wrong = [_words(graph, row.index, row) for row in rows if not row.ok]
+    assert not wrong, "\n".join(wrong)
+
+
+def _words(graph: Graph, number: int, row: Any) -> str:
+    operator = graph.operators[number]
+    shapes = [graph.tensors[i].shape for i in (*operator.inputs, *operator.outputs) if i >= 0]
+    return f"{row} {shapes} {operator.options and vars(operator.options)}"
+
+
+def check_whole(graph: Graph, folder: Path, lsb: int) -> None:
+    """The network with everything folded, against the reference: floats within 1e-4, integers within ``lsb``."""
+    tflite.write(graph, folder / "whole.tflite")
+    inputs = given(graph)
+    values = reference_tensors(folder / "whole.tflite", inputs) | dict(zip(graph.main.inputs, inputs, strict=True))
+    outputs = build(graph, folder / "whole").run(inputs)
+    wrong = []
+    for index, found in zip(graph.main.outputs, outputs, strict=True):
+        wanted = values[index]
+        assert found.dtype == wanted.dtype and found.shape == wanted.shape
+        assert np.unique(wanted).size > 1, f"{graph.tensors[index].name} says nothing: {np.unique(wanted)}"
+        if found.dtype == np.int8:
+            worst = float(np.abs(found.astype(int) - wanted.astype(int)).max())
+            limit = float(lsb)
+        else:
+            worst, limit = float(np.abs(found - wanted).max()), 1e-4 * float(np.abs(wanted).max())
+        if not worst <= limit:
+            wrong.append(f"{graph.tensors[index].name} {wanted.shape}: off by {worst}")
+    assert not wrong, "\n".join(wrong)
