@@ -193,7 +193,8 @@ def _fixed(job: _Job) -> Fixed:
         )
     backend = compiling.backend_for(compiling.FIRST, made.graph, job.board)
     bundle = compiling.build(made, job.board, backend, job.folder, False, progress)
-    file = job.folder / f"{source.name}.{recipe.name}.toml"
+    file = job.folder / "recipes" / f"{source.name}.{job.board.name}" / f"{recipe.name}.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
     words = ["edgekit", "compile", str(job.model), "--target", job.board.name, "--recipe", str(file)]
     words += ["--data", job.specs[0], *(["--test", job.specs[1]] if job.specs[1] else [])]
     command = shlex.join(words + (["--seed", str(seed)] if seed else []))

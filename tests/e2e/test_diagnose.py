@@ -41,7 +41,8 @@ def test_fix_writes_a_proven_bundle_that_keeps_the_accuracy(name, tmp_path):
     assert (here / "plot.svg").read_text().startswith("<?xml")
     assert (here / bundle["path"] / "model.tflite").is_file()
     again = edgekit(*fix["command"].split()[1:], "--out", "again", "--json", cwd=here).json["bundles"][0]
-    assert (here / again["path"] / "model.tflite").read_bytes() == (here / bundle["path"] / "model.tflite").read_bytes()
+    for file in ("model.tflite", "manifest.json"):
+        assert (here / again["path"] / file).read_bytes() == (here / bundle["path"] / file).read_bytes()
 
 
 def test_what_is_wrong_is_said_in_words_and_the_exit_code_is_5(tmp_path):
