@@ -68,16 +68,25 @@ def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progre
     progress.step(f"profile on {on}")
     inputs, _ = bundle.golden()
     options = RunOptions(repeat=repeat, warmup=WARMUP, threads=threads, profile=True, progress=progress)
-    run = get_runner(on).run(bundle, [x[:1] for x in inputs] if on == "emulator" else inputs, options)
+    run = get_runner(on).run(bundle, [x[:1] for x in inputs] if on in ("emulator", "pocl") else inputs, options)
     conditions = {"dtype": dtype(bundle.graph), "threads": threads, **run.conditions}
     model: CostModel = Measured()
     if run.trace.source == "emulator":
-        from edgekit.profiling.cycles import EmulatedCost
-
-        model = EmulatedCost()
+        model = _emulated(bundle.target)
     # What ran here says nothing about the bundle's board: neither its power nor its name may stand beside the times.
     board = _target("host") if run.trace.source == "host" else bundle.target
     return model.profile(bundle.graph, run.trace, board, conditions)
+
+
+def _emulated(board: Target) -> CostModel:
+    """What makes times of an emulator's counts."""
+    if board.kind == "gpu":
+        from edgekit.profiling.gpu import GpuCost
+
+        return GpuCost()
+    from edgekit.profiling.cycles import EmulatedCost
+
+    return EmulatedCost()
 
 
 def dtype(graph: Graph) -> str:

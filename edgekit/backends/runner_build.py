@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -56,29 +57,37 @@ def native_arch(arch: str) -> str:
 def get(arch: str) -> Runner:
     """Return the runner for ``arch`` (``aarch64``, ``x86_64``), compiled on first use.
 
-    The bytes depend on the sources and the compiler only: no paths, no time, no build id.
-
     :raises ToolMissing: if there is no compiler for ``arch``.
     """
-    tool = compiler(arch)
-    described = _describe(tool)
-    sources = resources.folder("firmware_stubs") / "linux"
     flags = [
         "-std=gnu99", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DLITERT_VERSION="{litert_version()}"',
         "-fno-ident", "-s", "-Wl,--build-id=none",
         "-fvisibility=hidden", "-rdynamic",  # clock.c exports its clock_gettime, and nothing else is
     ]  # fmt: skip
+    return built(arch, resources.folder("firmware_stubs") / "linux", flags, NAME)
+
+
+def built(arch: str, sources: Path, flags: Sequence[str], name: str, also: Sequence[Path] = ()) -> Runner:
+    """Compile all C files of a folder into ``name``, once for each ``arch``.
+
+    The bytes depend on the sources, ``flags`` and the compiler only: no paths, no time, no build id.
+
+    :param also: further files that it depends on.
+    :raises ToolMissing: if there is no compiler for ``arch``.
+    """
+    tool = compiler(arch)
+    described = _describe(tool)
     names = sorted(path.name for path in sources.iterdir() if path.suffix in (".c", ".h"))
-    key = hashlib.sha256(json.dumps([described, flags]).encode())
-    for name in names:
-        key.update(name.encode() + b"\0" + (sources / name).read_bytes())
-    runner = resources.cache("runners") / f"{arch}-{key.hexdigest()[:16]}" / NAME
+    key = hashlib.sha256(json.dumps([described, list(flags)]).encode())
+    for path in (*(sources / file for file in names), *also):
+        key.update(path.name.encode() + b"\0" + path.read_bytes())
+    made = resources.cache("runners") / f"{arch}-{key.hexdigest()[:16]}" / name
     with _lock:  # two targets that compile side by side build it once
-        if not runner.is_file():
+        if not made.is_file():
             # Compiled in the sources' own folder, by relative names: no path of this machine gets into the result.
-            c_files = [name for name in names if name.endswith(".c")]
-            _compile([*tool.argv, *flags, *c_files], sources, runner)
-    return Runner(runner, described)
+            c_files = [file for file in names if file.endswith(".c")]
+            _compile([*tool.argv, *flags, *c_files], sources, made)
+    return Runner(made, described)
 
 
 def compiler(arch: str) -> toolchain.Tool:
@@ -103,10 +112,10 @@ def _describe(tool: toolchain.Tool) -> str:
 def _compile(command: list[str], sources: Path, runner: Path) -> None:
     runner.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=runner.parent) as scratch:
-        built = Path(scratch) / NAME
-        command = [*command, "-o", str(built), "-ldl", "-lpthread"]
+        made = Path(scratch) / runner.name
+        command = [*command, "-o", str(made), "-ldl", "-lpthread"]
         done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
-            raise EdgekitError(f"the C runner does not compile: {first}", "report this to edgekit, with your compiler")
-        os.replace(built, runner)
+            raise EdgekitError(f"{runner.name} does not compile: {first}", "report this to edgekit, with your compiler")
+        os.replace(made, runner)

@@ -43,6 +43,9 @@ class OperatorProfile:
     instructions: int | None = None
     share: float = 0.0
     bound: str = ""
+    kernels: str = ""
+    """Names of the GPU's kernels that computed it; ``counts`` are their launches, work-items, flops and bytes."""
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass

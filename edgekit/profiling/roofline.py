@@ -18,6 +18,7 @@ from edgekit.graph import Graph
 from edgekit.graph.stats import OperatorStats, Statistics, statistics
 from edgekit.profiling import Figure, OperatorProfile, Profile, energy, rows
 from edgekit.runners import Trace
+from edgekit.profiling.gpu import GpuCost
 from edgekit.target import Target
 
 EFFICIENCY = {"CONV_2D": 0.5, "FULLY_CONNECTED": 0.5, "BATCH_MATMUL": 0.5, "TRANSPOSE_CONV": 0.4,
@@ -44,6 +45,8 @@ class Roofline:
     def profile(self, graph: Graph, trace: Trace | None, target: Target, conditions: dict[str, Any]) -> Profile:
         """See :class:`edgekit.profiling.CostModel`; ``trace`` is ignored. Conditions: ``threads``."""
         stats = statistics(graph)
+        if target.kind == "gpu":
+            return GpuCost().profile(graph, None, target, conditions)
         threads = max(1, min(int(conditions.get("threads", 1)), int(target.get("cpu.cores", 1))))
         operators, bound = [], 0.0
         for row in stats.operators:

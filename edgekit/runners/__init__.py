@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from edgekit.progress import Progress
 
 
+PROVERS = ("emulator", "pocl", "host")
+"""Runners that need no device: a target's first one of these proves its bundles."""
+
+
 @dataclass(frozen=True)
 class BlockUse:
     """How often an emulator ran a block of straight-line machine code, and what that missed in the caches.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,21 +38,32 @@ class HostRunner:
         """
         program = programs.of(bundle)
         executable, library = _tools(bundle, program)
-        samples = runner.samples_in(inputs)
+        command = [str(executable), *program.arguments(str(library), str(bundle.model.resolve()))]
         with sandbox.scratch() as folder:
-            (folder / runner.INPUTS).write_bytes(runner.pack(inputs))
-            command = [str(executable), *program.arguments(str(library), str(bundle.model.resolve()))]
-            try:
-                done = sandbox.run_program(
-                    [*command, *runner.arguments(samples, options)], folder=folder, limits=LIMITS, env=_environment()
-                )
-            except sandbox.ChildDied as death:
-                raise DeviceError(f"the run on this machine {death.reason}", "use fewer samples or repeats") from death
-            if done.returncode != 0:
-                raise runner.failure(done.returncode, done.stdout, "this machine", program)
-            outputs = runner.unpack((folder / runner.OUTPUTS).read_bytes(), bundle.graph, samples)
-            trace, conditions = runner.parse_trace((folder / runner.TRACE).read_text(), bundle.graph, "host")
-        return Run(outputs, trace, conditions)
+            return execute(command, bundle, program, inputs, options, folder, environment())
+
+
+def execute(
+    command: Sequence[str], bundle: Bundle, program: Program, inputs: Sequence[NDArray[Any]], options: RunOptions,
+    folder: Path, env: Mapping[str, str], where: str = "this machine",
+) -> Run:  # fmt: skip
+    """Run ``command`` (the C runner with its library) in ``folder``, locked down, and read what it left there.
+
+    :raises ModelError, DeviceError: see :meth:`HostRunner.run`; ``where`` names the place in their messages.
+    """
+    samples = runner.samples_in(inputs)
+    (folder / runner.INPUTS).write_bytes(runner.pack(inputs))
+    try:
+        done = sandbox.run_program(
+            [*command, *runner.arguments(samples, options)], folder=folder, limits=LIMITS, env=env
+        )
+    except sandbox.ChildDied as death:
+        raise DeviceError(f"the run on {where} {death.reason}", "use fewer samples or repeats") from death
+    if done.returncode != 0:
+        raise runner.failure(done.returncode, done.stdout, where, program)
+    outputs = runner.unpack((folder / runner.OUTPUTS).read_bytes(), bundle.graph, samples)
+    trace, conditions = runner.parse_trace((folder / runner.TRACE).read_text(), bundle.graph, "host")
+    return Run(outputs, trace, conditions)
 
 
 def _tools(bundle: Bundle, program: Program) -> tuple[Path, Path]:
@@ -72,6 +83,6 @@ def _tools(bundle: Bundle, program: Program) -> tuple[Path, Path]:
     return runner_build.get(here).path, library.get(here)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Only what a meter's program needs to be found; nothing that changes LiteRT's behaviour."""
     return {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}

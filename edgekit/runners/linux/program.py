@@ -38,7 +38,10 @@ class Program:
     def files(self, bundle: Bundle) -> dict[str, Path]:
         """The files it takes, by the names under which they lie side by side."""
         found = {PROGRAM: bundle.artifact / PROGRAM, self.library: bundle.artifact / self.library}
-        return found if self.compiled else {**found, MODEL: bundle.model}
+        if not self.compiled:
+            return {**found, MODEL: bundle.model}
+        beside = sorted(bundle.artifact.glob("*"))  # what the network's library reads for itself
+        return {**found, **{path.name: path for path in beside if path.is_file()}}
 
     def arguments(self, library: str, model: str) -> list[str]:
         """The command line's beginning, with the paths of the library and of the model."""

@@ -1,0 +1,97 @@
+"""The OpenCL backend: kernels for Mali, Adreno and other GPUs, built by the device's own driver.
+
+The artifact is ``kernels.cl``, ``network.plan`` (launches, memory), ``weights.bin``, and two programs that are the same
+for every network: the host program ``network.so`` (``firmware_stubs/gpu``) and the C runner that loads it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.backends import Artifact, Unsupported
+from edgekit.backends import runner_build as build
+from edgekit.backends.opencl import host_build, kernels, plan
+from edgekit.backends.tvm.lowering import Machine, lower, obstacle
+from edgekit.errors import ModelError
+from edgekit.passes.float32 import restore
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgekit.backends.tvm.program import Program
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+MACHINE = Machine({"kind": "opencl"}, lanes=4, registers=11)
+"""Vectors of four, and at most eight of them as accumulators: 32 of the 64 registers that a thread of Mali has at full
+occupancy."""
+RUNTIME = "opencl 1"
+LITERT = "use --backend litert on a target with a processor"
+
+
+class OpenCL:
+    """Compiles float networks with float32 or float16 weights."""
+
+    name = "opencl"
+    bit_exact = False
+
+    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
+        """Operators, types and shapes without a kernel."""
+        if graph.is_quantized:
+            index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
+            name = graph.operators[index].op if graph.operators else ""
+            return [Unsupported(index, name, "integer networks are not for GPUs", "use the recipe float16 or float32")]
+        floats, nodes, _ = _floats(graph)
+        found = []
+        for index, operator in enumerate(floats.operators):
+            if reason := obstacle(floats, operator):
+                found.append(Unsupported(nodes[index], operator.op, reason.replace("TVM", "OpenCL"), LITERT))
+        return found or _without_kernel(lower(floats, MACHINE), floats, nodes)
+
+    def compile(
+        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
+    ) -> Artifact:
+        """See :class:`edgekit.backends.Backend`."""
+        if missing := self.unsupported(graph, target):
+            first = missing[0]
+            raise ModelError(
+                f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy
+            )
+        progress.step(f"write kernels for {target.name}")
+        arch = build.native_arch(target.arch)
+        runner, host = build.get(arch), host_build.get(arch)
+        floats, nodes, halves = _floats(graph)
+        plan.write(lower(floats, MACHINE), nodes, halves, RUNTIME, folder)
+        for name in plan.FILES:
+            (folder / name).chmod(0o644)
+        build.put(host, folder, host_build.LIBRARY)
+        build.put(runner.path, folder, build.NAME, 0o755)
+        return Artifact({"compiler": runner.compiler}, build.command(host_build.LIBRARY, model=False), RUNTIME)
+
+
+def _floats(graph: Graph) -> tuple[Graph, list[int], bool]:
+    """The network with float32 weights, its operators' indices in ``graph``, and whether weights were float16."""
+    floats, changed = restore(graph)
+    if not changed:
+        return graph, list(range(len(graph.operators))), False
+    tensors = graph.tensors
+    kept = [
+        n for n, o in enumerate(graph.operators) if not (o.op == "DEQUANTIZE" and tensors[o.inputs[0]].data is not None)
+    ]
+    assert len(kept) == len(floats.operators)
+    return floats, kept, any(t.dtype == "float16" for t in graph.constants())
+
+
+def _integers(graph: Graph, index: int) -> bool:
+    made = graph.operators[index].outputs
+    return bool(made) and graph.tensors[made[0]].dtype.startswith(("int", "uint"))
+
+
+def _without_kernel(program: Program, graph: Graph, nodes: list[int]) -> list[Unsupported]:
+    found = []
+    for kernel in program.kernels:
+        if not kernels.supported(kernel.template, kernel.params):
+            op = graph.operators[kernel.node].op if kernel.node >= 0 else ""
+            node = nodes[kernel.node] if kernel.node >= 0 else 0
+            found.append(Unsupported(node, op, "edgekit's OpenCL backend has no kernel for it", LITERT))
+    return found

@@ -1,0 +1,165 @@
+"""Program -> the files that the host program in ``firmware_stubs/gpu`` runs: plan, kernels, weights; and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.backends.opencl import kernels
+from edgekit.backends.tvm.program import Kernel, Program, Storage, product
+from edgekit.errors import DeviceError
+
+PLAN, SOURCE, WEIGHTS = "network.plan", "kernels.cl", "weights.bin"
+FILES = (PLAN, SOURCE, WEIGHTS)
+BEYOND = ("conv", "depthwise")
+"""Templates whose first input may have a border that was never filled: they compare coordinates."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel of a plan: its operator (-1: none), and what one inference does there."""
+
+    name: str
+    node: int
+    work_items: int
+    flops: int
+    read_bytes: int
+    written_bytes: int
+
+    def counts(self) -> dict[str, int]:
+        return {
+            "launches": 1, "work_items": self.work_items, "flops": self.flops, "read_bytes": self.read_bytes,
+            "written_bytes": self.written_bytes,
+        }  # fmt: skip
+
+
+def write(program: Program, nodes: Sequence[int], halves: bool, runtime: str, folder: Path) -> None:
+    """Write the three files into ``folder``.
+
+    :param nodes: for each of the lowered Graph's operators its index in the bundle's model.
+    :param halves: keep constants as float16 where that loses nothing.
+    """
+    places, arena = program.placements()
+    stored = {n: _stored(s.data, halves) for n, s in enumerate(program.storages) if s.data is not None}
+    blob, offsets = _blob(stored)
+    functions: dict[str, tuple[str, kernels.Function]] = {}
+    texts, rows = [], []
+    cleared: set[int] = set()
+    for kernel in program.kernels:
+        params = kernel.params | {"inner": _inner(program, kernel)}
+        dtypes = [str(stored[v.storage].dtype) for v in kernel.args if v.storage in stored]
+        key = json.dumps([kernel.template, params, dtypes], sort_keys=True)
+        if key not in functions:
+            name = f"k{len(functions)}_{kernel.template}"
+            text, made = kernels.make(kernel.template, params, name, dtypes)
+            texts.append(text)
+            functions[key] = name, made
+        name, made = functions[key]
+        out = kernel.args[-1].storage
+        clear = (0, 0)
+        if out not in cleared and _read_beyond(program, out):
+            cleared.add(out)
+            clear = program.storages[out].nbytes, places[out]
+        node = nodes[kernel.node] if kernel.node >= 0 else -1
+        read = sum(_bytes(program, v.storage, product(v.shape) * 4, stored) for v in kernel.args[:-1])
+        written = _bytes(program, out, product(kernel.args[-1].shape) * 4, stored)
+        rows += [
+            f"kernel {_title(kernel)}", f"function {name}", f"node {node}",
+            "launch " + " ".join(map(str, (*made.size, *clear, len(kernel.args)))),
+            f"cost {made.flops} {read} {written}",
+            *(f"argument {int(v.storage in stored)} {(offsets if v.storage in stored else places)[v.storage]}"
+              for v in kernel.args),
+        ]  # fmt: skip
+    ports = [
+        f"{side} {program.storages[i].nbytes} {places[i]}"
+        for side, storages in (("input", program.inputs), ("output", program.outputs))
+        for i in storages
+    ]
+    counts = f"counts {len(program.inputs)} {len(program.outputs)} {len(program.kernels)}"
+    head = ["edgekit-plan 1", f"runtime {runtime}", f"bytes {arena} {len(blob)}", counts]
+    (folder / PLAN).write_text("\n".join([*head, *ports, *rows]) + "\n")
+    (folder / SOURCE).write_text("\n".join(texts))
+    (folder / WEIGHTS).write_bytes(blob)
+
+
+def read(path: Path) -> list[Launch]:
+    """The launches of a plan, in order.
+
+    :raises DeviceError: if the file is damaged or missing.
+    """
+    found: list[Launch] = []
+    try:
+        fields: dict[str, str] = {}
+        for line in path.read_text().splitlines():
+            word, _, rest = line.partition(" ")
+            fields[word] = rest
+            if word == "cost":
+                items = product([int(n) for n in fields["launch"].split()[:3]])
+                flops, given, made = (int(n) for n in rest.split())
+                found.append(Launch(fields["kernel"], int(fields["node"]), items, flops, given, made))
+    except (OSError, ValueError, KeyError) as error:
+        raise DeviceError(f"{path.name} is damaged: {error!r}", "compile the bundle again") from error
+    return found
+
+
+def _title(kernel: Kernel) -> str:
+    size = "x".join(map(str, kernel.params.get("shape", kernel.params.get("size", []))))
+    return f"{kernel.params.get('function', kernel.template)} {size}"
+
+
+def _stored(data: NDArray[Any], halves: bool) -> NDArray[Any]:
+    half = data.astype(np.float16) if halves and np.abs(data).max(initial=0) < 65504 else None
+    if half is not None and np.array_equal(half.astype(np.float32), data):
+        return half
+    return data.astype(np.float32)
+
+
+def _blob(stored: dict[int, NDArray[Any]]) -> tuple[bytes, dict[int, int]]:
+    """All constants in one piece, each at a multiple of 64 bytes, equal ones once; and their offsets."""
+    blob, offsets, known = bytearray(), {}, {}
+    for number, values in stored.items():
+        data = np.ascontiguousarray(values).tobytes()
+        if data not in known:
+            blob += b"\0" * (-len(blob) % 64)
+            known[data] = len(blob)
+            blob += data
+        offsets[number] = known[data]
+    return bytes(blob), offsets
+
+
+def _inner(program: Program, kernel: Kernel) -> list[int] | None:
+    """The picture within the first input's border, where the kernel compares coordinates with it."""
+    border = program.storages[kernel.args[0].storage].border
+    return list(border.inner) if border is not None and kernel.template in BEYOND else None
+
+
+def _read_beyond(program: Program, storage: int) -> bool:
+    """Whether a kernel reads the border of a storage as if it were picture."""
+    border = program.storages[storage].border
+    if border is None:
+        return False
+    top, left, height, width = border.inner
+    for kernel in program.kernels:
+        for number, (view, spec) in enumerate(zip(kernel.args, kernel.params["in"], strict=False)):
+            if view.storage != storage or (number == 0 and kernel.template in BEYOND):
+                continue
+            rows, columns = (kernel.params["size"] if "size" in kernel.params else kernel.params["shape"])[:2]
+            if spec[3] < top or spec[4] < left or spec[3] + rows > top + height or spec[4] + columns > left + width:
+                return True
+    return False
+
+
+def _bytes(program: Program, number: int, viewed: int, stored: dict[int, NDArray[Any]]) -> int:
+    """What a kernel moves of an argument, each byte once: a picture without its border."""
+    storage: Storage = program.storages[number]
+    if number in stored:
+        return int(stored[number].nbytes)
+    if storage.border is not None:
+        return product((*storage.border.inner[2:], storage.border.outer[2])) * 4
+    return viewed
