@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +13,15 @@ import pytest
 
 from edgekit.dataset import Dataset
 from edgekit.errors import ModelError, UsageError
-from edgekit.graph import Graph, tflite
+from edgekit.graph import Graph
 from edgekit.passes import PassContext
 from edgekit.passes.finetune import Finetune
 from edgekit.passes.qat import QuantizationAwareTraining
 from tests.small_networks import classifier, digits
+from tests.training.process import below, gone, start, until
 
 pytest.importorskip("tensorflow")
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
-PROGRAM = Path(__file__).with_name("train_once.py")
 
 
 @pytest.fixture(autouse=True)
@@ -36,43 +33,6 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def data(count: int, seed: int = 1) -> Dataset:
     x, y = digits(count, seed)
     return Dataset([x.reshape(-1, 1, 28, 28, 1)], y, source="digits")
-
-
-def start(folder: Path, out: str, *, workers: int = 1, epochs: int = 40) -> subprocess.Popen[str]:
-    """Train in a process of its own."""
-    model, samples = folder / "model.tflite", folder / "data.npz"
-    if not model.exists():
-        x, y = digits(400, 1)
-        np.savez(samples, x=x[..., None], y=y)
-        tflite.write(classifier(folder, 300), model)
-    command = [sys.executable, str(PROGRAM), str(model), str(samples), str(folder / out), str(workers), str(epochs)]
-    root = str(Path(__file__).parents[2])
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root, env=os.environ | {"PYTHONPATH": root})
-
-
-def until(true: Callable[[], Any], seconds: float = 60) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := true():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it never happened")
-
-
-def below(pid: int) -> list[int]:
-    """All descendants of a process."""
-    try:
-        direct = [int(p) for file in Path(f"/proc/{pid}/task").glob("*/children") for p in file.read_text().split()]
-    except OSError:
-        return []
-    return [p for child in direct for p in (child, *below(child))]
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, cache: Path) -> None:
