@@ -37,6 +37,8 @@ class Tool:
     debian: tuple[str, ...]
     pip: tuple[str, ...]
     files: tuple[str, ...]
+    by_hand: str = ""
+    """How to get what neither apt nor pip knows."""
 
     def found(self) -> bool:
         """True if the program, the module and the files are there."""
@@ -47,7 +49,9 @@ class Tool:
         return all(Path(file).exists() for file in self.files)
 
     def install_command(self) -> str:
-        """The exact command that installs it."""
+        """The exact command that installs it, or what to do by hand."""
+        if self.by_hand:
+            return self.by_hand
         if self.debian:
             sudo = "" if os.geteuid() == 0 else "sudo "
             return f"{sudo}apt-get install -y --no-install-recommends " + " ".join(self.debian)
@@ -96,5 +100,5 @@ def load(name: str) -> Toolchain:
         program, module = entry.get("program", ""), entry.get("module", "")
         argv = tuple(part.replace("{python}", sys.executable) for part in entry.get("argv", [program]))
         packages = tuple(entry.get("debian", ())), tuple(entry.get("pip", ()))
-        tools.append(Tool(argv, program, module, *packages, tuple(entry.get("files", ()))))
+        tools.append(Tool(argv, program, module, *packages, tuple(entry.get("files", ())), entry.get("by_hand", "")))
     return Toolchain(name, data["purpose"], tuple(tools), bool(data.get("essential", False)))

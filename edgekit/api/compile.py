@@ -14,7 +14,7 @@ from typing import Any
 
 import edgekit
 from edgekit import bundle as bundles
-from edgekit import plugins, recipe, sandbox, target
+from edgekit import delegates, plugins, recipe, sandbox, target
 from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.prove import prove
@@ -60,6 +60,7 @@ class Compiled:
             "path": str(self.path),
             "backend": self.backend,
             "choice": self.manifest.get("choice"),
+            "delegates": self.manifest["delegates"],
             "recipe": self.recipe,
             "artifact": {"files": [f for f in files if f["path"].startswith(("artifact/", "model.tflite"))]},
             "accuracy": self.accuracy,
@@ -95,7 +96,7 @@ def compile(
     :param backend: a backend's name; ``first``: the target's first one that supports the network; ``auto``: each that
         does, and the fastest by the best evidence at hand is kept (:mod:`edgekit.api.choose`).
     :param out: folder for the bundles, ``<model>.<recipe>.<target>`` each.
-    :param workers: how many processes train, where a pass trains.
+    :param workers: who trains, where a pass trains: a number of processes, or hosts (docs/distributed.md).
     :param changes: parameters of the recipe's passes that differ, ``"PASS.PARAMETER=VALUE"`` each.
     :param pack: also write each bundle as one ``.edgekit`` file.
     :returns: one :class:`Compiled` per target, in the order given.
@@ -242,4 +243,5 @@ def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact) -> 
         "outputs": [t.json() for t in job.graph.outputs],
         "accuracy": job.accuracy,
         "notes": job.graph.notes,
+        "delegates": [advice.json() for advice in delegates.for_target(job.graph, board)],
     }

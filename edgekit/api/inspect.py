@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from edgekit import bundle as bundles
-from edgekit import plugins, target
+from edgekit import delegates, plugins, target
 from edgekit.api.load import load
 from edgekit.backends import Unsupported
+from edgekit.delegates import Advice
 from edgekit.graph import Graph
 from edgekit.graph.stats import Statistics, statistics
 from edgekit.progress import Progress, Silent
@@ -18,11 +20,13 @@ from edgekit.readers import ReadOptions
 
 @dataclass(frozen=True)
 class Inspection:
-    """A Graph, its statistics, and for every target what cannot be compiled."""
+    """A Graph, its statistics, and for every target what cannot be compiled; for the targets that were named also what
+    their accelerators take."""
 
     graph: Graph
     statistics: Statistics
     unsupported: dict[str, list[Unsupported]]
+    delegates: dict[str, list[Advice]]
 
     def json(self) -> dict[str, Any]:
         s = self.statistics
@@ -36,7 +40,12 @@ class Inspection:
             "peak_activation_bytes": s.peak_activation_bytes,
             "operators": [{**asdict(row), "bytes": row.bytes} for row in s.operators],
             "targets": [
-                {"name": name, "ok": not missing, "unsupported": [asdict(m) for m in missing]}
+                {
+                    "name": name,
+                    "ok": not missing,
+                    "unsupported": [asdict(m) for m in missing],
+                    "delegates": [advice.json() for advice in self.delegates.get(name, [])],
+                }
                 for name, missing in self.unsupported.items()
             ],
             "notes": self.graph.notes,
@@ -44,11 +53,15 @@ class Inspection:
         }
 
 
-def inspect(path: str | Path, *, trust: bool = False, progress: Progress = Silent()) -> Inspection:
+def inspect(
+    path: str | Path, *, targets: Sequence[str] = (), trust: bool = False, progress: Progress = Silent()
+) -> Inspection:
     """Inspect a model, or the model in a bundle.
 
+    :param targets: what to look at, with what their accelerators take; none: every target, without that.
     :raises ModelError: if it cannot be read.
     """
+    boards = [target.load(name) for name in dict.fromkeys(targets)]
     path = Path(path)
     if bundles.is_bundle(path):
         with bundles.opened(path) as bundle:
@@ -56,7 +69,9 @@ def inspect(path: str | Path, *, trust: bool = False, progress: Progress = Silen
     else:
         progress.step(f"read {path.name}")
         graph = load(path, options=ReadOptions(trust=trust, progress=progress))
-    return Inspection(graph, statistics(graph), {name: _missing(graph, name) for name in target.names()})
+    names = [board.name for board in boards] or target.names()
+    advice = {board.name: delegates.for_target(graph, board) for board in boards}
+    return Inspection(graph, statistics(graph), {name: _missing(graph, name) for name in names}, advice)
 
 
 def _missing(graph: Graph, name: str) -> list[Unsupported]:

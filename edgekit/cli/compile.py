@@ -70,6 +70,9 @@ def _print(made: list[Compiled]) -> None:
     table("Bundles", ["target", "recipe", "backend", "network", "parity", "estimated latency"], rows, right=(3,))
     for bundle in made:
         click.echo(f"{bundle.target}: {bundle.path}")
+    for bundle in made:
+        for advice in bundle.manifest["delegates"]:
+            click.echo(f"{bundle.target}, {advice['name']}: {advice['words']}")
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
     click.echo(f"next: edgekit profile {made[0].path} --on {made[0].parity.on}")

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.common import Output, count, output_options, size, table, trust_option
+
+if TYPE_CHECKING:
+    from edgekit.delegates import Advice
 
 MOST_REFUSALS = 5
 
 
 @click.command(epilog="Example: edgekit inspect model.tflite")
 @click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-t", "--target", "targets", multiple=True, metavar="T",
+    help="A board or phone: can it run there, and what do its accelerators take? Repeatable; default: all, in brief.",
+)  # fmt: skip
 @trust_option
 @output_options
-def command(model: Path, trust: bool, output: Output) -> None:
+def command(model: Path, targets: tuple[str, ...], trust: bool, output: Output) -> None:
     """Show what MODEL (a model file or a bundle) is, what it costs, and where it can run."""
     from edgekit.api.inspect import inspect
 
     with output.progress() as progress:
-        found = inspect(model, trust=trust, progress=progress)
+        found = inspect(model, targets=targets, trust=trust, progress=progress)
     if output.json:
         output.emit(found.json())
         return
@@ -57,3 +65,15 @@ def command(model: Path, trust: bool, output: Output) -> None:
         click.echo(f"{name}: " + ("every operator is supported" if not missing else f"{len(missing)} not supported"))
         for item in missing[:MOST_REFUSALS]:
             click.echo(f"  operator {item.index} {item.operator}: {item.reason}. {item.remedy}")
+        for advice in found.delegates.get(name, []):
+            _print_advice(name, advice)
+
+
+def _print_advice(target: str, advice: Advice) -> None:
+    click.echo(f"{target}, {advice.delegate.name} ({advice.delegate.version}): {advice.words()}")
+    for verdict in advice.left[:MOST_REFUSALS]:
+        click.echo(f"  operator {verdict.index} {verdict.operator} stays on the CPU: {verdict.reason}")
+    if len(advice.left) > MOST_REFUSALS:
+        click.echo(f"  and {len(advice.left) - MOST_REFUSALS} more; --json lists them all")
+    for remark in advice.delegate.remarks:
+        click.echo(f"  note: {remark}")

@@ -4,6 +4,7 @@ An operator takes the longer of its arithmetic and its data movement, plus a fix
 
     t = max(MACs / (peak * efficiency), bytes / bandwidth) + overhead
 
+and an accelerator the target's ``cpu.call_us`` more for being called at all
 (Williams, Waterman & Patterson, "Roofline", CACM 2009). Peak MACs per cycle, clock, cores, caches and memory
 bandwidth come from the target's file. The efficiencies are round assumptions of what well-written kernels
 reach, not fits; calibration against published boards will replace them. Until then the interval is wide: from
@@ -17,8 +18,8 @@ from typing import Any
 from edgekit.graph import Graph
 from edgekit.graph.stats import OperatorStats, Statistics, statistics
 from edgekit.profiling import Figure, OperatorProfile, Profile, energy, rows
-from edgekit.runners import Trace
 from edgekit.profiling.gpu import GpuCost
+from edgekit.runners import Trace
 from edgekit.target import Target
 
 EFFICIENCY = {"CONV_2D": 0.5, "FULLY_CONNECTED": 0.5, "BATCH_MATMUL": 0.5, "TRANSPOSE_CONV": 0.4,
@@ -44,9 +45,9 @@ class Roofline:
 
     def profile(self, graph: Graph, trace: Trace | None, target: Target, conditions: dict[str, Any]) -> Profile:
         """See :class:`edgekit.profiling.CostModel`; ``trace`` is ignored. Conditions: ``threads``."""
-        stats = statistics(graph)
         if target.kind == "gpu":
             return GpuCost().profile(graph, None, target, conditions)
+        stats = statistics(graph)
         threads = max(1, min(int(conditions.get("threads", 1)), int(target.get("cpu.cores", 1))))
         operators, bound = [], 0.0
         for row in stats.operators:
@@ -56,6 +57,8 @@ class Roofline:
                 OperatorProfile(row.index, row.name, row.op, row.macs, row.bytes, latency, 0.0, bound=limit)
             )
         power_w = energy.power(target, threads)
+        if call_us := float(target.get("cpu.call_us", 0)):
+            operators.append(OperatorProfile(None, "call", "", 0, 0, call_us / 1e3, 0.0, bound="overhead"))
         total = rows.fill(operators, power_w)
         latency_ms = Figure(total, min(bound, total), total * HIGH)
         return Profile(

@@ -11,6 +11,7 @@ LiteRT's), or with --python, the package ai-edge-litert or tflite-runtime. Works
 # ruff: noqa: B905 (boards have Pythons as old as 3.7, whose zip has no strict)
 
 import argparse
+import ctypes
 import json
 import os
 import subprocess
@@ -39,10 +40,11 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--trace", help="write what was observed, as JSON")
     parser.add_argument("--profile", action="store_true", help="ignored: only edgekit-run observes operators")
+    parser.add_argument("--delegate", help="a delegate's library, libedgetpu.so.1 for example; implies --python")
     parser.add_argument("--python", action="store_true", help="do not try edgekit-run")
     args = parser.parse_args()
     if args.inputs:
-        network = Network(args.model, args.threads)
+        network = Network(args.model, args.threads, args.delegate)
         run_files(network, args)
     else:
         check_golden(args)
@@ -51,11 +53,15 @@ def main():
 class Network:
     """A model in LiteRT's Python interpreter. Its state, where it has one, is reset before each sample."""
 
-    def __init__(self, model, threads):
-        interpreter, self.runtime = find_interpreter()
+    def __init__(self, model, threads, delegate=None):
+        interpreter, load_delegate, self.runtime = find_interpreter()
         start = time.perf_counter()
         try:
-            self.interpreter = interpreter(model_path=model, num_threads=threads)
+            options = {}
+            if delegate:
+                ctypes.CDLL(delegate)  # where it is missing, this says so without noise
+                options["experimental_delegates"] = [load_delegate(delegate)]
+            self.interpreter = interpreter(model_path=model, num_threads=threads, **options)
             self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError, OSError) as error:
             fail(MODEL, "the runtime refuses the model: " + " ".join(str(error).split())[:300])
@@ -88,18 +94,18 @@ class Network:
 def find_interpreter():
     try:
         import ai_edge_litert
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, load_delegate
 
         version = getattr(ai_edge_litert, "__version__", "")
-        return Interpreter, f"litert {version}".strip()
+        return Interpreter, load_delegate, f"litert {version}".strip()
     except ImportError:
         pass
     try:
         import tflite_runtime
-        from tflite_runtime.interpreter import Interpreter
+        from tflite_runtime.interpreter import Interpreter, load_delegate
 
         version = getattr(tflite_runtime, "__version__", "")
-        return Interpreter, f"tflite-runtime {version}".strip()
+        return Interpreter, load_delegate, f"tflite-runtime {version}".strip()
     except ImportError:
         fail(OTHER, "no runtime: python3 -m pip install ai-edge-litert (on older systems: tflite-runtime 'numpy<2')")
 
@@ -188,9 +194,9 @@ def check_golden(args):
     except (OSError, ValueError, KeyError) as error:
         fail(OTHER, f"cannot read golden.npz: {error}")
     repeat, warmup = args.repeat or 50, args.warmup or 5
-    found = None if args.python else run_c(args, inputs, expected, warmup, repeat)
+    found = None if args.python or args.delegate else run_c(args, inputs, expected, warmup, repeat)
     if found is None:
-        network = Network(args.model, args.threads)
+        network = Network(args.model, args.threads, args.delegate)
         samples = [[array[i] for array in inputs] for i in range(len(inputs[0]))]
         outputs = [np.stack(column) for column in zip(*[network.run(sample) for sample in samples])]
         found = network.runtime, outputs, network.time(samples, warmup, repeat)

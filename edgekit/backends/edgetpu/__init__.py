@@ -1,0 +1,104 @@
+"""The Edge TPU backend: an 8-bit network, checked against the published list, and compiled by the vendor's compiler
+where that is installed.
+
+``compile/delegates/edgetpu.toml`` is the list. What the Edge TPU does not take runs on the host's CPU with LiteRT's
+kernels, so an operator outside the list is no error; a network that computes in float is one.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit import delegates, resources, toolchain
+from edgekit.backends import Artifact, Unsupported, runner_build
+from edgekit.backends.edgetpu import vendor
+from edgekit.backends.litert import library, operators
+from edgekit.delegates.rules import VALUES, Node, refusal
+from edgekit.errors import ToolMissing
+from edgekit.graph import tflite
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+DELEGATE, INTEGERS = "edgetpu", ("int8", "uint8")
+NETWORK, COMPILED, REPORT = "network.tflite", "network_edgetpu.tflite", "compiler.json"
+RECIPES = "compile it with --recipe int8, or qat"
+
+
+class EdgeTPU:
+    """Compiles networks that are 8-bit throughout."""
+
+    name = "edgetpu"
+    bit_exact = False
+
+    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
+        """Operators that compute in other numbers than 8-bit integers or have no fixed size, and what LiteRT lacks;
+        also a network of which the Edge TPU could take nothing."""
+        found = operators.unsupported(graph)
+        known = {item.index for item in found}
+        for index, operator in enumerate(graph.operators):
+            if index not in known and (refused := _refused(graph, index)):
+                found.append(Unsupported(index, operator.op, *refused))
+        if not found and graph.operators:
+            advice = delegates.advise(graph, delegates.load(DELEGATE))
+            if not any(v.taken for v in advice.verdicts):
+                first = advice.verdicts[0]
+                reason = f"the Edge TPU could take no operator; of the first: {first.reason}"
+                found.append(Unsupported(0, first.operator, reason, "use another target"))
+        return found
+
+    def compile(
+        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
+    ) -> Artifact:
+        """See :class:`edgekit.backends.Backend`. Without the vendor's compiler the network is ready for it."""
+        tflite.write(fixed(graph), folder / NETWORK)
+        runner_build.put(resources.folder("firmware_stubs") / "linux" / "run.py", folder, "run.py", 0o755)
+        runtime = f"litert {library.litert_version()} with libedgetpu"
+        try:
+            tool = toolchain.load("edgetpu-compiler").find()
+        except ToolMissing as missing:
+            progress.warn(f"{target.name}: not compiled for the Edge TPU: {missing.message}; {missing.hint}")
+            return Artifact(runtime=runtime)
+        progress.step("compile for the Edge TPU")
+        made = vendor.compile(tool, folder / NETWORK, folder / COMPILED)
+        (folder / REPORT).write_text(json.dumps({"schema": 1, **made.json()}, indent=1) + "\n")
+        advice = delegates.advise(graph, delegates.load(DELEGATE))
+        expected = sum(v.taken for v in advice.verdicts)
+        if made.mapped != expected:
+            progress.warn(
+                f"{target.name}: the vendor's compiler maps {made.mapped} operators, the published list said {expected}"
+            )
+        return Artifact({"edgetpu_compiler": made.version}, runtime=runtime)
+
+
+def fixed(graph: Graph) -> Graph:
+    """The network with the sizes it has now, none of them free: the compiler takes no other."""
+    result = copy.deepcopy(graph)
+    for subgraph in result.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.shape_signature = None
+    return result
+
+
+def _refused(graph: Graph, index: int) -> tuple[str, str] | None:
+    """Why the operator cannot be in a network for the Edge TPU at all, and what to do."""
+    operator = graph.operators[index]
+    node = Node(graph, operator, INTEGERS)
+    if reason := refusal(node, ("constant_shapes",)):
+        return reason, "convert the model with fixed sizes"
+    if operator.op in delegates.BOUNDARY and _at_the_edge(graph, index):
+        return None
+    values = [t for t in (*node.runtime, *node.outputs) if t.dtype in VALUES and not t.is_variable]
+    wide = next((t.dtype for t in values if t.dtype not in INTEGERS), None)
+    return (f"it computes in {wide}, and the Edge TPU in 8-bit integers only", RECIPES) if wide else None
+
+
+def _at_the_edge(graph: Graph, index: int) -> bool:
+    """True for what turns the network's float inputs into integers, or integers into its float outputs."""
+    operator = graph.operators[index]
+    return set(operator.inputs) <= set(graph.main.inputs) or set(operator.outputs) <= set(graph.main.outputs)
