@@ -1,12 +1,12 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo test quick lint format bench lock clean
+.PHONY: help setup ready demo test quick lint format bench bench-compression lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 setup:  ## make .venv and install what edgekit needs (every other target does it, too)
 	@$(PYTHON) tools/setup.py --retry
@@ -34,6 +34,9 @@ format: ready  ## format the code and apply the linter's safe fixes
 
 bench: ready  ## measure start-up, compile time and latency; writes docs/benchmarks.md
 	$(BIN)/python bench/bench.py
+
+bench-compression: ready  ## measure what compression costs in accuracy, size and time; writes docs/compression.md (an hour; goes on if stopped)
+	nice $(BIN)/python bench/compression.py
 
 lock: ready  ## bring requirements.lock up to date with pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --extra plot --extra search --universal --python-version 3.11 \

@@ -69,7 +69,6 @@ METHODS = [
     Method("int4", "`quantize`: int4 weights", (("quantize", {"weights": "int4"}),)),
     Method("qat-w4", "`qat`: int4 weights", (("qat", {"weights": "int4"}),)),
     Method("int16", "`quantize`: int8 weights, int16 activations", (("quantize", {"activations": "int16"}),)),
-    Method("qat-a16", "`qat`: int8 weights, int16 activations", (("qat", {"activations": "int16"}),)),
     *(
         Method(f"sparse-{name}{when}", f"`sparsify`: {pattern}{words}", (("sparsify", {**how, **more}),))
         for name, pattern, how in (
@@ -83,7 +82,6 @@ METHODS = [
     Method("prune-finetune", "`prune`, then `finetune`", (("finetune", {}),), "prune"),
     Method("prune-distil", "`prune`, then `distil`", (("distil", {}),), "prune"),
     Method("prune-distil-int8", "`prune`, `distil`, then `quantize`: int8", (("quantize", {}),), "prune-distil"),
-    Method("prune-distil-qat", "`prune`, `distil`, then `qat`: int8", (("qat", {}),), "prune-distil"),
     Method("low-rank", "`low_rank`", (("low_rank", {"parameters": 0.5, "layers": ["dense"]}),)),
     Method("low-rank-finetune", "`low_rank`, then `finetune`", (("finetune", {}),), "low-rank"),
     Method("few-labels", "labels alone", (("finetune", ALONE),), "student", "few"),
@@ -97,12 +95,12 @@ BY_NAME = {method.name: method for method in METHODS}
 class Bench:
     """One network of one seed, and what the methods make of it.
 
-    :param folder: where networks are kept between runs.
+    :param folder: where networks are kept between runs; this one's own is ``folder`` of this object.
     """
 
     def __init__(self, network: str, seed: int, scope: Scope, folder: Path) -> None:
         self.network, self.seed, self.scope = network, seed, scope
-        self._folder = folder / digest([network, seed, scope.digits, scope.epochs])
+        self.folder = folder / digest([network, seed, scope.digits, scope.epochs])
         (x, y), (tx, ty) = article.kept_digits()
         if scope.validate:
             tx, ty = x[scope.digits :], y[scope.digits :]
@@ -129,7 +127,7 @@ class Bench:
 
     def graph(self, method: Method) -> Graph:
         """Return the method's network; networks that others build on are kept."""
-        kept = self._folder / f"{method.name}-{digest(self._chain(method))}.tflite"
+        kept = self.folder / f"{method.name}-{digest(self._chain(method))}.tflite"
         if kept.is_file():
             return tflite.read(kept)
         graph = self.start(method)
@@ -145,12 +143,12 @@ class Bench:
     @functools.cache  # noqa: B019 (there are a handful of these objects)
     def own(self, name: str) -> Graph:
         """Return the ``teacher`` or the ``student``; trains them the first time."""
-        kept = self._folder / f"{name}.keras"
+        kept = self.folder / f"{name}.keras"
         if not kept.is_file():
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             program = Path(__file__).with_name("compression_networks.py")
             epochs = self.scope.epochs or NETWORKS[self.network][1]
-            command = [sys.executable, program, self.network, self.seed, self.scope.digits, epochs, self._folder]
+            command = [sys.executable, program, self.network, self.seed, self.scope.digits, epochs, self.folder]
             subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         return load(kept)
 

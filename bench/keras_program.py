@@ -1,4 +1,4 @@
-"""Train a network natively in Keras: ``python bench/keras_program.py MODEL.keras STEPS BATCH``.
+"""Train a network natively in Keras: ``python bench/keras_program.py MODEL.keras DIGITS EPOCHS BATCH``.
 
 Prints one line of JSON about twice a second (steps done, seconds, processor seconds), and at the end the largest
 resident memory. The samples, the batch, the optimizer, the schedule and the validation are those of edgekit's pass
@@ -23,7 +23,8 @@ VALIDATION_SHARE = 0.1
 
 
 def main() -> None:
-    path, epochs, batch = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    path = sys.argv[1]
+    digits, epochs, batch = map(int, sys.argv[2:])
     import keras
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
@@ -36,6 +37,7 @@ def main() -> None:
                 print(json.dumps([self.done, self.told, time.process_time()]), flush=True)
 
     (x, y), _ = article.kept_digits()
+    x, y = x[:digits], y[:digits]
     held = int(VALIDATION_SHARE * len(x))
     model = keras.models.load_model(path)
     steps = epochs * math.ceil((len(x) - held) / batch)

@@ -19,16 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compression_networks import ROOT
-
 from edgekit import plugins
 from edgekit.api.load import load
 from edgekit.dataset import Dataset
 from edgekit.passes import PassContext
 from edgekit.progress import Silent
 
-Moment = tuple[int, float, float]
-"""Steps done, seconds, processor seconds (0 where they are not known)."""
+Moment = tuple[int, float, float, int]
+"""Steps done, seconds, processor seconds, and of which process."""
 WARM = 10
 """Steps that are not counted: the first ones build the graph."""
 
@@ -44,7 +42,8 @@ class Cost:
 
 def cost(moments: Sequence[Moment], peak_kb: float) -> Cost:
     """:raises ValueError: if the training was too short to say."""
-    pairs = [(a, b) for a, b in itertools.pairwise(moments) if a[0] >= WARM and b[0] > a[0]]
+    own = [moment for moment in moments if moment[0] >= WARM and moment[3] == moments[-1][3]]
+    pairs = [(a, b) for a, b in itertools.pairwise(own) if b[0] > a[0]]
     if not pairs:
         raise ValueError("the training was over before it could be timed; give more epochs")
     wall = statistics.median((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs)
@@ -52,12 +51,14 @@ def cost(moments: Sequence[Moment], peak_kb: float) -> Cost:
     return Cost(1e3 * wall, 1e3 * (last[2] - first[2]) / (last[0] - first[0]), peak_kb / 1e3)
 
 
-def keras(model: Path, epochs: int, batch: int) -> Cost:
-    """Train natively, in a process of its own."""
-    command = [sys.executable, Path(__file__).with_name("keras_program.py"), model, epochs, batch]
-    done = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+def keras(model: Path, digits: int, epochs: int, batch: int) -> Cost:
+    """Train natively, in a process and a session of its own, as edgekit's children are: schedulers share by session."""
+    command = [sys.executable, Path(__file__).with_name("keras_program.py"), model, digits, epochs, batch]
+    done = subprocess.run(
+        list(map(str, command)), check=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     *lines, end = [json.loads(line) for line in done.stdout.splitlines() if line[:1] in b"[{"]
-    return cost([tuple(line) for line in lines], end["peak_kb"])
+    return cost([(*line, 0) for line in lines], end["peak_kb"])
 
 
 def edgekit(model: Path, data: Dataset, name: str, params: dict[str, Any], workers: str = "1") -> Cost:
@@ -74,7 +75,7 @@ class _Watch(Silent):
     """A Progress that notes when steps are done, and, from a thread, how much memory the largest child holds."""
 
     def __init__(self) -> None:
-        self.moments: list[Moment] = []
+        self._moments: dict[int, list[Moment]] = {}
         self.peak_kb = 0.0
         self._largest, self._over = 0, threading.Event()
         self._thread = threading.Thread(target=self._look)
@@ -87,8 +88,13 @@ class _Watch(Silent):
         self._thread.join()
 
     def advance(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        self.moments.append((done, now, _processor_seconds(self._largest)))
+        moment = done, time.monotonic(), _processor_seconds(self._largest), self._largest
+        self._moments.setdefault(total, []).append(moment)
+
+    @property
+    def moments(self) -> list[Moment]:
+        """Those of the training: it has the most steps of all that is counted here."""
+        return self._moments[max(self._moments)]
 
     def _look(self) -> None:
         while not self._over.wait(0.1):
