@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.backends.runner_build import native_arch
-from edgekit.backends.tvm.lowering import Machine
+from edgekit.backends.tvm.layout import Machine
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,0 +1,181 @@
+"""Rules for convolutions and matrix products, with bias, activation and a residual addition in their kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.backends.tvm.layout import CLAMPS, Machine, Picture, as_rows, divisors, padding_of
+from edgekit.backends.tvm.program import product
+from edgekit.graph import Graph, Operator
+
+if TYPE_CHECKING:
+    from edgekit.backends.tvm.lowering import Lowering
+
+DOT_LANES = {"vnni": (8, 16), "sdot": (4,)}
+"""Outputs of one dot product instruction."""
+
+
+def tile(width: int, channels: int, machine: Machine) -> tuple[int, int, int]:
+    """Pixels and channels of a register tile, and lanes: as many accumulators as registers allow, fewest loads.
+
+    Both divide their dimension, so that no tile is cut.
+    """
+    best, most = (1, 1, 1), -1.0
+    for lanes in divisors(channels, machine.lanes):
+        for vectors in range(1, 5):
+            if channels % (lanes * vectors):
+                continue
+            for pixels in divisors(width, 16):
+                accumulators = pixels * vectors
+                if accumulators + vectors + 1 > machine.registers:
+                    continue
+                # Work for each load: a tile loads `vectors` weights and broadcasts `pixels` values.
+                score = lanes * accumulators / (vectors + 0.5 * pixels) * (1.0 if lanes == machine.lanes else 0.8)
+                if score > most:
+                    best, most = (pixels, lanes * vectors, lanes), score
+    return best
+
+
+def convolution(self: Lowering, number: int, operator: Operator) -> None:
+    graph, o = self.graph, operator.options
+    dense = operator.op == "FULLY_CONNECTED"
+    source, weights = operator.inputs[0], graph.tensors[operator.inputs[1]].array()
+    if dense:
+        weights = weights.reshape(weights.shape[0], 1, 1, weights.shape[1])
+        given = self.flat(source, number)
+        rows = product(given.size) // weights.shape[3]
+        size = (1, rows, weights.shape[3])
+        given = Picture(given.storage, given.dtype, size, 0, 0, size)
+        pads, steps = (0, 0), (1, 1, 1, 1)
+    else:
+        given = self.pictures[source]
+        top, left, _, _ = padding_of(graph, operator)
+        pads, steps = (top, left), (o.strideH, o.strideW, o.dilationHFactor, o.dilationWFactor)
+    target, residual = residual_of(self, number, operator)
+    out = self.make(target)
+    if dense and out.size[:2] != (1, rows):
+        out = Picture(out.storage, out.dtype, (1, rows, weights.shape[0]), 0, 0, (1, rows, weights.shape[0]))
+    height, width = out.size[:2]
+    flattened = weights.shape[1:3] == (1, 1) and steps[:2] == (1, 1) and given.dense and out.dense and height > 1
+    if flattened and (residual is None or residual.dense):  # a plain matrix product: pixels are rows
+        given, out = as_rows(given), as_rows(out)
+        residual = as_rows(residual) if residual else None
+        height, width = 1, height * width
+    corner = [given.top - pads[0], given.left - pads[1]]
+    count, kh, kw, depth = weights.shape
+    pixels, channels, lanes = tile(width, count, self.machine)
+    params: dict[str, Any] = {
+        "shape": [height, width, count], "kernel": [kh, kw, given.outer[2] if not dense else depth],
+        "steps": list(steps), "corner": corner, "tile": [pixels, channels, lanes],
+        "residual": residual is not None,
+    }  # fmt: skip
+    weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, params["kernel"][2] - depth)))
+    blocks = weights.reshape(count // channels, channels, kh, kw, -1).transpose(0, 2, 3, 4, 1)
+    inputs = [given, residual] if residual else [given]
+    if out.dtype == "float32":
+        bias = _bias(graph, operator, count).astype(np.float32)
+        low, high = self.limits(target, _fused(graph, operator, target, residual))
+        params |= {"low": low, "high": high}
+        self.emit("conv", params, number, inputs, out, [blocks, bias])
+        return
+    extra = _integers(self, operator, weights, target, residual is not None)
+    params |= extra["params"]
+    if lanes in DOT_LANES.get(self.machine.dot, ()) and params["kernel"][2] % 4 == 0:
+        params["dot"] = self.machine.dot
+        n, h, w, k, c = blocks.shape
+        blocks = blocks.reshape(n, h, w, k // 4, 4, c).transpose(0, 1, 2, 3, 5, 4)
+    self.emit("conv_int8", params, number, inputs, out, [blocks, extra["bias"], extra["scale"]])
+
+
+def residual_of(self: Lowering, number: int, operator: Operator) -> tuple[int, Picture | None]:
+    """If an addition is all that reads the output, and its other side is known: the addition's output, that side."""
+    made, graph = operator.outputs[0], self.graph
+    readers = self.uses.get(made, [])
+    if len(readers) != 1 or made in graph.main.outputs or operator.options.fusedActivationFunction:
+        return made, None
+    after, place = readers[0]
+    add = graph.operators[after]
+    if add.op != "ADD" or len(set(add.inputs)) != 2:
+        return made, None
+    other = add.inputs[1 - place]
+    alike = all(graph.tensors[i].shape == graph.tensors[made].shape for i in (other, add.outputs[0]))
+    if other not in self.pictures or not alike or len(graph.tensors[made].shape) != 4 or self.obstacle(add):
+        return made, None
+    self.folded.add(after)
+    return add.outputs[0], self.pictures[other]
+
+
+def _fused(graph: Graph, operator: Operator, target: int, residual: Picture | None) -> int:
+    if residual is None:
+        return int(operator.options.fusedActivationFunction)
+    add = next(o for o in graph.operators if target in o.outputs)
+    return int(add.options.fusedActivationFunction)
+
+
+def _bias(graph: Graph, operator: Operator, count: int) -> NDArray[Any]:
+    index = operator.inputs[2] if len(operator.inputs) > 2 else -1
+    return graph.tensors[index].array() if index >= 0 else np.zeros(count, np.int32)
+
+
+def _integers(self: Lowering, operator: Operator, weights: NDArray[Any], target: int, residual: bool) -> dict[str, Any]:
+    """Bias with the zero point's part, scale a channel, limits; and for a residual the addition's factors.
+
+    ``q = clamp(round(acc * scale[c]) + zero)``; with a residual r: ``clamp(round((q - zero) ka + (r - zr) kb) + z2)``.
+    """
+    graph, made, axis = self.graph, operator.outputs[0], tuple(range(1, weights.ndim))
+    quantization = graph.tensors[operator.inputs[1]].quantization
+    assert quantization is not None
+    scale_in, zero_in = self.scale(operator.inputs[0])
+    scale_out, zero_out = self.scale(made)
+    count = weights.shape[0]
+    bias = _bias(graph, operator, count).astype(np.int64) - zero_in * weights.astype(np.int64).sum(axis)
+    scale = np.broadcast_to(scale_in * quantization.scale.astype(np.float64) / scale_out, count).astype(np.float32)
+    low, high = self.limits(made, operator.options.fusedActivationFunction)
+    params: dict[str, Any] = {"zero": zero_out, "low": low, "high": high}
+    if residual:
+        add = next(o for o in graph.operators if target in o.outputs)
+        other = next(i for i in add.inputs if i != made)
+        (scale_r, zero_r), (scale_2, zero_2) = self.scale(other), self.scale(target)
+        low, high = self.limits(target, add.options.fusedActivationFunction)
+        params["add"] = [scale_out / scale_2, scale_r / scale_2, zero_r, zero_2, low, high]
+    return {"bias": bias.astype(np.int32), "scale": scale, "params": params}
+
+
+def depthwise(self: Lowering, number: int, operator: Operator) -> None:
+    graph, o = self.graph, operator.options
+    given, weights = self.pictures[operator.inputs[0]], graph.tensors[operator.inputs[1]].array()[0]
+    top, left, _, _ = padding_of(graph, operator)
+    target = operator.outputs[0]
+    out = self.make(target)
+    lanes = tile(out.size[1], out.size[2], self.machine)[2]
+    params: dict[str, Any] = {
+        "shape": list(out.size), "kernel": list(weights.shape[:2]), "corner": [given.top - top, given.left - left],
+        "steps": [o.strideH, o.strideW, o.dilationHFactor, o.dilationWFactor],
+        "tile": [max(divisors(out.size[1], 8)), lanes, lanes],
+    }  # fmt: skip
+    if out.dtype == "float32":
+        low, high = self.limits(target, o.fusedActivationFunction)
+        bias = _bias(graph, operator, out.size[2]).astype(np.float32)
+        self.emit("depthwise", params | {"low": low, "high": high}, number, [given], out, [weights, bias])
+        return
+    extra = _integers(self, operator, weights.transpose(2, 0, 1), target, False)
+    constants = [weights.astype(np.int16), extra["bias"], extra["scale"]]
+    self.emit("depthwise_int8", params | extra["params"], number, [given], out, constants)
+
+
+def weights_obstacle(graph: Graph, operator: Operator) -> str:
+    tensor = graph.tensors[operator.inputs[1]]
+    given = graph.tensors[operator.inputs[0]].dtype
+    if tensor.data is None or tensor.sparsity is not None:
+        return "its weights are not constant"
+    if tensor.dtype != given:
+        return f"its weights are {tensor.dtype}, its input is {given}"
+    if operator.options.fusedActivationFunction not in CLAMPS:
+        return "its activation is not one that clamps"
+    if operator.op == "CONV_2D" and graph.tensors[operator.inputs[0]].shape[3] != tensor.shape[3]:
+        return "it is a grouped convolution"
+    one = operator.op == "DEPTHWISE_CONV_2D" and graph.tensors[operator.inputs[0]].shape[3] != tensor.shape[3]
+    return "it has a channel multiplier" if one else ""

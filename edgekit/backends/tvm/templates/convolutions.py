@@ -1,0 +1,166 @@
+"""Convolutions and matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from edgekit.backends.tvm.templates import intrinsics
+from edgekit.backends.tvm.templates.building import block, function, local, store
+from edgekit.backends.tvm.templates.common import (
+    I16,
+    I32,
+    F,
+    Params,
+    at,
+    clamped,
+    f32,
+    integer_of,
+    outer_shape,
+)
+
+CACHE = 32768
+"""Bytes of weights that may stay in the first cache while a picture is walked."""
+UNROLLED = 512
+"""Window positions times pixels, above which a window stays a loop."""
+
+
+def conv(p: Params) -> Any:
+    (height, width, count), (kh, kw, depth) = p["shape"], p["kernel"]
+    sy, sx, dy, dx = p["steps"]
+    top, left = p["corner"]
+    channels = p["tile"][1]
+    integer, dtype, dot = p["dtype"] != F, p["dtype"], p.get("dot", "")
+    packed = (kh, kw, depth // 4, channels, 4) if dot else (kh, kw, depth, channels)
+    arguments = [(outer_shape(spec), dtype) for spec in p["in"]]
+    arguments += [((count // channels, *packed), "int8" if integer else F), ((count,), I32 if integer else F)]
+    arguments += [((count,), F)] * integer + [(outer_shape(p["out"]), dtype)]
+
+    def body(*given: Any) -> None:
+        a, d, rest = given[0], given[-1], given[1:-1]
+        other = rest[0] if p["residual"] else None
+        w, b, *scale = rest[1:] if p["residual"] else rest
+        c = local((height, width, count), I32 if integer else F)
+
+        def multiply(y: Any, x: Any, j: Any, r: Any, q: Any, k: Any) -> None:
+            place = [k // 4, j % channels, k % 4] if dot else [k, j % channels]
+            left_, right = a[y * sy + r * dy + top, x * sx + q * dx + left, k], w[(j // channels, r, q, *place)]
+            if dot:
+                left_, right = left_.astype(I32), right.astype(I32)
+            elif integer:
+                left_, right = left_.astype(I16).astype(I32), right.astype(I16).astype(I32)
+            store(c, c[y, x, j] + left_ * right, y, x, j)
+
+        def end(y: Any, x: Any, j: Any) -> None:
+            value = c[y, x, j] + b[j]
+            extra = at(other, p["in"][1], y, x, j) if other is not None else None
+            value = _int8_end(p, value.astype(F) * scale[0][j], extra) if integer else _float_end(p, value, extra)
+            store(d, value, y + p["out"][3], x + p["out"][4], j)
+
+        block("C", (height, width, count), multiply, reduced=(kh, kw, depth), first=lambda y, x, j, *_: store(
+            c, tirx.const(0, I32 if integer else F), y, x, j))  # fmt: skip
+        block("D", (height, width, count), end)
+
+    item = 1 if integer else 4
+    return _tiled(function(arguments, body), p, outer=count * kh * kw * depth * item > CACHE)
+
+
+def _float_end(p: Params, value: Any, other: Any) -> Any:
+    return clamped(value if other is None else value + other, p["low"], p["high"])
+
+
+def _int8_end(p: Params, value: Any, other: Any) -> Any:
+    zero, low, high, dtype = p["zero"], p["low"], p["high"], p["dtype"]
+    if other is None:
+        return integer_of(value, zero, low, high, dtype)
+    ka, kb, zero_r, zero_2, low_2, high_2 = p["add"]
+    own = tirx.nearbyint(clamped(value, low - zero, high - zero))
+    both = own * f32(ka) + (other.astype(I32) - tirx.const(zero_r, I32)).astype(F) * f32(kb)
+    return integer_of(both, zero_2, low_2, high_2, dtype)
+
+
+def _tiled(f: Any, p: Params, *, outer: bool) -> Any:
+    """Tile the blocks C and D of a convolution.
+
+    :param outer: the weights do not fit the first cache: walk the picture for each block of channels.
+    """
+    pixels, channels, lanes = p["tile"]
+    s = Schedule(f)
+    c, d = s.get_sblock("C"), s.get_sblock("D")
+    y, x, j = s.get_loops(d)
+    xo, xi = s.split(x, [None, pixels])
+    jo, ji = s.split(j, [None, channels])
+    s.reorder(*((jo, y, xo, xi, ji) if outer else (y, xo, jo, xi, ji)))
+    vectors, lane = s.split(ji, [None, lanes])
+    s.vectorize(lane)
+    s.unroll(vectors)
+    s.unroll(xi)
+    s.compute_at(c, xo if outer else jo, preserve_unit_loops=True)
+    cx, cj, r, q, k = s.get_loops(c)[-5:]
+    a, b = s.split(cj, [None, lanes])
+    if p.get("dot"):
+        ko, ki = s.split(k, [None, 4])
+        s.reorder(r, q, ko, cx, a, b, ki)
+    else:
+        s.reorder(r, q, k, cx, a, b)
+        s.vectorize(b)
+    s.unroll(cx)
+    s.unroll(a)
+    init = s.decompose_reduction(c, r)
+    if p.get("dot"):
+        s.vectorize(s.get_loops(init)[-1])
+        s.tensorize(b, intrinsics.register(p["dot"], lanes))
+    return s.mod["main"]
+
+
+def depthwise(p: Params) -> Any:
+    (height, width, count), (kh, kw) = p["shape"], p["kernel"]
+    sy, sx, dy, dx = p["steps"]
+    top, left = p["corner"]
+    integer, dtype = p["dtype"] != F, p["dtype"]
+    kind = I32 if integer else F
+    arguments = [(outer_shape(p["in"][0]), dtype), ((kh, kw, count), I16 if integer else F), ((count,), kind)]
+    arguments += [((count,), F)] * integer + [(outer_shape(p["out"]), dtype)]
+
+    def body(a: Any, w: Any, b: Any, *rest: Any) -> None:
+        d = rest[-1]
+        c = local((height, width, count), kind)
+
+        def multiply(y: Any, x: Any, j: Any, r: Any, q: Any) -> None:
+            left_, right = a[y * sy + r * dy + top, x * sx + q * dx + left, j], w[r, q, j]
+            if integer:
+                left_, right = left_.astype(I16).astype(I32), right.astype(I32)
+            store(c, c[y, x, j] + left_ * right, y, x, j)
+
+        def end(y: Any, x: Any, j: Any) -> None:
+            value = c[y, x, j]
+            value = _int8_end(p, value.astype(F) * rest[0][j], None) if integer else _float_end(p, value, None)
+            store(d, value, y + p["out"][3], x + p["out"][4], j)
+
+        block(
+            "C", (height, width, count), multiply, reduced=(kh, kw), first=lambda y, x, j, *_: store(c, b[j], y, x, j)
+        )
+        block("D", (height, width, count), end)
+
+    pixels, channels, _ = p["tile"]
+    rows = 2 if height % 2 == 0 and pixels * 2 <= 14 and sy == 1 else 1
+    s = Schedule(function(arguments, body))
+    c, d = s.get_sblock("C"), s.get_sblock("D")
+    y, x, j = s.get_loops(d)
+    yo, yi = s.split(y, [None, rows])
+    xo, xi = s.split(x, [None, pixels])
+    jo, ji = s.split(j, [None, channels])
+    s.reorder(yo, jo, xo, yi, xi, ji)
+    s.vectorize(ji)
+    s.unroll(xi)
+    s.unroll(yi)
+    s.compute_at(c, xo, preserve_unit_loops=True)
+    cy, cx, cj, r, q = s.get_loops(c)[-5:]
+    s.reorder(r, q, cy, cx, cj)
+    s.vectorize(cj)
+    for loop in (r, q, cy, cx) if kh * kw * rows * pixels <= UNROLLED else (cy, cx):
+        s.unroll(loop)
+    s.decompose_reduction(c, r)
+    return s.mod["main"]

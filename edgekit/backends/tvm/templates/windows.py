@@ -1,0 +1,137 @@
+"""Windows and rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tvm import tirx
+from tvm.s_tir import Schedule
+
+from edgekit.backends.tvm.templates.building import block, function, local, store
+from edgekit.backends.tvm.templates.common import (
+    I32,
+    F,
+    Params,
+    at,
+    clamped,
+    f32,
+    integer_of,
+    lanes_of,
+    outer_shape,
+)
+
+
+def pool(p: Params) -> Any:
+    (height, width, count), (ah, aw) = p["shape"], p["size"]
+    (wh, ww), (sy, sx), (pt, pl) = p["window"], p["strides"], p["pads"]
+    integer, dtype, largest = p["dtype"] != F, p["dtype"], p["kind"] == "max"
+    low, high = p["limits"]
+    kind = dtype if largest else I32 if integer else F
+    least = tirx.min_value(dtype) if largest else tirx.const(0, kind)
+    inside = pt == 0 and pl == 0 and (height - 1) * sy + wh <= ah and (width - 1) * sx + ww <= aw
+
+    def body(a: Any, d: Any) -> None:
+        c = local((height, width, count), kind)
+
+        def gather(y: Any, x: Any, j: Any, r: Any, q: Any) -> None:
+            ay, ax = y * sy + r - pt, x * sx + q - pl
+            one = at(a, p["in"][0], ay, ax, j).astype(kind)
+            if not inside:
+                one = tirx.if_then_else(tirx.all(ay >= 0, ay < ah, ax >= 0, ax < aw), one, least)
+            store(c, tirx.max(c[y, x, j], one) if largest else c[y, x, j] + one, y, x, j)
+
+        def end(y: Any, x: Any, j: Any) -> None:
+            value = c[y, x, j]
+            if largest:
+                value = tirx.min(tirx.max(value, tirx.const(low, dtype)), tirx.const(high, dtype)) if integer else (
+                    clamped(value, low, high))  # fmt: skip
+            else:
+                rows = tirx.min(y * sy - pt + wh, ah) - tirx.max(y * sy - pt, 0)
+                columns = tirx.min(x * sx - pl + ww, aw) - tirx.max(x * sx - pl, 0)
+                share = f32(1 / (wh * ww)) if inside else f32(1) / (rows * columns).astype(F)
+                if integer:  # the mean of integers about the same zero point, halves away from 0 as TFLite has it
+                    mean = value.astype(F) * share
+                    half = tirx.Select(value >= 0, f32(0.5), f32(-0.5))
+                    value = integer_of(tirx.trunc(mean + half), 0, low, high, dtype)
+                else:
+                    value = clamped(value * share, low, high)
+            store(d, value, y + p["out"][3], x + p["out"][4], j)
+
+        block("C", (height, width, count), gather, reduced=(wh, ww), first=lambda y, x, j, *_: store(c, least, y, x, j))
+        block("D", (height, width, count), end)
+
+    s = Schedule(function([(outer_shape(p["in"][0]), dtype), (outer_shape(p["out"]), dtype)], body))
+    c, d = s.get_sblock("C"), s.get_sblock("D")
+    jo, ji = s.split(s.get_loops(d)[-1], [None, lanes_of(count)])
+    s.vectorize(ji)
+    s.compute_at(c, jo, preserve_unit_loops=True)
+    cj, r, q = s.get_loops(c)[-3:]
+    s.reorder(r, q, cj)
+    s.vectorize(cj)
+    s.decompose_reduction(c, r)
+    return s.mod["main"]
+
+
+def mean(p: Params) -> Any:
+    height, width, count = p["size"]
+    integer, dtype = p["dtype"] != F, p["dtype"]
+    kind = I32 if integer else F
+
+    def body(a: Any, d: Any) -> None:
+        c = local((count,), kind)
+
+        def add(j: Any, y: Any, x: Any) -> None:
+            store(c, c[j] + at(a, p["in"][0], y, x, j).astype(kind), j)
+
+        def end(j: Any) -> None:
+            if integer:
+                zero_in, zero_out = p["zeros"]
+                value = (c[j] - tirx.const(height * width * zero_in, I32)).astype(F)
+                low, high = p["limits"]
+                value = integer_of(value * f32(p["factor"] / (height * width)), zero_out, low, high, dtype)
+            else:
+                value = c[j] * f32(1 / (height * width))
+            store(d, value, 0, 0, j)
+
+        block("C", (count,), add, reduced=(height, width), first=lambda j, *_: store(c, tirx.const(0, kind), j))
+        block("D", (count,), end)
+
+    s = Schedule(function([(outer_shape(p["in"][0]), dtype), ((1, 1, count), dtype)], body))
+    c, d = s.get_sblock("C"), s.get_sblock("D")
+    jo, ji = s.split(s.get_loops(d)[0], [None, lanes_of(count)])
+    s.vectorize(ji)
+    s.compute_at(c, jo, preserve_unit_loops=True)
+    cj, y, x = s.get_loops(c)[-3:]
+    s.reorder(y, x, cj)
+    s.vectorize(cj)
+    s.decompose_reduction(c, y)
+    return s.mod["main"]
+
+
+def softmax(p: Params) -> Any:
+    height, width, count = p["shape"]
+    integer, dtype = p["dtype"] != F, p["dtype"]
+    factor = p["beta"] * (p["scales"][0] if integer else 1.0)
+
+    def body(a: Any, d: Any) -> None:
+        m, e, t = local((height, width), F), local((height, width, count), F), local((height, width), F)
+
+        def value(y: Any, x: Any, j: Any) -> Any:
+            return at(a, p["in"][0], y, x, j).astype(F)
+
+        def end(y: Any, x: Any, j: Any) -> None:
+            share = e[y, x, j] / t[y, x]
+            if integer:
+                least, most = (0, 255) if dtype == "uint8" else (-128, 127)
+                share = integer_of(share * f32(1 / p["scales"][1]), p["scales"][2], least, most, dtype)
+            store(d, share, y + p["out"][3], x + p["out"][4], j)
+
+        block("M", (height, width), lambda y, x, j: store(m, tirx.max(m[y, x], value(y, x, j)), y, x), reduced=(count,),
+              first=lambda y, x, j: store(m, tirx.min_value(F), y, x))  # fmt: skip
+        block("X", (height, width, count), lambda y, x, j: store(
+            e, tirx.exp((value(y, x, j) - m[y, x]) * f32(factor)), y, x, j))  # fmt: skip
+        block("S", (height, width), lambda y, x, j: store(t, t[y, x] + e[y, x, j], y, x), reduced=(count,),
+              first=lambda y, x, j: store(t, f32(0), y, x))  # fmt: skip
+        block("D", (height, width, count), end)
+
+    return Schedule(function([(outer_shape(p["in"][0]), dtype), (outer_shape(p["out"]), dtype)], body)).mod["main"]
