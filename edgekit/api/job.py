@@ -17,6 +17,7 @@ from edgekit.passes import PassContext
 from edgekit.progress import Progress
 from edgekit.readers import ReadOptions
 from edgekit.runners.reference import reference_outputs
+from edgekit.training.workers import parse as parse_workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,10 +90,13 @@ def prepare(
     """
     tests = source.tests
     _bounds_can_be_checked(plan, tests)
+    crew = parse_workers(workers)
     graph, reports = transformed, list[dict[str, Any]]()
     if graph is None:
         context = PassContext(data=source.samples, seed=seed, source=source.graph, workers=workers, progress=progress)
         graph, reports = transform(source.graph, plan, context)
+        if crew != [None] and not any("workers" in report for report in reports):
+            progress.warn(f"--workers {workers}: nothing in the recipe {plan.name} trains, so they were not used")
     progress.step("compute the reference outputs")
     with sandbox.scratch() as folder:
         data = tflite.dumps(graph)

@@ -22,7 +22,7 @@ class PassContext:
     :param data: calibration or training samples; None where the user gave none.
     :param params: the pass's parameters from the recipe.
     :param source: the Graph as it was read, before the recipe's first pass; None outside a recipe.
-    :param workers: who trains: a number of processes.
+    :param workers: who trains: a number of processes, or hosts that ssh reaches.
     :param report: what the pass wants to tell; lands under ``passes`` in the JSON of ``compile``.
     """
 
