@@ -133,10 +133,11 @@ def _flips(reference: NDArray[Any], actual: NDArray[Any]) -> int:
 
 def is_hybrid(graph: Graph) -> bool:
     """True if an operator computes float results with integer weights."""
-    return any(_hybrid(graph, number) for number in range(len(graph.operators)))
+    return any(hybrid(graph, number) for number in range(len(graph.operators)))
 
 
-def _hybrid(graph: Graph, number: int) -> bool:
+def hybrid(graph: Graph, number: int) -> bool:
+    """True if the operator computes float results with integer weights."""
     operator = graph.operators[number]
     if not operator.outputs or graph.tensors[operator.outputs[0]].dtype != "float32" or operator.op == "DEQUANTIZE":
         return False
@@ -183,7 +184,7 @@ def compare_operators(
     lsb = 0 if bit_exact else INTEGER_TOLERANCE
     rows = []
     for number, index, ref, act in zip(origin, tensors, reference, actual, strict=True):
-        tolerance = HYBRID_TOLERANCE if _hybrid(graph, number) else FLOAT_TOLERANCE
+        tolerance = HYBRID_TOLERANCE if hybrid(graph, number) else FLOAT_TOLERANCE
         row = difference(graph.tensors[index], ref, act, tolerance, lsb)
         rows.append(OperatorParity(number, graph.operators[number].op, row.name, row.max_lsb, row.max_relative, row.ok))
     return rows

@@ -14,6 +14,7 @@ from edgekit.backends import runner_build as build
 from edgekit.backends.opencl import host_build, kernels, plan
 from edgekit.backends.tvm.lowering import Machine, lower, obstacle
 from edgekit.errors import ModelError
+from edgekit.parity import hybrid
 from edgekit.passes.float32 import restore
 from edgekit.progress import Progress, Silent
 
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
-MACHINE = Machine({"kind": "opencl"}, lanes=4, registers=11)
+MACHINE = Machine({"kind": "opencl"}, lanes=4, registers=11, borders=False)
 """Vectors of four, and at most eight of them as accumulators: 32 of the 64 registers that a thread of Mali has at full
 occupancy."""
 RUNTIME = "opencl 1"
+FLOATS = "for GPUs, compile the float model: --recipe float16 or float32"
 LITERT = "use --backend litert on a target with a processor"
 
 
@@ -40,7 +42,11 @@ class OpenCL:
         if graph.is_quantized:
             index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
             name = graph.operators[index].op if graph.operators else ""
-            return [Unsupported(index, name, "integer networks are not for GPUs", "use the recipe float16 or float32")]
+            return [Unsupported(index, name, "integer networks are not for GPUs", FLOATS)]
+        mixed = [n for n in range(len(graph.operators)) if hybrid(graph, n)]
+        if mixed:  # runtimes round its activations, each in its own way
+            reason = "its weights are integers, its arithmetic would not be"
+            return [Unsupported(n, graph.operators[n].op, reason, FLOATS) for n in mixed]
         floats, nodes, _ = _floats(graph)
         found = []
         for index, operator in enumerate(floats.operators):

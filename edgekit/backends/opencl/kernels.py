@@ -2,8 +2,8 @@
 
 A function takes its arguments in the kernel's order (inputs, constants, output), each as a buffer and an offset in
 bytes. Shapes, corners and limits are literals. One work-item computes a tile of pixels by a few vectors of channels;
-arithmetic is float32. A convolution does not read a border, it compares coordinates: on a GPU that costs less than
-another launch to fill one.
+arithmetic is float32. A convolution compares coordinates where it reads beyond its input: on a GPU that costs less than
+a border, which needs launches to fill it and to copy pictures into it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ class Function:
 def make(template: str, params: Params, name: str, constants: Sequence[str]) -> tuple[str, Function]:
     """Return the source of a function called ``name``.
 
-    :param params: the kernel's, with ``inner`` ``[top, left, height, width]``, or None, of what the first input holds.
     :param constants: dtype of each constant: ``float32`` or ``float16``.
     """
     made = TEMPLATES[template](params, constants)
@@ -145,10 +144,9 @@ def _conv(p: Params, constants: Sequence[str]) -> Function:
 
 def _inside(p: Params, name: str, axis: int, form: str) -> list[str]:
     """The comparison that keeps a coordinate inside the picture, if the kernel reads beyond it."""
-    if p.get("inner") is None:
-        return []
-    first, length = p["inner"][axis], p["inner"][2 + axis]
-    return [form.format(f"({name} >= {first} && {name} < {first + length})")]
+    first, last = p["corner"][axis], p["in"][0][axis]
+    end = first + (p["shape"][axis] - 1) * p["steps"][axis] + (p["kernel"][axis] - 1) * p["steps"][2 + axis]
+    return [form.format(f"({name} >= 0 && {name} < {last})")] if first < 0 or end >= last else []
 
 
 def _depthwise(p: Params, constants: Sequence[str]) -> Function:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from edgekit.errors import DeviceError
 
 PLAN, SOURCE, WEIGHTS = "network.plan", "kernels.cl", "weights.bin"
 FILES = (PLAN, SOURCE, WEIGHTS)
-BEYOND = ("conv", "depthwise")
-"""Templates whose first input may have a border that was never filled: they compare coordinates."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +43,7 @@ def write(program: Program, nodes: Sequence[int], halves: bool, runtime: str, fo
     :param nodes: for each of the lowered Graph's operators its index in the bundle's model.
     :param halves: keep constants as float16 where that loses nothing.
     """
+    program = without_copies(program)
     places, arena = program.placements()
     stored = {n: _stored(s.data, halves) for n, s in enumerate(program.storages) if s.data is not None}
     blob, offsets = _blob(stored)
@@ -52,18 +51,17 @@ def write(program: Program, nodes: Sequence[int], halves: bool, runtime: str, fo
     texts, rows = [], []
     cleared: set[int] = set()
     for kernel in program.kernels:
-        params = kernel.params | {"inner": _inner(program, kernel)}
         dtypes = [str(stored[v.storage].dtype) for v in kernel.args if v.storage in stored]
-        key = json.dumps([kernel.template, params, dtypes], sort_keys=True)
+        key = json.dumps([kernel.template, kernel.params, dtypes], sort_keys=True)
         if key not in functions:
             name = f"k{len(functions)}_{kernel.template}"
-            text, made = kernels.make(kernel.template, params, name, dtypes)
+            text, made = kernels.make(kernel.template, kernel.params, name, dtypes)
             texts.append(text)
             functions[key] = name, made
         name, made = functions[key]
         out = kernel.args[-1].storage
         clear = (0, 0)
-        if out not in cleared and _read_beyond(program, out):
+        if out not in cleared and program.storages[out].border is not None:  # made by PAD
             cleared.add(out)
             clear = program.storages[out].nbytes, places[out]
         node = nodes[kernel.node] if kernel.node >= 0 else -1
@@ -86,6 +84,19 @@ def write(program: Program, nodes: Sequence[int], halves: bool, runtime: str, fo
     (folder / PLAN).write_text("\n".join([*head, *ports, *rows]) + "\n")
     (folder / SOURCE).write_text("\n".join(texts))
     (folder / WEIGHTS).write_bytes(blob)
+
+
+def without_copies(program: Program) -> Program:
+    """The program without the copies that only fill outputs: these are read from where they were made."""
+    sources: dict[int, int] = {}
+    for kernel in program.kernels:
+        given, made = kernel.args[0].storage, kernel.args[-1].storage
+        copies = kernel.params.get("function") == "copy" and kernel.node < 0 and made in program.outputs
+        if copies and program.storages[given].nbytes == program.storages[made].nbytes:
+            sources[made] = given
+    kept = [k for k in program.kernels if k.args[-1].storage not in sources]
+    outputs = [sources.get(i, i) for i in program.outputs]
+    return replace(program, kernels=kept, outputs=outputs)
 
 
 def read(path: Path) -> list[Launch]:
@@ -131,28 +142,6 @@ def _blob(stored: dict[int, NDArray[Any]]) -> tuple[bytes, dict[int, int]]:
             blob += data
         offsets[number] = known[data]
     return bytes(blob), offsets
-
-
-def _inner(program: Program, kernel: Kernel) -> list[int] | None:
-    """The picture within the first input's border, where the kernel compares coordinates with it."""
-    border = program.storages[kernel.args[0].storage].border
-    return list(border.inner) if border is not None and kernel.template in BEYOND else None
-
-
-def _read_beyond(program: Program, storage: int) -> bool:
-    """Whether a kernel reads the border of a storage as if it were picture."""
-    border = program.storages[storage].border
-    if border is None:
-        return False
-    top, left, height, width = border.inner
-    for kernel in program.kernels:
-        for number, (view, spec) in enumerate(zip(kernel.args, kernel.params["in"], strict=False)):
-            if view.storage != storage or (number == 0 and kernel.template in BEYOND):
-                continue
-            rows, columns = (kernel.params["size"] if "size" in kernel.params else kernel.params["shape"])[:2]
-            if spec[3] < top or spec[4] < left or spec[3] + rows > top + height or spec[4] + columns > left + width:
-                return True
-    return False
 
 
 def _bytes(program: Program, number: int, viewed: int, stored: dict[int, NDArray[Any]]) -> int:
