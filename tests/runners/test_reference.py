@@ -1,12 +1,15 @@
 """The reference kernels in a child process: right values, right shapes, and a crash that harms nobody."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edgekit.errors import ModelError
+from edgekit.graph import tflite
 from edgekit.runners.reference import reference_outputs, reference_tensors
+from tests.small_networks import unary
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="the shared models are not there")
@@ -67,3 +70,11 @@ def test_a_model_that_kills_litert_leaves_this_process_alive() -> None:
     model = MODELS / "tflite_micro/keyword_scrambled_8bit.tflite"
     with pytest.raises(ModelError, match="LiteRT itself crashed"):
         reference_outputs(model, [np.zeros((50, 1, 96), np.int16)])
+
+
+@pytest.mark.parametrize(("op", "formula"), [("ELU", lambda x: np.where(x > 0, x, np.expm1(x))), ("CEIL", np.ceil)])
+def test_operators_without_a_reference_kernel_are_computed_too(op: str, formula: Any, tmp_path: Path) -> None:
+    tflite.write(unary(op, (1, 8)), tmp_path / "m.tflite")
+    x = np.linspace(-3, 3, 24, dtype=np.float32).reshape(3, 1, 8)
+    (y,) = reference_outputs(tmp_path / "m.tflite", [x])
+    np.testing.assert_allclose(y, formula(x), atol=1e-6)
