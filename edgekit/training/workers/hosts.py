@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,8 @@ class Host:
                         checkpoint.store(folder, frame.payload)
                 case "died":
                     raise sandbox.ChildDied(str(frame.value), "")
+                case "failed":
+                    raise DeviceError(f"the worker on {self.place} failed: {frame.value}")
                 case "error":
                     raise sandbox.rebuilt(frame.value)
                 case "result":
@@ -148,7 +150,9 @@ class Host:
             return DeviceError(f"the connection to {self.place} broke", "is it still up? try again")
         self._log.seek(0)
         lines = [line for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
-        said = lines[-1].strip()[:200] if lines else f"status {status}"
+        said = (
+            lines[-1].strip()[:200] if lines else f"status {status}" if status is not None else "it is not understood"
+        )
         hint = "name the Python that has edgekit[train] there with EDGEKIT_WORKER_PYTHON"
         if status in (126, 127):
             return ToolMissing(f"{self.place} cannot start {_python()}: {said}", hint)
@@ -169,13 +173,12 @@ def team(addresses: Sequence[Address]) -> Iterator[list[Host]]:
 
     :raises DeviceError: naming the host that is not. :raises ToolMissing: naming the host that lacks something.
     """
-    hosts = [Host(address) for address in addresses]
-    try:
+    with ExitStack() as stack:
+        hosts = [Host(address) for address in addresses]
+        stack.callback(_each, hosts, Host.close)
         _each(hosts, Host.open)
         _each(hosts, lambda host: host.reach(hosts))
         yield hosts
-    finally:
-        _each(hosts, Host.close)
 
 
 def _each(hosts: Sequence[Host], work: Callable[[Host], None]) -> None:

@@ -36,7 +36,7 @@ class Node:
     def __init__(self, channel: Channel, folder: Path) -> None:
         self._channel, self._folder = channel, folder
         self._asked: queue.Queue[Frame] = queue.Queue()
-        self._ending = threading.Event()
+        self._ending, self._last = threading.Event(), threading.Lock()
         self._states = folder / "states"
         self._states.mkdir()
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -70,6 +70,8 @@ class Node:
         except EdgekitError as error:
             said = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
             self._channel.send("error", said)
+        except OSError as error:  # a full disk, mostly
+            self._channel.send("failed", error.strerror or str(error))
         else:
             self._channel.send("result", value, pack(arrays))
         self._asked.get()  # the other side ends this
@@ -101,9 +103,10 @@ class Node:
 
     def end(self) -> None:
         """Kill what was started, remove what was written, and exit."""
-        sandbox.stop_all()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        os._exit(0)
+        with self._last:  # whichever thread comes first; no other gets here
+            sandbox.stop_all()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            os._exit(0)
 
 
 def unreachable(addresses: Sequence[str]) -> list[dict[str, str]]:
