@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgekit.backends.tvm.elements import REAL
 from edgekit.backends.tvm.lowering import LOWER
 from edgekit.graph import Graph
 from tests.backends.tvm_networks import (
@@ -110,6 +112,80 @@ def elementwise() -> Graph:
     return n.all_results(a, b, c)
 
 
+def functions() -> Graph:
+    n = Pictures()
+    a, b, positive = n.tensor((1, 5, 7, 10)), n.tensor((1, 37)), n.tensor((3, 11), name="positive")
+    options = {"LEAKY_RELU": {"options": "LeakyRelu", "alpha": 0.2}}
+    for op in sorted(REAL):
+        x = positive if op in ("LOG", "SQRT", "RSQRT") else a if op < "N" else b
+        x = n.add("EXP", (x,), (3, 11)) if x == positive else x
+        n.add(op, (x,), n.tensors[x].shape, **options.get(op, {}))
+    n.add2("PRELU", a, n.bias(10))
+    n.add2("PRELU", a, n.weights(5, 7, 10, fan_in=9))
+    n.add2("SQUARED_DIFFERENCE", a, n.weights(1, 1, 1, 1, fan_in=1))
+    n.add2("DIV", b, n.add("EXP", (b,), (1, 37)))
+    n.add2("SUB", a, n.add("MEAN", (a, n.constant(np.array([1, 2], np.int32))), (1, 1, 1, 10), options="Reducer",
+                           keepDims=True))  # fmt: skip
+    n.add2("MUL", n.weights(7, 1, fan_in=1), a, RELU)
+    n.add2("ADD", n.weights(5, 7, 10, fan_in=1), a, RELU6)
+    return n.all_results(a, b, positive)
+
+
+def moves() -> Graph:
+    n = Pictures()
+    a, b, c = n.tensor((1, 6, 8, 12)), n.tensor((1, 6, 8, 5)), n.tensor((4, 6, 10))
+    whole = lambda *v: n.constant(np.array(v, np.int32))  # noqa: E731
+    n.conv(n.add("CONCATENATION", (a, b, a), (1, 6, 8, 29), options="Concatenation", axis=3), 8)
+    n.add("CONCATENATION", (b, b), (1, 12, 8, 5), options="Concatenation", axis=1)
+    n.add("CONCATENATION", (c, c), (4, 6, 20), options="Concatenation", axis=-1)
+    n.add("TRANSPOSE", (a, whole(0, 3, 1, 2)), (1, 12, 6, 8), options="Transpose")
+    n.conv(n.add("TRANSPOSE", (a, whole(0, 2, 1, 3)), (1, 8, 6, 12), options="Transpose"), 8)
+    n.add("TRANSPOSE", (c, whole(2, 0, 1)), (10, 4, 6), options="Transpose")
+    n.add("SLICE", (a, whole(0, 1, 2, 3), whole(1, 4, -1, 5)), (1, 4, 6, 5), options="Slice")
+    n.add("STRIDED_SLICE", (a, whole(0, 0, 1, 0), whole(1, 6, 8, 12), whole(1, 2, 3, 1)), (1, 3, 3, 12),
+          options="StridedSlice", endMask=8, beginMask=1)  # fmt: skip
+    n.add("STRIDED_SLICE", (c, whole(1, -1, 0), whole(2, -7, 0), whole(1, -1, 1)), (6, 10), options="StridedSlice",
+          shrinkAxisMask=1, endMask=4)  # fmt: skip
+    n.add("SPACE_TO_DEPTH", (a,), (1, 3, 4, 48), options="SpaceToDepth", blockSize=2)
+    n.add("DEPTH_TO_SPACE", (a,), (1, 12, 16, 3), options="DepthToSpace", blockSize=2)
+    for size, align, half in (((12, 16), False, False), ((9, 5), True, False), ((7, 13), False, True)):
+        for op, kind in (("RESIZE_BILINEAR", "ResizeBilinear"), ("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighbor")):
+            n.add(op, (a, whole(*size)), (1, *size, 12), options=kind, alignCorners=align, halfPixelCenters=half)
+    n.conv(n.add("RESIZE_NEAREST_NEIGHBOR", (b, whole(12, 16)), (1, 12, 16, 5), options="ResizeNearestNeighbor"), 8)
+    middle = n.add("SLICE", (c, whole(0, 2, 0), whole(4, 1, 10)), (4, 1, 10), options="Slice")
+    n.add("BROADCAST_TO", (middle, whole(4, 6, 10)), (4, 6, 10), options="BroadcastTo")
+    n.operators[-1] = replace(n.operators[-1], version=2)
+    several(n, "SPLIT", (whole(3), a), [(1, 6, 8, 4)] * 3, "Split", numSplits=3)
+    several(n, "SPLIT_V", (c, whole(1, 5), whole(1)), [(4, 1, 10), (4, 5, 10)], "SplitV", numSplits=2)
+    parts = several(n, "UNPACK", (c,), [(4, 10)] * 6, "Unpack", num=6, axis=1)
+    n.add("PACK", tuple(parts[:3]), (4, 10, 3), options="Pack", valuesCount=3, axis=2)
+    return n.all_results(a, b, c)
+
+
+def several(
+    n: Pictures, op: str, inputs: tuple[int, ...], shapes: list[tuple[int, ...]], options: str, **fields: int
+) -> list[int]:
+    """An operator with more than one output."""
+    first = n.add(op, inputs, shapes[0], options=options, **fields)
+    rest = [n.tensor(shape) for shape in shapes[1:]]
+    n.operators[-1] = replace(n.operators[-1], outputs=(first, *rest))
+    return [first, *rest]
+
+
+def sums() -> Graph:
+    n = Pictures()
+    a, b, c = n.tensor((1, 6, 8, 12)), n.tensor((4, 6, 10)), n.tensor((4, 10, 7))
+    for op in ("SUM", "MEAN", "REDUCE_MAX", "REDUCE_MIN"):
+        for x, axes, shape in ((a, [3], (1, 6, 8)), (a, [1], (1, 8, 12)), (b, [0, 2], (6,)), (b, [1], (4, 10))):
+            n.add(op, (x, n.constant(np.array(axes, np.int32))), shape, options="Reducer", keepDims=False)
+        axes = n.constant(np.array([-1], np.int32))
+        n.add(op, (a, axes), (1, 6, 8, 1), options="Reducer", keepDims=True)
+    n.add("BATCH_MATMUL", (b, c), (4, 6, 7), options="BatchMatMul")
+    n.add("BATCH_MATMUL", (b, b), (4, 6, 6), options="BatchMatMul", adjY=True)
+    n.add("BATCH_MATMUL", (b, n.weights(10, 16, fan_in=10)), (4, 6, 16), options="BatchMatMul")
+    return n.all_results(a, b, c)
+
+
 def chains() -> Graph:
     """What is folded together, read twice, renamed, or an input and an output at once."""
     n = Pictures()
@@ -139,7 +215,7 @@ def chains() -> Graph:
 
 NETWORKS: dict[str, Callable[[], Graph]] = {
     "convolutions": convolutions, "depthwise": depthwise, "dense": dense, "windows": windows,
-    "elementwise": elementwise,
+    "elementwise": elementwise, "functions": functions, "moves": moves, "sums": sums,
 }  # fmt: skip
 
 

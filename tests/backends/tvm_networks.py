@@ -92,6 +92,8 @@ class Pictures(Builder):
         kind = op.capitalize()
         if op in ("MAXIMUM", "MINIMUM"):
             return self.add(op, (a, b), shape, options="MaximumMinimum")
+        if op in ("PRELU", "SQUARED_DIFFERENCE"):
+            return self.add(op, (a, b), shape)
         return self.add(op, (a, b), shape, options=kind, fusedActivationFunction=activation)
 
     def reshape(self, x: int, *shape: int) -> int:

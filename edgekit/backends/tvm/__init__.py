@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,6 @@ class TVM:
         self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
     ) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
-        if importlib.util.find_spec("tvm") is None:
-            raise ToolMissing("TVM is not installed", "install it: pip install 'edgekit[tvm]'")
         arch = build.native_arch(target.arch)
         runner = build.get(arch)
         progress.step(f"compile kernels for {target.name}")
@@ -61,11 +60,39 @@ class TVM:
         return Artifact(tools, build.command(LIBRARY, model=False), f"tvm {version}")
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """What is linked: the C source, the file ``weights.bin`` that it takes in, the kernels' object file."""
+
+    source: str
+    weights: bytes
+    kernels: bytes
+    version: str
+
+    def write(self, folder: Path) -> None:
+        """As ``network.c``, ``weights.bin``, ``kernels.o``."""
+        (folder / "network.c").write_text(self.source)
+        (folder / "weights.bin").write_bytes(self.weights)
+        (folder / "kernels.o").write_bytes(self.kernels)
+
+
 def network(graph: Graph, target: Target, library: Path) -> str:
     """Write the network's shared library and return TVM's version.
 
     :raises ModelError: naming an operator that cannot be compiled.
     """
+    made = pieces(graph, target)
+    _link(made, target, library)
+    return made.version
+
+
+def pieces(graph: Graph, target: Target) -> Pieces:
+    """Compile the network.
+
+    :raises ModelError: naming an operator that cannot be compiled; :raises ToolMissing: if TVM is not installed.
+    """
+    if importlib.util.find_spec("tvm") is None:
+        raise ToolMissing("TVM is not installed", "install it: pip install 'edgekit[tvm]'")
     made = machine(target)
     program = lower(graph, made)
     functions, names = _functions(program)
@@ -75,8 +102,7 @@ def network(graph: Graph, target: Target, library: Path) -> str:
     except sandbox.ChildDied as death:
         raise ModelError(f"TVM {death.reason} on this network", "use --backend litert") from death
     text, blob = emit.source(program, [functions[_key(k)] for k in program.kernels], names, f"tvm {found['tvm']}")
-    _link(text, blob, arrays["object"].tobytes(), target, library)
-    return str(found["tvm"])
+    return Pieces(text, blob, arrays["object"].tobytes(), str(found["tvm"]))
 
 
 def _key(kernel: Any) -> tuple[str, str]:
@@ -94,13 +120,11 @@ def _functions(program: Program) -> tuple[dict[tuple[str, str], str], list[str]]
     return functions, names
 
 
-def _link(text: str, blob: bytes, kernels: bytes, target: Target, library: Path) -> None:
+def _link(made: Pieces, target: Target, library: Path) -> None:
     tool = build.compiler(build.native_arch(target.arch))
     headers = resources.folder("firmware_stubs") / "linux"
     with sandbox.scratch() as folder:
-        (folder / "network.c").write_text(text)
-        (folder / "weights.bin").write_bytes(blob)
-        (folder / "kernels.o").write_bytes(kernels)
+        made.write(folder)
         command = [
             *tool.argv, "-std=gnu99", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-ident", "-s",
             "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"-I{headers}", "network.c", "kernels.o", "-o", "network.so",

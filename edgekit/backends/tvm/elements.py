@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends.tvm.layout import CLAMPS, Picture, size3
+from edgekit.backends.tvm import strided
+from edgekit.backends.tvm.layout import Picture, size3
 from edgekit.backends.tvm.program import Border
 from edgekit.graph import Graph, Operator
 
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
     from edgekit.backends.tvm.lowering import Lowering
 
 
-BINARIES = ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM")
+BINARIES = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "PRELU")
 
 
 def binary(self: Lowering, number: int, operator: Operator) -> None:
     graph, target = self.graph, operator.outputs[0]
+    if not _simple(graph, operator):
+        strided.broadcast(self, number, operator)
+        return
     fused = getattr(operator.options, "fusedActivationFunction", 0)
     out = self.make(target)
     inputs, constants, kinds, scales = [], [], [], []
@@ -30,9 +34,7 @@ def binary(self: Lowering, number: int, operator: Operator) -> None:
             inputs.append(self.pictures[index])
             kinds.append("picture")
         else:
-            values = tensor.array().reshape(-1)
-            if self.machine.shifted and tensor.dtype == "int8":
-                values = (values.astype(np.int16) + 128).astype(np.uint8)
+            values = self.stored(index).reshape(-1)
             constants.append(values)
             kinds.append("scalar" if values.size == 1 else "channels")
         if tensor.dtype == "int8":
@@ -50,24 +52,43 @@ def mapped(self: Lowering, number: int, operator: Operator) -> None:
     given, target = self.pictures[operator.inputs[0]], operator.outputs[0]
     out = self.make(target)
     params: dict[str, Any] = {"shape": list(out.size)}
+    alpha = {"alpha": float(operator.options.alpha)} if operator.op == "LEAKY_RELU" else {}
     if out.dtype == "float32":
-        self.emit("map", params | {"function": operator.op.lower()}, number, [given], out)
+        self.emit("map", params | alpha | {"function": operator.op.lower()}, number, [given], out)
         return
     (scale_in, zero_in), (scale_out, zero_out) = self.scale(operator.inputs[0]), self.scale(target)
     least = 0 if self.machine.shifted else -128
     real = (np.arange(least, least + 256) - zero_in) * scale_in
-    wanted = np.rint(REAL[operator.op](real) / scale_out) + zero_out
+    with np.errstate(all="ignore"):  # what has no logarithm or root becomes the least value
+        wanted = np.rint(np.nan_to_num(REAL[operator.op](real, **alpha), nan=-1e9) / scale_out) + zero_out
     table = np.clip(wanted, least, least + 255).astype(out.dtype)
     self.emit("table", params | {"least": least}, number, [given], out, [table])
 
 
-REAL: dict[str, Callable[[Any], NDArray[Any]]] = {
+REAL: dict[str, Callable[..., NDArray[Any]]] = {
     "LOGISTIC": lambda x: 1 / (1 + np.exp(-x)),
     "TANH": np.tanh,
     "HARD_SWISH": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     "RELU": lambda x: np.maximum(x, 0),
     "RELU6": lambda x: np.clip(x, 0, 6),
+    "RELU_N1_TO_1": lambda x: np.clip(x, -1, 1),
+    "RELU_0_TO_1": lambda x: np.clip(x, 0, 1),
+    "LEAKY_RELU": lambda x, alpha: np.maximum(x, 0) + alpha * np.minimum(x, 0),
+    "ELU": lambda x: np.expm1(np.minimum(x, 0)) + np.maximum(x, 0),
+    "EXP": np.exp,
+    "LOG": np.log,
+    "SQRT": np.sqrt,
+    "RSQRT": lambda x: 1 / np.sqrt(x),
+    "ABS": np.abs,
+    "NEG": np.negative,
+    "SQUARE": np.square,
+    "SIN": np.sin,
+    "COS": np.cos,
+    "FLOOR": np.floor,
+    "CEIL": np.ceil,
+    "ROUND": np.rint,
 }
+"""Functions of one real value; for integers a table of all results."""
 
 
 def reshape(self: Lowering, number: int, operator: Operator) -> None:
@@ -105,18 +126,17 @@ def convert(self: Lowering, number: int, operator: Operator) -> None:
     self.emit("convert", params, number, [given], out)
 
 
-def binary_obstacle(graph: Graph, operator: Operator) -> str:
+def _simple(graph: Graph, operator: Operator) -> bool:
+    """Whether the operands are pictures of the output's shape, single constants, or constants of a value a channel."""
     out = graph.tensors[operator.outputs[0]]
-    if getattr(operator.options, "fusedActivationFunction", 0) not in CLAMPS:
-        return "its activation is not one that clamps"
     for index in operator.inputs:
         tensor = graph.tensors[index]
-        small = tensor.data is not None and tensor.elements in (1, out.shape[-1] if out.shape else 1)
-        if tensor.shape != out.shape and not small:
-            return "its operands have different shapes"
-        if tensor.data is not None and (not small or tensor.dtype != out.dtype):
-            return "its constant is larger than one value a channel"
-    return "" if any(graph.tensors[i].data is None for i in operator.inputs) else "all its operands are constants"
+        one_a_channel = bool(tensor.shape) and tensor.elements == tensor.shape[-1] == out.shape[-1]
+        if tensor.data is None and tensor.shape != out.shape:
+            return False
+        if tensor.data is not None and tensor.elements != 1 and not one_a_channel:
+            return False
+    return True
 
 
 def pad_obstacle(graph: Graph, operator: Operator) -> str:

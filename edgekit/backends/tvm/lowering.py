@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends.tvm import convolutions, elements, windows
+from edgekit.backends.tvm import convolutions, elements, strided, windows
 from edgekit.backends.tvm.layout import CLAMPS, Machine, Picture, as_one_row, padding_of, size3
 from edgekit.backends.tvm.program import ITEM, Border, Kernel, Program, Storage, product
 from edgekit.errors import ModelError
@@ -109,6 +110,13 @@ class Lowering:
         assert q is not None
         return float(q.scale[0]), int(q.zero_point[0]) + (128 if self.machine.shifted else 0)
 
+    def stored(self, index: int) -> NDArray[Any]:
+        """A constant's values as kernels take them."""
+        values = self.graph.tensors[index].array()
+        if self.machine.shifted and self.graph.tensors[index].dtype == "int8":
+            return (values.astype(np.int16) + 128).astype(np.uint8)
+        return values
+
     def limits(self, index: int, fused: int) -> tuple[float, float]:
         """The stored values that a fused activation leaves, for floats and integers."""
         low, high = CLAMPS[fused]
@@ -176,6 +184,7 @@ class Lowering:
         self.program.kernels.append(Kernel(template, {**params, **specs}, node, tuple(args)))
 
 
+_REARRANGED = ("TRANSPOSE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE")
 Rule = Callable[[Lowering, int, Operator], None]
 LOWER: dict[str, Rule] = {
     **dict.fromkeys(("CONV_2D", "FULLY_CONNECTED"), convolutions.convolution),
@@ -187,12 +196,25 @@ LOWER: dict[str, Rule] = {
     **dict.fromkeys(elements.REAL, elements.mapped),
     **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), elements.reshape),
     "PAD": elements.padded,
+    **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), strided.reduced),
+    "CONCATENATION": strided.concatenation,
+    **dict.fromkeys(("SPLIT", "SPLIT_V"), strided.split),
+    "PACK": strided.pack,
+    "UNPACK": strided.unpack,
+    **dict.fromkeys(_REARRANGED, strided.rearranged),
+    "BATCH_MATMUL": strided.matmul,
+    "RESIZE_BILINEAR": strided.bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": strided.nearest,
     **dict.fromkeys(("QUANTIZE", "DEQUANTIZE"), elements.convert),
 }
 """Every operator that can be compiled."""
 _OBSTACLES: dict[str, Callable[[Graph, Operator], str]] = {
     **dict.fromkeys(("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"), convolutions.weights_obstacle),
-    "MEAN": windows.mean_obstacle,
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), strided.reduced_obstacle),
+    **dict.fromkeys(
+        ("SPLIT", "SPLIT_V", *_REARRANGED, "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), strided.constants_obstacle
+    ),
+    **dict.fromkeys(("CONCATENATION", "PACK", "UNPACK"), strided.joined_obstacle),
     "PAD": elements.pad_obstacle,
-    **dict.fromkeys(elements.BINARIES, elements.binary_obstacle),
+    **dict.fromkeys(elements.BINARIES, strided.broadcast_obstacle),
 }

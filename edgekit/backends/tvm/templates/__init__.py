@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgekit.backends.tvm.templates import convolutions, elements, windows
+from edgekit.backends.tvm.templates import convolutions, elements, strided, windows
 from edgekit.backends.tvm.templates.common import Params
 
 
@@ -30,4 +30,8 @@ TEMPLATES: dict[str, Callable[[Params], Any]] = {
     "pool": windows.pool,
     "mean": windows.mean,
     "softmax": windows.softmax,
+    "nest": strided.nest,
+    "accumulate": strided.accumulate,
+    "nearest": strided.nearest,
+    "bilinear": strided.bilinear,
 }

@@ -45,23 +45,46 @@ def each(p: Params, dtypes: Sequence[str], constants: Sequence[tuple[Sequence[in
     return s.mod["main"]
 
 
-_MAPS: dict[str, Callable[[Any], Any]] = {
-    "copy": lambda x: x,
-    "relu": lambda x: tirx.max(x, f32(0)),
-    "relu6": lambda x: tirx.min(tirx.max(x, f32(0)), f32(6)),
-    "hard_swish": lambda x: x * tirx.min(tirx.max(x + f32(3), f32(0)), f32(6)) * f32(1 / 6),
-    "logistic": lambda x: f32(1) / (f32(1) + tirx.exp(-x)),
-    "tanh": tirx.tanh,
+_MAPS: dict[str, Callable[[Any, Params], Any]] = {
+    "copy": lambda x, p: x,
+    "relu": lambda x, p: tirx.max(x, f32(0)),
+    "relu6": lambda x, p: tirx.min(tirx.max(x, f32(0)), f32(6)),
+    "relu_n1_to_1": lambda x, p: tirx.min(tirx.max(x, f32(-1)), f32(1)),
+    "relu_0_to_1": lambda x, p: tirx.min(tirx.max(x, f32(0)), f32(1)),
+    "leaky_relu": lambda x, p: tirx.max(x, f32(0)) + tirx.min(x, f32(0)) * f32(p["alpha"]),
+    "elu": lambda x, p: tirx.Select(x < f32(0), tirx.exp(tirx.min(x, f32(0))) - f32(1), x),
+    "hard_swish": lambda x, p: x * tirx.min(tirx.max(x + f32(3), f32(0)), f32(6)) * f32(1 / 6),
+    "logistic": lambda x, p: f32(1) / (f32(1) + tirx.exp(-x)),
+    "gelu": lambda x, p: x * f32(0.5) * (f32(1) + tirx.erf(x * f32(0.5**0.5))),
+    "tanh": lambda x, p: tirx.tanh(x),
+    "exp": lambda x, p: tirx.exp(x),
+    "log": lambda x, p: tirx.log(x),
+    "sqrt": lambda x, p: tirx.sqrt(x),
+    "rsqrt": lambda x, p: f32(1) / tirx.sqrt(x),
+    "abs": lambda x, p: tirx.max(x, -x),
+    "neg": lambda x, p: -x,
+    "square": lambda x, p: x * x,
+    "sin": lambda x, p: tirx.sin(x),
+    "cos": lambda x, p: tirx.cos(x),
+    "floor": lambda x, p: tirx.floor(x),
+    "ceil": lambda x, p: tirx.ceil(x),
+    "round": lambda x, p: tirx.nearbyint(x),
 }
 _BINARIES: dict[str, Callable[[Any, Any], Any]] = {
-    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b, "maximum": tirx.max,
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": lambda a, b: a / b,
+    "maximum": tirx.max,
     "minimum": tirx.min,
-}  # fmt: skip
+    "squared_difference": lambda a, b: (a - b) * (a - b),
+    "prelu": lambda a, b: tirx.max(a, f32(0)) + tirx.min(a, f32(0)) * b,
+}
 
 
 def mapped(p: Params) -> Any:
     function_ = _MAPS[p["function"]]
-    return each(p, [p["dtype"]], [], lambda given, kept, c: function_(given[0]))
+    return each(p, [p["dtype"]], [], lambda given, kept, c: function_(given[0], p))
 
 
 def shift(p: Params) -> Any:
@@ -81,26 +104,34 @@ def table(p: Params) -> Any:
 
 
 def binary(p: Params) -> Any:
-    integer, count, function_ = p["dtype"] != F, p["shape"][2], _BINARIES[p["function"]]
-    kinds = p["kinds"]
+    """Pictures and constants, one value or one a channel, in the operator's order."""
+    count, kinds = p["shape"][2], p["kinds"]
     constants = [((1 if kind == "scalar" else count,), p["dtype"]) for kind in kinds if kind != "picture"]
-    low, high = p["limits"]
 
     def value(given: list[Any], kept: Sequence[Any], c: Any) -> Any:
-        pictures, others, sides = iter(given), iter(kept), []
-        for number, kind in enumerate(kinds):
-            one = next(pictures) if kind == "picture" else next(others)[0 if kind == "scalar" else c]
-            if integer:
-                scale, zero = p["scales"][number]
-                one = (one.astype(I32) - tirx.const(zero, I32)).astype(F) * f32(scale)
-            sides.append(one)
-        made = function_(*sides)
-        if not integer:
-            return clamped(made, low, high)
-        scale, zero = p["made"]
-        return integer_of(made * f32(1 / scale), zero, low, high, p["dtype"])
+        pictures, others = iter(given), iter(kept)
+        return combined(
+            p,
+            [next(pictures) if kind == "picture" else next(others)[0 if kind == "scalar" else c] for kind in kinds],
+        )
 
     return each(p, [p["dtype"]] * len(p["in"]), constants, value)
+
+
+def combined(p: Params, values: Sequence[Any]) -> Any:
+    """The function of two stored elements as it is stored."""
+    integer, function_ = p["dtype"] != F, _BINARIES[p["function"]]
+    if integer:
+        values = [
+            (one.astype(I32) - tirx.const(zero, I32)).astype(F) * f32(scale)
+            for one, (scale, zero) in zip(values, p["scales"], strict=True)
+        ]
+    made = function_(*values)
+    if not integer:
+        return clamped(made, p["limits"][0], p["limits"][1])
+    scale, zero = p["made"]
+    low, high = p["limits"]
+    return integer_of(made * f32(1 / scale), zero, low, high, p["dtype"])
 
 
 def convert(p: Params) -> Any:
