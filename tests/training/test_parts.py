@@ -163,6 +163,28 @@ def test_states_are_whole_or_absent(tmp_path: Path) -> None:
         assert checkpoint.load(tmp_path) is None
 
 
+def test_a_state_from_elsewhere_takes_the_place_if_it_is_one(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, value in ((here, 1), (there, 2)):
+        folder.mkdir()
+        checkpoint.save(folder, {"a": np.arange(value)}, {"epoch": value})
+    old, state = checkpoint.load(here), checkpoint.load(there)
+    assert old is not None and state is not None and old != state
+    for damaged in (state[:-40], b"", b"PK\x03\x04garbage"):
+        with pytest.raises(ValueError, match="not a saved state"):
+            checkpoint.store(here, damaged)
+        assert checkpoint.load(here) == old
+    checkpoint.store(here, state)
+    assert checkpoint.load(here) == state
+    assert [path.name for path in here.iterdir()] == [checkpoint.NAME]
+
+
+def test_a_state_may_take_a_twentieth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: 100.0)
+    assert checkpoint.due(0.0) == 101
+    assert checkpoint.due(2.0) == 140
+
+
 @pytest.mark.parametrize(
     "params", [{"epochs": 0}, {"epochs": True}, {"batch": 1.5}, {"learning_rate": "fast"}, {"loss": "x"}, {"what": 1}]
 )
