@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import edgekit
 from edgekit.backends.tvm.elements import REAL
 from edgekit.backends.tvm.lowering import LOWER
-from edgekit.graph import Graph
+from edgekit.graph import Graph, tflite
 from tests.backends.tvm_networks import (
     RELU,
     RELU6,
@@ -162,6 +163,26 @@ def moves() -> Graph:
     return n.all_results(a, b, c)
 
 
+def rewritten() -> Graph:
+    """Operators that others stand for."""
+    n = Pictures()
+    a, b, c = n.tensor((1, 6, 8, 12)), n.tensor((1, 9, 7, 1)), n.tensor((1, 4, 5, 3))
+    n.depthwise(b, (4, 3), (2, 1), activation=RELU, times=10)
+    n.depthwise(c, times=5)
+    n.depthwise(a, (5, 5), (2, 2), times=2, activation=RELU6)
+    grouped = n.conv(a, 8)
+    n.operators[-1].inputs = (a, n.weights(8, 3, 3, 3, fan_in=27), n.operators[-1].inputs[2])
+    n.conv(grouped, 16, (1, 1))
+    for kernel, stride, valid in ((3, 2, False), (4, 2, True), (2, 3, False), (3, 1, False), (5, 3, True)):
+        shape = tuple((size - 1) * stride + kernel if valid else size * stride for size in (4, 5))
+        given = (n.constant(np.array([1, *shape, 6], np.int32)), n.weights(6, kernel, kernel, 3, fan_in=9), c)
+        bias = (n.bias(6),) if kernel != 4 else ()
+        n.add("TRANSPOSE_CONV", (*given, *bias), (1, *shape, 6), options="TransposeConv", padding=int(valid),
+              strideH=stride, strideW=stride)  # fmt: skip
+        n.operators[-1] = replace(n.operators[-1], version=3)
+    return n.all_results(a, b, c)
+
+
 def several(
     n: Pictures, op: str, inputs: tuple[int, ...], shapes: list[tuple[int, ...]], options: str, **fields: int
 ) -> list[int]:
@@ -215,13 +236,14 @@ def chains() -> Graph:
 
 NETWORKS: dict[str, Callable[[], Graph]] = {
     "convolutions": convolutions, "depthwise": depthwise, "dense": dense, "windows": windows,
-    "elementwise": elementwise, "functions": functions, "moves": moves, "sums": sums,
+    "elementwise": elementwise, "functions": functions, "moves": moves, "sums": sums, "rewritten": rewritten,
 }  # fmt: skip
 
 
 def test_every_operator_is_among_the_networks() -> None:
     used = {o.op for make in (*NETWORKS.values(), chains) for o in make().operators}
-    assert set(LOWER) - used <= {"QUANTIZE", "DEQUANTIZE"}  # those come with int8
+    missing = {name for name in LOWER if not name.startswith("edgekit.")} - used
+    assert missing <= {"QUANTIZE", "DEQUANTIZE"}  # those come with int8
 
 
 @pytest.mark.slow
@@ -253,3 +275,31 @@ def test_float_chains(tmp_path: Path) -> None:
 def test_int8_chains(tmp_path: Path) -> None:
     graph = quantized(chains(), tmp_path / "int8")
     check_whole(graph, tmp_path, 3)
+
+
+@pytest.mark.slow
+def test_weights_of_four_bits_and_of_half_precision(tmp_path: Path) -> None:
+    graph = quantized(dense(), tmp_path / "int8")
+    for operator in graph.operators:
+        tensor = graph.tensors[operator.inputs[1]] if operator.op == "FULLY_CONNECTED" else None
+        if tensor is not None and tensor.dtype == "int8" and tensor.elements % 2 == 0:
+            small = np.clip(tensor.array() // 16, -7, 7).reshape(-1)
+            tensor.data = ((small[0::2] & 15) | (small[1::2] << 4)).astype(np.int8).view(np.uint8)
+            tensor.dtype = "int4"
+    assert any(t.dtype == "int4" for t in graph.tensors)
+    check_operators(graph, tmp_path)
+    (tmp_path / "half").mkdir()
+    tflite.write(chains(), tmp_path / "half" / "net.tflite")
+    made = edgekit.compile(
+        tmp_path / "half" / "net.tflite", targets=["host"], recipe="float16", backend="tvm", out=tmp_path / "half"
+    )[0]
+    assert made.parity.ok and made.parity.by == "network"
+
+
+@pytest.mark.slow
+def test_weights_of_eight_bits_in_a_float_network(tmp_path: Path) -> None:
+    tflite.write(windows(), tmp_path / "net.tflite")
+    made = edgekit.compile(
+        tmp_path / "net.tflite", targets=["host"], recipe="int8-dynamic", backend="tvm", out=tmp_path
+    )[0]
+    assert made.parity.ok

@@ -18,7 +18,7 @@ from edgekit import resources, sandbox
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.tvm import emit
-from edgekit.backends.tvm.lowering import lower, obstacle
+from edgekit.backends.tvm.lowering import lower, obstacles
 from edgekit.backends.tvm.machines import machine
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.progress import Progress, Silent
@@ -41,11 +41,8 @@ class TVM:
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators, types and shapes without a kernel."""
-        found = []
-        for index, operator in enumerate(graph.operators):
-            if reason := obstacle(graph, operator):
-                found.append(Unsupported(index, operator.op, reason, "use --backend litert"))
-        return found
+        remedy = "use --backend litert"
+        return [Unsupported(index, operator.op, reason, remedy) for index, operator, reason in obstacles(graph)]
 
     def compile(
         self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()

@@ -171,7 +171,7 @@ def weights_obstacle(graph: Graph, operator: Operator) -> str:
     given = graph.tensors[operator.inputs[0]].dtype
     if tensor.data is None or tensor.sparsity is not None:
         return "its weights are not constant"
-    if tensor.dtype != given:
+    if tensor.dtype != given and (tensor.dtype, given) != ("int4", "int8"):
         return f"its weights are {tensor.dtype}, its input is {given}"
     if operator.options.fusedActivationFunction not in CLAMPS:
         return "its activation is not one that clamps"

@@ -9,6 +9,7 @@ one scale a channel; where the processor multiplies unsigned by signed bytes (x8
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 
 from edgekit.backends.tvm import convolutions, elements, strided, windows
 from edgekit.backends.tvm.layout import CLAMPS, Machine, Picture, as_one_row, padding_of, size3
+from edgekit.backends.tvm.prepare import REPEAT, STUFF, prepared
 from edgekit.backends.tvm.program import ITEM, Border, Kernel, Program, Storage, product
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Tensor
 from edgekit.graph.edit import uses
 
-__all__ = ["LOWER", "Lowering", "Machine", "lower", "obstacle"]
+__all__ = ["LOWER", "Lowering", "Machine", "lower", "obstacle", "obstacles"]
 
 ELEMENTWISE = {"map", "shift", "table", "convert", "binary"}
 """Templates that compute each element from the elements at the same place."""
@@ -45,18 +47,29 @@ def obstacle(graph: Graph, operator: Operator) -> str:
 
 
 def lower(graph: Graph, machine: Machine) -> Program:
-    """Lower the main subgraph.
+    """Lower the main subgraph; a kernel's ``node`` is an index of ``graph``.
 
     :raises ModelError: naming the operator that cannot be lowered; see :func:`obstacle`.
     """
-    return Lowering(graph, machine).run()
+    ready, nodes = prepared(graph)
+    program = Lowering(ready, machine, nodes).run()
+    for place, kernel in enumerate(program.kernels):
+        program.kernels[place] = replace(kernel, node=nodes[kernel.node] if kernel.node >= 0 else -1)
+    return program
+
+
+def obstacles(graph: Graph) -> list[tuple[int, Operator, str]]:
+    """All operators of ``graph`` that cannot be lowered even after rewriting: index, operator, why."""
+    ready, nodes = prepared(graph)
+    found = [(node, obstacle(ready, operator)) for node, operator in zip(nodes, ready.operators, strict=True)]
+    return [(node, graph.operators[node], reason) for node, reason in found if reason]
 
 
 class Lowering:
     """The Program so far, and what rules need to add to it."""
 
-    def __init__(self, graph: Graph, machine: Machine) -> None:
-        self.graph, self.machine, self.program = graph, machine, Program()
+    def __init__(self, graph: Graph, machine: Machine, nodes: Sequence[int]) -> None:
+        self.graph, self.machine, self.program, self.nodes = graph, machine, Program(), nodes
         self.uses = uses(graph)
         self.pictures: dict[int, Picture] = {}
         self.folded: set[int] = set()
@@ -80,7 +93,7 @@ class Lowering:
             if number in self.folded:
                 continue
             if reason := obstacle(graph, operator):
-                raise ModelError(f"operator {number} ({operator.op}) cannot be compiled: {reason}")
+                raise ModelError(f"operator {self.nodes[number]} ({operator.op}) cannot be compiled: {reason}")
             LOWER[operator.op](self, number, operator)
         for index in graph.main.outputs:
             program.outputs.append(self._output(index))
@@ -196,6 +209,8 @@ LOWER: dict[str, Rule] = {
     **dict.fromkeys(elements.REAL, elements.mapped),
     **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), elements.reshape),
     "PAD": elements.padded,
+    STUFF: strided.stuffed,
+    REPEAT: strided.repeated,
     **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), strided.reduced),
     "CONCATENATION": strided.concatenation,
     **dict.fromkeys(("SPLIT", "SPLIT_V"), strided.split),

@@ -269,6 +269,15 @@ def stuffed(self: Lowering, number: int, operator: Operator) -> None:
     move(self, number, given, made.seen(made.places[:, top::sy, left::sx][:, :h, :w]))
 
 
+def repeated(self: Lowering, number: int, operator: Operator) -> None:
+    """Each channel several times in a row."""
+    self.make(operator.outputs[0])
+    given, made = view(self, operator.inputs[0]), view(self, operator.outputs[0])
+    times = made.places.shape[3] // given.places.shape[3]
+    wide = np.broadcast_to(given.places[..., None], (*given.places.shape, times))
+    move(self, number, given.seen(wide), made.seen(_split(made.places, wide.shape)))
+
+
 def nearest(self: Lowering, number: int, operator: Operator) -> None:
     """RESIZE_NEAREST_NEIGHBOR; each output row and column has one of the input's."""
     _resize(self, number, operator, "nearest")
