@@ -8,11 +8,15 @@ a border, which needs launches to fill it and to copy pictures into it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Params = dict[str, Any]
+C_TYPES = {"float32": "float", "float16": "half", "int32": "int"}
+STRIDED = ("nest", "accumulate")
+"""Templates whose arguments are rows of elements; constants may be anywhere among them."""
 Size = tuple[int, int, int]
 
 
@@ -29,30 +33,34 @@ class Function:
     flops: int
 
 
-def make(template: str, params: Params, name: str, constants: Sequence[str]) -> tuple[str, Function]:
+def make(template: str, params: Params, name: str, arguments: Sequence[tuple[bool, str]]) -> tuple[str, Function]:
     """Return the source of a function called ``name``.
 
-    :param constants: dtype of each constant: ``float32`` or ``float16``.
+    :param arguments: of each input and constant, in the kernel's order: whether it is a constant, and its dtype.
     """
-    made = TEMPLATES[template](params, constants)
-    inputs = [f"a{n}" for n in range(len(params["in"]))]
-    kept = [f"w{n}" for n in range(len(constants))]
-    arguments = [f"global const float *{n}_, uint {n}o" for n in (*inputs, *kept)]
-    arguments.append("global float *d_, uint do_")
-    lines = [f"  global const float *{n} = {n}_ + {n}o / 4;" for n in inputs]
-    for n, dtype in zip(kept, constants, strict=True):
-        kind = "half" if dtype == "float16" else "float"
-        lines.append(f"  global const {kind} *{n} = (global const {kind} *){n}_ + {n}o / {2 if kind == 'half' else 4};")
-    lines.append("  global float *d = d_ + do_ / 4;")
-    joined = ",\n    ".join(arguments)
-    return f"kernel void {name}(\n    {joined}) {{\n" + "\n".join(lines) + f"\n{made.body}}}\n", made
+    if template in STRIDED:
+        names = [f"v{n}" for n in range(len(arguments))]
+        made = TEMPLATES[template](params, [dtype for _, dtype in arguments])
+    else:
+        inputs = sum(not constant for constant, _ in arguments)
+        names = [f"w{n - inputs}" if n >= inputs else f"a{n}" for n in range(len(arguments))]
+        made = TEMPLATES[template](params, [dtype for constant, dtype in arguments if constant])
+    kinds = [C_TYPES[dtype] for _, dtype in arguments]
+    heads = [f"global const {kind} *{n}_, uint {n}o" for n, kind in zip(names, kinds, strict=True)]
+    lines = [
+        f"  global const {kind} *{n} = {n}_ + {n}o / {2 if kind == 'half' else 4};"
+        for n, kind in zip(names, kinds, strict=True)
+    ]
+    joined = ",\n    ".join([*heads, "global float *d_, uint do_"])
+    lines.append("  global float *d = d_ + do_ / 4;\n")
+    return f"kernel void {name}(\n    {joined}) {{\n" + "\n".join(lines) + f"{made.body}}}\n", made
 
 
 def supported(template: str, params: Params) -> bool:
     """Whether there is OpenCL C for it."""
     if template == "map":
         return params["function"] in MAPS
-    if template == "binary":
+    if template == "binary" or (template == "nest" and params["function"] != "copy"):
         return params["function"] in BINARIES
     return template in TEMPLATES
 
@@ -184,14 +192,29 @@ MAPS: dict[str, str] = {
     "copy": "{0}",
     "relu": "fmax({0}, ({1})(0.0f))",
     "relu6": "fmin(fmax({0}, ({1})(0.0f)), ({1})(6.0f))",
+    "relu_n1_to_1": "fmin(fmax({0}, ({1})(-1.0f)), ({1})(1.0f))",
+    "relu_0_to_1": "fmin(fmax({0}, ({1})(0.0f)), ({1})(1.0f))",
+    "leaky_relu": "fmax({0}, ({1})(0.0f)) + fmin({0}, ({1})(0.0f)) * {2}",
+    "elu": "fmax({0}, ({1})(0.0f)) + expm1(fmin({0}, ({1})(0.0f)))",
     "hard_swish": "{0} * fmin(fmax({0} + 3.0f, ({1})(0.0f)), ({1})(6.0f)) * (1.0f / 6.0f)",
     "logistic": "1.0f / (1.0f + exp(-{0}))",
-    "tanh": "tanh({0})",
+    "gelu": "{0} * 0.5f * (1.0f + erf({0} * 0.70710678f))",
+    "abs": "fabs({0})",
+    "neg": "-{0}",
+    "square": "{0} * {0}",
+    "round": "rint({0})",
+    **{name: f"{name}({{0}})" for name in ("tanh", "exp", "log", "sqrt", "rsqrt", "sin", "cos", "floor", "ceil")},
 }
 BINARIES: dict[str, str] = {
-    "add": "{0} + {1}", "sub": "{0} - {1}", "mul": "{0} * {1}", "maximum": "fmax({0}, {1})",
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "maximum": "fmax({0}, {1})",
     "minimum": "fmin({0}, {1})",
-}  # fmt: skip
+    "squared_difference": "({0} - {1}) * ({0} - {1})",
+    "prelu": "fmax({0}, 0.0f) + fmin({0}, 0.0f) * {1}",
+}
 
 
 def _elements(p: Params, value: Callable[[list[str], int], str], flops: int) -> Function:
@@ -211,7 +234,8 @@ def _elements(p: Params, value: Callable[[list[str], int], str], flops: int) -> 
 def _map(p: Params, constants: Sequence[str]) -> Function:
     form = MAPS[p["function"]]
     flops = 0 if p["function"] == "copy" else form.count("f(") + form.count(" * ") + form.count(" / ") or 1
-    return _elements(p, lambda names, lanes: form.format(names[0], _kind(lanes)), flops)
+    alpha = _number(p.get("alpha", 0.0))
+    return _elements(p, lambda names, lanes: form.format(names[0], _kind(lanes), alpha), flops)
 
 
 def _binary(p: Params, constants: Sequence[str]) -> Function:
@@ -285,11 +309,91 @@ def _softmax(p: Params, constants: Sequence[str]) -> Function:
     return Function(_indented(lines), (width, height, 1), 5 * height * width * count)
 
 
+# Rows of elements at strided places, and resized pictures
+
+
+def _index(offset: int, steps: Sequence[int], axes: Sequence[str]) -> str:
+    terms = [f"{axis} * {step}" for step, axis in zip(steps, axes, strict=True) if step]
+    return " + ".join([str(offset), *terms])
+
+
+def _axes(extents: Sequence[int]) -> tuple[list[str], list[str]]:
+    """Names of axes, and the lines that make them of the work-item's number ``i``."""
+    names, lines, rest = [], ["const int i = get_global_id(0);"], "i"
+    for axis in reversed(range(len(extents))):
+        lines.append(f"const int i{axis} = {rest} % {extents[axis]};")
+        rest = f"({rest} / {extents[axis]})"
+        names.append(f"i{axis}")
+    return names[::-1], lines
+
+
+def _nest(p: Params, dtypes: Sequence[str]) -> Function:
+    axes, lines = _axes(p["shape"])
+    *strides, made_strides = p["strides"]
+    *offsets, made_offset = p["offsets"]
+    values = [_load(1, f"v{n}", f"({_index(offsets[n], strides[n], axes)})", dtype) for n, dtype in enumerate(dtypes)]
+    value = values[0]
+    if p["function"] != "copy":
+        low, high = p["limits"]
+        value = _clamped(f"({BINARIES[p['function']].format(*values)})", low, high, 1)
+    lines.append(_store(1, value, _index(made_offset, made_strides, axes)))
+    count = math.prod(p["shape"])
+    return Function(_indented(lines), (count, 1, 1), 0 if p["function"] == "copy" else count)
+
+
+def _accumulate(p: Params, dtypes: Sequence[str]) -> Function:
+    axes, lines = _axes(p["shape"])
+    *strides, made_strides = p["strides"]
+    *offsets, made_offset = p["offsets"]
+    inner = [f"r{n}" for n in range(len(p["reduced"]))]
+    start, join = {
+        "sum": ("0.0f", "made + {0}"), "max": ("-INFINITY", "fmax(made, {0})"), "min": ("INFINITY", "fmin(made, {0})"),
+    }[p["kind"]]  # fmt: skip
+    lines.append(f"float made = {start};")
+    lines += [f"for (int {r} = 0; {r} < {n}; ++{r})" for r, n in zip(inner, p["reduced"], strict=True)]
+    places = [_index(offsets[n], [*strides[n], *p["steps"][n]], [*axes, *inner]) for n in range(len(dtypes))]
+    values = [_load(1, f"v{n}", f"({places[n]})", dtype) for n, dtype in enumerate(dtypes)]
+    lines.append(f"  made = {join.format(' * '.join(values))};")
+    lines.append(_store(1, f"made * {_number(p['factor'])}", _index(made_offset, made_strides, axes)))
+    count = math.prod(p["shape"])
+    return Function(_indented(lines), (count, 1, 1), len(dtypes) * count * math.prod(p["reduced"]))
+
+
+def _nearest(p: Params, constants: Sequence[str]) -> Function:
+    height, width, count = p["shape"]
+    lanes = lanes_of(count)
+    value = _load(lanes, "a0", _place(p["in"][0], "w0[y]", "w1[x]", "c"))
+    lines = [
+        f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);",
+        _store(lanes, value, _place(p["out"], "y", "x", "c")),
+    ]
+    return Function(_indented(lines), (count // lanes, width, height), 0)
+
+
+def _bilinear(p: Params, constants: Sequence[str]) -> Function:
+    height, width, count = p["shape"]
+    lanes, (low, high) = lanes_of(count), p["limits"]
+    kind = _kind(lanes)
+
+    def value(row: str, column: str) -> str:
+        return _load(lanes, "a0", _place(p["in"][0], f"{row}[y]", f"{column}[x]", "c"))
+
+    v, h = _load(1, "w2", "y", constants[2]), _load(1, "w5", "x", constants[5])
+    lines = [
+        f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);",
+        f"const float v = {v}, h = {h};",
+        f"const {kind} upper = {value('w0', 'w3')} * (1.0f - h) + {value('w0', 'w4')} * h;",
+        f"const {kind} lower = {value('w1', 'w3')} * (1.0f - h) + {value('w1', 'w4')} * h;",
+        _store(lanes, _clamped("(upper * (1.0f - v) + lower * v)", low, high, lanes), _place(p["out"], "y", "x", "c")),
+    ]
+    return Function(_indented(lines), (count // lanes, width, height), 9 * height * width * count)
+
+
 def _indented(lines: Sequence[str]) -> str:
     return "".join(f"  {line}\n" for line in lines)
 
 
 TEMPLATES: dict[str, Callable[[Params, Sequence[str]], Function]] = {
     "conv": _conv, "depthwise": _depthwise, "map": _map, "binary": _binary, "pool": _pool, "mean": _mean,
-    "softmax": _softmax,
+    "softmax": _softmax, "nest": _nest, "accumulate": _accumulate, "nearest": _nearest, "bilinear": _bilinear,
 }  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.backends.opencl import kernels
-from edgekit.backends.tvm.program import Kernel, Program, Storage, product
+from edgekit.backends.tvm.program import Kernel, Program, View, product
 from edgekit.errors import DeviceError
 
 PLAN, SOURCE, WEIGHTS = "network.plan", "kernels.cl", "weights.bin"
@@ -51,11 +51,14 @@ def write(program: Program, nodes: Sequence[int], halves: bool, runtime: str, fo
     texts, rows = [], []
     cleared: set[int] = set()
     for kernel in program.kernels:
-        dtypes = [str(stored[v.storage].dtype) for v in kernel.args if v.storage in stored]
-        key = json.dumps([kernel.template, kernel.params, dtypes], sort_keys=True)
+        inputs = kernel.args[:-1]
+        arguments = [
+            (v.storage in stored, str(stored[v.storage].dtype) if v.storage in stored else "float32") for v in inputs
+        ]
+        key = json.dumps([kernel.template, kernel.params, arguments], sort_keys=True)
         if key not in functions:
             name = f"k{len(functions)}_{kernel.template}"
-            text, made = kernels.make(kernel.template, kernel.params, name, dtypes)
+            text, made = kernels.make(kernel.template, kernel.params, name, arguments)
             texts.append(text)
             functions[key] = name, made
         name, made = functions[key]
@@ -65,8 +68,8 @@ def write(program: Program, nodes: Sequence[int], halves: bool, runtime: str, fo
             cleared.add(out)
             clear = program.storages[out].nbytes, places[out]
         node = nodes[kernel.node] if kernel.node >= 0 else -1
-        read = sum(_bytes(program, v.storage, product(v.shape) * 4, stored) for v in kernel.args[:-1])
-        written = _bytes(program, out, product(kernel.args[-1].shape) * 4, stored)
+        read = sum(_bytes(kernel, v, stored) for v in inputs)
+        written = _bytes(kernel, kernel.args[-1], stored)
         rows += [
             f"kernel {_title(kernel)}", f"function {name}", f"node {node}",
             "launch " + " ".join(map(str, (*made.size, *clear, len(kernel.args)))),
@@ -125,6 +128,8 @@ def _title(kernel: Kernel) -> str:
 
 
 def _stored(data: NDArray[Any], halves: bool) -> NDArray[Any]:
+    if data.dtype == np.int32:  # places
+        return data
     half = data.astype(np.float16) if halves and np.abs(data).max(initial=0) < 65504 else None
     if half is not None and np.array_equal(half.astype(np.float32), data):
         return half
@@ -144,11 +149,10 @@ def _blob(stored: dict[int, NDArray[Any]]) -> tuple[bytes, dict[int, int]]:
     return bytes(blob), offsets
 
 
-def _bytes(program: Program, number: int, viewed: int, stored: dict[int, NDArray[Any]]) -> int:
-    """What a kernel moves of an argument, each byte once: a picture without its border."""
-    storage: Storage = program.storages[number]
-    if number in stored:
-        return int(stored[number].nbytes)
-    if storage.border is not None:
-        return product((*storage.border.inner[2:], storage.border.outer[2])) * 4
-    return viewed
+def _bytes(kernel: Kernel, view: View, stored: dict[int, NDArray[Any]]) -> int:
+    """What a kernel moves of an argument, each byte once."""
+    nbytes = int(stored[view.storage].nbytes) if view.storage in stored else product(view.shape) * 4
+    if kernel.template not in kernels.STRIDED:
+        return nbytes
+    inner = [] if view is kernel.args[-1] else kernel.params.get("reduced", [])
+    return min(nbytes, product([*kernel.params["shape"], *inner]) * 4)

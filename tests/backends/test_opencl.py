@@ -1,0 +1,182 @@
+"""The OpenCL backend, on PoCL: operators of all shapes against the reference, what is counted, what is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+import edgekit
+from edgekit import bundle, plugins, target, toolchain
+from edgekit.backends.opencl import kernels, plan
+from edgekit.errors import DeviceError, ModelError, ToolMissing
+from edgekit.graph import Graph, tflite
+from edgekit.graph.stats import statistics
+from edgekit.profiling.gpu import Device
+from edgekit.runners import Run, RunOptions
+from edgekit.runners.pocl import PoclRunner
+from tests.backends.test_tvm import NETWORKS, chains
+from tests.backends.tvm_networks import RELU, Pictures, given
+from tests.small_networks import Builder, convolutional
+
+needs_pocl = pytest.mark.skipif(not toolchain.load("pocl").found(), reason="PoCL is not installed")
+BOARD = "mali-g610"
+
+
+def compiled(graph: Graph, folder: Path, recipe: str = "as-is", data: str | None = None) -> bundle.Bundle:
+    """A bundle that was proven on PoCL; edgekit refuses to write any other."""
+    tflite.write(graph, folder / "net.tflite")
+    made = edgekit.compile(folder / "net.tflite", targets=[BOARD], recipe=recipe, data=data, out=folder / "out")[0]
+    assert made.parity.ok and made.parity.on == "pocl"
+    return bundle.load(made.path)
+
+
+def run(found: bundle.Bundle) -> Run:
+    inputs = given(found.graph, samples=1)
+    return PoclRunner().run(found, inputs, RunOptions(profile=True))
+
+
+@needs_pocl
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*NETWORKS, "chains"])
+def test_operators(name: str, tmp_path: Path) -> None:
+    graph = chains() if name == "chains" else NETWORKS[name]()
+    found = compiled(graph, tmp_path)
+    parity = found.manifest["parity"]
+    assert (parity["by"] == "network" and 0 < parity["max_relative"] < 1e-4) or name == "moves"
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
+    return compiled(convolutional(), tmp_path_factory.mktemp("small"))
+
+
+@needs_pocl
+def test_every_kernel_is_counted_and_belongs_to_an_operator(small: bundle.Bundle) -> None:
+    trace = run(small).trace
+    stats = {row.index: row for row in statistics(small.graph).operators}
+    seen = [index for row in trace.operators for index in (row.index, *row.fused)]
+    assert None not in seen and sorted(seen) == sorted(set(seen))
+    assert {i for i, row in stats.items() if row.macs} <= set(seen)
+    for row in trace.operators:
+        assert row.index is not None and row.latency_ms is None and row.name
+        macs = sum(stats[i].macs for i in (row.index, *row.fused))
+        if macs:
+            assert row.counts["flops"] == 2 * macs
+            assert row.counts["read_bytes"] >= stats[row.index].weights_bytes
+    launches = plan.read(small.artifact / plan.PLAN)
+    assert trace.counts["launches"] == len(launches) == sum(row.counts["launches"] for row in trace.operators)
+    assert trace.counts["work_items"] == sum(launch.work_items for launch in launches)
+
+
+@needs_pocl
+def test_the_profile_is_an_estimate_from_counts(small: bundle.Bundle) -> None:
+    profile = edgekit.profile(small.path, on="pocl")
+    assert profile.source == "emulator" and "PoCL" in profile.basis
+    assert profile.latency_ms.low < profile.latency_ms.value < profile.latency_ms.high
+    assert math.isclose(sum(row.share for row in profile.operators), 1)
+    assert all(row.counts["launches"] >= 1 and row.kernels for row in profile.operators)
+    assert edgekit.profile(small.path).source == "estimate"
+
+
+@needs_pocl
+def test_float16_weights_are_kept_so(small: bundle.Bundle, tmp_path: Path) -> None:
+    found = compiled(convolutional(), tmp_path, recipe="float16")
+    whole, half = ((b.artifact / plan.WEIGHTS).stat().st_size for b in (small, found))
+    assert half < 0.6 * whole
+    assert "half" in (found.artifact / plan.SOURCE).read_text()
+    assert [row.index for row in run(found).trace.operators if row.counts["flops"]]
+
+
+@needs_pocl
+def test_the_same_network_gives_the_same_bytes(small: bundle.Bundle, tmp_path: Path) -> None:
+    again = compiled(convolutional(), tmp_path)
+    assert again.manifest["files"] == small.manifest["files"]
+
+
+def test_the_host_program_is_for_the_board(small: bundle.Bundle) -> None:
+    library = (small.artifact / "network.so").read_bytes()
+    assert library[:4] == b"\x7fELF" and int.from_bytes(library[18:20], "little") == 183  # AArch64
+    assert b"libOpenCL.so.1" in library and str(Path.cwd()).encode() not in library
+
+
+def test_integer_networks_are_refused(tmp_path: Path) -> None:
+    tflite.write(convolutional(), tmp_path / "net.tflite")
+    for recipe in ("int8", "int8-dynamic"):
+        with pytest.raises(ModelError, match=r"operator \d+ \w+: (integer networks|its weights)") as refused:
+            edgekit.compile(tmp_path / "net.tflite", targets=[BOARD], recipe=recipe, data="random", out=tmp_path / "b")
+        assert "float16" in refused.value.hint
+    assert not list((tmp_path / "b").iterdir())
+
+
+def test_operators_without_a_kernel_are_named() -> None:
+    b = Builder()
+    x = b.tensor((1, 4, 4, 8), name="x")
+    y = b.add("LOCAL_RESPONSE_NORMALIZATION", (x,), (1, 4, 4, 8), options="LocalResponseNormalization")
+    missing = plugins.get("backends", "opencl").unsupported(b.graph((x,), (y,)), target.load(BOARD))
+    assert [(m.index, m.operator) for m in missing] == [(0, "LOCAL_RESPONSE_NORMALIZATION")]
+    assert "OpenCL" in missing[0].reason
+
+
+def test_without_pocl_the_command_that_gets_it_is_said(small: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = toolchain.load("pocl")
+    absent = toolchain.Tool((), "", "", there.tools[0].debian, (), ("/etc/OpenCL/vendors/absent.icd",))
+    monkeypatch.setattr(toolchain, "load", lambda name: toolchain.Toolchain(name, there.purpose, (absent,)))
+    with pytest.raises(ToolMissing, match="absent") as missing:
+        run(small)
+    assert "pocl-opencl-icd" in missing.value.hint
+
+
+@needs_pocl
+def test_a_machine_without_a_device_says_so(small: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgekit.runners.pocl.DRIVER", "/etc/OpenCL/vendors/absent.icd")
+    with pytest.raises(DeviceError, match="no OpenCL device"):
+        run(small)
+
+
+@needs_pocl
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [(plan.PLAN, "edgekit-plan 2\n", "damaged|version"), (plan.SOURCE, "kernel void", "kernels.cl"),
+     (plan.WEIGHTS, "", "weights.bin")],
+)  # fmt: skip
+def test_damaged_files_are_refused(small: bundle.Bundle, name: str, text: str, message: str, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(small.path, tmp_path / "copy")
+    (tmp_path / "copy" / "artifact" / name).write_text(text)
+    with pytest.raises(DeviceError, match=message):
+        run(bundle.load(tmp_path / "copy"))
+
+
+def test_bundles_of_other_backends_are_refused(tmp_path: Path) -> None:
+    tflite.write(convolutional(), tmp_path / "net.tflite")
+    other = edgekit.compile(tmp_path / "net.tflite", targets=["host"], backend="litert", out=tmp_path)[0]
+    with pytest.raises((DeviceError, ToolMissing), match=r"opencl only|missing|no artifact"):
+        run(bundle.load(other.path))
+
+
+def test_a_convolution_compares_coordinates_only_where_it_reads_beyond() -> None:
+    n = Pictures()
+    x = n.tensor((1, 8, 8, 8))
+    n.conv(x, 8, activation=RELU)
+    padded = {"shape": [8, 8, 8], "kernel": [3, 3, 8], "steps": [1, 1, 1, 1], "corner": [-1, -1], "tile": [4, 8, 4],
+              "residual": False, "low": 0.0, "high": 3e38, "in": [[8, 8, 8, 0, 0]], "out": [8, 8, 8, 0, 0],
+              "dtype": "float32"}  # fmt: skip
+    inside = padded | {"shape": [6, 6, 8], "corner": [0, 0], "tile": [2, 8, 4], "out": [6, 6, 8, 0, 0]}
+    arguments = [(False, "float32"), (True, "float32"), (True, "float32")]
+    assert ">= 0 &&" in kernels.make("conv", padded, "k", arguments)[0]
+    assert ">= 0 &&" not in kernels.make("conv", inside, "k", arguments)[0]
+
+
+def test_a_kernel_too_small_to_fill_the_gpu_is_slower() -> None:
+    device = Device(lanes=256, peak=1e11, bandwidth=1e10, launch_s=1e-5)
+    counts = {"launches": 1, "flops": 10**7, "read_bytes": 4, "written_bytes": 4, "work_items": 256}
+    full, bound = device.seconds(counts)
+    assert bound == "compute" and math.isclose(full, 1e-4 + 1e-5)
+    few, _ = device.seconds({**counts, "work_items": 64})
+    assert math.isclose(few, 4e-4 + 1e-5)
+    moved, bound = device.seconds({**counts, "flops": 0, "read_bytes": 10**8})
+    assert bound == "memory" and moved > 1e-2
+    assert device.seconds({"launches": 0, "flops": 0, "read_bytes": 0, "written_bytes": 0})[0] == 0
