@@ -43,10 +43,11 @@ def main() -> None:
 
 def serve(request: dict[str, Any], pipe_out: int) -> dict[str, Any]:
     """Fork a child for the request; wait for it, kill it at its time limit or when our own parent is gone."""
+    worker = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(pipe_out)
-        run_child(request)
+        run_child(request, worker)
     end = time.monotonic() + float(request["limits"]["seconds"])
     pidfd = os.pidfd_open(pid)
     timed_out = False
@@ -72,8 +73,11 @@ def serve(request: dict[str, Any], pipe_out: int) -> dict[str, Any]:
     return {"exit": os.WEXITSTATUS(status)}
 
 
-def run_child(request: dict[str, Any]) -> None:
-    """Run the task in this process, which ends here without running any destructor."""
+def run_child(request: dict[str, Any], worker: int) -> None:
+    """Run the task in this process, which ends here without running any destructor.
+
+    :param worker: the parent's process; if it is gone before we are tied to it, there is nobody to work for.
+    """
     os.setsid()
     folder = Path(request["folder"])
     work = folder / "work"
@@ -84,6 +88,8 @@ def run_child(request: dict[str, Any]) -> None:
     os.dup2(log, 2)
     try:
         lockdown.lock([str(work), *request["writable"]], **request["limits"])
+        if os.getppid() != worker:
+            os._exit(1)
         result = run_task(request["task"], folder, work)
     except EdgekitError as error:
         result = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
