@@ -25,7 +25,7 @@ RESULTS = ROOT / "bench" / "results"
 FOLDER = ROOT / "build" / "bench" / "compression"
 PAGE = ROOT / "docs" / "compression.md"
 QUICK = ("float", "int8", "qat-w4", "sparse-half", "prune", "prune-distil", "prune-distil-int8", "low-rank")
-BATCH, STEPS = 32, 800
+BATCH, STEPS = 32, 450
 """Of each training whose steps are timed."""
 
 

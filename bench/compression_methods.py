@@ -70,20 +70,24 @@ METHODS = [
     Method("qat-w4", "`qat`: int4 weights", (("qat", {"weights": "int4"}),)),
     Method("int16", "`quantize`: int8 weights, int16 activations", (("quantize", {"activations": "int16"}),)),
     *(
-        Method(f"sparse-{name}{when}", f"`sparsify`: {pattern}{words}", (("sparsify", {**how, **more}),))
+        Method(f"sparse-{name}{after}", f"`sparsify`: {pattern}{words}", passes, base)
         for name, pattern, how in (
             ("half", "50 %, unstructured", {"sparsity": 0.5}),
             ("2:4", "2:4", {"pattern": "2:4"}),
             ("block", "50 %, block", {"sparsity": 0.5, "pattern": "block"}),
         )
-        for when, words, more in (("", "", {}), ("-trained", ", while training", {"epochs": 3}))
+        for after, words, passes, base in (
+            ("", "", (("sparsify", how),), "teacher"),
+            ("-trained", ", while training", (("sparsify", {**how, "epochs": 3}),), "teacher"),
+            ("-distil", ", then `distil`", (("distil", {}),), f"sparse-{name}"),
+        )
     ),
     Method("prune", "`prune`: half of the MACs", (("prune", {"macs": 0.5}),)),
     Method("prune-finetune", "`prune`, then `finetune`", (("finetune", {}),), "prune"),
     Method("prune-distil", "`prune`, then `distil`", (("distil", {}),), "prune"),
     Method("prune-distil-int8", "`prune`, `distil`, then `quantize`: int8", (("quantize", {}),), "prune-distil"),
     Method("low-rank", "`low_rank`", (("low_rank", {"parameters": 0.5, "layers": ["dense"]}),)),
-    Method("low-rank-finetune", "`low_rank`, then `finetune`", (("finetune", {}),), "low-rank"),
+    Method("low-rank-finetune", "`low_rank`, then `finetune`", (("finetune", {"learning_rate": 2e-3}),), "low-rank"),
     Method("few-labels", "labels alone", (("finetune", ALONE),), "student", "few"),
     Method("few-taught", "taught", (("distil", ALONE),), "student", "few"),
     Method("noisy-labels", "labels alone", (("finetune", ALONE_NOISY),), "student", "noisy"),

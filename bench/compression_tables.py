@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 TITLES = {"mnist": "MNIST example", "mobile": "MobileNetV2-like"}
 GROUPS = {
     "quantization": ("float", "int8", "qat", "int4", "qat-w4", "int16"),
-    "sparsity": ("float", *(f"sparse-{p}{w}" for p in ("half", "2:4", "block") for w in ("", "-trained"))),
+    "sparsity": ("float", *(f"sparse-{p}{w}" for p in ("half", "2:4", "block") for w in ("", "-trained", "-distil"))),
     "pruning": ("float", "prune", "prune-finetune", "prune-distil", "prune-distil-int8"),
     "low-rank": ("float", "low-rank", "low-rank-finetune"),
 }
