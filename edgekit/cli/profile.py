@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="BUNDLE|MODEL", type=click.Path(path_type=Path))
 @click.option(
     "--on", default="estimate", show_default=True, metavar="WHERE",
-    help="estimate, emulator, host, ssh://user@host[:port].",
+    help="estimate, emulator, pocl (GPUs), host, ssh://user@host[:port].",
 )  # fmt: skip
 @click.option("-t", "--target", metavar="T", help="For a bare model: the board to estimate for.")
 @threads_option
@@ -66,6 +66,9 @@ def _print(found: Profile) -> None:
     names = ["#", "operator", "name", "ms", "share", "mJ", "MACs", "bytes", "instructions"]
     if not any(r.instructions for r in found.operators):
         names, rows = names[:-1], [row[:-1] for row in rows]
+    if any(r.counts for r in found.operators):  # a GPU's
+        names += ["work-items", "kernels"]
+        rows = [[*row, count(r.counts["work_items"]), r.kernels] for row, r in zip(rows, found.operators, strict=True)]
     conditions = ", ".join(f"{key} {value}" for key, value in found.conditions.items() if value is not None)
     table(f"{found.target}: {found.source}, {conditions}", names, rows, right=(0, 3, 4, 5, 6, 7, 8))
     latency, energy, power = found.latency_ms, found.energy_mj, found.power_w
