@@ -19,7 +19,7 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
         return "\n".join(["| name | dtype | shape | quantization |", "|---|---|---|---|", *rows])
 
     name = f"{manifest['model']['name']}, recipe {manifest['recipe']['name']}, for {target.name}"
-    on_device = _on_device(manifest["run"])
+    on_device = _on_device(manifest["run"], target)
     return f"""# {name}
 
 {target.description}. Runtime: {manifest["runtime"]}. Made by edgekit {manifest["edgekit"]}.
@@ -40,8 +40,10 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
 """
 
 
-def _on_device(run: list[str]) -> str:
+def _on_device(run: list[str], target: Target) -> str:
     """How to run it there: with Python where LiteRT runs the model, else with the compiled network alone."""
+    if target.kind == "phone":
+        return _on_phone(run)
     if not run:
         return ""
     if "--model" in run:
@@ -63,4 +65,28 @@ From the machine with edgekit:
     edgekit verify FOLDER --on ssh://user@board
     edgekit run FOLDER --on ssh://user@board
     edgekit profile FOLDER --on ssh://user@board
+"""
+
+
+def _on_phone(run: list[str]) -> str:
+    """The app's project, and the native program where there is one."""
+    app = """## Run it on the phone
+`artifact/app` is a project for Android Studio: an app that runs the model on CPU and GPU, and compares the outputs with
+the reference's.
+`manifest.json` lists under `delegates` which operators each accelerator takes, and why it leaves the others.
+"""
+    if not run:
+        return app + "\n"
+    return f"""{app}
+`artifact/{run[0].split("/")[-1]}` is the network compiled to one program for a shell on the phone: one thread, no
+runtime. With edgekit and USB debugging on:
+
+    edgekit verify FOLDER --on adb:SERIAL
+    edgekit profile FOLDER --on adb:SERIAL
+
+By hand, on raw tensors (each input's little-endian bytes back to back, one sample after another):
+
+    adb push {run[0]} in.bin /data/local/tmp/
+    adb shell 'cd /data/local/tmp && ./{run[0].split("/")[-1]} {" ".join(run[1:])}'
+    adb pull /data/local/tmp/out.bin
 """

@@ -29,7 +29,7 @@ CONNECT_SECONDS = 15
 _SSH_FAILED = 255
 
 # The pid file names the program that is running, so that it ends before the folder does.
-_KEEPER = (
+KEEPER = (
     'd=$(mktemp -d "${TMPDIR:-/tmp}/edgekit.XXXXXX") || exit 73; '
     'end() { p=$(cat "$d/pid" 2>/dev/null) && kill "$p" 2>/dev/null && n=0 && while kill -0 "$p" 2>/dev/null; do '
     'n=$((n+1)); [ $n -lt 50 ] || kill -9 "$p"; [ $n -lt 60 ] || break; sleep 0.1 2>/dev/null || sleep 1; done; '
@@ -37,7 +37,7 @@ _KEEPER = (
     'trap "exit 0" HUP INT TERM PIPE; '
     'echo "edgekit $d $(uname -m)"; cat >/dev/null'
 )
-_GREETING = re.compile(r"edgekit (/[^\s'\"]*/edgekit\.\w+) (\w+)")
+GREETING = re.compile(r"edgekit (/[^\s'\"]*/edgekit\.\w+) (\w+)")
 
 _SSH_ERRORS: tuple[tuple[str, str, str], ...] = (
     ("Connection refused", "{host} refuses connections", "is the ssh server running there, and is the port right?"),
@@ -121,11 +121,11 @@ class Connection:
         options = ["-o", "ControlMaster=yes", "-o", "ControlPersist=no", *_extra_options()]
         with (self._local / "log").open("wb") as log:
             self._keeper = subprocess.Popen(
-                [*self._command(options), *self.address.arguments(), _shell(_KEEPER)],
+                [*self._command(options), *self.address.arguments(), _shell(KEEPER)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
         line = _first_line(self._keeper, CONNECT_SECONDS * 3)
-        match = _GREETING.fullmatch(line.strip())
+        match = GREETING.fullmatch(line.strip())
         if match:
             self.folder, self.arch = match[1], match[2]
             return

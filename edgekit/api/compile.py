@@ -218,6 +218,8 @@ def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
     names = ["null"] if bundle.manifest["backend"] == "null" else [n for n in board.runners if n in PROVERS]
     if holds_network(bundle) and native_arch(board.arch) != platform.machine():
         names = [name for name in names if name != "host"]  # this machine cannot run another one's code
+    if not bundle.manifest["run"] and "host" in names:
+        names = ["host"]  # it has the network only, and no program for the target
     for number, name in enumerate(names):
         try:
             return prove(bundle, get_runner(name), RunOptions(progress=progress))

@@ -76,7 +76,7 @@ def built(arch: str, sources: Path, flags: Sequence[str], name: str, also: Seque
     :raises ToolMissing: if there is no compiler for ``arch``.
     """
     tool = compiler(arch)
-    described = _describe(tool)
+    described = describe(tool)
     names = sorted(path.name for path in sources.iterdir() if path.suffix in (".c", ".h"))
     key = hashlib.sha256(json.dumps([described, list(flags)]).encode())
     for path in (*(sources / file for file in names), *also):
@@ -99,7 +99,7 @@ def compiler(arch: str) -> toolchain.Tool:
     return toolchain.load(name).find()
 
 
-def _describe(tool: toolchain.Tool) -> str:
+def describe(tool: toolchain.Tool) -> str:
     """The compiler's own name and version: a package's, or the first line a program prints."""
     if tool.module:
         return f"{tool.module} {version(tool.module)}"

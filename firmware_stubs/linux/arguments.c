@@ -70,6 +70,10 @@ bool arguments_parse(struct arguments *a, int argc, char **argv, char *error, si
             return false;
         }
     }
+#ifdef EDGEKIT_STATIC_NETWORK /* the program is the network */
+    if (!a->library)
+        a->library = "";
+#endif
     if (!a->help && (!a->library || !a->inputs || !a->samples)) {
         snprintf(error, error_size, "--library, --inputs and --samples are needed (see --help)");
         return false;

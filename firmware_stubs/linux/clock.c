@@ -18,6 +18,9 @@ static uint64_t nanoseconds(const struct timespec *t)
 
 static int read_clock(clockid_t id, struct timespec *t)
 {
+#ifdef EDGEKIT_STATIC_NETWORK
+    return (int)syscall(SYS_clock_gettime, id, t);
+#else
     static int (*next)(clockid_t, struct timespec *);
     if (!next) { /* no constructor: a library's may read the clock before ours would run */
         void *symbol = dlsym(RTLD_NEXT, "clock_gettime");
@@ -26,6 +29,7 @@ static int read_clock(clockid_t id, struct timespec *t)
         memcpy(&next, &symbol, sizeof next);
     }
     return next(id, t);
+#endif
 }
 
 __attribute__((visibility("default"))) int clock_gettime(clockid_t id, struct timespec *t)

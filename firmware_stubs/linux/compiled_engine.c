@@ -123,11 +123,16 @@ static int observed(struct engine *e, const struct profile_event **events, unsig
 
 static ek_network_function entry(void *library)
 {
+#ifdef EDGEKIT_STATIC_NETWORK
+    (void)library;
+    return edgekit_network;
+#else
     ek_network_function function = NULL;
     void *symbol = dlsym(library, EK_NETWORK_SYMBOL);
     if (symbol)
         memcpy(&function, &symbol, sizeof function);
     return function;
+#endif
 }
 
 bool compiled_is(void *library)

@@ -31,4 +31,7 @@ struct ek_network {
 /* The library's only export: const struct ek_network *edgekit_network(void) */
 typedef const struct ek_network *(*ek_network_function)(void);
 
+/* Linked into the program itself (EDGEKIT_STATIC_NETWORK), there is no library, and this is called. */
+const struct ek_network *edgekit_network(void);
+
 #endif

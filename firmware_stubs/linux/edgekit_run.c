@@ -181,6 +181,10 @@ static void run_profiled(const struct arguments *a, const uint8_t *inputs, struc
 static double open_engine(const struct arguments *a)
 {
     double start = now_ms();
+#ifdef EDGEKIT_STATIC_NETWORK
+    (void)a;
+    check(compiled_open(&engine, NULL));
+#else
     void *library = dlopen(a->library, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         finish(EXIT_OTHER, "cannot load the library: %s", dlerror());
@@ -194,6 +198,7 @@ static double open_engine(const struct arguments *a)
         start = now_ms(); /* the library is not the network */
         check(litert_open(&engine, library, model, size, (int)a->threads));
     }
+#endif
     return start;
 }
 

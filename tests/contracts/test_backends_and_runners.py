@@ -19,7 +19,7 @@ from edgekit.runners import get as get_runner
 from tests.small_networks import Builder, convolutional, dense
 
 BACKENDS = sorted(plugins.names("backends"))
-LOCAL_RUNNERS = sorted(set(plugins.names("runners")) - {"ssh"})  # the ssh runner is tested against a server of its own
+LOCAL_RUNNERS = sorted(set(plugins.names("runners")) - {"ssh", "adb"})  # those are tested against servers of their own
 
 
 def network(backend: str) -> Graph:

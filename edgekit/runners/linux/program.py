@@ -1,4 +1,5 @@
-"""How ``edgekit-run`` runs a bundle: with LiteRT and the model, or with the network itself, compiled to a library."""
+"""How ``edgekit-run`` runs a bundle: with LiteRT and the model, or with the network itself, compiled to a library or
+linked into the program."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ MODEL = "model.tflite"
 class Program:
     """What the C runner is given.
 
-    :param library: name of the library in the bundle's ``artifact/``.
+    :param library: name of the library in the bundle's ``artifact/``; empty: the network is in the program itself.
     :param compiled: that library is the network: it needs no model and runs on one thread.
     """
 
@@ -37,6 +38,8 @@ class Program:
 
     def files(self, bundle: Bundle) -> dict[str, Path]:
         """The files it takes, by the names under which they lie side by side."""
+        if not self.library:
+            return {PROGRAM: bundle.artifact / PROGRAM}
         found = {PROGRAM: bundle.artifact / PROGRAM, self.library: bundle.artifact / self.library}
         if not self.compiled:
             return {**found, MODEL: bundle.model}
@@ -45,7 +48,7 @@ class Program:
 
     def arguments(self, library: str, model: str) -> list[str]:
         """The command line's beginning, with the paths of the library and of the model."""
-        return ["--library", library, *([] if self.compiled else ["--model", model])]
+        return [] if not self.library else ["--library", library, *([] if self.compiled else ["--model", model])]
 
     def threads(self, wanted: int) -> int:
         """How many threads it uses where so many are wanted."""
@@ -66,6 +69,8 @@ def of(bundle: Bundle) -> Program:
     run = bundle.manifest.get("run") or []
     if not run:
         return Program()
+    if list(run)[:1] == [f"artifact/{PROGRAM}"] and "--library" not in run and "--model" not in run:
+        return Program("", True)
     try:
         library = PurePosixPath(list(run)[list(run).index("--library") + 1]).name  # in artifact/, whatever it says
     except (ValueError, IndexError, TypeError) as error:

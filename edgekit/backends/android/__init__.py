@@ -1,0 +1,57 @@
+"""The Android backend: an app's project that runs the model with LiteRT, and a native program to measure it with.
+
+The app is where delegates (GPU, NPU) exist; ``compile/delegates`` says beforehand what they take. The native program
+(:mod:`.native`) is there where TVM is installed and has kernels for the network: it needs no app, and ``--on adb``
+runs it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.backends import Artifact, Unsupported, runner_build
+from edgekit.backends.android import native, project
+from edgekit.backends.litert import library, operators
+from edgekit.backends.tvm.lowering import obstacle
+from edgekit.errors import ToolMissing
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+
+class Android:
+    """Compiles for 64-bit Android phones."""
+
+    name = "android"
+    bit_exact = False
+
+    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
+        """What LiteRT has no kernels for."""
+        return operators.unsupported(graph)
+
+    def compile(
+        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
+    ) -> Artifact:
+        """See :class:`edgekit.backends.Backend`. Why there is no native program, a warning says in one line."""
+        project.write(graph, model, folder / project.FOLDER)
+        runtime = f"litert {library.litert_version()}"
+        if reason := _no_kernel(graph):
+            progress.warn(f"{target.name}: the bundle has no native program: {reason}")
+            return Artifact(runtime=runtime)
+        progress.step(f"compile kernels for {target.name}")
+        try:
+            tools = native.program(graph, target, folder / runner_build.NAME)
+        except ToolMissing as missing:
+            progress.warn(f"{target.name}: the bundle has no native program: {missing.message}; {missing.hint}")
+            return Artifact(runtime=runtime)
+        return Artifact(tools, native.RUN, f"{runtime} in the app, tvm {tools['tvm']} in the native program")
+
+
+def _no_kernel(graph: Graph) -> str:
+    for index, operator in enumerate(graph.operators):
+        if reason := obstacle(graph, operator):
+            return f"operator {index} {operator.op}: {reason}"
+    return ""

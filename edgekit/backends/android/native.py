@@ -1,0 +1,53 @@
+"""A network and its runner in one program without any library: what runs on Android from a shell.
+
+Android's C library is bionic, so neither the runner of the Linux boards nor LiteRT's library for them load there. A
+statically linked program asks nothing but the kernel. The network is TVM's (:mod:`edgekit.backends.tvm`), the runner
+``firmware_stubs/linux`` without LiteRT.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit import resources, sandbox, toolchain
+from edgekit.backends import runner_build, tvm
+from edgekit.errors import EdgekitError
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+SOURCES = (
+    "edgekit_run.c", "arguments.c", "clock.c", "compiled_engine.c", "engine.c", "machine.c", "power.c", "profile.c",
+    "trace.c",
+)  # fmt: skip
+RUN = (f"artifact/{runner_build.NAME}", "--inputs", "in.bin", "--outputs", "out.bin", "--samples", "1")
+
+
+def program(graph: Graph, target: Target, path: Path) -> dict[str, str]:
+    """Write the program; return the versions of the tools that made it.
+
+    :raises ModelError: naming an operator without a kernel; :raises ToolMissing: if TVM or the compiler is missing.
+    """
+    tool = toolchain.load("aarch64-static-cc").find()
+    made = tvm.pieces(graph, target)
+    with sandbox.scratch() as folder:
+        made.write(folder)
+        sources = resources.folder("firmware_stubs") / "linux"
+        for source in [*sources.glob("*.h"), *(sources / name for name in SOURCES)]:
+            shutil.copyfile(source, folder / source.name)
+        command = [
+            *tool.argv, "-std=gnu99", "-O2", "-D_GNU_SOURCE", "-DEDGEKIT_STATIC_NETWORK", "-static", "-fno-ident", "-s",
+            "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I.", *SOURCES, "network.c", "kernels.o", "-o", "program",
+            "-lpthread", "-lm",
+        ]  # fmt: skip
+        environment = {"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder), "HOME": str(folder)}
+        done = sandbox.run_program(command, folder=folder, env=environment)
+        if done.returncode != 0:
+            first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])
+            raise EdgekitError(f"the network's program does not link: {first}", "report this to edgekit")
+        runner_build.put(folder / "program", path.parent, path.name, 0o755)
+    return {"compiler": runner_build.describe(tool), "tvm": made.version}
