@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.opencl import host_build, kernels, plan
-from edgekit.backends.tvm.lowering import Machine, lower, obstacle
+from edgekit.backends.tvm.lowering import Machine, lower, obstacles
 from edgekit.errors import ModelError
 from edgekit.parity import hybrid
-from edgekit.passes.float32 import restore
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -47,12 +46,8 @@ class OpenCL:
         if mixed:  # runtimes round its activations, each in its own way
             reason = "its weights are integers, its arithmetic would not be"
             return [Unsupported(n, graph.operators[n].op, reason, FLOATS) for n in mixed]
-        floats, nodes, _ = _floats(graph)
-        found = []
-        for index, operator in enumerate(floats.operators):
-            if reason := obstacle(floats, operator):
-                found.append(Unsupported(nodes[index], operator.op, reason.replace("TVM", "OpenCL"), LITERT))
-        return found or _without_kernel(lower(floats, MACHINE), floats, nodes)
+        found = [Unsupported(n, o.op, reason.replace("TVM", "OpenCL"), LITERT) for n, o, reason in obstacles(graph)]
+        return found or _without_kernel(lower(graph, MACHINE), graph)
 
     def compile(
         self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
@@ -66,8 +61,8 @@ class OpenCL:
         progress.step(f"write kernels for {target.name}")
         arch = build.native_arch(target.arch)
         runner, host = build.get(arch), host_build.get(arch)
-        floats, nodes, halves = _floats(graph)
-        plan.write(lower(floats, MACHINE), nodes, halves, RUNTIME, folder)
+        halves = any(t.dtype == "float16" for t in graph.constants())
+        plan.write(lower(graph, MACHINE), halves, RUNTIME, folder)
         for name in plan.FILES:
             (folder / name).chmod(0o644)
         build.put(host, folder, host_build.LIBRARY)
@@ -75,29 +70,15 @@ class OpenCL:
         return Artifact({"compiler": runner.compiler}, build.command(host_build.LIBRARY, model=False), RUNTIME)
 
 
-def _floats(graph: Graph) -> tuple[Graph, list[int], bool]:
-    """The network with float32 weights, its operators' indices in ``graph``, and whether weights were float16."""
-    floats, changed = restore(graph)
-    if not changed:
-        return graph, list(range(len(graph.operators))), False
-    tensors = graph.tensors
-    kept = [
-        n for n, o in enumerate(graph.operators) if not (o.op == "DEQUANTIZE" and tensors[o.inputs[0]].data is not None)
-    ]
-    assert len(kept) == len(floats.operators)
-    return floats, kept, any(t.dtype == "float16" for t in graph.constants())
-
-
 def _integers(graph: Graph, index: int) -> bool:
     made = graph.operators[index].outputs
     return bool(made) and graph.tensors[made[0]].dtype.startswith(("int", "uint"))
 
 
-def _without_kernel(program: Program, graph: Graph, nodes: list[int]) -> list[Unsupported]:
+def _without_kernel(program: Program, graph: Graph) -> list[Unsupported]:
     found = []
     for kernel in program.kernels:
         if not kernels.supported(kernel.template, kernel.params):
             op = graph.operators[kernel.node].op if kernel.node >= 0 else ""
-            node = nodes[kernel.node] if kernel.node >= 0 else 0
-            found.append(Unsupported(node, op, "edgekit's OpenCL backend has no kernel for it", LITERT))
+            found.append(Unsupported(kernel.node, op, "edgekit's OpenCL backend has no kernel for it", LITERT))
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,10 +36,9 @@ class Launch:
         }  # fmt: skip
 
 
-def write(program: Program, nodes: Sequence[int], halves: bool, runtime: str, folder: Path) -> None:
+def write(program: Program, halves: bool, runtime: str, folder: Path) -> None:
     """Write the three files into ``folder``.
 
-    :param nodes: for each of the lowered Graph's operators its index in the bundle's model.
     :param halves: keep constants as float16 where that loses nothing.
     """
     program = without_copies(program)
@@ -67,11 +65,10 @@ def write(program: Program, nodes: Sequence[int], halves: bool, runtime: str, fo
         if out not in cleared and program.storages[out].border is not None:  # made by PAD
             cleared.add(out)
             clear = program.storages[out].nbytes, places[out]
-        node = nodes[kernel.node] if kernel.node >= 0 else -1
         read = sum(_bytes(kernel, v, stored) for v in inputs)
         written = _bytes(kernel, kernel.args[-1], stored)
         rows += [
-            f"kernel {_title(kernel)}", f"function {name}", f"node {node}",
+            f"kernel {_title(kernel)}", f"function {name}", f"node {kernel.node}",
             "launch " + " ".join(map(str, (*made.size, *clear, len(kernel.args)))),
             f"cost {made.flops} {read} {written}",
             *(f"argument {int(v.storage in stored)} {(offsets if v.storage in stored else places)[v.storage]}"

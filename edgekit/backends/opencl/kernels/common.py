@@ -1,0 +1,65 @@
+"""What all templates share: how OpenCL C loads, stores, clamps and finds elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Params = dict[str, Any]
+Size = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A kernel's body, and how it is launched.
+
+    :param size: work-items in each dimension. :param flops: floating-point operations of one launch; one
+        multiplication with its addition is two, a function like ``exp`` is one.
+    """
+
+    body: str
+    size: Size
+    flops: int
+
+
+def vector(lanes: int) -> str:
+    return "float" if lanes == 1 else f"float{lanes}"
+
+
+def load(lanes: int, pointer: str, place: str, dtype: str = "float32") -> str:
+    if dtype == "float16":
+        return f"vload_half{lanes if lanes > 1 else ''}(0, {pointer} + {place})"
+    return f"{pointer}[{place}]" if lanes == 1 else f"vload{lanes}(0, {pointer} + {place})"
+
+
+def store(lanes: int, value: str, place: str) -> str:
+    return f"d[{place}] = {value};" if lanes == 1 else f"vstore{lanes}({value}, 0, d + {place});"
+
+
+def number(value: float) -> str:
+    text = repr(float(value))
+    return f"{text}f" if "e" in text or "." in text else f"{text}.0f"
+
+
+def clamped(value: str, low: float, high: float, lanes: int) -> str:
+    kind = vector(lanes)
+    value = f"fmax({value}, ({kind})({number(low)}))" if low > -1e38 else value
+    return f"fmin({value}, ({kind})({number(high)}))" if high < 1e38 else value
+
+
+def place(spec: Sequence[int], y: str, x: str, c: str) -> str:
+    """Index of an element of a picture in its storage."""
+    _, width, channels, top, left = spec
+    row = f"({y} + {top})" if top else f"{y}" if y.isalnum() else f"({y})"
+    column = f"({x} + {left})" if left else f"{x}" if x.isalnum() else f"({x})"
+    return f"(({row} * {width} + {column}) * {channels} + {c})"
+
+
+def lanes_of(count: int) -> int:
+    """Channels of one vector where any will do."""
+    return next(n for n in (4, 2, 1) if count % n == 0)
+
+
+def indented(lines: Sequence[str]) -> str:
+    return "".join(f"  {line}\n" for line in lines)
