@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.opencl import host_build, kernels, plan
+from edgekit.backends.opencl.tiling import tiled
 from edgekit.backends.tvm.lowering import Machine, lower, obstacles
 from edgekit.errors import ModelError
 from edgekit.parity import hybrid
@@ -62,7 +63,8 @@ class OpenCL:
         arch = build.native_arch(target.arch)
         runner, host = build.get(arch), host_build.get(arch)
         halves = any(t.dtype == "float16" for t in graph.constants())
-        plan.write(lower(graph, MACHINE), halves, RUNTIME, folder)
+        multipliers = int(target.get("gpu.flops_per_cycle")) // 2
+        plan.write(tiled(lower(graph, MACHINE), multipliers), halves, RUNTIME, folder)
         for name in plan.FILES:
             (folder / name).chmod(0o644)
         build.put(host, folder, host_build.LIBRARY)

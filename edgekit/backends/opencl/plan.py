@@ -43,7 +43,9 @@ def write(program: Program, halves: bool, runtime: str, folder: Path) -> None:
     """
     program = without_copies(program)
     places, arena = program.placements()
-    stored = {n: _stored(s.data, halves) for n, s in enumerate(program.storages) if s.data is not None}
+    used = {view.storage for kernel in program.kernels for view in kernel.args}
+    constants = {n: s.data for n, s in enumerate(program.storages) if n in used and s.data is not None}
+    stored = {n: _stored(data, halves) for n, data in constants.items()}
     blob, offsets = _blob(stored)
     functions: dict[str, tuple[str, kernels.Function]] = {}
     texts, rows = [], []

@@ -9,7 +9,6 @@ from edgekit.backends.opencl.kernels.common import (
     Params,
     clamped,
     indented,
-    lanes_of,
     load,
     place,
     store,
@@ -72,8 +71,7 @@ def depthwise(p: Params, constants: Sequence[str]) -> Function:
     (height, width, count), (kh, kw) = p["shape"], p["kernel"]
     sy, sx, dy, dx = p["steps"]
     top, left = p["corner"]
-    lanes = lanes_of(count)
-    pixels = next(n for n in (4, 2, 1) if width % n == 0)
+    pixels, _, lanes = p["tile"]
     kind = vector(lanes)
     _, outer_width, outer_channels = p["in"][0][:3]
     lines = [
