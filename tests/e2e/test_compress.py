@@ -140,7 +140,7 @@ def test_an_interrupted_search_is_shown_and_goes_on(place: Path, cache: dict[str
     assert process.returncode == 130 and "Traceback" not in err, err
     document = json.loads(out)
     known = document["search"]["recipes"]
-    assert document["search"]["interrupted"] and 4 <= known < 13
+    assert document["search"]["interrupted"] and 2 <= known < 13  # some recipes make the same network
     assert not list((place / "cut").glob("*.host"))
     recipes = [path.stem for path in (place / "cut" / "recipes").glob("*.toml")]
     assert sorted(recipes) == sorted(c["name"] for c in document["search"]["candidates"] if c["front"] and c["steps"])
