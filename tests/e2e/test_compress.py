@@ -146,7 +146,8 @@ def test_an_interrupted_search_is_shown_and_goes_on(place: Path, cache: dict[str
     assert sorted(recipes) == sorted(c["name"] for c in document["search"]["candidates"] if c["front"] and c["steps"])
     assert json.loads((place / "cut" / "front.json").read_text()) == document
     finished = edgekit(*args, cwd=place, env=cache).json
-    assert finished["search"]["continued"] >= known and not finished["search"]["interrupted"]
+    # The last one may have been measured, but not yet told to the searcher.
+    assert finished["search"]["continued"] >= known - 1 and not finished["search"]["interrupted"]
     fresh = edgekit(*args, "--fresh", cwd=place, env=cache).json
     assert fresh["search"]["continued"] == 0
     names = [[c["name"] for c in d["search"]["candidates"]] for d in (finished, fresh)]
