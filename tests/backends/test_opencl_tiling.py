@@ -48,6 +48,7 @@ def test_packed_anew_the_weights_are_the_same(multipliers: int) -> None:
     n.conv(a, 7)
     n.depthwise(a)
     n.dense(b, 128)
+    n.dense(b, 1000)  # tiles that do not divide each other
     program = lower(n.all_results(a, b), MACHINE)
     made = tiled(program, multipliers)
     assert [k.template for k in made.kernels] == [k.template for k in program.kernels]

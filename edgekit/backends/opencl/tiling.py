@@ -50,9 +50,9 @@ def _convolution(program: Program, kernel: Kernel, wanted: int) -> Kernel:
     place = len(kernel.params["in"])  # weights follow the inputs
     data = program.storages[kernel.args[place].storage].data
     assert data is not None
-    blocks, kh, kw, depth, channels = data.shape
-    cut = data.reshape(blocks, kh, kw, depth, channels // tile[1], tile[1]).transpose(0, 4, 1, 2, 3, 5)
-    packed = np.ascontiguousarray(cut.reshape(-1, kh, kw, depth, tile[1]))
+    rows, columns, depth = data.shape[1:4]
+    whole = np.moveaxis(data, 0, -2).reshape(rows, columns, depth, -1, tile[1])
+    packed = np.ascontiguousarray(np.moveaxis(whole, -2, 0))
     number = program.add(Storage("constant", packed.nbytes, packed))
     args = list(kernel.args)
     args[place] = View(number, packed.shape, str(packed.dtype))
