@@ -12,6 +12,7 @@ import pytest
 import edgekit
 from edgekit.backends.tvm.elements import REAL
 from edgekit.backends.tvm.lowering import LOWER
+from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
 from tests.backends.tvm_networks import (
     RELU,
@@ -296,10 +297,10 @@ def test_weights_of_four_bits_and_of_half_precision(tmp_path: Path) -> None:
     assert made.parity.ok and made.parity.by == "network"
 
 
-@pytest.mark.slow
-def test_weights_of_eight_bits_in_a_float_network(tmp_path: Path) -> None:
-    tflite.write(windows(), tmp_path / "net.tflite")
-    made = edgekit.compile(
-        tmp_path / "net.tflite", targets=["host"], recipe="int8-dynamic", backend="tvm", out=tmp_path
-    )[0]
-    assert made.parity.ok
+def test_weights_of_eight_bits_in_a_float_network_are_refused(tmp_path: Path) -> None:
+    tflite.write(dense(), tmp_path / "net.tflite")
+    with pytest.raises(ModelError, match="FULLY_CONNECTED: it quantizes its float input") as caught:
+        edgekit.compile(
+            tmp_path / "net.tflite", targets=["host"], recipe="int8-dynamic", backend="tvm", out=tmp_path / "b"
+        )
+    assert "--recipe float32" in caught.value.hint

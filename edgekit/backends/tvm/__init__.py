@@ -21,6 +21,7 @@ from edgekit.backends.tvm import emit
 from edgekit.backends.tvm.lowering import lower, obstacles
 from edgekit.backends.tvm.machines import machine
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
+from edgekit.parity import hybrid
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class TVM:
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators, types and shapes without a kernel."""
         remedy = "use --backend litert"
+        mixed = [n for n in range(len(graph.operators)) if hybrid(graph, n)]
+        if mixed:
+            reason, cure = "it quantizes its float input as it runs", "use --recipe float32, or --backend litert"
+            return [Unsupported(n, graph.operators[n].op, reason, cure) for n in mixed]
         return [Unsupported(index, operator.op, reason, remedy) for index, operator, reason in obstacles(graph)]
 
     def compile(

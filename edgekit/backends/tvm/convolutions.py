@@ -18,19 +18,23 @@ DOT_LANES = {"vnni": (8, 16), "sdot": (4,)}
 """Outputs of one dot product instruction."""
 
 
-def tile(width: int, channels: int, machine: Machine) -> tuple[int, int, int]:
+def tile(width: int, channels: int, machine: Machine, *, dots: bool = False) -> tuple[int, int, int]:
     """Pixels and channels of a register tile, and lanes: as many accumulators as registers allow, fewest loads.
 
     Both divide their dimension, so that no tile is cut.
+
+    :param dots: sums are dot products of bytes, where the lanes allow it.
     """
     best, most = (1, 1, 1), -1.0
-    for lanes in divisors(channels, machine.lanes):
-        for vectors in range(1, 5):
+    fit = [n for n in (1, 2, 4, 8, 16) if n <= machine.lanes and channels % n == 0]
+    whole = [n for n in fit if n in DOT_LANES.get(machine.dot, ())] if dots else []
+    for lanes in whole or fit:
+        for vectors in range(1, 9):
             if channels % (lanes * vectors):
                 continue
             for pixels in divisors(width, 16):
                 accumulators = pixels * vectors
-                if accumulators + vectors + 1 > machine.registers:
+                if accumulators + vectors + 1 > machine.registers or (vectors > 4 and pixels > 1):
                     continue
                 # Work for each load: a tile loads `vectors` weights and broadcasts `pixels` values.
                 score = lanes * accumulators / (vectors + 0.5 * pixels) * (1.0 if lanes == machine.lanes else 0.8)
@@ -39,55 +43,74 @@ def tile(width: int, channels: int, machine: Machine) -> tuple[int, int, int]:
     return best
 
 
+def _whole_vectors(count: int, machine: Machine, *, dots: bool) -> int:
+    """Channels to compute: more than there are where whole vectors take fewer steps, on a processor."""
+    lanes = tile(1, count, machine, dots=dots)[2]
+    more = -(-count // machine.lanes) * machine.lanes
+    return more if machine.borders and more // machine.lanes < count // lanes else count
+
+
 def convolution(self: Lowering, number: int, operator: Operator) -> None:
     graph, o = self.graph, operator.options
     dense = operator.op == "FULLY_CONNECTED"
-    source, weights = operator.inputs[0], graph.tensors[operator.inputs[1]].array()
+    weights = graph.tensors[operator.inputs[1]].array()
     if dense:
         weights = weights.reshape(weights.shape[0], 1, 1, weights.shape[1])
-        given = self.flat(source, number)
-        rows = product(given.size) // weights.shape[3]
-        size = (1, rows, weights.shape[3])
-        given = Picture(given.storage, given.dtype, size, 0, 0, size)
+        given = _rows_of(self, operator.inputs[0], number, weights.shape[3])
         pads, steps = (0, 0), (1, 1, 1, 1)
     else:
-        given = self.pictures[source]
+        given = self.pictures[operator.inputs[0]]
         top, left, _, _ = padding_of(graph, operator)
         pads, steps = (top, left), (o.strideH, o.strideW, o.dilationHFactor, o.dilationWFactor)
     target, residual = residual_of(self, number, operator)
-    out = self.make(target)
-    if dense and out.size[:2] != (1, rows):
-        out = Picture(out.storage, out.dtype, (1, rows, weights.shape[0]), 0, 0, (1, rows, weights.shape[0]))
+    integers = given.dtype != "float32"
+    made, kh, kw, depth = weights.shape
+    count = _whole_vectors(made, self.machine, dots=integers)
+    if residual and residual.outer[2] < count:
+        count = made
+    out = self.make(target, count)
+    if dense:
+        size = (1, given.size[1], made)
+        out = Picture(out.storage, out.dtype, (1, given.size[1], count), 0, 0, size)
     height, width = out.size[:2]
-    flattened = weights.shape[1:3] == (1, 1) and steps[:2] == (1, 1) and given.dense and out.dense and height > 1
-    if flattened and (residual is None or residual.dense):  # a plain matrix product: pixels are rows
+    plain = (kh, kw) == (1, 1) and steps[:2] == (1, 1) and height > 1
+    if plain and all(p.bare for p in (given, out, residual) if p):  # a plain matrix product: pixels are rows
         given, out = as_rows(given), as_rows(out)
         residual = as_rows(residual) if residual else None
         height, width = 1, height * width
-    corner = [given.top - pads[0], given.left - pads[1]]
-    count, kh, kw, depth = weights.shape
-    pixels, channels, lanes = tile(width, count, self.machine)
+    pixels, channels, lanes = tile(width, count, self.machine, dots=integers)
+    four = -(-depth // 4) * 4
+    dot = self.machine.dot if integers and lanes in DOT_LANES.get(self.machine.dot, ()) else ""
+    wide = four if dot and four <= given.outer[2] else depth
     params: dict[str, Any] = {
-        "shape": [height, width, count], "kernel": [kh, kw, given.outer[2] if not dense else depth],
-        "steps": list(steps), "corner": corner, "tile": [pixels, channels, lanes],
+        "shape": [height, width, count], "kernel": [kh, kw, wide], "steps": list(steps),
+        "corner": [given.top - pads[0], given.left - pads[1]], "tile": [pixels, channels, lanes],
         "residual": residual is not None,
     }  # fmt: skip
-    weights = np.pad(weights, ((0, 0), (0, 0), (0, 0), (0, params["kernel"][2] - depth)))
-    blocks = weights.reshape(count // channels, channels, kh, kw, -1).transpose(0, 2, 3, 4, 1)
+    ready = np.pad(weights, ((0, count - made), (0, 0), (0, 0), (0, wide - depth)))
+    blocks = ready.reshape(count // channels, channels, kh, kw, wide).transpose(0, 2, 3, 4, 1)
     inputs = [given, residual] if residual else [given]
-    if out.dtype == "float32":
-        bias = _bias(graph, operator, count).astype(np.float32)
+    if not integers:
+        bias = np.pad(_bias(graph, operator, made).astype(np.float32), (0, count - made))
         low, high = self.limits(target, _fused(graph, operator, target, residual))
-        params |= {"low": low, "high": high}
-        self.emit("conv", params, number, inputs, out, [blocks, bias])
+        self.emit("conv", params | {"low": low, "high": high}, number, inputs, out, [blocks, bias])
         return
     extra = _integers(self, operator, weights, target, residual is not None)
-    params |= extra["params"]
-    if lanes in DOT_LANES.get(self.machine.dot, ()) and params["kernel"][2] % 4 == 0:
-        params["dot"] = self.machine.dot
-        n, h, w, k, c = blocks.shape
-        blocks = blocks.reshape(n, h, w, k // 4, 4, c).transpose(0, 1, 2, 3, 5, 4)
-    self.emit("conv_int8", params, number, inputs, out, [blocks, extra["bias"], extra["scale"]])
+    if dot and wide % 4 == 0:
+        params["dot"] = dot
+        blocks = blocks.reshape(count // channels, kh, kw, wide // 4, 4, channels).transpose(0, 1, 2, 3, 5, 4)
+    constants = [np.pad(extra[name], (0, count - made)) for name in ("bias", "scale")]
+    self.emit("conv_int8", params | extra["params"], number, inputs, out, [blocks, *constants])
+
+
+def _rows_of(self: Lowering, index: int, node: int, depth: int) -> Picture:
+    """A matrix product's input as ``[1, rows, depth]``."""
+    given = self.pictures[index]
+    if given.bare and given.size[2] == depth:
+        return as_rows(given)
+    given = self.flat(index, node)
+    size = (1, product(given.size) // depth, depth)
+    return Picture(given.storage, given.dtype, size, 0, 0, size)
 
 
 def residual_of(self: Lowering, number: int, operator: Operator) -> tuple[int, Picture | None]:

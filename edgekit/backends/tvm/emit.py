@@ -32,15 +32,21 @@ __attribute__((visibility("hidden"))) void TVMFFIErrorSetRaisedFromCStrParts(con
   (void)kind; (void)parts; (void)count;
 }}
 
-/* Where a kernel keeps what does not fit its stack. TVM reaches both through pointers. */
+/* Where a kernel keeps a tile's accumulators: memory of the thread, or the heap's for more. TVM reaches both functions
+   through pointers. */
+static __thread struct {{ uint8_t memory[8192] __attribute__((aligned(64))); int taken; }} scratch;
 static void *allocate(int32_t type, int32_t id, uint64_t bytes, int32_t code, int32_t bits) {{
   void *memory = 0;
   (void)type; (void)id; (void)code; (void)bits;
+  if (!scratch.taken && bytes <= sizeof scratch.memory) {{
+    scratch.taken = 1;
+    return scratch.memory;
+  }}
   return posix_memalign(&memory, 64, bytes) == 0 ? memory : 0;
 }}
 static int release(int32_t type, int32_t id, void *memory) {{
   (void)type; (void)id;
-  free(memory);
+  if (memory == scratch.memory) scratch.taken = 0; else free(memory);
   return 0;
 }}
 void *(*__TVMBackendAllocWorkspace)(int32_t, int32_t, uint64_t, int32_t, int32_t) = allocate;

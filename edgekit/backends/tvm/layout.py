@@ -54,6 +54,11 @@ class Picture:
         return self.outer == self.size
 
     @property
+    def bare(self) -> bool:
+        """Without a border; there may be more channels than the tensor has."""
+        return self.outer[:2] == self.size[:2]
+
+    @property
     def spec(self) -> list[int]:
         """What a template needs: the outer shape and the corner."""
         return [*self.outer, self.top, self.left]
@@ -90,5 +95,7 @@ def as_one_row(picture: Picture) -> Picture:
 
 
 def as_rows(picture: Picture) -> Picture:
-    size = (1, picture.size[0] * picture.size[1], picture.size[2])
-    return Picture(picture.storage, picture.dtype, size, 0, 0, size)
+    """A picture without a border: pixels are rows."""
+    rows = picture.size[0] * picture.size[1]
+    outer = (1, rows, picture.outer[2])
+    return Picture(picture.storage, picture.dtype, outer, 0, 0, (1, rows, picture.size[2]))

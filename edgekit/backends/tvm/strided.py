@@ -50,13 +50,12 @@ def view(self: Lowering, index: int) -> Strided:
     row = View(picture.storage, (product(picture.outer),), picture.dtype)
     shape = tensor.shape
     if len(shape) != 4 or shape[0] != 1:
-        return Strided(row, as_strided(_UNREAD, shape, _dense(shape)))
+        steps = _dense((*shape[:-1], picture.outer[2])) if shape else ()
+        return Strided(row, as_strided(_UNREAD, shape, steps))
     _, width, channels = picture.outer
     whole = as_strided(_UNREAD, (1, *picture.outer), (product(picture.outer), width * channels, channels, 1))
     h, w, c = picture.size
-    return Strided(
-        row, whole[:, picture.top : picture.top + h, picture.left : picture.left + w, :c]
-    )  # every other shape is dense
+    return Strided(row, whole[:, picture.top : picture.top + h, picture.left : picture.left + w, :c])
 
 
 def _dense(shape: Sequence[int]) -> tuple[int, ...]:
