@@ -53,7 +53,10 @@ def _on_device(run: list[str], target: Target) -> str:
 
 or without Python, on raw tensors"""
     else:
-        first = """The network is compiled to code for this board; it needs no runtime and runs on one thread.
+        needs = "it needs no runtime and runs on one thread"
+        if target.kind == "gpu":
+            needs = "it needs the OpenCL driver of the GPU, which builds its kernels when it starts"
+        first = f"""The network is compiled to code for this board; {needs}.
 Copy this folder there and run it on raw tensors"""
     return f"""## Run it on the device
 {first} (each input's little-endian bytes back to back, one sample after another):

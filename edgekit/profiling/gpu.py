@@ -54,9 +54,7 @@ class GpuCost:
         """See :class:`edgekit.profiling.CostModel`."""
         stats, device = statistics(graph), _device(target)
         operators = _observed(trace, stats, device) if trace and trace.operators else _counted(stats, device)
-        watts = float(target.get("power.busy_w"))
-        spread = float(target.get("power.uncertainty"))
-        power_w = Figure(watts, watts * (1 - spread), watts * (1 + spread))
+        power_w = energy.power(target, 1)
         total = rows.fill(operators, power_w)
         latency_ms = Figure(total, total * LOW, total * HIGH)
         emulated = trace is not None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,18 +16,20 @@ from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.graph.stats import statistics
 from edgekit.profiling.gpu import Device
-from edgekit.runners import Run, RunOptions
+from edgekit.profiling.measured import Measured
+from edgekit.runners import OperatorTrace, Run, RunOptions, Trace
 from edgekit.runners.pocl import PoclRunner
 from tests.backends.test_tvm import NETWORKS, chains
 from tests.backends.tvm_networks import RELU, Pictures, given
 from tests.small_networks import Builder, convolutional
 
-needs_pocl = pytest.mark.skipif(not toolchain.load("pocl").found(), reason="PoCL is not installed")
 BOARD = "mali-g610"
 
 
 def compiled(graph: Graph, folder: Path, recipe: str = "as-is", data: str | None = None) -> bundle.Bundle:
     """A bundle that was proven on PoCL; edgekit refuses to write any other."""
+    if not toolchain.load("pocl").found():
+        pytest.skip("PoCL is not installed")
     tflite.write(graph, folder / "net.tflite")
     made = edgekit.compile(folder / "net.tflite", targets=[BOARD], recipe=recipe, data=data, out=folder / "out")[0]
     assert made.parity.ok and made.parity.on == "pocl"
@@ -37,7 +41,6 @@ def run(found: bundle.Bundle) -> Run:
     return PoclRunner().run(found, inputs, RunOptions(profile=True))
 
 
-@needs_pocl
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*NETWORKS, "chains"])
 def test_operators(name: str, tmp_path: Path) -> None:
@@ -52,7 +55,6 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> bundle.Bundle:
     return compiled(convolutional(), tmp_path_factory.mktemp("small"))
 
 
-@needs_pocl
 def test_every_kernel_is_counted_and_belongs_to_an_operator(small: bundle.Bundle) -> None:
     trace = run(small).trace
     stats = {row.index: row for row in statistics(small.graph).operators}
@@ -70,7 +72,6 @@ def test_every_kernel_is_counted_and_belongs_to_an_operator(small: bundle.Bundle
     assert trace.counts["work_items"] == sum(launch.work_items for launch in launches)
 
 
-@needs_pocl
 def test_the_profile_is_an_estimate_from_counts(small: bundle.Bundle) -> None:
     profile = edgekit.profile(small.path, on="pocl")
     assert profile.source == "emulator" and "PoCL" in profile.basis
@@ -80,7 +81,6 @@ def test_the_profile_is_an_estimate_from_counts(small: bundle.Bundle) -> None:
     assert edgekit.profile(small.path).source == "estimate"
 
 
-@needs_pocl
 def test_float16_weights_are_kept_so(small: bundle.Bundle, tmp_path: Path) -> None:
     found = compiled(convolutional(), tmp_path, recipe="float16")
     whole, half = ((b.artifact / plan.WEIGHTS).stat().st_size for b in (small, found))
@@ -89,7 +89,6 @@ def test_float16_weights_are_kept_so(small: bundle.Bundle, tmp_path: Path) -> No
     assert [row.index for row in run(found).trace.operators if row.counts["flops"]]
 
 
-@needs_pocl
 def test_the_same_network_gives_the_same_bytes(small: bundle.Bundle, tmp_path: Path) -> None:
     again = compiled(convolutional(), tmp_path)
     assert again.manifest["files"] == small.manifest["files"]
@@ -99,6 +98,24 @@ def test_the_host_program_is_for_the_board(small: bundle.Bundle) -> None:
     library = (small.artifact / "network.so").read_bytes()
     assert library[:4] == b"\x7fELF" and int.from_bytes(library[18:20], "little") == 183  # AArch64
     assert b"libOpenCL.so.1" in library and str(Path.cwd()).encode() not in library
+
+
+@pytest.mark.emulator
+def test_a_board_without_a_driver_says_so(small: bundle.Bundle, tmp_path: Path) -> None:
+    """The programs that go to the board, run as on one that has no OpenCL."""
+    (tmp_path / "in.bin").write_bytes(bytes(sum(t.nbytes for t in small.graph.inputs)))
+    command = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", *small.manifest["run"]]
+    command = [str(small.path / part) if part.startswith("artifact/") else part for part in command]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode not in (0, -11)
+    assert done.stderr.startswith("edgekit-run: there is no OpenCL here: libOpenCL.so.1 cannot be loaded")
+
+
+def test_times_of_a_board_have_its_power(small: bundle.Bundle) -> None:
+    rows = [OperatorTrace(0, "conv", latency_ms=2.0)]
+    trace = Trace("device", "opencl 1 on Mali-G610", latency_ms=[2.0, 2.1, 1.9], operators=rows)
+    profile = Measured().profile(small.graph, trace, target.load(BOARD), {"threads": 1})
+    assert profile.power_w.value == 6.5 and math.isclose(profile.energy_mj.value, 2.0 * 6.5)
 
 
 def test_integer_networks_are_refused(tmp_path: Path) -> None:
@@ -128,22 +145,18 @@ def test_without_pocl_the_command_that_gets_it_is_said(small: bundle.Bundle, mon
     assert "pocl-opencl-icd" in missing.value.hint
 
 
-@needs_pocl
 def test_a_machine_without_a_device_says_so(small: bundle.Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgekit.runners.pocl.DRIVER", "/etc/OpenCL/vendors/absent.icd")
     with pytest.raises(DeviceError, match="no OpenCL device"):
         run(small)
 
 
-@needs_pocl
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [(plan.PLAN, "edgekit-plan 2\n", "damaged|version"), (plan.SOURCE, "kernel void", "kernels.cl"),
      (plan.WEIGHTS, "", "weights.bin")],
 )  # fmt: skip
 def test_damaged_files_are_refused(small: bundle.Bundle, name: str, text: str, message: str, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(small.path, tmp_path / "copy")
     (tmp_path / "copy" / "artifact" / name).write_text(text)
     with pytest.raises(DeviceError, match=message):
