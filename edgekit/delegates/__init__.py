@@ -13,7 +13,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from edgekit import plugins, resources
-from edgekit.delegates.rules import Node, refusal
+from edgekit.delegates.node import Node, folded
+from edgekit.delegates.rules import refusal
 from edgekit.errors import UsageError
 from edgekit.graph.stats import statistics
 
@@ -173,15 +174,16 @@ def for_target(graph: Graph, target: Target) -> list[Advice]:
 def advise(graph: Graph, delegate: Delegate) -> Advice:
     """Judge every operator of the main subgraph."""
     rows = statistics(graph).operators
-    own = [_own_reason(graph, index, delegate) for index in range(len(rows))]
+    constants = folded(graph)
+    own = [_own_reason(graph, index, delegate, constants) for index in range(len(rows))]
     if delegate.partition == "first":
         own = _after_refusals(graph, own)
-    verdicts = tuple(Verdict(r.index, r.op, r.name, r.macs, not own[r.index], own[r.index]) for r in rows)
+    verdicts = tuple(Verdict(r.index, r.op, r.name, max(0, r.macs), not own[r.index], own[r.index]) for r in rows)
     taken = {v.index for v in verdicts if v.taken}
     return Advice(delegate, verdicts, _partitions(graph, taken), _parameters(graph, taken, rows))
 
 
-def _own_reason(graph: Graph, index: int, delegate: Delegate) -> str:
+def _own_reason(graph: Graph, index: int, delegate: Delegate, constants: frozenset[int]) -> str:
     """Why the operator itself cannot be taken; empty where it can."""
     operator = graph.operators[index]
     tables = [table for table in delegate.tables if operator.op in table.operators and not operator.custom]
@@ -189,7 +191,7 @@ def _own_reason(graph: Graph, index: int, delegate: Delegate) -> str:
         return "it is not in the list"
     reasons = []
     for table in tables:
-        node = Node(graph, operator, table.dtypes)
+        node = Node(graph, operator, table.dtypes, constants)
         reason = refusal(node, ("dtypes", *delegate.general, *table.operators[operator.op]))
         if not reason:
             return ""

@@ -179,3 +179,39 @@ def test_unknown_delegates_are_named() -> None:
     with pytest.raises(UsageError) as caught:
         delegates.load("edgetpo")
     assert "edgetpu" in caught.value.hint
+
+
+def test_float16_weights_are_constants() -> None:
+    """A DEQUANTIZE of a constant, as the recipe float16 makes them."""
+    b = Builder()
+    x = b.tensor((1, 8), name="x")
+    half = b.constant(np.ones((4, 8), np.float16))
+    weights = b.add("DEQUANTIZE", (half,), (4, 8))
+    y = b.add("FULLY_CONNECTED", (x, weights, b.constant(np.zeros(4, np.float32))), (1, 4), options="FullyConnected")
+    for name in ("xnnpack", "gpu"):
+        assert all(v.taken for v in delegates.advise(b.graph((x,), (y,)), delegates.load(name)).verdicts), name
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_mutated_networks_are_judged_or_refused(seed: int) -> None:
+    """Options and inputs that make no sense break a rule, and never the evaluator."""
+    rng = np.random.default_rng(seed)
+    graph = convolutional(np.zeros((10, 577), np.float32))
+    for _ in range(4):
+        operator = graph.operators[rng.integers(len(graph.operators))]
+        names = (
+            [name for name in vars(operator.options or object()) if not name.startswith("_")]
+            if operator.options
+            else []
+        )
+        if names and rng.random() < 0.5:
+            value = [None, -1, 2**31, "x", [], -(2**40)][rng.integers(6)]
+            setattr(operator.options, names[rng.integers(len(names))], value)
+        else:
+            count = rng.integers(0, 4)
+            operator.inputs = tuple(int(i) for i in rng.integers(-1, len(graph.tensors), count))
+        tensor = graph.tensors[rng.integers(len(graph.tensors))]
+        tensor.shape = tuple(int(d) for d in rng.integers(-2, 5, rng.integers(0, 6)))
+    for name in delegates.names():
+        advice = delegates.advise(graph, delegates.load(name))
+        assert len(advice.verdicts) == len(graph.operators) and 0 <= advice.share <= 1

@@ -16,7 +16,8 @@ from edgekit import delegates, resources, toolchain
 from edgekit.backends import Artifact, Unsupported, runner_build
 from edgekit.backends.edgetpu import vendor
 from edgekit.backends.litert import library, operators
-from edgekit.delegates.rules import VALUES, Node, refusal
+from edgekit.delegates.node import VALUES, Node
+from edgekit.delegates.rules import refusal
 from edgekit.errors import ToolMissing
 from edgekit.graph import tflite
 from edgekit.progress import Progress, Silent
