@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--network", action="append", choices=NETWORKS)
     parser.add_argument("--method", action="append", choices=BY_NAME)
     parser.add_argument("--fresh", action="store_true", help="measure everything anew")
+    parser.add_argument("--tables", action="store_true", help="measure nothing, write the tables of what is known")
     parser.add_argument("--quick", action="store_true", help="a smoke test")
     parser.add_argument("--validate", action="store_true", help="7,000 digits to train on, 1,000 of them to measure on")
     args = parser.parse_args()
@@ -47,6 +48,8 @@ def main() -> int:
         return 0
     scope = Scope(digits=7000, validate=True) if args.validate else Scope()
     results = RESULTS if not args.validate else FOLDER
+    if args.tables:
+        args.seeds, args.rounds = 0, 0
     if args.fresh:
         for path in results.glob("compression*.json"):
             path.unlink()

@@ -42,7 +42,7 @@ class Cost:
 
 def cost(moments: Sequence[Moment], peak_kb: float) -> Cost:
     """:raises ValueError: if the training was too short to say."""
-    own = [moment for moment in moments if moment[0] >= WARM and moment[3] == moments[-1][3]]
+    own = [m for m in moments if m[0] >= WARM and m[2] > 0 and m[3] == moments[-1][3]]  # a child that ended says 0
     pairs = [(a, b) for a, b in itertools.pairwise(own) if b[0] > a[0]]
     if not pairs:
         raise ValueError("the training was over before it could be timed; give more epochs")
