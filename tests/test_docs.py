@@ -155,6 +155,7 @@ def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
         "targets": edgekit("targets", "--json").json,
         "doctor": edgekit("doctor", "--json").json,
         "inspect": edgekit("inspect", "model.tflite", "--json", cwd=workplace).json,
+        "inspect of a phone": edgekit("inspect", "model.tflite", "--target", "pixel", "--json", cwd=workplace).json,
         "verify": edgekit("verify", bundle, "--json", cwd=workplace).json,
         "run": edgekit("run", bundle, "--json", cwd=workplace).json,
         "profile": edgekit("profile", bundle, "--on", "emulator", "--json", cwd=workplace).json,

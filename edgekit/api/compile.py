@@ -60,7 +60,7 @@ class Compiled:
             "path": str(self.path),
             "backend": self.backend,
             "choice": self.manifest.get("choice"),
-            "delegates": self.manifest["delegates"],
+            "delegates": self.manifest.get("delegates", []),
             "recipe": self.recipe,
             "artifact": {"files": [f for f in files if f["path"].startswith(("artifact/", "model.tflite"))]},
             "accuracy": self.accuracy,

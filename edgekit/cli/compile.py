@@ -71,7 +71,7 @@ def _print(made: list[Compiled]) -> None:
     for bundle in made:
         click.echo(f"{bundle.target}: {bundle.path}")
     for bundle in made:
-        for advice in bundle.manifest["delegates"]:
+        for advice in bundle.manifest.get("delegates", []):
             click.echo(f"{bundle.target}, {advice['name']}: {advice['words']}")
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from edgekit.graph import tflite
 from edgekit.parity import compare
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
-from tests.e2e.command import edgekit, refused
+from tests.e2e.command import EDGEKIT, edgekit, refused
 from tests.runners.adb_phone import MODEL, SERIAL, Phone, free_port, phone
 from tests.small_networks import convolutional
 
@@ -108,6 +110,18 @@ def test_a_connection_that_breaks_is_one_line_and_leaves_nothing(made: Path, dev
     with pytest.raises(DeviceError, match=r"the connection to device .* broke") as caught:
         run(made)
     assert caught.value.hint
+    assert nothing_is_left(device)
+
+
+def test_a_client_that_is_killed_leaves_nothing(made: Path, device: Phone) -> None:
+    command = [str(EDGEKIT), "profile", str(made), "--on", "adb", "--repeat", "100000"]
+    client = subprocess.Popen(command, env={**os.environ, **device.env})
+    end = time.monotonic() + 30
+    while not any("exec" in c and "edgekit-run" in c for c in device.commands) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert device.left and client.poll() is None
+    client.kill()
+    client.wait()
     assert nothing_is_left(device)
 
 
