@@ -14,7 +14,7 @@ from edgekit.graph import Graph, Operator
 if TYPE_CHECKING:
     from edgekit.backends.tvm.lowering import Lowering
 
-DOT_LANES = {"vnni": (8, 16), "sdot": (4,)}
+DOT_LANES = {"vnni": (8, 16), "sdot": (4,), "mlal": (4,)}
 """Outputs of one dot product instruction."""
 
 
@@ -96,11 +96,25 @@ def convolution(self: Lowering, number: int, operator: Operator) -> None:
         self.emit("conv", params | {"low": low, "high": high}, number, inputs, out, [blocks, bias])
         return
     extra = _integers(self, operator, weights, target, residual is not None)
-    if dot and wide % 4 == 0:
-        params["dot"] = dot
-        blocks = blocks.reshape(count // channels, kh, kw, wide // 4, 4, channels).transpose(0, 1, 2, 3, 5, 4)
+    if dot and wide % 4 == 0 and not (dot == "mlal" and (weights == -128).any()):
+        params["dot"] = "sdot16" if dot == "sdot" and wide % 16 == 0 else dot
+        blocks = _packed(blocks, params["dot"], lanes)
     constants = [np.pad(extra[name], (0, count - made)) for name in ("bias", "scale")]
     self.emit("conv_int8", params | extra["params"], number, inputs, out, [blocks, *constants])
+
+
+_GROUPS = {"vnni": (1, 4), "sdot": (1, 4), "sdot16": (4, 4), "mlal": (2, 2)}
+"""As in templates/intrinsics.py, which imports TVM."""
+
+
+def _packed(blocks: NDArray[Any], dot: str, lanes: int) -> NDArray[Any]:
+    """``[..., depth, channels]`` in the order in which dot products take them."""
+    groups, together = _GROUPS[dot]
+    *outer, depth, channels = blocks.shape
+    split = blocks.reshape(*outer, depth // (groups * together), groups, together, channels // lanes, lanes)
+    n = len(outer)
+    made = split.transpose(*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return made if groups > 1 else made[..., 0, :, :]
 
 
 def _rows_of(self: Lowering, index: int, node: int, depth: int) -> Picture:

@@ -36,7 +36,7 @@ def machine(target: Target) -> Machine:
         core = str(target.get("cpu.core") or "").lower()
         if core.startswith("cortex-"):
             options["mcpu"] = core
-        return Machine(_llvm("aarch64-linux-gnu", options), 4, 32, "sdot" if dot else "")
+        return Machine(_llvm("aarch64-linux-gnu", options), 4, 32, "sdot" if dot else "mlal")
     raise UsageError(f"edgekit makes no TVM kernels for {arch}", "use the backend litert")
 
 

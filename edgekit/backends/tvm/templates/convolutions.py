@@ -33,7 +33,10 @@ def conv(p: Params) -> Any:
     top, left = p["corner"]
     channels = p["tile"][1]
     integer, dtype, dot = p["dtype"] != F, p["dtype"], p.get("dot", "")
-    packed = (kh, kw, depth // 4, channels, 4) if dot else (kh, kw, depth, channels)
+    lanes = p["tile"][2]
+    groups, together = intrinsics.GROUPS[dot] if dot else (1, 1)
+    step, grouped = groups * together, [groups] if groups > 1 else []
+    packed = (kh, kw, depth // step, channels // lanes, *grouped, lanes, together) if dot else (kh, kw, depth, channels)
     arguments = [(outer_shape(spec), dtype) for spec in p["in"]]
     arguments += [((count // channels, *packed), "int8" if integer else F), ((count,), I32 if integer else F)]
     arguments += [((count,), F)] * integer + [(outer_shape(p["out"]), dtype)]
@@ -44,8 +47,10 @@ def conv(p: Params) -> Any:
         w, b, *scale = rest[1:] if p["residual"] else rest
         c = local((height, width, count), I32 if integer else F)
 
-        def multiply(y: Any, x: Any, j: Any, r: Any, q: Any, k: Any) -> None:
-            place = [k // 4, j % channels, k % 4] if dot else [k, j % channels]
+        def multiply(y: Any, x: Any, j: Any, r: Any, q: Any, k: Any, *inner: Any) -> None:
+            place = [k, j % channels // lanes, *inner[:-1], j % lanes, *inner[-1:]] if dot else [k, j % channels]
+            for size, one in zip((*grouped, together), inner, strict=False):
+                k = k * size + one
             left_, right = a[y * sy + r * dy + top, x * sx + q * dx + left, k], w[(j // channels, r, q, *place)]
             if dot:
                 left_, right = left_.astype(I32), right.astype(I32)
@@ -53,13 +58,15 @@ def conv(p: Params) -> Any:
                 left_, right = left_.astype(I16).astype(I32), right.astype(I16).astype(I32)
             store(c, c[y, x, j] + left_ * right, y, x, j)
 
+        reduced = (kh, kw, depth // step, *grouped, together) if dot else (kh, kw, depth)
+
         def end(y: Any, x: Any, j: Any) -> None:
             value = c[y, x, j] + b[j]
             extra = at(other, p["in"][1], y, x, j) if other is not None else None
             value = _int8_end(p, value.astype(F) * scale[0][j], extra) if integer else _float_end(p, value, extra)
             store(d, value, y + p["out"][3], x + p["out"][4], j)
 
-        block("C", (height, width, count), multiply, reduced=(kh, kw, depth), first=lambda y, x, j, *_: store(
+        block("C", (height, width, count), multiply, reduced=reduced, first=lambda y, x, j, *_: store(
             c, tirx.const(0, I32 if integer else F), y, x, j))  # fmt: skip
         block("D", (height, width, count), end)
 
@@ -93,16 +100,16 @@ def _tiled(f: Any, p: Params, *, outer: bool) -> Any:
     xo, xi = s.split(x, [None, pixels])
     jo, ji = s.split(j, [None, channels])
     s.reorder(*((jo, y, xo, xi, ji) if outer else (y, xo, jo, xi, ji)))
-    vectors, lane = s.split(ji, [None, lanes])
+    wide = next(n for n in (16, 8, 4, 2, 1) if channels % n == 0) if p["dtype"] != F else lanes
+    vectors, lane = s.split(ji, [None, max(wide, lanes)])  # bytes are narrowed together
     s.vectorize(lane)
     s.unroll(vectors)
     s.unroll(xi)
     s.compute_at(c, xo if outer else jo, preserve_unit_loops=True)
-    cx, cj, r, q, k = s.get_loops(c)[-5:]
+    cx, cj, r, q, k, *inner = s.get_loops(c)[1 - len(s.get(c).iter_vars) :]
     a, b = s.split(cj, [None, lanes])
     if p.get("dot"):
-        ko, ki = s.split(k, [None, 4])
-        s.reorder(r, q, ko, cx, a, b, ki)
+        s.reorder(r, q, k, cx, a, b, *inner)
     else:
         s.reorder(r, q, k, cx, a, b)
         s.vectorize(b)
