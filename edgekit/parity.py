@@ -7,6 +7,8 @@ The reference is LiteRT's reference kernels on the host. The rules, by what the 
 * **hybrid** (float activations, integer weights): runtimes quantize activations on the fly, each in its own
   way (LiteRT's reference symmetrically, XNNPACK asymmetrically), so an operator may differ by the step of an
   8-bit activation: within 2e-2 of its output's largest magnitude.
+* **float16**: where a backend keeps activations in float16 and says so (``Backend.tolerance``), float outputs within
+  1e-2: each rounding is 5e-4 of a value, and sums of them may cancel.
 
 Differences add up along a network: XNNPACK's int8 outputs are up to 12 LSB from the reference's on random
 inputs of a sound network. So where the whole network is not within the rule, every operator is judged by
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 FLOAT_TOLERANCE = 1e-4
 HYBRID_TOLERANCE = 2e-2
+HALF_TOLERANCE = 1e-2
 INTEGER_TOLERANCE = 1
 _INTEGER_WEIGHTS = ("int8", "uint8", "int4", "int2")
 
@@ -148,11 +151,15 @@ def hybrid(graph: Graph, number: int) -> bool:
 
 
 def compare(
-    graph: Graph, reference: Sequence[NDArray[Any]], actual: Sequence[NDArray[Any]], *, bit_exact: bool = False
-) -> Parity:
-    """Judge the whole network: one array per output, ``[samples, *shape]``."""
+    graph: Graph, reference: Sequence[NDArray[Any]], actual: Sequence[NDArray[Any]], *, bit_exact: bool = False,
+    tolerance: float = FLOAT_TOLERANCE,
+) -> Parity:  # fmt: skip
+    """Judge the whole network: one array per output, ``[samples, *shape]``.
+
+    :param tolerance: of float outputs, where no operator has integer weights.
+    """
     lsb = 0 if bit_exact else INTEGER_TOLERANCE
-    tolerance = HYBRID_TOLERANCE if is_hybrid(graph) else FLOAT_TOLERANCE
+    tolerance = HYBRID_TOLERANCE if is_hybrid(graph) else tolerance
     rows = [difference(t, r, a, tolerance, lsb) for t, r, a in zip(graph.outputs, reference, actual, strict=True)]
     steps = [row.max_lsb for row in rows if row.max_lsb is not None]
     return Parity(
@@ -175,6 +182,7 @@ def compare_operators(
     actual: Sequence[NDArray[Any]],
     *,
     bit_exact: bool = False,
+    tolerance: float = FLOAT_TOLERANCE,
 ) -> list[OperatorParity]:
     """Judge every operator by itself.
 
@@ -184,7 +192,7 @@ def compare_operators(
     lsb = 0 if bit_exact else INTEGER_TOLERANCE
     rows = []
     for number, index, ref, act in zip(origin, tensors, reference, actual, strict=True):
-        tolerance = HYBRID_TOLERANCE if hybrid(graph, number) else FLOAT_TOLERANCE
-        row = difference(graph.tensors[index], ref, act, tolerance, lsb)
+        allowed = HYBRID_TOLERANCE if hybrid(graph, number) else tolerance
+        row = difference(graph.tensors[index], ref, act, allowed, lsb)
         rows.append(OperatorParity(number, graph.operators[number].op, row.name, row.max_lsb, row.max_relative, row.ok))
     return rows

@@ -26,14 +26,16 @@ OPERATOR_SAMPLES = 2
 def prove(bundle: Bundle, runner: Runner, options: RunOptions = RunOptions()) -> parity.Parity:
     """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.parity`)."""
     inputs, reference = bundle.golden()
-    bit_exact = bool(plugins.get("backends", bundle.manifest["backend"]).bit_exact)
+    backend = plugins.get("backends", bundle.manifest["backend"])
+    bit_exact, tolerance = bool(backend.bit_exact), float(getattr(backend, "tolerance", parity.FLOAT_TOLERANCE))
     outputs = runner.run(bundle, inputs, options).outputs
-    result = parity.compare(bundle.graph, reference, outputs, bit_exact=bit_exact)
+    result = parity.compare(bundle.graph, reference, outputs, bit_exact=bit_exact, tolerance=tolerance)
     result.on = runner.name
     if result.ok or bit_exact:
         return result
     parts = explode(bundle.graph)
-    rows = _operators(bundle, runner, options, parts, [x[:OPERATOR_SAMPLES] for x in inputs]) if parts else []
+    few = [x[:OPERATOR_SAMPLES] for x in inputs]
+    rows = _operators(bundle, runner, options, parts, few, tolerance) if parts else []
     judged = {row.index for row in rows}
     if rows and _covers(bundle, judged):
         result.by, result.operators = "operators", rows
@@ -49,7 +51,12 @@ def _covers(bundle: Bundle, judged: set[int]) -> bool:
 
 
 def _operators(
-    bundle: Bundle, runner: Runner, options: RunOptions, parts: Exploded, inputs: list[NDArray[Any]]
+    bundle: Bundle,
+    runner: Runner,
+    options: RunOptions,
+    parts: Exploded,
+    inputs: list[NDArray[Any]],
+    tolerance: float,
 ) -> list[parity.OperatorParity]:
     values = reference_tensors(bundle.model, inputs)
     values |= dict(zip(bundle.graph.main.inputs, inputs, strict=True))
@@ -59,7 +66,9 @@ def _operators(
         apart = _apart(bundle, parts, folder)
         outputs = runner.run(apart, [values[i] for i in parts.inputs], options).outputs
     reference = [values[i] for i in parts.outputs]
-    return parity.compare_operators(bundle.graph, parts.operators, parts.outputs, reference, outputs)
+    return parity.compare_operators(
+        bundle.graph, parts.operators, parts.outputs, reference, outputs, tolerance=tolerance
+    )
 
 
 def _apart(bundle: Bundle, parts: Exploded, folder: Path) -> Bundle:

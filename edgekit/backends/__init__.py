@@ -42,7 +42,10 @@ class Backend(Protocol):
 
     name: str
     bit_exact: bool
-    """True if integer results must equal the reference's bit for bit."""
+    """True if integer results must equal the reference's bit for bit.
+
+    A backend that keeps activations in float16 also has ``tolerance``, how far float results may be off (of the largest
+    magnitude)."""
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """List what cannot be compiled, before any work."""

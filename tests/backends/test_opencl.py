@@ -7,7 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import hypothesis
+import numpy as np
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
 
 import edgekit
 from edgekit import bundle, plugins, target, toolchain
@@ -26,12 +30,14 @@ from tests.small_networks import Builder, convolutional
 BOARD = "mali-g610"
 
 
-def compiled(graph: Graph, folder: Path, recipe: str = "as-is", data: str | None = None) -> bundle.Bundle:
+def compiled(graph: Graph, folder: Path, recipe: str = "as-is", backend: str = "opencl") -> bundle.Bundle:
     """A bundle that was proven on PoCL; edgekit refuses to write any other."""
     if not toolchain.load("pocl").found():
         pytest.skip("PoCL is not installed")
     tflite.write(graph, folder / "net.tflite")
-    made = edgekit.compile(folder / "net.tflite", targets=[BOARD], recipe=recipe, data=data, out=folder / "out")[0]
+    made = edgekit.compile(folder / "net.tflite", targets=[BOARD], recipe=recipe, backend=backend, out=folder / "out")[
+        0
+    ]
     assert made.parity.ok and made.parity.on == "pocl"
     return bundle.load(made.path)
 
@@ -87,6 +93,35 @@ def test_float16_weights_are_kept_so(small: bundle.Bundle, tmp_path: Path) -> No
     assert half < 0.6 * whole
     assert "half" in (found.artifact / plan.SOURCE).read_text()
     assert [row.index for row in run(found).trace.operators if row.counts["flops"]]
+
+
+def test_float16_activations_halve_the_traffic(small: bundle.Bundle, tmp_path: Path) -> None:
+    found = compiled(convolutional(), tmp_path, backend="opencl-f16")
+    parity = found.manifest["parity"]
+    assert 1e-5 < parity["max_relative"] < 1e-2 and "0.01" in parity["rule"] and parity["top1_flips"] == 0
+    whole, half = (run(b).trace.counts for b in (small, found))
+    assert half["flops"] == whole["flops"] and half["launches"] == whole["launches"]
+    assert (
+        0.5 <= (half["read_bytes"] + half["written_bytes"]) / (whole["read_bytes"] + whole["written_bytes"]) < 0.65
+    )  # inputs stay float32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["windows", "moves", "chains"])
+def test_operators_in_float16(name: str, tmp_path: Path) -> None:
+    graph = chains() if name == "chains" else NETWORKS[name]()
+    rule = compiled(graph, tmp_path, backend="opencl-f16").manifest["parity"]["rule"]
+    assert "float within 0.01" in rule
+
+
+@settings(deadline=None)
+@hypothesis.given(st.lists(st.floats(-1e5, 1e5, width=32), min_size=1, max_size=20))
+def test_constants_lose_nothing_unless_asked_to(values: list[float]) -> None:
+    given_, exact = np.array(values, np.float32), plan.Form(weights="exact")
+    assert np.array_equal(plan.stored_as(given_, exact).astype(np.float32), given_)
+    assert plan.stored_as(given_, plan.Form()).dtype == np.float32
+    half = plan.stored_as(given_, plan.Form("float16", "float16"))
+    assert np.all(np.isfinite(half)) and np.allclose(half, given_, 1e-3, 1e-7)
 
 
 def test_the_same_network_gives_the_same_bytes(small: bundle.Bundle, tmp_path: Path) -> None:

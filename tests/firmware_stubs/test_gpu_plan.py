@@ -44,7 +44,7 @@ def read(reader: Path, folder: Path, texts: list[bytes]) -> list[str]:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> bytes:
-    plan.write(lower(convolutional(), MACHINE), False, "opencl 1", tmp_path)
+    plan.write(lower(convolutional(), MACHINE), plan.Form(), "opencl 1", tmp_path)
     return (tmp_path / plan.PLAN).read_bytes()
 
 

@@ -15,7 +15,7 @@ from edgekit.backends.opencl import host_build, kernels, plan
 from edgekit.backends.opencl.tiling import tiled
 from edgekit.backends.tvm.lowering import Machine, lower, obstacles
 from edgekit.errors import ModelError
-from edgekit.parity import hybrid
+from edgekit.parity import HALF_TOLERANCE, hybrid
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ class OpenCL:
 
     name = "opencl"
     bit_exact = False
+
+    def form(self, graph: Graph) -> plan.Form:
+        """How its numbers are kept: weights as in the model."""
+        halves = any(t.dtype == "float16" for t in graph.constants())
+        return plan.Form(weights="exact" if halves else "float32")
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators, types and shapes without a kernel."""
@@ -62,14 +67,23 @@ class OpenCL:
         progress.step(f"write kernels for {target.name}")
         arch = build.native_arch(target.arch)
         runner, host = build.get(arch), host_build.get(arch)
-        halves = any(t.dtype == "float16" for t in graph.constants())
         multipliers = int(target.get("gpu.flops_per_cycle")) // 2
-        plan.write(tiled(lower(graph, MACHINE), multipliers), halves, RUNTIME, folder)
+        plan.write(tiled(lower(graph, MACHINE), multipliers), self.form(graph), RUNTIME, folder)
         for name in plan.FILES:
             (folder / name).chmod(0o644)
         build.put(host, folder, host_build.LIBRARY)
         build.put(runner.path, folder, build.NAME, 0o755)
         return Artifact({"compiler": runner.compiler}, build.command(host_build.LIBRARY, model=False), RUNTIME)
+
+
+class OpenCLHalf(OpenCL):
+    """The same with float16 weights and activations, half the traffic; arithmetic and sums stay float32."""
+
+    name = "opencl-f16"
+    tolerance = HALF_TOLERANCE
+
+    def form(self, graph: Graph) -> plan.Form:
+        return plan.Form("float16", "float16")
 
 
 def _integers(graph: Graph, index: int) -> bool:

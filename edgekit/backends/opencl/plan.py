@@ -11,11 +11,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.backends.opencl import kernels
-from edgekit.backends.tvm.program import Kernel, Program, View, product
+from edgekit.backends.tvm.program import Kernel, Program, Storage, View, product
 from edgekit.errors import DeviceError
 
 PLAN, SOURCE, WEIGHTS = "network.plan", "kernels.cl", "weights.bin"
 FILES = (PLAN, SOURCE, WEIGHTS)
+
+
+HALF_MOST = 65504.0
+"""The largest float16."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How numbers are kept.
+
+    :param activations: ``float32`` or ``float16``.
+    :param weights: these, or ``exact``: float16 where that loses nothing.
+    """
+
+    activations: str = "float32"
+    weights: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -36,29 +52,28 @@ class Launch:
         }  # fmt: skip
 
 
-def write(program: Program, halves: bool, runtime: str, folder: Path) -> None:
-    """Write the three files into ``folder``.
-
-    :param halves: keep constants as float16 where that loses nothing.
-    """
+def write(program: Program, form: Form, runtime: str, folder: Path) -> None:
+    """Write the three files into ``folder``."""
     program = without_copies(program)
+    types = {n: _type(program, n, form) for n in range(len(program.storages))}
+    program = replace(program, storages=[_sized(s, types[n]) for n, s in enumerate(program.storages)])
     places, arena = program.placements()
     used = {view.storage for kernel in program.kernels for view in kernel.args}
     constants = {n: s.data for n, s in enumerate(program.storages) if n in used and s.data is not None}
-    stored = {n: _stored(data, halves) for n, data in constants.items()}
+    stored = {n: stored_as(data, form) for n, data in constants.items()}
+    types |= {n: str(data.dtype) for n, data in stored.items()}
     blob, offsets = _blob(stored)
     functions: dict[str, tuple[str, kernels.Function]] = {}
     texts, rows = [], []
     cleared: set[int] = set()
     for kernel in program.kernels:
         inputs = kernel.args[:-1]
-        arguments = [
-            (v.storage in stored, str(stored[v.storage].dtype) if v.storage in stored else "float32") for v in inputs
-        ]
-        key = json.dumps([kernel.template, kernel.params, arguments], sort_keys=True)
+        arguments = [(v.storage in stored, types[v.storage]) for v in inputs]
+        made_type = types[kernel.args[-1].storage]
+        key = json.dumps([kernel.template, kernel.params, arguments, made_type], sort_keys=True)
         if key not in functions:
             name = f"k{len(functions)}_{kernel.template}"
-            text, made = kernels.make(kernel.template, kernel.params, name, arguments)
+            text, made = kernels.make(kernel.template, kernel.params, name, arguments, made_type)
             texts.append(text)
             functions[key] = name, made
         name, made = functions[key]
@@ -67,8 +82,8 @@ def write(program: Program, halves: bool, runtime: str, folder: Path) -> None:
         if out not in cleared and program.storages[out].border is not None:  # made by PAD
             cleared.add(out)
             clear = program.storages[out].nbytes, places[out]
-        read = sum(_bytes(kernel, v, stored) for v in inputs)
-        written = _bytes(kernel, kernel.args[-1], stored)
+        read = sum(_bytes(kernel, v, types[v.storage]) for v in inputs)
+        written = _bytes(kernel, kernel.args[-1], made_type)
         rows += [
             f"kernel {_title(kernel)}", f"function {name}", f"node {kernel.node}",
             "launch " + " ".join(map(str, (*made.size, *clear, len(kernel.args)))),
@@ -126,13 +141,26 @@ def _title(kernel: Kernel) -> str:
     return f"{kernel.params.get('function', kernel.template)} {size}"
 
 
-def _stored(data: NDArray[Any], halves: bool) -> NDArray[Any]:
-    if data.dtype == np.int32:  # places
+def _type(program: Program, number: int, form: Form) -> str:
+    """What the elements of a storage are; the network's inputs and outputs are float32."""
+    inner = program.storages[number].kind == "arena" and number not in program.outputs
+    return "float16" if inner and form.activations == "float16" else "float32"
+
+
+def _sized(storage: Storage, dtype: str) -> Storage:
+    """The storage in bytes of ``dtype``, a multiple of four."""
+    return storage if dtype == "float32" else replace(storage, nbytes=-(-storage.nbytes // 2 // 4) * 4)
+
+
+def stored_as(data: NDArray[Any], form: Form) -> NDArray[Any]:
+    """A constant as it is kept; places stay integers, and what float16 cannot hold stays float32."""
+    if data.dtype == np.int32:
         return data
-    half = data.astype(np.float16) if halves and np.abs(data).max(initial=0) < 65504 else None
-    if half is not None and np.array_equal(half.astype(np.float32), data):
-        return half
-    return data.astype(np.float32)
+    whole = data.astype(np.float32)
+    if form.weights == "float32" or np.abs(whole).max(initial=0) > HALF_MOST:
+        return whole
+    half = whole.astype(np.float16)
+    return half if form.weights == "float16" or np.array_equal(half.astype(np.float32), whole) else whole
 
 
 def _blob(stored: dict[int, NDArray[Any]]) -> tuple[bytes, dict[int, int]]:
@@ -148,10 +176,10 @@ def _blob(stored: dict[int, NDArray[Any]]) -> tuple[bytes, dict[int, int]]:
     return bytes(blob), offsets
 
 
-def _bytes(kernel: Kernel, view: View, stored: dict[int, NDArray[Any]]) -> int:
+def _bytes(kernel: Kernel, view: View, dtype: str) -> int:
     """What a kernel moves of an argument, each byte once."""
-    nbytes = int(stored[view.storage].nbytes) if view.storage in stored else product(view.shape) * 4
-    if kernel.template not in kernels.STRIDED:
-        return nbytes
-    inner = [] if view is kernel.args[-1] else kernel.params.get("reduced", [])
-    return min(nbytes, product([*kernel.params["shape"], *inner]) * 4)
+    count = product(view.shape)
+    if kernel.template in kernels.STRIDED:
+        inner = [] if view is kernel.args[-1] else kernel.params.get("reduced", [])
+        count = min(count, product([*kernel.params["shape"], *inner]))
+    return count * (2 if dtype == "float16" else 4)

@@ -20,27 +20,27 @@ STRIDED = ("nest", "accumulate")
 """Templates whose arguments are rows of elements; constants may be anywhere among them."""
 
 
-def make(template: str, params: Params, name: str, arguments: Sequence[tuple[bool, str]]) -> tuple[str, Function]:
+def make(
+    template: str, params: Params, name: str, arguments: Sequence[tuple[bool, str]], made: str = "float32"
+) -> tuple[str, Function]:
     """Return the source of a function called ``name``.
 
     :param arguments: of each input and constant, in the kernel's order: whether it is a constant, and its dtype.
+    :param made: dtype of the output.
     """
+    inputs = sum(not constant for constant, _ in arguments)
+    names = [f"w{n - inputs}" if n >= inputs else f"a{n}" for n in range(len(arguments))]
     if template in STRIDED:
         names = [f"v{n}" for n in range(len(arguments))]
-        made = TEMPLATES[template](params, [dtype for _, dtype in arguments])
-    else:
-        inputs = sum(not constant for constant, _ in arguments)
-        names = [f"w{n - inputs}" if n >= inputs else f"a{n}" for n in range(len(arguments))]
-        made = TEMPLATES[template](params, [dtype for constant, dtype in arguments if constant])
-    kinds = [C_TYPES[dtype] for _, dtype in arguments]
-    heads = [f"global const {kind} *{n}_, uint {n}o" for n, kind in zip(names, kinds, strict=True)]
-    lines = [
-        f"  global const {kind} *{n} = {n}_ + {n}o / {2 if kind == 'half' else 4};"
-        for n, kind in zip(names, kinds, strict=True)
-    ]
-    joined = ",\n    ".join([*heads, "global float *d_, uint do_"])
-    lines.append("  global float *d = d_ + do_ / 4;\n")
-    return f"kernel void {name}(\n    {joined}) {{\n" + "\n".join(lines) + f"{made.body}}}\n", made
+    types = {n: dtype for n, (_, dtype) in zip(names, arguments, strict=True)} | {"d": made}
+    body = TEMPLATES[template]({**params, "types": types})
+    heads, lines = [], []
+    for n, dtype in types.items():
+        kind = C_TYPES[dtype] if n == "d" else f"const {C_TYPES[dtype]}"
+        heads.append(f"global {kind} *{n}_, uint {n}_at")
+        lines.append(f"  global {kind} *{n} = {n}_ + {n}_at / {2 if dtype == 'float16' else 4};\n")
+    given = ",\n    ".join(heads)
+    return f"kernel void {name}(\n    {given}) {{\n{''.join(lines)}{body.body}}}\n", body
 
 
 def supported(template: str, params: Params) -> bool:
@@ -52,7 +52,7 @@ def supported(template: str, params: Params) -> bool:
     return template in TEMPLATES
 
 
-TEMPLATES: dict[str, Callable[[Params, Sequence[str]], Function]] = {
+TEMPLATES: dict[str, Callable[[Params], Function]] = {
     "conv": convolutions.conv,
     "depthwise": convolutions.depthwise,
     "map": elements.mapped,

@@ -27,13 +27,16 @@ def vector(lanes: int) -> str:
     return "float" if lanes == 1 else f"float{lanes}"
 
 
-def load(lanes: int, pointer: str, place: str, dtype: str = "float32") -> str:
-    if dtype == "float16":
+def load(p: Params, lanes: int, pointer: str, place: str) -> str:
+    """A vector from an argument; ``p["types"]`` says what each argument's elements are."""
+    if p["types"][pointer] == "float16":
         return f"vload_half{lanes if lanes > 1 else ''}(0, {pointer} + {place})"
     return f"{pointer}[{place}]" if lanes == 1 else f"vload{lanes}(0, {pointer} + {place})"
 
 
-def store(lanes: int, value: str, place: str) -> str:
+def store(p: Params, lanes: int, value: str, place: str) -> str:
+    if p["types"]["d"] == "float16":
+        return f"vstore_half{lanes if lanes > 1 else ''}({value}, 0, d + {place});"
     return f"d[{place}] = {value};" if lanes == 1 else f"vstore{lanes}({value}, 0, d + {place});"
 
 

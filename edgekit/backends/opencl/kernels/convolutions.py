@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from edgekit.backends.opencl.kernels.common import (
     Function,
     Params,
@@ -16,7 +14,7 @@ from edgekit.backends.opencl.kernels.common import (
 )
 
 
-def conv(p: Params, constants: Sequence[str]) -> Function:
+def conv(p: Params) -> Function:
     (height, width, count), (kh, kw, depth) = p["shape"], p["kernel"]
     pixels, channels, lanes = p["tile"]
     sy, sx, dy, dx = p["steps"]
@@ -38,24 +36,24 @@ def conv(p: Params, constants: Sequence[str]) -> Function:
     lines.append(f"    for (int k = 0; k < {depth}; k += {at_once}) {{")
     part = vector(at_once)
     for i in range(pixels):
-        value = load(at_once, "a0", f"ai{i} + k")
+        value = load(p, at_once, "a0", f"ai{i} + k")
         checked = _inside(p, f"ax{i}", 1, "{0}")
         lines.append(f"      const {part} v{i} = {f'{checked[0]} ? {value} : ({part})(0.0f)' if checked else value};")
     for s in range(at_once):
         for v in range(vectors):
             at = f"wi + (k + {s}) * {channels} + {v * lanes}"
-            lines.append(f"      const {kind} m{s}_{v} = {load(lanes, 'w0', at, constants[0])};")
+            lines.append(f"      const {kind} m{s}_{v} = {load(p, lanes, 'w0', at)};")
         for i, v in tile:
             one = f"v{i}.s{s}" if at_once > 1 else f"v{i}"
             lines.append(f"      c{i}_{v} = fma(({kind})({one}), m{s}_{v}, c{i}_{v});")
     lines += ["    }", "  }", "}"]
     for i, v in tile:
-        value = f"c{i}_{v} + {load(lanes, 'w1', f'j * {channels} + {v * lanes}', constants[1])}"
+        value = f"c{i}_{v} + {load(p, lanes, 'w1', f'j * {channels} + {v * lanes}')}"
         at = f"j * {channels} + {v * lanes}"
         if p["residual"]:
-            value += f" + {load(lanes, 'a1', place(p['in'][1], 'y', f'x0 + {i}', at))}"
+            value += f" + {load(p, lanes, 'a1', place(p['in'][1], 'y', f'x0 + {i}', at))}"
         value = clamped(f"({value})", p["low"], p["high"], lanes)
-        lines.append(store(lanes, value, place(p["out"], "y", f"x0 + {i}", at)))
+        lines.append(store(p, lanes, value, place(p["out"], "y", f"x0 + {i}", at)))
     size = (width // pixels, count // channels, height)
     return Function(indented(lines), size, 2 * height * width * count * kh * kw * depth)
 
@@ -67,7 +65,7 @@ def _inside(p: Params, name: str, axis: int, form: str) -> list[str]:
     return [form.format(f"({name} >= 0 && {name} < {last})")] if first < 0 or end >= last else []
 
 
-def depthwise(p: Params, constants: Sequence[str]) -> Function:
+def depthwise(p: Params) -> Function:
     (height, width, count), (kh, kw) = p["shape"], p["kernel"]
     sy, sx, dy, dx = p["steps"]
     top, left = p["corner"]
@@ -76,19 +74,19 @@ def depthwise(p: Params, constants: Sequence[str]) -> Function:
     _, outer_width, outer_channels = p["in"][0][:3]
     lines = [
         f"const int x0 = get_global_id(1) * {pixels}, j = get_global_id(0) * {lanes}, y = get_global_id(2);",
-        f"const {kind} b = {load(lanes, 'w1', 'j', constants[1])};",
+        f"const {kind} b = {load(p, lanes, 'w1', 'j')};",
         *(f"{kind} c{i} = b;" for i in range(pixels)),
         f"for (int r = 0; r < {kh}; ++r) {{", f"  const int ay = y * {sy} + r * {dy} + {top};",
         *_inside(p, "ay", 0, "  if (!({0})) continue;"), f"  for (int q = 0; q < {kw}; ++q) {{",
-        f"    const {kind} m = {load(lanes, 'w0', f'(r * {kw} + q) * {count} + j', constants[0])};",
+        f"    const {kind} m = {load(p, lanes, 'w0', f'(r * {kw} + q) * {count} + j')};",
     ]  # fmt: skip
     for i in range(pixels):
         lines.append(f"    const int ax{i} = (x0 + {i}) * {sx} + q * {dx} + {left};")
         checked = _inside(p, f"ax{i}", 1, "    if ({0})")
-        value = load(lanes, "a0", f"(ay * {outer_width} + ax{i}) * {outer_channels} + j")
+        value = load(p, lanes, "a0", f"(ay * {outer_width} + ax{i}) * {outer_channels} + j")
         lines.append(f"{checked[0] if checked else '   '} c{i} = fma({value}, m, c{i});")
     lines += ["  }", "}"]
     for i in range(pixels):
         value = clamped(f"c{i}", p["low"], p["high"], lanes)
-        lines.append(store(lanes, value, place(p["out"], "y", f"x0 + {i}", "j")))
+        lines.append(store(p, lanes, value, place(p["out"], "y", f"x0 + {i}", "j")))
     return Function(indented(lines), (count // lanes, width // pixels, height), 2 * height * width * count * kh * kw)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
 
 from edgekit.backends.opencl.kernels.common import (
     Function,
@@ -54,33 +55,31 @@ def _elements(p: Params, value: Callable[[list[str], int], str], flops: int) -> 
     lines = [f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);"]
     names = [f"e{n}" for n in range(len(p["in"]))]
     for n, spec in enumerate(p["in"]):
-        lines.append(f"const {kind} e{n} = {load(lanes, f'a{n}', place(spec, 'y', 'x', 'c'))};")
+        lines.append(f"const {kind} e{n} = {load(p, lanes, f'a{n}', place(spec, 'y', 'x', 'c'))};")
     lines.append(f"const {kind} made = {value(names, lanes)};")
-    lines.append(store(lanes, "made", place(p["out"], "y", "x", "c")))
+    lines.append(store(p, lanes, "made", place(p["out"], "y", "x", "c")))
     return Function(indented(lines), (count // lanes, width, height), flops * height * width * count)
 
 
-def mapped(p: Params, constants: Sequence[str]) -> Function:
+def mapped(p: Params) -> Function:
     form = MAPS[p["function"]]
     flops = 0 if p["function"] == "copy" else form.count("f(") + form.count(" * ") + form.count(" / ") or 1
     alpha = number(p.get("alpha", 0.0))
     return _elements(p, lambda names, lanes: form.format(names[0], vector(lanes), alpha), flops)
 
 
-def binary(p: Params, constants: Sequence[str]) -> Function:
+def binary(p: Params) -> Function:
     low, high = p["limits"]
 
     def value(names: list[str], lanes: int) -> str:
-        pictures, kept, sides = iter(names), iter(range(len(constants))), []
+        pictures, kept, sides = iter(names), itertools.count(), []
         for kind in p["kinds"]:
             if kind == "picture":
                 sides.append(next(pictures))
+            elif kind == "scalar":
+                sides.append(f"({vector(lanes)})({load(p, 1, f'w{next(kept)}', '0')})")
             else:
-                n = next(kept)
-                one = (
-                    load(1, f"w{n}", "0", constants[n]) if kind == "scalar" else load(lanes, f"w{n}", "c", constants[n])
-                )
-                sides.append(f"({vector(lanes)})({one})" if kind == "scalar" else one)
+                sides.append(load(p, lanes, f"w{next(kept)}", "c"))
         return clamped(f"({BINARIES[p['function']].format(*sides)})", low, high, lanes)
 
     return _elements(p, value, 1)

@@ -35,21 +35,21 @@ def _axes(extents: Sequence[int]) -> tuple[list[str], list[str]]:
     return names[::-1], lines
 
 
-def nest(p: Params, dtypes: Sequence[str]) -> Function:
+def nest(p: Params) -> Function:
     axes, lines = _axes(p["shape"])
     *strides, made_strides = p["strides"]
     *offsets, made_offset = p["offsets"]
-    values = [load(1, f"v{n}", f"({_index(offsets[n], strides[n], axes)})", dtype) for n, dtype in enumerate(dtypes)]
+    values = [load(p, 1, f"v{n}", f"({_index(offsets[n], strides[n], axes)})") for n in range(len(offsets))]
     value = values[0]
     if p["function"] != "copy":
         low, high = p["limits"]
         value = clamped(f"({BINARIES[p['function']].format(*values)})", low, high, 1)
-    lines.append(store(1, value, _index(made_offset, made_strides, axes)))
+    lines.append(store(p, 1, value, _index(made_offset, made_strides, axes)))
     count = math.prod(p["shape"])
     return Function(indented(lines), (count, 1, 1), 0 if p["function"] == "copy" else count)
 
 
-def accumulate(p: Params, dtypes: Sequence[str]) -> Function:
+def accumulate(p: Params) -> Function:
     axes, lines = _axes(p["shape"])
     *strides, made_strides = p["strides"]
     *offsets, made_offset = p["offsets"]
@@ -59,39 +59,39 @@ def accumulate(p: Params, dtypes: Sequence[str]) -> Function:
     }[p["kind"]]  # fmt: skip
     lines.append(f"float made = {start};")
     lines += [f"for (int {r} = 0; {r} < {n}; ++{r})" for r, n in zip(inner, p["reduced"], strict=True)]
-    places = [_index(offsets[n], [*strides[n], *p["steps"][n]], [*axes, *inner]) for n in range(len(dtypes))]
-    values = [load(1, f"v{n}", f"({places[n]})", dtype) for n, dtype in enumerate(dtypes)]
+    places = [_index(offsets[n], [*strides[n], *p["steps"][n]], [*axes, *inner]) for n in range(len(offsets))]
+    values = [load(p, 1, f"v{n}", f"({places[n]})") for n in range(len(offsets))]
     lines.append(f"  made = {join.format(' * '.join(values))};")
-    lines.append(store(1, f"made * {number(p['factor'])}", _index(made_offset, made_strides, axes)))
+    lines.append(store(p, 1, f"made * {number(p['factor'])}", _index(made_offset, made_strides, axes)))
     count = math.prod(p["shape"])
-    return Function(indented(lines), (count, 1, 1), len(dtypes) * count * math.prod(p["reduced"]))
+    return Function(indented(lines), (count, 1, 1), len(offsets) * count * math.prod(p["reduced"]))
 
 
-def nearest(p: Params, constants: Sequence[str]) -> Function:
+def nearest(p: Params) -> Function:
     height, width, count = p["shape"]
     lanes = lanes_of(count)
-    value = load(lanes, "a0", place(p["in"][0], "w0[y]", "w1[x]", "c"))
+    value = load(p, lanes, "a0", place(p["in"][0], "w0[y]", "w1[x]", "c"))
     lines = [
         f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);",
-        store(lanes, value, place(p["out"], "y", "x", "c")),
+        store(p, lanes, value, place(p["out"], "y", "x", "c")),
     ]
     return Function(indented(lines), (count // lanes, width, height), 0)
 
 
-def bilinear(p: Params, constants: Sequence[str]) -> Function:
+def bilinear(p: Params) -> Function:
     height, width, count = p["shape"]
     lanes, (low, high) = lanes_of(count), p["limits"]
     kind = vector(lanes)
 
     def value(row: str, column: str) -> str:
-        return load(lanes, "a0", place(p["in"][0], f"{row}[y]", f"{column}[x]", "c"))
+        return load(p, lanes, "a0", place(p["in"][0], f"{row}[y]", f"{column}[x]", "c"))
 
-    v, h = load(1, "w2", "y", constants[2]), load(1, "w5", "x", constants[5])
+    v, h = load(p, 1, "w2", "y"), load(p, 1, "w5", "x")
     lines = [
         f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);",
         f"const float v = {v}, h = {h};",
         f"const {kind} upper = {value('w0', 'w3')} * (1.0f - h) + {value('w0', 'w4')} * h;",
         f"const {kind} lower = {value('w1', 'w3')} * (1.0f - h) + {value('w1', 'w4')} * h;",
-        store(lanes, clamped("(upper * (1.0f - v) + lower * v)", low, high, lanes), place(p["out"], "y", "x", "c")),
+        store(p, lanes, clamped("(upper * (1.0f - v) + lower * v)", low, high, lanes), place(p["out"], "y", "x", "c")),
     ]
     return Function(indented(lines), (count // lanes, width, height), 9 * height * width * count)

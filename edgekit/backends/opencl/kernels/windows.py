@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from edgekit.backends.opencl.kernels.common import (
     Function,
     Params,
@@ -18,13 +16,13 @@ from edgekit.backends.opencl.kernels.common import (
 )
 
 
-def pool(p: Params, constants: Sequence[str]) -> Function:
+def pool(p: Params) -> Function:
     (height, width, count), (ah, aw) = p["shape"], p["size"]
     (wh, ww), (sy, sx), (pt, pl) = p["window"], p["strides"], p["pads"]
     low, high = p["limits"]
     lanes, largest = lanes_of(count), p["kind"] == "max"
     kind = vector(lanes)
-    value = load(lanes, "a0", place(p["in"][0], "ay", "ax", "c"))
+    value = load(p, lanes, "a0", place(p["in"][0], "ay", "ax", "c"))
     lines = [
         f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);",
         f"{kind} made = ({kind})({'-INFINITY' if largest else '0.0f'});",
@@ -33,33 +31,34 @@ def pool(p: Params, constants: Sequence[str]) -> Function:
         "for (int ay = y0; ay < y1; ++ay)", "  for (int ax = x0; ax < x1; ++ax)",
         f"    made = {f'fmax(made, {value})' if largest else f'made + {value}'};",
         *([] if largest else ["made = made / (float)((y1 - y0) * (x1 - x0));"]),
-        store(lanes, clamped("made", low, high, lanes), place(p["out"], "y", "x", "c")),
+        store(p, lanes, clamped("made", low, high, lanes), place(p["out"], "y", "x", "c")),
     ]  # fmt: skip
     return Function(indented(lines), (count // lanes, width, height), height * width * count * wh * ww)
 
 
-def mean(p: Params, constants: Sequence[str]) -> Function:
+def mean(p: Params) -> Function:
     height, width, count = p["size"]
     lanes = lanes_of(count)
     kind = vector(lanes)
     lines = [
         f"const int c = get_global_id(0) * {lanes};", f"{kind} made = ({kind})(0.0f);",
         f"for (int y = 0; y < {height}; ++y)", f"  for (int x = 0; x < {width}; ++x)",
-        f"    made += {load(lanes, 'a0', place(p['in'][0], 'y', 'x', 'c'))};",
-        store(lanes, f"made * {number(1 / (height * width))}", "c"),
+        f"    made += {load(p, lanes, 'a0', place(p['in'][0], 'y', 'x', 'c'))};",
+        store(p, lanes, f"made * {number(1 / (height * width))}", "c"),
     ]  # fmt: skip
     return Function(indented(lines), (count // lanes, 1, 1), height * width * count)
 
 
-def softmax(p: Params, constants: Sequence[str]) -> Function:
+def softmax(p: Params) -> Function:
     height, width, count = p["shape"]
-    given, made = place(p["in"][0], "y", "x", "c"), place(p["out"], "y", "x", "c")
+    made = place(p["out"], "y", "x", "c")
+    value = load(p, 1, "a0", place(p["in"][0], "y", "x", "c"))
+    one = f"exp(({value} - most) * {number(p['beta'])})"
     lines = [
-        "const int x = get_global_id(0), y = get_global_id(1);", "float most = -INFINITY, total = 0.0f;",
-        f"for (int c = 0; c < {count}; ++c) most = fmax(most, a0[{given}]);",
-        f"for (int c = 0; c < {count}; ++c) {{",
-        f"  const float one = exp((a0[{given}] - most) * {number(p['beta'])});",
-        f"  total += one;\n  d[{made}] = one;", "}",
-        f"for (int c = 0; c < {count}; ++c) d[{made}] /= total;",
-    ]  # fmt: skip
-    return Function(indented(lines), (width, height, 1), 5 * height * width * count)
+        "const int x = get_global_id(0), y = get_global_id(1);",
+        "float most = -INFINITY, total = 0.0f;",
+        f"for (int c = 0; c < {count}; ++c) most = fmax(most, {value});",
+        f"for (int c = 0; c < {count}; ++c) total += {one};",
+        f"for (int c = 0; c < {count}; ++c) {store(p, 1, f'{one} / total', made)}",
+    ]
+    return Function(indented(lines), (width, height, 1), 8 * height * width * count)
