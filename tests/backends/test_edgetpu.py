@@ -125,7 +125,8 @@ def test_what_the_compiler_refuses_is_said_in_its_words(workplace: Path, tmp_pat
 def test_a_report_with_operators_that_are_not_mapped() -> None:
     made = vendor.read(
         "Edge TPU Compiler version 14.1.317412892\nOff-chip memory used for streaming uncached model parameters: "
-        "1.50MiB\nOperator Count Status\n\nCONV_2D 11 Mapped to Edge TPU\nCONV_2D 2 More than one subgraph is not "
+        "1.50MiB\nNumber of Edge TPU subgraphs: 1\nNumber of operations that will run on Edge TPU: 17\n"
+        "Operator Count Status\n\nCONV_2D 11 Mapped to Edge TPU\nCONV_2D 2 More than one subgraph is not "
         "supported\nMAX_POOL_2D                    6          Mapped to Edge TPU\n"
         "QUANTIZE 1 Operation is otherwise supported, but not mapped due to some unspecified limitation\n"
     )
