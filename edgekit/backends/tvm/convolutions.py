@@ -18,12 +18,12 @@ DOT_LANES = {"vnni": (8, 16), "sdot": (4,), "mlal": (4,)}
 """Outputs of one dot product instruction."""
 
 
-def tile(width: int, channels: int, machine: Machine, *, dots: bool = False) -> tuple[int, int, int]:
+def tile(width: int, channels: int, machine: Machine, *, dots: bool = False, held: int = 1) -> tuple[int, int, int]:
     """Pixels and channels of a register tile, and lanes: as many accumulators as registers allow, fewest loads.
 
     Both divide their dimension, so that no tile is cut.
 
-    :param dots: sums are dot products of bytes, where the lanes allow it.
+    :param dots: sums are dot products of bytes, where the lanes allow it. :param held: registers of weights a vector.
     """
     best, most = (1, 1, 1), -1.0
     fit = [n for n in (1, 2, 4, 8, 16) if n <= machine.lanes and channels % n == 0]
@@ -34,7 +34,7 @@ def tile(width: int, channels: int, machine: Machine, *, dots: bool = False) -> 
                 continue
             for pixels in divisors(width, 16):
                 accumulators = pixels * vectors
-                if accumulators + vectors + 1 > machine.registers or (vectors > 4 and pixels > 1):
+                if accumulators + vectors * held + 1 > machine.registers or (vectors > 4 and pixels > 1):
                     continue
                 # Work for each load: a tile loads `vectors` weights and broadcasts `pixels` values.
                 score = lanes * accumulators / (vectors + 0.5 * pixels) * (1.0 if lanes == machine.lanes else 0.8)
@@ -78,7 +78,8 @@ def convolution(self: Lowering, number: int, operator: Operator) -> None:
         given, out = as_rows(given), as_rows(out)
         residual = as_rows(residual) if residual else None
         height, width = 1, height * width
-    pixels, channels, lanes = tile(width, count, self.machine, dots=integers)
+    held = {"sdot": 1 if depth % 16 else 4, "mlal": 2}.get(self.machine.dot, 1) if integers else 1
+    pixels, channels, lanes = tile(width, count, self.machine, dots=integers, held=held)
     four = -(-depth // 4) * 4
     dot = self.machine.dot if integers and lanes in DOT_LANES.get(self.machine.dot, ()) else ""
     wide = four if dot and four <= given.outer[2] else depth
@@ -171,12 +172,15 @@ def _integers(self: Lowering, operator: Operator, weights: NDArray[Any], target:
     bias = _bias(graph, operator, count).astype(np.int64) - zero_in * weights.astype(np.int64).sum(axis)
     scale = np.broadcast_to(scale_in * quantization.scale.astype(np.float64) / scale_out, count).astype(np.float32)
     low, high = self.limits(made, operator.options.fusedActivationFunction)
-    params: dict[str, Any] = {"zero": zero_out, "low": low, "high": high}
+    most = 2.0**8 * np.abs(weights.astype(np.int64)).sum(axis).max(initial=0) + np.abs(bias).max(initial=0)
+    bounded = most * scale.max(initial=0) < 2.0**30
+    params: dict[str, Any] = {"zero": zero_out, "low": low, "high": high, "bounded": bool(bounded)}
     if residual:
         add = next(o for o in graph.operators if target in o.outputs)
         other = next(i for i in add.inputs if i != made)
         (scale_r, zero_r), (scale_2, zero_2) = self.scale(other), self.scale(target)
         low, high = self.limits(target, add.options.fusedActivationFunction)
+        params["bounded"] = 256 * max(scale_out, scale_r) / scale_2 < 2.0**30
         params["add"] = [scale_out / scale_2, scale_r / scale_2, zero_r, zero_2, low, high]
     return {"bias": bias.astype(np.int32), "scale": scale, "params": params}
 
@@ -188,6 +192,8 @@ def depthwise(self: Lowering, number: int, operator: Operator) -> None:
     target = operator.outputs[0]
     out = self.make(target)
     lanes = tile(out.size[1], out.size[2], self.machine)[2]
+    if lanes == 4 and out.dtype != "float32" and out.size[2] % 8 == 0:
+        lanes = 8  # eight bytes are widened at once
     params: dict[str, Any] = {
         "shape": list(out.size), "kernel": list(weights.shape[:2]), "corner": [given.top - top, given.left - left],
         "steps": [o.strideH, o.strideW, o.dilationHFactor, o.dilationWFactor],

@@ -18,6 +18,7 @@ from edgekit.backends.tvm.templates.common import (
     clamped,
     f32,
     integer_of,
+    narrowed,
     outer_shape,
 )
 
@@ -81,11 +82,11 @@ def _float_end(p: Params, value: Any, other: Any) -> Any:
 def _int8_end(p: Params, value: Any, other: Any) -> Any:
     zero, low, high, dtype = p["zero"], p["low"], p["high"], p["dtype"]
     if other is None:
-        return integer_of(value, zero, low, high, dtype)
+        return (narrowed if p["bounded"] else integer_of)(value, zero, low, high, dtype)
     ka, kb, zero_r, zero_2, low_2, high_2 = p["add"]
     own = tirx.nearbyint(clamped(value, low - zero, high - zero))
     both = own * f32(ka) + (other.astype(I32) - tirx.const(zero_r, I32)).astype(F) * f32(kb)
-    return integer_of(both, zero_2, low_2, high_2, dtype)
+    return (narrowed if p["bounded"] else integer_of)(both, zero_2, low_2, high_2, dtype)
 
 
 def _tiled(f: Any, p: Params, *, outer: bool) -> Any:
