@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +246,12 @@ def test_every_operator_is_among_the_networks() -> None:
     used = {o.op for make in (*NETWORKS.values(), chains) for o in make().operators}
     missing = {name for name in LOWER if not name.startswith("edgekit.")} - used
     assert missing <= {"QUANTIZE", "DEQUANTIZE"}  # those come with int8
+
+
+def test_the_docs_name_every_operator() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tvm.md").read_text()
+    table = set(re.findall(r"`([A-Z0-9_]{2,})`", text.split("## What is covered")[1].split("All in float32")[0]))
+    assert table - {"TRANSPOSE_CONV"} == {name for name in LOWER if not name.startswith("edgekit.")}
 
 
 @pytest.mark.slow
