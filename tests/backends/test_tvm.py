@@ -14,7 +14,7 @@ import edgekit
 from edgekit.backends.tvm.elements import REAL
 from edgekit.backends.tvm.lowering import LOWER
 from edgekit.errors import ModelError
-from edgekit.graph import Graph, tflite
+from edgekit.graph import Graph, Quantization, tflite
 from tests.backends.tvm_networks import (
     RELU,
     RELU6,
@@ -24,6 +24,7 @@ from tests.backends.tvm_networks import (
     check_whole,
     quantized,
 )
+from tests.small_networks import Builder
 
 pytest.importorskip("tvm", reason="needs the extra 'tvm'")
 
@@ -302,6 +303,23 @@ def test_weights_of_four_bits_and_of_half_precision(tmp_path: Path) -> None:
         tmp_path / "half" / "net.tflite", targets=["host"], recipe="float16", backend="tvm", out=tmp_path / "half"
     )[0]
     assert made.parity.ok and made.parity.by == "network"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", ["host", "rpi5"])
+def test_unsigned_bytes_go_in_and_out(board: str, tmp_path: Path) -> None:
+    """As pictures do: uint8, made int8 by QUANTIZE."""
+    b = Builder()
+    bytes_ = Quantization(np.array([1 / 255], np.float32), np.array([0], np.int64), 0)
+    inner = Quantization(np.array([1 / 200], np.float32), np.array([-117], np.int64), 0)
+    x = b.tensor((1, 5, 7, 3), "uint8", quantization=bytes_)
+    y = b.add("QUANTIZE", (x,), (1, 5, 7, 3), "int8", options="Quantize")
+    z = b.add("MAX_POOL_2D", (y,), (1, 2, 3, 3), "int8", options="Pool2D", strideH=2, strideW=2, filterHeight=2,
+              filterWidth=2, padding=1)  # fmt: skip
+    out = b.add("QUANTIZE", (z,), (1, 2, 3, 3), "uint8", options="Quantize")
+    b.tensors[y].quantization = b.tensors[z].quantization = inner
+    b.tensors[out].quantization = bytes_
+    check_operators(b.graph((x,), (out,)), tmp_path, board)
 
 
 def test_weights_of_eight_bits_in_a_float_network_are_refused(tmp_path: Path) -> None:

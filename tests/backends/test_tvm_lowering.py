@@ -154,6 +154,7 @@ def test_the_same_graph_gives_the_same_source(tmp_path: Path) -> None:
         (lambda g: setattr(g.operators[0], "op", "CUMSUM"), "no kernel for it"),
         (lambda g: setattr(g.tensors[g.main.inputs[0]], "dtype", "int16"), "no kernel for int16"),
         (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (2, 28, 28, 1)), "batch"),
+        (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (1, -1, 28, 1)), "not known"),
         (lambda g: setattr(g.operators[0].options, "fusedActivationFunction", 4), "activation"),
         (lambda g: setattr(g.tensors[g.operators[0].inputs[1]], "sparsity", object()), "not constant"),
     ],

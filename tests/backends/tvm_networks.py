@@ -118,8 +118,11 @@ def given(graph: Graph, seed: int = 1, samples: int = SAMPLES) -> list[NDArray[A
     made: list[NDArray[Any]] = []
     for tensor in graph.inputs:
         shape = (samples, *tensor.shape)
-        integers = tensor.dtype == "int8"
-        made.append(rng.integers(-128, 128, shape).astype(np.int8) if integers else rng.normal(size=shape).astype("f4"))
+        if tensor.dtype == "float32":
+            made.append(rng.normal(size=shape).astype(np.float32))
+        else:
+            limits = np.iinfo(tensor.dtype)
+            made.append(rng.integers(limits.min, limits.max + 1, shape).astype(tensor.dtype))
     return made
 
 

@@ -35,7 +35,11 @@ def obstacle(graph: Graph, operator: Operator) -> str:
         return "edgekit's TVM backend has no kernel for it"
     tensors = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
     flowing = [t for t in tensors if t.data is None]
+    if any(size < 1 for t in tensors for size in t.shape):
+        return "its shape is not known"
     for tensor in flowing:
+        if tensor.dtype == "uint8" and tensor.has_scale and operator.op == "QUANTIZE":
+            continue
         if tensor.dtype not in ("float32", "int8") or (tensor.dtype == "int8" and not tensor.has_scale):
             return f"edgekit's TVM backend has no kernel for {tensor.dtype}"
         if len(tensor.shape) == 4 and tensor.shape[0] != 1:
@@ -121,7 +125,8 @@ class Lowering:
         """Scale, and zero point as it is stored."""
         q = self.graph.tensors[index].quantization
         assert q is not None
-        return float(q.scale[0]), int(q.zero_point[0]) + (128 if self.machine.shifted else 0)
+        shifted = self.machine.shifted and self.graph.tensors[index].dtype == "int8"
+        return float(q.scale[0]), int(q.zero_point[0]) + (128 if shifted else 0)
 
     def stored(self, index: int) -> NDArray[Any]:
         """A constant's values as kernels take them."""
@@ -136,7 +141,7 @@ class Lowering:
         if self.graph.tensors[index].dtype == "float32":
             return low, high
         scale, zero = self.scale(index)
-        least, most = (0, 255) if self.machine.shifted else (-128, 127)
+        least, most = (0, 255) if self.dtype(self.graph.tensors[index]) == "uint8" else (-128, 127)
         return max(least, round(max(low / scale, -1e6)) + zero), min(most, round(min(high / scale, 1e6)) + zero)
 
     def make(self, index: int, channels: int | None = None) -> Picture:
