@@ -12,10 +12,17 @@ if TYPE_CHECKING:
 
     from edgekit.bundle import Bundle
     from edgekit.progress import Progress
+    from edgekit.target import Target
 
 
 PROVERS = ("emulator", "pocl", "host")
 """Runners that need no device: a target's first one of these proves its bundles."""
+
+
+def instead(target: Target) -> str:
+    """What to say where a runner cannot run a target's bundles: the one that can, without the device."""
+    names = [name for name in PROVERS if name in target.runners]
+    return f"run it with --on {names[0]}, or on the device" if names else "run it on the device"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from edgekit import sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.litert import library
 from edgekit.errors import DeviceError
-from edgekit.runners import Run, RunOptions
+from edgekit.runners import Run, RunOptions, instead
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import Program
@@ -72,7 +72,7 @@ def _tools(bundle: Bundle, program: Program) -> tuple[Path, Path]:
     own, network = bundle.artifact / programs.PROGRAM, bundle.artifact / program.library
     if program.compiled and arch != here:
         raise DeviceError(
-            f"the bundle's network is compiled for {arch}, this machine is {here}", "run it with --on emulator"
+            f"the bundle's network is compiled for {arch}, this machine is {here}", instead(bundle.target)
         )
     if program.compiled and not network.is_file():
         raise DeviceError(f"the bundle has no artifact/{program.library}", "compile it again")

@@ -58,3 +58,13 @@ def test_a_board_is_told_from_a_gpu(models: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     estimate = edgekit("profile", model, "--target", "adreno-740", "--json").json
     assert estimate["source"] == "estimate" and estimate["latency_ms"]["low"] < estimate["latency_ms"]["high"]
+
+
+@needs_pocl
+def test_other_runners_name_the_one_that_can(models: Path, tmp_path: Path) -> None:
+    model = models / "tflite_micro" / "hello_world_float.tflite"
+    (made,) = edgekit("compile", model, "--target", "mali-t860", "--out", tmp_path, "--json").json["bundles"]
+    for runner, word in (("emulator", "no emulator"), ("host", "compiled for aarch64")):
+        refused(edgekit("profile", made["path"], "--on", runner), 6, word, "--on pocl")
+    (ran,) = [edgekit("run", made["path"], "--data", "random", "--limit", "3", "--json").json]
+    assert ran["on"] == "pocl" and ran["samples"] == 3 and ran["latency_ms"] is None

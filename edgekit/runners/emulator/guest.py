@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edgekit import sandbox
 from edgekit.errors import DeviceError, EdgekitError, ModelError, ToolMissing
+from edgekit.runners import instead
 from edgekit.runners.emulator import plugin, sysroot
 from edgekit.runners.linux.process import crash_hint
 from edgekit.runners.linux.program import MODEL, PROGRAM, Program
@@ -57,7 +58,7 @@ def machine(target: Target) -> Machine:
     :raises ToolMissing: if the emulator, the AArch64 libraries or a C compiler is not installed.
     """
     if target.arch != "aarch64" or not target.get("emulator.cpu"):
-        raise DeviceError(f"there is no emulator for the target {target.name!r}", "use --on host or a real device")
+        raise DeviceError(f"there is no emulator for the target {target.name!r}", instead(target))
     return Machine(plugin.emulator(), plugin.get(), sysroot.get(target), target)
 
 
