@@ -156,6 +156,10 @@ def moves() -> Graph:
         for op, kind in (("RESIZE_BILINEAR", "ResizeBilinear"), ("RESIZE_NEAREST_NEIGHBOR", "ResizeNearestNeighbor")):
             n.add(op, (a, whole(*size)), (1, *size, 12), options=kind, alignCorners=align, halfPixelCenters=half)
     n.conv(n.add("RESIZE_NEAREST_NEIGHBOR", (b, whole(12, 16)), (1, 12, 16, 5), options="ResizeNearestNeighbor"), 8)
+    n.add("GATHER", (a, whole(7, 0, 1, 2, 7)), (1, 6, 5, 12), options="Gather", axis=2)
+    n.add("GATHER", (c, n.constant(np.array(3, np.int32))), (4, 6), options="Gather", axis=2)
+    padding = n.constant(np.array([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32))
+    n.add("PADV2", (n.add("RELU", (b,), (1, 6, 8, 5)), padding, n.constant(np.array([0.25], np.float32))), (1, 9, 9, 5))
     middle = n.add("SLICE", (c, whole(0, 2, 0), whole(4, 1, 10)), (4, 1, 10), options="Slice")
     n.add("BROADCAST_TO", (middle, whole(4, 6, 10)), (4, 6, 10), options="BroadcastTo")
     n.operators[-1] = replace(n.operators[-1], version=2)

@@ -213,7 +213,8 @@ LOWER: dict[str, Rule] = {
     **dict.fromkeys(elements.BINARIES, elements.binary),
     **dict.fromkeys(elements.REAL, elements.mapped),
     **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), elements.reshape),
-    "PAD": elements.padded,
+    **dict.fromkeys(("PAD", "PADV2"), elements.padded),
+    "GATHER": strided.gathered,
     STUFF: strided.stuffed,
     REPEAT: strided.repeated,
     **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), strided.reduced),
@@ -235,6 +236,7 @@ _OBSTACLES: dict[str, Callable[[Graph, Operator], str]] = {
         ("SPLIT", "SPLIT_V", *_REARRANGED, "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), strided.constants_obstacle
     ),
     **dict.fromkeys(("CONCATENATION", "PACK", "UNPACK"), strided.joined_obstacle),
-    "PAD": elements.pad_obstacle,
+    **dict.fromkeys(("PAD", "PADV2"), elements.pad_obstacle),
+    "GATHER": strided.gathered_obstacle,
     **dict.fromkeys(elements.BINARIES, strided.broadcast_obstacle),
 }

@@ -21,6 +21,8 @@ from edgekit.graph import Graph, Operator
 if TYPE_CHECKING:
     from edgekit.backends.tvm.lowering import Lowering
 
+MOVES = 64
+"""Kernels that one operator may become."""
 _UNREAD = np.zeros(1, np.int8)
 
 
@@ -186,6 +188,31 @@ def _slices(operator: Operator, begin: list[int], end: list[int], stride: list[i
     return tuple(made)
 
 
+def gathered(self: Lowering, number: int, operator: Operator) -> None:
+    """GATHER of constant indices: neighbours move together."""
+    self.make(operator.outputs[0])
+    given, made = view(self, operator.inputs[0]), view(self, operator.outputs[0])
+    before = (slice(None),) * (operator.options.axis % given.places.ndim)
+    for first, start, count in _runs(self.graph.tensors[operator.inputs[1]].array()):
+        part = given.places[(*before, slice(first, first + count))]
+        if made.places.ndim < given.places.ndim:  # one index, its axis goes
+            part = given.places[(*before, first)]
+            move(self, number, given.seen(part), made)
+        else:
+            move(self, number, given.seen(part), made.seen(made.places[(*before, slice(start, start + count))]))
+
+
+def _runs(indices: NDArray[Any]) -> list[tuple[int, int, int]]:
+    """Indices that follow each other: the first, its place, how many."""
+    found: list[tuple[int, int, int]] = []
+    for place, index in enumerate(indices.reshape(-1).tolist()):
+        if found and index == found[-1][0] + found[-1][2]:
+            found[-1] = (*found[-1][:2], found[-1][2] + 1)
+        else:
+            found.append((index, place, 1))
+    return found
+
+
 def broadcast(self: Lowering, number: int, operator: Operator) -> None:
     """Arithmetic on operands of different shapes."""
     target = operator.outputs[0]
@@ -331,6 +358,17 @@ def constants_obstacle(graph: Graph, operator: Operator) -> str:
     return _alike(graph, operator)
 
 
+def gathered_obstacle(graph: Graph, operator: Operator) -> str:
+    x, indices = (graph.tensors[i] for i in operator.inputs)
+    if indices.data is None or operator.options.batchDims or len(indices.shape) > 1:
+        return "its indices are not one constant row"
+    values = indices.array().reshape(-1)
+    if len(_runs(values)) > MOVES:
+        return f"its indices jump more than {MOVES} times"
+    length = x.shape[operator.options.axis]
+    return _alike(graph, operator) if ((values >= 0) & (values < length)).all() else "its indices are out of range"
+
+
 def joined_obstacle(graph: Graph, operator: Operator) -> str:
     if getattr(operator.options, "fusedActivationFunction", 0):
         return "it has an activation"
@@ -339,7 +377,7 @@ def joined_obstacle(graph: Graph, operator: Operator) -> str:
 
 def _alike(graph: Graph, operator: Operator) -> str:
     """Moved integers must mean the same real values afterwards."""
-    flowing = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs)]
+    flowing = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
     flowing = [t for t in flowing if t.dtype == "int8" and t.quantization is not None]
     pairs = {(float(t.quantization.scale[0]), int(t.quantization.zero_point[0])) for t in flowing if t.quantization}
     return "" if len(pairs) <= 1 else "its tensors have different scales"
