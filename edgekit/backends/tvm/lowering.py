@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends.tvm import convolutions, elements, strided, windows
+from edgekit.backends.tvm import convolutions, elements, reductions, strided, windows
 from edgekit.backends.tvm.layout import CLAMPS, Machine, Picture, as_one_row, padding_of, size3
 from edgekit.backends.tvm.prepare import REPEAT, STUFF, prepared
 from edgekit.backends.tvm.program import ITEM, Border, Kernel, Program, Storage, product
@@ -217,21 +217,21 @@ LOWER: dict[str, Rule] = {
     "GATHER": strided.gathered,
     STUFF: strided.stuffed,
     REPEAT: strided.repeated,
-    **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), strided.reduced),
+    **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), reductions.reduced),
     "CONCATENATION": strided.concatenation,
     **dict.fromkeys(("SPLIT", "SPLIT_V"), strided.split),
     "PACK": strided.pack,
     "UNPACK": strided.unpack,
     **dict.fromkeys(_REARRANGED, strided.rearranged),
-    "BATCH_MATMUL": strided.matmul,
-    "RESIZE_BILINEAR": strided.bilinear,
-    "RESIZE_NEAREST_NEIGHBOR": strided.nearest,
+    "BATCH_MATMUL": reductions.matmul,
+    "RESIZE_BILINEAR": windows.bilinear,
+    "RESIZE_NEAREST_NEIGHBOR": windows.nearest,
     **dict.fromkeys(("QUANTIZE", "DEQUANTIZE"), elements.convert),
 }
 """Every operator that can be compiled."""
 _OBSTACLES: dict[str, Callable[[Graph, Operator], str]] = {
     **dict.fromkeys(("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"), convolutions.weights_obstacle),
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), strided.reduced_obstacle),
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), reductions.reduced_obstacle),
     **dict.fromkeys(
         ("SPLIT", "SPLIT_V", *_REARRANGED, "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), strided.constants_obstacle
     ),

@@ -148,7 +148,7 @@ def rearranged(self: Lowering, number: int, operator: Operator) -> None:
     self.make(operator.outputs[0])
     made = view(self, operator.outputs[0])
     seen = _seen(self.graph, operator, given.places)
-    move(self, number, given.seen(seen), made.seen(_split(made.places, seen.shape)))
+    move(self, number, given.seen(seen), made.seen(split_axes(made.places, seen.shape)))
 
 
 def _seen(graph: Graph, operator: Operator, x: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -167,11 +167,11 @@ def _seen(graph: Graph, operator: Operator, x: NDArray[np.int8]) -> NDArray[np.i
     size = int(operator.options.blockSize)
     n, h, w, c = x.shape
     if operator.op == "SPACE_TO_DEPTH":
-        return _split(x, (n, h // size, size, w // size, size, c)).transpose(0, 1, 3, 2, 4, 5)
-    return _split(x, (n, h, w, size, size, c // size**2)).transpose(0, 1, 3, 2, 4, 5)
+        return split_axes(x, (n, h // size, size, w // size, size, c)).transpose(0, 1, 3, 2, 4, 5)
+    return split_axes(x, (n, h, w, size, size, c // size**2)).transpose(0, 1, 3, 2, 4, 5)
 
 
-def _split(x: NDArray[np.int8], shape: tuple[int, ...]) -> NDArray[np.int8]:
+def split_axes(x: NDArray[np.int8], shape: tuple[int, ...]) -> NDArray[np.int8]:
     """A view with axes split, never a copy."""
     return np.reshape(x, shape, copy=False)
 
@@ -228,61 +228,6 @@ def broadcast(self: Lowering, number: int, operator: Operator) -> None:
     compute(self, number, operator.op.lower(), given, made, params)
 
 
-def reduced(self: Lowering, number: int, operator: Operator) -> None:
-    """SUM, MEAN, REDUCE_MAX, REDUCE_MIN over any axes."""
-    source, target = operator.inputs[0], operator.outputs[0]
-    given = view(self, source)
-    rank = given.places.ndim
-    axes = sorted({int(a) % rank for a in self.graph.tensors[operator.inputs[1]].array().reshape(-1)})
-    kept = [a for a in range(rank) if a not in axes]
-    self.make(target)
-    made = view(self, target)
-    out = _split(made.places, tuple(given.places.shape[a] for a in kept))
-    count = product([given.places.shape[a] for a in axes])
-    kind = {"MEAN": "sum", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "min"}[operator.op]
-    params: dict[str, Any] = {"kind": kind, "factor": 1 / count if operator.op == "MEAN" else 1.0}
-    if made.row.dtype != "float32":
-        (scale, zero), (scale_out, zero_out) = self.scale(source), self.scale(target)
-        params["factor"] *= scale / scale_out
-        params |= {"zeros": [zero], "made": zero_out, "limits": list(self.limits(target, 0))}
-    accumulate(self, number, [given.seen(given.places.transpose(*kept, *axes))], made.seen(out), len(kept), params)
-
-
-def accumulate(
-    self: Lowering, node: int, given: Sequence[Strided], made: Strided, kept: int, params: dict[str, Any]
-) -> None:
-    """Reduce products of views over all axes but the first ``kept``, which are ``made``'s."""
-    inner = [g.places[(0,) * kept] for g in given]
-    outer = [g.places[(slice(None),) * kept + (0,) * (g.places.ndim - kept)] for g in given]
-    extents, strides = loops([*outer, made.places])
-    reduced_extents, reduced_strides = loops(inner)
-    params = {
-        **params, "shape": extents, "strides": strides, "reduced": reduced_extents, "steps": reduced_strides,
-        "offsets": [g.offset for g in (*given, made)], "sizes": [g.row.shape[0] for g in (*given, made)],
-        "dtype": made.row.dtype,
-    }  # fmt: skip
-    self.program.kernels.append(Kernel("accumulate", params, node, (*(g.row for g in given), made.row)))
-
-
-def matmul(self: Lowering, number: int, operator: Operator) -> None:
-    """BATCH_MATMUL ``[..., i, k] x [..., k, j]``."""
-    o, target = operator.options, operator.outputs[0]
-    a, b = (view(self, i) for i in operator.inputs)
-    x = a.places.swapaxes(-1, -2) if o.adjX else a.places
-    y = b.places if o.adjY else b.places.swapaxes(-1, -2)  # [..., j, k]
-    self.make(target)
-    made = view(self, target)
-    shape = (*made.places.shape, x.shape[-1])
-    pair = [a.seen(np.broadcast_to(x[..., :, None, :], shape)), b.seen(np.broadcast_to(y[..., None, :, :], shape))]
-    params: dict[str, Any] = {"kind": "sum", "factor": 1.0}
-    if made.row.dtype != "float32":
-        (scale_a, zero_a), (scale_b, zero_b) = (self.scale(i) for i in operator.inputs)
-        scale, zero = self.scale(target)
-        params |= {"factor": scale_a * scale_b / scale, "zeros": [zero_a, zero_b], "made": zero}
-        params["limits"] = list(self.limits(target, 0))
-    accumulate(self, number, pair, made, made.places.ndim, params)
-
-
 def stuffed(self: Lowering, number: int, operator: Operator) -> None:
     """Spread a picture over a larger one that means 0 elsewhere; ``options``: its corner and strides."""
     top, left, sy, sx = operator.options
@@ -301,46 +246,7 @@ def repeated(self: Lowering, number: int, operator: Operator) -> None:
     given, made = view(self, operator.inputs[0]), view(self, operator.outputs[0])
     times = made.places.shape[3] // given.places.shape[3]
     wide = np.broadcast_to(given.places[..., None], (*given.places.shape, times))
-    move(self, number, given.seen(wide), made.seen(_split(made.places, wide.shape)))
-
-
-def nearest(self: Lowering, number: int, operator: Operator) -> None:
-    """RESIZE_NEAREST_NEIGHBOR; each output row and column has one of the input's."""
-    _resize(self, number, operator, "nearest")
-
-
-def bilinear(self: Lowering, number: int, operator: Operator) -> None:
-    _resize(self, number, operator, "bilinear")
-
-
-def _resize(self: Lowering, number: int, operator: Operator, template: str) -> None:
-    given = self.pictures[operator.inputs[0]]
-    out = self.make(operator.outputs[0])
-    constants: list[NDArray[Any]] = []
-    for axis in (0, 1):
-        first, second, share = places(given.size[axis], out.size[axis], operator)
-        constants += [first] if template == "nearest" else [first, second, share]
-    limits = list(self.limits(operator.outputs[0], 0))
-    self.emit(template, {"shape": list(out.size), "limits": limits}, number, [given], out, constants)
-
-
-def places(given: int, made: int, operator: Operator) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """For each output position the two input positions it lies between, and how far it is to the second.
-
-    For RESIZE_NEAREST_NEIGHBOR the first is the nearest. Formulas: TFLite's reference_ops/resize_*.h.
-    """
-    o, i = operator.options, np.arange(made, dtype=np.float32)
-    scale = np.float32((given - 1) / (made - 1) if o.alignCorners and made > 1 else given / made)
-    half = np.float32(0.5 if o.halfPixelCenters else 0)
-    if operator.op == "RESIZE_NEAREST_NEIGHBOR":
-        at = (i + half) * scale
-        at = np.floor(at + np.float32(0.5)) if o.alignCorners else np.floor(at)
-        found = np.clip(at, 0, given - 1).astype(np.int32)
-        return found, found, np.zeros(made, np.float32)
-    at = (i + half) * scale - half
-    first = np.maximum(np.floor(at), 0)
-    second = np.minimum(np.ceil(at), given - 1)
-    return first.astype(np.int32), second.astype(np.int32), (at - first).astype(np.float32)
+    move(self, number, given.seen(wide), made.seen(split_axes(made.places, wide.shape)))
 
 
 # What these rules do not cover
@@ -390,7 +296,3 @@ def broadcast_obstacle(graph: Graph, operator: Operator) -> str:
     if any(graph.tensors[i].data is not None and graph.tensors[i].dtype != out.dtype for i in operator.inputs):
         return "its constant has another type"
     return "" if any(graph.tensors[i].data is None for i in operator.inputs) else "all its operands are constants"
-
-
-def reduced_obstacle(graph: Graph, operator: Operator) -> str:
-    return "" if graph.tensors[operator.inputs[1]].data is not None else "its axes are not constant"

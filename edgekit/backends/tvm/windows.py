@@ -1,10 +1,13 @@
-"""Rules for windows and rows: pooling, means, softmax."""
+"""Rules for windows and rows: pooling, means, softmax, resized pictures."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edgekit.backends.tvm import strided
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.backends.tvm import reductions
 from edgekit.backends.tvm.layout import Picture
 from edgekit.graph import Graph, Operator
 
@@ -30,7 +33,7 @@ def pool(self: Lowering, number: int, operator: Operator) -> None:
 
 def mean(self: Lowering, number: int, operator: Operator) -> None:
     if not _over_pixels(self.graph, operator):
-        strided.reduced(self, number, operator)
+        reductions.reduced(self, number, operator)
         return
     target = operator.outputs[0]
     given = self.pictures[operator.inputs[0]]
@@ -55,3 +58,42 @@ def softmax(self: Lowering, number: int, operator: Operator) -> None:
 def _over_pixels(graph: Graph, operator: Operator) -> bool:
     x, axes = (graph.tensors[i] for i in operator.inputs)
     return len(x.shape) == 4 and sorted(axes.array().reshape(-1).tolist()) == [1, 2]
+
+
+def nearest(self: Lowering, number: int, operator: Operator) -> None:
+    """RESIZE_NEAREST_NEIGHBOR; each output row and column has one of the input's."""
+    _resize(self, number, operator, "nearest")
+
+
+def bilinear(self: Lowering, number: int, operator: Operator) -> None:
+    _resize(self, number, operator, "bilinear")
+
+
+def _resize(self: Lowering, number: int, operator: Operator, template: str) -> None:
+    given = self.pictures[operator.inputs[0]]
+    out = self.make(operator.outputs[0])
+    constants: list[NDArray[Any]] = []
+    for axis in (0, 1):
+        first, second, share = places(given.size[axis], out.size[axis], operator)
+        constants += [first] if template == "nearest" else [first, second, share]
+    limits = list(self.limits(operator.outputs[0], 0))
+    self.emit(template, {"shape": list(out.size), "limits": limits}, number, [given], out, constants)
+
+
+def places(given: int, made: int, operator: Operator) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """For each output position the two input positions it lies between, and how far it is to the second.
+
+    For RESIZE_NEAREST_NEIGHBOR the first is the nearest. Formulas: TFLite's reference_ops/resize_*.h.
+    """
+    o, i = operator.options, np.arange(made, dtype=np.float32)
+    scale = np.float32((given - 1) / (made - 1) if o.alignCorners and made > 1 else given / made)
+    half = np.float32(0.5 if o.halfPixelCenters else 0)
+    if operator.op == "RESIZE_NEAREST_NEIGHBOR":
+        at = (i + half) * scale
+        at = np.floor(at + np.float32(0.5)) if o.alignCorners else np.floor(at)
+        found = np.clip(at, 0, given - 1).astype(np.int32)
+        return found, found, np.zeros(made, np.float32)
+    at = (i + half) * scale - half
+    first = np.maximum(np.floor(at), 0)
+    second = np.minimum(np.ceil(at), given - 1)
+    return first.astype(np.int32), second.astype(np.int32), (at - first).astype(np.float32)
