@@ -181,6 +181,17 @@ def test_unknown_delegates_are_named() -> None:
     assert "edgetpu" in caught.value.hint
 
 
+def test_hybrid_networks_are_for_the_cpu_and_the_gpu() -> None:
+    """Integer weights under float values: NNAPI has no such convolution."""
+    b = Builder()
+    x = b.tensor((1, 8, 8, 2), name="x")
+    weights = b.constant(np.ones((4, 1, 1, 2), np.int8))
+    inputs = (x, weights, b.constant(np.zeros(4, np.float32)))
+    graph = b.graph((x,), (b.add("CONV_2D", inputs, (1, 8, 8, 4), options="Conv2D", strideH=1, strideW=1),))
+    assert verdict(graph, "xnnpack").taken and verdict(graph, "gpu").taken
+    assert verdict(graph, "nnapi").reason == "its weights are int8, not float32 or float16"
+
+
 def test_float16_weights_are_constants() -> None:
     """A DEQUANTIZE of a constant, as the recipe float16 makes them."""
     b = Builder()
