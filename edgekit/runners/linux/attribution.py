@@ -84,6 +84,8 @@ KERNELS: dict[str, tuple[str, ...]] = {
 
 _FOLDS_BACK = {"RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1"}
 _FOLDS_FORWARD = {"PAD", "PADV2", "DEQUANTIZE"}
+_FOLDS_INTO_LAST = {"ADD"}
+"""A compiled network's residual additions, part of the convolution that is computed last."""
 NO_OPERATOR = -1
 _AFTERTHOUGHTS = ("Clamp",)
 _PREPARATIONS = ("Convert", "Static Reshape", "Transpose", "Constant Pad", "Copy")
@@ -192,6 +194,8 @@ def _fold(graph: Graph, shares: dict[int, Share[T]]) -> None:
             continue
         if operator.op in _FOLDS_BACK:
             home = producer.get(operator.inputs[0])
+        elif operator.op in _FOLDS_INTO_LAST:
+            home = max((producer[i] for i in operator.inputs if i in producer), default=None)
         elif operator.op in _FOLDS_FORWARD:
             home = next(iter(consumers.get(operator.outputs[0], [])), None)
         else:
