@@ -1,8 +1,8 @@
 /* A network that a compiler turned into code: what its shared library exports, and edgekit-run calls.
 
-   The library holds its weights, or reads them from files beside it, and needs no runtime but a device's driver. It works in one arena, which the caller gives it, zeroed before
-   the first inference; inputs and outputs are the network's, little-endian, in its order. All of these are 64-byte
-   aligned. */
+   The library holds its weights, or reads them from files beside it, and needs no runtime but a device's driver. It
+   works in one arena, which the caller gives it, zeroed before the first inference; inputs and outputs are the
+   network's, little-endian, in its order. All of these are 64-byte aligned. */
 #ifndef EDGEKIT_COMPILED_NETWORK_H
 #define EDGEKIT_COMPILED_NETWORK_H
 
