@@ -48,7 +48,7 @@ def cost(moments: Sequence[Moment], peak_kb: float) -> Cost:
         raise ValueError("the training was over before it could be timed; give more epochs")
     wall = statistics.median((b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs)
     first, last = pairs[0][0], pairs[-1][1]
-    return Cost(1e3 * wall, 1e3 * (last[2] - first[2]) / (last[0] - first[0]), peak_kb / 1e3)
+    return Cost(1e3 * wall, 1e3 * (last[2] - first[2]) / (last[0] - first[0]), peak_kb * 1.024e-3)
 
 
 def keras(model: Path, digits: int, epochs: int, batch: int) -> Cost:
