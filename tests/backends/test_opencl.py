@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 import edgekit
 from edgekit import bundle, plugins, target, toolchain
-from edgekit.backends.opencl import kernels, plan
+from edgekit.backends.opencl import MACHINE, kernels, plan
+from edgekit.backends.opencl.tiling import tiled
+from edgekit.backends.tvm.lowering import lower
 from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.graph.stats import statistics
@@ -122,6 +124,23 @@ def test_constants_lose_nothing_unless_asked_to(values: list[float]) -> None:
     assert plan.stored_as(given_, plan.Form()).dtype == np.float32
     half = plan.stored_as(given_, plan.Form("float16", "float16"))
     assert np.all(np.isfinite(half)) and np.allclose(half, given_, 1e-3, 1e-7)
+
+
+CLANG = next((c for c in ("clang", "clang-19", "clang-16", "clang-15", "clang-14") if shutil.which(c)), None)
+
+
+@pytest.mark.skipif(CLANG is None, reason="clang is not installed")
+@pytest.mark.parametrize("form", [plan.Form(), plan.Form("float16", "float16")])
+@pytest.mark.parametrize("name", [*NETWORKS, "chains"])
+def test_kernels_are_plain_opencl_c_1_2(name: str, form: plan.Form, tmp_path: Path) -> None:
+    """No extension, no warning: what a driver's compiler may be expected to take."""
+    graph = chains() if name == "chains" else NETWORKS[name]()
+    plan.write(tiled(lower(graph, MACHINE), 256), form, "opencl 1", tmp_path)
+    flags = "-x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -pedantic -Werror"
+    command = [str(CLANG), *flags.split(), "-target", "spir64", str(tmp_path / plan.SOURCE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:2000]
+    assert "pragma" not in (tmp_path / plan.SOURCE).read_text()
 
 
 def test_the_same_network_gives_the_same_bytes(small: bundle.Bundle, tmp_path: Path) -> None:
