@@ -4,6 +4,7 @@ shell_protocol.h of Android's adb) and executes the shell commands on this machi
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import socketserver
@@ -78,9 +79,16 @@ class Connection(socketserver.BaseRequestHandler):
             else:
                 self.request.sendall(b"OKAY")
                 return True
-        elif text.startswith("shell,v2,raw:"):
+        elif re.match(r"shell,v2,([^:]*,)?raw:", text):
             self.request.sendall(b"OKAY")
             self._shell(text.partition(":")[2])
+        elif text == f"host:tport:serial:{SERIAL}":  # as host:transport, for Google's own client
+            self.request.sendall(b"OKAY" + struct.pack("<Q", 1))
+            return True
+        elif text == "host:version":
+            self._tell("0029")
+        elif text.endswith(":features"):
+            self._tell("shell_v2")
         elif text == "sync:":
             self.request.sendall(b"OKAY")
             self._sync()
@@ -139,11 +147,17 @@ class Connection(socketserver.BaseRequestHandler):
             text = self._receive(length).decode()
             if phone.drop and phone.drop in f"{kind.decode()} {text}":
                 return
+            text = text.replace(PLACE, str(phone.tmp))
             if kind == b"SEND":
                 path, _, mode = text.rpartition(",")
                 self._store(Path(path), int(mode))
             elif kind == b"RECV":
                 self._give(Path(text))
+            elif kind == b"STAT":
+                found = Path(text).stat() if Path(text).exists() else None
+                self.request.sendall(
+                    struct.pack("<4sIII", kind, *((found.st_mode, found.st_size, 0) if found else (0, 0, 0)))
+                )
 
     def _store(self, path: Path, mode: int) -> None:
         data = bytearray()
@@ -177,6 +191,9 @@ class Connection(socketserver.BaseRequestHandler):
 
     def _sync_fail(self, reason: str) -> None:
         self.request.sendall(b"FAIL" + struct.pack("<I", len(reason)) + reason.encode())
+
+    def _tell(self, text: str) -> None:
+        self.request.sendall(b"OKAY%04x" % len(text) + text.encode())
 
     def _fail(self, reason: str) -> None:
         self.request.sendall(b"FAIL%04x" % len(reason) + reason.encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -100,6 +101,43 @@ def test_another_serial(made: Path, device: Phone) -> None:
 def test_no_server(made: Path) -> None:
     env = {"ANDROID_ADB_SERVER_PORT": str(free_port()), "ADB_SERVER_SOCKET": ""}
     refused(edgekit("verify", made, "--on", "adb", env=env), 6, "no adb server answers", "adb start-server")
+
+
+@pytest.fixture
+def own_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Google's adb server on a port of its own; skips where adb is not installed."""
+    if not shutil.which("adb"):
+        pytest.skip("adb is not installed")
+    env = {"ANDROID_ADB_SERVER_PORT": str(free_port())}
+    whole = {k: v for k, v in os.environ.items() if k != "ADB_SERVER_SOCKET"} | env
+    subprocess.run(["adb", "start-server"], env=whole, check=True, capture_output=True, timeout=60)
+    try:
+        yield {**env, "ADB_SERVER_SOCKET": ""}
+    finally:
+        subprocess.run(["adb", "kill-server"], env=whole, check=False, capture_output=True, timeout=60)
+
+
+def test_googles_server_without_the_device(made: Path, own_port: dict[str, str]) -> None:
+    refused(edgekit("verify", made, "--on", "adb:nobody-1", env=own_port), 6, "'nobody-1' is not connected")
+
+
+def test_googles_client_takes_the_stand_in_for_a_phone(device: Phone, tmp_path: Path) -> None:
+    """So what edgekit says to the stand-in is what a phone hears."""
+    if not shutil.which("adb"):
+        pytest.skip("adb is not installed")
+    env = {k: v for k, v in os.environ.items() if k != "ADB_SERVER_SOCKET"}
+    client = ["adb", "-P", str(device.server_address[1]), "-s", SERIAL]
+
+    def adb_says(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*client, *arguments], env=env, capture_output=True, text=True, check=False, timeout=60)
+
+    done = adb_says("shell", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 1000)
+    assert adb_says("push", str(tmp_path / "file"), "/data/local/tmp/there").returncode == 0
+    assert (device.tmp / "there").read_bytes() == (tmp_path / "file").read_bytes()
+    assert adb_says("pull", "/data/local/tmp/there", str(tmp_path / "back")).returncode == 0
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "file").read_bytes()
 
 
 @pytest.mark.parametrize(
