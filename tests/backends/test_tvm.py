@@ -160,6 +160,7 @@ def moves() -> Graph:
     n.add("GATHER", (c, n.constant(np.array(3, np.int32))), (4, 6), options="Gather", axis=2)
     padding = n.constant(np.array([[0, 0], [1, 2], [0, 1], [0, 0]], np.int32))
     n.add("PADV2", (n.add("RELU", (b,), (1, 6, 8, 5)), padding, n.constant(np.array([0.25], np.float32))), (1, 9, 9, 5))
+    n.conv(n.add("PADV2", (b, padding, n.constant(np.array([0.5], np.float32))), (1, 9, 9, 5)), 4)
     middle = n.add("SLICE", (c, whole(0, 2, 0), whole(4, 1, 10)), (4, 1, 10), options="Slice")
     n.add("BROADCAST_TO", (middle, whole(4, 6, 10)), (4, 6, 10), options="BroadcastTo")
     n.operators[-1] = replace(n.operators[-1], version=2)

@@ -172,14 +172,3 @@ def test_a_custom_operator_is_refused_by_name() -> None:
     x, y = n.tensor((1, 4)), n.tensor((1, 4))
     n.operators.append(Operator("CONV_2D", (x,), (y,), custom=True))
     assert obstacle(n.graph((x,), (y,)), n.operators[0])
-
-
-@pytest.mark.parametrize(("value", "refused"), [(0.0, False), (2.0, True)])
-def test_padding_with_a_value_and_padding_with_zero_do_not_mix(value: float, refused: bool) -> None:
-    n = Pictures()
-    x = n.tensor((1, 4, 4, 3))
-    pads = n.constant(np.array([[0, 0], [1, 1], [1, 1], [0, 0]], np.int32))
-    padded = n.add("PADV2", (x, pads, n.constant(np.array([value], np.float32))), (1, 6, 6, 3))
-    n.conv(padded, 4)
-    graph = n.all_results(x)
-    assert bool(obstacle(graph, graph.operators[0])) == refused

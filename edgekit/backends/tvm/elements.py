@@ -109,8 +109,6 @@ def padded(self: Lowering, number: int, operator: Operator) -> None:
     (_, _), (top, _), (left, _), _ = graph.tensors[operator.inputs[1]].array().tolist()
     out = self.make(target)
     value = float(self.scale(target)[1]) if out.dtype != "float32" else 0.0
-    if len(operator.inputs) > 2:
-        value = float(self.stored(operator.inputs[2]).reshape(-1)[0])
     inner = (out.top + top, out.left + left, given.size[0], given.size[1])
     self.program.storages[out.storage].border = Border(out.outer, inner, value)
     within = Picture(out.storage, out.dtype, out.outer, inner[0], inner[1], given.size)
@@ -142,13 +140,8 @@ def _simple(graph: Graph, operator: Operator) -> bool:
 
 
 def pad_obstacle(graph: Graph, operator: Operator) -> str:
-    pads, target = graph.tensors[operator.inputs[1]], operator.outputs[0]
+    pads = graph.tensors[operator.inputs[1]]
     if any(graph.tensors[i].data is None for i in operator.inputs[1:]):
         return "its padding is not constant"
-    if len(operator.inputs) > 2:  # the same storage may hold a reader's own border, which means 0
-        value, q = graph.tensors[operator.inputs[2]].array().reshape(-1)[0], graph.tensors[target].quantization
-        same = value == (q.zero_point[0] if q is not None and q.zero_point.size else 0)
-        if not same and any(target in o.inputs and getattr(o.options, "padding", 1) == 0 for o in graph.operators):
-            return "it pads with another value than 0 for an operator that pads with 0"
     ok = pads.array().shape == (4, 2) and not pads.array()[[0, 3]].any()
     return "" if ok else "it pads other than height and width"

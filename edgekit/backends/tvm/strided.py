@@ -188,6 +188,17 @@ def _slices(operator: Operator, begin: list[int], end: list[int], stride: list[i
     return tuple(made)
 
 
+def filled(self: Lowering, number: int, operator: Operator) -> None:
+    """PADV2: a value everywhere, then the picture in the middle."""
+    self.make(operator.outputs[0])
+    given, made = view(self, operator.inputs[0]), view(self, operator.outputs[0])
+    value = view(self, operator.inputs[2])
+    move(self, number, value.seen(np.broadcast_to(value.places.reshape(()), made.places.shape)), made)
+    (_, _), (top, _), (left, _), _ = self.graph.tensors[operator.inputs[1]].array().tolist()
+    _, h, w, _ = given.places.shape
+    move(self, number, given, made.seen(made.places[:, top : top + h, left : left + w]))
+
+
 def gathered(self: Lowering, number: int, operator: Operator) -> None:
     """GATHER of constant indices: neighbours move together."""
     self.make(operator.outputs[0])
