@@ -33,7 +33,7 @@ class Phone(socketserver.ThreadingTCPServer):
         self.tmp, self.bin = folder / "tmp", folder / "bin"
         for path in (self.tmp, self.bin):
             path.mkdir()
-        self.refusal = self.drop = ""
+        self.refusal = self.drop = self.greets = ""
         self.full = False
         self.machine = "aarch64"
         self.commands: list[str] = []
@@ -101,6 +101,8 @@ class Connection(socketserver.BaseRequestHandler):
         phone.commands.append(command)
         if phone.drop and phone.drop in command:
             return
+        if phone.greets:
+            command = f"echo '{phone.greets}' >&2; {command}"
         process = subprocess.Popen(
             ["sh", "-c", command.replace(PLACE, str(phone.tmp))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, cwd="/", env={**os.environ, "PATH": f"{phone.bin}:{os.environ['PATH']}"},

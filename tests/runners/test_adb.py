@@ -170,6 +170,18 @@ def test_a_full_device(made: Path, device: Phone) -> None:
     assert caught.value.hint == "free some space on it" and nothing_is_left(device)
 
 
+def test_no_place_for_a_folder(made: Path, device: Phone) -> None:
+    device.tmp.rmdir()
+    with pytest.raises(DeviceError, match=r"gives no folder in /data/local/tmp: .*No such file"):
+        run(made)
+
+
+def test_a_talkative_shell(made: Path, device: Phone) -> None:
+    device.greets = "WARNING: linker: something is odd"
+    run(made)
+    assert nothing_is_left(device)
+
+
 def test_a_device_of_another_architecture(made: Path, device: Phone) -> None:
     device.is_a("armv8l")
     with pytest.raises(DeviceError, match="is armv8l, but the bundle is for aarch64"):
