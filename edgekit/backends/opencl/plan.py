@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.backends.opencl import kernels
 from edgekit.backends.tvm.program import Kernel, Program, Storage, View, product
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, ModelError
 
 PLAN, SOURCE, WEIGHTS = "network.plan", "kernels.cl", "weights.bin"
 FILES = (PLAN, SOURCE, WEIGHTS)
@@ -79,7 +79,10 @@ def write(program: Program, form: Form, runtime: str, folder: Path) -> None:
         name, made = functions[key]
         out = kernel.args[-1].storage
         clear = (0, 0)
-        if out not in cleared and program.storages[out].border is not None:  # made by PAD
+        border = program.storages[out].border
+        if out not in cleared and border is not None:  # made by PAD
+            if border.value:
+                raise ModelError(f"operator {kernel.node} pads with {border.value}", "pad with 0 for GPUs")
             cleared.add(out)
             clear = program.storages[out].nbytes, places[out]
         read = sum(_bytes(kernel, v, types[v.storage]) for v in inputs)
