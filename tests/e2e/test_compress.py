@@ -137,6 +137,8 @@ def test_an_interrupted_search_is_shown_and_goes_on(place: Path, cache: dict[str
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("it was done before the signal came")
     assert process.returncode == 130 and "Traceback" not in err, err
     document = json.loads(out)
     known = document["search"]["recipes"]

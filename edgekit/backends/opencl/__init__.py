@@ -13,7 +13,7 @@ from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.opencl import host_build, kernels, plan
 from edgekit.backends.opencl.tiling import tiled
-from edgekit.backends.tvm.lowering import Machine, lower, obstacles
+from edgekit.backends.tvm.lowering import Contradiction, Machine, lower, obstacles
 from edgekit.errors import ModelError
 from edgekit.parity import HALF_TOLERANCE, hybrid
 from edgekit.progress import Progress, Silent
@@ -53,7 +53,10 @@ class OpenCL:
             reason = "its weights are integers, its arithmetic would not be"
             return [Unsupported(n, graph.operators[n].op, reason, FLOATS) for n in mixed]
         found = [Unsupported(n, o.op, reason.replace("TVM", "OpenCL"), LITERT) for n, o, reason in obstacles(graph)]
-        return found or _without_kernel(lower(graph, MACHINE), graph)
+        try:
+            return found or _without_kernel(lower(graph, MACHINE), graph)
+        except Contradiction as error:
+            return [Unsupported(error.node, error.op, error.reason)]
 
     def compile(
         self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()

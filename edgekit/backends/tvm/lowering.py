@@ -29,6 +29,18 @@ ELEMENTWISE = {"map", "shift", "table", "convert", "binary"}
 """Templates that compute each element from the elements at the same place."""
 
 
+MOST_ELEMENTS = 1 << 24
+"""Of a tensor: lowering keeps the place of each element."""
+
+
+class Contradiction(ModelError):
+    """An operator's shapes or options contradict one another, as in a damaged file."""
+
+    def __init__(self, node: int, op: str) -> None:
+        self.node, self.op, self.reason = node, op, "its shapes and options contradict one another"
+        super().__init__(f"operator {node} ({op}) cannot be compiled: {self.reason}")
+
+
 def obstacle(graph: Graph, operator: Operator) -> str:
     """Why the operator cannot be lowered, in a few words; empty if it can."""
     if operator.op not in LOWER or operator.custom:
@@ -37,6 +49,8 @@ def obstacle(graph: Graph, operator: Operator) -> str:
     flowing = [t for t in tensors if t.data is None]
     if any(size < 1 for t in tensors for size in t.shape):
         return "its shape is not known"
+    if any(t.elements > MOST_ELEMENTS for t in tensors):
+        return "its tensors are too large"
     for tensor in flowing:
         if tensor.dtype == "uint8" and tensor.has_scale and operator.op == "QUANTIZE":
             continue
@@ -98,7 +112,10 @@ class Lowering:
                 continue
             if reason := obstacle(graph, operator):
                 raise ModelError(f"operator {self.nodes[number]} ({operator.op}) cannot be compiled: {reason}")
-            LOWER[operator.op](self, number, operator)
+            try:
+                LOWER[operator.op](self, number, operator)
+            except (ValueError, LookupError, TypeError, ArithmeticError, AssertionError) as error:
+                raise Contradiction(self.nodes[number], operator.op) from error
         for index in graph.main.outputs:
             program.outputs.append(self._output(index))
         return program
