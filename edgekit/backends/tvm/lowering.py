@@ -33,16 +33,28 @@ MOST_ELEMENTS = 1 << 24
 """Of a tensor: lowering keeps the place of each element."""
 
 
+CONTRADICTS = "its shapes and options contradict one another"
+DAMAGED = (AttributeError, ValueError, LookupError, TypeError, ArithmeticError, AssertionError)
+"""What rules stumble over in a damaged file."""
+
+
 class Contradiction(ModelError):
     """An operator's shapes or options contradict one another, as in a damaged file."""
 
     def __init__(self, node: int, op: str) -> None:
-        self.node, self.op, self.reason = node, op, "its shapes and options contradict one another"
+        self.node, self.op, self.reason = node, op, CONTRADICTS
         super().__init__(f"operator {node} ({op}) cannot be compiled: {self.reason}")
 
 
 def obstacle(graph: Graph, operator: Operator) -> str:
     """Why the operator cannot be lowered, in a few words; empty if it can."""
+    try:
+        return _obstacle(graph, operator)
+    except DAMAGED:
+        return CONTRADICTS
+
+
+def _obstacle(graph: Graph, operator: Operator) -> str:
     if operator.op not in LOWER or operator.custom:
         return "edgekit's TVM backend has no kernel for it"
     tensors = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
@@ -78,7 +90,10 @@ def lower(graph: Graph, machine: Machine) -> Program:
 
 def obstacles(graph: Graph) -> list[tuple[int, Operator, str]]:
     """All operators of ``graph`` that cannot be lowered even after rewriting: index, operator, why."""
-    ready, nodes = prepared(graph)
+    try:
+        ready, nodes = prepared(graph)
+    except DAMAGED:
+        return [(0, graph.operators[0], CONTRADICTS)]
     found = [(node, obstacle(ready, operator)) for node, operator in zip(nodes, ready.operators, strict=True)]
     return [(node, graph.operators[node], reason) for node, reason in found if reason]
 
@@ -114,7 +129,7 @@ class Lowering:
                 raise ModelError(f"operator {self.nodes[number]} ({operator.op}) cannot be compiled: {reason}")
             try:
                 LOWER[operator.op](self, number, operator)
-            except (ValueError, LookupError, TypeError, ArithmeticError, AssertionError) as error:
+            except DAMAGED as error:
                 raise Contradiction(self.nodes[number], operator.op) from error
         for index in graph.main.outputs:
             program.outputs.append(self._output(index))
