@@ -196,5 +196,5 @@ def test_an_interrupt_ends_it_at_once(tmp_path: Path) -> None:
     time.sleep(1.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=5)
+    process.wait(timeout=30)
     assert list(scratch.iterdir()) == []

@@ -118,7 +118,7 @@ def test_however_it_ends_nothing_is_left_but_the_state(how: str, server: SshServ
             os.kill(pid, signal.SIGKILL)
     else:
         running.send_signal(signal.SIGINT if how == "ctrl-c" else signal.SIGKILL)
-    said, _ = running.communicate(timeout=60)
+    said, _ = running.communicate(timeout=150)  # the longest that anybody waits for a sign of life is 90 s
     if how == "broken connection":
         assert running.returncode == DeviceError.exit_code, said
         assert f"the connection to [127.0.0.1]:{server.port} broke" in said
