@@ -10,7 +10,6 @@ from __future__ import annotations
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.passes import PassContext
-from edgekit.passes.float32 import restore
 from edgekit.training import job
 from edgekit.training.settings import Training, parse
 
@@ -28,15 +27,10 @@ class Finetune:
         :raises ToolMissing: without TensorFlow.
         """
         settings = parse(Training, context.params, self.name)
-        graph = job.ready(graph, context, "fine-tuning")
-        assert context.data is not None
-        share = job.teacher_share(graph, context.data, settings, "fine-tuning")
-        teacher = None
-        if share:
-            teacher, _ = restore(context.source or graph)
-            if tflite.dumps(teacher) == tflite.dumps(graph):
-                raise UsageError(
-                    "fine-tuning a network that no pass has changed needs labelled samples",
-                    "give --data FILE.npz with x and y",
-                )
+        graph, share, teacher = job.taught(graph, context, settings, "fine-tuning")
+        if teacher is not None and tflite.dumps(teacher) == tflite.dumps(graph):
+            raise UsageError(
+                "fine-tuning a network that no pass has changed needs labelled samples",
+                "give --data FILE.npz with x and y",
+            )
         return job.train(job.Job(graph, settings, share, teacher), context, "fine-tune").graph

@@ -15,7 +15,6 @@ import numpy as np
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Tensor
 from edgekit.passes import PassContext, quantize
-from edgekit.passes.float32 import restore
 from edgekit.training import job
 from edgekit.training.fake_quant import Plan, Range, Weight
 from edgekit.training.settings import Training, parse
@@ -79,10 +78,7 @@ class QuantizationAwareTraining:
         :raises ToolMissing: without TensorFlow.
         """
         settings = parse(Settings, context.params, self.name)
-        graph = job.ready(graph, context, "quantization-aware training")
-        assert context.data is not None
-        share = job.teacher_share(graph, context.data, settings, "quantization-aware training")
-        teacher = restore(context.source or graph)[0] if share else None
+        graph, share, teacher = job.taught(graph, context, settings, "quantization-aware training")
         static = quantize.Settings(settings.weights, settings.activations, samples=settings.samples, io=settings.io)
         ranges = quantize.measured(graph, static, context)
         calibrated = context.report.pop("samples")

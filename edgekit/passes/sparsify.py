@@ -96,10 +96,7 @@ class Sparsify:
         settings = _settings(own)
         rest = {name: value for name, value in context.params.items() if name not in own}
         training = parse(Training, rest, self.name)
-        graph = job.ready(graph, context, "training with zeros")
-        assert context.data is not None
-        share = job.teacher_share(graph, context.data, training, "training with zeros")
-        teacher = restore(context.source or graph)[0] if share else None
+        graph, share, teacher = job.taught(graph, context, training, "training with zeros")
         layers = [graph.operators[number].inputs[1] for number in _layers(graph)]
         plan = {"layers": layers, "pattern": settings.pattern, "sparsity": settings.sparsity}
         made = job.train(job.Job(graph, training, share, teacher, sparsity=plan), context, "train with zeros").graph

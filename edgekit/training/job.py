@@ -85,6 +85,14 @@ def ready(graph: Graph, context: PassContext, name: str) -> Graph:
     return graph
 
 
+def taught(graph: Graph, context: PassContext, settings: Training, name: str) -> tuple[Graph, float, Graph | None]:
+    """Return the Graph, :func:`ready`; its :func:`teacher_share`; the network before compression, if that teaches."""
+    graph = ready(graph, context, name)
+    assert context.data is not None
+    share = teacher_share(graph, context.data, settings, name)
+    return graph, share, restore(context.source or graph)[0] if share else None
+
+
 def teacher_share(graph: Graph, data: Dataset, settings: Training, name: str) -> float:
     """Return 0 if the labels teach, 1 if the network before compression does.
 

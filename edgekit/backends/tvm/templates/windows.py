@@ -60,16 +60,7 @@ def pool(p: Params) -> Any:
         block("C", (height, width, count), gather, reduced=(wh, ww), first=lambda y, x, j, *_: store(c, least, y, x, j))
         block("D", (height, width, count), end)
 
-    s = Schedule(function([(outer_shape(p["in"][0]), dtype), (outer_shape(p["out"]), dtype)], body))
-    c, d = s.get_sblock("C"), s.get_sblock("D")
-    jo, ji = s.split(s.get_loops(d)[-1], [None, lanes_of(count)])
-    s.vectorize(ji)
-    s.compute_at(c, jo, preserve_unit_loops=True)
-    cj, r, q = s.get_loops(c)[-3:]
-    s.reorder(r, q, cj)
-    s.vectorize(cj)
-    s.decompose_reduction(c, r)
-    return s.mod["main"]
+    return _by_channels(function([(outer_shape(p["in"][0]), dtype), (outer_shape(p["out"]), dtype)], body), count)
 
 
 def mean(p: Params) -> Any:
@@ -96,9 +87,14 @@ def mean(p: Params) -> Any:
         block("C", (count,), add, reduced=(height, width), first=lambda j, *_: store(c, tirx.const(0, kind), j))
         block("D", (count,), end)
 
-    s = Schedule(function([(outer_shape(p["in"][0]), dtype), ((1, 1, count), dtype)], body))
+    return _by_channels(function([(outer_shape(p["in"][0]), dtype), ((1, 1, count), dtype)], body), count)
+
+
+def _by_channels(f: Any, count: int) -> Any:
+    """Schedule block C, which reduces over two dimensions, inside D, which ends it: vectors of channels, innermost."""
+    s = Schedule(f)
     c, d = s.get_sblock("C"), s.get_sblock("D")
-    jo, ji = s.split(s.get_loops(d)[0], [None, lanes_of(count)])
+    jo, ji = s.split(s.get_loops(d)[-1], [None, lanes_of(count)])
     s.vectorize(ji)
     s.compute_at(c, jo, preserve_unit_loops=True)
     cj, y, x = s.get_loops(c)[-3:]
