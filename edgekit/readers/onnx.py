@@ -6,18 +6,21 @@ is what the compiled model takes. Inside, the network runs in TFLite's layout (N
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from edgekit import sandbox
-from edgekit.errors import ModelError
+from edgekit.errors import EdgekitError, ModelError
 from edgekit.readers import MAX_MODEL_BYTES, ReadOptions, onnx2tf, onnx_wire
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
 
+_T = TypeVar("_T")
 _TOLERANCE, _QUANTIZED_TOLERANCE = 1e-3, 0.1
 """Largest difference from ONNX Runtime, relative to the output's largest value. Networks with quantization
 round differently in places, so there the bound only catches wrong conversions."""
@@ -33,38 +36,82 @@ class OnnxReader:
 
     def read(self, path: Path, options: ReadOptions) -> Graph:
         """Read the model; see :class:`edgekit.readers.Reader`."""
-        external = onnx_wire.check(path)
-        if path.stat().st_size + external > MAX_MODEL_BYTES - (1 << 20):
-            raise ModelError(f"{path} and its external data are larger than 2 GiB, the limit of a flatbuffer")
-        limits = sandbox.Limits(seconds=options.seconds, memory_mb=options.memory_mb)
-        model, about = _prepare(path, limits)
-        data, report = onnx2tf.convert(model, about["inputs"], about["outputs"], limits, str(path), options.progress)
-        from edgekit.graph import tflite
-
-        try:
-            graph = tflite.loads(data)
-        except ModelError as error:
-            raise ModelError(f"{path} was converted to a network that is not valid: {error.message}") from error
-        missing = sorted({operator.op.removeprefix("ONNX_") for operator in graph.operators if operator.custom})
-        if missing:
-            raise ModelError(f"{path} uses operators that TFLite does not have: {', '.join(missing)}")
-        graph.notes += [f"converted by {onnx2tf.requirement()}", *about["notes"]]
-        _check(report, about, graph, path)
-        _restore(graph, report, about, path)
-        return graph
+        result = read_all([path], options)[0]
+        if isinstance(result, EdgekitError):
+            raise result
+        return result
 
 
-def _prepare(path: Path, limits: sandbox.Limits) -> tuple[bytes, dict[str, Any]]:
+def read_all(paths: Sequence[Path], options: ReadOptions) -> list[Graph | EdgekitError]:
+    """Read models, converting all of them in one run of the converter; return each one's Graph or error.
+
+    Limits hold for each model by itself. The models share a scratch folder: read models that do not trust each
+    other one by one.
+
+    :raises ToolMissing: if the converter is not there and cannot be installed.
+    """
+    limits = sandbox.Limits(seconds=options.seconds, memory_mb=options.memory_mb)
+    prepared = [_tried(_prepare, path, options, limits) for path in paths]
+    jobs = [model.job for model in prepared if isinstance(model, _Prepared)]
+    converted = iter(onnx2tf.convert(jobs, limits, options.progress) if jobs else [])
+    return [_tried(_finish, model, next(converted)) if isinstance(model, _Prepared) else model for model in prepared]
+
+
+def _tried(function: Callable[..., _T], *args: object) -> _T | EdgekitError:
+    try:
+        return function(*args)
+    except EdgekitError as error:
+        return error
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A model with fixed shapes, and what ``onnx_child`` says of it."""
+
+    path: Path
+    model: bytes
+    about: dict[str, Any]
+
+    @property
+    def job(self) -> onnx2tf.Job:
+        return onnx2tf.Job(self.model, self.about["inputs"], self.about["outputs"], str(self.path))
+
+
+def _prepare(path: Path, options: ReadOptions, limits: sandbox.Limits) -> _Prepared:
+    """Check the file natively, then fix its shapes and infer the others in a child."""
+    external = onnx_wire.check(path)
+    if path.stat().st_size + external > MAX_MODEL_BYTES - (1 << 20):
+        raise ModelError(f"{path} and its external data are larger than 2 GiB, the limit of a flatbuffer")
     try:
         about, arrays = sandbox.call(
             "edgekit.readers.onnx_child:prepare",
-            {"path": str(path.absolute()), "shown": str(path)},
+            {"path": str(path.absolute()), "shown": str(path), "shapes": dict(options.shapes)},
             limits=limits,
             preload=("onnx", "onnx.checker", "onnx.shape_inference", "onnx.external_data_helper"),
         )
     except sandbox.ChildDied as died:
         raise ModelError(f"{path} cannot be read: the ONNX library {died.reason} on it") from died
-    return arrays["model"].tobytes(), about
+    return _Prepared(path, arrays["model"].tobytes(), about)
+
+
+def _finish(prepared: _Prepared, converted: onnx2tf.Converted | ModelError) -> Graph:
+    """The Graph of a converted model: checked, compared, with the ONNX model's names and layout."""
+    if isinstance(converted, ModelError):
+        raise converted
+    from edgekit.graph import tflite
+
+    path, about = prepared.path, prepared.about
+    try:
+        graph = tflite.loads(converted.data)
+    except ModelError as error:
+        raise ModelError(f"{path} was converted to a network that is not valid: {error.message}") from error
+    missing = sorted({operator.op.removeprefix("ONNX_") for operator in graph.operators if operator.custom})
+    if missing:
+        raise ModelError(f"{path} uses operators that TFLite does not have: {', '.join(missing)}")
+    graph.notes += [f"converted by {onnx2tf.requirement()}", *about["notes"]]
+    _check(converted.report, about, graph, path)
+    _restore(graph, converted.report, about, path)
+    return graph
 
 
 def _check(report: dict[str, Any], about: dict[str, Any], graph: Graph, path: Path) -> None:

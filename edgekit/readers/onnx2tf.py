@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from edgekit.progress import Progress, Silent
 
 _PROGRAM = Path(__file__).with_name("onnx2tf_program.py")
 _INSTALL_SECONDS = 1800
+_START_SECONDS = 60
+"""What the converter may take to start, on top of the models' own limits."""
 
 
 def requirement() -> str:
@@ -93,23 +97,50 @@ def _why(log: str) -> str:
     return (telling or lines or ["uv said nothing"])[-1][:300]
 
 
-def convert(
-    model: bytes, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]], limits: sandbox.Limits, shown: str,
-    progress: Progress = Silent(),
-) -> tuple[bytes, dict[str, Any]]:  # fmt: skip
-    """Convert an ONNX model with fixed shapes; return the TFLite file and the program's report.
+@dataclass(frozen=True)
+class Job:
+    """One conversion: an ONNX model with fixed shapes, its inputs and outputs as ``onnx_child`` describes them.
+
+    :param shown: what messages call the model.
+    """
+
+    model: bytes
+    inputs: Sequence[Mapping[str, Any]]
+    outputs: Sequence[Mapping[str, Any]]
+    shown: str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The TFLite file and the program's report.
 
     The report's ``checked`` is None or a reason why the results could not be compared with ONNX Runtime's;
     ``outputs`` has for each output ``index`` (in the TFLite file), ``permutation`` (what brings it back into the
     ONNX model's layout), ``max_abs`` and ``scale`` (largest difference and magnitude).
+    """
 
-    :raises ModelError: if the converter cannot convert it; :raises ToolMissing: if it cannot be installed.
+    data: bytes
+    report: dict[str, Any]
+
+
+def convert(jobs: Sequence[Job], limits: sandbox.Limits, progress: Progress = Silent()) -> list[Converted | ModelError]:
+    """Convert models, all in one locked-down run of the converter, which forks for each.
+
+    A model that cannot be converted, crashes the converter or takes longer than ``limits.seconds`` gives its error in
+    the place of its result. Models of one call share a scratch folder, so those of different origin should not.
+
+    :raises ToolMissing: if the converter is not there and cannot be installed.
     """
     interpreter = ensure_onnx2tf(progress)
-    progress.step(f"converting {Path(shown).name} (onnx2tf, in a sandbox)")
+    for job in jobs[:1]:
+        more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+        progress.step(f"converting {Path(job.shown).name}{more} (onnx2tf, in a sandbox)")
     with sandbox.scratch() as folder:
-        (folder / "model.onnx").write_bytes(model)
-        (folder / "job.json").write_text(json.dumps({"inputs": inputs, "outputs": outputs}))
+        for number, job in enumerate(jobs):
+            place = folder / str(number)
+            place.mkdir()
+            (place / "model.onnx").write_bytes(job.model)
+            (place / "job.json").write_text(json.dumps({"inputs": job.inputs, "outputs": job.outputs}))
         shutil.copyfile(_PROGRAM, folder / "program.py")
         env = {
             "PATH": f"{interpreter.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -117,19 +148,27 @@ def convert(
         }  # fmt: skip
         if sys.flags.dont_write_bytecode:
             env["PYTHONDONTWRITEBYTECODE"] = "1"
+        argv = [str(interpreter), "-I", str(folder / "program.py"), str(folder), str(limits.seconds)]
+        whole = replace(limits, seconds=limits.seconds * len(jobs) + _START_SECONDS)
         try:
-            done = sandbox.run_program(
-                [str(interpreter), "-I", str(folder / "program.py"), str(folder)], folder=folder, limits=limits, env=env
-            )
+            done = sandbox.run_program(argv, folder=folder, limits=whole, env=env)
+            ended = f"ended with status {done.returncode}"
         except sandbox.ChildDied as died:
-            raise ModelError(f"{shown} cannot be converted: onnx2tf {died.reason}") from died
-        report, result = folder / "report.json", folder / "out" / "model_float32.tflite"
-        if not report.is_file():
-            raise ModelError(f"{shown} cannot be converted: onnx2tf ended with status {done.returncode}")
-        answer: dict[str, Any] = json.loads(report.read_text())
-        if "error" in answer or not result.is_file():
-            raise ModelError(
-                f"{shown} cannot be converted: {answer.get('error', 'onnx2tf wrote nothing')}",
-                "simplify the model (onnxsim) or export it with another opset; see docs/limits.md",
-            )
-        return result.read_bytes(), answer
+            ended = died.reason
+        return [_result(folder / str(number), job, ended) for number, job in enumerate(jobs)]
+
+
+def _result(place: Path, job: Job, ended: str) -> Converted | ModelError:
+    """What one job left in its folder; ``ended`` says how the program did, for where it left nothing."""
+    report, result = place / "report.json", place / "out" / "model_float32.tflite"
+    if not report.is_file():
+        return ModelError(f"{job.shown} cannot be converted: onnx2tf {ended}")
+    answer: dict[str, Any] = json.loads(report.read_text())
+    if "died" in answer:
+        return ModelError(f"{job.shown} cannot be converted: onnx2tf {answer['died']}")
+    if "error" in answer or not result.is_file():
+        return ModelError(
+            f"{job.shown} cannot be converted: {answer.get('error', 'onnx2tf wrote nothing')}",
+            "simplify the model (onnxsim) or export it with another opset; see docs/limits.md",
+        )
+    return Converted(result.read_bytes(), answer)

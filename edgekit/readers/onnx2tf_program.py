@@ -1,14 +1,18 @@
-"""Runs inside onnx2tf's own environment, locked down: convert one model and compare it with ONNX Runtime.
+"""Runs inside onnx2tf's own environment, locked down: convert models and compare them with ONNX Runtime.
 
-``program.py FOLDER`` reads ``model.onnx`` and ``job.json`` and writes ``out/model_float32.tflite`` and
-``report.json``. It must not import edgekit, which is not installed there.
+``program.py FOLDER SECONDS`` reads ``model.onnx`` and ``job.json`` in each of the folder's subfolders ``0``, ``1``
+and so on, and writes ``out/model_float32.tflite`` and ``report.json`` there. It must not import edgekit, which is not
+installed in that environment.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,20 +22,60 @@ _CHANNELS_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 """What brings a channels-last tensor back to channels-first, by rank."""
 
 
-def main(folder: Path) -> None:
-    job = json.loads((folder / "job.json").read_text())
+def main(folder: Path, seconds: float) -> None:
+    """Do the jobs in ``folder``'s subfolders ``0``, ``1``, ..., each in a fork that has ``seconds`` of wall clock."""
+    warm(folder)
+    jobs = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    for place in jobs:
+        pid = os.fork()
+        if pid == 0:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            job(place)
+            sys.stdout.flush()
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        if not (place / "report.json").is_file():
+            (place / "report.json").write_text(json.dumps({"died": died(status, seconds)}))
+
+
+def warm(folder: Path) -> None:
+    """Import what every job needs, once; keep the compiled schema, which onnx2tf would execute anew each time."""
+    import ai_edge_litert.interpreter  # noqa: F401
+    import onnxruntime  # type: ignore[import-untyped]  # noqa: F401
+    import tqdm  # type: ignore[import-untyped]
+    from onnx2tf import onnx2tf, tflite_builder  # type: ignore[import-not-found]  # noqa: F401
+
+    tqdm.tqdm.monitor_interval = 0  # no thread before a fork
+    schema = tflite_builder.load_schema_module(str(folder / "schema"))
+    tflite_builder.load_schema_module = lambda output_folder_path: schema
+    gc.freeze()
+
+
+def died(status: int, seconds: float) -> str:
+    """Say how a fork ended that left no report, from ``waitpid``'s status."""
+    if not os.WIFSIGNALED(status):
+        return f"ended with status {os.WEXITSTATUS(status)}"
+    number = os.WTERMSIG(status)
+    if number == signal.SIGALRM:
+        return f"ran past {seconds:g} s"
+    return f"crashed ({signal.Signals(number).name})"
+
+
+def job(folder: Path) -> None:
+    """Convert and compare the model in one job's folder, and write its report."""
+    task = json.loads((folder / "job.json").read_text())
     try:
-        convert(folder, [value["name"] for value in job["inputs"]])
+        convert(folder, [value["name"] for value in task["inputs"]])
     except BaseException as error:
         report: dict[str, Any] = {"error": reason(error)}
     else:
-        report = compare(folder, job)
+        report = compare(folder, task)
     (folder / "report.json").write_text(json.dumps(report))
 
 
 def convert(folder: Path, inputs: list[str]) -> None:
     """Convert to float, with the inputs in the model's own layout and under its own names."""
-    import onnx2tf  # type: ignore[import-not-found]
+    import onnx2tf
 
     onnx2tf.convert(
         input_onnx_file_path=str(folder / "model.onnx"),
@@ -71,7 +115,7 @@ def compare(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
         "outputs": [{"index": i, "permutation": None, "max_abs": None, "scale": None} for i in order],
     }
     try:
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = 1, 4
@@ -134,4 +178,4 @@ def agreement(found: Any, wanted: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), float(sys.argv[2]))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions, onnx2tf
-from edgekit.readers.onnx import OnnxReader
+from edgekit.readers.onnx import OnnxReader, read_all
 from edgekit.runners.reference import reference_outputs
 
 
@@ -124,9 +124,16 @@ def test_other_refusals(tmp_path: Path) -> None:
         OnnxReader().read(path, options)
 
 
-def test_a_slow_conversion_is_stopped(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"ran past 0.6 s"):
-        OnnxReader().read(onnx_models.residual(tmp_path / "slow.onnx"), ReadOptions(seconds=0.6))
+def test_a_slow_conversion_is_stopped_and_the_others_go_on(tmp_path: Path) -> None:
+    count = 2000
+    chain = [onnx_models.node("Sin", [f"t{i}"], [f"t{i + 1}"]) for i in range(count)]
+    ends = [onnx_models.value("t0", [1, 4])], [onnx_models.value(f"t{count}", [1, 4])]
+    slow = onnx_models.save(tmp_path / "slow.onnx", chain, *ends, [])
+    quick = onnx_models.relu(tmp_path / "quick.onnx", [1, 4])
+    stopped, read, missing = read_all([slow, quick, tmp_path / "none.onnx"], ReadOptions(seconds=2))
+    assert isinstance(stopped, ModelError) and "onnx2tf ran past 2 s" in stopped.message
+    assert isinstance(read, Graph) and [o.op for o in read.operators] == ["RELU"]
+    assert isinstance(missing, ModelError)
 
 
 def test_without_the_converter_the_error_says_how_to_get_it(tmp_path: Path) -> None:
