@@ -44,7 +44,7 @@ class Tool:
         """True if the program, the module and the files are there."""
         if self.program and not shutil.which(self.program):
             return False
-        if self.module and importlib.util.find_spec(self.module) is None:
+        if self.module and not _is_there(self.module):
             return False
         return all(Path(file).exists() for file in self.files)
 
@@ -56,6 +56,13 @@ class Tool:
             sudo = "" if os.geteuid() == 0 else "sudo "
             return f"{sudo}apt-get install -y --no-install-recommends " + " ".join(self.debian)
         return f"{sys.executable} -m pip install " + " ".join(self.pip)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from edgekit.graph import Graph
 from edgekit.parity import Parity
 from edgekit.profiling.roofline import Roofline
 from edgekit.progress import Progress, Silent
-from edgekit.runners import PROVERS, RunOptions
+from edgekit.runners import RunOptions, provers
 from edgekit.runners import get as get_runner
 from edgekit.runners.linux.program import holds_network
 from edgekit.runners.reference import PRELOAD
@@ -215,7 +215,8 @@ def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
 
     :raises ToolMissing: if the emulator is not installed and this machine cannot run the bundle.
     """
-    names = ["null"] if bundle.manifest["backend"] == "null" else [n for n in board.runners if n in PROVERS]
+    backend = bundle.manifest["backend"]
+    names = ["null"] if backend == "null" else provers(board, backend)
     if holds_network(bundle) and native_arch(board.arch) != platform.machine():
         names = [name for name in names if name != "host"]  # this machine cannot run another one's code
     if not bundle.manifest["run"] and "host" in names:

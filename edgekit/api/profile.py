@@ -20,6 +20,8 @@ from edgekit.runners.linux.program import holds_network
 from edgekit.target import Target
 
 REPEAT, WARMUP = 50, 5
+COUNTED = ("emulator", "pocl", "cuda-emulator")
+"""Runners that count one inference instead of timing many."""
 
 
 def profile(
@@ -68,7 +70,7 @@ def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progre
     progress.step(f"profile on {on}")
     inputs, _ = bundle.golden()
     options = RunOptions(repeat=repeat, warmup=WARMUP, threads=threads, profile=True, progress=progress)
-    run = get_runner(on).run(bundle, [x[:1] for x in inputs] if on in ("emulator", "pocl") else inputs, options)
+    run = get_runner(on).run(bundle, [x[:1] for x in inputs] if on in COUNTED else inputs, options)
     conditions = {"dtype": dtype(bundle.graph), "threads": threads, **run.conditions}
     model: CostModel = Measured()
     if run.trace.source == "emulator":

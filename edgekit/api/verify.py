@@ -14,7 +14,7 @@ from edgekit.errors import EdgekitError
 from edgekit.graph import check
 from edgekit.parity import Parity
 from edgekit.progress import Progress, Silent
-from edgekit.runners import PROVERS, RunOptions
+from edgekit.runners import RunOptions, provers
 from edgekit.runners import get as get_runner
 from edgekit.runners.reference import reference_outputs
 from edgekit.target import Target
@@ -53,7 +53,7 @@ def default_runner(target: Target, backend: str = "") -> str:
     """Where a bundle runs if the user does not say: the target's emulator, else this host."""
     if backend == "null":
         return "null"
-    return next((name for name in PROVERS if name in target.runners), "host")
+    return next(iter(provers(target, backend)), "host")
 
 
 def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progress: Progress = Silent()) -> Verification:

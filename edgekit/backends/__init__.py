@@ -45,7 +45,7 @@ class Backend(Protocol):
     """True if integer results must equal the reference's bit for bit.
 
     A backend that keeps activations in float16 also has ``tolerance``, how far float results may be off (of the largest
-    magnitude)."""
+    magnitude). One whose artifact only one runner without a device can run has ``prover``, that runner's name."""
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """List what cannot be compiled, before any work."""

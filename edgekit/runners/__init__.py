@@ -15,13 +15,21 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 
-PROVERS = ("emulator", "pocl", "host")
-"""Runners that need no device: a target's first one of these proves its bundles."""
+PROVERS = ("emulator", "pocl", "cuda-emulator", "host")
+"""Runners that need no device and run what several backends make."""
 
 
-def instead(target: Target) -> str:
-    """What to say where a runner cannot run a target's bundles: the one that can, without the device."""
-    names = [name for name in PROVERS if name in target.runners]
+def provers(target: Target, backend: str = "") -> list[str]:
+    """Runners that can prove a backend's bundles for a target without the device, the best first."""
+    from edgekit import plugins
+
+    own = getattr(plugins.get("backends", backend), "prover", None) if backend else None
+    return [name for name in ([own] if own else PROVERS) if name in target.runners]
+
+
+def instead(target: Target, backend: str = "") -> str:
+    """What to say where a runner cannot run a bundle: the one that can, without the device."""
+    names = provers(target, backend)
     return f"run it with --on {names[0]}, or on the device" if names else "run it on the device"
 
 

@@ -72,7 +72,8 @@ def _tools(bundle: Bundle, program: Program) -> tuple[Path, Path]:
     own, network = bundle.artifact / programs.PROGRAM, bundle.artifact / program.library
     if program.compiled and arch != here:
         raise DeviceError(
-            f"the bundle's network is compiled for {arch}, this machine is {here}", instead(bundle.target)
+            f"the bundle's network is compiled for {arch}, this machine is {here}",
+            instead(bundle.target, bundle.manifest["backend"]),
         )
     if program.compiled and not network.is_file():
         raise DeviceError(f"the bundle has no artifact/{program.library}", "compile it again")

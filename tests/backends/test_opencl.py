@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import edgekit
 from edgekit import bundle, plugins, target, toolchain
-from edgekit.backends.opencl import MACHINE, kernels, plan
-from edgekit.backends.opencl.tiling import tiled
+from edgekit.backends.gpu import MACHINE, kernels, plan
+from edgekit.backends.gpu.dialect import OPENCL
+from edgekit.backends.gpu.tiling import tiled
 from edgekit.backends.tvm.lowering import lower
 from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph import Graph, tflite
@@ -93,7 +94,7 @@ def test_float16_weights_are_kept_so(small: bundle.Bundle, tmp_path: Path) -> No
     found = compiled(convolutional(), tmp_path, recipe="float16")
     whole, half = ((b.artifact / plan.WEIGHTS).stat().st_size for b in (small, found))
     assert half < 0.6 * whole
-    assert "half" in (found.artifact / plan.SOURCE).read_text()
+    assert "half" in (found.artifact / OPENCL.source).read_text()
     assert [row.index for row in run(found).trace.operators if row.counts["flops"]]
 
 
@@ -135,12 +136,12 @@ CLANG = next((c for c in ("clang", "clang-19", "clang-16", "clang-15", "clang-14
 def test_kernels_are_plain_opencl_c_1_2(name: str, form: plan.Form, tmp_path: Path) -> None:
     """No extension, no warning: what a driver's compiler may be expected to take."""
     graph = chains() if name == "chains" else NETWORKS[name]()
-    plan.write(tiled(lower(graph, MACHINE), 256), form, "opencl 1", tmp_path)
+    plan.write(tiled(lower(graph, MACHINE), 256), form, "opencl 1", tmp_path, OPENCL)
     flags = "-x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -pedantic -Werror"
-    command = [str(CLANG), *flags.split(), "-target", "spir64", str(tmp_path / plan.SOURCE)]
+    command = [str(CLANG), *flags.split(), "-target", "spir64", str(tmp_path / OPENCL.source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:2000]
-    assert "pragma" not in (tmp_path / plan.SOURCE).read_text()
+    assert "pragma" not in (tmp_path / OPENCL.source).read_text()
 
 
 def test_the_same_network_gives_the_same_bytes(small: bundle.Bundle, tmp_path: Path) -> None:
@@ -207,7 +208,7 @@ def test_a_machine_without_a_device_says_so(small: bundle.Bundle, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
-    [(plan.PLAN, "edgekit-plan 2\n", "damaged|version"), (plan.SOURCE, "kernel void", "kernels.cl"),
+    [(plan.PLAN, "edgekit-plan 2\n", "damaged|version"), (OPENCL.source, "kernel void", "kernels.cl"),
      (plan.WEIGHTS, "", "weights.bin")],
 )  # fmt: skip
 def test_damaged_files_are_refused(small: bundle.Bundle, name: str, text: str, message: str, tmp_path: Path) -> None:

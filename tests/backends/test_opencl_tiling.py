@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.backends.opencl import MACHINE
-from edgekit.backends.opencl.tiling import WAVES, smaller, tiled
+from edgekit.backends.gpu import MACHINE
+from edgekit.backends.gpu.tiling import WAVES, smaller, tiled
 from edgekit.backends.tvm.lowering import lower
 from edgekit.backends.tvm.program import Kernel, Program
 from tests.backends.tvm_networks import Pictures

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edgekit import resources
-from edgekit.backends.opencl import MACHINE, plan
+from edgekit.backends.gpu import MACHINE, plan
+from edgekit.backends.gpu.dialect import OPENCL
 from edgekit.backends.tvm.lowering import lower
 from tests.small_networks import convolutional
 
@@ -44,7 +45,7 @@ def read(reader: Path, folder: Path, texts: list[bytes]) -> list[str]:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> bytes:
-    plan.write(lower(convolutional(), MACHINE), plan.Form(), "opencl 1", tmp_path)
+    plan.write(lower(convolutional(), MACHINE), plan.Form(), "opencl 1", tmp_path, OPENCL)
     return (tmp_path / plan.PLAN).read_bytes()
 
 

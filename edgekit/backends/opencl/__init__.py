@@ -1,82 +1,22 @@
-"""The OpenCL backend: kernels for Mali, Adreno and other GPUs, built by the device's own driver.
-
-The artifact is ``kernels.cl``, ``network.plan`` (launches, memory), ``weights.bin``, and two programs that are the same
-for every network: the host program ``network.so`` (``firmware_stubs/gpu``) and the C runner that loads it.
-"""
+"""The OpenCL backend: kernels for Mali, Adreno and other GPUs, built by the device's own driver."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.backends import Artifact, Unsupported
-from edgekit.backends import runner_build as build
-from edgekit.backends.opencl import host_build, kernels, plan
-from edgekit.backends.opencl.tiling import tiled
-from edgekit.backends.tvm.lowering import Contradiction, Machine, lower, obstacles
-from edgekit.errors import ModelError
-from edgekit.parity import HALF_TOLERANCE, hybrid
-from edgekit.progress import Progress, Silent
+from edgekit.backends.gpu import GpuBackend
+from edgekit.backends.gpu.dialect import OPENCL
+from edgekit.backends.gpu.plan import HALVES, Form
+from edgekit.parity import HALF_TOLERANCE
 
 if TYPE_CHECKING:
-    from edgekit.backends.tvm.program import Program
     from edgekit.graph import Graph
-    from edgekit.target import Target
-
-MACHINE = Machine({"kind": "opencl"}, lanes=4, registers=11, borders=False)
-"""Vectors of four, and at most eight of them as accumulators: 32 of the 64 registers that a thread of Mali has at full
-occupancy."""
-RUNTIME = "opencl 1"
-FLOATS = "for GPUs, compile the float model: --recipe float16 or float32"
-LITERT = "use --backend litert on a target with a processor"
 
 
-class OpenCL:
-    """Compiles float networks with float32 or float16 weights."""
+class OpenCL(GpuBackend):
+    """Kernels in OpenCL C 1.2, in source."""
 
-    name = "opencl"
-    bit_exact = False
-
-    def form(self, graph: Graph) -> plan.Form:
-        """How its numbers are kept: weights as in the model."""
-        halves = any(t.dtype == "float16" for t in graph.constants())
-        return plan.Form(weights="exact" if halves else "float32")
-
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
-        """Operators, types and shapes without a kernel."""
-        if graph.is_quantized:
-            index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
-            name = graph.operators[index].op if graph.operators else ""
-            return [Unsupported(index, name, "integer networks are not for GPUs", FLOATS)]
-        mixed = [n for n in range(len(graph.operators)) if hybrid(graph, n)]
-        if mixed:  # runtimes round its activations, each in its own way
-            reason = "its weights are integers, its arithmetic would not be"
-            return [Unsupported(n, graph.operators[n].op, reason, FLOATS) for n in mixed]
-        found = [Unsupported(n, o.op, reason.replace("TVM", "OpenCL"), LITERT) for n, o, reason in obstacles(graph)]
-        try:
-            return found or _without_kernel(lower(graph, MACHINE), graph)
-        except Contradiction as error:
-            return [Unsupported(error.node, error.op, error.reason)]
-
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
-        """See :class:`edgekit.backends.Backend`."""
-        if missing := self.unsupported(graph, target):
-            first = missing[0]
-            raise ModelError(
-                f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy
-            )
-        progress.step(f"write kernels for {target.name}")
-        arch = build.native_arch(target.arch)
-        runner, host = build.get(arch), host_build.get(arch)
-        multipliers = int(target.get("gpu.flops_per_cycle")) // 2
-        plan.write(tiled(lower(graph, MACHINE), multipliers), self.form(graph), RUNTIME, folder)
-        for name in plan.FILES:
-            (folder / name).chmod(0o644)
-        build.put(host, folder, host_build.LIBRARY)
-        build.put(runner.path, folder, build.NAME, 0o755)
-        return Artifact({"compiler": runner.compiler}, build.command(host_build.LIBRARY, model=False), RUNTIME)
+    name, title, runtime, driver, dialect = "opencl", "OpenCL", "opencl 1", "opencl", OPENCL
 
 
 class OpenCLHalf(OpenCL):
@@ -85,19 +25,5 @@ class OpenCLHalf(OpenCL):
     name = "opencl-f16"
     tolerance = HALF_TOLERANCE
 
-    def form(self, graph: Graph) -> plan.Form:
-        return plan.Form("float16", "float16")
-
-
-def _integers(graph: Graph, index: int) -> bool:
-    made = graph.operators[index].outputs
-    return bool(made) and graph.tensors[made[0]].dtype.startswith(("int", "uint"))
-
-
-def _without_kernel(program: Program, graph: Graph) -> list[Unsupported]:
-    found = []
-    for kernel in program.kernels:
-        if not kernels.supported(kernel.template, kernel.params):
-            op = graph.operators[kernel.node].op if kernel.node >= 0 else ""
-            found.append(Unsupported(kernel.node, op, "edgekit's OpenCL backend has no kernel for it", LITERT))
-    return found
+    def form(self, graph: Graph) -> Form:
+        return HALVES

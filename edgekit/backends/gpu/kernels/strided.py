@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edgekit.backends.opencl.kernels.common import (
+from edgekit.backends.gpu.kernels.common import (
     Function,
     Params,
     clamped,
@@ -17,7 +17,7 @@ from edgekit.backends.opencl.kernels.common import (
     store,
     vector,
 )
-from edgekit.backends.opencl.kernels.elements import BINARIES
+from edgekit.backends.gpu.kernels.elements import BINARIES
 
 
 def _index(offset: int, steps: Sequence[int], axes: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.backends.opencl.kernels.common import (
+from edgekit.backends.gpu.kernels.common import (
     Function,
     Params,
     clamped,

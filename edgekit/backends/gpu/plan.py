@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends.opencl import kernels
+from edgekit.backends.gpu import kernels
+from edgekit.backends.gpu.dialect import Dialect
 from edgekit.backends.tvm.program import Kernel, Program, Storage, View, product
 from edgekit.errors import DeviceError, ModelError
 
-PLAN, SOURCE, WEIGHTS = "network.plan", "kernels.cl", "weights.bin"
-FILES = (PLAN, SOURCE, WEIGHTS)
+PLAN, WEIGHTS = "network.plan", "weights.bin"
 
 
 HALF_MOST = 65504.0
@@ -34,11 +34,15 @@ class Form:
     weights: str = "float32"
 
 
+HALVES = Form("float16", "float16")
+
+
 @dataclass(frozen=True)
 class Launch:
-    """One kernel of a plan: its operator (-1: none), and what one inference does there."""
+    """One kernel of a plan: its function, its operator (-1: none), and what one inference does there."""
 
     name: str
+    function: str
     node: int
     work_items: int
     flops: int
@@ -52,8 +56,13 @@ class Launch:
         }  # fmt: skip
 
 
-def write(program: Program, form: Form, runtime: str, folder: Path) -> None:
-    """Write the three files into ``folder``."""
+def files(dialect: Dialect) -> tuple[str, str, str]:
+    """Names of the files in the artifact: plan, source, weights."""
+    return PLAN, dialect.source, WEIGHTS
+
+
+def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dialect) -> None:
+    """Write the three :func:`files` into ``folder``."""
     program = without_copies(program)
     types = {n: _type(program, n, form) for n in range(len(program.storages))}
     program = replace(program, storages=[_sized(s, types[n]) for n, s in enumerate(program.storages)])
@@ -73,7 +82,7 @@ def write(program: Program, form: Form, runtime: str, folder: Path) -> None:
         key = json.dumps([kernel.template, kernel.params, arguments, made_type], sort_keys=True)
         if key not in functions:
             name = f"k{len(functions)}_{kernel.template}"
-            text, made = kernels.make(kernel.template, kernel.params, name, arguments, made_type)
+            text, made = kernels.make(kernel.template, kernel.params, name, arguments, made_type, dialect)
             texts.append(text)
             functions[key] = name, made
         name, made = functions[key]
@@ -102,8 +111,10 @@ def write(program: Program, form: Form, runtime: str, folder: Path) -> None:
     counts = f"counts {len(program.inputs)} {len(program.outputs)} {len(program.kernels)}"
     head = ["edgekit-plan 1", f"runtime {runtime}", f"bytes {arena} {len(blob)}", counts]
     (folder / PLAN).write_text("\n".join([*head, *ports, *rows]) + "\n")
-    (folder / SOURCE).write_text("\n".join(texts))
+    (folder / dialect.source).write_text(dialect.head() + "\n".join(texts))
     (folder / WEIGHTS).write_bytes(blob)
+    for name in files(dialect):
+        (folder / name).chmod(0o644)
 
 
 def without_copies(program: Program) -> Program:
@@ -133,7 +144,9 @@ def read(path: Path) -> list[Launch]:
             if word == "cost":
                 items = product([int(n) for n in fields["launch"].split()[:3]])
                 flops, given, made = (int(n) for n in rest.split())
-                found.append(Launch(fields["kernel"], int(fields["node"]), items, flops, given, made))
+                found.append(
+                    Launch(fields["kernel"], fields["function"], int(fields["node"]), items, flops, given, made)
+                )
     except (OSError, ValueError, KeyError) as error:
         raise DeviceError(f"{path.name} is damaged: {error!r}", "compile the bundle again") from error
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from edgekit.backends.opencl.kernels.common import (
+from edgekit.backends.gpu.kernels.common import (
     Function,
     Params,
     clamped,

@@ -1,5 +1,6 @@
-"""OpenCL C of each template: what :mod:`edgekit.backends.tvm.lowering` lowers to, written for GPUs.
+"""Functions for each template: what :mod:`edgekit.backends.tvm.lowering` lowers to, written for GPUs.
 
+The text is OpenCL C, and CUDA C++ behind a prelude (:mod:`edgekit.backends.gpu.dialect`).
 A function takes its arguments in the kernel's order (inputs, constants, output), each as a buffer and an offset in
 bytes. Shapes, corners and limits are literals. One work-item computes a tile of pixels by a few vectors of channels;
 arithmetic is float32. A convolution compares coordinates where it reads beyond its input: on a GPU that costs less than
@@ -10,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edgekit.backends.opencl.kernels import convolutions, elements, strided, windows
-from edgekit.backends.opencl.kernels.common import Function, Params
+from edgekit.backends.gpu.dialect import OPENCL, Dialect
+from edgekit.backends.gpu.kernels import convolutions, elements, strided, windows
+from edgekit.backends.gpu.kernels.common import Function, Params
 
 __all__ = ["Function", "make", "supported"]
 
@@ -21,8 +23,9 @@ STRIDED = ("nest", "accumulate")
 
 
 def make(
-    template: str, params: Params, name: str, arguments: Sequence[tuple[bool, str]], made: str = "float32"
-) -> tuple[str, Function]:
+    template: str, params: Params, name: str, arguments: Sequence[tuple[bool, str]], made: str = "float32",
+    dialect: Dialect = OPENCL,
+) -> tuple[str, Function]:  # fmt: skip
     """Return the source of a function called ``name``.
 
     :param arguments: of each input and constant, in the kernel's order: whether it is a constant, and its dtype.
@@ -37,14 +40,15 @@ def make(
     heads, lines = [], []
     for n, dtype in types.items():
         kind = C_TYPES[dtype] if n == "d" else f"const {C_TYPES[dtype]}"
-        heads.append(f"global {kind} *{n}_, uint {n}_at")
-        lines.append(f"  global {kind} *{n} = {n}_ + {n}_at / {2 if dtype == 'float16' else 4};\n")
+        heads.append(f"__global {kind} *restrict {n}_, uint {n}_at")
+        lines.append(f"  __global {kind} *{n} = {n}_ + {n}_at / {2 if dtype == 'float16' else 4};\n")
     given = ",\n    ".join(heads)
-    return f"kernel void {name}(\n    {given}) {{\n{''.join(lines)}{body.body}}}\n", body
+    text = "".join([dialect.guard(body.size), *lines, body.body])
+    return f"__kernel void {name}(\n    {given}) {{\n{text}}}\n", body
 
 
 def supported(template: str, params: Params) -> bool:
-    """Whether there is OpenCL C for it."""
+    """Whether there is a function for it."""
     if template == "map":
         return params["function"] in elements.MAPS
     if template == "binary" or (template == "nest" and params["function"] != "copy"):

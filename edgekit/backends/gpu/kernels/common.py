@@ -1,4 +1,4 @@
-"""What all templates share: how OpenCL C loads, stores, clamps and finds elements."""
+"""What all templates share: how a function loads, stores, clamps and finds elements."""
 
 from __future__ import annotations
 

@@ -1,0 +1,104 @@
+"""What backends for GPUs share: lowering, tiles, kernels and the plan; each adds a language and a host program.
+
+The artifact is the kernels, ``network.plan`` (launches, memory), ``weights.bin``, and two programs that are the same
+for every network: the host program ``network.so`` (``firmware_stubs/gpu``) and the C runner that loads it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.backends import Artifact, Unsupported
+from edgekit.backends import runner_build as build
+from edgekit.backends.gpu import host_build, kernels, plan
+from edgekit.backends.gpu.dialect import Dialect
+from edgekit.backends.gpu.tiling import tiled
+from edgekit.backends.tvm.lowering import Contradiction, Machine, lower, obstacles
+from edgekit.errors import ModelError
+from edgekit.parity import hybrid
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgekit.backends.tvm.program import Program
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+MACHINE = Machine({"kind": "gpu"}, lanes=4, registers=11, borders=False)
+"""Vectors of four, and at most eight of them as accumulators: 32 of the 64 registers that a thread of Mali has at full
+occupancy."""
+FLOATS = "for GPUs, compile the float model: --recipe float16 or float32"
+LITERT = "use --backend litert on a target with a processor"
+
+
+class GpuBackend:
+    """Compiles float networks with float32 or float16 weights.
+
+    A subclass names its ``title`` in messages, its ``runtime`` in plans, the folder of its ``driver``'s host program
+    and the ``dialect`` of its kernels.
+    """
+
+    title: str
+    runtime: str
+    driver: str
+    dialect: Dialect
+    bit_exact = False
+
+    def form(self, graph: Graph) -> plan.Form:
+        """How its numbers are kept: weights as in the model."""
+        halves = any(t.dtype == "float16" for t in graph.constants())
+        return plan.Form(weights="exact" if halves else "float32")
+
+    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
+        """Operators, types and shapes without a kernel."""
+        if graph.is_quantized:
+            index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
+            name = graph.operators[index].op if graph.operators else ""
+            return [Unsupported(index, name, "integer networks are not for GPUs", FLOATS)]
+        mixed = [n for n in range(len(graph.operators)) if hybrid(graph, n)]
+        if mixed:  # runtimes round its activations, each in its own way
+            reason = "its weights are integers, its arithmetic would not be"
+            return [Unsupported(n, graph.operators[n].op, reason, FLOATS) for n in mixed]
+        found = [Unsupported(n, o.op, reason.replace("TVM", self.title), LITERT) for n, o, reason in obstacles(graph)]
+        try:
+            return found or self._without_kernel(lower(graph, MACHINE), graph)
+        except Contradiction as error:
+            return [Unsupported(error.node, error.op, error.reason)]
+
+    def compile(
+        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
+    ) -> Artifact:
+        """See :class:`edgekit.backends.Backend`."""
+        if missing := self.unsupported(graph, target):
+            first = missing[0]
+            raise ModelError(
+                f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy
+            )
+        progress.step(f"write kernels for {target.name}")
+        arch = build.native_arch(target.arch)
+        runner, host = build.get(arch), host_build.get(arch, self.driver)
+        multipliers = int(target.get("gpu.flops_per_cycle")) // 2
+        plan.write(tiled(lower(graph, MACHINE), multipliers), self.form(graph), self.runtime, folder, self.dialect)
+        tools = {"compiler": runner.compiler, **self.built(target, folder)}
+        build.put(host, folder, host_build.LIBRARY)
+        build.put(runner.path, folder, build.NAME, 0o755)
+        return Artifact(tools, build.command(host_build.LIBRARY, model=False), self.runtime)
+
+    def built(self, target: Target, folder: Path) -> dict[str, str]:
+        """Compile the kernels in ``folder`` as far as it is done here; return the tools and their versions."""
+        return {}
+
+    def _without_kernel(self, program: Program, graph: Graph) -> list[Unsupported]:
+        found = []
+        for kernel in program.kernels:
+            if not kernels.supported(kernel.template, kernel.params):
+                op = graph.operators[kernel.node].op if kernel.node >= 0 else ""
+                found.append(
+                    Unsupported(kernel.node, op, f"edgekit's {self.title} backend has no kernel for it", LITERT)
+                )
+        return found
+
+
+def _integers(graph: Graph, index: int) -> bool:
+    made = graph.operators[index].outputs
+    return bool(made) and graph.tensors[made[0]].dtype.startswith(("int", "uint"))
