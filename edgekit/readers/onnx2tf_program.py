@@ -20,6 +20,8 @@ from typing import Any
 _SEED = 0
 _CHANNELS_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 """What brings a channels-last tensor back to channels-first, by rank."""
+_simplified: dict[Path, bytes] = {}
+"""Models that onnxsim left as they were."""
 
 
 def main(folder: Path, seconds: float) -> None:
@@ -39,16 +41,50 @@ def main(folder: Path, seconds: float) -> None:
 
 
 def warm(folder: Path) -> None:
-    """Import what every job needs, once; keep the compiled schema, which onnx2tf would execute anew each time."""
+    """Import what every job needs, once.
+
+    Two things that onnx2tf does anew each time are kept: the compiled schema, and onnxsim, which it starts as a program
+    of its own (three times a model; importing is most of their time) and which is a fork here.
+    """
     import ai_edge_litert.interpreter  # noqa: F401
     import onnxruntime  # type: ignore[import-untyped]  # noqa: F401
+    import onnxsim  # type: ignore[import-not-found]  # noqa: F401
     import tqdm  # type: ignore[import-untyped]
-    from onnx2tf import onnx2tf, tflite_builder  # type: ignore[import-not-found]  # noqa: F401
+    from onnx2tf import onnx2tf, tflite_builder  # type: ignore[import-not-found]
 
     tqdm.tqdm.monitor_interval = 0  # no thread before a fork
     schema = tflite_builder.load_schema_module(str(folder / "schema"))
     tflite_builder.load_schema_module = lambda output_folder_path: schema
+    onnx2tf._run_onnxsim_inplace_safely = simplify
     gc.freeze()
+
+
+def simplify(*, input_onnx_file_path: str, append_param: list[str]) -> str:
+    """Simplify a model in its place with onnxsim, in a fork, because it may crash; raise if it cannot."""
+    import onnxsim
+
+    source = Path(input_onnx_file_path)
+    before = source.read_bytes()
+    if before == _simplified.get(source):
+        return ""
+    staged = source.with_name(f"{source.name}.simplified.onnx")
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            sys.argv = ["onnxsim", str(source), str(staged), *append_param]
+            onnxsim.main()
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    if status != 0:
+        staged.unlink(missing_ok=True)
+        raise RuntimeError(f"onnxsim {died(status, 0)}")
+    if staged.read_bytes() == before:
+        _simplified[source] = before
+    os.replace(staged, source)
+    return ""
 
 
 def died(status: int, seconds: float) -> str:
