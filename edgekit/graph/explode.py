@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from edgekit.graph.ir import Graph, Operator, Subgraph
+from edgekit.graph.onnx_operators import from_onnx
 
 MAX_OPERATORS = 2000
 _STATEFUL = {"SVDF", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
@@ -41,7 +42,8 @@ def explode(graph: Graph) -> Exploded | None:
     origin: list[int] = []
     for number, operator in enumerate(main.operators[:MAX_OPERATORS]):
         touched = [tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
-        if operator.op in _STATEFUL or operator.custom or any(t.is_variable or -1 in t.shape for t in touched):
+        custom = operator.custom and not from_onnx(operator)
+        if operator.op in _STATEFUL or custom or any(t.is_variable or -1 in t.shape for t in touched):
             continue
         if any(t.dtype in ("string", "resource", "variant") for t in touched):
             continue

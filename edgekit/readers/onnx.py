@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from edgekit import sandbox
-from edgekit.errors import EdgekitError, ModelError
+from edgekit.errors import EdgekitError, ModelError, ToolMissing
+from edgekit.onnx import convert
 from edgekit.readers import MAX_MODEL_BYTES, ReadOptions, onnx2tf, onnx_wire
 
 if TYPE_CHECKING:
@@ -48,13 +49,57 @@ def read_all(paths: Sequence[Path], options: ReadOptions) -> list[Graph | Edgeki
     Limits hold for each model by itself. The models share a scratch folder: read models that do not trust each
     other one by one.
 
-    :raises ToolMissing: if the converter is not there and cannot be installed.
+    What cannot be had in TFLite's operators, or not without the converter, is kept in ONNX's own, and a note says so.
     """
     limits = sandbox.Limits(seconds=options.seconds, memory_mb=options.memory_mb)
     prepared = [_tried(_prepare, path, options, limits) for path in paths]
     jobs = [model.job for model in prepared if isinstance(model, _Prepared)]
-    converted = iter(onnx2tf.convert(jobs, limits, options.progress) if jobs else [])
-    return [_tried(_finish, model, next(converted)) if isinstance(model, _Prepared) else model for model in prepared]
+    converted = iter(_converted(jobs, limits, options) if jobs else [])
+    found = [_tried(_finish, model, next(converted)) if isinstance(model, _Prepared) else model for model in prepared]
+    return _second_way(prepared, found, limits, options)
+
+
+def _converted(
+    jobs: Sequence[onnx2tf.Job], limits: sandbox.Limits, options: ReadOptions
+) -> Sequence[onnx2tf.Converted | EdgekitError]:
+    try:
+        return onnx2tf.convert(jobs, limits, options.progress)
+    except ToolMissing as missing:
+        options.progress.warn(f"{missing.message}; {missing.hint}")
+        return [missing] * len(jobs)
+
+
+def _second_way(
+    prepared: Sequence[_Prepared | EdgekitError], found: Sequence[Graph | EdgekitError], limits: sandbox.Limits,
+    options: ReadOptions,
+) -> list[Graph | EdgekitError]:  # fmt: skip
+    """Keep the models that TFLite cannot take in ONNX's operators; both reasons where that fails, too."""
+    result = list(found)
+    left = [
+        n for n, graph in enumerate(found) if isinstance(graph, EdgekitError) and isinstance(prepared[n], _Prepared)
+    ]
+    models = [model for n in left if isinstance(model := prepared[n], _Prepared)]
+    if not models:
+        return result
+    options.progress.step(f"reading {models[0].path.name} as ONNX operators")
+    kept = convert.graphs([m.model for m in models], [str(m.path) for m in models], limits)
+    for number, model, graph in zip(left, models, kept, strict=True):
+        first = found[number]
+        assert isinstance(first, EdgekitError)
+        if isinstance(graph, EdgekitError):
+            hint = first.hint if isinstance(first, ToolMissing) else graph.hint
+            result[number] = type(first)(f"{first.message}; as ONNX operators: {_reason(graph, model)}", hint)
+            continue
+        graph.notes += [
+            f"read as ONNX operators, because {_reason(first, model)}: TVM's ONNX frontend compiles them",
+            *model.about["notes"],
+        ]
+        result[number] = graph
+    return result
+
+
+def _reason(error: EdgekitError, model: _Prepared) -> str:
+    return error.message.removeprefix(f"{model.path}").lstrip(": ").removeprefix("was ")
 
 
 def _tried(function: Callable[..., _T], *args: object) -> _T | EdgekitError:
@@ -94,9 +139,9 @@ def _prepare(path: Path, options: ReadOptions, limits: sandbox.Limits) -> _Prepa
     return _Prepared(path, arrays["model"].tobytes(), about)
 
 
-def _finish(prepared: _Prepared, converted: onnx2tf.Converted | ModelError) -> Graph:
+def _finish(prepared: _Prepared, converted: onnx2tf.Converted | EdgekitError) -> Graph:
     """The Graph of a converted model: checked, compared, with the ONNX model's names and layout."""
-    if isinstance(converted, ModelError):
+    if isinstance(converted, EdgekitError):
         raise converted
     from edgekit.graph import tflite
 

@@ -1,4 +1,5 @@
-"""The reference: LiteRT's plain reference kernels on this machine, in a locked-down child process.
+"""The reference: LiteRT's plain reference kernels on this machine, in a locked-down child process; for networks of
+ONNX operators ONNX's own reference implementation (:mod:`edgekit.onnx.evaluate`).
 
 Everything else is judged against these results (docs/architecture.md, Parity). The kernels are the
 ``BUILTIN_REF`` resolver of LiteRT, single threaded, without XNNPACK or any other delegate.
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit import sandbox
 from edgekit.errors import ModelError
+from edgekit.graph import tflite
+from edgekit.graph.onnx_operators import PREFIX, has_onnx
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PRELOAD = ("ai_edge_litert.interpreter",)
 """What the child imports before it forks; pass it to :func:`edgekit.sandbox.warm` to hide the import."""
+ONNX = ("onnx", "onnx.reference", "onnx.shape_inference")
 
 LIMITS = sandbox.Limits(seconds=600, memory_mb=4096)
 
@@ -54,16 +58,22 @@ def _call(
     model: Path, inputs: Sequence[NDArray[Any]], limits: sandbox.Limits, args: dict[str, Any]
 ) -> dict[str, NDArray[Any]]:
     arrays = {f"input{i}": array for i, array in enumerate(inputs)}
+    onnx = _of_onnx(model)
+    task, preload = ("edgekit.onnx.evaluate:run_task", ONNX) if onnx else (f"{__name__}:run_task", PRELOAD)
     try:
-        _, found = sandbox.call(
-            f"{__name__}:run_task", {"model": str(model.resolve()), **args}, arrays, limits=limits, preload=PRELOAD
-        )
+        _, found = sandbox.call(task, {"model": str(model.resolve()), **args}, arrays, limits=limits, preload=preload)
     except sandbox.ChildDied as death:
         raise ModelError(
-            f"LiteRT itself {death.reason} on this model; edgekit is unharmed",
-            "the model cannot be used with this LiteRT: convert it again from its source, or report it to LiteRT",
+            f"{'ONNX' if onnx else 'LiteRT'} itself {death.reason} on this model; edgekit is unharmed",
+            "the model cannot be used with it: convert it again from its source, or report it there",
         ) from death
     return found
+
+
+def _of_onnx(model: Path) -> bool:
+    """True if the file's operators are those of ONNX."""
+    data = model.read_bytes()
+    return PREFIX.encode() in data and has_onnx(tflite.loads(data))
 
 
 def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Many small networks of ONNX operators through the backend tvm at once: side by side in one network, run on the host."""
+"""Many small networks of ONNX operators through the backend tvm at once: side by side in one, run on the host."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.backends import Unsupported
 from edgekit.graph.ir import BITS
+from edgekit.graph.onnx_operators import from_onnx
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Operator
@@ -76,6 +77,8 @@ def unsupported(graph: Graph) -> list[Unsupported]:
 def _refused(operator: Operator) -> tuple[str, str] | None:
     if operator.custom and operator.op.startswith("Flex"):
         return "it is a TensorFlow operator, not a LiteRT one", "convert without SELECT_TF_OPS"
+    if from_onnx(operator):
+        return "it is an operator of ONNX, which LiteRT does not have", "use --backend tvm, where the target has it"
     if operator.custom and operator.op not in CUSTOM:
         return "it is a custom operator, which LiteRT has no kernel for", "cut it off the model and do it outside"
     if not operator.custom and operator.op in WITHOUT_KERNEL:

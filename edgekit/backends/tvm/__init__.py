@@ -20,7 +20,9 @@ from edgekit.backends import runner_build as build
 from edgekit.backends.tvm import emit
 from edgekit.backends.tvm.lowering import lower, obstacles
 from edgekit.backends.tvm.machines import machine
+from edgekit.backends.tvm.onnx import lowering as onnx
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
+from edgekit.graph.onnx_operators import has_onnx
 from edgekit.parity import hybrid
 from edgekit.progress import Progress, Silent
 
@@ -42,6 +44,8 @@ class TVM:
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators, types and shapes without a kernel."""
+        if has_onnx(graph):
+            return onnx.unsupported(graph)
         remedy = "use --backend litert"
         mixed = [n for n in range(len(graph.operators)) if hybrid(graph, n)]
         if mixed:
@@ -96,7 +100,7 @@ def pieces(graph: Graph, target: Target) -> Pieces:
     if importlib.util.find_spec("tvm") is None:
         raise ToolMissing("TVM is not installed", "install it: pip install 'edgekit[tvm]'")
     made = machine(target)
-    program = lower(graph, made)
+    program = onnx.lower(graph) if has_onnx(graph) else lower(graph, made)
     functions, names = _functions(program)
     wanted = [{"name": name, "template": t, "params": json.loads(p)} for (t, p), name in functions.items()]
     try:

@@ -112,8 +112,8 @@ static const struct ek_network network = {
 
 __attribute__((visibility("default"))) const struct ek_network *edgekit_network(void) { return &network; }
 """
-_CODES = {"float32": (2, 32), "int8": (0, 8), "uint8": (1, 8), "int32": (0, 32), "int16": (0, 16)}
-"""DLDataTypeCode (dlpack.h) and bits."""
+_KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
+"""DLDataTypeCode (dlpack.h) by numpy's kind."""
 
 
 def weights(program: Program) -> tuple[bytes, dict[int, int]]:
@@ -180,7 +180,8 @@ def _quoted(text: str) -> str:
 
 
 def _argument(view: View, constant: bool, offset: int) -> str:
-    code, bits = _CODES[view.dtype]
+    dtype = np.dtype(view.dtype)
+    code, bits = _KINDS[dtype.kind], dtype.itemsize * 8
     shape = ", ".join(map(str, view.shape))
     return f"{{{int(constant)}, {code}, {bits}, {len(view.shape)}, {offset}ull, {{{shape}}}}}"
 

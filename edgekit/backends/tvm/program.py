@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ITEM = {"float32": 4, "int8": 1, "uint8": 1, "int32": 4, "int16": 2}
+ITEM = {"float32": 4, "int8": 1, "uint8": 1, "int32": 4, "int16": 2, "bool": 1, "float16": 2, "uint16": 2, "uint32": 4,
+        "float64": 8, "int64": 8, "uint64": 8}  # fmt: skip
+"""Bytes of an element."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class View:
     storage: int
     shape: tuple[int, ...]
     dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        return product(self.shape) * ITEM[self.dtype]
 
 
 @dataclass(frozen=True)

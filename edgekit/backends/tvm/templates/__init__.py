@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgekit.backends.tvm.templates import convolutions, elements, strided, windows
+from edgekit.backends.tvm.templates import convolutions, elements, loops, strided, windows
 from edgekit.backends.tvm.templates.common import Params
 
 
@@ -34,4 +34,5 @@ TEMPLATES: dict[str, Callable[[Params], Any]] = {
     "accumulate": strided.accumulate,
     "nearest": strided.nearest,
     "bilinear": strided.bilinear,
+    "tir": loops.made,
 }
