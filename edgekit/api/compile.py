@@ -85,6 +85,7 @@ def compile(
     seed: int = 0,
     workers: str = "1",
     changes: Sequence[str] = (),
+    shapes: Sequence[str] = (),
     trust: bool = False,
     pack: bool = False,
     progress: Progress = Silent(),
@@ -98,6 +99,7 @@ def compile(
     :param out: folder for the bundles, ``<model>.<recipe>.<target>`` each.
     :param workers: who trains, where a pass trains: a number of processes, or hosts (docs/distributed.md).
     :param changes: parameters of the recipe's passes that differ, ``"PASS.PARAMETER=VALUE"`` each.
+    :param shapes: of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each; ``"1x3x224x224"`` of the only one.
     :param pack: also write each bundle as one ``.edgekit`` file.
     :returns: one :class:`Compiled` per target, in the order given.
     :raises EdgekitError: a subclass says what went wrong; no bundle is left half-written.
@@ -110,7 +112,7 @@ def compile(
     for board in boards:
         _known_backend(backend, board)
     folder = writable(Path(out))
-    job = prepare(read(Path(model), data, test, seed, trust, progress), plan, seed, workers, progress)
+    job = prepare(read(Path(model), data, test, seed, trust, progress, shapes), plan, seed, workers, progress)
     makers: list[Callable[[], Compiled]] = []
     for board in boards:
         if backend == AUTO:

@@ -53,6 +53,7 @@ def compress(
     out: str | Path = "build/compress",
     seed: int = 0,
     fresh: bool = False,
+    shapes: Sequence[str] = (),
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Compression:
@@ -64,6 +65,7 @@ def compress(
     :param trials: how many different recipes to try, at most; ``seconds``: how long, at most.
     :param train: recipes may train (needs TensorFlow).
     :param out: folder for the recipes, the bundles and ``front.json``.
+    :param shapes: of inputs that the model leaves open, as for ``compile``.
     :param fresh: forget what an earlier, interrupted search of the same kind found.
     :returns: also if no candidate holds the budgets, or the search was interrupted (its ``check`` and ``found`` tell).
     :raises EdgekitError: a subclass says what went wrong.
@@ -74,7 +76,7 @@ def compress(
     folder = compiling.writable(Path(out))
     sandbox.warm(PRELOAD)
     specs = _specs(data, test)
-    source = jobs.read(Path(model), specs["calibration"], specs["test"], seed, trust, progress)
+    source = jobs.read(Path(model), specs["calibration"], specs["test"], seed, trust, progress, shapes)
     searched = dataset.load(specs["search"], source.graph, seed=seed, progress=progress)
     _usable(source, searched, limits, progress)
 
@@ -192,8 +194,8 @@ def _journal(
         for array in [*part.inputs, part.labels, part.groups]:
             total.update(b"-" if array is None else repr((array.dtype, array.shape)).encode() + array.tobytes())
     code = sorted(Path(edgekit.__file__).parent.rglob("*.py"))
-    rest = [edgekit.__version__, source.model["sha256"], board.data, choices.json(), goal.costs,
-            [(b.name, b.limit) for b in goal.budgets], seed,
+    rest = [edgekit.__version__, source.model["sha256"], source.model.get("shapes"), board.data, choices.json(),
+            goal.costs, [(b.name, b.limit) for b in goal.budgets], seed,
             [hashlib.sha256(path.read_bytes()).hexdigest() for path in code]]  # fmt: skip
     total.update(json.dumps(rest, default=str).encode())
     return resources.cache("compress") / f"{total.hexdigest()[:32]}.journal"

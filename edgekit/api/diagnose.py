@@ -112,6 +112,7 @@ def diagnose(
     allow: Sequence[str] = ALLOWED,
     out: str | Path = "build",
     seed: int = 0,
+    shapes: Sequence[str] = (),
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Diagnosed:
@@ -123,6 +124,7 @@ def diagnose(
     :param fix: search the cheapest cure, and compile it for ``target`` (default: this machine) into ``out``.
     :param target: whose estimated latency the cure keeps low; without one it keeps bytes low.
     :param allow: precisions the cure may use.
+    :param shapes: of inputs that the model leaves open, as for ``compile``.
     :returns: also if the network is not healthy, or its cure cannot be compiled or loses too much (then no bundle is
         left); its ``check`` tells.
     """
@@ -130,7 +132,7 @@ def diagnose(
     before, plan = _plan(recipe, {"max_drop": max_drop, "allow": list(allow)} | ({"target": target} if target else {}))
     board = boards.load(target or "host")
     folder = compiling.writable(Path(out)) if fix else Path(out)
-    source = jobs.read(Path(model), data, test, seed, trust, progress)
+    source = jobs.read(Path(model), data, test, seed, trust, progress, shapes)
     assert source.samples is not None and source.tests is not None
     refuse_integer(source.graph, "diagnosed: give the float model it was made from, it")
     context = PassContext(data=source.samples, seed=seed, source=source.graph, progress=progress)
@@ -143,7 +145,7 @@ def diagnose(
         return made
     foreign = any(finding.cause in FOREIGN for finding in found.findings)
     specs = (data, test) if not foreign or test is None else (test, test)
-    job = _Job(Path(model), source, graph, before, plan, specs, specs[0] != data, board, folder, context)
+    job = _Job(Path(model), tuple(shapes), source, graph, before, plan, specs, specs[0] != data, board, folder, context)
     try:
         return replace(made, fixed=_fixed(job))
     except (CheckFailed, ModelError, DeviceError) as error:
@@ -159,6 +161,7 @@ class _Job:
     """
 
     model: Path
+    shapes: tuple[str, ...]
     source: jobs.Source
     graph: Graph
     before: Recipe
@@ -197,6 +200,7 @@ def _fixed(job: _Job) -> Fixed:
     file.parent.mkdir(parents=True, exist_ok=True)
     words = ["edgekit", "compile", str(job.model), "--target", job.board.name, "--recipe", str(file)]
     words += ["--data", job.specs[0], *(["--test", job.specs[1]] if job.specs[1] else [])]
+    words += [word for shape in job.shapes for word in ("--shape", shape)]
     command = shlex.join(words + (["--seed", str(seed)] if seed else []))
     file.write_text(recipes.dumps(recipe, f"Makes the bundle again:\n{command}"))
     return Fixed(found, job.graph, job.plan.base, job.recalibrated, file, command, bundle)

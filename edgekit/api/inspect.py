@@ -16,6 +16,8 @@ from edgekit.graph import Graph
 from edgekit.graph.stats import Statistics, statistics
 from edgekit.progress import Progress, Silent
 from edgekit.readers import ReadOptions
+from edgekit.readers.shapes import no_shapes
+from edgekit.readers.shapes import parse as parse_shapes
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,25 @@ class Inspection:
 
 
 def inspect(
-    path: str | Path, *, targets: Sequence[str] = (), trust: bool = False, progress: Progress = Silent()
-) -> Inspection:
+    path: str | Path, *, targets: Sequence[str] = (), shapes: Sequence[str] = (), trust: bool = False,
+    progress: Progress = Silent(),
+) -> Inspection:  # fmt: skip
     """Inspect a model, or the model in a bundle.
 
     :param targets: what to look at, with what their accelerators take; none: every target, without that.
+    :param shapes: of inputs that the model leaves open, as for ``compile``.
     :raises ModelError: if it cannot be read.
     """
+    wanted = parse_shapes(shapes)
     boards = [target.load(name) for name in dict.fromkeys(targets)]
     path = Path(path)
     if bundles.is_bundle(path):
+        no_shapes(shapes)
         with bundles.opened(path) as bundle:
             graph = bundle.graph
     else:
         progress.step(f"read {path.name}")
-        graph = load(path, options=ReadOptions(trust=trust, progress=progress))
+        graph = load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress))
     names = [board.name for board in boards] or target.names()
     advice = {board.name: delegates.for_target(graph, board) for board in boards}
     return Inspection(graph, statistics(graph), {name: _missing(graph, name) for name in names}, advice)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from edgekit.graph.stats import statistics
 from edgekit.passes import PassContext
 from edgekit.progress import Progress
 from edgekit.readers import ReadOptions
+from edgekit.readers.shapes import parse as parse_shapes
 from edgekit.runners.reference import reference_outputs
 from edgekit.training.workers import parse as parse_workers
 
@@ -68,16 +70,25 @@ class Job:
     quantization: dict[str, Any] | None = None
 
 
-def read(path: Path, data: str | None, test: str | None, seed: int, trust: bool, progress: Progress) -> Source:
-    """Read a model and the samples that ``data`` and ``test`` (default: the same) name."""
+def read(
+    path: Path, data: str | None, test: str | None, seed: int, trust: bool, progress: Progress,
+    shapes: Sequence[str] = (),
+) -> Source:  # fmt: skip
+    """Read a model and the samples that ``data`` and ``test`` (default: the same) name.
+
+    :param shapes: of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each.
+    """
+    options = ReadOptions(trust=trust, shapes=parse_shapes(shapes), progress=progress)
     progress.step(f"read {path.name}")
     reader = reader_for(path)
-    graph = reader.read(path, ReadOptions(trust=trust, progress=progress))
+    graph = reader.read(path, options)
     for note in graph.notes:
         progress.note(note)
     samples = dataset.load(data, graph, seed=seed, progress=progress) if data else None
     tests = dataset.load(test, graph, seed=seed, progress=progress) if test else samples
-    model = {"name": path.name, "format": reader.name, "sha256": digest(path)}
+    model: dict[str, Any] = {"name": path.name, "format": reader.name, "sha256": digest(path)}
+    if shapes:
+        model["shapes"] = {tensor.name: list(tensor.shape) for tensor in graph.inputs}
     return Source(path.stem, model, graph, samples, tests)
 
 

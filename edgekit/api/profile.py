@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit import bundle as bundles
@@ -14,6 +15,8 @@ from edgekit.profiling.measured import Measured
 from edgekit.profiling.roofline import Roofline
 from edgekit.progress import Progress, Silent
 from edgekit.readers import ReadOptions
+from edgekit.readers.shapes import no_shapes
+from edgekit.readers.shapes import parse as parse_shapes
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
 from edgekit.runners.linux.program import holds_network
@@ -31,6 +34,7 @@ def profile(
     target: str | None = None,
     threads: int = 1,
     repeat: int = REPEAT,
+    shapes: Sequence[str] = (),
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Profile:
@@ -38,10 +42,12 @@ def profile(
 
     :param on: ``estimate``, ``emulator``, ``host`` or a device (``ssh://user@host:port``).
     :param target: for a bare model: whose estimate.
+    :param shapes: of a bare model's inputs that it leaves open, as for ``compile``.
     :raises UsageError: if a bare model is to be run, or no target is named for it.
     """
-    path = Path(path)
+    path, wanted = Path(path), parse_shapes(shapes)
     if bundles.is_bundle(path):
+        no_shapes(shapes)
         with bundles.opened(path) as bundle:
             if target is not None and target != bundle.target.name:
                 raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "leave --target away")
@@ -55,7 +61,9 @@ def profile(
         raise UsageError("name the target whose estimate you want", "add --target rpi4, for example")
     board = _target(target)
     progress.step(f"read {path.name}")
-    return _estimate(load(path, options=ReadOptions(trust=trust, progress=progress)), board, threads, "any")
+    return _estimate(
+        load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress)), board, threads, "any"
+    )
 
 
 def _target(name: str) -> Target:
@@ -71,6 +79,8 @@ def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progre
     inputs, _ = bundle.golden()
     options = RunOptions(repeat=repeat, warmup=WARMUP, threads=threads, profile=True, progress=progress)
     run = get_runner(on).run(bundle, [x[:1] for x in inputs] if on in COUNTED else inputs, options)
+    if run.trace.source != "emulator" and not run.trace.latency_ms:
+        raise UsageError(f"--on {on} times nothing", "profile it with --on estimate, or on the device")
     conditions = {"dtype": dtype(bundle.graph), "threads": threads, **run.conditions}
     model: CostModel = Measured()
     if run.trace.source == "emulator":

@@ -59,6 +59,10 @@ seed_option = click.option(
 trust_option = click.option(
     "--trust-model", "trust", is_flag=True, help="Run code that the model carries (Lambda layers)."
 )
+shape_option = click.option(
+    "--shape", "shapes", multiple=True, metavar="[NAME=]1x3x224x224",
+    help="Fix an input's shape that the model leaves open; repeatable.",
+)  # fmt: skip
 workers_option = click.option(
     "--workers", default="1", show_default=True, metavar="N|HOSTS",
     help="Train with N processes, or on hosts: user@host[:port],...",

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.common import Output, figure, output_options, seed_option, size, table, trust_option, workers_option
+from edgekit.cli.common import (
+    Output,
+    figure,
+    output_options,
+    seed_option,
+    shape_option,
+    size,
+    table,
+    trust_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled
@@ -37,6 +47,7 @@ if TYPE_CHECKING:
 @workers_option
 @seed_option
 @click.option("--zip", "pack", is_flag=True, help="Also write each bundle as one .edgekit file.")
+@shape_option
 @trust_option
 @output_options
 def command(model: Path, targets: tuple[str, ...], trust: bool, output: Output, **options: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.common import Output, figure, output_options, seed_option, size, table, trust_option
+from edgekit.cli.common import Output, figure, output_options, seed_option, shape_option, size, table, trust_option
 
 if TYPE_CHECKING:
     from edgekit.compression.finalists import Finalist
@@ -54,6 +54,7 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the front to an .svg, .png or .pdf.")
 @click.option("--fresh", is_flag=True, help="Do not continue an earlier search.")
 @seed_option
+@shape_option
 @trust_option
 @output_options
 def command(model: Path, seconds: float | None, plot: Path | None, trust: bool, output: Output, **options: Any) -> None:

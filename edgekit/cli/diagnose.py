@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.common import Output, output_options, seed_option, size, table, trust_option
+from edgekit.cli.common import Output, output_options, seed_option, shape_option, size, table, trust_option
 
 if TYPE_CHECKING:
     from edgekit.api.diagnose import Diagnosed, Fixed
@@ -43,6 +43,7 @@ PRECISIONS = ("int4", "int8", "int16", "float32")
     "-o", "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder for the bundle."
 )
 @seed_option
+@shape_option
 @trust_option
 @output_options
 def command(

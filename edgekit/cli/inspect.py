@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.common import Output, count, output_options, size, table, trust_option
+from edgekit.cli.common import Output, count, output_options, shape_option, size, table, trust_option
 
 if TYPE_CHECKING:
     from edgekit.delegates import Advice
@@ -21,14 +21,15 @@ MOST_REFUSALS = 5
     "-t", "--target", "targets", multiple=True, metavar="T",
     help="A board or phone: can it run there, and what do its accelerators take? Repeatable; default: all, in brief.",
 )  # fmt: skip
+@shape_option
 @trust_option
 @output_options
-def command(model: Path, targets: tuple[str, ...], trust: bool, output: Output) -> None:
+def command(model: Path, targets: tuple[str, ...], shapes: tuple[str, ...], trust: bool, output: Output) -> None:
     """Show what MODEL (a model file or a bundle) is, what it costs, and where it can run."""
     from edgekit.api.inspect import inspect
 
     with output.progress() as progress:
-        found = inspect(model, targets=targets, trust=trust, progress=progress)
+        found = inspect(model, targets=targets, shapes=shapes, trust=trust, progress=progress)
     if output.json:
         output.emit(found.json())
         return

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.common import Output, count, figure, output_options, size, table, threads_option, trust_option
+from edgekit.cli.common import (
+    Output,
+    count,
+    figure,
+    output_options,
+    shape_option,
+    size,
+    table,
+    threads_option,
+    trust_option,
+)
 
 if TYPE_CHECKING:
     from edgekit.profiling import Profile
@@ -28,6 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw latency per operator: .svg, .png or .pdf."
 )
+@shape_option
 @trust_option
 @output_options
 def command(path: Path, plot: Path | None, trust: bool, output: Output, **options: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from edgekit import plugins
 from edgekit.errors import ModelError
 from edgekit.progress import Progress, Silent
+from edgekit.readers.shapes import Shapes
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -26,12 +27,14 @@ class ReadOptions:
     """What a reader may do.
 
     :param trust: run code that the model carries (Lambda layers, custom objects).
+    :param shapes: of inputs that the model leaves open (:mod:`edgekit.readers.shapes`).
     :param seconds: wall clock for the child; ``memory_mb`` its private memory.
     """
 
     trust: bool = False
     seconds: float = 300.0
     memory_mb: int = 8192
+    shapes: Shapes = field(default_factory=dict)
     progress: Progress = field(default_factory=Silent)
 
 

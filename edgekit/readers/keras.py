@@ -87,7 +87,13 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
     try:
         answer, arrays = sandbox.call(
             f"edgekit.readers.keras_child:{task}",
-            {"path": str(path.absolute()), "shown": str(path), "trust": options.trust, **args},
+            {
+                "path": str(path.absolute()),
+                "shown": str(path),
+                "trust": options.trust,
+                "shapes": dict(options.shapes),
+                **args,
+            },
             limits=limits,
         )
     except sandbox.ChildDied as died:

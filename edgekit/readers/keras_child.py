@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError, ModelError
-from edgekit.readers import keras_config
+from edgekit.readers import keras_config, shapes
 
 Arrays = Mapping[str, NDArray[Any]]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -55,7 +55,7 @@ def saved_model(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
         loaded = tf.saved_model.load(args["path"])
         function = loaded.signatures[args["signature"]]
         structured = function.structured_input_signature[1]
-        specs = {name: _fixed(tf, name, spec, shown) for name, spec in sorted(structured.items())}
+        specs, notes = _settled(tf, dict(sorted(structured.items())), args)
         outputs = sorted(function.structured_outputs)
         wrapped = tf.function(lambda **inputs: [function(**inputs)[name] for name in outputs])
         concrete = wrapped.get_concrete_function(**specs)
@@ -65,7 +65,7 @@ def saved_model(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
         raise ModelError(f"{shown} cannot be loaded: {_line(error)}") from error
     order = [_plain(tensor.name) for tensor in concrete.inputs if tensor.dtype != tf.resource]
     names = order if sorted(order) == sorted(specs) else sorted(specs)
-    return _flatbuffer(tf, concrete, names, outputs, shown)
+    return _flatbuffer(tf, concrete, names, outputs, notes, shown)
 
 
 def _keras(args: dict[str, Any], folder: Path) -> Answer:
@@ -80,17 +80,17 @@ def _keras(args: dict[str, Any], folder: Path) -> Answer:
     except Exception as error:
         raise ModelError(f"{shown} cannot be loaded: {_line(error)}", _load_hint(error)) from error
     try:
-        shapes = [(tensor.name, tensor.shape, tensor.dtype) for tensor in model.inputs]
+        declared = [(tensor.name, tf.TensorSpec(tensor.shape, tensor.dtype)) for tensor in model.inputs]
     except (AttributeError, ValueError, TypeError):
-        shapes = []
-    if not shapes:
+        declared = []
+    if not declared:
         raise ModelError(
             f"{shown} does not say the shape of its input",
             "add a keras.Input to the model, or call it once before saving",
         )
     _unroll(keras, model, shown)
-    names = _input_names(model, [name for name, _, _ in shapes])
-    specs = [_fixed(tf, name, tf.TensorSpec(s, d), shown) for name, (_, s, d) in zip(names, shapes, strict=True)]
+    names = _input_names(model, [name for name, _ in declared])
+    specs, notes = _settled(tf, dict(zip(names, (spec for _, spec in declared), strict=True)), args)
 
     def inference(*inputs: Any) -> Any:
         return tf.nest.flatten(model(tf.nest.pack_sequence_as(model._inputs_struct, inputs), training=False))
@@ -100,11 +100,11 @@ def _keras(args: dict[str, Any], folder: Path) -> Answer:
 
     function = inference if hasattr(model, "_inputs_struct") else inference_plain
     try:
-        concrete = tf.function(function).get_concrete_function(*specs)
+        concrete = tf.function(function).get_concrete_function(*specs.values())
     except Exception as error:
         raise ModelError(f"{shown} cannot be traced for one sample: {_line(error)}") from error
     count = len(tf.nest.flatten(concrete.structured_outputs))
-    return _flatbuffer(tf, concrete, names, _output_names(model, count), shown)
+    return _flatbuffer(tf, concrete, names, _output_names(model, count), notes, shown)
 
 
 def _unroll(keras: Any, model: Any, shown: str) -> None:
@@ -124,9 +124,22 @@ def _unroll(keras: Any, model: Any, shown: str) -> None:
         for recurrent in (layer.forward_layer, layer.backward_layer) if both else (layer,):
             if isinstance(recurrent, keras.layers.RNN):
                 recurrent.unroll = steps is not None and steps <= UNROLLED_STEPS
+                if steps is None:
+                    _unroll_when_called(recurrent)
 
 
-def _flatbuffer(tf: Any, concrete: Any, inputs: list[str], outputs: list[str], shown: str) -> Answer:
+def _unroll_when_called(layer: Any) -> None:
+    """Decide when the steps are known, which the model leaves open: at the call with the shape that was given."""
+    plain = layer.call
+
+    def call(sequences: Any, *args: Any, **kwargs: Any) -> Any:
+        layer.unroll = sequences.shape[1] is not None and sequences.shape[1] <= UNROLLED_STEPS
+        return plain(sequences, *args, **kwargs)
+
+    layer.call = call
+
+
+def _flatbuffer(tf: Any, concrete: Any, inputs: list[str], outputs: list[str], notes: list[str], shown: str) -> Answer:
     """Freeze variables (else the converter keeps them as resources) and convert, float and unoptimised."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -139,7 +152,7 @@ def _flatbuffer(tf: Any, concrete: Any, inputs: list[str], outputs: list[str], s
         data = converter.convert()
     except Exception as error:
         raise _unsupported(error, shown) from error
-    answer = {"inputs": inputs, "outputs": outputs, "notes": [f"converted by TensorFlow {tf.__version__}"]}
+    answer = {"inputs": inputs, "outputs": outputs, "notes": [f"converted by TensorFlow {tf.__version__}", *notes]}
     return answer, {"model": np.frombuffer(data, np.uint8)}
 
 
@@ -188,27 +201,19 @@ def _check_dataset(item: Any, shown: str) -> None:
         raise ModelError(f"{shown}: {item.name} has {item.size} elements; the limit is {MAX_ELEMENTS}")
 
 
-def _fixed(tf: Any, name: str, spec: Any, shown: str) -> Any:
-    """Return the TensorSpec with batch 1.
-
-    :raises ModelError: naming the input and the first other dimension that is not fixed.
-    """
-    if spec.shape.rank is None:
-        raise ModelError(f"{shown}: input {name!r} has no shape", "export the model with an input of fixed shape")
-    shape = spec.shape.as_list()
-    if shape and shape[0] is None:
-        shape[0] = 1
-    for axis, size in enumerate(shape):
-        if size is None:
-            raise ModelError(
-                f"{shown}: dimension {axis} of input {name!r} (shape {tuple(spec.shape.as_list())}) is not fixed",
-                "build the model with a fixed input size, e.g. keras.Input((224, 224, 3))",
-            )
-    if int(np.prod(shape, dtype=object)) > MAX_ELEMENTS:
-        raise ModelError(f"{shown}: input {name!r} of shape {tuple(shape)} is too large")
-    if spec.dtype == tf.string:
-        raise ModelError(f"{shown}: input {name!r} takes strings", "move the text processing out of the model")
-    return tf.TensorSpec(shape, spec.dtype, name=name)
+def _settled(tf: Any, specs: Mapping[str, Any], args: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Fix the shapes of all inputs (TensorSpecs by name); return them anew, and what was decided, in words."""
+    shown = args["shown"]
+    wanted = {name: tuple(shape) for name, shape in args["shapes"].items()}
+    declared = [
+        shapes.Declared(name, None if spec.shape.rank is None else spec.shape.as_list()) for name, spec in specs.items()
+    ]
+    settled = shapes.settle(declared, wanted, shown)
+    for name, spec in specs.items():
+        if spec.dtype == tf.string:
+            raise ModelError(f"{shown}: input {name!r} takes strings", "move the text processing out of the model")
+    pairs = zip(specs.items(), settled.shapes, strict=True)
+    return {name: tf.TensorSpec(shape, spec.dtype, name=name) for (name, spec), shape in pairs}, settled.notes
 
 
 def _input_names(model: Any, fallback: list[str]) -> list[str]:

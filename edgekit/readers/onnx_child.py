@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
+from edgekit.readers import shapes
 from edgekit.readers.onnx_wire import MAX_ELEMENTS, resolve
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -21,7 +22,7 @@ _TENSORS = ("float", "float16", "double", "int8", "uint8", "int16", "uint16", "i
 def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Task: return the model with fixed shapes as bytes, and what its inputs and outputs are.
 
-    A dynamic batch becomes 1, in every input; any other dimension must be fixed.
+    A dynamic batch becomes 1, in every input; ``args["shapes"]`` gives what else is open.
     """
     import onnx
 
@@ -33,7 +34,7 @@ def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[st
     _check_versions(onnx, model, shown)
     _check_operators(onnx, model, shown)
     _load_external(onnx, model, path)
-    notes = _fix_inputs(model.graph, shown)
+    notes = _fix_inputs(model.graph, {name: tuple(shape) for name, shape in args["shapes"].items()}, shown)
     model = _infer(onnx, model, shown)
     answer = {
         "inputs": [_describe(onnx, value, shown) for value in _inputs(model.graph)],
@@ -85,32 +86,26 @@ def _inputs(graph: Any) -> list[Any]:
     return [value for value in graph.input if value.name not in constants]
 
 
-def _fix_inputs(graph: Any, shown: str) -> list[str]:
-    """Set dynamic batches to 1 and refuse other dynamic dimensions. Shapes further on are inferred anew."""
-    batches: set[str] = set()
-    fixed = False
-    for value in _inputs(graph):
-        dims = _tensor_type(value, shown).shape.dim
-        if len(dims) and dims[0].dim_param:
-            batches.add(dims[0].dim_param)
-    for value in _inputs(graph):
-        tensor = _tensor_type(value, shown)
-        if not tensor.HasField("shape"):
-            raise ModelError(f"{shown}: input {value.name!r} has no shape", "export the model with fixed shapes")
-        for axis, dim in enumerate(tensor.shape.dim):
-            if dim.HasField("dim_value") and dim.dim_value > 0:
-                continue
-            if axis > 0 and dim.dim_param not in batches:
-                name = f" ({dim.dim_param!r})" if dim.dim_param else ""
-                raise ModelError(
-                    f"{shown}: dimension {axis}{name} of input {value.name!r} is not fixed",
-                    "export the model with fixed input sizes (only the batch may be dynamic)",
-                )
-            dim.dim_value, fixed = 1, True
-        if np.prod([dim.dim_value for dim in tensor.shape.dim], dtype=object) > MAX_ELEMENTS:
-            raise ModelError(f"{shown}: input {value.name!r} is too large")
+def _fix_inputs(graph: Any, wanted: shapes.Shapes, shown: str) -> list[str]:
+    """Fix the shapes of all inputs; those further on are inferred anew. Returns what was decided, in words."""
+    tensors = [(value.name, _tensor_type(value, shown)) for value in _inputs(graph)]
+    settled = shapes.settle([_declared(name, tensor) for name, tensor in tensors], wanted, shown)
+    for (_, tensor), shape in zip(tensors, settled.shapes, strict=True):
+        tensor.ClearField("shape")
+        tensor.shape.SetInParent()  # a scalar has a shape, of no dimensions
+        for size in shape:
+            tensor.shape.dim.add().dim_value = size
     del graph.value_info[:]
-    return ["the dynamic batch was set to 1"] if fixed else []
+    return settled.notes
+
+
+def _declared(name: str, tensor: Any) -> shapes.Declared:
+    """An input as it stands in the file; some exporters write 0 or -1 where a size is open."""
+    if not tensor.HasField("shape"):
+        return shapes.Declared(name, None)
+    return shapes.Declared(
+        name, [dim.dim_value if dim.dim_value > 0 else dim.dim_param or None for dim in tensor.shape.dim]
+    )
 
 
 def _tensor_type(value: Any, shown: str) -> Any:

@@ -1,11 +1,12 @@
-"""Reads ``.tflite`` files, in this process: they are parsed natively, checked, and never executed."""
+"""Reads ``.tflite`` files, in this process: they are parsed natively and checked. Nothing is executed, except where
+``--shape`` is given: then LiteRT infers the shapes anew, in a sandbox (:mod:`edgekit.readers.tflite_child`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from edgekit.graph import Graph, tflite
-from edgekit.readers import ReadOptions, files
+from edgekit.readers import ReadOptions, files, shapes
 
 
 class TFLiteReader:
@@ -20,4 +21,35 @@ class TFLiteReader:
     def read(self, path: Path, options: ReadOptions) -> Graph:
         """See :class:`edgekit.readers.Reader`."""
         files.check_file(path)
-        return tflite.read(path)
+        graph = tflite.read(path)
+        settled = shapes.settle(_declared(graph, bool(options.shapes)), options.shapes, str(path))
+        if not options.shapes and settled.shapes == [tensor.shape for tensor in graph.inputs]:
+            return graph
+        from edgekit.readers.tflite_shapes import resized
+
+        return resized(graph, settled, path, options)
+
+
+def _declared(graph: Graph, given: bool) -> list[shapes.Declared]:
+    """The inputs, with -1 in the shape's signature as an open size.
+
+    A converter writes 1 beside it in the shape. Where the file holds a batch, or another size than 1, that is what
+    the network has unless shapes are ``given``.
+    """
+    names: dict[int, list[str]] = {}
+    for signature in graph.signatures:
+        for name, index in signature.inputs.items() if signature.subgraph == 0 else ():
+            names.setdefault(index, []).append(name)
+    found = []
+    for index, tensor in zip(graph.main.inputs, graph.inputs, strict=True):
+        also = tuple(names.get(index, ()))
+        signature_sizes = tensor.shape_signature or tensor.shape
+        if len(signature_sizes) != len(tensor.shape):
+            signature_sizes = tensor.shape
+        sizes = [
+            None if size < 1 or (declared == -1 and (given or (axis > 0 and size == 1))) else size
+            for axis, (size, declared) in enumerate(zip(tensor.shape, signature_sizes, strict=True))
+        ]
+        unknown = given and not tensor.shape and not tensor.has_rank
+        found.append(shapes.Declared(tensor.name or next(iter(also), ""), None if unknown else sizes, also))
+    return found

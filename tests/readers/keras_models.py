@@ -28,10 +28,11 @@ def main(folder: Path) -> None:
                 layer.moving_mean.assign(random.normal(size=shape) * 0.1)
                 layer.moving_variance.assign(random.uniform(0.5, 1.5, size=shape))
 
-    def save(model: Any, name: str) -> None:
+    def save(model: Any, name: str, open_size: int = 1) -> None:
         settle(model)
-        model.save(folder / name)
-        xs = [random.normal(size=[d or 1 for d in i.shape]).astype("f") for i in model.inputs]
+        (model.save if "." in name else model.export)(folder / name)
+        xs = [random.normal(size=[d or (open_size if k else 1) for k, d in enumerate(i.shape)]).astype("f")
+              for i in model.inputs]  # fmt: skip
         ys = tf.nest.flatten(model(xs if len(xs) > 1 else xs[0], training=False))
         arrays = {f"x{k}": x for k, x in enumerate(xs)} | {f"y{k}": np.asarray(y) for k, y in enumerate(ys)}
         np.savez(folder / f"{name}.npz", allow_pickle=False, **arrays)
@@ -55,6 +56,10 @@ def main(folder: Path) -> None:
     save(keras.Sequential([keras.Input((8,)), layers.Dense(3), doubler]), "lambda.h5")
     save(keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(2, 3), layers.Flatten()]), "plain.h5")
     keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(2, 3)]).save(folder / "dynamic.keras")
+    steps = layers.Bidirectional(layers.LSTM(5, return_sequences=True))
+    save(keras.Sequential([keras.Input((None, 4)), steps, layers.GRU(3)]), "steps.keras", open_size=7)
+    picture = [keras.Input((None, None, 3)), layers.Conv2D(4, 3, strides=2), layers.GlobalAveragePooling2D()]
+    save(keras.Sequential(picture), "picture", open_size=12)
     count = layers.Lambda(lambda x: __import__("tensorflow").math.bincount(x, minlength=3), output_shape=(3,))
     keras.Sequential([keras.Input((4,), dtype="int32"), count]).save(folder / "flex.keras")
 

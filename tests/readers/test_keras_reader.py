@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from small_networks import MODELS
 
-from edgekit.errors import ModelError
+from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions
 from edgekit.readers.keras import H5Reader, KerasReader, SavedModelReader
@@ -103,6 +103,26 @@ def test_a_trusted_lambda_runs(keras_models: Path, tmp_path: Path) -> None:
 def test_a_dimension_that_is_not_fixed_is_named(keras_models: Path) -> None:
     with pytest.raises(ModelError, match=r"dimension 1 of input .* is not fixed"):
         KerasReader().read(keras_models / "dynamic.keras", ReadOptions())
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("steps.keras", (1, 7, 4)), ("picture", (1, 12, 12, 3))], ids=["keras", "saved_model"]
+)
+def test_open_sizes_are_fixed_by_what_is_given(
+    keras_models: Path, tmp_path: Path, name: str, shape: tuple[int, ...]
+) -> None:
+    reader = KerasReader() if name.endswith(".keras") else SavedModelReader()
+    graph = reader.read(keras_models / name, ReadOptions(shapes={"": shape}))
+    assert graph.inputs[0].shape == shape
+    assert not {"WHILE", "SHAPE"} & {o.op for o in graph.operators}, (
+        "few steps are unrolled, as if the model fixed them"
+    )
+    assert_agrees(graph, keras_models / f"{name}.npz", tmp_path)
+    with pytest.raises(UsageError, match=r"is \d, not 9"):
+        reader.read(keras_models / name, ReadOptions(shapes={"": (*shape[:-1], 9)}))
+    with pytest.raises(ModelError, match=r"dimension 1 of input .* is not fixed") as caught:
+        reader.read(keras_models / name, ReadOptions())
+    assert "--shape 1x?x" in caught.value.hint
 
 
 def test_operators_without_a_tflite_form_are_named(keras_models: Path) -> None:
