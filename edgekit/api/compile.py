@@ -17,6 +17,7 @@ from edgekit import bundle as bundles
 from edgekit import delegates, plugins, recipe, sandbox, target
 from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
+from edgekit.api.output import output
 from edgekit.api.prove import prove
 from edgekit.backends import Artifact, Backend
 from edgekit.backends.runner_build import native_arch
@@ -31,6 +32,7 @@ from edgekit.runners import get as get_runner
 from edgekit.runners.linux.program import holds_network
 from edgekit.runners.reference import PRELOAD
 from edgekit.target import Target
+from edgekit.training.workers import parse as parse_workers
 
 FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
@@ -111,17 +113,23 @@ def compile(
     plan = _recipe(recipe, changes, data)
     for board in boards:
         _known_backend(backend, board)
-    folder = writable(Path(out))
-    job = prepare(read(Path(model), data, test, seed, trust, progress, shapes), plan, seed, workers, progress)
-    makers: list[Callable[[], Compiled]] = []
-    for board in boards:
-        if backend == AUTO:
-            makers.append(functools.partial(fastest, build, job, board, folder, pack, progress))
-        else:
-            chosen = backend_for(backend, job.graph, board)
-            makers.append(functools.partial(build, job, board, chosen, folder, pack, progress))
-    # Backends that are timed against each other on this machine do not run beside others.
-    with ThreadPoolExecutor(max_workers=1 if backend == AUTO else min(len(boards), 4)) as pool:
+    parse_workers(workers)
+    with output(Path(out)) as folder:
+        job = prepare(read(Path(model), data, test, seed, trust, progress, shapes), plan, seed, workers, progress)
+        makers: list[Callable[[], Compiled]] = []
+        for board in boards:
+            if backend == AUTO:
+                makers.append(functools.partial(fastest, build, job, board, folder, pack, progress))
+            else:
+                chosen = backend_for(backend, job.graph, board)
+                makers.append(functools.partial(build, job, board, chosen, folder, pack, progress))
+        # Backends that are timed against each other on this machine do not run beside others.
+        return _side_by_side(makers, 1 if backend == AUTO else min(len(boards), 4))
+
+
+def _side_by_side(makers: Sequence[Callable[[], Compiled]], most: int) -> list[Compiled]:
+    """Run the makers in threads, ``most`` at a time; the first error ends all."""
+    with ThreadPoolExecutor(max_workers=most) as pool:
         futures = [pool.submit(make) for make in makers]
         try:
             return [future.result() for future in futures]
@@ -148,18 +156,6 @@ def _known_backend(name: str, board: Target) -> None:
     plugins.get("backends", name)
     if name not in board.backends:
         raise UsageError(f"the backend {name!r} does not serve {board.name}", "it has: " + ", ".join(board.backends))
-
-
-def writable(folder: Path) -> Path:
-    """Create the output folder now, so that a wrong one is refused before any work."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".edgekit-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}", "choose another --out") from error
-    return folder
 
 
 def backend_for(name: str, graph: Graph, board: Target) -> Backend:

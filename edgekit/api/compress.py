@@ -16,6 +16,7 @@ import edgekit
 from edgekit import accuracy, dataset, fairness, plugins, resources, sandbox, target
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
+from edgekit.api.output import output
 from edgekit.api.profile import profile
 from edgekit.compression import budget as budgeting
 from edgekit.compression import journal, result, search, space
@@ -73,34 +74,34 @@ def compress(
     began = time.monotonic()
     limits, board = budgeting.parse(budgets), _board(target)
     _tools(train)
-    folder = compiling.writable(Path(out))
-    sandbox.warm(PRELOAD)
-    specs = _specs(data, test)
-    source = jobs.read(Path(model), specs["calibration"], specs["test"], seed, trust, progress, shapes)
-    searched = dataset.load(specs["search"], source.graph, seed=seed, progress=progress)
-    _usable(source, searched, limits, progress)
+    with output(Path(out)) as folder:
+        sandbox.warm(PRELOAD)
+        specs = _specs(data, test)
+        source = jobs.read(Path(model), specs["calibration"], specs["test"], seed, trust, progress, shapes)
+        searched = dataset.load(specs["search"], source.graph, seed=seed, progress=progress)
+        _usable(source, searched, limits, progress)
 
-    goal = search.Goal(_objectives(limits), limits, {})
-    evaluator = _evaluator(source, searched, board, goal, seed, progress)
-    whole = evaluator.measure((), len(searched))
-    goal.whole.update(whole.costs)
-    choices = space.space(plugins.names("passes"), board.name, train=train, packed="packed" in goal.costs)
-    ladder = search.rungs(len(searched), statistics(source.graph).macs)
-    counts = {"calibration": len(source.samples or ()), "search": len(searched), "test": len(source.tests or ())}
-    made = Compression(Path(model), board, seed, goal, search.Found(), specs, counts, ladder, folder)
-    try:
-        with journal.opened(_journal(source, searched, board, choices, goal, seed), goal, fresh, progress) as study:
-            search.run(
-                study, choices, goal, evaluator, samples=ladder[0], trials=trials, deadline=began + seconds, seed=seed,
-                progress=progress, found=made.found,
-            )  # fmt: skip
-        search.halve(goal, evaluator, made.found, ladder, 2 * finalists, progress)
-        _compile(made, source, evaluator, finalists, progress)
-    except KeyboardInterrupt:
-        made.found.interrupted = True
-    made.seconds = time.monotonic() - began
-    result.write(made)
-    return made
+        goal = search.Goal(_objectives(limits), limits, {})
+        evaluator = _evaluator(source, searched, board, goal, seed, progress)
+        whole = evaluator.measure((), len(searched))
+        goal.whole.update(whole.costs)
+        choices = space.space(plugins.names("passes"), board.name, train=train, packed="packed" in goal.costs)
+        ladder = search.rungs(len(searched), statistics(source.graph).macs)
+        counts = {"calibration": len(source.samples or ()), "search": len(searched), "test": len(source.tests or ())}
+        made = Compression(Path(model), board, seed, goal, search.Found(), specs, counts, ladder, folder)
+        try:
+            with journal.opened(_journal(source, searched, board, choices, goal, seed), goal, fresh, progress) as study:
+                search.run(
+                    study, choices, goal, evaluator, samples=ladder[0], trials=trials, deadline=began + seconds,
+                    seed=seed, progress=progress, found=made.found,
+                )  # fmt: skip
+            search.halve(goal, evaluator, made.found, ladder, 2 * finalists, progress)
+            _compile(made, source, evaluator, finalists, progress)
+        except KeyboardInterrupt:
+            made.found.interrupted = True
+        made.seconds = time.monotonic() - began
+        result.write(made)
+        return made
 
 
 def _board(name: str) -> Target:

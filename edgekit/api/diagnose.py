@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from edgekit import sandbox
 from edgekit import target as boards
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
+from edgekit.api.output import output
 from edgekit.diagnosis.cure import Cure, cure, search_samples
 from edgekit.diagnosis.diagnose import Diagnosis
 from edgekit.diagnosis.diagnose import diagnose as examine
@@ -131,25 +133,34 @@ def diagnose(
     sandbox.warm(PRELOAD)
     before, plan = _plan(recipe, {"max_drop": max_drop, "allow": list(allow)} | ({"target": target} if target else {}))
     board = boards.load(target or "host")
-    folder = compiling.writable(Path(out)) if fix else Path(out)
-    source = jobs.read(Path(model), data, test, seed, trust, progress, shapes)
-    assert source.samples is not None and source.tests is not None
-    refuse_integer(source.graph, "diagnosed: give the float model it was made from, it")
-    context = PassContext(data=source.samples, seed=seed, source=source.graph, progress=progress)
-    graph, _ = restore(jobs.transform(source.graph, before, context)[0])
-    found = examine(
-        graph, plan.settings, plan.base, source.samples, source.tests, max_drop=max_drop, seed=seed, progress=progress
-    )
-    made = Diagnosed(Path(model).name, recipe, found)
-    if not fix:
-        return made
-    foreign = any(finding.cause in FOREIGN for finding in found.findings)
-    specs = (data, test) if not foreign or test is None else (test, test)
-    job = _Job(Path(model), tuple(shapes), source, graph, before, plan, specs, specs[0] != data, board, folder, context)
-    try:
-        return replace(made, fixed=_fixed(job))
-    except (CheckFailed, ModelError, DeviceError) as error:
-        return replace(made, problem=error)
+    with output(Path(out)) if fix else nullcontext(Path(out)) as folder:
+        source = jobs.read(Path(model), data, test, seed, trust, progress, shapes)
+        assert source.samples is not None and source.tests is not None
+        refuse_integer(source.graph, "diagnosed: give the float model it was made from, it")
+        context = PassContext(data=source.samples, seed=seed, source=source.graph, progress=progress)
+        graph, _ = restore(jobs.transform(source.graph, before, context)[0])
+        found = examine(
+            graph,
+            plan.settings,
+            plan.base,
+            source.samples,
+            source.tests,
+            max_drop=max_drop,
+            seed=seed,
+            progress=progress,
+        )
+        made = Diagnosed(Path(model).name, recipe, found)
+        if not fix:
+            return made
+        foreign = any(finding.cause in FOREIGN for finding in found.findings)
+        specs = (data, test) if not foreign or test is None else (test, test)
+        job = _Job(
+            Path(model), tuple(shapes), source, graph, before, plan, specs, specs[0] != data, board, folder, context
+        )
+        try:
+            return replace(made, fixed=_fixed(job))
+        except (CheckFailed, ModelError, DeviceError) as error:
+            return replace(made, problem=error)
 
 
 @dataclass(frozen=True)

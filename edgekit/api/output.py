@@ -1,0 +1,39 @@
+"""The folder that a verb writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edgekit.errors import UsageError
+
+
+@contextmanager
+def output(folder: Path) -> Iterator[Path]:
+    """Create the output folder now, so that a wrong one is refused before any work.
+
+    Of what was created here, what is empty in the end goes away again: who was refused finds nothing left behind.
+
+    :raises UsageError: if nothing can be written there.
+    """
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".edgekit-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        _remove(absent)
+        raise UsageError(f"cannot write to {folder}: {error.strerror}", "choose another --out") from error
+    try:
+        yield folder
+    finally:
+        _remove(absent)
+
+
+def _remove(folders: list[Path]) -> None:
+    """Remove those that are empty; the innermost comes first."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
