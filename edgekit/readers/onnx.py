@@ -11,20 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from edgekit import sandbox
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.onnx import convert
 from edgekit.readers import MAX_MODEL_BYTES, ReadOptions, onnx2tf, onnx_wire
+from edgekit.readers.onnx_compare import compare
+from edgekit.readers.onnx_ends import restore
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 _T = TypeVar("_T")
-_TOLERANCE, _QUANTIZED_TOLERANCE = 1e-3, 0.1
-"""Largest difference from ONNX Runtime, relative to the output's largest value. Networks with quantization
-round differently in places, so there the bound only catches wrong conversions."""
 
 
 class OnnxReader:
@@ -55,7 +52,9 @@ def read_all(paths: Sequence[Path], options: ReadOptions) -> list[Graph | Edgeki
     prepared = [_tried(_prepare, path, options, limits) for path in paths]
     jobs = [model.job for model in prepared if isinstance(model, _Prepared)]
     converted = iter(_converted(jobs, limits, options) if jobs else [])
-    found = [_tried(_finish, model, next(converted)) if isinstance(model, _Prepared) else model for model in prepared]
+    found = [
+        _tried(_finish, model, next(converted), limits) if isinstance(model, _Prepared) else model for model in prepared
+    ]
     return _second_way(prepared, found, limits, options)
 
 
@@ -139,7 +138,7 @@ def _prepare(path: Path, options: ReadOptions, limits: sandbox.Limits) -> _Prepa
     return _Prepared(path, arrays["model"].tobytes(), about)
 
 
-def _finish(prepared: _Prepared, converted: onnx2tf.Converted | EdgekitError) -> Graph:
+def _finish(prepared: _Prepared, converted: onnx2tf.Converted | EdgekitError, limits: sandbox.Limits) -> Graph:
     """The Graph of a converted model: checked, compared, with the ONNX model's names and layout."""
     if isinstance(converted, EdgekitError):
         raise converted
@@ -150,82 +149,13 @@ def _finish(prepared: _Prepared, converted: onnx2tf.Converted | EdgekitError) ->
         graph = tflite.loads(converted.data)
     except ModelError as error:
         raise ModelError(f"{path} was converted to a network that is not valid: {error.message}") from error
-    missing = sorted({operator.op.removeprefix("ONNX_") for operator in graph.operators if operator.custom})
+    known = {operator.upper(): operator for operator in about["operators"]}
+    custom = (operator.op.removeprefix("ONNX_") for operator in graph.operators if operator.custom)
+    missing = sorted({known.get(name, name) for name in custom})
     if missing:
         raise ModelError(f"{path} uses operators that TFLite does not have: {', '.join(missing)}")
     graph.notes += [f"converted by {onnx2tf.requirement()}", *about["notes"]]
-    _check(converted.report, about, graph, path)
-    _restore(graph, converted.report, about, path)
+    comparison = compare(prepared.model, converted, about, str(path), limits)
+    graph.notes.append(comparison.note)
+    restore(graph, converted.order, comparison.permutations, about, str(path))
     return graph
-
-
-def _check(report: dict[str, Any], about: dict[str, Any], graph: Graph, path: Path) -> None:
-    """Compare with ONNX Runtime's results and say how that went."""
-    if report["checked"] is not None:
-        graph.notes.append(f"not compared with ONNX Runtime: {report['checked']}")
-        return
-    quantized = any("Quantize" in operator or operator.endswith("Integer") for operator in about["operators"])
-    worst = 0.0
-    for entry, output in zip(report["outputs"], about["outputs"], strict=True):
-        if entry["max_abs"] is None:
-            raise ModelError(f"{path} was converted wrongly: output {output['name']!r} changed its shape")
-        relative = entry["max_abs"] / max(entry["scale"], 1e-6)
-        worst = max(worst, relative)
-        if relative > (_QUANTIZED_TOLERANCE if quantized else _TOLERANCE):
-            raise ModelError(
-                f"{path} was converted wrongly: output {output['name']!r} differs by {entry['max_abs']:.3g} from ONNX "
-                f"Runtime's, at values up to {entry['scale']:.3g}",
-                "this is a fault of the converter: try another opset or simplify the model (onnxsim)",
-            )
-    graph.notes.append(f"agrees with ONNX Runtime within {worst:.1e} of the largest value, on random input")
-
-
-def _restore(graph: Graph, report: dict[str, Any], about: dict[str, Any], path: Path) -> None:
-    """Give outputs the ONNX model's layout, order and names, and inputs its names and order."""
-    from edgekit.graph import Signature
-
-    outputs = [graph.main.outputs[entry["index"]] for entry in report["outputs"]]
-    for position, (entry, output) in enumerate(zip(report["outputs"], about["outputs"], strict=True)):
-        if entry["permutation"]:
-            outputs[position] = _transposed(graph, outputs[position], entry["permutation"])
-            graph.notes.append(f"output {output['name']!r} is transposed back to the ONNX model's layout")
-        graph.tensors[outputs[position]].name = output["name"]
-    graph.main.outputs = tuple(outputs)
-    names = {graph.tensors[index].name: index for index in graph.main.inputs}
-    wanted = [value["name"] for value in about["inputs"]]
-    if set(wanted) <= set(names):
-        graph.main.inputs = tuple(names[name] for name in wanted)
-    elif len(names) == len(wanted):
-        for index, name in zip(graph.main.inputs, wanted, strict=True):
-            graph.tensors[index].name = name
-    else:
-        raise ModelError(f"{path}: the converter dropped inputs that have no effect: keep {sorted(names)} only")
-    for index, value in zip(graph.main.inputs, about["inputs"], strict=True):
-        if graph.tensors[index].shape != tuple(value["shape"]):
-            raise ModelError(f"{path} was converted wrongly: input {value['name']!r} changed its shape")
-    if any(len(value["shape"]) == 4 for value in about["inputs"]):
-        graph.notes.append("images keep the ONNX model's own layout (usually NCHW): give --data in it")
-    graph.signatures = [
-        Signature(
-            "serving_default",
-            {graph.tensors[index].name: index for index in graph.main.inputs},
-            {graph.tensors[index].name: index for index in graph.main.outputs},
-        )
-    ]
-
-
-def _transposed(graph: Graph, index: int, permutation: list[int]) -> int:
-    """Append a TRANSPOSE of tensor ``index``; return the index of its result."""
-    from edgekit.graph import Operator, Tensor
-    from edgekit.graph.tflite import schema
-
-    source = graph.tensors[index]
-    order = np.array(permutation, "<i4")
-    shape = tuple(source.shape[axis] for axis in permutation)
-    result = Tensor(source.name, shape, source.dtype, source.quantization)
-    source.name += "_channels_last"
-    constant = Tensor(f"{source.name}_permutation", (len(order),), "int32", data=order.view(np.uint8).copy())
-    graph.tensors.extend([constant, result])
-    position = len(graph.tensors) - 1
-    graph.operators.append(Operator("TRANSPOSE", (index, position - 1), (position,), schema().TransposeOptionsT()))
-    return position

@@ -15,6 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edgekit import resources, sandbox, toolchain
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.progress import Progress, Silent
@@ -111,16 +114,21 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Converted:
-    """The TFLite file and the program's report.
+class Sample:
+    """One set of inputs and what the models made of it, arrays in the job's order; or why a model made nothing."""
 
-    The report's ``checked`` is None or a reason why the results could not be compared with ONNX Runtime's;
-    ``outputs`` has for each output ``index`` (in the TFLite file), ``permutation`` (what brings it back into the
-    ONNX model's layout), ``max_abs`` and ``scale`` (largest difference and magnitude).
-    """
+    inputs: list[NDArray[Any]]
+    onnx: list[NDArray[Any]] | str
+    litert: list[NDArray[Any]] | str
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The TFLite file, where in it each of the job's outputs is, and the runs of both models."""
 
     data: bytes
-    report: dict[str, Any]
+    order: list[int]
+    samples: list[Sample]
 
 
 def convert(jobs: Sequence[Job], limits: sandbox.Limits, progress: Progress = Silent()) -> list[Converted | ModelError]:
@@ -171,4 +179,15 @@ def _result(place: Path, job: Job, ended: str) -> Converted | ModelError:
             f"{job.shown} cannot be converted: {answer.get('error', 'onnx2tf wrote nothing')}",
             "simplify the model (onnxsim) or export it with another opset; see docs/limits.md",
         )
-    return Converted(result.read_bytes(), answer)
+    order = answer["order"] or list(range(len(job.outputs)))
+    return Converted(result.read_bytes(), order, [_sample(place, n, why) for n, why in enumerate(answer["sets"])])
+
+
+def _sample(place: Path, number: int, why: dict[str, Any]) -> Sample:
+    onnx, litert = (why[name] or _arrays(place / f"{name}{number}.npz") for name in ("onnx", "litert"))
+    return Sample(_arrays(place / f"inputs{number}.npz"), onnx, litert)
+
+
+def _arrays(path: Path) -> list[NDArray[Any]]:
+    with np.load(path, allow_pickle=False) as archive:
+        return [archive[str(n)] for n in range(len(archive.files))]

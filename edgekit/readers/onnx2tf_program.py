@@ -1,8 +1,8 @@
-"""Runs inside onnx2tf's own environment, locked down: convert models and compare them with ONNX Runtime.
+"""Runs inside onnx2tf's own environment, locked down: convert models and run both forms of each.
 
 ``program.py FOLDER SECONDS`` reads ``model.onnx`` and ``job.json`` in each of the folder's subfolders ``0``, ``1``
-and so on, and writes ``out/model_float32.tflite`` and ``report.json`` there. It must not import edgekit, which is not
-installed in that environment.
+and so on, and writes ``out/model_float32.tflite``, ``report.json`` and arrays there. It must not import edgekit, which
+is not installed in that environment.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import os
 import re
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 _SEED = 0
-_CHANNELS_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
-"""What brings a channels-last tensor back to channels-first, by rank."""
+SETS = 4
+_SLOW = 2.0
+"""Seconds that a set of samples may take if further ones shall be tried."""
 _simplified: dict[Path, bytes] = {}
 """Models that onnxsim left as they were."""
 
@@ -98,14 +100,14 @@ def died(status: int, seconds: float) -> str:
 
 
 def job(folder: Path) -> None:
-    """Convert and compare the model in one job's folder, and write its report."""
+    """Convert the model in one job's folder, run both, and write its report."""
     task = json.loads((folder / "job.json").read_text())
     try:
         convert(folder, [value["name"] for value in task["inputs"]])
     except BaseException as error:
         report: dict[str, Any] = {"error": reason(error)}
     else:
-        report = compare(folder, task)
+        report = run(folder, task)
     (folder / "report.json").write_text(json.dumps(report))
 
 
@@ -133,53 +135,110 @@ def reason(error: BaseException) -> str:
     return prefix + re.sub(r"\x1b\[[0-9;]*m", "", text)[:300]
 
 
-def compare(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
-    """Run both models on the same random inputs and find each output's layout and largest difference."""
+def run(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """Run both models on the same samples, each run in a fork: kernels may crash on what they are fed.
+
+    Set ``n`` leaves ``inputs<n>.npz``, and ``onnx<n>.npz`` and ``litert<n>.npz`` (``0``, ``1``, ... in the order of the
+    task's names) where that run succeeded. The report's ``sets`` say why the others did not.
+    """
+    import numpy as np
+
+    sets = []
+    for number in range(SETS):
+        random = np.random.default_rng((_SEED, number) if number else _SEED)
+        values = [sample(random, v["shape"], v["dtype"], number) for v in task["inputs"]]
+        np.savez(folder / f"inputs{number}.npz", **{str(n): value for n, value in enumerate(values)})
+        start = time.monotonic()
+        why = {
+            name: forked(lambda program=program: program(folder, task, values, number))  # noqa: B023
+            for name, program in (("onnx", run_onnx), ("litert", run_litert))
+        }
+        sets.append(why)
+        if time.monotonic() - start > _SLOW:
+            break
+    return {
+        "sets": sets,
+        "order": json.loads(order.read_text()) if (order := folder / "order.json").is_file() else None,
+    }
+
+
+def forked(work: Any) -> str | None:
+    """Do some work in a fork; return why it failed, None if it did not."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        try:
+            work()
+        except BaseException as error:
+            os.write(writer, reason(error).encode()[:4000])
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        told = pipe.read().decode(errors="replace")
+    _, status = os.waitpid(pid, 0)
+    return died(status, 0) if os.WIFSIGNALED(status) else told or None
+
+
+def run_onnx(folder: Path, task: dict[str, Any], values: list[Any], number: int) -> None:
+    """Run the ONNX model with ONNX Runtime."""
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    feeds = dict(zip([v["name"] for v in task["inputs"]], values, strict=True))
+    found = session.run([v["name"] for v in task["outputs"]], feeds)
+    np.savez(folder / f"onnx{number}.npz", **{str(n): value for n, value in enumerate(found)})
+
+
+def run_litert(folder: Path, task: dict[str, Any], values: list[Any], number: int) -> None:
+    """Run the converted model with LiteRT; also write where in it each of the task's outputs is."""
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    random = np.random.default_rng(_SEED)
-    values = {v["name"]: sample(random, v["shape"], v["dtype"]) for v in job["inputs"]}
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(
         str(folder / "out" / "model_float32.tflite"), experimental_op_resolver_type=plain, num_threads=1
     )
     details = interpreter.get_output_details()
-    order = by_name([v["name"] for v in job["outputs"]], [d["name"] for d in details])
-    report: dict[str, Any] = {
-        "checked": None,
-        "outputs": [{"index": i, "permutation": None, "max_abs": None, "scale": None} for i in order],
-    }
-    try:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = 1, 4
-        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-        expected = session.run([v["name"] for v in job["outputs"]], values)
-        interpreter.allocate_tensors()
-        for detail, index in zip(interpreter.get_input_details(), by_name(
-            [d["name"] for d in interpreter.get_input_details()], list(values)
-        ), strict=True):  # fmt: skip
-            interpreter.set_tensor(detail["index"], list(values.values())[index].astype(detail["dtype"]))
-        interpreter.invoke()
-    except BaseException as error:
-        report["checked"] = reason(error)
-        for entry, output in zip(report["outputs"], job["outputs"], strict=True):
-            entry["permutation"] = by_shape(details[entry["index"]]["shape"].tolist(), output["shape"])
-        return report
-    if not all(np.isfinite(value).all() for value in expected if value.dtype.kind == "f"):
-        report["checked"] = "on random input its own results are not finite"
-    for entry, wanted in zip(report["outputs"], expected, strict=True):
-        entry.update(agreement(interpreter.get_tensor(details[entry["index"]]["index"]), wanted))
-    return report
+    order = by_name([v["name"] for v in task["outputs"]], [d["name"] for d in details])
+    (folder / "order.json").write_text(json.dumps(order))
+    interpreter.allocate_tensors()
+    inputs = interpreter.get_input_details()
+    places = by_name([d["name"] for d in inputs], [v["name"] for v in task["inputs"]])
+    for detail, place in zip(inputs, places, strict=True):
+        interpreter.set_tensor(detail["index"], values[place].astype(detail["dtype"]))
+    interpreter.invoke()
+    found = [interpreter.get_tensor(details[index]["index"]) for index in order]
+    np.savez(folder / f"litert{number}.npz", **{str(n): value for n, value in enumerate(found)})
 
 
-def sample(random: Any, shape: list[int], dtype: str) -> Any:
-    """Return random values that any model should take: normal floats, integers 0 and 1."""
+def sample(random: Any, shape: list[int], dtype: str, number: int) -> Any:
+    """Return random values of the set's kind.
+
+    Set 0 is what any model should take: normal floats, integers 0 and 1. The others reveal roundings, signs, integer
+    division and arithmetic in fewer bits: 1 has large floats and ties, small integers, and is false; 2 has positive
+    floats, integers up to 100 without 0, and is true; 3 has integers beyond what float32 or int32 hold exactly.
+    """
+    import numpy as np
+
     if dtype.startswith("float"):
-        return random.normal(size=shape).astype(dtype)
-    return random.integers(0, 2, size=shape).astype(dtype)
+        values = random.normal(size=shape)
+        if number == 1:
+            values = np.where(random.random(shape) < 0.3, np.round(values * 4) / 2, values * 4)
+        return (np.abs(values) + 0.01 if number == 2 else values).astype(dtype)
+    if dtype == "bool":
+        return random.integers(0, 2, size=shape).astype(bool) if number in (0, 3) else np.full(shape, number == 2)
+    if number < 2:
+        return random.integers(0, (2, 5)[number], size=shape).astype(dtype)
+    bounds = np.iinfo(dtype)
+    limit = min(int(bounds.max), 100 if number == 2 else (1 << 26) + 12345 if bounds.bits == 32 else (1 << 34) + 12345)
+    values = random.integers(1, limit, size=shape, endpoint=True)
+    signs = random.choice((-1, 1), size=shape) if bounds.min < 0 else 1
+    return np.asarray(values * signs).astype(dtype)
 
 
 def by_name(wanted: list[str], found: list[str]) -> list[int]:
@@ -187,30 +246,6 @@ def by_name(wanted: list[str], found: list[str]) -> list[int]:
     with contextlib.suppress(ValueError):
         return [found.index(name) for name in wanted]
     return list(range(len(wanted)))
-
-
-def by_shape(found: list[int], wanted: list[int]) -> tuple[int, ...] | None:
-    """Return what brings shape ``found`` to ``wanted``, where results cannot tell: none if they are equal."""
-    permutation = _CHANNELS_FIRST.get(len(found), ())
-    return permutation if found != wanted and [found[axis] for axis in permutation] == wanted else None
-
-
-def agreement(found: Any, wanted: Any) -> dict[str, Any]:
-    """Return the layout in which ``found`` comes nearest to ``wanted``, and the difference that remains."""
-    import numpy as np
-
-    best: dict[str, Any] = {"permutation": None, "max_abs": None, "scale": None}
-    for permutation in (None, _CHANNELS_FIRST.get(np.ndim(found))):
-        moved = found if permutation is None else np.transpose(found, permutation)
-        if moved.shape != wanted.shape:
-            continue
-        difference = np.abs(moved.astype(np.float64) - wanted.astype(np.float64))
-        difference[np.isnan(moved) & np.isnan(wanted)] = 0
-        largest = float(np.nan_to_num(difference, nan=np.inf, posinf=1e300).max(initial=0.0))
-        if best["max_abs"] is None or largest < best["max_abs"]:
-            scale = float(np.nan_to_num(np.abs(wanted.astype(np.float64)), nan=0.0, posinf=0.0).max(initial=0.0))
-            best = {"permutation": permutation, "max_abs": largest, "scale": scale}
-    return best
 
 
 if __name__ == "__main__":

@@ -16,7 +16,10 @@ from edgekit.readers.onnx_wire import MAX_ELEMENTS, resolve
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_TENSORS = ("float", "float16", "double", "int8", "uint8", "int16", "uint16", "int32", "int64", "uint32", "bool")
+_TENSORS = ("float", "float16", "double", "int8", "uint8", "int16", "uint16", "int32", "int64", "uint32",
+            "uint64", "bool")  # fmt: skip
+
+_RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike")
 
 
 def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -37,13 +40,13 @@ def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[st
     notes = _fix_inputs(model.graph, {name: tuple(shape) for name, shape in args["shapes"].items()}, shown)
     model = _infer(onnx, model, shown)
     answer = {
-        "inputs": [_describe(onnx, value, shown) for value in _inputs(model.graph)],
-        "outputs": [_describe(onnx, value, shown) for value in model.graph.output],
+        "inputs": [_describe(onnx, value, model.graph, shown) for value in _inputs(model.graph)],
+        "outputs": [_describe(onnx, value, model.graph, shown) for value in model.graph.output],
         "operators": sorted({node.op_type for node in model.graph.node}),
         "notes": notes,
     }
     if not answer["inputs"] or not answer["outputs"]:
-        raise ModelError(f"{shown} has no inputs or no outputs")
+        raise ModelError(f"{shown} has no inputs or no outputs; its operators: {', '.join(answer['operators'][:5])}")
     return answer, {"model": np.frombuffer(model.SerializeToString(deterministic=True), np.uint8)}
 
 
@@ -66,6 +69,11 @@ def _check_operators(onnx: Any, model: Any, shown: str) -> None:
         domain = "" if node.domain == "ai.onnx" else node.domain
         if not onnx.defs.has(node.op_type, domain) and (node.domain, node.op_type) not in local:
             raise ModelError(f"{shown} uses {node.op_type!r}, which is not an ONNX operator")
+        if domain == "" and node.op_type in _RANDOM:
+            raise ModelError(
+                f"{shown} uses {node.op_type}, which draws random numbers: results could not be checked",
+                "export the network for inference, or draw the numbers outside and make them an input",
+            )
 
 
 def _load_external(onnx: Any, model: Any, path: Path) -> None:
@@ -88,7 +96,14 @@ def _inputs(graph: Any) -> list[Any]:
 
 def _fix_inputs(graph: Any, wanted: shapes.Shapes, shown: str) -> list[str]:
     """Fix the shapes of all inputs; those further on are inferred anew. Returns what was decided, in words."""
-    tensors = [(value.name, _tensor_type(value, shown)) for value in _inputs(graph)]
+    tensors = [(value.name, _tensor_type(value, graph, shown)) for value in _inputs(graph)]
+    for name, tensor in tensors:
+        zero = any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in tensor.shape.dim)
+        if zero and name not in wanted and not (len(tensors) == 1 and shapes.ONLY in wanted):
+            raise ModelError(
+                f"{shown}: input {name!r} of {operator_of(graph, name)} holds nothing: a size is 0",
+                f"if the exporter meant an open size, give it: --shape {name}=...",
+            )
     settled = shapes.settle([_declared(name, tensor) for name, tensor in tensors], wanted, shown)
     for (_, tensor), shape in zip(tensors, settled.shapes, strict=True):
         tensor.ClearField("shape")
@@ -108,9 +123,10 @@ def _declared(name: str, tensor: Any) -> shapes.Declared:
     )
 
 
-def _tensor_type(value: Any, shown: str) -> Any:
+def _tensor_type(value: Any, graph: Any, shown: str) -> Any:
     if value.type.WhichOneof("value") != "tensor_type":
-        raise ModelError(f"{shown}: {value.name!r} is not a tensor", "TFLite has only tensors as inputs and outputs")
+        who = f"{value.name!r} of {operator_of(graph, value.name)}"
+        raise ModelError(f"{shown}: {who} is not a tensor", "TFLite has only tensors as inputs and outputs")
     return value.type.tensor_type
 
 
@@ -121,7 +137,7 @@ def _infer(onnx: Any, model: Any, shown: str) -> Any:
     """
     declared = {}
     for value in model.graph.output:
-        tensor = _tensor_type(value, shown)
+        tensor = _tensor_type(value, model.graph, shown)
         if tensor.HasField("shape"):
             declared[value.name] = tensor.shape.__class__()
             declared[value.name].CopyFrom(tensor.shape)
@@ -145,14 +161,51 @@ def _infer(onnx: Any, model: Any, shown: str) -> Any:
     return model
 
 
-def _describe(onnx: Any, value: Any, shown: str) -> dict[str, Any]:
-    """Name, dtype (numpy's name) and shape of an input or output; an unknown dimension is 0."""
+def _describe(onnx: Any, value: Any, graph: Any, shown: str) -> dict[str, Any]:
+    """Name, dtype (numpy's name), shape and operator of an input or output; an unknown dimension is 0."""
     kind = value.type.tensor_type.elem_type
     name = onnx.TensorProto.DataType.Name(kind).lower() if kind in onnx.TensorProto.DataType.values() else "?"
+    operator = operator_of(graph, value.name)
     if name not in _TENSORS:
-        raise ModelError(f"{shown}: {value.name!r} holds {name} values, which TFLite cannot take")
+        raise ModelError(f"{shown}: {value.name!r} of {operator} holds {name} values, which edgekit does not take")
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind)).name
-    return {"name": value.name, "dtype": dtype, "shape": [dim.dim_value for dim in value.type.tensor_type.shape.dim]}
+    shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    return {"name": value.name, "dtype": dtype, "shape": shape, "operator": operator}
+
+
+def operator_of(graph: Any, name: str) -> str:
+    """The operator that makes tensor ``name``, or the first that reads it, with its name where it has one."""
+    nodes = [n for n in graph.node if name in n.output] + [n for n in graph.node if name in n.input]
+    if not nodes:
+        return "no operator"
+    return str(nodes[0].op_type) + (f" (node {nodes[0].name!r})" if nodes[0].name else "")
+
+
+def compute(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Task: compute the model's outputs with ONNX's reference implementation, for several sets of inputs.
+
+    Set ``n`` has the arrays ``n_0``, ``n_1``, ...; ``args["sets"]`` says how many. ``counts`` in the answer says how
+    many outputs each set gave: none where they cannot be computed.
+    """
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    model = onnx.ModelProto.FromString(arrays["model"].tobytes())
+    names = [value.name for value in _inputs(model.graph)]
+    answer: dict[str, NDArray[Any]] = {}
+    counts = []
+    for number, count in enumerate(args["sets"]):
+        try:
+            evaluator = ReferenceEvaluator(model)
+            found = evaluator.run(None, {names[i]: arrays[f"{number}_{i}"] for i in range(count)})
+            found = [np.asarray(value) for value in found]
+        except Exception:  # whatever NumPy says of such inputs
+            found = []
+        if any(value.dtype == object for value in found):
+            found = []
+        counts.append(len(found))
+        answer |= {f"{number}_{i}": value for i, value in enumerate(found)}
+    return {"counts": counts}, answer
 
 
 def _line(error: BaseException) -> str:

@@ -91,7 +91,7 @@ def test_an_operator_without_a_tflite_form_is_named(tmp_path: Path) -> None:
     nodes = [onnx_models.node("Unique", ["x"], ["y"], sorted=1)]
     inputs, outputs = [onnx_models.value("x", [6])], [onnx_models.value("y", ["n"])]
     path = onnx_models.save(tmp_path / "unique.onnx", nodes, inputs, outputs, [])
-    with pytest.raises(ModelError, match="TFLite does not have: UNIQUE"):
+    with pytest.raises(ModelError, match="TFLite does not have: Unique"):
         OnnxReader().read(path, ReadOptions())
 
 

@@ -1,0 +1,131 @@
+"""Hold a converted network against its ONNX model, on samples that the converter's program ran through both.
+
+Where ONNX Runtime cannot run the model (the converter's is older than the newest operator sets), ONNX's own reference
+implementation stands in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit import sandbox
+from edgekit.errors import ModelError
+from edgekit.readers.onnx2tf import Converted, Sample
+
+TOLERANCE, QUANTIZED_TOLERANCE = 1e-3, 0.1
+"""Largest difference, relative to the output's largest value. Networks with quantization round differently in places,
+so there the bound only catches wrong conversions."""
+
+REFERENCE_SECONDS = 60.0
+CHANNELS_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
+"""What brings a channels-last tensor back to channels-first, by rank."""
+
+Permutation = tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The layout of each output: what brings it back into the ONNX model's; and a note on what was compared."""
+
+    permutations: list[Permutation]
+    note: str
+
+
+def compare(
+    model: bytes, converted: Converted, about: Mapping[str, Any], shown: str, limits: sandbox.Limits
+) -> Comparison:
+    """Compare all outputs on all samples that both models take.
+
+    :param about: what ``onnx_child`` says of the model.
+    :raises ModelError: if results differ, or LiteRT runs none of the samples that the ONNX model takes.
+    """
+    samples, judge = converted.samples, "ONNX Runtime"
+    if all(isinstance(sample.onnx, str) for sample in samples):
+        samples, judge = _by_reference(model, samples, limits), "ONNX's reference implementation"
+    taken = [sample for sample in samples if not isinstance(sample.onnx, str)]
+    both = [sample for sample in taken if not isinstance(sample.litert, str)]
+    if taken and not both:
+        raise ModelError(f"{shown} was converted to a network that LiteRT cannot run: {taken[0].litert}")
+    outputs = about["outputs"]
+    if not both:
+        why = str(samples[0].litert if isinstance(samples[0].litert, str) else samples[0].onnx)
+        return Comparison([_by_shape(samples, n, o["shape"]) for n, o in enumerate(outputs)], f"not compared: {why}")
+    whole = not any(value["dtype"].startswith("float") for value in about["inputs"])
+    quantized = any("Quantize" in operator or operator.endswith("Integer") for operator in about["operators"])
+    bound = QUANTIZED_TOLERANCE if quantized else TOLERANCE
+    permutations, worst = [], 0.0
+    for number, output in enumerate(outputs):
+        permutation, off = _layout(both, number)
+        who = f"output {output['name']!r} of {output['operator']}"
+        if off is None:
+            raise ModelError(f"{shown} was converted wrongly: {who} changed its shape")
+        exact = whole and not quantized and not output["dtype"].startswith("float")
+        if off > (0.0 if exact else bound):
+            raise ModelError(
+                f"{shown} was converted wrongly: {who} differs from {judge}'s by {off:.3g} of its largest value",
+                "this is a fault of the converter: try another opset or simplify the model (onnxsim)",
+            )
+        permutations.append(permutation)
+        worst = max(worst, off)
+    return Comparison(permutations, f"agrees with {judge} within {worst:.1e} of the largest value, on random input")
+
+
+def _by_reference(model: bytes, samples: Sequence[Sample], limits: sandbox.Limits) -> list[Sample]:
+    """The samples with the results of ONNX's reference implementation, where it computes them."""
+    arrays = {f"{n}_{i}": array for n, sample in enumerate(samples) for i, array in enumerate(sample.inputs)}
+    try:
+        about, found = sandbox.call(
+            "edgekit.readers.onnx_child:compute",
+            {"sets": [len(sample.inputs) for sample in samples]},
+            {"model": np.frombuffer(model, np.uint8), **arrays},
+            limits=replace(limits, seconds=min(limits.seconds, REFERENCE_SECONDS)),
+            preload=("onnx", "onnx.reference"),
+        )
+    except sandbox.ChildDied:
+        return list(samples)
+    return [
+        replace(sample, onnx=[found[f"{n}_{i}"] for i in range(count)]) if count else sample
+        for n, (sample, count) in enumerate(zip(samples, about["counts"], strict=True))
+    ]
+
+
+def _layout(samples: Sequence[Sample], number: int) -> tuple[Permutation, float | None]:
+    """The layout in which an output comes nearest in all samples, and how far off it is there; None: in no layout."""
+    best: tuple[Permutation, float | None] = None, None
+    rank = np.ndim(samples[0].litert[number])
+    for permutation in (None, CHANNELS_FIRST.get(rank)):
+        offs = [difference(sample.litert[number], sample.onnx[number], permutation) for sample in samples]  # type: ignore[arg-type]
+        known = [off for off in offs if off is not None]
+        if len(known) == len(offs) and (best[1] is None or max(known) < best[1]):
+            best = permutation, max(known)
+    return best
+
+
+def difference(found: NDArray[Any], wanted: NDArray[Any], permutation: Permutation) -> float | None:
+    """Return the largest difference relative to the largest finite magnitude; None if the shapes differ.
+
+    Equal infinities and NaN at the same places are no difference; other values that are not finite are all of it.
+    """
+    moved = found if permutation is None or np.ndim(found) != len(permutation) else np.transpose(found, permutation)
+    if moved.shape != wanted.shape:
+        return None
+    if moved.dtype.kind in "biu" and wanted.dtype.kind in "biu" and np.array_equal(moved, wanted):
+        return 0.0
+    ours, theirs = moved.astype(np.float64), wanted.astype(np.float64)
+    with np.errstate(all="ignore"):
+        gap = np.abs(ours - theirs)
+    gap[...] = np.where((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)), 0.0, gap)
+    scale = float(np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0))
+    return float(np.nan_to_num(gap, nan=np.inf, posinf=np.inf).max(initial=0.0)) / max(scale, 1e-6)
+
+
+def _by_shape(samples: Sequence[Sample], number: int, wanted: Sequence[int]) -> Permutation:
+    """What brings an output to its known shape, where results cannot tell the layout: nothing, if it has it."""
+    found = next((list(s.litert[number].shape) for s in samples if not isinstance(s.litert, str)), list(wanted))
+    permutation = CHANNELS_FIRST.get(len(found), ())
+    return permutation if found != list(wanted) and [found[axis] for axis in permutation] == list(wanted) else None
