@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import compression_tables as tables
+import page
 import training_cost
 from compression_methods import BY_NAME, METHODS, Bench, Method, Scope
 from compression_networks import NETWORKS, ROOT
@@ -56,7 +57,7 @@ def main() -> int:
     rows, costs = measured(args, scope, FOLDER, results)
     show(rows, costs)
     if not args.validate:
-        tables.write(PAGE, tables.tables(rows, costs))
+        page.write(PAGE, tables.tables(rows, costs))
     return 0
 
 

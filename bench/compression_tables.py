@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from compression_methods import METHODS
@@ -129,12 +127,3 @@ MEASURED: dict[str, Callable[[float], str]] = {
     "processor_ms": lambda v: f"{v:.1f}",
     "peak_mb": lambda v: f"{v:.0f} MB",
 }
-
-
-def write(page: Path, made: Mapping[str, str]) -> None:
-    """Put each table between its markers."""
-    text = page.read_text()
-    for name, table in made.items():
-        start, end = f"<!-- table: {name} -->\n", f"<!-- /table: {name} -->"
-        text = re.sub(re.escape(start) + ".*?" + re.escape(end), lambda _: f"{start}{table}\n{end}", text, flags=re.S)  # noqa: B023
-    page.write_text(text)

@@ -13,11 +13,19 @@ BENCH = Path(__file__).parents[2] / "bench"
 
 
 @pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> Any:
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Imports a module of bench/ and forgets what came with it."""
     monkeypatch.syspath_prepend(BENCH)
-    yield importlib.import_module("compression_tables")
-    for name in [n for n in sys.modules if n.startswith("compression_")]:
-        del sys.modules[name]
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if (BENCH / f"{name}.py").is_file():
+            del sys.modules[name]
+
+
+@pytest.fixture
+def tables(bench: Any) -> Any:
+    return bench("compression_tables")
 
 
 def result(method: str, seed: int, accuracy: float, **more: Any) -> dict[str, Any]:
@@ -57,12 +65,37 @@ def test_costs_are_medians_and_their_ratios(tables: Any) -> None:
     assert mine[2:] == ["13.0", "1.30", "6.5", "1.30", "100 MB", "1.00"]
 
 
-def test_only_what_is_between_markers_changes(tables: Any, tmp_path: Path) -> None:
+def test_only_what_is_between_markers_changes(bench: Any, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "before\n<!-- table: a -->\nold\n<!-- /table: a -->\nbetween\n<!-- table: b -->\n<!-- /table: b -->\n"
     )
-    tables.write(page, {"a": "new \\1", "c": "nowhere"})
+    bench("page").write(page, {"a": "new \\1", "c": "nowhere"})
     assert page.read_text() == (
         "before\n<!-- table: a -->\nnew \\1\n<!-- /table: a -->\nbetween\n<!-- table: b -->\n<!-- /table: b -->\n"
     )
+
+
+def test_turns_are_compared_within_a_round(bench: Any) -> None:
+    """The machine slows down to half from the second round on: the ratios do not see it."""
+    compiled = bench("compiled")
+    rounds = [(10.0, 5.0, 5.0), (20.0, 10.0, 10.2), (22.0, 11.0, 11.0)]
+    one = compiled.Turns("net", "int8", "tvm", rounds)
+    assert one.medians == (20.0, 10.0, 10.2)
+    assert (one.ratio, one.auto) == (0.5, 1.0)
+    slower = compiled.Turns("net", "int8", "tvm", [(10.0, 12.0, 12.0)] * 3)
+    assert (slower.ratio, slower.auto) == (1.2, 1.2), "auto chose the wrong one, and that is told"
+
+
+def test_geometric_means_are_of_one_dtype(bench: Any) -> None:
+    compiled = bench("compiled")
+    turns = [
+        compiled.Turns("a", "fp32", "tvm", [(1.0, 0.5, 0.5)]),
+        compiled.Turns("b", "fp32", "litert", [(1.0, 2.0, 1.0)]),
+        compiled.Turns("a", "int8", "tvm", [(1.0, 0.25, 0.25)]),
+    ]
+    *rows, fp32, int8 = cells(compiled.host_table(turns))
+    assert [row[4] for row in rows] == ["0.50", "2.00", "0.25"]
+    assert fp32[0] == "geometric mean fp32" and fp32[4] == "1.00"
+    assert int8[4] == "0.25"
+    assert compiled.missed(turns) == ["b fp32: 2.00 of LiteRT's time"]
