@@ -191,6 +191,8 @@ def run_onnx(folder: Path, task: dict[str, Any], values: list[Any], number: int)
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
     feeds = dict(zip([v["name"] for v in task["inputs"]], values, strict=True))
     found = session.run([v["name"] for v in task["outputs"]], feeds)
+    if not all(isinstance(value, np.ndarray) and value.dtype.kind in "biuf" for value in found):
+        raise TypeError("its results are not all tensors of numbers")
     np.savez(folder / f"onnx{number}.npz", **{str(n): value for n, value in enumerate(found)})
 
 

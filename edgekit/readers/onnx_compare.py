@@ -119,7 +119,7 @@ def difference(found: NDArray[Any], wanted: NDArray[Any], permutation: Permutati
     ours, theirs = moved.astype(np.float64), wanted.astype(np.float64)
     with np.errstate(all="ignore"):
         gap = np.abs(ours - theirs)
-    gap[...] = np.where((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)), 0.0, gap)
+    gap = np.where((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)), 0.0, gap)
     scale = float(np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0))
     return float(np.nan_to_num(gap, nan=np.inf, posinf=np.inf).max(initial=0.0)) / max(scale, 1e-6)
 
