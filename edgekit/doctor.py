@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
 import sys
+from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -15,12 +17,45 @@ from edgekit.errors import ToolMissing
 from edgekit.sandbox import lockdown
 from edgekit.toolchain import Tool, Toolchain
 
-EXTRAS = {  # package: (extra, what it is for)
-    "tensorflow": ("train", "reads .keras, .h5 and SavedModel files"),
-    "apache-tvm": ("tvm", "compiles networks to libraries: `--backend tvm`"),
-    "matplotlib": ("plot", "draws `edgekit profile --plot` and `edgekit compress --plot`"),
-    "optuna": ("search", "searches recipes for `edgekit compress`"),
+GROUPS = {
+    "core": "edgekit itself",
+    "models": "Reading and training models",
+    "boards": "Raspberry Pi, Jetson's processor and other Linux boards",
+    "tvm": "TVM: compiled networks and tuning",
+    "gpus": "GPUs",
+    "phones": "Phones",
+    "coral": "Coral Edge TPU",
+    "search": "Searching and drawing",
+    "safety": "Protection from the models of strangers",
+    "tests": "edgekit's own tests",
+    "other": "Other",
 }
+"""What is listed together, in this order."""
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Words for the packages of an extra of edgekit's (pyproject.toml)."""
+
+    group: str
+    purpose: str
+    without: str
+
+
+EXTRAS = {
+    "train": Extra(
+        "models", "reads .keras, .h5 and SavedModel files; trains",
+        "Keras models and SavedModels cannot be read, and no recipe can train",
+    ),
+    "tvm": Extra(
+        "tvm", "compiles networks to libraries: `--backend tvm`",
+        "networks run by LiteRT only, and ONNX models that TFLite cannot take are refused",
+    ),
+    "plot": Extra("search", "draws: --plot", "there are tables and JSON, but no pictures"),
+    "search": Extra("search", "searches recipes for `edgekit compress`", "`edgekit compress` does not start"),
+}  # fmt: skip
+RPC = "tornado", "psutil", "cloudpickle"
+"""Packages that TVM's tracker and servers import, and that its wheel does not bring along (its extra ``rpc``)."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +65,8 @@ class Check:
     :param essential: the main job, a model on a Raspberry Pi, cannot do without it.
     :param detail: what was found, or what is wrong.
     :param install: the exact command that gets it; empty where it is here.
+    :param group: a key of :data:`GROUPS`.
+    :param without: what cannot be done without it, in words.
     """
 
     name: str
@@ -38,11 +75,14 @@ class Check:
     purpose: str
     detail: str
     install: str = ""
+    group: str = "other"
+    without: str = ""
 
 
 def checks() -> list[Check]:
     """Look at everything. Nothing is imported, installed or changed."""
-    return [_python(), *_packages(), *_toolchains(), *_helpers(), *_protections(), _cache()]
+    found = [_python(), *_packages(), _rpc(), *_toolchains(), _driver(), *_helpers(), *_protections(), _cache()]
+    return sorted(found, key=lambda check: list(GROUPS).index(check.group))
 
 
 def healthy(results: list[Check]) -> bool:
@@ -52,23 +92,57 @@ def healthy(results: list[Check]) -> bool:
 
 def _python() -> Check:
     found = f"{platform.python_version()} at {sys.executable}"
-    return Check("python", sys.version_info >= (3, 11), True, "runs edgekit", found)
+    return Check("python", sys.version_info >= (3, 11), True, "runs edgekit", found, group="core")
 
 
 def _packages() -> list[Check]:
-    core = [r for r in requires("edgekit") or [] if "extra ==" not in r]
-    results = [_package(_bare_name(r), r.split(";")[0].strip(), "edgekit itself", True) for r in core]
-    for name, (extra, purpose) in EXTRAS.items():
-        results.append(_package(name, f"edgekit[{extra}]", purpose, False))
-    return results
+    """edgekit's own requirements, and those of its extras; what a toolchain describes better is left to that."""
+    described = {_bare_name(r) for name in toolchain.names() for tool in toolchain.load(name).tools for r in tool.pip}
+    core, extras = [], []
+    for requirement in requires("edgekit") or []:
+        plain, _, condition = requirement.partition(";")
+        name = _bare_name(plain)
+        if "extra ==" not in condition:
+            words = Extra("core", "edgekit itself", "edgekit does not work")
+            core.append(_package(name, plain.strip(), words, True))
+        elif (extra := condition.split("extra ==")[1].strip(" '\"")) in EXTRAS and name not in described:
+            extras.append(_package(name, f"edgekit[{extra}]", EXTRAS[extra], False))
+    return core + extras
 
 
-def _package(name: str, requirement: str, purpose: str, essential: bool) -> Check:
+def _package(name: str, requirement: str, words: Extra, essential: bool) -> Check:
     try:
-        return Check(name, True, essential, purpose, version(name))
+        detail, command = version(name), ""
     except PackageNotFoundError:
-        command = f"{sys.executable} -m uv pip install --python {sys.executable} '{requirement}'"
-        return Check(name, False, essential, purpose, "not installed", command)
+        detail, command = "not installed", _pip(requirement)
+    return Check(name, not command, essential, words.purpose, detail, command, words.group, words.without)
+
+
+def _pip(*requirements: str) -> str:
+    quoted = " ".join(f"'{one}'" for one in requirements)
+    return f"{sys.executable} -m uv pip install --python {sys.executable} {quoted}"
+
+
+def _rpc() -> Check:
+    """What TVM's RPC tracker and servers need beside TVM."""
+    absent = [name for name in ("tvm", *RPC) if importlib.util.find_spec(name) is None]
+    detail = "TVM's tracker and servers" if not absent else "not installed: " + ", ".join(absent)
+    needed = ["edgekit[tvm]"] * ("tvm" in absent) + [name for name in absent if name != "tvm"]
+    return Check(
+        "tvm-rpc", not absent, False, "reaches a farm of boards through TVM's RPC tracker: --on tracker://HOST:PORT",
+        detail, _pip(*needed) if absent else "", "tvm", "networks can be tuned on this machine and over ssh only",
+    )  # fmt: skip
+
+
+def _driver() -> Check:
+    """NVIDIA's driver, which an installation without a GPU does not have."""
+    found = find_library("cuda") or ""
+    return Check(
+        "cuda-driver", bool(found), False, "runs CUDA bundles on this machine's own NVIDIA GPU: --on host-gpu",
+        found or "libcuda.so.1 is not here",
+        "" if found else "on a machine with an NVIDIA GPU, as root: apt-get install nvidia-driver (Debian: non-free)",
+        "gpus", "CUDA bundles are proven on the processor, by a stand-in for the driver, and not timed",
+    )  # fmt: skip
 
 
 def _bare_name(requirement: str) -> str:
@@ -82,6 +156,7 @@ def _toolchains() -> list[Check]:
 
 
 def _toolchain(wanted: Toolchain) -> Check:
+    words = wanted.group, wanted.without
     try:
         tool = wanted.find()
         detail = _where(tool)
@@ -91,8 +166,10 @@ def _toolchain(wanted: Toolchain) -> Check:
             detail = f"{shutil.which(plugin.emulator())}, with plugins"
     except ToolMissing as missing:
         command = wanted.tools[0].install_command()
-        return Check(wanted.name, False, wanted.essential, wanted.purpose, missing.message, command)
-    return Check(wanted.name, True, wanted.essential, wanted.purpose, detail)
+        return Check(
+            wanted.name, False, wanted.essential, wanted.purpose, missing.message.split("; it ")[0], command, *words
+        )
+    return Check(wanted.name, True, wanted.essential, wanted.purpose, detail, "", *words)
 
 
 def _where(tool: Tool) -> str:
@@ -107,35 +184,43 @@ def _helpers() -> list[Check]:
     from edgekit.readers import onnx2tf
 
     runtime, converter = library.fetched("aarch64"), onnx2tf.python()
+    described = toolchain.load("onnx2tf")
     return [
         _helper(
-            "aarch64-runtime", "aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB"
+            "aarch64-runtime", "aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB",
+            "boards", "it is fetched when a bundle for a 64-bit Arm board is first made, which needs the network",
         ),
-        _helper("onnx2tf", "onnx", converter, f"reads .onnx files ({onnx2tf.requirement()}, 0.5 GB)"),
-    ]
+        _helper(
+            "onnx2tf", "onnx", converter, f"reads .onnx files ({onnx2tf.requirement()}, 0.5 GB)", described.group,
+            described.without,
+        ),
+    ]  # fmt: skip
 
 
-def _helper(name: str, installer: str, found: Path | None, purpose: str) -> Check:
+def _helper(name: str, installer: str, found: Path | None, purpose: str, group: str, without: str) -> Check:
     if found:
-        return Check(name, True, False, purpose, str(found))
+        return Check(name, True, False, purpose, str(found), "", group, without)
     detail = "not fetched yet; edgekit does so on first use"
-    return Check(name, False, False, purpose, detail, f"edgekit doctor --install {installer}")
+    return Check(name, False, False, purpose, detail, f"edgekit doctor --install {installer}", group, without)
 
 
 def _protections() -> list[Check]:
     purpose = {"seccomp": "keeps models read in a child off the network", "landlock": "keeps them off your files"}
     return [
         Check(name, there, False, purpose.get(name, "protects from hostile models"),
-              "in this kernel" if there else "this kernel lacks it: read models of strangers in a virtual machine")
+              "in this kernel" if there else "this kernel lacks it: read models of strangers in a virtual machine",
+              group="safety", without="a hostile model that breaks out of its interpreter finds one lock less")
         for name, there in lockdown.available().items()
     ]  # fmt: skip
 
 
 def _cache() -> Check:
-    purpose = "keeps what edgekit built or fetched; safe to delete"
+    purpose, words = "keeps what edgekit built or fetched; safe to delete", ("core", "nothing can be compiled")
     try:
         folder = resources.cache()
     except OSError as error:
-        return Check("cache", False, True, purpose, str(error), "export EDGEKIT_CACHE=/a/folder/you/can/write")
+        return Check("cache", False, True, purpose, str(error), "export EDGEKIT_CACHE=/a/folder/you/can/write", *words)
     writable = os.access(folder, os.W_OK)
-    return Check("cache", writable, True, purpose, str(folder), "" if writable else f"chown {os.getuid()} {folder}")
+    return Check(
+        "cache", writable, True, purpose, str(folder), "" if writable else f"chown {os.getuid()} {folder}", *words
+    )

@@ -69,13 +69,17 @@ def _is_there(module: str) -> bool:
 class Toolchain:
     """What a job needs: alternatives, the best first.
 
-    ``essential`` marks what the main job, a model on a Raspberry Pi, cannot do without.
+    :param group: what `edgekit doctor` lists it under: a key of ``edgekit.doctor.GROUPS``.
+    :param without: what cannot be done without it, in words.
+    :param essential: the main job, a model on a Raspberry Pi, cannot do without it.
     """
 
     name: str
     purpose: str
     tools: tuple[Tool, ...]
     essential: bool = False
+    group: str = "other"
+    without: str = ""
 
     def found(self) -> bool:
         """True if one of the alternatives is there."""
@@ -108,4 +112,5 @@ def load(name: str) -> Toolchain:
         argv = tuple(part.replace("{python}", sys.executable) for part in entry.get("argv", [program]))
         packages = tuple(entry.get("debian", ())), tuple(entry.get("pip", ()))
         tools.append(Tool(argv, program, module, *packages, tuple(entry.get("files", ())), entry.get("by_hand", "")))
-    return Toolchain(name, data["purpose"], tuple(tools), bool(data.get("essential", False)))
+    words = data.get("group", "other"), data.get("without", "")
+    return Toolchain(name, data["purpose"], tuple(tools), bool(data.get("essential", False)), *words)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import shutil
 import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,24 @@ def test_everything_is_looked_for() -> None:
     assert len(names) == len(set(names))
     assert {"python", "numpy", "ai-edge-litert", "tensorflow", "seccomp", "landlock", "onnx2tf", "cache"} <= set(names)
     assert set(toolchain.names()) <= set(names)
+    issue = {"nvrtc", "cuda-driver", "pocl", "adb", "xcode", "tvm-rpc", "edgetpu-compiler"}
+    assert issue <= set(names)
+
+
+def test_every_thing_has_its_place_and_says_what_cannot_be_done_without_it() -> None:
+    found = doctor.checks()
+    places = [list(doctor.GROUPS).index(check.group) for check in found]
+    assert places == sorted(places)
+    assert not [check.name for check in found if check.group == "other"]
+    assert not [check.name for check in found if not check.without and check.name != "python"]
+    assert not [check.name for check in found if check.without.endswith(".")]
+    extras = {r.split("extra ==")[1].strip(" '\"") for r in requires("edgekit") or [] if "extra ==" in r}
+    packaged = {r.split("==")[0] for name in toolchain.names() for tool in toolchain.load(name).tools for r in tool.pip}
+    unsaid = extras - set(doctor.EXTRAS) - {"dev", "device"}
+    of_unsaid = {
+        r.split("==")[0] for r in requires("edgekit") or [] if any(f"'{e}'" in r.replace('"', "'") for e in unsaid)
+    }
+    assert of_unsaid <= packaged, "an extra needs words in doctor.EXTRAS, or a toolchain that installs its packages"
 
 
 def test_what_is_here_is_found() -> None:
@@ -27,6 +48,30 @@ def test_what_is_here_is_found() -> None:
     assert found["cache"].ok
     assert all(check.purpose and check.detail for check in found.values())
     assert all(bool(check.install) != check.ok for check in found.values() if check.name not in ("seccomp", "landlock"))
+
+
+def test_people_read_what_is_missing_under_its_table(tmp_path: Path) -> None:
+    """Nothing is on the PATH: each purpose has its table, and says what cannot be done."""
+    found = edgekit("doctor", env={"PATH": str(tmp_path)})
+    lines = found.out.splitlines()
+    begin, end = (next(n for n, x in enumerate(lines) if x.startswith(title)) for title in ("Phones", "Coral"))
+    rest = lines[begin:end]
+    assert any(x.startswith("without adb: verify, run and profile on a phone") for x in rest)
+    assert any(x.startswith("to get adb: ") and "apt-get install" in x for x in rest)
+    assert any(x.startswith("without xcode: ") and "only a Mac" in x for x in rest)
+    assert not any(x.startswith("without pocl") for x in rest)
+    whole = {check["name"]: check for check in json.loads(edgekit("doctor", "--json").out)["checks"]}
+    assert whole["nvrtc"]["group"] == "gpus" and "CUDA's headers" in whole["nvrtc"]["without"]
+
+
+def test_what_tvm_rpc_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tornado" else plain(name))
+    check = doctor._rpc()
+    assert not check.ok
+    assert check.detail.startswith("not installed: tornado") and "'tornado'" in check.install
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert doctor._rpc().ok
 
 
 def test_a_missing_tool_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -39,7 +84,7 @@ def test_a_missing_tool_is_named_with_its_command(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_missing_package_is_named_with_its_command() -> None:
-    check = doctor._package("no-such-package", "edgekit[train]", "reads minds", False)
+    check = doctor._package("no-such-package", "edgekit[train]", doctor.Extra("models", "reads minds", "-"), False)
     assert not check.ok
     assert check.install.endswith("'edgekit[train]'")
 

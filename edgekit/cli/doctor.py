@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.common import Output, output_options, table
 from edgekit.errors import ToolMissing
+
+if TYPE_CHECKING:
+    from edgekit.doctor import Check
 
 
 @click.command(epilog="Example: edgekit doctor --install onnx")
@@ -29,16 +33,30 @@ def command(names: tuple[str, ...], output: Output) -> None:
     if output.json:
         output.emit({"schema": 1, "ok": ok, "checks": [asdict(check) for check in results]})
     else:
-        rows = [[c.name, _word(c.ok, c.essential), c.purpose, c.detail] for c in results]
-        table("Surroundings", ["what", "state", "what for", "detail"], rows)
-        for check in results:
-            if check.install:
-                click.echo(f"to get {check.name}: {check.install}")
+        _print(results)
     if not ok:
         lacking = [check.name for check in results if check.essential and not check.ok]
         raise ToolMissing(
             f"essential, and missing: {', '.join(lacking)}", "as root, run: edgekit doctor --install system"
         )
+
+
+def _print(results: list[Check]) -> None:
+    """A table for each purpose, and under it what is missing: what for, what not without it, how to get it."""
+    from edgekit.doctor import GROUPS
+
+    for group, title in GROUPS.items():
+        rows = [check for check in results if check.group == group]
+        if not rows:
+            continue
+        cells = [[c.name, _word(c.ok, c.essential), c.purpose, c.detail] for c in rows]
+        table(title, ["what", "state", "what for", "detail"], cells)
+        for check in rows:
+            if not check.ok:
+                click.echo(f"without {check.name}: {check.without}")
+            if check.install:
+                click.echo(f"to get {check.name}: {check.install}")
+        click.echo("")
 
 
 def _word(ok: bool, essential: bool) -> str:
