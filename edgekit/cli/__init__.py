@@ -22,6 +22,7 @@ VERBS = {  # name: (module, short help); kept here so that `edgekit --help` impo
     "compile": ("compile", "Compile a model into a proven bundle for each target."),
     "compress": ("compress", "Search recipes that hold a budget of latency, size, energy, accuracy."),
     "diagnose": ("diagnose", "Say why a quantized network loses accuracy, and cure it."),
+    "tune": ("tune", "Search faster kernels for a network that TVM compiles."),
     "verify": ("verify", "Check that a bundle is whole and computes what the network computes."),
     "run": ("run", "Run a bundle on this host, in an emulator, or on a device."),
     "profile": ("profile", "Latency, energy and memory, whole and per operator."),

@@ -10,9 +10,11 @@ import importlib.util
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from edgekit import resources, sandbox
 from edgekit.backends import Artifact, Unsupported
@@ -21,13 +23,16 @@ from edgekit.backends.tvm import emit
 from edgekit.backends.tvm.lowering import lower, obstacles
 from edgekit.backends.tvm.machines import machine
 from edgekit.backends.tvm.onnx import lowering as onnx
+from edgekit.backends.tvm.tuned import Choices, workload
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.parity import hybrid
 from edgekit.progress import Progress, Silent
+from edgekit.tuning import database
 
 if TYPE_CHECKING:
-    from edgekit.backends.tvm.program import Program
+    from edgekit.backends.tvm.layout import Machine
+    from edgekit.backends.tvm.program import Kernel, Program
     from edgekit.graph import Graph
     from edgekit.target import Target
 
@@ -41,6 +46,13 @@ class TVM:
 
     name = "tvm"
     bit_exact = False
+
+    def __init__(self, tuning: str | None = database.AUTO) -> None:
+        self._tuning = tuning
+
+    def tuned_by(self, tuning: str | None) -> TVM:
+        """This backend with another tuning database: a file, a folder of them, ``auto`` (edgekit's cache), or None."""
+        return TVM(tuning)
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators, types and shapes without a kernel."""
@@ -60,20 +72,28 @@ class TVM:
         arch = build.native_arch(target.arch)
         runner = build.get(arch)
         progress.step(f"compile kernels for {target.name}")
-        version = network(graph, target, folder / LIBRARY)
+        choices = database.choices(self._tuning, target)
+        made = network(graph, target, folder / LIBRARY, choices)
         build.put(runner.path, folder, build.NAME, 0o755)
-        tools = {"compiler": runner.compiler, "tvm": version}
-        return Artifact(tools, build.command(LIBRARY, model=False), f"tvm {version}")
+        tools = {"compiler": runner.compiler, "tvm": made.version}
+        if made.tuned:
+            tools["tuned"] = f"{made.tuned} kernels"
+            progress.note(f"{target.name}: tuned: {made.tuned} kernels")
+        return Artifact(tools, build.command(LIBRARY, model=False), f"tvm {made.version}")
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """What is linked: the C source, the file ``weights.bin`` that it takes in, the kernels' object file."""
+    """What is linked: the C source, the file ``weights.bin`` that it takes in, the kernels' object file.
+
+    :param tuned: how many different kernels are not as the rules would have them.
+    """
 
     source: str
     weights: bytes
     kernels: bytes
     version: str
+    tuned: int = 0
 
     def write(self, folder: Path) -> None:
         """As ``network.c``, ``weights.bin``, ``kernels.o``."""
@@ -82,42 +102,62 @@ class Pieces:
         (folder / "kernels.o").write_bytes(self.kernels)
 
 
-def network(graph: Graph, target: Target, library: Path) -> str:
-    """Write the network's shared library and return TVM's version.
-
-    :raises ModelError: naming an operator that cannot be compiled.
-    """
-    made = pieces(graph, target)
-    _link(made, target, library)
-    return made.version
+def network(graph: Graph, target: Target, library: Path, choices: Choices = MappingProxyType({})) -> Pieces:
+    """Compile the network and write its shared library; see :func:`pieces`."""
+    made = pieces(graph, target, choices)
+    link(made, target, library)
+    return made
 
 
-def pieces(graph: Graph, target: Target) -> Pieces:
+def pieces(graph: Graph, target: Target, choices: Choices = MappingProxyType({})) -> Pieces:
     """Compile the network.
 
+    :param choices: what tuning found for some of its kernels.
     :raises ModelError: naming an operator that cannot be compiled; :raises ToolMissing: if TVM is not installed.
     """
+    here()
+    made = machine(target)
+    if has_onnx(graph):
+        return compiled(onnx.lower(graph), made)
+    program = lower(graph, made, choices)
+    tuned = {workload(k.template, k.params) for k in program.kernels} & set(choices)
+    return replace(compiled(program, made), tuned=len(tuned))
+
+
+def here() -> None:
+    """:raises ToolMissing: if TVM is not installed."""
     if importlib.util.find_spec("tvm") is None:
         raise ToolMissing("TVM is not installed", "install it: pip install 'edgekit[tvm]'")
-    made = machine(target)
-    program = onnx.lower(graph) if has_onnx(graph) else lower(graph, made)
+
+
+def compiled(program: Program, machine: Machine, preload: Sequence[str] = ()) -> Pieces:
+    """Compile a program's kernels, in a child.
+
+    :param preload: modules that the child's parent keeps imported, for who compiles many programs.
+    :raises ModelError: if TVM fails.
+    """
     functions, names = _functions(program)
-    wanted = [{"name": name, "template": t, "params": json.loads(p)} for (t, p), name in functions.items()]
+    wanted = [
+        {"name": name, "template": t, "params": json.loads(p), "trace": trace}
+        for (t, p, trace), name in functions.items()
+    ]
     try:
-        found, arrays = sandbox.call(TASK, {"functions": wanted, "target": made.target}, limits=LIMITS)
+        found, arrays = sandbox.call(
+            TASK, {"functions": wanted, "target": machine.target}, limits=LIMITS, preload=preload
+        )
     except sandbox.ChildDied as death:
         raise ModelError(f"TVM {death.reason} on this network", "use --backend litert") from death
     text, blob = emit.source(program, [functions[_key(k)] for k in program.kernels], names, f"tvm {found['tvm']}")
     return Pieces(text, blob, arrays["object"].tobytes(), str(found["tvm"]))
 
 
-def _key(kernel: Any) -> tuple[str, str]:
-    return kernel.template, json.dumps(kernel.params, sort_keys=True)
+def _key(kernel: Kernel) -> tuple[str, str, str]:
+    return kernel.template, json.dumps(kernel.params, sort_keys=True), kernel.schedule
 
 
-def _functions(program: Program) -> tuple[dict[tuple[str, str], str], list[str]]:
+def _functions(program: Program) -> tuple[dict[tuple[str, str, str], str], list[str]]:
     """A name for each different kernel, and what people read of each call."""
-    functions: dict[tuple[str, str], str] = {}
+    functions: dict[tuple[str, str, str], str] = {}
     names = []
     for kernel in program.kernels:
         functions.setdefault(_key(kernel), f"k{len(functions)}_{kernel.template}")
@@ -126,7 +166,8 @@ def _functions(program: Program) -> tuple[dict[tuple[str, str], str], list[str]]
     return functions, names
 
 
-def _link(made: Pieces, target: Target, library: Path) -> None:
+def link(made: Pieces, target: Target, library: Path) -> None:
+    """Write the network's shared library."""
     tool = build.compiler(build.native_arch(target.arch))
     headers = resources.folder("firmware_stubs") / "linux"
     with sandbox.scratch() as folder:

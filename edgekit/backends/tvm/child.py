@@ -14,7 +14,7 @@ TASK = f"{__name__}:compile_kernels"
 def compile_kernels(
     args: dict[str, Any], arrays: dict[str, Any], folder: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compile each of ``functions`` (``name``, ``template``, ``params``) for ``target`` (TVM's).
+    """Compile each of ``functions`` (``name``, ``template``, ``params``, ``trace``) for ``target`` (TVM's).
 
     :returns: TVM's version; the object file's bytes, in which function NAME is the symbol ``__tvm_ffi_NAME``.
     """
@@ -25,7 +25,7 @@ def compile_kernels(
 
     made = {}
     for entry in args["functions"]:
-        function = make(entry["template"], entry["params"])
+        function = make(entry["template"], entry["params"], entry.get("trace", ""))
         made[entry["name"]] = function.with_attr("global_symbol", entry["name"])
     # The kernels are called by one caller, with the arguments that they were made for.
     with tvm.transform.PassContext(config={"tirx.disable_assert": True}):

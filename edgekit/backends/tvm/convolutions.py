@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +19,25 @@ DOT_LANES = {"vnni": (8, 16), "sdot": (4,), "mlal": (4,)}
 """Outputs of one dot product instruction."""
 
 
-def tile(width: int, channels: int, machine: Machine, *, dots: bool = False, held: int = 1) -> tuple[int, int, int]:
-    """Pixels and channels of a register tile, and lanes: as many accumulators as registers allow, fewest loads.
+Tile = tuple[int, int, int]
+"""Pixels and channels of a register tile, and lanes."""
 
-    Both divide their dimension, so that no tile is cut.
+
+def tile(width: int, channels: int, machine: Machine, *, dots: bool = False, held: int = 1) -> Tile:
+    """The best of :func:`tiles`: as many accumulators as registers allow, fewest loads."""
+    return max(tiles(width, channels, machine, dots=dots, held=held), key=lambda found: found[0], default=_LEAST)[1]
+
+
+_LEAST: tuple[float, Tile] = (0.0, (1, 1, 1))
+
+
+def tiles(
+    width: int, channels: int, machine: Machine, *, dots: bool = False, held: int = 1
+) -> Iterator[tuple[float, Tile]]:
+    """All register tiles, each with its score; both sides divide their dimension, so that no tile is cut.
 
     :param dots: sums are dot products of bytes, where the lanes allow it. :param held: registers of weights a vector.
     """
-    best, most = (1, 1, 1), -1.0
     fit = [n for n in (1, 2, 4, 8, 16) if n <= machine.lanes and channels % n == 0]
     whole = [n for n in fit if n in DOT_LANES.get(machine.dot, ())] if dots else []
     for lanes in whole or fit:
@@ -38,9 +50,14 @@ def tile(width: int, channels: int, machine: Machine, *, dots: bool = False, hel
                     continue
                 # Work for each load: a tile loads `vectors` weights and broadcasts `pixels` values.
                 score = lanes * accumulators / (vectors + 0.5 * pixels) * (1.0 if lanes == machine.lanes else 0.8)
-                if score > most:
-                    best, most = (pixels, lanes * vectors, lanes), score
-    return best
+                if dots and lanes == 4 and lanes * vectors % 8:  # eight sums are narrowed to bytes together
+                    score *= 0.7
+                yield score, (pixels, lanes * vectors, lanes)
+
+
+def held_registers(machine: Machine, depth: int, *, integers: bool) -> int:
+    """Registers of weights that a vector of accumulators needs, by the dot product's kind."""
+    return {"sdot": {0: 4, 8: 2}.get(depth % 16, 1), "mlal": 2}.get(machine.dot, 1) if integers else 1
 
 
 def _whole_vectors(count: int, machine: Machine, *, dots: bool) -> int:
@@ -78,16 +95,22 @@ def convolution(self: Lowering, number: int, operator: Operator) -> None:
         given, out = as_rows(given), as_rows(out)
         residual = as_rows(residual) if residual else None
         height, width = 1, height * width
-    held = {"sdot": 1 if depth % 16 else 4, "mlal": 2}.get(self.machine.dot, 1) if integers else 1
-    pixels, channels, lanes = tile(width, count, self.machine, dots=integers, held=held)
+    shape = {"shape": [height, width, count], "kernel": [kh, kw, depth], "steps": list(steps)}
+    choice = self.choice(
+        "conv_int8" if integers else "conv", shape | {"residual": residual is not None, "dtype": given.dtype}
+    )
+    held = held_registers(self.machine, depth, integers=integers)
+    found = list(tiles(width, count, self.machine, dots=integers, held=held))
+    pixels, channels, lanes = chosen_tile(choice, found)
     four = -(-depth // 4) * 4
     dot = self.machine.dot if integers and lanes in DOT_LANES.get(self.machine.dot, ()) else ""
     wide = four if dot and four <= given.outer[2] else depth
     params: dict[str, Any] = {
-        "shape": [height, width, count], "kernel": [kh, kw, wide], "steps": list(steps),
-        "corner": [given.top - pads[0], given.left - pads[1]], "tile": [pixels, channels, lanes],
-        "residual": residual is not None,
+        **shape, "kernel": [kh, kw, wide], "corner": [given.top - pads[0], given.left - pads[1]],
+        "tile": [pixels, channels, lanes], "residual": residual is not None,
     }  # fmt: skip
+    if isinstance(choice.get("outer"), bool):
+        params["outer"] = choice["outer"]
     ready = np.pad(weights, ((0, count - made), (0, 0), (0, 0), (0, wide - depth)))
     blocks = ready.reshape(count // channels, channels, kh, kw, wide).transpose(0, 2, 3, 4, 1)
     inputs = [given, residual] if residual else [given]
@@ -98,13 +121,14 @@ def convolution(self: Lowering, number: int, operator: Operator) -> None:
         return
     extra = _integers(self, operator, weights, target, residual is not None)
     if dot and wide % 4 == 0 and not (dot == "mlal" and (weights == -128).any()):
-        params["dot"] = "sdot16" if dot == "sdot" and wide % 16 == 0 else dot
+        lanewise = {0: "sdot16", 8: "sdot8"}.get(wide % 16, dot)
+        params["dot"] = lanewise if dot == "sdot" else dot
         blocks = _packed(blocks, params["dot"], lanes)
     constants = [np.pad(extra[name], (0, count - made)) for name in ("bias", "scale")]
     self.emit("conv_int8", params | extra["params"], number, inputs, out, [blocks, *constants])
 
 
-_GROUPS = {"vnni": (1, 4), "sdot": (1, 4), "sdot16": (4, 4), "mlal": (2, 2)}
+_GROUPS = {"vnni": (1, 4), "sdot": (1, 4), "sdot8": (2, 4), "sdot16": (4, 4), "mlal": (2, 2)}
 """As in templates/intrinsics.py, which imports TVM."""
 
 
@@ -162,6 +186,9 @@ def _integers(self: Lowering, operator: Operator, weights: NDArray[Any], target:
     """Bias with the zero point's part, scale a channel, limits; and for a residual the addition's factors.
 
     ``q = clamp(round(acc * scale[c]) + zero)``; with a residual r: ``clamp(round((q - zero) ka + (r - zr) kb) + z2)``.
+    ``bits`` (``add_bits``) are those of the largest result before it is clamped, whatever the input is. Where
+    accumulators have less than 22 bits and floats are dear (NEON), biases are ``shifted``: they have the bits of
+    1.5 * 2**23 added, so that a sum is a float by subtracting that number.
     """
     graph, made, axis = self.graph, operator.outputs[0], tuple(range(1, weights.ndim))
     quantization = graph.tensors[operator.inputs[1]].quantization
@@ -172,17 +199,27 @@ def _integers(self: Lowering, operator: Operator, weights: NDArray[Any], target:
     bias = _bias(graph, operator, count).astype(np.int64) - zero_in * weights.astype(np.int64).sum(axis)
     scale = np.broadcast_to(scale_in * quantization.scale.astype(np.float64) / scale_out, count).astype(np.float32)
     low, high = self.limits(made, operator.options.fusedActivationFunction)
-    most = 2.0**8 * np.abs(weights.astype(np.int64)).sum(axis).max(initial=0) + np.abs(bias).max(initial=0)
-    bounded = most * scale.max(initial=0) < 2.0**30
-    params: dict[str, Any] = {"zero": zero_out, "low": low, "high": high, "bounded": bool(bounded)}
+    largest = (255 if self.machine.shifted else 128) * np.abs(weights.astype(np.int64)).sum(axis) + np.abs(bias)
+    neon = self.machine.dot in ("sdot", "mlal")
+    params: dict[str, Any] = {
+        "zero": zero_out, "low": low, "high": high, "bits": _bits((largest * scale).max(initial=0) + 256),
+        "neon": neon, "shifted": neon and _bits(largest.max(initial=0)) < 22,
+    }  # fmt: skip
+    if params["shifted"]:
+        bias += 0x4B400000
     if residual:
         add = next(o for o in graph.operators if target in o.outputs)
         other = next(i for i in add.inputs if i != made)
         (scale_r, zero_r), (scale_2, zero_2) = self.scale(other), self.scale(target)
         low, high = self.limits(target, add.options.fusedActivationFunction)
-        params["bounded"] = 256 * max(scale_out, scale_r) / scale_2 < 2.0**30
+        params["add_bits"] = _bits(256 * (scale_out + scale_r) / scale_2 + 256)
         params["add"] = [scale_out / scale_2, scale_r / scale_2, zero_r, zero_2, low, high]
     return {"bias": bias.astype(np.int32), "scale": scale, "params": params}
+
+
+def _bits(value: float) -> int:
+    """Bits of a number's whole part, without the sign; 64 for what has more than 32."""
+    return int(np.ceil(value)).bit_length() if value < 2.0**32 else 64
 
 
 def depthwise(self: Lowering, number: int, operator: Operator) -> None:
@@ -199,14 +236,39 @@ def depthwise(self: Lowering, number: int, operator: Operator) -> None:
         "steps": [o.strideH, o.strideW, o.dilationHFactor, o.dilationWFactor],
         "tile": [max(divisors(out.size[1], 8)), lanes, lanes],
     }  # fmt: skip
+    name = "depthwise" if out.dtype == "float32" else "depthwise_int8"
+    choice = self.choice(name, params | {"dtype": out.dtype})
+    for key, allowed in window_tiles(*out.size):
+        if key in choice and choice[key] in allowed:
+            params[key] = choice[key]
     if out.dtype == "float32":
         low, high = self.limits(target, o.fusedActivationFunction)
         bias = _bias(graph, operator, out.size[2]).astype(np.float32)
         self.emit("depthwise", params | {"low": low, "high": high}, number, [given], out, [weights, bias])
         return
     extra = _integers(self, operator, weights.transpose(2, 0, 1), target, False)
-    constants = [weights.astype(np.int16), extra["bias"], extra["scale"]]
+    pairs = extra["params"]["neon"] and not (weights == -128).any()  # two products fit 16 bits
+    params["pairs"] = bool(pairs)
+    constants = [weights if pairs else weights.astype(np.int16), extra["bias"], extra["scale"]]
     self.emit("depthwise_int8", params | extra["params"], number, [given], out, constants)
+
+
+def chosen_tile(choice: Mapping[str, Any], found: Sequence[tuple[float, Tile]]) -> Tile:
+    """The choice's tile where it is one of those that fit, else the best by score."""
+    known = {one for _, one in found}
+    wanted = choice.get("tile")
+    if isinstance(wanted, list) and tuple(wanted) in known:
+        return cast("Tile", tuple(wanted))
+    return max(found, key=lambda one: one[0], default=_LEAST)[1]
+
+
+def window_tiles(height: int, width: int, channels: int) -> list[tuple[str, list[Any]]]:
+    """What a depthwise convolution's ``tile`` and ``rows`` may be."""
+    vectors = [n for n in (4, 8, 16, 32, 64) if channels % n == 0]
+    return [
+        ("tile", [[p, n, n] for p in divisors(width, 16) for n in vectors]),
+        ("rows", [n for n in (1, 2, 4) if height % n == 0]),
+    ]
 
 
 def weights_obstacle(graph: Graph, operator: Operator) -> str:

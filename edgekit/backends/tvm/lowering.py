@@ -8,8 +8,9 @@ one scale a channel; where the processor multiplies unsigned by signed bytes (x8
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgekit.backends.tvm import convolutions, elements, reductions, strided, wi
 from edgekit.backends.tvm.layout import CLAMPS, Machine, Picture, as_one_row, padding_of, size3
 from edgekit.backends.tvm.prepare import REPEAT, STUFF, prepared
 from edgekit.backends.tvm.program import ITEM, Border, Kernel, Program, Storage, product
+from edgekit.backends.tvm.tuned import Choices, workload
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Tensor
 from edgekit.graph.edit import uses
@@ -76,15 +78,18 @@ def _obstacle(graph: Graph, operator: Operator) -> str:
     return special(graph, operator) if special else ""
 
 
-def lower(graph: Graph, machine: Machine) -> Program:
+def lower(graph: Graph, machine: Machine, choices: Choices = MappingProxyType({})) -> Program:
     """Lower the main subgraph; a kernel's ``node`` is an index of ``graph``.
 
+    :param choices: what tuning found, in place of the rules' tiles and schedules.
     :raises ModelError: naming the operator that cannot be lowered; see :func:`obstacle`.
     """
     ready, nodes = prepared(graph)
-    program = Lowering(ready, machine, nodes).run()
+    program = Lowering(ready, machine, nodes, choices).run()
     for place, kernel in enumerate(program.kernels):
-        program.kernels[place] = replace(kernel, node=nodes[kernel.node] if kernel.node >= 0 else -1)
+        schedule = choices.get(workload(kernel.template, kernel.params), {}).get("trace", "") if choices else ""
+        node = nodes[kernel.node] if kernel.node >= 0 else -1
+        program.kernels[place] = replace(kernel, node=node, schedule=schedule)
     return program
 
 
@@ -101,8 +106,11 @@ def obstacles(graph: Graph) -> list[tuple[int, Operator, str]]:
 class Lowering:
     """The Program so far, and what rules need to add to it."""
 
-    def __init__(self, graph: Graph, machine: Machine, nodes: Sequence[int]) -> None:
+    def __init__(
+        self, graph: Graph, machine: Machine, nodes: Sequence[int], choices: Choices = MappingProxyType({})
+    ) -> None:
         self.graph, self.machine, self.program, self.nodes = graph, machine, Program(), nodes
+        self.choices = choices
         self.uses = uses(graph)
         self.pictures: dict[int, Picture] = {}
         self.folded: set[int] = set()
@@ -144,6 +152,10 @@ class Lowering:
         else:
             self.emit("map", {"shape": list(picture.size), "function": "copy"}, -1, [picture], out)
         return storage
+
+    def choice(self, template: str, params: dict[str, Any]) -> Mapping[str, Any]:
+        """What tuning chose for a kernel; empty where the rules decide."""
+        return self.choices.get(workload(template, params), {}) if self.choices else {}
 
     def obstacle(self, operator: Operator) -> str:
         return obstacle(self.graph, operator)

@@ -62,12 +62,14 @@ class Kernel:
     :param params: what the function is generated from, JSON values; equal ones share one function.
     :param node: index of the operator; the ones folded into it have none of their own.
     :param args: inputs and constants, then the output.
+    :param schedule: a trace of TVM's, JSON, in place of the template's own schedule.
     """
 
     template: str
     params: dict[str, Any]
     node: int
     args: tuple[View, ...]
+    schedule: str = ""
 
 
 @dataclass

@@ -50,9 +50,12 @@ def softmax(self: Lowering, number: int, operator: Operator) -> None:
     target = operator.outputs[0]
     given, out = self.pictures[operator.inputs[0]], self.make(target)
     params: dict[str, Any] = {"shape": list(out.size), "beta": float(operator.options.beta)}
+    constants: list[NDArray[Any]] = []
     if out.dtype != "float32":
-        params |= {"scales": [self.scale(operator.inputs[0])[0], *self.scale(target)]}
-    self.emit("softmax", params, number, [given], out)
+        params["made"] = list(self.scale(target))
+        step = params["beta"] * self.scale(operator.inputs[0])[0]
+        constants = [np.exp(-step * np.arange(256)).astype(np.float32)]
+    self.emit("softmax", params, number, [given], out, constants)
 
 
 def _over_pixels(graph: Graph, operator: Operator) -> bool:

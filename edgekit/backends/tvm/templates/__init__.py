@@ -7,16 +7,44 @@ accumulators stay local, the reduction around it, everything inside unrolled, ve
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
-from edgekit.backends.tvm.templates import convolutions, elements, loops, strided, windows
+from tvm import IRModule
+from tvm.s_tir import Schedule
+from tvm.s_tir.schedule import Trace
+
+from edgekit.backends.tvm.templates import building, convolutions, elements, loops, strided, windows
 from edgekit.backends.tvm.templates.common import Params
 
 
-def make(template: str, params: Params) -> Any:
-    """Return the scheduled function of a kernel."""
-    return TEMPLATES[template](params)
+def make(template: str, params: Params, trace: str = "") -> Any:
+    """Return the scheduled function of a kernel.
+
+    :param trace: a schedule of TVM's, JSON, in place of the template's; where it does not fit, the template's is taken.
+    """
+    made = TEMPLATES[template](params)
+    if not trace:
+        return made
+    try:
+        return traced(building.described[0], trace).mod["main"]
+    except (RuntimeError, ValueError, LookupError, TypeError):  # TVM raises all of them
+        return made
+
+
+def plain(template: str, params: Params) -> Any:
+    """Return the function of a kernel without any schedule: the same arguments, the same layouts."""
+    building.described.clear()
+    made = TEMPLATES[template](params)
+    return building.described[0] if building.described else made
+
+
+def traced(function: Any, trace: str) -> Any:
+    """The schedule that a trace makes of a function."""
+    schedule = Schedule(IRModule({"main": function}))
+    Trace.apply_json_to_schedule(json.loads(trace), schedule)
+    return schedule
 
 
 TEMPLATES: dict[str, Callable[[Params], Any]] = {

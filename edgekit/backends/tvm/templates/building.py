@@ -9,6 +9,8 @@ from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as I
 
 Shape = Sequence[int]
+described: list[Any] = []
+"""The function described last, before any schedule: what MetaSchedule starts from."""
 
 
 def function(arguments: Sequence[tuple[Shape, str]], body: Callable[..., None]) -> Any:
@@ -18,12 +20,13 @@ def function(arguments: Sequence[tuple[Shape, str]], body: Callable[..., None]) 
         I.func_attr({"tirx.noalias": True})
         buffers = [I.arg(f"a{n}", I.buffer(tuple(shape), dtype)) for n, (shape, dtype) in enumerate(arguments)]
         body(*buffers)
-    return ib.get()
+    described[:] = [ib.get()]
+    return described[0]
 
 
 def local(shape: Shape, dtype: str) -> Any:
     """A buffer of accumulators; a schedule makes it as small as a tile."""
-    return I.sblock_alloc_buffer(tuple(shape), dtype, scope="local")
+    return I.sblock_alloc_buffer(tuple(shape), dtype)
 
 
 def block(
@@ -33,10 +36,12 @@ def block(
     *,
     reduced: Shape = (),
     first: Callable[..., None] | None = None,
+    reads: Callable[..., Sequence[Any]] | None = None,
 ) -> None:
     """Loops over ``spatial`` and ``reduced`` extents around a block.
 
-    :param body: gets all axes; :param first: gets them before a reduction's first step.
+    :param body: gets all axes; :param first: gets them before a reduction's first step. :param reads: the elements that
+        ``body`` reads, where ``first`` reads others: a tensor intrinsic must find its own only.
     """
     extents = [*spatial, *reduced]
     with I.grid(*extents) as given:
@@ -44,6 +49,8 @@ def block(
         with I.sblock(name):
             axes = [I.axis.spatial(e, v) for e, v in zip(spatial, variables, strict=False)]
             axes += [I.axis.reduce(e, v) for e, v in zip(reduced, variables[len(spatial) :], strict=True)]
+            if reads is not None:
+                I.reads(*reads(*axes))
             if first is not None:
                 with I.init():
                     first(*axes)

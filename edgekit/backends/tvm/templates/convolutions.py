@@ -12,14 +12,19 @@ from edgekit.backends.tvm.templates.building import block, function, local, stor
 from edgekit.backends.tvm.templates.common import (
     I16,
     I32,
+    MAGIC,
+    MAGIC_BITS,
     F,
     Params,
     at,
     clamped,
     f32,
     integer_of,
-    narrowed,
+    float_of,
+    limited,
+    multiply_add,
     outer_shape,
+    rounded_to,
 )
 
 CACHE = 32768
@@ -48,11 +53,14 @@ def conv(p: Params) -> Any:
         w, b, *scale = rest[1:] if p["residual"] else rest
         c = local((height, width, count), I32 if integer else F)
 
-        def multiply(y: Any, x: Any, j: Any, r: Any, q: Any, k: Any, *inner: Any) -> None:
+        def factors(y: Any, x: Any, j: Any, r: Any, q: Any, k: Any, *inner: Any) -> tuple[Any, Any]:
             place = [k, j % channels // lanes, *inner[:-1], j % lanes, *inner[-1:]] if dot else [k, j % channels]
             for size, one in zip((*grouped, together), inner, strict=False):
                 k = k * size + one
-            left_, right = a[y * sy + r * dy + top, x * sx + q * dx + left, k], w[(j // channels, r, q, *place)]
+            return a[y * sy + r * dy + top, x * sx + q * dx + left, k], w[(j // channels, r, q, *place)]
+
+        def multiply(y: Any, x: Any, j: Any, *reduced: Any) -> None:
+            left_, right = factors(y, x, j, *reduced)
             if dot:
                 left_, right = left_.astype(I32), right.astype(I32)
             elif integer:
@@ -62,31 +70,50 @@ def conv(p: Params) -> Any:
         reduced = (kh, kw, depth // step, *grouped, together) if dot else (kh, kw, depth)
 
         def end(y: Any, x: Any, j: Any) -> None:
-            value = c[y, x, j] + b[j]
+            value = c[y, x, j]
             extra = at(other, p["in"][1], y, x, j) if other is not None else None
-            value = _int8_end(p, value.astype(F) * scale[0][j], extra) if integer else _float_end(p, value, extra)
+            value = _int8_end(p, value, scale[0][j], extra) if integer else _float_end(p, value, extra)
             store(d, value, y + p["out"][3], x + p["out"][4], j)
 
-        block("C", (height, width, count), multiply, reduced=reduced, first=lambda y, x, j, *_: store(
-            c, tirx.const(0, I32 if integer else F), y, x, j))  # fmt: skip
+        block("C", (height, width, count), multiply, reduced=reduced, reads=factors,
+              first=lambda y, x, j, *_: store(c, b[j], y, x, j))  # fmt: skip
         block("D", (height, width, count), end)
 
     item = 1 if integer else 4
-    return _tiled(function(arguments, body), p, outer=count * kh * kw * depth * item > CACHE)
+    return _tiled(function(arguments, body), p, outer=p.get("outer", count * kh * kw * depth * item > CACHE))
 
 
 def _float_end(p: Params, value: Any, other: Any) -> Any:
     return clamped(value if other is None else value + other, p["low"], p["high"])
 
 
-def _int8_end(p: Params, value: Any, other: Any) -> Any:
+def _int8_end(p: Params, value: Any, scale: Any, other: Any) -> Any:
+    """The stored byte of an accumulator; see :func:`edgekit.backends.tvm.convolutions._integers`."""
     zero, low, high, dtype = p["zero"], p["low"], p["high"], p["dtype"]
+    value = float_of(value) if p["shifted"] else value.astype(F)
+    if other is None and p["bits"] < 22:
+        return limited(rounded_to(value, scale, zero, dtype, halves=_halves(p, p["bits"])), low, high, dtype)
     if other is None:
-        return (narrowed if p["bounded"] else integer_of)(value, zero, low, high, dtype)
+        return integer_of(value * scale, zero, low, high, dtype)
     ka, kb, zero_r, zero_2, low_2, high_2 = p["add"]
-    own = tirx.nearbyint(clamped(value, low - zero, high - zero))
-    both = own * f32(ka) + (other.astype(I32) - tirx.const(zero_r, I32)).astype(F) * f32(kb)
-    return (narrowed if p["bounded"] else integer_of)(both, zero_2, low_2, high_2, dtype)
+    own = value * scale
+    if p["bits"] < 22:  # round, then clamp, both above MAGIC
+        own = clamped(multiply_add(value, scale, f32(MAGIC)), MAGIC + low - zero, MAGIC + high - zero) - f32(MAGIC)
+    else:
+        own = tirx.nearbyint(clamped(own, low - zero, high - zero))
+    if p["neon"]:
+        more = float_of(other.astype(I16).astype(I32) + tirx.const(MAGIC_BITS, I32), zero_r)
+    else:
+        more = (other.astype(I32) - tirx.const(zero_r, I32)).astype(F)
+    if p["add_bits"] < 22:
+        both = multiply_add(own, f32(ka), more * f32(kb))
+        made = rounded_to(both, f32(1), zero_2, dtype, halves=_halves(p, p["add_bits"]))
+        return limited(made, low_2, high_2, dtype)
+    return integer_of(own * f32(ka) + more * f32(kb), zero_2, low_2, high_2, dtype)
+
+
+def _halves(p: Params, bits: int) -> bool:
+    return bool(p["neon"]) and bits < 15
 
 
 def _tiled(f: Any, p: Params, *, outer: bool) -> Any:
@@ -129,31 +156,43 @@ def depthwise(p: Params) -> Any:
     top, left = p["corner"]
     integer, dtype = p["dtype"] != F, p["dtype"]
     kind = I32 if integer else F
-    arguments = [(outer_shape(p["in"][0]), dtype), ((kh, kw, count), I16 if integer else F), ((count,), kind)]
+    odd = kh * kw % 2
+    window = (kh * kw // 2, 1) if p.get("pairs") and kh * kw > 1 else (kh, kw)
+    pairs = p.get("pairs", False)
+    held = "int8" if pairs else I16 if integer else F
+    arguments = [(outer_shape(p["in"][0]), dtype), ((kh, kw, count), held), ((count,), kind)]
     arguments += [((count,), F)] * integer + [(outer_shape(p["out"]), dtype)]
 
     def body(a: Any, w: Any, b: Any, *rest: Any) -> None:
         d = rest[-1]
         c = local((height, width, count), kind)
 
-        def multiply(y: Any, x: Any, j: Any, r: Any, q: Any) -> None:
+        def product(y: Any, x: Any, j: Any, r: Any, q: Any) -> Any:
             left_, right = a[y * sy + r * dy + top, x * sx + q * dx + left, j], w[r, q, j]
-            if integer:
-                left_, right = left_.astype(I16).astype(I32), right.astype(I32)
-            store(c, c[y, x, j] + left_ * right, y, x, j)
+            if pairs:
+                return left_.astype(I16) * right.astype(I16)
+            return left_.astype(I16).astype(I32) * right.astype(I32) if integer else left_ * right
+
+        def multiply(y: Any, x: Any, j: Any, r: Any, q: Any) -> None:
+            made = product(y, x, j, r, q)
+            if pairs:  # r counts pairs of the window's positions
+                first, second = 2 * r + odd, 2 * r + odd + 1
+                made = product(y, x, j, first // kw, first % kw) + product(y, x, j, second // kw, second % kw)
+            store(c, c[y, x, j] + made.astype(kind), y, x, j)
+
+        def start(y: Any, x: Any, j: Any, *_: Any) -> None:
+            store(c, b[j] + product(y, x, j, 0, 0).astype(kind) if pairs and odd else b[j], y, x, j)
 
         def end(y: Any, x: Any, j: Any) -> None:
             value = c[y, x, j]
-            value = _int8_end(p, value.astype(F) * rest[0][j], None) if integer else _float_end(p, value, None)
+            value = _int8_end(p, value, rest[0][j], None) if integer else _float_end(p, value, None)
             store(d, value, y + p["out"][3], x + p["out"][4], j)
 
-        block(
-            "C", (height, width, count), multiply, reduced=(kh, kw), first=lambda y, x, j, *_: store(c, b[j], y, x, j)
-        )
+        block("C", (height, width, count), multiply, reduced=window, first=start)
         block("D", (height, width, count), end)
 
     pixels, channels, _ = p["tile"]
-    rows = 2 if height % 2 == 0 and pixels * 2 <= 14 and sy == 1 else 1
+    rows = p.get("rows") or (2 if height % 2 == 0 and pixels * 2 <= 14 and sy == 1 else 1)
     s = Schedule(function(arguments, body))
     c, d = s.get_sblock("C"), s.get_sblock("D")
     y, x, j = s.get_loops(d)

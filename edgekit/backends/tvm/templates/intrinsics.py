@@ -12,7 +12,7 @@ from typing import Any
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-GROUPS = {"vnni": (1, 4), "sdot": (1, 4), "sdot16": (4, 4), "mlal": (2, 2)}
+GROUPS = {"vnni": (1, 4), "sdot": (1, 4), "sdot8": (2, 4), "sdot16": (4, 4), "mlal": (2, 2)}
 """How one call walks its part of the reduction: groups, and elements of each that are multiplied by one register."""
 _registered: set[str] = set()
 
@@ -20,7 +20,7 @@ _registered: set[str] = set()
 def register(kind: str, lanes: int) -> str:
     """Register the intrinsic once and return its name.
 
-    :param kind: ``vnni`` (uint8 by int8), ``sdot`` and ``sdot16`` (int8 by int8, 4 or 16 of them), ``mlal`` (4 of them
+    :param kind: ``vnni`` (uint8 by int8), ``sdot``, ``sdot8``, ``sdot16`` (int8 by int8, 4, 8 or 16 of them), ``mlal`` (4 of them
         without dot product instructions; two products must fit 16 bits). :param lanes: outputs of one instruction.
     """
     name = f"edgekit_{kind}_{lanes}"
@@ -29,7 +29,7 @@ def register(kind: str, lanes: int) -> str:
         groups, each = GROUPS[kind]
         dtype = "uint8" if kind == "vnni" else "int8"
         described = _described(lanes, dtype) if groups == 1 else _grouped(lanes, groups, each, dtype)
-        computed = {"vnni": _vnni, "sdot": _sdot, "sdot16": _sdot16, "mlal": _mlal}[kind](lanes)
+        computed = {"vnni": _vnni, "sdot": _sdot, "sdot8": _sdot8, "sdot16": _sdot16, "mlal": _mlal}[kind](lanes)
         TensorIntrin.register(name, described, computed)
     return name
 
@@ -39,7 +39,7 @@ def _described(lanes: int, dtype: str) -> Any:
     def described(
         A: T.Buffer((4,), dtype, offset_factor=1),
         B: T.Buffer((lanes, 4), "int8", offset_factor=1),
-        C: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
+        C: T.Buffer((lanes,), "int32", offset_factor=1),
     ) -> None:
         with T.sblock("root"):
             T.reads(C[0:lanes], A[0:4], B[0:lanes, 0:4])
@@ -57,7 +57,7 @@ def _grouped(lanes: int, groups: int, each: int, dtype: str) -> Any:
     def described(
         A: T.Buffer((groups * each,), dtype, offset_factor=1),
         B: T.Buffer((groups, lanes, each), "int8", offset_factor=1),
-        C: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
+        C: T.Buffer((lanes,), "int32", offset_factor=1),
     ) -> None:
         with T.sblock("root"):
             T.reads(C[0:lanes], A[0 : groups * each], B[0:groups, 0:lanes, 0:each])
@@ -78,7 +78,7 @@ def _vnni(lanes: int) -> Any:
     def computed(
         A: T.Buffer((4,), "uint8", offset_factor=1),
         B: T.Buffer((lanes, 4), "int8", offset_factor=1),
-        C: T.Buffer((lanes,), "int32", offset_factor=1, scope="local"),
+        C: T.Buffer((lanes,), "int32", offset_factor=1),
     ) -> None:
         with T.sblock("root"):
             T.reads(C[0:lanes], A[0:4], B[0:lanes, 0:4])
@@ -102,7 +102,7 @@ def _sdot(lanes: int) -> Any:
     def computed(
         A: T.Buffer((4,), "int8", offset_factor=1),
         B: T.Buffer((4, 4), "int8", offset_factor=1),
-        C: T.Buffer((4,), "int32", offset_factor=1, scope="local"),
+        C: T.Buffer((4,), "int32", offset_factor=1),
     ) -> None:
         with T.sblock("root"):
             T.reads(C[0:4], A[0:4], B[0:4, 0:4])
@@ -118,6 +118,33 @@ def _sdot(lanes: int) -> Any:
     return computed
 
 
+def _sdot8(lanes: int) -> Any:
+    """Two dot products whose bytes come from one register."""
+
+    @T.prim_func(s_tir=True)
+    def computed(
+        A: T.Buffer((8,), "int8", offset_factor=1),
+        B: T.Buffer((2, 4, 4), "int8", offset_factor=1),
+        C: T.Buffer((4,), "int32", offset_factor=1),
+    ) -> None:
+        with T.sblock("root"):
+            T.reads(C[0:4], A[0:8], B[0:2, 0:4, 0:4])
+            T.writes(C[0:4])
+            for g in T.unroll(2):
+                C[T.ramp(T.int32(0), 1, 4)] = T.call_llvm_pure_intrin(
+                    T.llvm_lookup_intrinsic_id(SDOT),
+                    C.vload([0], dtype="int32x4"),
+                    B.vload([g, 0, 0], dtype="int8x16"),
+                    T.reinterpret(
+                        T.broadcast(T.Shuffle([T.reinterpret(A.vload([0], "int8x8"), dtype="int32x2")], [g]), 4),
+                        dtype="int8x16",
+                    ),
+                    dtype="int32x4",
+                )
+
+    return computed
+
+
 def _sdot16(lanes: int) -> Any:
     """Four dot products whose bytes come from one register: no broadcasts, LLVM takes the instruction by lane."""
 
@@ -125,7 +152,7 @@ def _sdot16(lanes: int) -> Any:
     def computed(
         A: T.Buffer((16,), "int8", offset_factor=1),
         B: T.Buffer((4, 4, 4), "int8", offset_factor=1),
-        C: T.Buffer((4,), "int32", offset_factor=1, scope="local"),
+        C: T.Buffer((4,), "int32", offset_factor=1),
     ) -> None:
         with T.sblock("root"):
             T.reads(C[0:4], A[0:16], B[0:4, 0:4, 0:4])
@@ -152,7 +179,7 @@ def _mlal(lanes: int) -> Any:
     def computed(
         A: T.Buffer((4,), "int8", offset_factor=1),
         B: T.Buffer((2, 4, 2), "int8", offset_factor=1),
-        C: T.Buffer((4,), "int32", offset_factor=1, scope="local"),
+        C: T.Buffer((4,), "int32", offset_factor=1),
     ) -> None:
         with T.sblock("root"):
             T.reads(C[0:4], A[0:4], B[0:2, 0:4, 0:2])

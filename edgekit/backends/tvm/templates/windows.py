@@ -105,29 +105,36 @@ def _by_channels(f: Any, count: int) -> Any:
 
 
 def softmax(p: Params) -> Any:
+    """Rows of shares; integers find the powers of their distances to the largest in a table."""
     height, width, count = p["shape"]
     integer, dtype = p["dtype"] != F, p["dtype"]
-    factor = p["beta"] * (p["scales"][0] if integer else 1.0)
+    arguments = [(outer_shape(p["in"][0]), dtype), *[((256,), F)] * integer, (outer_shape(p["out"]), dtype)]
 
-    def body(a: Any, d: Any) -> None:
-        m, e, t = local((height, width), F), local((height, width, count), F), local((height, width), F)
+    def body(a: Any, *rest: Any) -> None:
+        *table, d = rest
+        kind = I32 if integer else F
+        m, e, t = local((height, width), kind), local((height, width, count), F), local((height, width), F)
 
         def value(y: Any, x: Any, j: Any) -> Any:
-            return at(a, p["in"][0], y, x, j).astype(F)
+            return at(a, p["in"][0], y, x, j).astype(kind)
+
+        def power(y: Any, x: Any, j: Any) -> Any:
+            less = value(y, x, j) - m[y, x]
+            return table[0][-less] if integer else tirx.exp(less * f32(p["beta"]))
 
         def end(y: Any, x: Any, j: Any) -> None:
             share = e[y, x, j] / t[y, x]
             if integer:
                 least, most = (0, 255) if dtype == "uint8" else (-128, 127)
-                share = integer_of(share * f32(1 / p["scales"][1]), p["scales"][2], least, most, dtype)
+                scale, zero = p["made"]
+                share = integer_of(share * f32(1 / scale), zero, least, most, dtype)
             store(d, share, y + p["out"][3], x + p["out"][4], j)
 
         block("M", (height, width), lambda y, x, j: store(m, tirx.max(m[y, x], value(y, x, j)), y, x), reduced=(count,),
-              first=lambda y, x, j: store(m, tirx.min_value(F), y, x))  # fmt: skip
-        block("X", (height, width, count), lambda y, x, j: store(
-            e, tirx.exp((value(y, x, j) - m[y, x]) * f32(factor)), y, x, j))  # fmt: skip
+              first=lambda y, x, j: store(m, tirx.min_value(kind), y, x))  # fmt: skip
+        block("X", (height, width, count), lambda y, x, j: store(e, power(y, x, j), y, x, j))
         block("S", (height, width), lambda y, x, j: store(t, t[y, x] + e[y, x, j], y, x), reduced=(count,),
               first=lambda y, x, j: store(t, f32(0), y, x))  # fmt: skip
         block("D", (height, width, count), end)
 
-    return Schedule(function([(outer_shape(p["in"][0]), dtype), (outer_shape(p["out"]), dtype)], body)).mod["main"]
+    return Schedule(function(arguments, body)).mod["main"]

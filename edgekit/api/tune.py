@@ -1,0 +1,241 @@
+"""Search faster kernels for a compiled network, measured where it will run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit import bundle as bundles
+from edgekit import plugins, sandbox, target
+from edgekit.backends import tvm as compiling
+from edgekit.backends.tvm.lowering import lower
+from edgekit.backends.tvm.machines import machine
+from edgekit.errors import ModelError, UsageError
+from edgekit.graph.onnx_operators import has_onnx
+from edgekit.progress import Progress, Silent
+from edgekit.tuning import batch as batches
+from edgekit.tuning import database, tasks
+from edgekit.tuning.measure import ByRunner, Measure
+from edgekit.tuning.search import Search
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.backends.tvm.layout import Machine
+    from edgekit.backends.tvm.program import Program
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+TRIALS = 64
+WHOLE_ROUNDS, WHOLE_REPEAT = 9, 30
+TRACKER = "tracker:"
+
+
+@dataclass
+class Network:
+    """The whole network with the rules' kernels and with the tuned ones, in turns: microseconds, and their ratio's
+    median and quartiles; None where it was not measured."""
+
+    rule_us: float
+    tuned_us: float
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass
+class Tuned:
+    """What a tuning found. ``json()`` is the document of ``edgekit tune --json``."""
+
+    target: str
+    on: str
+    database: Path
+    wanted: int
+    known: int = 0
+    new: int = 0
+    kernels: list[dict[str, Any]] = field(default_factory=list)
+    network: Network | None = None
+    used: bool = False
+    interrupted: bool = False
+    seconds: float = 0.0
+
+    def json(self) -> dict[str, Any]:
+        whole = self.network
+        return {
+            "schema": 1,
+            "target": self.target,
+            "on": self.on,
+            "database": str(self.database),
+            "trials": {"wanted": self.wanted, "known": self.known, "new": self.new},
+            "kernels": self.kernels,
+            "network": None if whole is None else {
+                "rule_us": whole.rule_us, "tuned_us": whole.tuned_us, "speedup": 1 / whole.ratio,
+                "low": 1 / whole.high, "high": 1 / whole.low,
+            },
+            "used": self.used,
+            "interrupted": self.interrupted,
+            "seconds": round(self.seconds, 3),
+        }  # fmt: skip
+
+
+def tune(
+    path: str | Path,
+    *,
+    target: str | None = None,
+    trials: int = TRIALS,
+    on: str | None = None,
+    database: str | None = None,
+    seed: int = 0,
+    trust: bool = False,
+    progress: Progress = Silent(),
+) -> Tuned:
+    """Try other kernels for a network on a target and keep in the database what is faster than the rules'.
+
+    :param path: a bundle or a model; the network is taken as it is.
+    :param target: the board; a bundle knows its own.
+    :param trials: how many forms of its kernels shall have been tried, earlier tunings included.
+    :param on: where to measure: ``host``, ``emulator``, ``ssh://user@host``, ``tracker://host:port`` (TVM's RPC
+        tracker, its servers under the target's name); default: ``host`` for this machine, else the emulator.
+    :param database: a file, or a folder of them; default: edgekit's cache.
+    :returns: also after an interrupt (``interrupted``); the same call goes on.
+    :raises EdgekitError: a subclass says what went wrong.
+    """
+    began = time.monotonic()
+    if trials < 1:
+        raise UsageError(f"trials must be at least 1, not {trials}", "64 are a good beginning")
+    compiling.here()
+    graph, board = _network(Path(path), target, trust, progress)
+    on = on or ("host" if board.arch == "native" else "emulator")
+    made = machine(board)
+    sandbox.warm(batches.PRELOAD)
+    program = lower(graph, made)
+    todo = tasks.tasks(program)
+    if not todo:
+        raise ModelError("the network has no kernel to tune: its operators only move or map elements")
+    measure = _measure(on, board, made)
+    with _open(database, board) as base:
+        result = Tuned(board.name, on, base.path, trials)
+        _tune(result, Search(graph, made, program, todo, {}, measure, base, seed, progress), board, on)
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def _open(where: str | None, board: Target) -> Any:
+    return database.opened(where, board)
+
+
+def _network(path: Path, name: str | None, trust: bool, progress: Progress) -> tuple[Graph, Target]:
+    """The Graph and its target, which TVM's backend must serve."""
+    from edgekit.api.load import load
+    from edgekit.readers import ReadOptions
+
+    progress.step(f"read {path.name}")
+    if bundles.is_bundle(path):
+        with bundles.opened(path) as bundle:
+            if name is not None and name != bundle.target.name:
+                raise UsageError(f"this bundle is for {bundle.target.name}, not {name}", "leave --target away")
+            graph, board = bundle.graph, bundle.target
+    else:
+        if name is None:
+            raise UsageError("name the target to tune for", "add --target rpi4, for example")
+        board = target.load(name)
+        graph = load(path, options=ReadOptions(trust=trust, progress=progress))
+    if "tvm" not in board.backends:
+        raise UsageError(f"TVM makes no kernels for {board.name}", "its backends: " + ", ".join(board.backends))
+    if has_onnx(graph):
+        raise ModelError("networks kept in ONNX's operators cannot be tuned", "their loops are TVM's own")
+    missing = plugins.get("backends", "tvm").unsupported(graph, board)
+    if missing:
+        first = missing[0]
+        raise ModelError(f"cannot be compiled with TVM: operator {first.index} {first.operator}: {first.reason}")
+    return graph, board
+
+
+def _measure(on: str, board: Target, made: Machine) -> Measure:
+    if on.startswith(TRACKER):
+        from edgekit.tuning.farm import Farm
+
+        return Farm(on, board, made)
+    return ByRunner(on, board, made)
+
+
+def _tune(result: Tuned, search: Search, board: Target, on: str) -> None:
+    """Search, decide, prove; what an interrupt leaves undone, the next call does."""
+    progress = search.progress
+    result.known = search.count()
+    chosen: dict[str, dict[str, Any]] = {}
+    try:
+        progress.step("measure the rules' kernels")
+        search.us = _rule_us(search)
+        search.run(result.wanted)
+        chosen = search.verdicts()
+        if chosen:
+            progress.step("measure the whole network")
+            choices = {name: found["choice"] for name, found in chosen.items()}
+            result.network = _whole(search, lower(search.graph, search.machine, choices))
+        result.used = bool(chosen) and (result.network is None or result.network.ratio < 1)
+        search.decide(chosen if result.used else {})
+    except KeyboardInterrupt:
+        result.interrupted = True
+    result.new = search.new
+    result.kernels = [_row(search, task, chosen, result.used) for task in search.tasks]
+
+
+def _rule_us(search: Search) -> dict[str, float]:
+    """Each task's time in the network: all its calls."""
+    from edgekit.backends.tvm.tuned import workload
+
+    names = [workload(k.template, k.params) for k in search.program.kernels]
+    if isinstance(search.measure, ByRunner):
+        with sandbox.scratch() as folder:
+            us = search.measure.kernels(search.measure.network(search.program, folder / "rules"), WHOLE_REPEAT)
+    else:
+        alone = {t.workload: float(search.measure.times([(search.program, t.kernel)], 3).us[:, 0].min())
+                 for t in search.tasks}  # fmt: skip
+        us = np.array([alone.get(name, 0.0) for name in names])
+    return {t.workload: float(us[[n == t.workload for n in names]].sum()) for t in search.tasks}
+
+
+def _whole(search: Search, tuned: Program) -> Network | None:
+    """The two networks in turns; None where only kernels are measured."""
+    measure = search.measure
+    if not isinstance(measure, ByRunner):
+        return None
+    with sandbox.scratch() as folder:
+        pair = [measure.network(search.program, folder / "rules"), measure.network(tuned, folder / "tuned")]
+        rounds = 1 if measure.exact else WHOLE_ROUNDS
+        us: NDArray[np.float64] = np.array(
+            [[measure.kernels(bundle, WHOLE_REPEAT).sum() for bundle in pair] for _ in range(rounds)]
+        )
+    ratios = us[:, 1] / us[:, 0]
+    low, high = np.quantile(ratios, [0.25, 0.75])
+    return Network(
+        statistics.median(us[:, 0]), statistics.median(us[:, 1]), float(np.median(ratios)), float(low), float(high)
+    )
+
+
+def _row(search: Search, task: tasks.Task, chosen: dict[str, dict[str, Any]], used: bool) -> dict[str, Any]:
+    """One kernel in the document and the table."""
+    best = search.best(task)
+    found = chosen.get(task.workload)
+    ratio = found["ratio"] if found else min(1.0, best[0]["ratio"]) if best else None
+    how = None if not best else "schedule" if "trace" in (found or best[0])["choice"] else "tile"
+    total = sum(search.us.values())
+    us = search.us.get(task.workload)
+    return {
+        "kernel": task.title,
+        "workload": task.workload,
+        "calls": task.calls,
+        "share": us / total if us is not None and total else None,
+        "rule_us": us,
+        "trials": len(search.known(task)),
+        "failed": sum("error" in trial for trial in search.known(task)),
+        "best": None if ratio is None else 1 / ratio,
+        "how": how,
+        "used": used and found is not None,
+    }

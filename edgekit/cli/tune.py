@@ -1,0 +1,81 @@
+"""``edgekit tune``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.common import Output, output_options, seed_option, table, trust_option
+
+if TYPE_CHECKING:
+    from edgekit.api.tune import Tuned
+
+
+@click.command(epilog="Example: edgekit tune model.tflite --target rpi4 --trials 64 --on ssh://pi@raspberrypi.local")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-t", "--target", metavar="T", help="The board; a bundle knows its own.")
+@click.option(
+    "--trials", default=64, show_default=True, type=int,
+    help="Forms of kernels that shall have been tried, earlier ones included.",
+)  # fmt: skip
+@click.option(
+    "--on", metavar="WHERE",
+    help="Where to measure: host, emulator, ssh://user@host[:port], tracker://host:port (TVM's RPC tracker); default: "
+    "host for this machine, else the emulator.",
+)  # fmt: skip
+@click.option(
+    "--database", metavar="PATH", help="Where to keep what is found: a file, or a folder; default: edgekit's cache."
+)
+@seed_option
+@trust_option
+@output_options
+def command(model: Path, trust: bool, output: Output, **options: Any) -> None:
+    """Search faster kernels for MODEL (or a bundle) on a target, for `compile --backend tvm`.
+
+    Other tiles and schedules are measured beside the rules' own kernels, and used by later compiles where they are
+    faster. Ctrl-C stops at any time; the same command goes on where it was.
+    """
+    from edgekit.api.tune import tune
+
+    with output.progress() as progress:
+        made = tune(model, trust=trust, progress=progress, **options)
+    if output.json:
+        output.emit(made.json())
+    else:
+        _print(made)
+    if made.interrupted:
+        raise KeyboardInterrupt
+
+
+def _print(made: Tuned) -> None:
+    rows = []
+    for row in made.kernels:
+        best = "" if row["best"] is None else f"{row['best']:.2f}x"
+        rows.append(
+            [
+                row["kernel"], str(row["calls"]), "" if row["rule_us"] is None else f"{row['rule_us']:.3g} µs",
+                f"{row['trials']}" + (f" ({row['failed']} failed)" if row["failed"] else ""), best, row["how"] or "",
+                "tuned" if row["used"] else "rule",
+            ]
+        )  # fmt: skip
+    columns = ["kernel", "calls", "rule", "trials", "best", "by", "used"]
+    table(f"Kernels of {made.target} on {made.on}", columns, rows, right=(1, 2, 3, 4))
+    click.echo(
+        f"{made.known + made.new} trials, {made.new} of them new, in {made.seconds:.0f} s; database: {made.database}"
+    )
+    if made.interrupted:
+        click.echo("interrupted: the same command goes on")
+        return
+    faster = sum(row["used"] for row in made.kernels)
+    whole = made.network
+    if whole is not None:
+        click.echo(
+            f"whole network: {whole.rule_us:.3g} µs by the rules, {whole.tuned_us:.3g} µs tuned: "
+            f"{1 / whole.ratio:.2f}x ({1 / whole.high:.2f} to {1 / whole.low:.2f})"
+        )
+    if made.used:
+        click.echo(f"{faster} of {len(made.kernels)} kernels became faster; compile --backend tvm uses them")
+    else:
+        click.echo("nothing is faster than the rules: compile uses their kernels")
