@@ -8,7 +8,7 @@ What a table says is what its vendor published; the device's own answer may be s
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,8 @@ class Delegate:
         operator that stays on the CPU stays there, too.
     :param general: rules for every operator.
     :param memory_bytes: what its own memory holds of the parameters; None: no such limit.
+    :param refused: operators that are known to stay on the CPU, with the reason.
+    :param unlisted: what is said of operators that neither a table nor ``refused`` names.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Delegate:
     tables: tuple[Table, ...]
     memory_bytes: int | None = None
     remarks: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
+    unlisted: str = "it is not in the list"
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,7 @@ def load(name: str) -> Delegate:
         return Delegate(
             name, data["description"], data["version"], data["source"], data.get("partition", "any"),
             tuple(data.get("general", [])), tuple(tables), data.get("memory_bytes"), tuple(data.get("remarks", [])),
+            data.get("refused", {}), data.get("unlisted", Delegate.unlisted),
         )  # fmt: skip
     except (tomllib.TOMLDecodeError, KeyError, OSError) as error:
         raise UsageError(f"{path}: not a delegate: {error}", "docs/phones.md lists the keys") from error
@@ -188,7 +193,7 @@ def _own_reason(graph: Graph, index: int, delegate: Delegate, constants: frozens
     operator = graph.operators[index]
     tables = [table for table in delegate.tables if operator.op in table.operators and not operator.custom]
     if not tables:
-        return "it is not in the list"
+        return delegate.refused.get(operator.op, delegate.unlisted)
     reasons = []
     for table in tables:
         node = Node(graph, operator, table.dtypes, constants)

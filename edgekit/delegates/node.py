@@ -59,6 +59,14 @@ def folded(graph: Graph) -> frozenset[int]:
     )
 
 
+def computes_half(graph: Graph) -> bool:
+    """True if an accelerator that can compute in float16 is meant to: weights were stored in float16 or in integers."""
+    return any(
+        t.data is not None and len(t.shape) > 1 and t.dtype in ("float16", "int8", "uint8", "int4")
+        for t in graph.tensors
+    )
+
+
 def name_of(tensor: Tensor) -> str:
     """A tensor's name, without the converter's decorations."""
     name = tensor.name.split(";")[0]

@@ -66,3 +66,10 @@ def axis_not_batch(node: Node, arguments: list[str]) -> str | None:
     shape = node.outputs[0].shape
     batch = len(shape) == 4 and value in (0, -4)
     return "it works along the batch dimension" if batch else None
+
+
+def window(node: Node, arguments: list[str]) -> str | None:
+    """No window of a pool or convolution (weights ``[o, h, w, i]``) is larger than so many rows or columns."""
+    tensor = node.input(1)
+    size = tensor.shape[1:3] if tensor is not None else (node.option("filterHeight"), node.option("filterWidth"))
+    return f"its window is {size[0]}x{size[1]}, more than {arguments[0]}" if max(size) > int(arguments[0]) else None

@@ -64,4 +64,8 @@ RULES: dict[str, Rule] = {
     "vector": tensors.vector,
     "weights": tensors.weights,
     "zero_padding": tensors.zero_padding,
+    "half": tensors.half,
+    "most_dimensions": tensors.most_dimensions,
+    "most_size": tensors.most_size,
+    "window": options.window,
 }

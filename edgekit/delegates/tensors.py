@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.delegates.node import VALUES, Node, name_of
+from edgekit.delegates.node import VALUES, Node, computes_half, name_of
 
 
 def dtypes(node: Node, arguments: list[str]) -> str | None:
@@ -182,3 +182,22 @@ def input_dtype(node: Node, arguments: list[str]) -> str | None:
     if tensor is None or tensor.dtype in arguments[1:]:
         return None
     return f"its input {arguments[0]} is {tensor.dtype}, not {' or '.join(arguments[1:])}"
+
+
+def half(node: Node, arguments: list[str]) -> str | None:
+    """The network computes in float16: its weights were made smaller."""
+    return None if computes_half(node.graph) else "it computes in float32: --recipe float16 makes it float16"
+
+
+def most_dimensions(node: Node, arguments: list[str]) -> str | None:
+    for tensor in node.runtime + node.outputs:
+        if len(tensor.shape) > int(arguments[0]):
+            return f"{name_of(tensor)} has {len(tensor.shape)} dimensions, more than {arguments[0]}"
+    return None
+
+
+def most_size(node: Node, arguments: list[str]) -> str | None:
+    for tensor in node.runtime + node.outputs:
+        if any(size > int(arguments[0]) for size in tensor.shape):
+            return f"{name_of(tensor)} is {list(tensor.shape)}: a dimension exceeds {arguments[0]}"
+    return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 
-PROVERS = ("emulator", "pocl", "cuda-emulator", "host")
+PROVERS = ("emulator", "pocl", "cuda-emulator", "mil", "host")
 """Runners that need no device and run what several backends make."""
 
 

@@ -1,0 +1,66 @@
+"""The Core ML backend: a network as ``.mlpackage``, for iPhones and iPads.
+
+The Graph is written in Core ML's language by rules of our own (:mod:`.rules`), saved and read back by coremltools. What
+is proven here is what the package says, operation by operation (:mod:`edgekit.runners.mil`); Apple's compiler, and what
+runs on which processor, exist on a Mac and on the phone only.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import sandbox, toolchain
+from edgekit.backends import Artifact, Unsupported
+from edgekit.backends.coreml import operators, project
+from edgekit.errors import ModelError
+from edgekit.parity import HALF_TOLERANCE
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+PRELOAD = ("edgekit.backends.coreml.tools",)
+LIMITS = sandbox.Limits(seconds=600, memory_mb=6144)
+DESCRIPTION = "network.json"
+RUN = ("python3", f"artifact/{project.CHECK}")
+
+
+class CoreML:
+    """Compiles ML programs."""
+
+    name = "coreml"
+    bit_exact = False
+    tolerance = HALF_TOLERANCE
+
+    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
+        """Operators without a rule, and what Core ML's tensors cannot hold."""
+        return operators.unsupported(graph)
+
+    def compile(
+        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
+    ) -> Artifact:
+        """See :class:`edgekit.backends.Backend`.
+
+        :raises ModelError: if coremltools refuses the network, or a constant is too large for float16.
+        """
+        toolchain.load("coremltools").find()
+        about = build(model, folder)
+        (folder / DESCRIPTION).write_text(json.dumps({"schema": 1, **about}, indent=1) + "\n")
+        project.write(about, model.with_name("golden.npz"), folder)
+        where = f"iOS {about['ios']} or later, {operators.precision(graph)}"
+        return Artifact({"coremltools": about["version"]}, RUN, f"Core ML ({where})")
+
+
+def build(model: Path, folder: Path) -> dict[str, Any]:
+    """Make the package in ``folder``; return what :mod:`.building` tells of it."""
+    try:
+        about, _ = sandbox.call(
+            "edgekit.backends.coreml.building:task", {"model": str(model.resolve()), "folder": str(folder.resolve())},
+            limits=LIMITS, preload=PRELOAD, writable=[folder.resolve()],
+        )  # fmt: skip
+    except sandbox.ChildDied as death:
+        raise ModelError(f"coremltools {death.reason} on this model", "try a smaller network") from death
+    return about

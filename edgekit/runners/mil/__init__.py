@@ -1,0 +1,75 @@
+"""The runner for Core ML packages on a machine without Core ML: the saved program, read back and evaluated.
+
+coremltools' loader reads the package; :mod:`.evaluate` computes operation after operation with coremltools' own
+definitions where they compute, and NumPy where they do not (:mod:`.kernels`). So it proves what the package says, with
+its stored weights and its precision, and not what Apple's compiler makes of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgekit import sandbox, toolchain
+from edgekit.backends.coreml import DESCRIPTION, LIMITS, PRELOAD
+from edgekit.backends.coreml.package import NAME
+from edgekit.errors import DeviceError
+from edgekit.runners import Run, RunOptions, Trace
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.bundle import Bundle
+
+
+class MilRunner:
+    """Evaluates bundles of the backend ``coreml``. Registered as ``mil``."""
+
+    name = "mil"
+
+    def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
+        """See :class:`edgekit.runners.Runner`; ``repeat``, ``threads`` and ``profile`` have no effect.
+
+        :raises ToolMissing: if coremltools is not installed.
+        :raises DeviceError: if the bundle holds no package; :raises ModelError: if that is damaged.
+        """
+        toolchain.load("coremltools").find()
+        try:
+            about = json.loads((bundle.artifact / DESCRIPTION).read_text())
+            takes, gives = about["inputs"], about["outputs"]
+            arrays = {f"input{i}": entered(x, t) for i, (x, t) in enumerate(zip(inputs, takes, strict=True))}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DeviceError(
+                f"the bundle has no artifact/{DESCRIPTION} that fits it",
+                "this runner takes bundles of the backend coreml",
+            ) from error
+        task = {
+            "package": str((bundle.artifact / NAME).resolve()), "inputs": [t["name"] for t in takes],
+            "outputs": [t["name"] for t in gives],
+        }  # fmt: skip
+        try:
+            _, found = sandbox.call("edgekit.runners.mil.evaluate:task", task, arrays, limits=LIMITS, preload=PRELOAD)
+        except sandbox.ChildDied as death:
+            raise DeviceError(f"evaluating the package {death.reason}", "try a smaller network") from death
+        outputs = [left(found[f"output{i}"], t) for i, t in enumerate(gives)]
+        return Run(outputs, Trace("host", f"Core ML's operations, evaluated ({about['version']})"), {"threads": 1})
+
+
+def entered(values: NDArray[Any], about: dict[str, Any]) -> NDArray[Any]:
+    """The network's own values as the package takes them: integers with a scale become the real numbers they are."""
+    if about["scale"] is not None:
+        real = (values.astype(np.float64) - about["zero_point"]) * about["scale"]
+        return np.asarray(real, np.float32)
+    return np.asarray(values, about["dtype"])
+
+
+def left(values: NDArray[Any], about: dict[str, Any]) -> NDArray[Any]:
+    """What the package gives as the network's own values."""
+    if about["scale"] is not None:
+        limits = np.iinfo(about["tensor_dtype"])
+        steps = np.rint(np.nan_to_num(values.astype(np.float64) / about["scale"])) + about["zero_point"]
+        return np.asarray(np.clip(steps, limits.min, limits.max), about["tensor_dtype"])
+    return np.asarray(values, about["tensor_dtype"])
