@@ -50,7 +50,7 @@ def tiles(
                     continue
                 # Work for each load: a tile loads `vectors` weights and broadcasts `pixels` values.
                 score = lanes * accumulators / (vectors + 0.5 * pixels) * (1.0 if lanes == machine.lanes else 0.8)
-                if dots and lanes == 4 and lanes * vectors % 8:  # eight sums are narrowed to bytes together
+                if dots and lanes == 4 and pixels > 1 and vectors % 2:  # eight sums are narrowed to bytes together
                     score *= 0.7
                 yield score, (pixels, lanes * vectors, lanes)
 

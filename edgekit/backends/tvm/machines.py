@@ -32,7 +32,9 @@ def machine(target: Target) -> Machine:
     if arch == "aarch64":
         features = target.get("cpu.features") if target.arch != "native" else sorted(_flags())
         dot = "asimddp" in features
-        options = {"mattr": ["+neon", *(["+dotprod"] if dot else [])], "mcpu": "generic"}
+        # A core's name stands for all that it may have; boards and phones leave out some of it, SVE above all.
+        less = [] if "sve" in features else ["-sve"]
+        options = {"mattr": ["+neon", *(["+dotprod"] if dot else []), *less], "mcpu": "generic"}
         core = str(target.get("cpu.core") or "").lower()
         if core.startswith("cortex-"):
             options["mcpu"] = core

@@ -20,8 +20,9 @@ _registered: set[str] = set()
 def register(kind: str, lanes: int) -> str:
     """Register the intrinsic once and return its name.
 
-    :param kind: ``vnni`` (uint8 by int8), ``sdot``, ``sdot8``, ``sdot16`` (int8 by int8, 4, 8 or 16 of them), ``mlal`` (4 of them
-        without dot product instructions; two products must fit 16 bits). :param lanes: outputs of one instruction.
+    :param kind: ``vnni`` (uint8 by int8), ``sdot``, ``sdot8``, ``sdot16`` (int8 by int8, 4, 8 or 16 of them),
+        ``mlal`` (4 of them without dot product instructions; two products must fit 16 bits).
+    :param lanes: outputs of one instruction.
     """
     name = f"edgekit_{kind}_{lanes}"
     if name not in _registered:
