@@ -149,7 +149,7 @@ def reason(error: BaseException) -> str:
 
 
 def run(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
-    """Run both models on the same samples, each run in a fork: kernels may crash on what they are fed.
+    """Run both models on the same sets of samples.
 
     Set ``n`` leaves ``inputs<n>.npz``, and ``onnx<n>.npz`` and ``litert<n>.npz`` (``0``, ``1``, ... in the order of the
     task's names) where that run succeeded. The report's ``sets`` say why the others did not.
@@ -159,76 +159,110 @@ def run(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
     sets = []
     for number in range(SETS):
         random = np.random.default_rng((_SEED, number) if number else _SEED)
-        values = [sample(random, v["shape"], v["dtype"], number) for v in task["inputs"]]
-        np.savez(folder / f"inputs{number}.npz", **{str(n): value for n, value in enumerate(values)})
-        start = time.monotonic()
-        why = {
-            name: forked(lambda program=program: program(folder, task, values, number))  # noqa: B023
-            for name, program in (("onnx", run_onnx), ("litert", run_litert))
-        }
-        sets.append(why)
-        if time.monotonic() - start > _SLOW:
-            break
+        sets.append([sample(random, v["shape"], v["dtype"], number) for v in task["inputs"]])
+        np.savez(folder / f"inputs{number}.npz", **{str(n): value for n, value in enumerate(sets[-1])})
+    onnx = every(folder, "onnx", lambda: onnx_model(folder, task), sets)
+    litert = every(folder, "litert", lambda: litert_model(folder, task), sets)
+    order = folder / "order.json"
     return {
-        "sets": sets,
-        "order": json.loads(order.read_text()) if (order := folder / "order.json").is_file() else None,
+        "sets": [{"onnx": why, "litert": other} for why, other in zip(onnx, litert, strict=False)],
+        "order": json.loads(order.read_text()) if order.is_file() else None,
     }
 
 
-def forked(work: Any) -> str | None:
-    """Do some work in a fork; return why it failed, None if it did not."""
-    reader, writer = os.pipe()
-    pid = fork()
-    if pid == 0:
-        os.close(reader)
+def every(folder: Path, name: str, load: Any, sets: list[Any]) -> list[str | None]:
+    """Run a model on each set; return why it failed there, None where it did not.
+
+    That happens in a fork, because kernels may crash on what they are fed; the sets after a crash get another one. Sets
+    after a slow one are left out.
+    """
+    done: list[str | None] = []
+    while len(done) < len(sets):
+        reader, writer = os.pipe()
+        pid = fork()
+        if pid == 0:
+            os.close(reader)
+            try:
+                runs(folder, name, load, sets, len(done), writer)
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            done += [json.loads(line) for line in pipe.read().splitlines()]
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSIGNALED(status):
+            break
+        done.append(died(status, 0))
+    return done[: len(sets)]
+
+
+def runs(folder: Path, name: str, load: Any, sets: list[Any], first: int, writer: int) -> None:
+    """In a fork: load the model, run the sets from the ``first`` on, write a line of JSON for each."""
+    import numpy as np
+
+    def tell(why: str | None) -> None:
+        os.write(writer, json.dumps(why).encode() + b"\n")
+
+    try:
+        model = load()
+    except BaseException as error:
+        for _ in sets[first:]:
+            tell(reason(error))
+        return
+    for number in range(first, len(sets)):
+        start = time.monotonic()
         try:
-            work()
+            found = model(sets[number])
+            np.savez(folder / f"{name}{number}.npz", **{str(n): value for n, value in enumerate(found)})
+            tell(None)
         except BaseException as error:
-            os.write(writer, reason(error).encode()[:4000])
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        told = pipe.read().decode(errors="replace")
-    _, status = os.waitpid(pid, 0)
-    return died(status, 0) if os.WIFSIGNALED(status) else told or None
+            tell(reason(error))
+        if time.monotonic() - start > _SLOW:
+            return
 
 
-def run_onnx(folder: Path, task: dict[str, Any], values: list[Any], number: int) -> None:
-    """Run the ONNX model with ONNX Runtime."""
+def onnx_model(folder: Path, task: dict[str, Any]) -> Any:
+    """The ONNX model in ONNX Runtime: a function from the task's inputs to its outputs."""
     import numpy as np
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
-    feeds = dict(zip([v["name"] for v in task["inputs"]], values, strict=True))
-    found = session.run([v["name"] for v in task["outputs"]], feeds)
-    if not all(isinstance(value, np.ndarray) and value.dtype.kind in "biuf" for value in found):
-        raise TypeError("its results are not all tensors of numbers")
-    np.savez(folder / f"onnx{number}.npz", **{str(n): value for n, value in enumerate(found)})
+
+    def model(values: list[Any]) -> list[Any]:
+        feeds = dict(zip([v["name"] for v in task["inputs"]], values, strict=True))
+        found = session.run([v["name"] for v in task["outputs"]], feeds)
+        if not all(isinstance(value, np.ndarray) and value.dtype.kind in "biuf" for value in found):
+            raise TypeError("its results are not all tensors of numbers")
+        return list(found)
+
+    return model
 
 
-def run_litert(folder: Path, task: dict[str, Any], values: list[Any], number: int) -> None:
-    """Run the converted model with LiteRT; also write where in it each of the task's outputs is."""
-    import numpy as np
+def litert_model(folder: Path, task: dict[str, Any]) -> Any:
+    """The converted model in LiteRT, likewise; also writes where in it each of the task's outputs is."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = Interpreter(
         str(folder / "out" / "model_float32.tflite"), experimental_op_resolver_type=plain, num_threads=1
     )
-    details = interpreter.get_output_details()
-    order = by_name([v["name"] for v in task["outputs"]], [d["name"] for d in details])
+    outputs = interpreter.get_output_details()
+    order = by_name([v["name"] for v in task["outputs"]], [d["name"] for d in outputs])
     (folder / "order.json").write_text(json.dumps(order))
     interpreter.allocate_tensors()
     inputs = interpreter.get_input_details()
     places = by_name([d["name"] for d in inputs], [v["name"] for v in task["inputs"]])
-    for detail, place in zip(inputs, places, strict=True):
-        interpreter.set_tensor(detail["index"], values[place].astype(detail["dtype"]))
-    interpreter.invoke()
-    found = [interpreter.get_tensor(details[index]["index"]) for index in order]
-    np.savez(folder / f"litert{number}.npz", **{str(n): value for n, value in enumerate(found)})
+
+    def model(values: list[Any]) -> list[Any]:
+        interpreter.reset_all_variables()
+        for detail, place in zip(inputs, places, strict=True):
+            interpreter.set_tensor(detail["index"], values[place].astype(detail["dtype"]))
+        interpreter.invoke()
+        return [interpreter.get_tensor(outputs[index]["index"]) for index in order]
+
+    return model
 
 
 def sample(random: Any, shape: list[int], dtype: str, number: int) -> Any:
