@@ -6,6 +6,10 @@ from typing import Any
 
 from edgekit.target import Target
 
+BUILD = "build.sh"
+"""What a hand-over runs on the device instead of a network."""
+OPENCL_NEEDS = "it needs the OpenCL driver of the GPU, which builds its kernels when it starts"
+
 
 def readme(manifest: dict[str, Any], target: Target) -> str:
     """Return the README of a bundle with this manifest."""
@@ -19,7 +23,7 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
         return "\n".join(["| name | dtype | shape | quantization |", "|---|---|---|---|", *rows])
 
     name = f"{manifest['model']['name']}, recipe {manifest['recipe']['name']}, for {target.name}"
-    on_device = _on_device(manifest["run"], target)
+    on_device = _on_device(manifest["run"], target, manifest["runtime"])
     return f"""# {name}
 
 {target.description}. Runtime: {manifest["runtime"]}. Made by edgekit {manifest["edgekit"]}.
@@ -40,12 +44,14 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
 """
 
 
-def _on_device(run: list[str], target: Target) -> str:
+def _on_device(run: list[str], target: Target, runtime: str) -> str:
     """How to run it there: with Python where LiteRT runs the model, else with the compiled network alone."""
     if target.kind == "phone":
         return _on_phone(run)
     if not run:
         return ""
+    if run == [f"artifact/{BUILD}"]:
+        return _engine()
     if "--model" in run:
         first = """Copy this folder there and check it with Python (numpy and ai-edge-litert or tflite-runtime):
 
@@ -55,7 +61,8 @@ or without Python, on raw tensors"""
     else:
         needs = "it needs no runtime and runs on one thread"
         if target.kind == "gpu":
-            needs = "it needs the OpenCL driver of the GPU, which builds its kernels when it starts"
+            cuda = runtime.startswith("cuda")
+            needs = "it needs the CUDA driver" if cuda else OPENCL_NEEDS
         first = f"""The network is compiled to code for this board; {needs}.
 Copy this folder there and run it on raw tensors"""
     return f"""## Run it on the device
@@ -68,6 +75,20 @@ From the machine with edgekit:
     edgekit verify FOLDER --on ssh://user@board
     edgekit run FOLDER --on ssh://user@board
     edgekit profile FOLDER --on ssh://user@board
+"""
+
+
+def _engine() -> str:
+    """The hand-over to TensorRT."""
+    return f"""## Build the engine on the device
+An engine fits one GPU and one version of TensorRT. Copy this folder there, build it, check it with the golden samples:
+
+    sh artifact/{BUILD}
+    python3 artifact/check.py
+
+`artifact/shapes.json` lists the engine's inputs and outputs: float32, and how they stand to the network's integers.
+`edgekit verify FOLDER` checks `artifact/model.onnx`, from which the engine is built, on any machine.
+
 """
 
 

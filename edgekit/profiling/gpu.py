@@ -58,6 +58,7 @@ class GpuCost:
         total = rows.fill(operators, power_w)
         latency_ms = Figure(total, total * LOW, total * HIGH)
         emulated = trace is not None
+        place = str(conditions.get("machine", "this machine")).split(" on ")[0]
         return Profile(
             target=target.name,
             source="emulator" if emulated else "estimate",
@@ -69,9 +70,11 @@ class GpuCost:
             scope=energy.scope(target),
             memory=rows.memory(stats),
             operators=operators,
-            basis=("kernels, work-items, flops and bytes counted while the kernels ran on PoCL; " if emulated else "")
-            + f"a roofline of {target.get('gpu.name')} fitted to other networks and runtimes, no kernel of ours was "
-            f"timed on it: {LOW:g} to {HIGH:g} times the value",
+            basis=(
+                f"kernels, work-items, flops and bytes counted while the kernels ran on {place}; " if emulated else ""
+            )
+            + f"a roofline of {target.get('gpu.name')} with the figures of its file, no kernel of ours was timed on it: "
+            f"{LOW:g} to {HIGH:g} times the value",
         )
 
 

@@ -23,7 +23,8 @@ def provers(target: Target, backend: str = "") -> list[str]:
     """Runners that can prove a backend's bundles for a target without the device, the best first."""
     from edgekit import plugins
 
-    own = getattr(plugins.get("backends", backend), "prover", None) if backend else None
+    known = backend in plugins.names("backends")  # a bundle may come from a plug-in that is not here
+    own = getattr(plugins.get("backends", backend), "prover", None) if known else None
     return [name for name in ([own] if own else PROVERS) if name in target.runners]
 
 

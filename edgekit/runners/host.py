@@ -45,7 +45,8 @@ class HostRunner:
 
 def execute(
     command: Sequence[str], bundle: Bundle, program: Program, inputs: Sequence[NDArray[Any]], options: RunOptions,
-    folder: Path, env: Mapping[str, str], where: str = "this machine",
+    folder: Path, env: Mapping[str, str], where: str = "this machine", limits: sandbox.Limits = LIMITS,
+    writable: Sequence[Path] = (),
 ) -> Run:  # fmt: skip
     """Run ``command`` (the C runner with its library) in ``folder``, locked down, and read what it left there.
 
@@ -55,7 +56,7 @@ def execute(
     (folder / runner.INPUTS).write_bytes(runner.pack(inputs))
     try:
         done = sandbox.run_program(
-            [*command, *runner.arguments(samples, options)], folder=folder, limits=LIMITS, env=env
+            [*command, *runner.arguments(samples, options)], folder=folder, limits=limits, env=env, writable=writable
         )
     except sandbox.ChildDied as death:
         raise DeviceError(f"the run on {where} {death.reason}", "use fewer samples or repeats") from death

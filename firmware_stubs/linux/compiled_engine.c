@@ -143,9 +143,11 @@ bool compiled_is(void *library)
 int compiled_open(struct engine *e, void *library)
 {
     const struct ek_network *n = self.network = entry(library)();
-    if (!n || n->abi != EK_NETWORK_ABI)
+    if (!n) /* it said why */
+        return EXIT_OTHER;
+    if (n->abi != EK_NETWORK_ABI)
         return engine_fail(e, EXIT_OTHER, "the network's interface is version %u, this program's %d: they do not belong "
-                           "together", n ? n->abi : 0, EK_NETWORK_ABI);
+                           "together", n->abi, EK_NETWORK_ABI);
     if (n->kernels > PROFILE_MAX_EVENTS || n->inputs > MAX_PORTS || n->outputs > MAX_PORTS)
         return engine_fail(e, EXIT_OTHER, "the network has more than %d kernels, or more than %d inputs or outputs",
                            PROFILE_MAX_EVENTS, MAX_PORTS);

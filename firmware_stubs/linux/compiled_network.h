@@ -28,7 +28,8 @@ struct ek_network {
   int (*run)(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context);
 };
 
-/* The library's only export: const struct ek_network *edgekit_network(void) */
+/* The library's only export: const struct ek_network *edgekit_network(void). NULL, after a line on standard error, where
+   there is no network. */
 typedef const struct ek_network *(*ek_network_function)(void);
 
 /* Linked into the program itself (EDGEKIT_STATIC_NETWORK), there is no library, and this is called. */

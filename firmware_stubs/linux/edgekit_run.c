@@ -63,9 +63,11 @@ static uint8_t *map_file(const char *path, size_t *size)
     return bytes;
 }
 
-/* End where the engine says so. */
+/* End where the engine says so; without a line of our own where the network has printed one. */
 static void check(int status)
 {
+    if (status && !*engine.error)
+        _exit(status);
     if (status)
         finish(status, "%s", engine.error);
 }

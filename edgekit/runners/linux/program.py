@@ -69,6 +69,10 @@ def of(bundle: Bundle) -> Program:
     run = bundle.manifest.get("run") or []
     if not run:
         return Program()
+    if list(run)[:1] == ["artifact/build.sh"]:
+        raise DeviceError(
+            "the bundle's engine is built and checked on the device", "its README says how; here: --on onnx"
+        )
     if list(run)[:1] == [f"artifact/{PROGRAM}"] and "--library" not in run and "--model" not in run:
         return Program("", True)
     try:

@@ -157,7 +157,9 @@ EK_FUNCTION(fabs, fabsf)
     DEVICE float ek_##name(float a, float b) { return one(a, b); }                                                    \
     DEVICE float2 ek_##name(float2 a, float2 b) { return float2(one(a.s0, b.s0), one(a.s1, b.s1)); }                  \
     DEVICE float4 ek_##name(float4 a, float4 b)                                                                       \
-    { return float4(one(a.s0, b.s0), one(a.s1, b.s1), one(a.s2, b.s2), one(a.s3, b.s3)); }
+    { return float4(one(a.s0, b.s0), one(a.s1, b.s1), one(a.s2, b.s2), one(a.s3, b.s3)); }                            \
+    DEVICE float2 ek_##name(float2 a, float b) { return ek_##name(a, float2(b)); }                                    \
+    DEVICE float4 ek_##name(float4 a, float b) { return ek_##name(a, float4(b)); }
 EK_FUNCTION2(fmax, fmaxf)
 EK_FUNCTION2(fmin, fminf)
 #define fmax ek_fmax

@@ -1,0 +1,1 @@
+"""Writers: Graph -> another framework's file, for tools that take no ``.tflite``."""
