@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["compare", "compile", "compress", "diagnose", "inspect", "load", "profile", "run", "verify"]
+__all__ = ["compare", "compile", "compress", "diagnose", "inspect", "load", "profile", "run", "tune", "verify"]
 
 if TYPE_CHECKING:
     from edgekit.api.compare import compare
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgekit.api.load import load
     from edgekit.api.profile import profile
     from edgekit.api.run import run
+    from edgekit.api.tune import tune
     from edgekit.api.verify import verify
 
 

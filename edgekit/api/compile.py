@@ -19,7 +19,7 @@ from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
-from edgekit.backends import Artifact, Backend
+from edgekit.backends import Artifact, Backend, Tunable
 from edgekit.backends.runner_build import native_arch
 from edgekit.bundle_readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
@@ -33,6 +33,7 @@ from edgekit.runners.linux.program import holds_network
 from edgekit.runners.reference import PRELOAD
 from edgekit.target import Target
 from edgekit.training.workers import parse as parse_workers
+from edgekit.tuning import database as tuned
 
 FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
@@ -90,6 +91,7 @@ def compile(
     shapes: Sequence[str] = (),
     trust: bool = False,
     pack: bool = False,
+    database: str | None = tuned.AUTO,
     progress: Progress = Silent(),
 ) -> list[Compiled]:
     """Compile a model for one or more targets.
@@ -103,6 +105,8 @@ def compile(
     :param changes: parameters of the recipe's passes that differ, ``"PASS.PARAMETER=VALUE"`` each.
     :param shapes: of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each; ``"1x3x224x224"`` of the only one.
     :param pack: also write each bundle as one ``.edgekit`` file.
+    :param database: kernels that were tuned (docs/tuning.md): a file, or a folder of them; ``auto``: edgekit's cache;
+        None: the rules' kernels.
     :returns: one :class:`Compiled` per target, in the order given.
     :raises EdgekitError: a subclass says what went wrong; no bundle is left half-written.
     """
@@ -114,8 +118,12 @@ def compile(
     for board in boards:
         _known_backend(backend, board)
     parse_workers(workers)
+    if database not in (None, tuned.AUTO):
+        for board in boards:
+            tuned.choices(database, board)
     with output(Path(out)) as folder:
         job = prepare(read(Path(model), data, test, seed, trust, progress, shapes), plan, seed, workers, progress)
+        job.tuning = database
         makers: list[Callable[[], Compiled]] = []
         for board in boards:
             if backend == AUTO:
@@ -186,6 +194,8 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         (folder / "model.tflite").write_bytes(job.data)
         bundles.save_golden(folder, *job.golden)
         (folder / "artifact").mkdir()
+        if isinstance(backend, Tunable):
+            backend = backend.tuned_by(job.tuning)
         artifact = backend.compile(job.graph, folder / "model.tflite", board, folder / "artifact", progress)
         estimate = Roofline().profile(job.graph, None, board, {"threads": 1, "runtime": artifact.runtime})
         (folder / "profile.json").write_text(json.dumps(estimate.json(), indent=1) + "\n")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from edgekit import accuracy, dataset, plugins, recipe, sandbox
 from edgekit.accuracy import Accuracy
 from edgekit.api.load import digest, reader_for
-from edgekit.errors import UsageError
+from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
+from edgekit.graph.onnx_operators import has_onnx
 from edgekit.graph.stats import statistics
 from edgekit.passes import PassContext
 from edgekit.progress import Progress
@@ -68,6 +69,8 @@ class Job:
     accuracy: dict[str, Any] | None = None
     passes: list[dict[str, Any]] = field(default_factory=list)
     quantization: dict[str, Any] | None = None
+    tuning: str | None = "auto"
+    """Where kernels that were tuned are kept (:mod:`edgekit.tuning.database`); None: use none."""
 
 
 def read(
@@ -128,6 +131,12 @@ def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[
     """Apply a recipe's passes, each with its own parameters and a report of its own; return the reports too."""
     reports = []
     for step in plan.steps:
+        if has_onnx(graph) and step.name != "float32":
+            raise ModelError(
+                f"the recipe {plan.name!r} cannot be used: the pass {step.name} knows TFLite's operators, and this "
+                "network is kept in ONNX's",
+                "use --recipe as-is or float32",
+            )
         context.progress.step(step.name)
         own = replace(context, params=step.params, report={})
         notes = graph.notes

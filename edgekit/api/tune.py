@@ -152,7 +152,10 @@ def _network(path: Path, name: str | None, trust: bool, progress: Progress) -> t
     missing = plugins.get("backends", "tvm").unsupported(graph, board)
     if missing:
         first = missing[0]
-        raise ModelError(f"cannot be compiled with TVM: operator {first.index} {first.operator}: {first.reason}")
+        raise ModelError(
+            f"cannot be compiled with TVM: operator {first.index} {first.operator}: {first.reason}",
+            "compile it with another recipe first, and tune the bundle",
+        )
     return graph, board
 
 

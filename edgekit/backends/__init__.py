@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from edgekit.progress import Progress, Silent
 
@@ -58,3 +58,11 @@ class Backend(Protocol):
         :param model: the Graph as a TFLite file, the bundle's ``model.tflite``.
         :raises ToolMissing: if a tool is not installed.
         """
+
+
+@runtime_checkable
+class Tunable(Backend, Protocol):
+    """A backend whose kernels `edgekit tune` can make faster."""
+
+    def tuned_by(self, tuning: str | None) -> Backend:
+        """The backend with another tuning database (:mod:`edgekit.tuning.database`); None: with none."""

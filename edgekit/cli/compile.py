@@ -46,11 +46,18 @@ if TYPE_CHECKING:
 )
 @workers_option
 @seed_option
+@click.option(
+    "--database", metavar="PATH", help="Tuned kernels (edgekit tune): a file, or a folder; default: edgekit's cache."
+)
+@click.option("--no-tuned", is_flag=True, help="The rules' kernels, whatever was tuned.")
 @click.option("--zip", "pack", is_flag=True, help="Also write each bundle as one .edgekit file.")
 @shape_option
 @trust_option
 @output_options
-def command(model: Path, targets: tuple[str, ...], trust: bool, output: Output, **options: Any) -> None:
+def command(
+    model: Path, targets: tuple[str, ...], trust: bool, output: Output, database: str | None, no_tuned: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Compile MODEL into one proven bundle for each target.
 
     The network is read, transformed by the recipe, compiled, and run on golden inputs in the target's emulator;
@@ -58,8 +65,11 @@ def command(model: Path, targets: tuple[str, ...], trust: bool, output: Output, 
     """
     from edgekit.api.compile import compile
 
+    if database is not None and no_tuned:
+        raise click.UsageError("--database and --no-tuned exclude each other")
+    tuning = None if no_tuned else database or "auto"
     with output.progress() as progress:
-        made = compile(model, targets=targets, trust=trust, progress=progress, **options)
+        made = compile(model, targets=targets, trust=trust, database=tuning, progress=progress, **options)
     if output.json:
         output.emit({"schema": 1, "bundles": [bundle.json() for bundle in made]})
         return

@@ -86,13 +86,14 @@ class TVM:
 class Pieces:
     """What is linked: the C source, the file ``weights.bin`` that it takes in, the kernels' object file.
 
-    :param tuned: how many different kernels are not as the rules would have them.
+    :param functions: the name of each kernel's function in it. :param tuned: how many different kernels are not as the rules would have them.
     """
 
     source: str
     weights: bytes
     kernels: bytes
     version: str
+    functions: tuple[str, ...] = ()
     tuned: int = 0
 
     def write(self, folder: Path) -> None:
@@ -147,8 +148,9 @@ def compiled(program: Program, machine: Machine, preload: Sequence[str] = ()) ->
         )
     except sandbox.ChildDied as death:
         raise ModelError(f"TVM {death.reason} on this network", "use --backend litert") from death
-    text, blob = emit.source(program, [functions[_key(k)] for k in program.kernels], names, f"tvm {found['tvm']}")
-    return Pieces(text, blob, arrays["object"].tobytes(), str(found["tvm"]))
+    called = tuple(functions[_key(k)] for k in program.kernels)
+    text, blob = emit.source(program, called, names, f"tvm {found['tvm']}")
+    return Pieces(text, blob, arrays["object"].tobytes(), str(found["tvm"]), called)
 
 
 def _key(kernel: Kernel) -> tuple[str, str, str]:
