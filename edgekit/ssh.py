@@ -28,12 +28,13 @@ from edgekit.errors import DeviceError, UsageError
 CONNECT_SECONDS = 15
 _SSH_FAILED = 255
 
-# The pid file names the program that is running, so that it ends before the folder does.
+# The pid file names the program that is running, so that it ends before the folder does; what it started may still
+# write for a moment, so that the folder is not empty when it is to go.
 KEEPER = (
     'd=$(mktemp -d "${TMPDIR:-/tmp}/edgekit.XXXXXX") || exit 73; '
     'end() { p=$(cat "$d/pid" 2>/dev/null) && kill "$p" 2>/dev/null && n=0 && while kill -0 "$p" 2>/dev/null; do '
     'n=$((n+1)); [ $n -lt 50 ] || kill -9 "$p"; [ $n -lt 60 ] || break; sleep 0.1 2>/dev/null || sleep 1; done; '
-    'rm -rf "$d"; }; trap end EXIT; '
+    'n=0; until rm -rf "$d" 2>/dev/null; do n=$((n+1)); [ $n -lt 5 ] || break; sleep 1; done; }; trap end EXIT; '
     'trap "exit 0" HUP INT TERM PIPE; '
     'echo "edgekit $d $(uname -m)"; cat >/dev/null'
 )
@@ -101,6 +102,7 @@ class Connection:
         self._ssh = list(toolchain.load("ssh").find().argv)
         self._local = Path(tempfile.mkdtemp(prefix="edgekit-"))  # short: socket paths have at most 108 bytes
         self._keeper: subprocess.Popen[bytes] | None = None
+        self._aborted = False
 
     def __enter__(self) -> Connection:
         self.open()
@@ -124,6 +126,8 @@ class Connection:
                 [*self._command(options), *self.address.arguments(), _shell(KEEPER)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
+        if self._aborted:  # while it was started
+            self._keeper.kill()
         line = _first_line(self._keeper, CONNECT_SECONDS * 3)
         match = GREETING.fullmatch(line.strip())
         if match:
@@ -175,6 +179,7 @@ class Connection:
 
     def abort(self) -> None:
         """End the connection from another thread, at once; what is there ends with it."""
+        self._aborted = True
         if self._keeper is not None:
             self._keeper.kill()
 

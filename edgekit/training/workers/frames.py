@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 BEAT, SILENCE = 5.0, 90.0
 """Seconds between two signs of life; after how many without one the other side is taken for dead."""
+_TICK = 0.5
+"""Seconds until a wait notices that the talk was abandoned."""
 _MARK = b"edgekit-worker "
 _LINE, _PAYLOAD = 64 << 20, 4 << 30
 """Most bytes of a line and of what follows it."""
@@ -48,6 +50,15 @@ class Channel:
         os.set_blocking(write, False)
         self._buffer, self._lock = bytearray(), threading.Lock()
         self._heard = time.monotonic()
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        """From another thread: let whoever sends or receives end, at once.
+
+        That a pipe's other end closes is not enough: ssh hands its ends to the process that keeps the connection, which
+        closes them when it gets round to it.
+        """
+        self._abandoned = True
 
     @property
     def silent(self) -> float:
@@ -57,7 +68,7 @@ class Channel:
     def send(self, kind: str, value: Any = None, payload: bytes = b"") -> None:
         """Send a frame.
 
-        :raises Ended: if the other side is gone, or takes nothing for ``SILENCE`` seconds.
+        :raises Ended: if the other side is gone, or takes nothing for ``SILENCE`` seconds; if it was abandoned.
         """
         head = json.dumps({"kind": kind, "value": value, "bytes": len(payload)}).encode()
         with self._lock:
@@ -65,12 +76,17 @@ class Channel:
                 self._send(memoryview(part))
 
     def _send(self, rest: memoryview) -> None:
+        taken = time.monotonic()
         while rest:
+            if self._abandoned:
+                raise Ended
             try:
                 rest = rest[os.write(self._write, rest) :]
+                taken = time.monotonic()
             except BlockingIOError:
-                if not select.select([], [self._write], [], SILENCE)[1]:
+                if time.monotonic() - taken >= SILENCE:
                     raise Ended from None
+                select.select([], [self._write], [], _TICK)
             except OSError as error:
                 raise Ended from error
 
@@ -82,8 +98,12 @@ class Channel:
         end = time.monotonic() + seconds
         while (frame := self._complete()) is None:
             left = end - time.monotonic()
-            if left <= 0 or not select.select([self._read], [], [], left)[0]:
+            if self._abandoned:
+                raise Ended
+            if left <= 0:
                 return None
+            if not select.select([self._read], [], [], min(left, _TICK))[0]:
+                continue
             chunk = os.read(self._read, 1 << 20)
             if not chunk:
                 raise Ended

@@ -35,6 +35,7 @@ class Host:
         self.place, self.address, self._host = address.name, "", address.host
         self._connection = Connection(address)
         self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
         self._stopped = False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
 
@@ -50,6 +51,8 @@ class Host:
         self._process = process = self._connection.start(script, self._log)
         assert process.stdin and process.stdout
         self._channel = Channel(process.stdout.fileno(), process.stdin.fileno())
+        if self._stopped:  # while it was started
+            self.stop()
         said = self._answer("hello").value
         self.address = f"{f'[{self._host}]' if ':' in self._host else self._host}:{int(said['port'])}"
         versions.check(self.place, said, versions.here())
@@ -97,6 +100,8 @@ class Host:
     def stop(self) -> None:
         """From another thread: end what goes on, soon; then ``close``."""
         self._stopped = True
+        if self._channel is not None:
+            self._channel.abandon()
         if self._process is not None:
             self._process.kill()
         else:
@@ -116,6 +121,7 @@ class Host:
         self._log.close()
 
     def _say(self, kind: str, value: Any = None, payload: bytes = b"") -> None:
+        assert self._channel is not None
         try:
             self._channel.send(kind, value, payload)
         except Ended as error:
@@ -123,6 +129,7 @@ class Host:
 
     def _hear(self, seconds: float = float("inf")) -> Frame:
         """The next frame that says something, giving signs of life meanwhile."""
+        assert self._channel is not None
         end = time.monotonic() + seconds
         while time.monotonic() < end and self._channel.silent < SILENCE:
             self._say("alive")

@@ -104,6 +104,7 @@ class Node:
     def end(self) -> None:
         """Kill what was started, remove what was written, and exit."""
         with self._last:  # whichever thread comes first; no other gets here
+            self._channel.abandon()  # who waits for the other side to take what it says holds what we stop
             sandbox.stop_all()
             shutil.rmtree(self._folder, ignore_errors=True)
             os._exit(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -103,3 +104,29 @@ def test_arrays() -> None:
     for damaged in (b"", b"PK\x03\x04", pack({"x": np.arange(3)})[:-30]):
         with pytest.raises(Ended):
             unpack(damaged)
+
+
+def test_an_abandoned_talk_ends_at_once_whoever_holds_the_other_end(line: Line) -> None:
+    """The pipe is full and nobody reads it; then nobody writes to it: the other ends stay open all the while."""
+    ended: list[str] = []
+
+    def wait(what: str) -> None:
+        try:
+            line.channel.send("state", None, bytes(1 << 20)) if what == "send" else other.channel.receive(60)
+        except Ended:
+            ended.append(what)
+
+    other = Line()
+    threads = [threading.Thread(target=wait, args=(what,)) for what in ("send", "receive")]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    assert not ended
+    began = time.monotonic()
+    line.channel.abandon()
+    other.channel.abandon()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(ended) == ["receive", "send"]
+    assert time.monotonic() - began < 5
+    other.close()
