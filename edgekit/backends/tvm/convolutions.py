@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -255,11 +255,8 @@ def depthwise(self: Lowering, number: int, operator: Operator) -> None:
 
 def chosen_tile(choice: Mapping[str, Any], found: Sequence[tuple[float, Tile]]) -> Tile:
     """The choice's tile where it is one of those that fit, else the best by score."""
-    known = {one for _, one in found}
-    wanted = choice.get("tile")
-    if isinstance(wanted, list) and tuple(wanted) in known:
-        return cast("Tile", tuple(wanted))
-    return max(found, key=lambda one: one[0], default=_LEAST)[1]
+    wanted = [one for _, one in found if list(one) == choice.get("tile")]
+    return wanted[0] if wanted else max(found, key=lambda one: one[0], default=_LEAST)[1]
 
 
 def window_tiles(height: int, width: int, channels: int) -> list[tuple[str, list[Any]]]:
