@@ -1,32 +1,30 @@
 """Samples for calibration, accuracy and golden outputs: what ``--data`` names.
 
-A spec is ``FILE.npz``, a folder of images, or ``random``; after it may come ``?`` and options, joined with ``&``:
-``range=LOW,HIGH`` says which real values the bytes 0 and 255 of a picture stand for (default ``0,1``); ``part=K/N``
-takes the K-th of N parts, drawn with the seed; given again, a part of that part. docs/data.md describes each for users.
+docs/data.md describes for users what may be given; :mod:`edgekit.data_spec` reads the options behind it, and
+:mod:`edgekit.conform` brings each array into the shape and dtype of its input.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import images, labelling, npz
+from edgekit.conform import FLOATS, INTEGERS, conform, shape_of, shape_text
+from edgekit.data_spec import parsed
 from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from edgekit.graph import Graph, Tensor
+    from edgekit.graph import Graph
 
-T = TypeVar("T", int, float)
 RANDOM_SAMPLES = 32
-_FLOATS = ("float16", "float32", "float64")
-_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
     """
     if not graph.inputs:
         raise ModelError("the network has no inputs, so it takes no data")
-    name, pixel_range, parts = _parsed(spec)
+    name, pixel_range, parts = parsed(spec)
     if name == "random":
         dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)._part(parts, seed)
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
@@ -112,12 +110,12 @@ def random(graph: Graph, *, seed: int = 0, samples: int = RANDOM_SAMPLES) -> Dat
     generator = np.random.default_rng(seed)
     inputs: list[NDArray[Any]] = []
     for index, tensor in zip(graph.main.inputs, graph.inputs, strict=True):
-        shape = (samples, *_shape(tensor))
-        if tensor.dtype in _FLOATS:
+        shape = (samples, *shape_of(tensor))
+        if tensor.dtype in FLOATS:
             inputs.append(generator.random(shape, dtype=np.float32))
         elif tensor.dtype == "bool":
             inputs.append(generator.integers(0, 2, shape).astype(np.bool_))
-        elif tensor.dtype not in _INTEGERS:
+        elif tensor.dtype not in INTEGERS:
             raise ModelError(f"input {tensor.name!r} is {tensor.dtype}: no samples can be made for it")
         elif tensor.has_scale:
             info = np.iinfo(tensor.dtype)
@@ -159,14 +157,14 @@ def as_network_inputs(dataset: Dataset, graph: Graph) -> list[NDArray[Any]]:
         raise UsageError(f"the data has {len(dataset.inputs)} inputs, the network {len(graph.inputs)}")
     arrays = []
     for values, tensor in zip(dataset.inputs, graph.inputs, strict=True):
-        if values.shape[1:] != _shape(tensor):
+        if values.shape[1:] != shape_of(tensor):
             raise UsageError(
-                f"the data for input {tensor.name!r} has shape {_text(values.shape[1:])}, "
-                f"the network takes {_text(_shape(tensor))}"
+                f"the data for input {tensor.name!r} has shape {shape_text(values.shape[1:])}, "
+                f"the network takes {shape_text(shape_of(tensor))}"
             )
         if str(values.dtype) == tensor.dtype:
             arrays.append(values)
-        elif values.dtype.kind == "f" and tensor.dtype in _FLOATS:
+        elif values.dtype.kind == "f" and tensor.dtype in FLOATS:
             arrays.append(values.astype(tensor.dtype))
         elif values.dtype.kind == "f" and tensor.quantization is not None and tensor.has_scale:
             arrays.append(tensor.quantization.quantize(values, tensor.dtype))
@@ -194,49 +192,6 @@ def classes(graph: Graph) -> int | None:
         return None
     shape = graph.outputs[0].shape
     return shape[-1] if math.prod(shape) == shape[-1] else None
-
-
-def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[float, float]) -> tuple[Any, str]:
-    """Return ``values`` as ``[n, *tensor shape]`` in a dtype the network can take, and a note (or "").
-
-    The batch dimension of 1, and after it a last dimension of 1, may be missing. uint8 for a network that does
-    not itself take uint8 is pixels: 0..255 becomes ``pixel_range``.
-
-    :raises UsageError: on a wrong shape or dtype, NaN or infinity, or no samples.
-    """
-    shape = _shape(tensor)
-    accepted = [shape]
-    if shape[:1] == (1,):
-        accepted.append(shape[1:])
-        if shape[1:] and shape[-1] == 1:
-            accepted.append(shape[1:-1])
-    if values.shape[1:] not in accepted or values.ndim == 0:
-        expected = " or ".join(_text(("n", *s)) for s in accepted)
-        raise UsageError(f"{name} has shape {_text(values.shape)}, expected {expected}", f"reshape {_array_name(name)}")
-    if len(values) == 0:
-        raise UsageError(f"{name} is empty: its shape is {_text(values.shape)}", "give at least one sample")
-    values = values.reshape(len(values), *shape)
-
-    found, wanted = str(values.dtype), tensor.dtype
-    real = wanted in _FLOATS or tensor.has_scale
-    if found == wanted and wanted not in _FLOATS:
-        return values, ""
-    if real and found in _FLOATS:
-        values = values.astype(np.float32)
-        if not np.isfinite(values).all():
-            raise UsageError(f"{name} holds NaN, infinity, or values beyond float32", "clean the data first")
-        return values, ""
-    if real and found == "uint8":
-        return images.scaled(values, pixel_range), f"{name} is uint8: 0..255 was scaled to {_range(pixel_range)}"
-    if not real and found in _INTEGERS and wanted in _INTEGERS:
-        info = np.iinfo(wanted)
-        if int(values.min()) < info.min or int(values.max()) > info.max:
-            raise UsageError(f"{name} holds values outside {wanted}, which the network takes")
-        return values.astype(wanted), ""
-    expected = "float32 (or uint8 pixels)" if real else wanted
-    raise UsageError(
-        f"{name} is {found}, expected {expected}", f"convert it: {_array_name(name)}.astype('{_advice(tensor)}')"
-    )
 
 
 def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
@@ -277,64 +232,6 @@ def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> l
     return chosen
 
 
-def _parsed(spec: str) -> tuple[str, tuple[float, float], list[tuple[int, int]]]:
-    """Split ``NAME?range=LOW,HIGH&part=K/N``; a file whose name holds a question mark is taken as it is."""
-    name, mark, options = spec.rpartition("?")
-    pixel_range, parts = (0.0, 1.0), list[tuple[int, int]]()
-    if not mark or Path(spec).exists():
-        return spec, pixel_range, parts
-    for option in options.split("&"):
-        key, _, value = option.partition("=")
-        try:
-            if key == "range":
-                low, high = pixel_range = _two(value, ",", float)
-                valid = math.isfinite(low) and math.isfinite(high) and low < high
-            else:
-                parts.append(_two(value, "/", int))
-                valid = key == "part" and 1 <= parts[-1][0] <= parts[-1][1]
-            if not valid:
-                raise ValueError(option)
-        except ValueError:
-            raise UsageError(
-                f"--data: {option!r} is no option",
-                "there are ?range=LOW,HIGH, as in ?range=-1,1, and ?part=K/N, as in ?part=1/2",
-            ) from None
-    return name, pixel_range, parts
-
-
-def part(spec: str, number: int, count: int) -> str:
-    """Return the spec of the ``number``-th of ``count`` parts of what ``spec`` names."""
-    name, _, _ = _parsed(spec)
-    return f"{spec}{'?' if name == spec else '&'}part={number}/{count}"
-
-
-def _two(text: str, between: str, kind: Callable[[str], T]) -> tuple[T, T]:
-    first, second = text.split(between)
-    return kind(first), kind(second)
-
-
 def _draw(count: int, limit: int, seed: int) -> NDArray[np.int64]:
     """Draw ``limit`` of ``count`` indices without replacement, in ascending order."""
     return np.sort(np.random.default_rng(seed).permutation(count)[:limit])
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    """The tensor's shape; an unknown dimension is 1."""
-    return tuple(abs(d) for d in tensor.shape)
-
-
-def _array_name(name: str) -> str:
-    """The array's own name, without the file's."""
-    return name.rpartition(": ")[2]
-
-
-def _advice(tensor: Tensor) -> str:
-    return "float32" if tensor.dtype in _FLOATS or tensor.has_scale else tensor.dtype
-
-
-def _range(pixel_range: tuple[float, float]) -> str:
-    return f"{pixel_range[0]:g}..{pixel_range[1]:g} (change it with ?range=LOW,HIGH)"
-
-
-def _text(shape: Sequence[object]) -> str:
-    return "[" + ", ".join(map(str, shape)) + "]"

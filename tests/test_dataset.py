@@ -220,7 +220,7 @@ def test_conforming_keeps_every_value_in_its_place(inner, samples, dtype, with_b
     full = (samples, *tensor.shape)
     values = (np.arange(np.prod(full)) % 256).reshape(full).astype(dtype)
     shape = full if with_batch else (full[:1] + full[2:-1] if without_last else full[:1] + full[2:])
-    found, note = dataset.conform(values.reshape(shape), tensor, "x", (0.0, 255.0))
+    found, note = conform(values.reshape(shape), tensor, "x", (0.0, 255.0))
     assert found.shape == full and found.dtype == np.float32
     np.testing.assert_allclose(found, values, rtol=1e-6)
     assert bool(note) == (dtype == "uint8")
@@ -346,7 +346,7 @@ def test_parts_have_nothing_in_common(tmp_path):
     assert sorted(np.concatenate(parts)) == list(range(41)) and {len(part) for part in parts} == {10, 11}
     assert np.array_equal(load("2/4"), parts[1]) and not np.array_equal(load("2/4", seed=1), parts[1])
     assert np.array_equal(load("1/1"), np.arange(41))
-    inner = dataset.part(dataset.part(f"{tmp_path}/d.npz", 2, 4), 1, 2)
+    inner = data_spec.part(data_spec.part(f"{tmp_path}/d.npz", 2, 4), 1, 2)
     assert set(dataset.load(inner, graph).inputs[0][:, 0, 0]) < set(parts[1])
     both = dataset.load(f"{tmp_path}/d.npz?range=-1,1&part=2/4", graph)
     assert np.array_equal(both.inputs[0][:, 0, 0], parts[1])

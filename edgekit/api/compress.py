@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import edgekit
-from edgekit import accuracy, dataset, fairness, plugins, resources, sandbox, target
+from edgekit import accuracy, data_spec, dataset, fairness, plugins, resources, sandbox, target
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
 from edgekit.api.output import output
@@ -119,7 +119,9 @@ def _tools(train: bool) -> None:
 
 def _specs(data: str, test: str | None) -> dict[str, str]:
     parts = 3 if test is None else 2
-    specs = {kind: dataset.part(data, n, parts) for n, kind in enumerate(("calibration", "search", "test")[:parts], 1)}
+    specs = {
+        kind: data_spec.part(data, n, parts) for n, kind in enumerate(("calibration", "search", "test")[:parts], 1)
+    }
     return specs | ({} if test is None else {"test": test})
 
 
