@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from small_networks import Builder, convolutional, dense
 
-from edgekit import dataset, npz
+from edgekit import data_spec, dataset, npz
+from edgekit.conform import conform
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Quantization, Tensor
 
