@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 
 from edgekit import toolchain
@@ -88,8 +90,23 @@ def _apt(verb: str, *packages: str) -> bool:
     return done.returncode == 0
 
 
+def _cuda(progress: Progress) -> str:
+    """Install NVIDIA's compiler as a Python package."""
+    wanted = toolchain.load("nvrtc")
+    packages = wanted.tools[0].pip
+    progress.step("installing " + " ".join(packages))
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable, *packages]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    importlib.invalidate_caches()
+    if done.returncode != 0 or not wanted.found():
+        reason = next((line for line in done.stderr.splitlines() if line.strip()), "it is still not there")
+        raise ToolMissing(f"{packages[0]} cannot be had: {reason.strip()}", f"to see why: {' '.join(command)}")
+    return "installed " + " ".join(packages)
+
+
 INSTALLERS: dict[str, Callable[[Progress], str]] = {
     "system": _system,
     "aarch64-runtime": _aarch64_runtime,
     "onnx": _onnx,
+    "cuda": _cuda,
 }

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import edgekit
-from edgekit import bundle, plugins, target, toolchain
+from edgekit import bundle, installing, plugins, target, toolchain
 from edgekit.backends.cuda import CUBIN, cubin, nvrtc
 from edgekit.backends.gpu import plan
 from edgekit.backends.gpu.dialect import CUDA
@@ -194,6 +194,11 @@ def test_without_nvrtc_the_command_that_gets_it_is_said(monkeypatch: pytest.Monk
     with pytest.raises(ToolMissing, match="nvidia_absent") as missing:
         nvrtc.compiled("", "sm_87")
     assert "nvidia-cuda-nvrtc-cu11==11.8.89" in missing.value.hint
+
+
+def test_doctor_installs_it() -> None:
+    assert installing.install("cuda") == "installed nvidia-cuda-nvrtc-cu11==11.8.89"  # it is here: nothing is fetched
+    assert nvrtc.library().is_file()
 
 
 def test_another_nvrtc_is_told_from_11_8(monkeypatch: pytest.MonkeyPatch) -> None:
