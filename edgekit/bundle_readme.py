@@ -93,7 +93,9 @@ An engine fits one GPU and one version of TensorRT. Copy this folder there, buil
 
 
 def _on_phone(run: list[str]) -> str:
-    """The app's project, and the native program where there is one."""
+    """The app's project, and the native program where there is one; an iPhone's package."""
+    if run[:1] == ["python3"]:
+        return _on_iphone(run)
     app = """## Run it on the phone
 `artifact/app` is a project for Android Studio: an app that runs the model on CPU and GPU, and compares the outputs with
 the reference's.
@@ -113,4 +115,20 @@ By hand, on raw tensors (each input's little-endian bytes back to back, one samp
     adb push {run[0]} in.bin /data/local/tmp/
     adb shell 'cd /data/local/tmp && ./{run[0].split("/")[-1]} {" ".join(run[1:])}'
     adb pull /data/local/tmp/out.bin
+"""
+
+
+def _on_iphone(run: list[str]) -> str:
+    return f"""## Run it on the phone
+`artifact/network.mlpackage` is the network for Core ML; `artifact/network.json` says what goes in and comes out.
+`artifact/app` is a Swift package that runs it: on a Mac, `swift run sample` in that folder; on a phone, in an app of
+your own. `manifest.json` lists under `delegates` what is known of each operator on the Neural Engine and the GPU.
+
+What Core ML itself computes, and where, is seen on a Mac only (numpy and coremltools installed):
+
+    {" ".join(run)}
+
+From the machine with edgekit:
+
+    edgekit verify FOLDER --on mil
 """

@@ -96,7 +96,12 @@ def _print(made: list[Compiled]) -> None:
             click.echo(f"{bundle.target}, {advice['name']}: {advice['words']}")
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
-    click.echo(f"next: edgekit profile {made[0].path} --on {made[0].parity.on}")
+    on = made[0].parity.on
+    click.echo(f"next: edgekit profile {made[0].path} --on {'estimate' if on in UNTIMED else on}")
+
+
+UNTIMED = ("mil", "null", "onnx")
+"""Runners that tell no time."""
 
 
 def _print_accuracy(accuracy: dict[str, Any]) -> None:

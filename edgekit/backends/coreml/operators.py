@@ -72,6 +72,12 @@ def unsupported(graph: Graph) -> list[Unsupported]:
         if (answer := _refused(graph, operator))
         for reason, remedy in [answer]
     ]
+    for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        found += [
+            Unsupported(-1, kind, f"{t.name!r} has no dimension, and Core ML's arrays have at least one", "reshape it")
+            for t in tensors
+            if not t.shape
+        ]
     if len(graph.subgraphs) > 1 and not found:
         found.append(Unsupported(-1, graph.operators[0].op, "the network has control flow", "unroll it"))
     return found

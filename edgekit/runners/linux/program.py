@@ -73,6 +73,10 @@ def of(bundle: Bundle) -> Program:
         raise DeviceError(
             "the bundle's engine is built and checked on the device", "its README says how; here: --on onnx"
         )
+    if list(run)[-1:] == ["artifact/verify_on_mac.py"]:
+        raise DeviceError(
+            "the bundle's package runs in Core ML, on a Mac or an iPhone", "its README says how; here: --on mil"
+        )
     if list(run)[:1] == [f"artifact/{PROGRAM}"] and "--library" not in run and "--model" not in run:
         return Program("", True)
     try:

@@ -11,10 +11,9 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edgekit import sandbox, toolchain
 from edgekit.backends.coreml import DESCRIPTION, LIMITS, PRELOAD
+from edgekit.backends.coreml.ends import entered, left
 from edgekit.backends.coreml.package import NAME
 from edgekit.errors import DeviceError
 from edgekit.runners import Run, RunOptions, Trace
@@ -56,20 +55,3 @@ class MilRunner:
             raise DeviceError(f"evaluating the package {death.reason}", "try a smaller network") from death
         outputs = [left(found[f"output{i}"], t) for i, t in enumerate(gives)]
         return Run(outputs, Trace("host", f"Core ML's operations, evaluated ({about['version']})"), {"threads": 1})
-
-
-def entered(values: NDArray[Any], about: dict[str, Any]) -> NDArray[Any]:
-    """The network's own values as the package takes them: integers with a scale become the real numbers they are."""
-    if about["scale"] is not None:
-        real = (values.astype(np.float64) - about["zero_point"]) * about["scale"]
-        return np.asarray(real, np.float32)
-    return np.asarray(values, about["dtype"])
-
-
-def left(values: NDArray[Any], about: dict[str, Any]) -> NDArray[Any]:
-    """What the package gives as the network's own values."""
-    if about["scale"] is not None:
-        limits = np.iinfo(about["tensor_dtype"])
-        steps = np.rint(np.nan_to_num(values.astype(np.float64) / about["scale"])) + about["zero_point"]
-        return np.asarray(np.clip(steps, limits.min, limits.max), about["tensor_dtype"])
-    return np.asarray(values, about["tensor_dtype"])

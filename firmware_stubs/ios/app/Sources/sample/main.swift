@@ -1,0 +1,6 @@
+import EdgekitNetwork
+
+// `swift run sample`, on a Mac.
+for line in Sample.report() {
+    print(line)
+}
