@@ -18,6 +18,7 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from onnx.shape_inference import infer_node_outputs
 
+from edgekit.onnx.definition import definition
 from edgekit.onnx.node import DTYPES, Refused, Spec, attribute, schema, tensor
 
 MAX_ELEMENTS = 1 << 28
@@ -71,6 +72,8 @@ class Static:
         return {name: self.constants[name] for name in names}
 
     def _take(self, node: Any) -> None:
+        if node.domain not in ("", "ai.onnx"):
+            raise Refused(node, f"it is of {node.domain!r}, outside ONNX's standard operators")
         if node.op_type == "If":
             return self._branch(node)
         if node.op_type in _CONTROL:
@@ -82,7 +85,18 @@ class Static:
             raise Refused(node, f"its input {missing[0]!r} is not there")
         if node.op_type in ("Shape", "Size"):
             return self._sizes(node)
-        found = self._infer(node)
+        if node.op_type == "CastLike":  # what it is like may be unknown, but not its type
+            kind = helper.np_dtype_to_tensor_dtype(np.dtype(self.spec(node.input[1]).dtype))
+            node = helper.make_node("Cast", node.input[:1], node.output, name=node.name, to=kind)
+        try:
+            found = self._infer(node)
+        except Refused:
+            body = definition(node, self.opset, self.specs, self.constants)
+            if not body:
+                raise
+            for inner in body:  # inference may know more of simpler operators
+                self._take(inner)
+            return None
         total = sum(spec.elements for spec in found.values())
         self.elements += total
         if self.elements > MAX_TOTAL:

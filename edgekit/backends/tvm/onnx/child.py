@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import tempfile
 import warnings
 from dataclasses import dataclass, field
@@ -47,15 +48,30 @@ class Functions:
     def add(self, function: Any) -> int:
         import tvm
 
-        text = str(tvm.ir.save_json(function.without_attr("global_symbol")))
+        text = _serial(tvm.ir.save_json(function.without_attr("global_symbol")))
         return self.numbers.setdefault(text, len(self.numbers))
+
+
+_PARALLEL = 1
+"""tvm.tirx.ForKind.PARALLEL"""
+
+
+def _serial(text: str) -> str:
+    """A function's JSON without parallel loops, which need TVM's runtime."""
+    if '"tirx.For"' not in text:
+        return text
+    whole = json.loads(text)
+    for entry in whole["nodes"]:
+        if entry.get("type") == "tirx.For" and entry["data"]["kind"] == _PARALLEL:
+            entry["data"]["kind"] = 0
+    return json.dumps(whole)
 
 
 def lower(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Task: lower each of ``nodes``.
 
-    A node is ``{"op", "options": key, "inputs": [[dtype, shape, key of its value or None] or None], "outputs":
-    [[dtype, shape]]}``; arrays hold options and constants' values.
+    A node is ``{"op", "number", "inputs": [[dtype, shape, key of its value or None] or None], "outputs":
+    [[dtype, shape]]}``; arrays ``NUMBER/options`` and ``NUMBER/KEY`` hold its options and constants' values.
 
     :returns: for each node its calls, or ``{"refused": reason}``; arrays: constants, functions' JSON.
     """
@@ -85,17 +101,17 @@ def lower(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple[d
 def _node(entry: dict[str, Any], arrays: dict[str, Any], functions: Functions) -> Lowered:
     import onnx
 
-    from edgekit.backends.tvm.onnx.expand import expanded
+    from edgekit.backends.tvm.onnx.expand import ways
 
-    given, made = entry["inputs"], entry["outputs"]
+    given, made, number = entry["inputs"], entry["outputs"], entry["number"]
     try:
-        node, opset = unpack(arrays[entry["options"]].tobytes(), entry["op"], len(given), len(made))
+        node, opset = unpack(arrays[f"{number}/options"].tobytes(), entry["op"], len(given), len(made))
     except ValueError as error:
         raise Refused(onnx.NodeProto(op_type=entry["op"]), str(error)) from error
     variables: dict[str, Spec] = {}
     constants: dict[str, NDArray[Any]] = {}
     places: dict[str, int] = {}
-    for number, (name, about) in enumerate(zip(node.input, given, strict=True)):
+    for place, (name, about) in enumerate(zip(node.input, given, strict=True)):
         if bool(name) != (about is not None):
             raise Refused(node, "its options hold a node of other inputs")
         if not name:
@@ -103,24 +119,29 @@ def _node(entry: dict[str, Any], arrays: dict[str, Any], functions: Functions) -
         dtype, shape, key = about
         spec = Spec(dtype, tuple(shape))
         if key or not spec.elements:
-            constants[name] = arrays[key].reshape(spec.shape) if key else np.zeros(spec.shape, dtype)
+            constants[name] = arrays[f"{number}/{key}"].reshape(spec.shape) if key else np.zeros(spec.shape, dtype)
         else:
             variables[name] = spec
-        places[name] = number
+        places[name] = place
     outputs = {name: Spec(d, tuple(s)) for name, (d, s) in zip([n for n in node.output if n], made, strict=True)}
-    errors = []
-    for nodes, known in expanded(node, opset, variables, constants, outputs):
-        used = {name for each in nodes for name in each.input}
-        large = {n: v for n, v in known.items() if n in constants and v.size > KNOWN_ELEMENTS and v.dtype.kind == "f"}
-        inputs = {n: s for n, s in variables.items() if n in used} | {
-            n: Spec.of(v) for n, v in large.items() if n in used
-        }
-        small = {n: v for n, v in known.items() if n in used and n not in large}
-        try:
-            return _imported(node, model(nodes, inputs, small, outputs, opset), places, outputs, functions)
-        except Refused as refused:
-            errors.append(refused)
-    raise errors[0]
+    if entry["op"] == "BitCast":
+        return _reinterpreted(node, variables, outputs, functions)
+    first: Refused | None = None
+    try:
+        for way in ways(node, opset, variables, constants, outputs):
+            used = {name for each in way.nodes for name in each.input}
+            known = {name: values for name, values in way.constants.items() if name in used}
+            large = {n for n, v in known.items() if n in constants and v.size > KNOWN_ELEMENTS and v.dtype.kind == "f"}
+            inputs = {n: s for n, s in variables.items() if n in used} | {n: Spec.of(known[n]) for n in sorted(large)}
+            small = {n: v for n, v in known.items() if n not in large}
+            try:
+                network = model(way.nodes, inputs, small, outputs, way.opset)
+                return _imported(node, network, places, outputs, functions)
+            except Refused as refused:
+                first = first or refused
+    except Refused as refused:
+        first = first or refused
+    raise first or Refused(node, "TVM's ONNX frontend does not have it")
 
 
 def _imported(
@@ -228,7 +249,10 @@ class _Walk:
         for part in parts:
             results.append(("temporary", len(self.made.temporaries)))
             self.made.temporaries.append(self._spec(part))
-        function = self.functions.add(self.module[value.args[0]])
+        loops = self.module[value.args[0]]
+        if "tvm_call_packed" in str(loops):
+            raise Refused(self.node, "TVM leaves it to its runtime")
+        function = self.functions.add(loops)
         self.made.calls.append((function, [*arguments, *results]))
         return results if isinstance(kind, ir.TupleType) else results[0]
 
@@ -241,6 +265,21 @@ class _Walk:
         if not all(isinstance(size, tirx.IntImm) for size in sizes):
             raise Refused(self.node, "its shapes depend on data")
         return Spec(str(kind.dtype), tuple(int(size) for size in sizes))
+
+
+def _reinterpreted(node: Any, given: dict[str, Spec], outputs: dict[str, Spec], functions: Functions) -> Lowered:
+    """BitCast, which TVM's frontend lacks: the same bytes as another type of equal size."""
+    from tvm import te, tirx
+
+    (wanted,) = outputs.values()
+    spec = given.get(node.input[0])
+    if spec is None or spec.shape != wanted.shape or "bool" in (spec.dtype, wanted.dtype):
+        raise Refused(node, "it changes the size of elements")
+    if np.dtype(spec.dtype).itemsize != np.dtype(wanted.dtype).itemsize:
+        raise Refused(node, "it changes the size of elements")
+    x = te.placeholder(spec.shape, spec.dtype, "given")
+    made = te.compute(wanted.shape, lambda *place: tirx.reinterpret(wanted.dtype, x(*place)), "cast")
+    return Lowered([(functions.add(te.create_prim_func([x, made])), [("in", 0), ("out", 0)])])
 
 
 def copy(spec: Spec) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,22 +19,26 @@ from edgekit.graph.onnx_operators import PREFIX, from_onnx
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.graph import Graph, Tensor
+    from edgekit.graph import Graph
 
 TASK = "edgekit.backends.tvm.onnx.child:lower"
 PRELOAD = ("onnx", "onnx.reference", "onnx.shape_inference", "tvm", "tvm.relax.frontend.onnx")
 LIMITS = sandbox.Limits(seconds=600, memory_mb=8192)
 REMEDY = "export the model without that operator"
-_KEPT = 4
+_KEPT = 8192
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the child said of a Graph: each operator's calls, or why it is refused; functions; constants."""
+    """What the child said of a node: its calls, each with the function's JSON; or why it is refused.
 
-    nodes: list[dict[str, Any]]
-    functions: list[str]
-    constants: dict[str, NDArray[Any]]
+    :param calls: functions and their arguments, as :class:`.child.Lowered` has them, with the functions' JSON.
+    """
+
+    refused: str = ""
+    calls: tuple[tuple[str, list[tuple[str, int]]], ...] = ()
+    temporaries: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    constants: tuple[NDArray[Any], ...] = ()
 
 
 _found: dict[str, Found] = {}
@@ -41,65 +46,90 @@ _lock = threading.Lock()
 
 
 def unsupported(graph: Graph) -> list[Unsupported]:
-    """Operators that TVM's ONNX frontend does not make loops of."""
+    """Operators that TVM's ONNX frontend does not make loops of.
+
+    :raises ModelError: if TVM crashes on the network.
+    """
     odd = [n for n, operator in enumerate(graph.operators) if not from_onnx(operator)]
     if odd:
         op = graph.operators[odd[0]].op
         return [Unsupported(odd[0], op, "it stands among operators of ONNX", "keep the network in one kind")]
+    if importlib.util.find_spec("tvm") is None:
+        op = graph.operators[0].op
+        return [Unsupported(0, op, "TVM is not installed", "install it: pip install 'edgekit[tvm]'")]
     return [
-        Unsupported(number, graph.operators[number].op, entry["refused"], REMEDY)
-        for number, entry in enumerate(calls(graph).nodes)
-        if "refused" in entry
+        Unsupported(number, graph.operators[number].op, entry.refused, REMEDY)
+        for number, entry in enumerate(found(graph))
+        if entry.refused
     ]
 
 
-def calls(graph: Graph) -> Found:
-    """Ask the child, once for each Graph.
+def found(graph: Graph) -> list[Found]:
+    """What the child says of each operator; it is asked once for each.
 
-    :raises ModelError: if TVM crashes on it.
+    :raises ModelError: if TVM crashes on the network.
     """
-    nodes, arrays = _described(graph)
-    key = _digest(nodes, arrays)
+    described = [_described(graph, number) for number in range(len(graph.operators))]
+    keys = [_digest(*one) for one in described]
     with _lock:
-        if key not in _found:
-            while len(_found) >= _KEPT:
-                del _found[next(iter(_found))]
-            _found[key] = _ask(nodes, arrays)
-        return _found[key]
+        new = {key: one for key, one in zip(keys, described, strict=True) if key not in _found}
+        answers = {key: _found[key] for key in keys if key in _found} | _ask(new)
+        _found.update(answers)
+        for key in list(_found)[: max(0, len(_found) - _KEPT)]:
+            del _found[key]
+    return [answers[key] for key in keys]
 
 
-def _ask(nodes: list[dict[str, Any]], arrays: dict[str, NDArray[Any]]) -> Found:
+Described = tuple[dict[str, Any], "dict[str, NDArray[Any]]"]
+
+
+def _ask(new: dict[str, Described]) -> dict[str, Found]:
+    if not new:
+        return {}
+    nodes: list[dict[str, Any]] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, (node, values) in enumerate(new.values()):
+        nodes.append({**node, "number": number})
+        arrays.update({f"{number}/{name}": array for name, array in values.items()})
     try:
-        found, made = sandbox.call(TASK, {"nodes": nodes}, arrays, limits=LIMITS, preload=PRELOAD)
+        said, made = sandbox.call(TASK, {"nodes": nodes}, arrays, limits=LIMITS, preload=PRELOAD)
     except sandbox.ChildDied as death:
         raise ModelError(f"TVM {death.reason} on this network", "export it another way") from death
-    functions = [made.pop(f"f{n}").tobytes().decode() for n in range(found["functions"])]
-    return Found(found["nodes"], functions, made)
+    functions = [made[f"f{n}"].tobytes().decode() for n in range(said["functions"])]
+    return {key: _answer(entry, functions, made) for key, entry in zip(new, said["nodes"], strict=True)}
 
 
-def _described(graph: Graph) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    nodes = []
-    for number, operator in enumerate(graph.operators):
-        arrays[f"options{number}"] = np.frombuffer(operator.custom_options, np.uint8)
-        nodes.append({
-            "op": operator.op.removeprefix(PREFIX), "options": f"options{number}",
-            "inputs": [_about(graph.tensors[i], i, arrays) if i >= 0 else None for i in operator.inputs],
-            "outputs": [[graph.tensors[i].dtype, list(graph.tensors[i].shape)] for i in operator.outputs],
-        })  # fmt: skip
-    return nodes, arrays
+def _answer(entry: dict[str, Any], functions: list[str], made: dict[str, NDArray[Any]]) -> Found:
+    if "refused" in entry:
+        return Found(entry["refused"])
+    return Found(
+        "",
+        tuple((functions[f], [(kind, place) for kind, place in arguments]) for f, arguments in entry["calls"]),
+        tuple((dtype, tuple(shape)) for dtype, shape in entry["temporaries"]),
+        tuple(made[key] for key in entry["constants"]),
+    )
 
 
-def _about(tensor: Tensor, index: int, arrays: dict[str, NDArray[Any]]) -> list[Any]:
-    key = None
-    if tensor.data is not None and tensor.elements:
-        key = f"tensor{index}"
-        arrays[key] = tensor.array()
-    return [tensor.dtype, list(tensor.shape), key]
+def _described(graph: Graph, number: int) -> Described:
+    """An operator for the child, and the arrays that go with it."""
+    operator, tensors = graph.operators[number], graph.tensors
+    arrays: dict[str, NDArray[Any]] = {"options": np.frombuffer(operator.custom_options, np.uint8)}
+    inputs: list[list[Any] | None] = []
+    for place, index in enumerate(operator.inputs):
+        if index < 0:
+            inputs.append(None)
+            continue
+        tensor = tensors[index]
+        known = tensor.data is not None and tensor.elements > 0
+        if known:
+            arrays[f"input{place}"] = tensor.array()
+        inputs.append([tensor.dtype, list(tensor.shape), f"input{place}" if known else None])
+    outputs = [[tensors[i].dtype, list(tensors[i].shape)] for i in operator.outputs]
+    return {"op": operator.op.removeprefix(PREFIX), "inputs": inputs, "outputs": outputs}, arrays
 
 
-def _digest(nodes: list[dict[str, Any]], arrays: dict[str, NDArray[Any]]) -> str:
-    total = hashlib.sha256(repr(nodes).encode())
+def _digest(node: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
+    total = hashlib.sha256(repr(node).encode())
     for name, values in arrays.items():
         total.update(name.encode())
         total.update(np.ascontiguousarray(values).data)
@@ -114,7 +144,6 @@ def lower(graph: Graph) -> Program:
     if missing := unsupported(graph):
         first = missing[0]
         raise ModelError(f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy)
-    found = calls(graph)
     program = Program()
     storages: dict[int, int] = {}
     tensors = graph.tensors
@@ -132,13 +161,13 @@ def lower(graph: Graph) -> Program:
             storages[index] = program.add(Storage("arena", tensor.nbytes, dtype=tensor.dtype))
         return View(storages[index], tensor.shape, tensor.dtype)
 
-    for number, (operator, entry) in enumerate(zip(graph.operators, found.nodes, strict=True)):
+    for number, (operator, entry) in enumerate(zip(graph.operators, found(graph), strict=True)):
         temporaries = [
-            View(program.add(Storage("arena", View(0, tuple(shape), dtype).nbytes, dtype=dtype)), tuple(shape), dtype)
-            for dtype, shape in entry["temporaries"]
+            View(program.add(Storage("arena", View(0, shape, dtype).nbytes, dtype=dtype)), shape, dtype)
+            for dtype, shape in entry.temporaries
         ]
-        own = [program.constant(found.constants[key]) for key in entry["constants"]]
-        for function, arguments in entry["calls"]:
+        own = [program.constant(values) for values in entry.constants]
+        for function, arguments in entry.calls:
             args = []
             for kind, place in arguments:
                 if kind == "in":
@@ -149,7 +178,7 @@ def lower(graph: Graph) -> Program:
                     args.append((temporaries if kind == "temporary" else own)[place])
             params = {
                 "function": operator.op.removeprefix(PREFIX).lower(), "shape": list(args[-1].shape),
-                "loops": found.functions[function],
+                "loops": function,
             }  # fmt: skip
             program.kernels.append(Kernel("tir", params, number, tuple(args)))
     program.inputs = [storages[i] for i in graph.main.inputs]
