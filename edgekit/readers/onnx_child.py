@@ -177,7 +177,7 @@ def operator_of(graph: Any, name: str) -> str:
     """The operator that makes tensor ``name``, or the first that reads it, with its name where it has one."""
     nodes = [n for n in graph.node if name in n.output] + [n for n in graph.node if name in n.input]
     if not nodes:
-        return "no operator"
+        return f"no operator (there are: {', '.join(sorted({n.op_type for n in graph.node})[:5])})"
     return str(nodes[0].op_type) + (f" (node {nodes[0].name!r})" if nodes[0].name else "")
 
 

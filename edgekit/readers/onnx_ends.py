@@ -77,6 +77,8 @@ def _output(graph: Graph, index: int, wanted: Mapping[str, Any], shown: str) -> 
             f"{shown} was converted wrongly: output {wanted['name']!r} of {wanted['operator']} has the shape "
             f"{list(tensor.shape)}, not {wanted['shape']}"
         )
+    if 0 in tensor.shape:
+        raise ModelError(f"{shown}: output {wanted['name']!r} of {wanted['operator']} holds nothing: a size is 0")
     if tensor.dtype == wanted["dtype"]:
         return index
     _check_cast(graph, "output", wanted, tensor.dtype, shown)

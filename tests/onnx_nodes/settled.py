@@ -22,7 +22,7 @@ PARAMETERS = {
     "MelWeightMatrix": {0, 1, 2, 3, 4}, "DFT": {1, 2}, "STFT": {1, 3}, "Col2Im": {1, 2}, "MaxUnpool": {2},
     "Dropout": {1, 2}, "Clip": {1, 2}, "QuantizeLinear": {1, 2}, "DequantizeLinear": {1, 2},
     "QLinearConv": {1, 2, 3, 4, 5, 6, 7}, "QLinearMatMul": {1, 2, 4, 5, 6, 7}, "ConvInteger": {1, 2, 3},
-    "MatMulInteger": {2, 3}, "BitShift": {1},
+    "MatMulInteger": {2, 3}, "BitShift": {1}, "CastLike": {1},
     **{
         f"Reduce{kind}": {1}
         for kind in ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "LogSum", "LogSumExp", "SumSquare")
@@ -32,14 +32,14 @@ PARAMETERS = {
 
 
 def parameters(case: Case) -> list[str]:
-    """Names of the model's inputs that operators read as parameters only."""
+    """Names of the model's inputs that operators read as parameters only, or not at all."""
     names = {value.name for value in case.model.graph.input}
     read: dict[str, set[bool]] = {}
     for node in case.model.graph.node:
         for place, name in enumerate(node.input):
             if name in names:
                 read.setdefault(name, set()).add(place in PARAMETERS.get(node.op_type, ()))
-    return [value.name for value in case.model.graph.input if read.get(value.name) == {True}]
+    return [value.name for value in case.model.graph.input if read.get(value.name, {True}) == {True}]
 
 
 def settled(case: Case) -> Case | None:
@@ -67,6 +67,8 @@ def settled(case: Case) -> Case | None:
 
 def _fix(value: Any, shape: tuple[int, ...]) -> bool:
     tensor = value.type.tensor_type
+    if value.type.WhichOneof("value") != "tensor_type":
+        return False
     if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
         return False
     tensor.shape.CopyFrom(onnx.helper.make_tensor_type_proto(tensor.elem_type, shape).tensor_type.shape)
