@@ -60,8 +60,22 @@ def changed(small: bundle.Bundle, tmp_path: Path) -> bundle.Bundle:
     return bundle.load(tmp_path / "copy")
 
 
+NAMES = [
+    "convolutions",
+    "depthwise",
+    "dense",
+    "windows",
+    "elementwise",
+    "functions",
+    "moves",
+    "sums",
+    "rewritten",
+    "chains",
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NETWORKS, "chains"])
+@pytest.mark.parametrize("name", NAMES)
 def test_operators(name: str, tmp_path: Path) -> None:
     parity = compiled(chains() if name == "chains" else NETWORKS[name](), tmp_path).manifest["parity"]
     assert parity["by"] == "network" and 0 < parity["max_relative"] < 1e-5

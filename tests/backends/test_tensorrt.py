@@ -29,6 +29,18 @@ from tests.backends.tvm_networks import RELU, Pictures, quantized
 from tests.small_networks import Builder, convolutional
 
 BOARD = "jetson-orin-nano"
+NAMES = [
+    "convolutions",
+    "depthwise",
+    "dense",
+    "windows",
+    "elementwise",
+    "functions",
+    "moves",
+    "sums",
+    "rewritten",
+    "chains",
+]
 
 
 def compiled(graph: Graph, folder: Path, recipe: str = "as-is", backend: str = "tensorrt") -> bundle.Bundle:
@@ -49,7 +61,7 @@ def loaded(found: bundle.Bundle) -> Any:
     return onnx.load(str(found.artifact / MODEL))
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, "chains"])
+@pytest.mark.parametrize("name", NAMES)
 def test_float_operators(name: str, tmp_path: Path) -> None:
     parity = compiled(network(name), tmp_path).manifest["parity"]
     assert parity["by"] == "network" and 0 < parity["max_relative"] < 1e-5
@@ -66,7 +78,7 @@ def test_operators_in_float16(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NETWORKS, "chains"])
+@pytest.mark.parametrize("name", NAMES)
 def test_int8_operators(name: str, tmp_path: Path) -> None:
     found = compiled(quantized(network(name), tmp_path / "int8"), tmp_path, "symmetric")
     parity = found.manifest["parity"]
@@ -75,6 +87,34 @@ def test_int8_operators(name: str, tmp_path: Path) -> None:
     kept = {t.name: numpy_helper.to_array(t) for t in loaded(found).graph.initializer}
     rounded = [n for n in nodes if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
     assert rounded and all(kept[n.input[2]].dtype == np.int8 and not kept[n.input[2]].any() for n in rounded)
+
+
+def test_choices(tmp_path: Path) -> None:
+    """Comparisons, truth values, what they choose, quotients; in pictures, too."""
+    n = Pictures()
+    x = n.tensor((1, 6, 6, 4))
+    a = n.conv(x, 4)
+    half, third = (n.constant(np.array([v], np.float32)) for v in (0.5, 0.3))
+    compared = [n.add(op, (a, half), (1, 6, 6, 4), "bool") for op in ("LESS", "GREATER", "LESS_EQUAL", "GREATER_EQUAL")]
+    both = n.add("LOGICAL_AND", (n.add("LOGICAL_NOT", (compared[0],), (1, 6, 6, 4), "bool"), compared[3]), (1, 6, 6, 4),
+                 "bool")  # fmt: skip
+    either = n.add("LOGICAL_OR", (compared[1], compared[2]), (1, 6, 6, 4), "bool")
+    same = n.add(
+        "EQUAL", (n.add("ROUND", (a,), (1, 6, 6, 4)), n.constant(np.zeros(1, np.float32))), (1, 6, 6, 4), "bool"
+    )
+    other = n.add("NOT_EQUAL", (a, x), (1, 6, 6, 4), "bool")
+    for truth in (both, either, same, other):
+        n.add("SELECT_V2", (truth, a, half), (1, 6, 6, 4))
+    n.add("SELECT", (same, a, x), (1, 6, 6, 4))
+    n.add("FLOOR_DIV", (a, third), (1, 6, 6, 4))
+    n.add("CAST", (other,), (1, 6, 6, 4), options="Cast")
+    positive = n.add("EXP", (a,), (1, 6, 6, 4))
+    n.add(
+        "FLOOR_MOD", (n.add("ROUND", (positive,), (1, 6, 6, 4)), n.constant(np.array([2.0], np.float32))), (1, 6, 6, 4)
+    )
+    n.add("POW", (positive, half), (1, 6, 6, 4))
+    parity = compiled(n.all_results(x), tmp_path).manifest["parity"]
+    assert parity["ok"] and parity["max_relative"] < 1e-4
 
 
 def test_weights_stay_int8_with_a_scale_a_channel(tmp_path: Path) -> None:

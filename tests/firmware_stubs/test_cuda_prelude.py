@@ -33,7 +33,7 @@ __kernel void places(__global int *restrict d_, uint d_at) {
 __kernel void vectors(__global const float *restrict a_, uint a_at, __global float *restrict d_, uint d_at) {
   const float4 v = vload4(0, a_);
   vstore4(fma((float4)(2.0f), v, 1.0f / (1.0f + exp(-v))) - fmax(v, 0.0f) / (float4)(4.0f), 0, d_);
-  vstore2(vload2(0, a_) * 3.0f + (float2)(v.s3), 0, d_ + 4);
+  vstore2(pow(vload2(0, a_) * 3.0f, 2.0f) + (float2)(v.s3), 0, d_ + 4);
 }
 """
 
@@ -94,7 +94,7 @@ def test_vectors_compute_as_floats_do(library: ctypes.CDLL) -> None:
     v[:] = [-1.5, 0.25, 2.0, 7.0]
     call(library, "vectors", 1, v, d)
     assert np.allclose(d[:4], 2 * v + 1 / (1 + np.exp(-v)) - np.maximum(v, 0) / 4, 1e-6)
-    assert np.allclose(d[4:], v[:2] * 3 + v[3])
+    assert np.allclose(d[4:], (v[:2] * 3) ** 2 + v[3])
 
 
 def test_the_emulated_driver_runs_each_work_item_once(library: ctypes.CDLL, tmp_path: Path) -> None:

@@ -7,14 +7,21 @@ from collections.abc import Callable
 import numpy as np
 
 from edgekit.graph import Operator
-from edgekit.writers.onnx.exporter import Exporter
+from edgekit.writers.onnx.exporter import Exporter, Refusal
 
 PLAIN = {
     "RELU": "Relu", "TANH": "Tanh", "LOGISTIC": "Sigmoid", "EXP": "Exp", "LOG": "Log", "SQRT": "Sqrt", "SIN": "Sin",
     "COS": "Cos", "ABS": "Abs", "NEG": "Neg", "FLOOR": "Floor", "CEIL": "Ceil", "ROUND": "Round", "ELU": "Elu",
+    "LOGICAL_NOT": "Not",
 }  # fmt: skip
 CLIPPED = {"RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
-BINARIES = {"ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "MAXIMUM": "Max", "MINIMUM": "Min", "POW": "Pow"}
+BINARIES = {
+    "ADD": "Add", "SUB": "Sub", "MUL": "Mul", "DIV": "Div", "MAXIMUM": "Max", "MINIMUM": "Min", "POW": "Pow",
+    "LESS": "Less", "LESS_EQUAL": "LessOrEqual", "GREATER": "Greater", "GREATER_EQUAL": "GreaterOrEqual",
+    "EQUAL": "Equal", "LOGICAL_AND": "And", "LOGICAL_OR": "Or", "PRELU": "PRelu",
+}  # fmt: skip
+CHOICES = ("SELECT", "SELECT_V2")
+FLOORED = ("FLOOR_DIV", "FLOOR_MOD")
 
 
 def aligned(b: Exporter, operator: Operator) -> tuple[list[str], bool]:
@@ -61,12 +68,33 @@ def binary(b: Exporter, operator: Operator) -> None:
     if operator.op == "SQUARED_DIFFERENCE":
         gap = b.node("Sub", sides)
         made = b.node("Mul", [gap, gap])
-    elif operator.op == "PRELU":
-        made = b.node("PRelu", sides)
+    elif operator.op == "NOT_EQUAL":
+        made = b.node("Not", [b.node("Equal", sides)])
+    elif operator.op in FLOORED:
+        made = _floored(b, operator, sides)
     else:
         made = b.node(BINARIES[operator.op], sides)
     made = b.activated(made, getattr(operator.options, "fusedActivationFunction", 0))
     b.put(operator.outputs[0], made, picture=pictures)
+
+
+def _floored(b: Exporter, operator: Operator, sides: list[str]) -> str:
+    """The quotient rounded down, or what is left of the first side then."""
+    if b.tensor(operator.outputs[0]).dtype != "float32":
+        raise Refusal("edgekit writes it to ONNX for floats only")
+    quotient = str(b.node("Floor", [b.node("Div", sides)]))
+    if operator.op == "FLOOR_DIV":
+        return quotient
+    return str(b.node("Sub", [sides[0], b.node("Mul", [quotient, sides[1]])]))
+
+
+def chosen(b: Exporter, operator: Operator) -> None:
+    """``SELECT`` takes a condition a row, too, which ONNX would broadcast along the last axis."""
+    condition, made = b.tensor(operator.inputs[0]).shape, b.tensor(operator.outputs[0]).shape
+    if operator.op == "SELECT" and condition != made:
+        raise Refusal("edgekit does not write its condition a row to ONNX")
+    sides, pictures = aligned(b, operator)
+    b.put(operator.outputs[0], b.node("Where", sides), picture=pictures)
 
 
 def converted(b: Exporter, operator: Operator) -> None:
@@ -87,7 +115,8 @@ def cast(b: Exporter, operator: Operator) -> None:
 
 RULES: dict[str, Callable[[Exporter, Operator], None]] = {
     **dict.fromkeys((*PLAIN, *CLIPPED, "LEAKY_RELU", "RSQRT", "SQUARE", "HARD_SWISH", "GELU"), mapped),
-    **dict.fromkeys((*BINARIES, "SQUARED_DIFFERENCE", "PRELU"), binary),
+    **dict.fromkeys((*BINARIES, *FLOORED, "SQUARED_DIFFERENCE", "NOT_EQUAL"), binary),
+    **dict.fromkeys(CHOICES, chosen),
     **dict.fromkeys(("QUANTIZE", "DEQUANTIZE"), converted),
     "CAST": cast,
 }

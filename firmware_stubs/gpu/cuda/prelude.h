@@ -162,8 +162,10 @@ EK_FUNCTION(fabs, fabsf)
     DEVICE float4 ek_##name(float4 a, float b) { return ek_##name(a, float4(b)); }
 EK_FUNCTION2(fmax, fmaxf)
 EK_FUNCTION2(fmin, fminf)
+EK_FUNCTION2(pow, powf)
 #define fmax ek_fmax
 #define fmin ek_fmin
+#define pow ek_pow
 
 DEVICE float ek_fma(float a, float b, float c) { return fmaf(a, b, c); }
 DEVICE float2 ek_fma(float2 a, float2 b, float2 c) { return float2(fmaf(a.s0, b.s0, c.s0), fmaf(a.s1, b.s1, c.s1)); }
