@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from edgekit.api.compile import compile
 from edgekit.backends.coreml import operators
 from edgekit.backends.coreml.ends import entered, left
 from edgekit.errors import DeviceError, ModelError
-from edgekit.graph import Graph, tflite
+from edgekit.graph import Graph, Operator, tflite
 from edgekit.graph.ir import Quantization
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
@@ -93,6 +94,77 @@ def everything() -> Graph:
     return b.graph((x,), (square, mean))
 
 
+def elements() -> Graph:
+    """Every function of one or two values, one after the other on pictures; comparisons and a choice."""
+    b = Builder()
+    x = y = b.tensor((1, 5, 6, 3), name="x")
+    shape = (1, 5, 6, 3)
+
+    def then(op: str, *more: int, kind: str | None = None, **options: Any) -> None:
+        nonlocal y
+        y = b.add(op, (y, *more), shape, options=kind, **options)
+
+    kernel = b.constant(weights(3, 1, 1, 3))
+    then("CONV_2D", kernel, b.constant(weights(3)), kind="Conv2D", strideH=1, strideW=1, padding=1,
+         dilationHFactor=1, dilationWFactor=1)  # fmt: skip
+    for op in ("TANH", "NEG", "ELU", "SIN", "COS", "ABS", "SQRT", "EXP", "LOG", "SQUARE", "LOGISTIC", "RELU6"):
+        then(op)
+    then("SUB", b.constant(np.float32(0.25).reshape(())), kind="Sub")
+    then("DIV", b.constant(np.abs(weights(1, 1, 6, 3)) + 1), kind="Div")
+    then("MAXIMUM", b.constant(weights(1, 1, 1, 3) / 8))
+    then("MINIMUM", b.constant(weights(1, 5, 6, 3)))
+    then("SQUARED_DIFFERENCE", b.constant(weights(3)))
+    then("POW", b.constant(np.full(1, 1.5, np.float32)))
+    then("RELU_N1_TO_1")
+    then("RELU_0_TO_1")
+    then("RSQRT", kind=None)
+    zero = b.constant(np.zeros(3, np.float32))
+    larger = b.add("GREATER", (x, zero), shape, "bool")
+    not_half = b.add("NOT_EQUAL", (y, zero), shape, "bool")
+    both = b.add("LOGICAL_AND", (larger, not_half), shape, "bool")
+    either = b.add("LOGICAL_OR", (both, b.add("LOGICAL_NOT", (larger,), shape, "bool")), shape, "bool")
+    y = b.add("MINIMUM", (y, b.constant(np.full(1, 30, np.float32))), shape)
+    y = b.add("SELECT_V2", (both, y, x), shape)
+    number = b.add("CAST", (either,), shape, options="Cast", inDataType=6, outDataType=0)
+    return b.graph((x,), (y, number))
+
+
+def moves() -> Graph:
+    """What moves values, and reductions; an input and an output of whole numbers."""
+    b = Builder()
+    x, places = b.tensor((1, 6, 4, 2), name="x"), b.tensor((3,), "int32", name="places")
+
+    def ints(*values: Any) -> int:
+        return b.constant(np.array(values, np.int32))
+
+    y = b.add("MIRROR_PAD", (x, ints([0, 0], [1, 2], [1, 0], [0, 0])), (1, 9, 5, 2), options="MirrorPad", mode=0)
+    y = b.add("PADV2", (y, ints([0, 0], [0, 1], [0, 1], [1, 0]), b.constant(np.float32(-0.5).reshape(()))),
+              (1, 10, 6, 3))  # fmt: skip
+    y = b.add("MAX_POOL_2D", (y,), (1, 5, 3, 3), options="Pool2D", strideH=2, strideW=2, filterHeight=2,
+              filterWidth=2, padding=1)  # fmt: skip
+    y = b.add("SLICE", (y, ints(0, 1, 0, 1), ints(1, 4, 3, 2)), (1, 4, 3, 2), options="Slice")
+    halves = [b.tensor((1, 2, 3, 2)), b.tensor((1, 2, 3, 2))]
+    b.operators.append(Operator("SPLIT", (b.constant(np.array(1, np.int32)), y), tuple(halves)))
+    b.operators[-1].options = tflite.schema().SplitOptionsT()
+    b.operators[-1].options.numSplits = 2
+    y = b.add("PACK", tuple(halves), (1, 2, 2, 3, 2), options="Pack", axis=1, valuesCount=2)
+    rows = [b.tensor((1, 2, 3, 2)), b.tensor((1, 2, 3, 2))]
+    options = tflite.schema().UnpackOptionsT()
+    options.num, options.axis = 2, 2
+    b.operators.append(Operator("UNPACK", (y,), tuple(rows), options))
+    y = b.add("TILE", (rows[0], ints(1, 1, 2, 3)), (1, 2, 6, 6), options="Tile")
+    y = b.add("SQUEEZE", (y,), (2, 6, 6), options="Squeeze", squeezeDims=[0])
+    y = b.add("GATHER", (y, places), (2, 3, 6), options="Gather", axis=1)
+    y = b.add("EXPAND_DIMS", (y, ints(0)), (1, 2, 3, 6), options="ExpandDims")
+    y = b.add("L2_NORMALIZATION", (y,), (1, 2, 3, 6), options="L2Norm")
+    y = b.add("REDUCE_MAX", (y, ints(1)), (1, 3, 6), options="Reducer", keepDims=False)
+    y = b.add("LOG_SOFTMAX", (y,), (1, 3, 6))
+    low = b.add("REDUCE_MIN", (y, ints(2)), (1, 3, 1), options="Reducer", keepDims=True)
+    y = b.add("SUB", (y, low), (1, 3, 6), options="Sub")
+    best = b.add("ARG_MAX", (y, b.constant(np.array(2, np.int32))), (1, 3), "int64", options="ArgMax", outputType=4)
+    return b.graph((x, places), (y, best, rows[1]))
+
+
 def made(graph: Graph, folder: Path, recipe: str = "as-is", data: str | None = None) -> bundle.Bundle:
     tflite.write(graph, folder / "net.tflite")
     done = compile(folder / "net.tflite", targets=["ios"], recipe=recipe, data=data, out=folder / "b")[0]
@@ -103,6 +175,23 @@ def made(graph: Graph, folder: Path, recipe: str = "as-is", data: str | None = N
 def about(found: bundle.Bundle) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((found.artifact / "network.json").read_text())
     return result
+
+
+@pytest.mark.parametrize("network", [elements, moves])
+def test_functions_and_moves_agree_with_the_reference(network: Callable[[], Graph], tmp_path: Path) -> None:
+    found = made(network(), tmp_path)
+    inputs, reference = found.golden()
+    outputs = get_runner("mil").run(found, inputs, RunOptions()).outputs
+    assert [o.dtype for o in outputs] == [r.dtype for r in reference]
+    for ours, theirs in zip(outputs, reference, strict=True):
+        assert np.allclose(ours, theirs, 1e-4, 1e-5)
+
+
+def test_every_rule_is_for_an_operator_that_is_known() -> None:
+    """The child's rules, and what is said to be supported without it, are the same."""
+    code = "from edgekit.backends.coreml.rules import RULES; print(*RULES)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == operators.KNOWN
 
 
 @pytest.mark.parametrize("recipe", ["as-is", "float16", "int8-dynamic"])

@@ -79,7 +79,7 @@ def unsupported(graph: Graph) -> list[Unsupported]:
             if not t.shape
         ]
     if len(graph.subgraphs) > 1 and not found:
-        found.append(Unsupported(-1, graph.operators[0].op, "the network has control flow", "unroll it"))
+        found.append(Unsupported(-1, "subgraph", "the network has control flow", "unroll it"))
     return found
 
 

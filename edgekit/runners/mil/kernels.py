@@ -187,6 +187,7 @@ KERNELS: dict[str, Callable[[Given], Any]] = {
     "matmul": matmul, "resize_bilinear": resize_bilinear, "upsample_nearest_neighbor": upsample_nearest_neighbor,
     "depth_to_space": depth_to_space, "space_to_depth": space_to_depth, "softmax": softmax, "quantize": quantize,
     "dequantize": dequantize, "prelu": prelu, "gather": gather, "reduce_argmax": reduce_argmax,
+    "reduce_max": reduce(np.max), "reduce_min": reduce(np.min), "reduce_prod": reduce(np.prod),
     "reduce_mean": reduce(np.mean), "reduce_sum": reduce(np.sum), "reduce_log_sum_exp": reduce(_log_sum_exp),
     "reduce_l2_norm": reduce(_norm),
 }  # fmt: skip
