@@ -141,6 +141,16 @@ def test_a_board_without_a_driver_says_so_in_one_line(small: bundle.Bundle, tmp_
     assert done.stderr == "edgekit-run: there is no CUDA driver here: libcuda.so.1 cannot be loaded\n"
 
 
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
+def test_nvcc_takes_the_source_too(small: bundle.Bundle, tmp_path: Path) -> None:
+    """As on a board whose driver refuses the cubin."""
+    made = tmp_path / CUBIN
+    command = ["nvcc", "-cubin", "-arch=sm_87", "-std=c++17", "-o", made, small.artifact / CUDA.source]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "redefined" not in done.stderr, done.stderr[:2000]
+    assert cubin.read(made.read_bytes()) == cubin.read((small.artifact / CUBIN).read_bytes())
+
+
 def other_gpu(image: bytes) -> bytes:
     flags = struct.unpack_from("<I", image, 48)[0]
     return image[:48] + struct.pack("<I", flags & ~0xFF | 75) + image[52:]

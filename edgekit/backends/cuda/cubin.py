@@ -1,7 +1,8 @@
 """Cubins: which GPU one is for, and which functions it has. A cubin is an ELF file; nothing of it is run here.
 
-Layout after the ELF-64 specification; ``e_machine`` 190 is NVIDIA's CUDA, the low byte of ``e_flags`` the architecture
-(87 for sm_87) in what CUDA 11 and 12 write, and ``.text.NAME`` holds the function NAME.
+Layout after the ELF-64 specification; ``e_machine`` 190 is NVIDIA's CUDA. The architecture (87 for sm_87) is the low
+byte of ``e_flags``, since version 8 of the ABI (CUDA 13) the second (LLVM's ``BinaryFormat/ELF.h``: ``EF_CUDA_SM``),
+and ``.text.NAME`` holds the function NAME.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from edgekit.errors import DeviceError
 
 EM_CUDA = 190
+ABI_OF_CUDA_13 = 8
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def read(image: bytes) -> Cubin:
         found = [image[texts + s[0] : image.index(b"\0", texts + s[0])].decode() for s in sections]
     except (struct.error, ValueError, IndexError) as error:
         raise DeviceError(f"kernels.cubin is damaged: {error!r}", "compile the bundle again") from error
-    return Cubin(f"sm_{flags & 0xFF}", frozenset(n.removeprefix(".text.") for n in found if n.startswith(".text.")))
+    arch = flags >> 8 & 0xFF if image[8] >= ABI_OF_CUDA_13 else flags & 0xFF
+    return Cubin(f"sm_{arch}", frozenset(n.removeprefix(".text.") for n in found if n.startswith(".text.")))
 
 
 def check(image: bytes, arch: str, functions: Iterable[str]) -> None:

@@ -9,7 +9,9 @@
 #define __kernel extern "C" __global__ __launch_bounds__(128)
 #define DEVICE static __device__ __forceinline__
 #define DEVICE_MEMBER __device__ __forceinline__
+#ifndef INFINITY /* nvcc includes math.h by itself */
 #define INFINITY __int_as_float(0x7f800000)
+#endif
 #define EK_ALIGNED(pointer, bytes)
 
 struct half { unsigned short bits; };
