@@ -49,12 +49,18 @@ def tasks(program: Program) -> list[Task]:
 def variants(task: Task, machine: Machine) -> Iterator[dict[str, Any]]:
     """Choices of the template's parameters other than the rule's, those that promise most first."""
     params = task.kernel.params
+    yield from (v for v in _parameters(task, machine) if any(params[key] != value for key, value in v.items()))
+
+
+def _parameters(task: Task, machine: Machine) -> Iterator[dict[str, Any]]:
+    params = task.kernel.params
     if task.kernel.template in TILED:
         integers, (_, width, count) = params["dtype"] != "float32", params["shape"]
         held = convolutions.held_registers(machine, params["kernel"][2], integers=integers)
         found = sorted(convolutions.tiles(width, count, machine, dots=integers, held=held), key=lambda one: -one[0])
         for _, tile in found:
-            for outer in (False, True):
+            # With all channels in one block both orders are the same.
+            for outer in (False, True) if tile[1] < count else (params["outer"],):
                 yield {"tile": list(tile), "outer": outer}
     elif task.kernel.template in WINDOWED:
         (_, tiles), (_, rows) = convolutions.window_tiles(*params["shape"])

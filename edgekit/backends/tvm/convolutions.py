@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DOT_LANES = {"vnni": (8, 16), "sdot": (4,), "mlal": (4,)}
 """Outputs of one dot product instruction."""
+CACHE = 32768
+"""Bytes of weights that may stay in the first cache while a picture is walked; else each block of channels walks it."""
 
 
 Tile = tuple[int, int, int]
@@ -109,8 +111,8 @@ def convolution(self: Lowering, number: int, operator: Operator) -> None:
         **shape, "kernel": [kh, kw, wide], "corner": [given.top - pads[0], given.left - pads[1]],
         "tile": [pixels, channels, lanes], "residual": residual is not None,
     }  # fmt: skip
-    if isinstance(choice.get("outer"), bool):
-        params["outer"] = choice["outer"]
+    outer = count * kh * kw * wide * (1 if integers else 4) > CACHE
+    params["outer"] = choice["outer"] if isinstance(choice.get("outer"), bool) else outer
     ready = np.pad(weights, ((0, count - made), (0, 0), (0, 0), (0, wide - depth)))
     blocks = ready.reshape(count // channels, channels, kh, kw, wide).transpose(0, 2, 3, 4, 1)
     inputs = [given, residual] if residual else [given]
@@ -238,6 +240,8 @@ def depthwise(self: Lowering, number: int, operator: Operator) -> None:
     }  # fmt: skip
     name = "depthwise" if out.dtype == "float32" else "depthwise_int8"
     choice = self.choice(name, params | {"dtype": out.dtype})
+    pixels = params["tile"][0]
+    params["rows"] = 2 if out.size[0] % 2 == 0 and pixels * 2 <= 14 and o.strideH == 1 else 1
     for key, allowed in window_tiles(*out.size):
         if key in choice and choice[key] in allowed:
             params[key] = choice[key]

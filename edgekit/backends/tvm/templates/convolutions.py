@@ -27,8 +27,6 @@ from edgekit.backends.tvm.templates.common import (
     rounded_to,
 )
 
-CACHE = 32768
-"""Bytes of weights that may stay in the first cache while a picture is walked."""
 UNROLLED = 512
 """Window positions times pixels, above which a window stays a loop."""
 
@@ -79,8 +77,7 @@ def conv(p: Params) -> Any:
               first=lambda y, x, j, *_: store(c, b[j], y, x, j))  # fmt: skip
         block("D", (height, width, count), end)
 
-    item = 1 if integer else 4
-    return _tiled(function(arguments, body), p, outer=p.get("outer", count * kh * kw * depth * item > CACHE))
+    return _tiled(function(arguments, body), p, outer=p["outer"])
 
 
 def _float_end(p: Params, value: Any, other: Any) -> Any:
@@ -192,7 +189,7 @@ def depthwise(p: Params) -> Any:
         block("D", (height, width, count), end)
 
     pixels, channels, _ = p["tile"]
-    rows = p.get("rows") or (2 if height % 2 == 0 and pixels * 2 <= 14 and sy == 1 else 1)
+    rows = p["rows"]
     s = Schedule(function(arguments, body))
     c, d = s.get_sblock("C"), s.get_sblock("D")
     y, x, j = s.get_loops(d)

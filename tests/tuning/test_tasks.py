@@ -1,0 +1,113 @@
+"""Which kernels are tuned, and that every choice, whatever it says, gives a network that computes the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgekit import sandbox, target
+from edgekit.backends.tvm.lowering import lower
+from edgekit.backends.tvm.machines import machine
+from edgekit.graph import Graph
+from edgekit.tuning import tasks
+from edgekit.tuning.batch import PRELOAD, same
+from edgekit.tuning.child import TASK
+from edgekit.tuning.measure import ByRunner
+from tests.backends.tvm_networks import RELU, Pictures, quantized
+
+pytest.importorskip("tvm", reason="needs the extra 'tvm'")
+HOST = target.load("host")
+MACHINE = machine(HOST)
+BOARDS = [machine(target.load(name)) for name in ("host", "rpi4", "rpi5")]
+
+
+def network() -> Graph:
+    n = Pictures()
+    x = n.tensor((1, 12, 12, 8))
+    y = n.conv(x, 16, (3, 3), activation=RELU)
+    y = n.depthwise(y, (3, 3))
+    n.conv(y, 32, (1, 1))
+    return n.all_results(x)
+
+
+def test_equal_kernels_are_one_task() -> None:
+    n = Pictures()
+    x = n.tensor((1, 12, 12, 8))
+    y = n.conv(n.conv(x, 8, (3, 3)), 8, (3, 3))
+    n.conv(y, 8, (3, 3))
+    found = tasks.tasks(lower(n.all_results(x), MACHINE))
+    assert sum(task.calls for task in found) == 3
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=["host", "rpi4", "rpi5"])
+@pytest.mark.parametrize("integers", [False, True], ids=["float32", "int8"])
+def test_a_variant_is_what_is_lowered(board: Any, integers: bool, tmp_path: Path) -> None:
+    graph = quantized(network(), tmp_path / "q") if integers else network()
+    for task in tasks.tasks(lower(graph, board)):
+        every = list(tasks.variants(task, board))
+        assert every or task.kernel.template not in (*tasks.TILED, *tasks.WINDOWED)
+        assert len({str(one) for one in every}) == len(every)
+        for choice in every:
+            _, kernel = tasks.candidate(graph, board, task, choice)
+            assert {key: kernel.params[key] for key in choice} == choice
+
+
+@given(choice=st.dictionaries(
+    st.sampled_from(["tile", "outer", "rows", "trace"]),
+    st.none() | st.integers(-9, 9) | st.lists(st.integers(-3, 40), max_size=4) | st.just("[]") | st.just([[1], 2, 3]),
+))  # fmt: skip
+@settings(max_examples=50)
+def test_a_choice_that_does_not_fit_is_the_rules(choice: dict[str, Any]) -> None:
+    graph = network()
+    rules = lower(graph, MACHINE)
+    fits = {str(one.get("tile")) for t in tasks.tasks(rules) for one in tasks.variants(t, MACHINE)}
+    found = lower(graph, MACHINE, {t.workload: choice for t in tasks.tasks(rules)})
+    for kernel, rule in zip(found.kernels, rules.kernels, strict=True):
+        if str(choice.get("tile")) not in fits:
+            assert kernel.params.get("tile") == rule.params.get("tile")
+        assert isinstance(kernel.schedule, str)
+        assert kernel.params.get("rows", 1) in (1, 2, 4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("integers", [False, True], ids=["float32", "int8"])
+def test_every_form_computes_what_the_rules_does(integers: bool, tmp_path: Path) -> None:
+    graph = quantized(network(), tmp_path / "q") if integers else network()
+    program = lower(graph, MACHINE)
+    measure = ByRunner("host", HOST, MACHINE)
+    searched = 0
+    for task in tasks.tasks(program):
+        args = {"template": task.kernel.template, "params": task.kernel.params, "target": MACHINE.target, "known": [],
+                "seed": 0, "count": 2}  # fmt: skip
+        traces = sandbox.call(TASK, args, preload=PRELOAD)[0]["traces"]
+        searched += len(traces)
+        again = sandbox.call(TASK, {**args, "known": [(traces[0], 1e-6)]}, preload=PRELOAD)[0]["traces"]
+        assert traces[0] not in again
+        choices = [*list(tasks.variants(task, MACHINE))[::9], *({"trace": trace} for trace in traces)]
+        forms = [(program, task.kernel)] + [tasks.candidate(graph, MACHINE, task, choice) for choice in choices]
+        times = measure.times(forms, 1)
+        assert all(times.same), task.title
+        assert (times.us > 0).all() and times.us.shape == (1, len(forms))
+    assert searched >= 4
+
+
+def test_a_trace_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
+    program = lower(network(), MACHINE)
+    task = tasks.tasks(program)[0]
+    forms = [(program, task.kernel)]
+    forms += [tasks.candidate(network(), MACHINE, task, {"trace": trace}) for trace in ("[", '[[["No",[],[],[]]],[]]')]
+    times = ByRunner("host", HOST, MACHINE).times(forms, 1)
+    assert times.same == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("found", "ok"), [([1.0, 2.0], True), ([1.0, 2.00001], True), ([1.0, 2.1], False), ([1.0, np.nan], False)]
+)
+def test_floats_may_differ_by_the_order_of_sums(found: list[float], ok: bool) -> None:
+    assert same(np.array([1.0, 2.0], np.float32), np.array(found, np.float32)) == ok
+    assert same(np.array([1, 2]), np.array([1, 2])) and not same(np.array([1, 2]), np.array([1, 3]))
