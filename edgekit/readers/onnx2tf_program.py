@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import time
@@ -125,11 +126,18 @@ def job(folder: Path) -> None:
 
 
 def convert(folder: Path, inputs: list[str]) -> None:
-    """Convert to float, with the inputs in the model's own layout and under its own names."""
+    """Convert to float, with the inputs in the model's own layout and under its own names.
+
+    onnx2tf rewrites the file it is given, so it gets a copy: what is compared later is the model itself.
+    """
     import onnx2tf
 
+    copy = folder / "copy" / "model.onnx"
+    copy.parent.mkdir()
+    shutil.copyfile(folder / "model.onnx", copy)
+
     onnx2tf.convert(
-        input_onnx_file_path=str(folder / "model.onnx"),
+        input_onnx_file_path=str(copy),
         output_folder_path=str(folder / "out"),
         tflite_backend="flatbuffer_direct",
         keep_shape_absolutely_input_names=inputs,

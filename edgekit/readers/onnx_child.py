@@ -39,10 +39,11 @@ def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[st
     _load_external(onnx, model, path)
     notes = _fix_inputs(model.graph, {name: tuple(shape) for name, shape in args["shapes"].items()}, shown)
     model = _infer(onnx, model, shown)
-    answer = {
+    answer: dict[str, Any] = {
         "inputs": [_describe(onnx, value, model.graph, shown) for value in _inputs(model.graph)],
         "outputs": [_describe(onnx, value, model.graph, shown) for value in model.graph.output],
         "operators": sorted({node.op_type for node in model.graph.node}),
+        "by_reference": _resizes_by_fractions(onnx, model.graph),
         "notes": notes,
     }
     if not answer["inputs"] or not answer["outputs"]:
@@ -179,6 +180,28 @@ def operator_of(graph: Any, name: str) -> str:
     if not nodes:
         return f"no operator (there are: {', '.join(sorted({n.op_type for n in graph.node})[:5])})"
     return str(nodes[0].op_type) + (f" (node {nodes[0].name!r})" if nodes[0].name else "")
+
+
+def _resizes_by_fractions(onnx: Any, graph: Any) -> bool:
+    """True if a Resize with aligned corners makes a size that is not whole: ONNX Runtime (1.26) takes the rounded size
+    for the corners, the standard the exact one (Resize, ``align_corners``)."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    shapes_ = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in [*graph.input, *graph.value_info]
+    }
+    for node in graph.node:
+        mode = [a.s for a in node.attribute if a.name == "coordinate_transformation_mode"]
+        if node.op_type != "Resize" or mode != [b"align_corners"] or len(node.input) < 3:
+            continue
+        if node.input[2] not in constants or node.input[0] not in shapes_:
+            continue
+        scales = onnx.numpy_helper.to_array(constants[node.input[2]]).astype(np.float64)
+        axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), range(len(shapes_[node.input[0]])))
+        sizes = [shapes_[node.input[0]][axis] * scale for axis, scale in zip(axes, scales, strict=False)]
+        if any(abs(size - round(size)) > 1e-4 for size in sizes):
+            return True
+    return False
 
 
 def compute(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

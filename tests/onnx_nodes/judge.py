@@ -24,6 +24,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import read_all
+from edgekit.readers.onnx_compare import TOLERANCE
 from edgekit.runners.reference import reference_outputs
 from tests.onnx_nodes import cases, through_tvm
 from tests.onnx_nodes.cases import Case
@@ -31,8 +32,8 @@ from tests.onnx_nodes.settled import settled
 
 _LIMITS = sandbox.Limits(seconds=60, memory_mb=4096)
 """What one case may take, in each child."""
-_PARITY = 1e-4
-"""What edgekit itself calls equal, of the largest magnitude (docs/architecture.md)."""
+_NEAR = TOLERANCE
+"""What the reader lets a conversion differ by, of the largest magnitude, and says in a note (docs/onnx.md)."""
 _HALF = 4 * 2.0**-10
 """The same for results in float16: four of its steps."""
 DEFECTS = ("wrong", "unnamed", "crashed")
@@ -44,7 +45,7 @@ class Outcome:
 
     ``verdict``: ``passed`` (``way`` says by which backend, ``form`` is ``"deployed"`` for the deployed form),
     ``refused`` (``detail`` is the message, which names an operator), ``imprecise`` (further off than the case allows,
-    but equal in edgekit's terms), or a defect: ``wrong`` (other results), ``unnamed`` (a refusal that names no
+    within what the reader accepts), or a defect: ``wrong`` (other results), ``unnamed`` (a refusal that names no
     operator), ``crashed``.
     """
 
@@ -166,7 +167,7 @@ def compared(case: Case, way: str, outputs: Sequence[NDArray[Any]]) -> Outcome:
         if np.all(same):
             continue
         finite = wanted[np.isfinite(wanted)].astype(np.float64)
-        bound = (_HALF if wanted.dtype == np.float16 else _PARITY) * np.abs(finite).max(initial=0.0)
+        bound = (_HALF if wanted.dtype == np.float16 else _NEAR) * np.abs(finite).max(initial=0.0)
         near = not whole and bool(np.all(np.isclose(found, wanted, 0.0, bound, equal_nan=True)))
         detail = f"output {number}: {np.count_nonzero(~same)} of {wanted.size} values differ"
         if not near:

@@ -26,7 +26,7 @@ FLOATS = arrays.arrays(
 
 def about(dtype: str = "float32", operators: tuple[str, ...] = ("Relu",)) -> dict[str, Any]:
     end = {"name": "y", "dtype": dtype, "shape": [2, 3], "operator": operators[0]}
-    return {"inputs": [{**end, "name": "x"}], "outputs": [end], "operators": list(operators)}
+    return {"inputs": [{**end, "name": "x"}], "outputs": [end], "operators": list(operators), "by_reference": False}
 
 
 def sample(onnx: NDArray[Any] | str, litert: NDArray[Any] | str) -> Sample:

@@ -148,6 +148,20 @@ def test_int64_arithmetic_is_not_done_in_fewer_bits(tmp_path: Path) -> None:
     assert {operator.op for operator in OnnxReader().read(path, ReadOptions()).operators} == {"ONNX_Max"}
 
 
+def test_the_converter_is_held_against_the_model_and_not_against_what_it_rewrote(tmp_path: Path) -> None:
+    """onnx2tf's rewriting changes what this computes, and ONNX Runtime agrees with what was rewritten."""
+    from onnx.backend.test.loader import load_model_tests
+
+    case = next(c for c in load_model_tests(kind="node") if c.name == "test_group_normalization_example_expanded")
+    path = tmp_path / "norm.onnx"
+    onnx.save(case.model, str(path))
+    graph = OnnxReader().read(path, ReadOptions())
+    tflite.write(graph, tmp_path / "norm.tflite")
+    inputs, outputs = case.data_sets[0]
+    found = reference_outputs(tmp_path / "norm.tflite", [x[None] for x in inputs])
+    np.testing.assert_allclose(found[0][0], outputs[0], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("operator", "message"),
     [("RandomNormalLike", "RandomNormalLike, which draws random numbers"), ("Abs", "'x' of Abs holds bfloat16 values")],
