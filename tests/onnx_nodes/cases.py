@@ -35,8 +35,13 @@ class Case:
     @cached_property
     def operator(self) -> str:
         """The operator that is tested. ``*_expanded`` cases test the function body of the case without that ending."""
-        whole = _operators().get(self.name.split("_expanded")[0])
-        return whole or (self.model.graph.node[-1].op_type if self.model.graph.node else "")
+        nodes = (self.whole or self).model.graph.node
+        return str(nodes[-1].op_type) if nodes else ""
+
+    @property
+    def whole(self) -> Case | None:
+        """Of an ``*_expanded`` case: the case that it is the expanded form of."""
+        return by_name().get(self.name.split("_expanded")[0]) if self.expanded else None
 
     @cached_property
     def group(self) -> str:
@@ -83,8 +88,8 @@ def load() -> tuple[Case, ...]:
 
 
 @lru_cache(maxsize=1)
-def _operators() -> dict[str, str]:
-    return {case.name: case.model.graph.node[-1].op_type for case in load() if not case.expanded}
+def by_name() -> dict[str, Case]:
+    return {case.name: case for case in load()}
 
 
 def _numbers(values: Sequence[Any]) -> list[NDArray[Any]] | None:

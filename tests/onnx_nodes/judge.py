@@ -67,8 +67,7 @@ def judge(chosen: Sequence[Case], processes: int = 2) -> list[Outcome]:
 
 
 def _chunk(names: Sequence[str]) -> list[Outcome]:
-    wanted = set(names)
-    chosen = [case for case in cases.load() if case.name in wanted]
+    chosen = [cases.by_name()[name] for name in names]
     outcomes = {outcome.case: outcome for outcome in _round(chosen)}
     again = [
         form

@@ -77,7 +77,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         "| operator | cases | LiteRT | TVM | deployed form only | refused, and why |",
         "|---|---|---|---|---|---|",
     ]
-    by_name = {case.name: case for case in cases.load()}
+    by_name = cases.by_name()
     operators: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         operators.setdefault(by_name[outcome.case].operator or "none", []).append(outcome)

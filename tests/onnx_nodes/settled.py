@@ -32,14 +32,18 @@ PARAMETERS = {
 
 
 def parameters(case: Case) -> list[str]:
-    """Names of the model's inputs that operators read as parameters only, or not at all."""
+    """Names of the model's inputs that operators read as parameters only, or not at all.
+
+    What the operator of the whole case takes as a parameter is one in its expanded form, whoever reads it there.
+    """
     names = {value.name for value in case.model.graph.input}
     read: dict[str, set[bool]] = {}
     for node in case.model.graph.node:
         for place, name in enumerate(node.input):
             if name in names:
                 read.setdefault(name, set()).add(place in PARAMETERS.get(node.op_type, ()))
-    return [value.name for value in case.model.graph.input if read.get(value.name, {True}) == {True}]
+    known = set(parameters(case.whole)) if case.whole else set()
+    return [v.name for v in case.model.graph.input if v.name in known or read.get(v.name, {True}) == {True}]
 
 
 def settled(case: Case) -> Case | None:

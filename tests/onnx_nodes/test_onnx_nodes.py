@@ -16,7 +16,7 @@ SHARE = 20
 
 
 def case(name: str) -> Case:
-    return next(case for case in cases.load() if case.name == name)
+    return cases.by_name()[name]
 
 
 @pytest.mark.slow
@@ -61,6 +61,8 @@ def test_the_deployed_form() -> None:
     assert [tensor.name for tensor in reshape.model.graph.initializer] == ["shape"]
     assert reshape.inputs[0].reshape(reshape.outputs[0].shape).tobytes() == reshape.outputs[0].tobytes()
     assert parameters(case("test_gather_0")) == [], "indices are data"
+    expanded = case("test_center_crop_pad_crop_expanded")
+    assert "shape" in parameters(expanded), "the whole operator's parameter, read by Slice, Gather and others"
     assert settled(case("test_abs")) is None
 
 
