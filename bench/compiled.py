@@ -92,7 +92,9 @@ def bundle(path: Path, recipe: str, board: str, backend: str) -> Path:
     made = FOLDER / backend / f"{path.stem}.{recipe}.{board}"
     if not made.is_dir() or backend != "litert":
         data = "random" if recipe == "int8" else None
-        edgekit.compile(path, targets=[board], recipe=recipe, backend=backend, data=data, out=made.parent)
+        edgekit.compile(
+            path, targets=[board], recipe=recipe, backend=backend, data=data, database=None, out=made.parent
+        )
     return made
 
 

@@ -49,13 +49,18 @@ def command(model: Path, trust: bool, output: Output, **options: Any) -> None:
         raise KeyboardInterrupt
 
 
+def _time(us: float) -> str:
+    """Microseconds for people: ``6.28 µs``, ``1.11 ms``."""
+    return f"{us:.3g} µs" if us < 999.5 else f"{us / 1e3:.3g} ms"
+
+
 def _print(made: Tuned) -> None:
     rows = []
     for row in made.kernels:
         best = "" if row["best"] is None else f"{row['best']:.2f}x"
         rows.append(
             [
-                row["kernel"], str(row["calls"]), "" if row["rule_us"] is None else f"{row['rule_us']:.3g} µs",
+                row["kernel"], str(row["calls"]), "" if row["rule_us"] is None else _time(row["rule_us"]),
                 f"{row['trials']}" + (f" ({row['failed']} failed)" if row["failed"] else ""), best, row["how"] or "",
                 "tuned" if row["used"] else "rule",
             ]
@@ -72,7 +77,7 @@ def _print(made: Tuned) -> None:
     whole = made.network
     if whole is not None:
         click.echo(
-            f"whole network: {whole.rule_us:.3g} µs by the rules, {whole.tuned_us:.3g} µs tuned: "
+            f"whole network: {_time(whole.rule_us)} by the rules, {_time(whole.tuned_us)} tuned: "
             f"{1 / whole.ratio:.2f}x ({1 / whole.high:.2f} to {1 / whole.low:.2f})"
         )
     if made.used:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ROUNDS, REPEAT, BURST_US = 5, 400, 20_000.0
 """Rounds of a trial; in each the forms take turns, at most so often and about so long."""
+REMOTE_ROUNDS = 3
+"""At most: a round on a board is a connection of its own."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class ByRunner:
         first = self._times(bundle, run)
         if self.exact:
             return run, first[None, :]
+        rounds = rounds if self.name == "host" else min(rounds, REMOTE_ROUNDS)
         repeat = max(3, min(REPEAT, int(BURST_US / max(float(first.sum()), 1e-3))))
         return run, np.stack([self._times(bundle, self._run(bundle, repeat)) for _ in range(rounds)])
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 TOGETHER = 4
 """Forms compiled and measured at once."""
+HOPELESS, LEAST_SCHEDULES = 3.0, 8
+"""MetaSchedule is asked no more for a kernel where so many of its schedules all took so many times the rule's time."""
 FINALISTS, FINAL_ROUNDS, SHARE_OF_ROUNDS = 3, 9, 0.85
 FASTER = 0.98
 """A form is used if it takes at most this part of the rule's time, by the median, and less in most rounds."""
@@ -93,11 +95,14 @@ class Search:
 
     def _next(self, task: Task, count: int) -> list[dict[str, Any]]:
         """The next choices to try: two of the template's parameters for each of MetaSchedule's, while there are any."""
-        tried = [trial["choice"] for trial in self.database.of(task.workload)]
-        schedules = sum("trace" in choice for choice in tried)
+        trials = self.database.of(task.workload)
+        tried = [trial["choice"] for trial in trials]
+        schedules = [trial.get("ratio", HOPELESS) for trial in trials if "trace" in trial["choice"]]
         fresh = (v for v in tasking.variants(task, self.machine) if v not in tried)
         variants = list(itertools.islice(fresh, count))
-        if variants and len(tried) - schedules < 2 * schedules + TOGETHER:
+        if len(schedules) >= LEAST_SCHEDULES and min(schedules) >= HOPELESS:
+            return variants
+        if variants and len(tried) - len(schedules) < 2 * len(schedules) + TOGETHER:
             return variants
         return self._proposed(task, count) or variants
 
