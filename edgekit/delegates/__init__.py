@@ -13,9 +13,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from edgekit import plugins, resources
-from edgekit.delegates.node import Node, folded
+from edgekit.delegates.node import Node
 from edgekit.delegates.rules import refusal
 from edgekit.errors import UsageError
+from edgekit.graph.edit import folded
 from edgekit.graph.stats import statistics
 
 if TYPE_CHECKING:

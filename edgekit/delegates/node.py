@@ -49,16 +49,6 @@ class Node:
         return getattr(self.operator.options, name, default)
 
 
-def folded(graph: Graph) -> frozenset[int]:
-    """The tensors that a DEQUANTIZE makes of constants."""
-    return frozenset(
-        i
-        for operator in graph.operators
-        if operator.op == "DEQUANTIZE" and all(graph.tensors[j].data is not None for j in operator.inputs if j >= 0)
-        for i in operator.outputs
-    )
-
-
 def computes_half(graph: Graph) -> bool:
     """True if an accelerator that can compute in float16 is meant to: weights were stored in float16 or in integers."""
     return any(

@@ -33,6 +33,16 @@ def uses(graph: Graph) -> dict[int, list[tuple[int, int]]]:
     return found
 
 
+def folded(graph: Graph) -> frozenset[int]:
+    """The tensors that a DEQUANTIZE makes of constants: as good as constants (float16 weights)."""
+    return frozenset(
+        i
+        for operator in graph.operators
+        if operator.op == "DEQUANTIZE" and all(graph.tensors[j].data is not None for j in operator.inputs if j >= 0)
+        for i in operator.outputs
+    )
+
+
 def compact(graph: Graph) -> Graph:
     """Return the Graph without tensors that nothing uses any more, so that their data is not written."""
     subgraphs, signatures = [], list(graph.signatures)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from edgekit.graph.edit import folded
 from edgekit.graph.ir import Graph, Operator, Subgraph
 from edgekit.graph.onnx_operators import from_onnx
 
@@ -32,9 +33,10 @@ class Exploded:
 def explode(graph: Graph) -> Exploded | None:
     """Take the main subgraph apart; None if no operator can stand alone.
 
-    Operators with state or control flow are left out, as are those whose shapes are not known.
+    Operators with state or control flow are left out, as are those whose shapes are not known. What a DEQUANTIZE makes
+    of constants is no value to be given: it is a constant in both.
     """
-    main = graph.main
+    main, constant = graph.main, folded(graph)
     tensors = list(main.tensors)
     copies: dict[int, int] = {}
     operators: list[Operator] = []
@@ -49,7 +51,7 @@ def explode(graph: Graph) -> Exploded | None:
             continue
         fed = []
         for index in operator.inputs:
-            if index < 0 or tensors[index].data is not None or tensors[index].elements == 0:
+            if index < 0 or index in constant or tensors[index].data is not None or tensors[index].elements == 0:
                 fed.append(index)
                 continue
             if index not in copies:

@@ -11,6 +11,7 @@ from edgekit import dataset
 from edgekit.graph import tflite
 from edgekit.graph.explode import explode
 from edgekit.runners.reference import reference_outputs, reference_tensors
+from tests.small_networks import Builder
 
 
 @pytest.mark.parametrize("name", ["mlperf_tiny/ic_resnet8_int8", "mlperf_tiny/kws_fp32", "tflite_micro/person_detect"])
@@ -33,3 +34,14 @@ def test_state_is_left_out(models: Path) -> None:
     parts = explode(tflite.read(models / "tflite_micro" / "keyword_scrambled_8bit.tflite"))
     assert parts is not None
     assert "SVDF" not in {operator.op for operator in parts.graph.operators}
+
+
+def test_weights_behind_a_dequantize_stay_constants() -> None:
+    b = Builder()
+    x = b.tensor((1, 4), name="x")
+    wide = b.add("DEQUANTIZE", (b.constant(np.ones((3, 4), np.float16)),), (3, 4))
+    y = b.add("FULLY_CONNECTED", (x, wide, -1), (1, 3), options="FullyConnected")
+    graph = b.graph((x,), (b.add("RELU", (y,), (1, 3)),))
+    parts = explode(graph)
+    assert parts is not None
+    assert parts.inputs == (x, y) and parts.operators == (0, 1, 2)

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgekit.backends import Unsupported
 from edgekit.delegates.node import computes_half
+from edgekit.graph.edit import folded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,8 +123,6 @@ def _tensor(tensor: Tensor) -> tuple[str, str] | None:
 
 
 def _constant(graph: Graph, index: int) -> bool:
-    from edgekit.delegates.node import folded
-
     return graph.tensors[index].data is not None or index in folded(graph)
 
 
