@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 MAX_UNPACKED_BYTES = 4 << 30
+_KINDS: dict[str, type] = {
+    "target": str, "backend": str, "runtime": str, "model": dict, "recipe": dict, "run": list, "inputs": list,
+    "outputs": list, "files": dict,
+}  # fmt: skip
+"""What every manifest has."""
 
 
 @dataclass(frozen=True)
@@ -131,14 +136,23 @@ def load(path: Path) -> Bundle:
         manifest = json.loads(manifest_path.read_text())
         if manifest["schema"] != SCHEMA:
             raise UsageError(f"{path}: made by another edgekit (schema {manifest['schema']})", "compile it again")
-        for key, kind in (("target", str), ("backend", str), ("files", dict), ("inputs", list), ("outputs", list)):
-            if not isinstance(manifest[key], kind):
-                raise TypeError(key)
-        for name in manifest["files"]:
-            _checked_name(name)
+        _check_kinds(manifest)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckFailed(f"{path}: manifest.json is damaged ({error})", "compile the bundle again") from error
     return Bundle(path, manifest)
+
+
+def _check_kinds(manifest: dict[str, Any]) -> None:
+    """:raises ValueError, KeyError, TypeError: unless the manifest has what the verbs read, each of its kind."""
+    for key, kind in _KINDS.items():
+        if not isinstance(manifest[key], kind):
+            raise TypeError(f"{key} is no {kind.__name__}")
+    if not all(isinstance(manifest[key]["name"], str) for key in ("model", "recipe")):
+        raise TypeError("a name is no str")
+    for name, entry in manifest["files"].items():
+        _checked_name(name)
+        if not isinstance(entry["bytes"], int) or not isinstance(entry["sha256"], str):
+            raise TypeError(name)
 
 
 @contextmanager

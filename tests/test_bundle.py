@@ -14,7 +14,10 @@ import pytest
 from edgekit import bundle
 from edgekit.errors import CheckFailed, UsageError
 
-MANIFEST = {"target": "rpi4", "backend": "null", "inputs": [], "outputs": [], "model": {"name": "m"}}
+MANIFEST: dict[str, object] = {
+    "target": "rpi4", "backend": "null", "runtime": "none", "run": [], "inputs": [], "outputs": [],
+    "model": {"name": "m"}, "recipe": {"name": "as-is"},
+}  # fmt: skip
 
 
 def make(final: Path, text: str = "hello") -> Path:
@@ -125,6 +128,19 @@ def test_damaged_manifest(tmp_path: Path, text: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(CheckFailed, match="damaged"):
         bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize("key", [*MANIFEST, "files"])
+@pytest.mark.parametrize("value", ["missing", None, 3, {"name": None}])
+def test_a_manifest_lacks_what_the_verbs_read(tmp_path: Path, key: str, value: object) -> None:
+    path = make(tmp_path / "b")
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest[key] = value
+    if value == "missing":
+        del manifest[key]
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckFailed, match=r"manifest\.json is damaged"):
+        bundle.load(path)
 
 
 def test_damaged_golden(tmp_path: Path) -> None:

@@ -137,11 +137,18 @@ def get(on: str) -> Runner:
     """Return the runner for ``--on`` (``host``, ``emulator``, ``ssh://user@host:port``, ...).
 
     The part before the first colon names the plugin; a plugin with an address gets it as ``address``.
+
+    :raises UsageError: if there is no such runner, or it takes no address.
     """
     from edgekit import plugins
+    from edgekit.errors import UsageError
 
     name, separator, address = on.partition(":")
     runner: Runner = plugins.get("runners", name)
-    if separator:
-        runner = runner.at(address)  # type: ignore[attr-defined]
-    return runner
+    if not separator:
+        return runner
+    at = getattr(runner, "at", None)
+    if at is None:
+        raise UsageError(f"--on {name} takes no address, {address!r} was given", f"write --on {name}")
+    found: Runner = at(address)
+    return found
