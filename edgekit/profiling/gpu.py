@@ -58,11 +58,12 @@ class GpuCost:
         total = rows.fill(operators, power_w)
         latency_ms = Figure(total, total * LOW, total * HIGH)
         emulated = trace is not None
+        runtime = trace.runtime if trace else str(conditions.get("runtime", "any"))
         place = str(conditions.get("machine", "this machine")).split(" on ")[0]
         return Profile(
             target=target.name,
             source="emulator" if emulated else "estimate",
-            runtime=trace.runtime if trace else str(conditions.get("runtime", "any")),
+            runtime=runtime,
             conditions={**conditions, "clock_mhz": target.get("gpu.clock_mhz"), "threads": 1},
             latency_ms=latency_ms,
             energy_mj=energy.energy(latency_ms, power_w),
@@ -73,8 +74,9 @@ class GpuCost:
             basis=(
                 f"kernels, work-items, flops and bytes counted while the kernels ran on {place}; " if emulated else ""
             )
-            + f"a roofline of {target.get('gpu.name')} with the figures of its file, no kernel of ours was timed on it: "
-            f"{LOW:g} to {HIGH:g} times the value",
+            + f"a roofline of {target.get('gpu.name')} with the figures of its file, no kernel of ours was timed on "
+            f"it: {LOW:g} to {HIGH:g} times the value"
+            + ("; TensorRT's kernels use tensor cores and are usually faster" if runtime == "tensorrt" else ""),
         )
 
 

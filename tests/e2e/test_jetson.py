@@ -74,6 +74,9 @@ def test_integer_networks_are_refused_with_the_cure(models: Path, tmp_path: Path
             "compile", model, "--target", "jetson-orin-nano", "--backend", backend, "--out", tmp_path / "b"
         )
         refused(result, 3, *words)
+    refused(
+        edgekit("compile", model, "--target", "jetson-agx-xavier", "--out", tmp_path / "b"), 3, "--recipe symmetric"
+    )
     assert not (tmp_path / "b").exists() or list((tmp_path / "b").iterdir()) == []
 
 

@@ -32,6 +32,8 @@ on GPUs that have TF32, and differences of int8 roundings add up along a network
 
 SYMMETRIC = "make the ranges symmetric: --recipe symmetric, or int8-symmetric for a float model"
 
+INTEGERS = "hand it to --backend tensorrt, with --recipe symmetric"
+
 
 class TensorRT:
     """Writes float networks as they are, and int8 networks with explicit quantization, symmetric for TensorRT."""
@@ -98,7 +100,7 @@ class TensorRTHalf(TensorRT):
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         if graph.is_quantized:
             first = graph.operators[0].op if graph.operators else ""
-            return [Unsupported(0, first, "it is an integer network, not for float16", "use --backend tensorrt")]
+            return [Unsupported(0, first, "it is an integer network, not for float16", INTEGERS)]
         return super().unsupported(graph, target)
 
 

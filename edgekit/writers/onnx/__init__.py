@@ -30,7 +30,7 @@ DAMAGED = (AttributeError, ValueError, LookupError, TypeError, ArithmeticError, 
 
 def obstacles(graph: Graph) -> list[tuple[int, Operator, str]]:
     """All operators that cannot be written: index, operator, why."""
-    found, exporter = [], Exporter(graph)
+    found, exporter = [], Exporter(graph, dry=True)
     for number, operator in enumerate(graph.operators):
         try:
             _rule(exporter, operator)

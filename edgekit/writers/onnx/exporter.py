@@ -15,6 +15,8 @@ TO_NCHW, TO_NHWC = (0, 3, 1, 2), (0, 2, 3, 1)
 HALF_MOST = 65504.0
 """The largest float16."""
 FLOATS = ("float32", "float16")
+KINDS = {"float32": 1, "int8": 3, "int32": 6, "int64": 7, "bool": 9, "float16": 10}
+"""ONNX's numbers of types (``TensorProto.DataType``)."""
 LIMITS = {1: (0.0, None), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 """Fused activations by the schema's ActivationFunctionType."""
 
@@ -31,14 +33,16 @@ def _plain(name: str) -> str:
 class Exporter:
     """Collects nodes. A tensor's value lies under a name in its own layout, as a picture ``[n, c, h, w]``, or both."""
 
-    def __init__(self, graph: Graph, *, half: bool = False) -> None:
-        self.graph, self.half = graph, half
-        self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
+    def __init__(self, graph: Graph, *, half: bool = False, dry: bool = False) -> None:
+        """:param dry: only see whether it can be written: constants are not kept."""
+        self.graph, self.half, self.dry = graph, half, dry
+        self.nodes: list[tuple[str, list[str], list[str], dict[str, Any]]] = []
+        self.constants: dict[str, NDArray[Any]] = {}
         self._own: dict[int, str] = {}
         self._pictures: dict[int, str] = {}
         self._folded: dict[int, NDArray[Any]] = {}
         self._kept: dict[bytes, str] = {}
+        self._read = {index for operator in graph.operators for index in operator.inputs}
         self._names: set[str] = set()
         self.inputs = [self._unique(_plain(graph.tensors[i].name) or f"input_{i}") for i in graph.main.inputs]
         self.outputs = [self._unique(_plain(graph.tensors[i].name) or f"output_{i}") for i in graph.main.outputs]
@@ -100,12 +104,12 @@ class Exporter:
         return index in self._pictures and index not in self._own
 
     def put(self, index: int, name: str, *, picture: bool = False, exact: bool = False) -> None:
-        """A tensor's value is made.
+        """A tensor's value is made; it is rounded if an operator reads it.
 
         :param exact: it has no more values than its input had, so it need not be rounded.
         """
         q = self.tensor(index).quantization if self.tensor(index).has_scale else None
-        if q is not None and not exact and not q.zero_point[0] and index not in self.graph.main.outputs:
+        if q is not None and not exact and not q.zero_point[0] and index in self._read:
             name = self._rounded(name, float(q.scale[0]))
         (self._pictures if picture else self._own)[index] = name
 
@@ -118,16 +122,14 @@ class Exporter:
 
     def node(self, op: str, inputs: Sequence[str], outputs: int | Sequence[str] = 1, **attributes: Any) -> Any:
         """Add a node; return its output's name, or a list of names where there are several."""
-        from onnx import helper
-
         names = [self._unique(op) for _ in range(outputs)] if isinstance(outputs, int) else list(outputs)
-        self.nodes.append(helper.make_node(op, list(inputs), names, name=names[0], **attributes))
+        self.nodes.append((op, list(inputs), names, attributes))
         return names[0] if outputs == 1 else names
 
     def keep(self, values: NDArray[Any], dtype: str = "") -> str:
         """Add a constant, equal ones once; floats in the file's precision unless ``dtype`` says another."""
-        from onnx import numpy_helper
-
+        if self.dry:
+            return "constant"
         if dtype:
             values = values.astype(dtype)
         elif str(values.dtype) in FLOATS:
@@ -137,7 +139,7 @@ class Exporter:
         key = repr((values.dtype.str, values.shape)).encode() + values.tobytes()
         if key not in self._kept:
             self._kept[key] = self._unique("constant")
-            self.initializers.append(numpy_helper.from_array(values, self._kept[key]))
+            self.constants[self._kept[key]] = values
         return self._kept[key]
 
     def number(self, value: float) -> str:
@@ -205,13 +207,13 @@ class Exporter:
                 raise Refusal("its shape is not known")
             if tensor.data is None and tensor.has_scale and tensor.dtype != "int8":
                 raise Refusal(f"TensorRT has no {tensor.dtype} activations")
-            if tensor.data is None and tensor.dtype not in (*FLOATS, "int8", "int32", "int64", "bool"):
+            if tensor.data is None and tensor.dtype not in KINDS:
                 raise Refusal(f"edgekit does not write {tensor.dtype} to ONNX")
 
     def _kind(self, dtype: str) -> int:
-        from onnx import helper
-
-        return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+        if dtype not in KINDS:
+            raise Refusal(f"edgekit does not write {dtype} to ONNX")
+        return KINDS[dtype]
 
     def kind(self, index: int) -> int:
         """ONNX's number for a tensor's type in the file."""
@@ -227,7 +229,7 @@ class Exporter:
 
     def model(self, opset: int, ir: int) -> bytes:
         """The file's bytes, once every operator is written."""
-        from onnx import checker, helper
+        from onnx import checker, helper, numpy_helper
 
         for index, name in zip(self.graph.main.outputs, self.outputs, strict=True):
             op, given = ("Cast", {"to": self._kind("float32")}) if self._halved(index) else ("Identity", {})
@@ -239,7 +241,9 @@ class Exporter:
                 helper.make_tensor_value_info(name, self._kind(kind), list(self.tensor(i).shape))
                 for i, name, kind in zip(indices, names, kinds, strict=True)
             ])  # fmt: skip
-        graph = helper.make_graph(self.nodes, "network", *sides, self.initializers)
+        nodes = [helper.make_node(op, given, made, name=made[0], **more) for op, given, made, more in self.nodes]
+        kept = [numpy_helper.from_array(values, name) for name, values in self.constants.items()]
+        graph = helper.make_graph(nodes, "network", *sides, kept)
         made = helper.make_model(
             graph, producer_name="edgekit", ir_version=ir, opset_imports=[helper.make_opsetid("", opset)]
         )
