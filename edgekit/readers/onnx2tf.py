@@ -22,7 +22,7 @@ from edgekit import resources, sandbox, toolchain
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.progress import Progress, Silent
 
-_PROGRAM = Path(__file__).with_name("onnx2tf_program.py")
+_PROGRAM, _RUNS = (Path(__file__).with_name(f"onnx2tf_{name}.py") for name in ("program", "runs"))
 _INSTALL_SECONDS = 1800
 _START_SECONDS = 60
 """What the converter may take to start, on top of the models' own limits."""
@@ -150,6 +150,7 @@ def convert(jobs: Sequence[Job], limits: sandbox.Limits, progress: Progress = Si
             (place / "model.onnx").write_bytes(job.model)
             (place / "job.json").write_text(json.dumps({"inputs": job.inputs, "outputs": job.outputs}))
         shutil.copyfile(_PROGRAM, folder / "program.py")
+        shutil.copyfile(_RUNS, folder / _RUNS.name)
         env = {
             "PATH": f"{interpreter.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0",

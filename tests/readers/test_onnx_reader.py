@@ -20,6 +20,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions, onnx2tf
 from edgekit.readers.onnx import OnnxReader, read_all
 from edgekit.runners.reference import reference_outputs
+from tests.onnx_nodes import cases
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -150,16 +151,14 @@ def test_int64_arithmetic_is_not_done_in_fewer_bits(tmp_path: Path) -> None:
 
 def test_the_converter_is_held_against_the_model_and_not_against_what_it_rewrote(tmp_path: Path) -> None:
     """onnx2tf's rewriting changes what this computes, and ONNX Runtime agrees with what was rewritten."""
-    from onnx.backend.test.loader import load_model_tests
-
-    case = next(c for c in load_model_tests(kind="node") if c.name == "test_group_normalization_example_expanded")
+    case = cases.by_name()["test_group_normalization_example_expanded"]
+    assert case.inputs is not None and case.outputs is not None
     path = tmp_path / "norm.onnx"
     onnx.save(case.model, str(path))
     graph = OnnxReader().read(path, ReadOptions())
     tflite.write(graph, tmp_path / "norm.tflite")
-    inputs, outputs = case.data_sets[0]
-    found = reference_outputs(tmp_path / "norm.tflite", [x[None] for x in inputs])
-    np.testing.assert_allclose(found[0][0], outputs[0], rtol=1e-4, atol=1e-5)
+    found = reference_outputs(tmp_path / "norm.tflite", [x[None] for x in case.inputs])
+    np.testing.assert_allclose(found[0][0], case.outputs[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
