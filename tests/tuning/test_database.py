@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit import target
@@ -103,6 +103,7 @@ JSON = st.recursive(
 
 
 @given(st.lists(JSON.map(json.dumps) | st.text(max_size=20), max_size=8))
+@settings(max_examples=40)
 def test_whatever_lines_there_are_only_ours_are_taken(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]
 ) -> None:
