@@ -26,7 +26,7 @@ from edgekit.profiling.gpu import Device
 from edgekit.profiling.measured import Measured
 from edgekit.runners import OperatorTrace, Run, RunOptions, Trace
 from edgekit.runners.pocl import PoclRunner
-from tests.backends.test_tvm import NETWORKS, chains
+from tests.backends.test_tvm import NETWORKS, TYPES, chains
 from tests.backends.tvm_networks import RELU, RELU6, Pictures, given
 from tests.small_networks import Builder, convolutional
 
@@ -57,6 +57,17 @@ def test_operators(name: str, tmp_path: Path) -> None:
     found = compiled(graph, tmp_path)
     parity = found.manifest["parity"]
     assert (parity["by"] == "network" and 0 < parity["max_relative"] < 1e-4) or name == "moves"
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_other_types_than_floats_are_refused_by_name(name: str) -> None:
+    graph = TYPES[name]()
+    found = plugins.get("backends", "opencl").unsupported(graph, target.load(BOARD))
+    assert found and all("OpenCL backend has no kernel" in one.reason for one in found)
+    made = {n: graph.tensors[o.outputs[0]].dtype for n, o in enumerate(graph.operators) if o.op != "RESHAPE"}
+    whole = {n for n, dtype in made.items() if dtype != "float32"}
+    assert whole <= {one.index for one in found}
+    assert {one.operator for one in found} == {graph.operators[one.index].op for one in found}
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +190,7 @@ def test_integer_networks_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=r"operator \d+ \w+: (integer networks|its weights)") as refused:
             edgekit.compile(tmp_path / "net.tflite", targets=[BOARD], recipe=recipe, data="random", out=tmp_path / "b")
         assert "float16" in refused.value.hint
-    assert not list((tmp_path / "b").iterdir())
+    assert not (tmp_path / "b").exists()
 
 
 def test_operators_without_a_kernel_are_named() -> None:

@@ -23,7 +23,9 @@ from tests.backends.tvm_networks import (
     check_operators,
     check_whole,
     quantized,
+    several,
 )
+from tests.backends.tvm_types import bytes_, choices, extremes, layouts, lookups
 from tests.small_networks import Builder
 
 pytest.importorskip("tvm", reason="needs the extra 'tvm'")
@@ -119,7 +121,7 @@ def elementwise() -> Graph:
 def functions() -> Graph:
     n = Pictures()
     a, b, positive = n.tensor((1, 5, 7, 10)), n.tensor((1, 37)), n.tensor((3, 11), name="positive")
-    options = {"LEAKY_RELU": {"options": "LeakyRelu", "alpha": 0.2}}
+    options = {"LEAKY_RELU": {"options": "LeakyRelu", "alpha": 0.2}, "GELU": {"options": "Gelu"}}
     for op in sorted(REAL):
         x = positive if op in ("LOG", "SQRT", "RSQRT") else a if op < "N" else b
         x = n.add("EXP", (x,), (3, 11)) if x == positive else x
@@ -191,16 +193,6 @@ def rewritten() -> Graph:
     return n.all_results(a, b, c)
 
 
-def several(
-    n: Pictures, op: str, inputs: tuple[int, ...], shapes: list[tuple[int, ...]], options: str, **fields: int
-) -> list[int]:
-    """An operator with more than one output."""
-    first = n.add(op, inputs, shapes[0], options=options, **fields)
-    rest = [n.tensor(shape) for shape in shapes[1:]]
-    n.operators[-1] = replace(n.operators[-1], outputs=(first, *rest))
-    return [first, *rest]
-
-
 def sums() -> Graph:
     n = Pictures()
     a, b, c = n.tensor((1, 6, 8, 12)), n.tensor((4, 6, 10)), n.tensor((4, 10, 7))
@@ -245,11 +237,14 @@ def chains() -> Graph:
 NETWORKS: dict[str, Callable[[], Graph]] = {
     "convolutions": convolutions, "depthwise": depthwise, "dense": dense, "windows": windows,
     "elementwise": elementwise, "functions": functions, "moves": moves, "sums": sums, "rewritten": rewritten,
+    "layouts": layouts,
 }  # fmt: skip
+TYPES: dict[str, Callable[[], Graph]] = {"choices": choices, "lookups": lookups}
+"""These have activations of other types than float32: not for GPUs."""
 
 
 def test_every_operator_is_among_the_networks() -> None:
-    used = {o.op for make in (*NETWORKS.values(), chains) for o in make().operators}
+    used = {o.op for make in (*NETWORKS.values(), *TYPES.values(), chains) for o in make().operators}
     missing = {name for name in LOWER if not name.startswith("edgekit.")} - used
     assert missing <= {"QUANTIZE", "DEQUANTIZE"}  # those come with int8
 
@@ -257,13 +252,15 @@ def test_every_operator_is_among_the_networks() -> None:
 def test_the_docs_name_every_operator() -> None:
     text = (Path(__file__).parents[2] / "docs" / "tvm.md").read_text()
     table = set(re.findall(r"`([A-Z0-9_]{2,})`", text.split("## What is covered")[1].split("All in float32")[0]))
-    assert table - {"TRANSPOSE_CONV"} == {name for name in LOWER if not name.startswith("edgekit.")}
+    assert table - {"TRANSPOSE_CONV", "LOG_SOFTMAX", "L2_NORMALIZATION"} == {
+        name for name in LOWER if not name.startswith("edgekit.")
+    }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, *TYPES])
 def test_float_operators(name: str, tmp_path: Path) -> None:
-    check_whole(NETWORKS[name](), tmp_path, 0)
+    check_whole((NETWORKS | TYPES)[name](), tmp_path, 0)
 
 
 @pytest.mark.slow
@@ -273,11 +270,30 @@ def test_int8_operators(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("make", [bytes_, extremes])
+def test_bytes_as_they_come(make: Callable[[], Graph], tmp_path: Path) -> None:
+    check_operators(make(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+@pytest.mark.parametrize("board", ["rpi4", "rpi5"])
+def test_large_sums_on_a_board(board: str, tmp_path: Path) -> None:
+    check_operators(extremes(), tmp_path, board)
+
+
+@pytest.mark.slow
 @pytest.mark.emulator
 @pytest.mark.parametrize("board", ["rpi4", "rpi5"])
 def test_int8_convolutions_on_a_board(board: str, tmp_path: Path) -> None:
     """Without dot products of bytes, and with NEON's."""
     check_operators(quantized(convolutions(), tmp_path / "int8"), tmp_path, board)
+
+
+@pytest.mark.slow
+@pytest.mark.emulator
+def test_int8_pairs_of_products_on_a_board(tmp_path: Path) -> None:
+    check_operators(quantized(depthwise(), tmp_path / "int8"), tmp_path, "rpi5")
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,16 @@ class Pictures(Builder):
         return self.graph(inputs, tuple(made))
 
 
+def several(
+    n: Pictures, op: str, inputs: tuple[int, ...], shapes: list[tuple[int, ...]], options: str, **fields: int
+) -> list[int]:
+    """An operator with more than one output."""
+    first = n.add(op, inputs, shapes[0], options=options, **fields)
+    rest = [n.tensor(shape) for shape in shapes[1:]]
+    n.operators[-1] = replace(n.operators[-1], outputs=(first, *rest))
+    return [first, *rest]
+
+
 def given(graph: Graph, seed: int = 1, samples: int = SAMPLES) -> list[NDArray[Any]]:
     """Values of all inputs, ``[samples, *shape]``: normal, or any integer."""
     rng = np.random.default_rng(seed)
@@ -191,9 +201,9 @@ def check_whole(graph: Graph, folder: Path, lsb: int) -> None:
         wanted = values[index]
         assert found.dtype == wanted.dtype and found.shape == wanted.shape
         assert np.unique(wanted).size > 1, f"{graph.tensors[index].name} says nothing: {np.unique(wanted)}"
-        if found.dtype == np.int8:
+        if found.dtype.kind in "ib":
             worst = float(np.abs(found.astype(int) - wanted.astype(int)).max())
-            limit = float(lsb)
+            limit = float(lsb if found.dtype == np.int8 else 0)
         else:
             worst, limit = float(np.abs(found - wanted).max()), 1e-4 * float(np.abs(wanted).max())
         if not worst <= limit:

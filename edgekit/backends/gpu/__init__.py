@@ -96,7 +96,7 @@ class GpuBackend:
                 found.append(
                     Unsupported(kernel.node, op, f"edgekit's {self.title} backend has no kernel for it", LITERT)
                 )
-        return found
+        return [one for one in found if one.index >= 0] or found
 
 
 def _integers(graph: Graph, index: int) -> bool:

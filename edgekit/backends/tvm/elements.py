@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends.tvm import strided
+from edgekit.backends.tvm import padding, strided
 from edgekit.backends.tvm.layout import Picture, size3
 from edgekit.backends.tvm.program import Border
 from edgekit.graph import Graph, Operator
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from edgekit.backends.tvm.lowering import Lowering
 
 
-BINARIES = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "PRELU")
+WHOLE = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE")
+"""What plain integers are combined by, too."""
+BINARIES = (*WHOLE, "PRELU", "FLOOR_DIV", "FLOOR_MOD", "POW")
 
 
 def binary(self: Lowering, number: int, operator: Operator) -> None:
     graph, target = self.graph, operator.outputs[0]
-    if not _simple(graph, operator):
+    if not _simple(graph, operator) or graph.tensors[target].dtype not in ("float32", "int8"):
         strided.broadcast(self, number, operator)
         return
     fused = getattr(operator.options, "fusedActivationFunction", 0)
@@ -52,9 +55,12 @@ def mapped(self: Lowering, number: int, operator: Operator) -> None:
     given, target = self.pictures[operator.inputs[0]], operator.outputs[0]
     out = self.make(target)
     params: dict[str, Any] = {"shape": list(out.size)}
-    alpha = {"alpha": float(operator.options.alpha)} if operator.op == "LEAKY_RELU" else {}
-    if out.dtype == "float32":
-        self.emit("map", params | alpha | {"function": operator.op.lower()}, number, [given], out)
+    alpha: dict[str, Any] = {"alpha": float(operator.options.alpha)} if operator.op == "LEAKY_RELU" else {}
+    if operator.op == "GELU":
+        alpha = {"approximate": bool(getattr(operator.options, "approximate", False))}
+    if self.graph.tensors[target].dtype != "int8":
+        name = "gelu_tanh" if alpha.pop("approximate", False) else operator.op.lower()
+        self.emit("map", params | alpha | {"function": name}, number, [given], out)
         return
     (scale_in, zero_in), (scale_out, zero_out) = self.scale(operator.inputs[0]), self.scale(target)
     least = 0 if self.machine.shifted else -128
@@ -63,6 +69,14 @@ def mapped(self: Lowering, number: int, operator: Operator) -> None:
         wanted = np.rint(np.nan_to_num(REAL[operator.op](real, **alpha), nan=-1e9) / scale_out) + zero_out
     table = np.clip(wanted, least, least + 255).astype(out.dtype)
     self.emit("table", params | {"least": least}, number, [given], out, [table])
+
+
+_erf = np.vectorize(math.erf)
+
+
+def _inner(x: NDArray[Any], approximate: bool) -> NDArray[Any]:
+    """GELU's argument (Hendrycks and Gimpel 2016)."""
+    return (2 / np.pi) ** 0.5 * (x + 0.044715 * x**3) if approximate else x / 2**0.5
 
 
 REAL: dict[str, Callable[..., NDArray[Any]]] = {
@@ -75,6 +89,7 @@ REAL: dict[str, Callable[..., NDArray[Any]]] = {
     "RELU_0_TO_1": lambda x: np.clip(x, 0, 1),
     "LEAKY_RELU": lambda x, alpha: np.maximum(x, 0) + alpha * np.minimum(x, 0),
     "ELU": lambda x: np.expm1(np.minimum(x, 0)) + np.maximum(x, 0),
+    "GELU": lambda x, approximate: 0.5 * x * (1 + (np.tanh if approximate else _erf)(_inner(x, approximate))),
     "EXP": np.exp,
     "LOG": np.log,
     "SQRT": np.sqrt,
@@ -103,10 +118,15 @@ def reshape(self: Lowering, number: int, operator: Operator) -> None:
 
 
 def padded(self: Lowering, number: int, operator: Operator) -> None:
-    """The picture in a storage with a wider border."""
+    """The picture in a storage with a wider border; other axes and types are filled first."""
     graph, target = self.graph, operator.outputs[0]
+    pads, tensor = graph.tensors[operator.inputs[1]].array(), graph.tensors[target]
+    picture = pads.shape == (4, 2) and tensor.shape[0] == 1 and tensor.dtype in ("float32", "int8")
+    if not picture or pads[[0, 3]].any():
+        padding.filled(self, number, operator)
+        return
     given = self.pictures[operator.inputs[0]]
-    (_, _), (top, _), (left, _), _ = graph.tensors[operator.inputs[1]].array().tolist()
+    (_, _), (top, _), (left, _), _ = pads.tolist()
     out = self.make(target)
     value = float(self.scale(target)[1]) if out.dtype != "float32" else 0.0
     inner = (out.top + top, out.left + left, given.size[0], given.size[1])
@@ -137,11 +157,3 @@ def _simple(graph: Graph, operator: Operator) -> bool:
         if tensor.data is not None and tensor.elements != 1 and not one_a_channel:
             return False
     return True
-
-
-def pad_obstacle(graph: Graph, operator: Operator) -> str:
-    pads = graph.tensors[operator.inputs[1]]
-    if any(graph.tensors[i].data is None for i in operator.inputs[1:]):
-        return "its padding is not constant"
-    ok = pads.array().shape == (4, 2) and not pads.array()[[0, 3]].any()
-    return "" if ok else "it pads other than height and width"

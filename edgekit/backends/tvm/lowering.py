@@ -8,7 +8,7 @@ one scale a channel; where the processor multiplies unsigned by signed bytes (x8
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends.tvm import convolutions, elements, reductions, strided, windows
 from edgekit.backends.tvm.layout import CLAMPS, Machine, Picture, as_one_row, padding_of, size3
-from edgekit.backends.tvm.prepare import REPEAT, STUFF, prepared
+from edgekit.backends.tvm.prepare import prepared
 from edgekit.backends.tvm.program import ITEM, Border, Kernel, Program, Storage, product
+from edgekit.backends.tvm.rules import LOWER, MIXED, OBSTACLES, PICTURES, TYPES
 from edgekit.backends.tvm.tuned import Choices, workload
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Tensor
@@ -65,16 +65,18 @@ def _obstacle(graph: Graph, operator: Operator) -> str:
         return "its shape is not known"
     if any(t.elements > MOST_ELEMENTS for t in tensors):
         return "its tensors are too large"
+    types = TYPES.get(operator.op, frozenset(("float32", "int8")))
     for tensor in flowing:
         if tensor.dtype == "uint8" and tensor.has_scale and operator.op == "QUANTIZE":
             continue
-        if tensor.dtype not in ("float32", "int8") or (tensor.dtype == "int8" and not tensor.has_scale):
+        plain = tensor.dtype != "int8" and (tensor.dtype == "float32" or not tensor.has_scale)
+        if tensor.dtype not in types or not (plain or (tensor.dtype == "int8" and tensor.has_scale)):
             return f"edgekit's TVM backend has no kernel for {tensor.dtype}"
-        if len(tensor.shape) == 4 and tensor.shape[0] != 1:
+        if operator.op in PICTURES and len(tensor.shape) == 4 and tensor.shape[0] != 1:
             return "its batch is not 1"
-    if len({t.dtype for t in flowing}) > 1 and operator.op not in ("QUANTIZE", "DEQUANTIZE"):
+    if len({t.dtype for t in flowing}) > 1 and operator.op not in MIXED:
         return "it mixes integers and floats"
-    special = _OBSTACLES.get(operator.op)
+    special = OBSTACLES.get(operator.op)
     return special(graph, operator) if special else ""
 
 
@@ -87,9 +89,9 @@ def lower(graph: Graph, machine: Machine, choices: Choices = MappingProxyType({}
     ready, nodes = prepared(graph)
     program = Lowering(ready, machine, nodes, choices).run()
     for place, kernel in enumerate(program.kernels):
-        schedule = choices.get(workload(kernel.template, kernel.params), {}).get("trace", "") if choices else ""
+        trace = choices.get(workload(kernel.template, kernel.params), {}).get("trace") if choices else None
         node = nodes[kernel.node] if kernel.node >= 0 else -1
-        program.kernels[place] = replace(kernel, node=node, schedule=schedule)
+        program.kernels[place] = replace(kernel, node=node, schedule=trace if isinstance(trace, str) else "")
     return program
 
 
@@ -119,10 +121,11 @@ class Lowering:
         graph, program = self.graph, self.program
         for index in graph.main.inputs:
             tensor = graph.tensors[index]
-            storage = program.add(Storage("input", tensor.nbytes, dtype=tensor.dtype))
+            kept = "uint8" if tensor.dtype == "bool" else tensor.dtype
+            storage = program.add(Storage("input", tensor.nbytes, dtype=kept))
             program.inputs.append(storage)
             size = size3(tensor.shape)
-            given = Picture(storage, tensor.dtype, size, 0, 0, size)
+            given = Picture(storage, kept, size, 0, 0, size)
             made = self.make(index, channels=self._channels(index))
             if tensor.dtype == "int8" and self.machine.shifted:
                 self.emit("shift", {"shape": list(size)}, -1, [given], made)
@@ -145,8 +148,9 @@ class Lowering:
 
     def _output(self, index: int) -> int:
         tensor, picture = self.graph.tensors[index], self.pictures[index]
-        storage = self.program.add(Storage("output", tensor.nbytes, dtype=tensor.dtype))
-        out = Picture(storage, tensor.dtype, picture.size, 0, 0, picture.size)
+        kept = "uint8" if tensor.dtype == "bool" else tensor.dtype
+        storage = self.program.add(Storage("output", tensor.nbytes, dtype=kept))
+        out = Picture(storage, kept, picture.size, 0, 0, picture.size)
         if tensor.dtype == "int8" and self.machine.shifted:
             self.emit("shift", {"shape": list(picture.size)}, -1, [picture], out)
         else:
@@ -163,7 +167,9 @@ class Lowering:
     # Tensors
 
     def dtype(self, tensor: Tensor) -> str:
-        return "uint8" if tensor.dtype == "int8" and self.machine.shifted else tensor.dtype
+        """As it is stored; truth values are bytes."""
+        byte = tensor.dtype == "bool" or (tensor.dtype == "int8" and self.machine.shifted)
+        return "uint8" if byte else tensor.dtype
 
     def scale(self, index: int) -> tuple[float, int]:
         """Scale, and zero point as it is stored."""
@@ -175,6 +181,8 @@ class Lowering:
     def stored(self, index: int) -> NDArray[Any]:
         """A constant's values as kernels take them."""
         values = self.graph.tensors[index].array()
+        if values.dtype == np.bool_:
+            return values.astype(np.uint8)
         if self.machine.shifted and self.graph.tensors[index].dtype == "int8":
             return (values.astype(np.int16) + 128).astype(np.uint8)
         return values
@@ -244,44 +252,3 @@ class Lowering:
         specs = {"in": [p.spec for p in inputs], "out": out.spec, "dtype": out.dtype}
         args = [p.view for p in inputs] + [self.program.constant(c) for c in constants] + [out.view]
         self.program.kernels.append(Kernel(template, {**params, **specs}, node, tuple(args)))
-
-
-_REARRANGED = ("TRANSPOSE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE")
-Rule = Callable[[Lowering, int, Operator], None]
-LOWER: dict[str, Rule] = {
-    **dict.fromkeys(("CONV_2D", "FULLY_CONNECTED"), convolutions.convolution),
-    "DEPTHWISE_CONV_2D": convolutions.depthwise,
-    **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D"), windows.pool),
-    "MEAN": windows.mean,
-    "SOFTMAX": windows.softmax,
-    **dict.fromkeys(elements.BINARIES, elements.binary),
-    **dict.fromkeys(elements.REAL, elements.mapped),
-    **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), elements.reshape),
-    "PAD": elements.padded,
-    "PADV2": strided.filled,
-    "GATHER": strided.gathered,
-    STUFF: strided.stuffed,
-    REPEAT: strided.repeated,
-    **dict.fromkeys(("SUM", "REDUCE_MAX", "REDUCE_MIN"), reductions.reduced),
-    "CONCATENATION": strided.concatenation,
-    **dict.fromkeys(("SPLIT", "SPLIT_V"), strided.split),
-    "PACK": strided.pack,
-    "UNPACK": strided.unpack,
-    **dict.fromkeys(_REARRANGED, strided.rearranged),
-    "BATCH_MATMUL": reductions.matmul,
-    "RESIZE_BILINEAR": windows.bilinear,
-    "RESIZE_NEAREST_NEIGHBOR": windows.nearest,
-    **dict.fromkeys(("QUANTIZE", "DEQUANTIZE"), elements.convert),
-}
-"""Every operator that can be compiled."""
-_OBSTACLES: dict[str, Callable[[Graph, Operator], str]] = {
-    **dict.fromkeys(("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"), convolutions.weights_obstacle),
-    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"), reductions.reduced_obstacle),
-    **dict.fromkeys(
-        ("SPLIT", "SPLIT_V", *_REARRANGED, "RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"), strided.constants_obstacle
-    ),
-    **dict.fromkeys(("CONCATENATION", "PACK", "UNPACK"), strided.joined_obstacle),
-    **dict.fromkeys(("PAD", "PADV2"), elements.pad_obstacle),
-    "GATHER": strided.gathered_obstacle,
-    **dict.fromkeys(elements.BINARIES, strided.broadcast_obstacle),
-}

@@ -25,7 +25,7 @@ def prepared(graph: Graph) -> tuple[Graph, list[int]]:
     work = _Rewriting(list(main.tensors), [], [])
     for node, operator in zip(nodes, main.operators, strict=True):
         work.node = node
-        _REWRITE.get(operator.op, _Rewriting.keep)(work, operator)
+        _rewrite(work, operator)
     made = replace(main, tensors=work.tensors, operators=work.operators)
     return replace(floats, subgraphs=[made, *floats.subgraphs[1:]]), work.nodes
 
@@ -43,6 +43,12 @@ def _floats(graph: Graph) -> tuple[Graph, list[int]]:
     return floats, [n for n in every if n not in gone]
 
 
+def _rewrite(work: _Rewriting, operator: Operator) -> None:
+    if operator.op in _ONE_PICTURE and _pictures(work, operator):
+        return
+    _REWRITE.get(operator.op, _Rewriting.keep)(work, operator)
+
+
 class _Rewriting:
     def __init__(self, tensors: list[Tensor], operators: list[Operator], nodes: list[int]) -> None:
         self.tensors, self.operators, self.nodes, self.node = tensors, operators, nodes, 0
@@ -54,6 +60,12 @@ class _Rewriting:
     def tensor(self, tensor: Tensor) -> int:
         self.tensors.append(tensor)
         return len(self.tensors) - 1
+
+    def float(self, op: str, inputs: tuple[int, ...], shape: tuple[int, ...], options: Any = None) -> int:
+        """Add an operator that makes a float32 tensor."""
+        made = self.tensor(Tensor(f"{op}/{len(self.tensors)}", shape, "float32"))
+        self.keep(Operator(op, inputs, (made,), options))
+        return made
 
     def constant(self, like: Tensor, values: NDArray[Any], quantization: Quantization | None) -> int:
         data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
@@ -126,9 +138,7 @@ def _grouped(work: _Rewriting, operator: Operator) -> None:
             bias = work.constant(whole, whole.array()[mine], _some(whole.quantization, mine))
         made.append(work.tensor(replace(y, name=f"{y.name}/{g}", shape=(*y.shape[:3], count))))
         work.keep(replace(operator, inputs=(part, kernel, bias), outputs=(made[-1],)))
-    options = tflite.schema().ConcatenationOptionsT()
-    options.axis = 3
-    return work.keep(Operator("CONCATENATION", tuple(made), operator.outputs, options))
+    return work.keep(Operator("CONCATENATION", tuple(made), operator.outputs, _joined(3)))
 
 
 def _some(quantization: Quantization | None, channels: slice) -> Quantization | None:
@@ -147,4 +157,69 @@ def _convolution(activation: int, sy: int, sx: int, dy: int, dx: int, *, valid: 
     return options
 
 
-_REWRITE = {"TRANSPOSE_CONV": _transposed, "DEPTHWISE_CONV_2D": _depthwise, "CONV_2D": _grouped}
+def _pictures(work: _Rewriting, operator: Operator) -> bool:
+    """Several pictures at once: each by itself, side by side along the first axis."""
+    place = 2 if operator.op == "TRANSPOSE_CONV" else 0
+    x, y = (work.tensors[i] for i in (operator.inputs[place], operator.outputs[0]))
+    count = x.shape[0] if len(x.shape) == 4 else 1
+    if not 1 < count <= MOST_PICTURES or x.data is not None or len(y.shape) != 4 or y.shape[0] != count:
+        return False
+    parts, made = (
+        [work.tensor(replace(t, name=f"{t.name}/{n}", shape=(1, *t.shape[1:]))) for n in range(count)] for t in (x, y)
+    )
+    axis = work.constant(Tensor("axis", (), "int32"), np.array(0, np.int32), None)
+    work.keep(Operator("SPLIT", (axis, operator.inputs[place]), tuple(parts)))
+    for part, result in zip(parts, made, strict=True):
+        inputs = list(operator.inputs)
+        inputs[place] = part
+        _rewrite(work, replace(operator, inputs=tuple(inputs), outputs=(result,)))
+    work.keep(Operator("CONCATENATION", tuple(made), operator.outputs, _joined(0)))
+    return True
+
+
+def _joined(axis: int) -> Any:
+    options = tflite.schema().ConcatenationOptionsT()
+    options.axis, options.fusedActivationFunction = axis, 0
+    return options
+
+
+def _by_rows(work: _Rewriting, operator: Operator) -> None:
+    """LOG_SOFTMAX and L2_NORMALIZATION: simple operators along the last axis, in floats."""
+    source, target = operator.inputs[0], operator.outputs[0]
+    x, y = work.tensors[source], work.tensors[target]
+    if not x.shape or x.dtype not in ("float32", "int8") or x.dtype != y.dtype:
+        return work.keep(operator)
+    rows = (*x.shape[:-1], 1)
+    axes = work.constant(Tensor("axes", (), "int32"), np.array([len(x.shape) - 1], np.int32), None)
+    options = tflite.schema().ReducerOptionsT()
+    options.keepDims = True
+    given = work.float("DEQUANTIZE", (source,), x.shape) if x.dtype == "int8" else source
+    if operator.op == "LOG_SOFTMAX":
+        most = work.float("REDUCE_MAX", (given, axes), rows, options)
+        less = work.float("SUB", (given, most), x.shape)
+        total = work.float("SUM", (work.float("EXP", (less,), x.shape), axes), rows, options)
+        last = ("SUB", (less, work.float("LOG", (total,), rows)))
+    else:
+        total = work.float("SUM", (work.float("SQUARE", (given,), x.shape), axes), rows, options)
+        least = work.constant(Tensor("least", (), "float32"), np.array([LEAST_NORM], np.float32), None)
+        norm = work.float("MAXIMUM", (work.float("SQRT", (total,), rows), least), rows)
+        last = ("DIV", (given, norm))
+    if x.dtype == "int8":
+        return work.keep(Operator("QUANTIZE", (work.float(*last, x.shape),), (target,)))
+    return work.keep(Operator(*last, (target,)))
+
+
+MOST_PICTURES = 64
+LEAST_NORM = 1e-6
+"""TFLite's reference_ops/l2normalization.h: what a norm is at least."""
+_ONE_PICTURE = (
+    "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_BILINEAR",
+    "RESIZE_NEAREST_NEIGHBOR",
+)  # fmt: skip
+_REWRITE = {
+    "TRANSPOSE_CONV": _transposed,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "CONV_2D": _grouped,
+    "LOG_SOFTMAX": _by_rows,
+    "L2_NORMALIZATION": _by_rows,
+}

@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.backends.tvm.program import Kernel, product
-from edgekit.backends.tvm.strided import Strided, loops, split_axes, view
+from edgekit.backends.tvm.views import Strided, loops, split_axes, view
 from edgekit.graph import Graph, Operator
 
 if TYPE_CHECKING:
     from edgekit.backends.tvm.lowering import Lowering
 
 
+KINDS = {
+    "MEAN": "sum", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "min", "REDUCE_PROD": "prod", "REDUCE_ANY": "max",
+    "REDUCE_ALL": "min",
+}  # fmt: skip
+"""What joins two elements; truth values are 0 and 1."""
+
+
 def reduced(self: Lowering, number: int, operator: Operator) -> None:
-    """SUM, MEAN, REDUCE_MAX, REDUCE_MIN over any axes."""
+    """SUM, MEAN and REDUCE_* over any axes."""
     source, target = operator.inputs[0], operator.outputs[0]
     given = view(self, source)
     rank = given.places.ndim
@@ -26,9 +33,9 @@ def reduced(self: Lowering, number: int, operator: Operator) -> None:
     made = view(self, target)
     out = split_axes(made.places, tuple(given.places.shape[a] for a in kept))
     count = product([given.places.shape[a] for a in axes])
-    kind = {"MEAN": "sum", "SUM": "sum", "REDUCE_MAX": "max", "REDUCE_MIN": "min"}[operator.op]
+    kind = KINDS[operator.op]
     params: dict[str, Any] = {"kind": kind, "factor": 1 / count if operator.op == "MEAN" else 1.0}
-    if made.row.dtype != "float32":
+    if self.graph.tensors[source].dtype == "int8":
         (scale, zero), (scale_out, zero_out) = self.scale(source), self.scale(target)
         params["factor"] *= scale / scale_out
         params |= {"zeros": [zero], "made": zero_out, "limits": list(self.limits(target, 0))}
@@ -71,4 +78,7 @@ def matmul(self: Lowering, number: int, operator: Operator) -> None:
 
 
 def reduced_obstacle(graph: Graph, operator: Operator) -> str:
+    dtype = graph.tensors[operator.outputs[0]].dtype
+    if (operator.op, dtype) in (("REDUCE_PROD", "int8"), ("MEAN", "int32"), ("MEAN", "int64")):
+        return f"edgekit's TVM backend has no kernel for {dtype}"
     return "" if graph.tensors[operator.inputs[1]].data is not None else "its axes are not constant"

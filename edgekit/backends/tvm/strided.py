@@ -1,21 +1,15 @@
-"""Rules for operators that move elements, broadcast or reduce: loops over strided views.
-
-A view says where each element of a tensor lies: an offset and a stride an axis, in elements of its storage. NumPy works
-them out: views of an array that is never read are sliced, transposed and broadcast like the tensor.
-"""
+"""Rules for operators that move elements or broadcast them: loops over strided views."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from edgekit.backends.tvm.layout import CLAMPS
-from edgekit.backends.tvm.program import Border, Kernel, View, product
+from edgekit.backends.tvm.program import Border
+from edgekit.backends.tvm.views import compute, move, split_axes, view
 from edgekit.graph import Graph, Operator
 
 if TYPE_CHECKING:
@@ -23,82 +17,6 @@ if TYPE_CHECKING:
 
 MOVES = 64
 """Kernels that one operator may become."""
-_UNREAD = np.zeros(1, np.int8)
-
-
-@dataclass(frozen=True)
-class Strided:
-    """A storage as a row of elements, and a view of it (``places``: shape and strides count, nothing else)."""
-
-    row: View
-    places: NDArray[np.int8]
-
-    def seen(self, places: NDArray[np.int8]) -> Strided:
-        return Strided(self.row, places)
-
-    @property
-    def offset(self) -> int:
-        return int(self.places.ctypes.data - _UNREAD.ctypes.data)
-
-
-def view(self: Lowering, index: int) -> Strided:
-    """A tensor in its own shape."""
-    tensor = self.graph.tensors[index]
-    if tensor.data is not None:
-        values = self.stored(index)
-        row = self.program.constant(values.reshape(-1))
-        return Strided(row, as_strided(_UNREAD, values.shape, _dense(values.shape)))
-    picture = self.pictures[index]
-    row = View(picture.storage, (product(picture.outer),), picture.dtype)
-    shape = tensor.shape
-    if len(shape) != 4 or shape[0] != 1:
-        steps = _dense((*shape[:-1], picture.outer[2])) if shape else ()
-        return Strided(row, as_strided(_UNREAD, shape, steps))
-    _, width, channels = picture.outer
-    whole = as_strided(_UNREAD, (1, *picture.outer), (product(picture.outer), width * channels, channels, 1))
-    h, w, c = picture.size
-    return Strided(row, whole[:, picture.top : picture.top + h, picture.left : picture.left + w, :c])
-
-
-def _dense(shape: Sequence[int]) -> tuple[int, ...]:
-    return tuple(product(shape[axis + 1 :]) for axis in range(len(shape)))
-
-
-def loops(views: Sequence[NDArray[np.int8]]) -> tuple[list[int], list[list[int]]]:
-    """Extents and each view's strides, with axes of one element left out and axes that continue each other joined."""
-    extents: list[int] = []
-    strides: list[list[int]] = [[] for _ in views]
-    for axis, extent in enumerate(views[0].shape):
-        steps = [v.strides[axis] for v in views]
-        if extent == 1:
-            continue
-        if extents and all(s[-1] == step * extent for s, step in zip(strides, steps, strict=True)):
-            extents[-1] *= extent
-            for s, step in zip(strides, steps, strict=True):
-                s[-1] = step
-            continue
-        extents.append(extent)
-        for s, step in zip(strides, steps, strict=True):
-            s.append(step)
-    return (extents, strides) if extents else ([1], [[0] for _ in views])
-
-
-def move(self: Lowering, node: int, given: Strided, made: Strided) -> None:
-    """Copy elements to the same places of another view."""
-    compute(self, node, "copy", [given], made, {})
-
-
-def compute(
-    self: Lowering, node: int, function: str, given: Sequence[Strided], made: Strided, params: dict[str, Any]
-) -> None:
-    """``made[i] = function(given[0][i], ...)``; views of one shape."""
-    extents, strides = loops([*(g.places for g in given), made.places])
-    offsets = [g.offset for g in (*given, made)]
-    params = {
-        **params, "function": function, "shape": extents, "strides": strides, "offsets": offsets,
-        "sizes": [g.row.shape[0] for g in (*given, made)], "dtype": made.row.dtype,
-    }  # fmt: skip
-    self.program.kernels.append(Kernel("nest", params, node, (*(g.row for g in given), made.row)))
 
 
 def concatenation(self: Lowering, number: int, operator: Operator) -> None:
@@ -131,7 +49,7 @@ def pack(self: Lowering, number: int, operator: Operator) -> None:
     made = view(self, operator.outputs[0])
     axis = operator.options.axis % made.places.ndim
     for place, index in enumerate(operator.inputs):
-        move(self, number, view(self, index), made.seen(made.places[(slice(None),) * axis + (place,)]))
+        move(self, number, view(self, index), made.seen(made.places[(slice(None),) * axis + (place, Ellipsis)]))
 
 
 def unpack(self: Lowering, number: int, operator: Operator) -> None:
@@ -139,7 +57,7 @@ def unpack(self: Lowering, number: int, operator: Operator) -> None:
     axis = operator.options.axis % given.places.ndim
     for place, output in enumerate(operator.outputs):
         self.make(output)
-        move(self, number, given.seen(given.places[(slice(None),) * axis + (place,)]), view(self, output))
+        move(self, number, given.seen(given.places[(slice(None),) * axis + (place, Ellipsis)]), view(self, output))
 
 
 def rearranged(self: Lowering, number: int, operator: Operator) -> None:
@@ -162,6 +80,12 @@ def _seen(graph: Graph, operator: Operator, x: NDArray[np.int8]) -> NDArray[np.i
     if operator.op == "STRIDED_SLICE":
         part: NDArray[np.int8] = x[_slices(operator, *constants)]
         return part
+    if operator.op == "REVERSE_V2":
+        back = {int(axis) % x.ndim for axis in constants[0]}
+        return x[tuple(slice(None, None, -1 if axis in back else 1) for axis in range(x.ndim))]
+    if operator.op == "TILE":
+        times = [n for pair in zip(constants[0], x.shape, strict=True) for n in pair]
+        return np.broadcast_to(x.reshape([m for n in x.shape for m in (1, n)], copy=False), times)
     if operator.op == "BROADCAST_TO":
         return np.broadcast_to(x, graph.tensors[operator.outputs[0]].shape)
     size = int(operator.options.blockSize)
@@ -169,11 +93,6 @@ def _seen(graph: Graph, operator: Operator, x: NDArray[np.int8]) -> NDArray[np.i
     if operator.op == "SPACE_TO_DEPTH":
         return split_axes(x, (n, h // size, size, w // size, size, c)).transpose(0, 1, 3, 2, 4, 5)
     return split_axes(x, (n, h, w, size, size, c // size**2)).transpose(0, 1, 3, 2, 4, 5)
-
-
-def split_axes(x: NDArray[np.int8], shape: tuple[int, ...]) -> NDArray[np.int8]:
-    """A view with axes split, never a copy."""
-    return np.reshape(x, shape, copy=False)
 
 
 def _slices(operator: Operator, begin: list[int], end: list[int], stride: list[int]) -> tuple[Any, ...]:
@@ -188,42 +107,6 @@ def _slices(operator: Operator, begin: list[int], end: list[int], stride: list[i
     return tuple(made)
 
 
-def filled(self: Lowering, number: int, operator: Operator) -> None:
-    """PADV2: a value everywhere, then the picture in the middle."""
-    self.make(operator.outputs[0])
-    given, made = view(self, operator.inputs[0]), view(self, operator.outputs[0])
-    value = view(self, operator.inputs[2])
-    move(self, number, value.seen(np.broadcast_to(value.places.reshape(()), made.places.shape)), made)
-    (_, _), (top, _), (left, _), _ = self.graph.tensors[operator.inputs[1]].array().tolist()
-    _, h, w, _ = given.places.shape
-    move(self, number, given, made.seen(made.places[:, top : top + h, left : left + w]))
-
-
-def gathered(self: Lowering, number: int, operator: Operator) -> None:
-    """GATHER of constant indices: neighbours move together."""
-    self.make(operator.outputs[0])
-    given, made = view(self, operator.inputs[0]), view(self, operator.outputs[0])
-    before = (slice(None),) * (operator.options.axis % given.places.ndim)
-    for first, start, count in _runs(self.graph.tensors[operator.inputs[1]].array()):
-        part = given.places[(*before, slice(first, first + count))]
-        if made.places.ndim < given.places.ndim:  # one index, its axis goes
-            part = given.places[(*before, first)]
-            move(self, number, given.seen(part), made)
-        else:
-            move(self, number, given.seen(part), made.seen(made.places[(*before, slice(start, start + count))]))
-
-
-def _runs(indices: NDArray[Any]) -> list[tuple[int, int, int]]:
-    """Indices that follow each other: the first, its place, how many."""
-    found: list[tuple[int, int, int]] = []
-    for place, index in enumerate(indices.reshape(-1).tolist()):
-        if found and index == found[-1][0] + found[-1][2]:
-            found[-1] = (*found[-1][:2], found[-1][2] + 1)
-        else:
-            found.append((index, place, 1))
-    return found
-
-
 def broadcast(self: Lowering, number: int, operator: Operator) -> None:
     """Arithmetic on operands of different shapes."""
     target = operator.outputs[0]
@@ -231,10 +114,10 @@ def broadcast(self: Lowering, number: int, operator: Operator) -> None:
     made = view(self, target)
     given = [view(self, i) for i in operator.inputs]
     given = [g.seen(np.broadcast_to(g.places, made.places.shape)) for g in given]
-    params: dict[str, Any] = {
-        "limits": list(self.limits(target, getattr(operator.options, "fusedActivationFunction", 0)))
-    }
-    if made.row.dtype != "float32":
+    params: dict[str, Any] = {}
+    if self.graph.tensors[target].dtype in ("float32", "int8"):
+        params["limits"] = list(self.limits(target, getattr(operator.options, "fusedActivationFunction", 0)))
+    if self.graph.tensors[target].dtype == "int8":
         params |= {"scales": [list(self.scale(i)) for i in operator.inputs], "made": list(self.scale(target))}
     compute(self, number, operator.op.lower(), given, made, params)
 
@@ -272,27 +155,16 @@ def constants_obstacle(graph: Graph, operator: Operator) -> str:
     o = operator.options
     if operator.op == "STRIDED_SLICE" and (o.ellipsisMask or o.newAxisMask):
         return "it inserts axes"
-    return _alike(graph, operator)
-
-
-def gathered_obstacle(graph: Graph, operator: Operator) -> str:
-    x, indices = (graph.tensors[i] for i in operator.inputs)
-    if indices.data is None or operator.options.batchDims or len(indices.shape) > 1:
-        return "its indices are not one constant row"
-    values = indices.array().reshape(-1)
-    if len(_runs(values)) > MOVES:
-        return f"its indices jump more than {MOVES} times"
-    length = x.shape[operator.options.axis]
-    return _alike(graph, operator) if ((values >= 0) & (values < length)).all() else "its indices are out of range"
+    return alike(graph, operator)
 
 
 def joined_obstacle(graph: Graph, operator: Operator) -> str:
     if getattr(operator.options, "fusedActivationFunction", 0):
         return "it has an activation"
-    return _alike(graph, operator)
+    return alike(graph, operator)
 
 
-def _alike(graph: Graph, operator: Operator) -> str:
+def alike(graph: Graph, operator: Operator) -> str:
     """Moved integers must mean the same real values afterwards."""
     flowing = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
     flowing = [t for t in flowing if t.dtype == "int8" and t.quantization is not None]
@@ -302,8 +174,11 @@ def _alike(graph: Graph, operator: Operator) -> str:
 
 def broadcast_obstacle(graph: Graph, operator: Operator) -> str:
     out = graph.tensors[operator.outputs[0]]
-    if getattr(operator.options, "fusedActivationFunction", 0) not in CLAMPS:
+    fused = getattr(operator.options, "fusedActivationFunction", 0)
+    if fused not in CLAMPS:
         return "its activation is not one that clamps"
     if any(graph.tensors[i].data is not None and graph.tensors[i].dtype != out.dtype for i in operator.inputs):
         return "its constant has another type"
+    if out.dtype not in ("float32", "int8") and fused:
+        return "it has an activation on integers"
     return "" if any(graph.tensors[i].data is None for i in operator.inputs) else "all its operands are constants"

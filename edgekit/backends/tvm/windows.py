@@ -60,7 +60,7 @@ def softmax(self: Lowering, number: int, operator: Operator) -> None:
 
 def _over_pixels(graph: Graph, operator: Operator) -> bool:
     x, axes = (graph.tensors[i] for i in operator.inputs)
-    return len(x.shape) == 4 and sorted(axes.array().reshape(-1).tolist()) == [1, 2]
+    return len(x.shape) == 4 and x.shape[0] == 1 and sorted(axes.array().reshape(-1).tolist()) == [1, 2]
 
 
 def nearest(self: Lowering, number: int, operator: Operator) -> None:

@@ -48,7 +48,11 @@ def make(
 
 
 def supported(template: str, params: Params) -> bool:
-    """Whether there is a function for it."""
+    """Whether there is a function for it: all of them compute in floats."""
+    if {params.get("dtype", "float32"), *params.get("dtypes", ())} != {"float32"}:
+        return False
+    if template == "accumulate":
+        return params["kind"] in strided.JOINED
     if template == "map":
         return params["function"] in elements.MAPS
     if template == "binary" or (template == "nest" and params["function"] != "copy"):

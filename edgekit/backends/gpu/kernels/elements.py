@@ -29,6 +29,7 @@ MAPS: dict[str, str] = {
     "hard_swish": "{0} * fmin(fmax({0} + 3.0f, ({1})(0.0f)), ({1})(6.0f)) * (1.0f / 6.0f)",
     "logistic": "1.0f / (1.0f + exp(-{0}))",
     "gelu": "{0} * 0.5f * (1.0f + erf({0} * 0.70710678f))",
+    "gelu_tanh": "{0} * 0.5f * (1.0f + tanh(({0} + {0} * {0} * {0} * 0.044715f) * 0.7978845608f))",
     "abs": "fabs({0})",
     "neg": "-{0}",
     "square": "{0} * {0}",
@@ -43,6 +44,9 @@ BINARIES: dict[str, str] = {
     "maximum": "fmax({0}, {1})",
     "minimum": "fmin({0}, {1})",
     "squared_difference": "({0} - {1}) * ({0} - {1})",
+    "floor_div": "floor({0} / {1})",
+    "floor_mod": "({0} - floor({0} / {1}) * {1})",
+    "pow": "pow({0}, {1})",
     "prelu": "fmax({0}, 0.0f) + fmin({0}, 0.0f) * {1}",
 }
 

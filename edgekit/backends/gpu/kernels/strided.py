@@ -49,14 +49,21 @@ def nest(p: Params) -> Function:
     return Function(indented(lines), (count, 1, 1), 0 if p["function"] == "copy" else count)
 
 
+JOINED = {
+    "sum": ("0.0f", "made + {0}"),
+    "prod": ("1.0f", "made * {0}"),
+    "max": ("-INFINITY", "fmax(made, {0})"),
+    "min": ("INFINITY", "fmin(made, {0})"),
+}
+"""A reduction's start and step."""
+
+
 def accumulate(p: Params) -> Function:
     axes, lines = _axes(p["shape"])
     *strides, made_strides = p["strides"]
     *offsets, made_offset = p["offsets"]
     inner = [f"r{n}" for n in range(len(p["reduced"]))]
-    start, join = {
-        "sum": ("0.0f", "made + {0}"), "max": ("-INFINITY", "fmax(made, {0})"), "min": ("INFINITY", "fmin(made, {0})"),
-    }[p["kind"]]  # fmt: skip
+    start, join = JOINED[p["kind"]]
     lines.append(f"float made = {start};")
     lines += [f"for (int {r} = 0; {r} < {n}; ++{r})" for r, n in zip(inner, p["reduced"], strict=True)]
     places = [_index(offsets[n], [*strides[n], *p["steps"][n]], [*axes, *inner]) for n in range(len(offsets))]

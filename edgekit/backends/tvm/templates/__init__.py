@@ -15,7 +15,7 @@ from tvm import IRModule
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import Trace
 
-from edgekit.backends.tvm.templates import building, convolutions, elements, loops, strided, windows
+from edgekit.backends.tvm.templates import building, convolutions, elements, indices, loops, strided, windows
 from edgekit.backends.tvm.templates.common import Params
 
 
@@ -60,6 +60,8 @@ TEMPLATES: dict[str, Callable[[Params], Any]] = {
     "softmax": windows.softmax,
     "nest": strided.nest,
     "accumulate": strided.accumulate,
+    "largest": indices.largest,
+    "running": indices.running,
     "nearest": strided.nearest,
     "bilinear": strided.bilinear,
     "tir": loops.made,

@@ -72,6 +72,14 @@ def at(buffer: Any, spec: Sequence[int], y: Any, x: Any, c: Any) -> Any:
     return buffer[y + spec[3], x + spec[4], c]
 
 
+def place(offset: int, steps: Sequence[int], axes: Sequence[Any]) -> Any:
+    """An element of a strided view: its place in the storage."""
+    found: Any = offset
+    for step, axis in zip(steps, axes, strict=True):
+        found = found + axis * step if step else found
+    return found
+
+
 def lanes_of(count: int) -> int:
     """Elements at once: the largest divisor up to 64."""
     return max(d for d in range(1, min(count, 64) + 1) if count % d == 0)

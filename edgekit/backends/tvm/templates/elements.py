@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,6 +56,9 @@ _MAPS: dict[str, Callable[[Any, Params], Any]] = {
     "elu": lambda x, p: tirx.Select(x < f32(0), tirx.exp(tirx.min(x, f32(0))) - f32(1), x),
     "hard_swish": lambda x, p: x * tirx.min(tirx.max(x + f32(3), f32(0)), f32(6)) * f32(1 / 6),
     "logistic": lambda x, p: f32(1) / (f32(1) + tirx.exp(-x)),
+    "gelu_tanh": lambda x, p: (
+        x * f32(0.5) * (f32(1) + tirx.tanh((x + x * x * x * f32(0.044715)) * f32((2 / math.pi) ** 0.5)))
+    ),
     "gelu": lambda x, p: x * f32(0.5) * (f32(1) + tirx.erf(x * f32(0.5**0.5))),
     "tanh": lambda x, p: tirx.tanh(x),
     "exp": lambda x, p: tirx.exp(x),
@@ -78,8 +82,17 @@ _BINARIES: dict[str, Callable[[Any, Any], Any]] = {
     "maximum": tirx.max,
     "minimum": tirx.min,
     "squared_difference": lambda a, b: (a - b) * (a - b),
+    "floor_div": lambda a, b: tirx.floor(a / b),
+    "floor_mod": lambda a, b: a - tirx.floor(a / b) * b,
+    "pow": tirx.power,
     "prelu": lambda a, b: tirx.max(a, f32(0)) + tirx.min(a, f32(0)) * b,
 }
+
+
+_DIVISIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "div": tirx.truncdiv, "floor_div": tirx.floordiv, "floor_mod": tirx.floormod,
+}  # fmt: skip
+"""Of plain integers."""
 
 
 def mapped(p: Params) -> Any:
@@ -119,14 +132,19 @@ def binary(p: Params) -> Any:
 
 
 def combined(p: Params, values: Sequence[Any]) -> Any:
-    """The function of two stored elements as it is stored."""
-    integer, function_ = p["dtype"] != F, _BINARIES[p["function"]]
+    """The function of two stored elements as it is stored: integers with a scale, floats, or plain integers."""
+    integer, function_ = "scales" in p, _BINARIES[p["function"]]
+    if p["function"] in _DIVISIONS and p["dtype"] != F and not integer:
+        none = tirx.EQ(values[1], tirx.const(0, p["dtype"]))  # a division by 0 would end the process
+        return _DIVISIONS[p["function"]](values[0], tirx.Select(none, tirx.const(1, p["dtype"]), values[1]))
     if integer:
         values = [
             (one.astype(I32) - tirx.const(zero, I32)).astype(F) * f32(scale)
             for one, (scale, zero) in zip(values, p["scales"], strict=True)
         ]
     made = function_(*values)
+    if not integer and p["dtype"] != F:
+        return made
     if not integer:
         return clamped(made, p["limits"][0], p["limits"][1])
     scale, zero = p["made"]

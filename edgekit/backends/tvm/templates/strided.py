@@ -18,19 +18,18 @@ from edgekit.backends.tvm.templates.common import (
     integer_of,
     lanes_of,
     outer_shape,
+    place,
 )
 from edgekit.backends.tvm.templates.elements import combined
-
-
-def _place(offset: int, steps: list[int], axes: tuple[Any, ...]) -> Any:
-    found: Any = offset
-    for step, axis in zip(steps, axes, strict=True):
-        found = found + axis * step if step else found
-    return found
+from edgekit.backends.tvm.templates.logic import TYPED
 
 
 def nest(p: Params) -> Any:
-    """``out = function(inputs)`` element by element."""
+    """``out = function(inputs)`` element by element.
+
+    ``gather`` reads its first input at the places that the others, indices, say beside the loops' own; an index that is
+    out of range finds the nearest end.
+    """
     *sizes, made_size = p["sizes"]
     *strides, made_strides = p["strides"]
     *offsets, made_offset = p["offsets"]
@@ -38,17 +37,24 @@ def nest(p: Params) -> Any:
 
     def body(*given: Any) -> None:
         def one(*axes: Any) -> None:
-            values = [
-                a[_place(offset, steps, axes)] for a, offset, steps in zip(given[:-1], offsets, strides, strict=True)
-            ]
-            value = values[0] if p["function"] == "copy" else combined(p, values)
-            store(given[-1], value, _place(made_offset, made_strides, axes))
+            places = [place(offset, steps, axes) for offset, steps in zip(offsets, strides, strict=True)]
+            if p["function"] == "gather":
+                for index, at_, step, length in zip(given[1:-1], places[1:], p["steps"], p["lengths"], strict=True):
+                    found = tirx.max(tirx.min(index[at_].astype("int64"), length - 1), 0)
+                    places[0] = places[0] + found * step
+                values = [given[0][places[0]]]
+                value = values[0]
+            else:
+                values = [a[at_] for a, at_ in zip(given[:-1], places, strict=True)]
+                value = TYPED[p["function"]](p, values) if p["function"] in TYPED else combined(p, values)
+            store(given[-1], value, place(made_offset, made_strides, axes))
 
         block("E", p["shape"], one)
 
-    arguments = [*(((size,), dtype) for size in sizes), ((made_size,), dtype)]
+    dtypes = p.get("dtypes", [dtype] * len(sizes))
+    arguments = [*(((size,), kind) for size, kind in zip(sizes, dtypes, strict=True)), ((made_size,), dtype)]
     s = Schedule(function(arguments, body))
-    if made_strides[-1] == 1 and all(steps[-1] in (0, 1) for steps in strides):
+    if p["function"] != "gather" and made_strides[-1] == 1 and all(steps[-1] in (0, 1) for steps in strides):
         _, lane = s.split(s.get_loops(s.get_sblock("E"))[-1], [None, lanes_of(p["shape"][-1])])
         s.vectorize(lane)
     return s.mod["main"]
@@ -59,10 +65,13 @@ def accumulate(p: Params) -> Any:
     *sizes, made_size = p["sizes"]
     *strides, made_strides = p["strides"]
     *offsets, made_offset = p["offsets"]
-    dtype, kept, integer = p["dtype"], len(p["shape"]), p["dtype"] != F
-    kind = I32 if integer else F
-    start = {"sum": tirx.const(0, kind), "max": tirx.min_value(kind), "min": tirx.max_value(kind)}[p["kind"]]
-    joined = {"sum": lambda a, b: a + b, "max": tirx.max, "min": tirx.min}[p["kind"]]
+    dtype, kept, quantized = p["dtype"], len(p["shape"]), "zeros" in p
+    kind = I32 if quantized else dtype
+    start = {
+        "sum": tirx.const(0, kind), "prod": tirx.const(1, kind), "max": tirx.min_value(kind),
+        "min": tirx.max_value(kind),
+    }[p["kind"]]  # fmt: skip
+    joined = {"sum": lambda a, b: a + b, "prod": lambda a, b: a * b, "max": tirx.max, "min": tirx.min}[p["kind"]]
 
     def body(*given: Any) -> None:
         c = local(p["shape"], kind)
@@ -70,18 +79,17 @@ def accumulate(p: Params) -> Any:
         def add(*axes: Any) -> None:
             value: Any = None
             for number, a in enumerate(given[:-1]):
-                place = _place(offsets[number], [*strides[number], *p["steps"][number]], axes)
-                one = a[place].astype(kind)
-                one = one - tirx.const(p["zeros"][number], I32) if integer else one
+                one = a[place(offsets[number], [*strides[number], *p["steps"][number]], axes)].astype(kind)
+                one = one - tirx.const(p["zeros"][number], I32) if quantized else one
                 value = one if value is None else value * one
             store(c, joined(c[axes[:kept]], value), *axes[:kept])
 
         def end(*axes: Any) -> None:
-            value = c[axes].astype(F) * f32(p["factor"])
-            if integer:
+            value = c[axes].astype(F) * f32(p["factor"]) if quantized or dtype == F else c[axes]
+            if quantized:
                 low, high = p["limits"]
                 value = integer_of(value, p["made"], low, high, dtype)
-            store(given[-1], value, _place(made_offset, made_strides, axes))
+            store(given[-1], value, place(made_offset, made_strides, axes))
 
         block("C", p["shape"], add, reduced=p["reduced"], first=lambda *axes: store(c, start, *axes[:kept]))
         block("D", p["shape"], end)
