@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import bundle as bundles
 from edgekit import plugins
 from edgekit.api.profile import profile
-from edgekit.errors import EdgekitError, ModelError, ToolMissing
+from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
 from edgekit.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class _Candidate:
     backend: str
     made: Compiled | None = None
     reason: str = ""
+    error: EdgekitError | None = None
     latency_ms: float | None = None
 
     def json(self) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def fastest(build: Build, job: Job, board: Target, out: Path, pack: bool, progre
     """Make the bundle of the fastest backend that passes parity; its manifest says why, under ``choice``.
 
     :param build: makes and proves one bundle.
-    :raises ModelError: with every backend's reason, if none can.
+    :raises EdgekitError: with every backend's reason, if none can: of the first one's kind.
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".edgekit-", dir=out) as scratch:
@@ -54,7 +55,13 @@ def fastest(build: Build, job: Job, board: Target, out: Path, pack: bool, progre
         ready = [c for c in candidates if c.made is not None]
         if not ready:
             reasons = "; ".join(f"{c.backend}: {c.reason}" for c in candidates)
-            raise ModelError(f"cannot be compiled for {board.name}: {reasons}", "change the network or the target")
+            error = next((c.error for c in candidates if c.error is not None), None)
+            kind, hint = (
+                (BY_NAME.get(type(error).__name__, ModelError), error.hint)
+                if error
+                else (ModelError, "change the network or the target")
+            )
+            raise kind(f"cannot be compiled for {board.name}: {reasons}", hint)
         evidence = _measure(ready, board, progress) if len(ready) > 1 else "only one could"
         best = min(ready, key=lambda c: c.latency_ms if c.latency_ms is not None else 0.0)
         choice = {"evidence": evidence, "candidates": [c.json() for c in candidates]}
@@ -73,7 +80,7 @@ def _candidate(build: Build, name: str, job: Job, board: Target, scratch: Path, 
     try:
         return _Candidate(name, build(job, board, backend, folder, False, progress))
     except EdgekitError as error:
-        return _Candidate(name, reason=error.message)
+        return _Candidate(name, reason=error.message, error=error)
 
 
 def _measure(ready: list[_Candidate], board: Target, progress: Progress) -> str:

@@ -122,15 +122,20 @@ def compile(
         for board in boards:
             tuned.choices(database, board)
     with output(Path(out)) as folder:
-        job = prepare(read(Path(model), data, test, seed, trust, progress, shapes), plan, seed, workers, progress)
+        source = read(Path(model), data, test, seed, trust, progress, shapes)
+        chosen: list[Backend] = []
+
+        def choose(graph: Graph) -> None:
+            chosen.extend(backend_for(FIRST if backend == AUTO else backend, graph, board) for board in boards)
+
+        job = prepare(source, plan, seed, workers, progress, check=choose)
         job.tuning = database
         makers: list[Callable[[], Compiled]] = []
-        for board in boards:
+        for board, one in zip(boards, chosen, strict=True):
             if backend == AUTO:
                 makers.append(functools.partial(fastest, build, job, board, folder, pack, progress))
             else:
-                chosen = backend_for(backend, job.graph, board)
-                makers.append(functools.partial(build, job, board, chosen, folder, pack, progress))
+                makers.append(functools.partial(build, job, board, one, folder, pack, progress))
         # Backends that are timed against each other on this machine do not run beside others.
         return _side_by_side(makers, 1 if backend == AUTO else min(len(boards), 4))
 

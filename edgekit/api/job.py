@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -96,11 +96,13 @@ def read(
 
 
 def prepare(
-    source: Source, plan: recipe.Recipe, seed: int, workers: str, progress: Progress, transformed: Graph | None = None
-) -> Job:
+    source: Source, plan: recipe.Recipe, seed: int, workers: str, progress: Progress, transformed: Graph | None = None,
+    check: Callable[[Graph], None] = lambda graph: None,
+) -> Job:  # fmt: skip
     """Transform, and compute the golden outputs.
 
     :param transformed: what the recipe makes of the source, where that is known already.
+    :param check: looks at the transformed network before anything runs it, and may refuse it.
     """
     tests = source.tests
     _bounds_can_be_checked(plan, tests)
@@ -111,6 +113,7 @@ def prepare(
         graph, reports = transform(source.graph, plan, context)
         if crew != [None] and not any("workers" in report for report in reports):
             progress.warn(f"--workers {workers}: nothing in the recipe {plan.name} trains, so they were not used")
+    check(graph)
     progress.step("compute the reference outputs")
     with sandbox.scratch() as folder:
         data = tflite.dumps(graph)

@@ -170,7 +170,9 @@ def test_custom_operators(tmp_path: Path) -> None:
     x, y = b.tensor((1, 4), name="x"), b.tensor((1, 4), name="y")
     b.operators.append(Operator("SignalWindow", (x,), (y,), custom=True))
     tflite.write(b.graph((x,), (y,)), tmp_path / "custom.tflite")
-    refused(edgekit("compile", tmp_path / "custom.tflite", "-t", "rpi4", "-o", tmp_path / "b"), 3, "SignalWindow")
+    for target, backend in (("rpi4", "first"), ("rpi4", "auto"), ("mali-g610", "first")):
+        result = edgekit("compile", tmp_path / "custom.tflite", "-t", target, "-b", backend, "-o", tmp_path / "b")
+        refused(result, 3, "operator 0 SignalWindow", "\n       ")  # and what to do about it
     document = edgekit("inspect", tmp_path / "custom.tflite", "--json").json
     assert not any(t["ok"] for t in document["targets"])
 
@@ -246,6 +248,8 @@ def test_missing_tools(network: Path, tmp_path: Path) -> None:
     refused(edgekit("verify", made, "--on", "emulator", env=nothing), 4, "qemu", "apt-get install")
     result = edgekit("compile", network, "-t", "rpi4", "-o", tmp_path / "c", env=nothing)
     refused(result, 4, "install")
+    pytest.importorskip("tvm")
+    refused(edgekit("compile", network, "-t", "rpi4", "-b", "auto", "-o", tmp_path / "c", env=nothing), 4, "install it")
     assert not (tmp_path / "c").exists()
 
 
