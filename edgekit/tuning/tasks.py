@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgekit.backends.tvm import convolutions
 from edgekit.backends.tvm.lowering import lower
 from edgekit.backends.tvm.program import Kernel, Program
+from edgekit.backends.tvm.tiles import held_registers, tiles, window_tiles
 from edgekit.backends.tvm.tuned import workload
 
 if TYPE_CHECKING:
@@ -56,15 +56,15 @@ def _parameters(task: Task, machine: Machine) -> Iterator[dict[str, Any]]:
     params = task.kernel.params
     if task.kernel.template in TILED:
         integers, (_, width, count) = params["dtype"] != "float32", params["shape"]
-        held = convolutions.held_registers(machine, params["kernel"][2], integers=integers)
-        found = sorted(convolutions.tiles(width, count, machine, dots=integers, held=held), key=lambda one: -one[0])
+        held = held_registers(machine, params["kernel"][2], integers=integers)
+        found = sorted(tiles(width, count, machine, dots=integers, held=held), key=lambda one: -one[0])
         for _, tile in found:
             # With all channels in one block both orders are the same.
             for outer in (False, True) if tile[1] < count else (params["outer"],):
                 yield {"tile": list(tile), "outer": outer}
     elif task.kernel.template in WINDOWED:
-        (_, tiles), (_, rows) = convolutions.window_tiles(*params["shape"])
-        for tile in sorted(tiles, key=lambda one: abs(one[0] * one[1] - params["tile"][0] * params["tile"][1])):
+        (_, every), (_, rows) = window_tiles(*params["shape"])
+        for tile in sorted(every, key=lambda one: abs(one[0] * one[1] - params["tile"][0] * params["tile"][1])):
             for count in rows:
                 yield {"tile": tile, "rows": count}
 

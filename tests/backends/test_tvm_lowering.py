@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.backends.tvm import emit
-from edgekit.backends.tvm.convolutions import tile
 from edgekit.backends.tvm.layout import Machine, size3
 from edgekit.backends.tvm.lowering import lower, obstacle
 from edgekit.backends.tvm.program import Program
+from edgekit.backends.tvm.tiles import tile
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Quantization, tflite
 from tests.backends.tvm_networks import RELU, Pictures

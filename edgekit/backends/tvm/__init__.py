@@ -77,8 +77,8 @@ class TVM:
         build.put(runner.path, folder, build.NAME, 0o755)
         tools = {"compiler": runner.compiler, "tvm": made.version}
         if made.tuned:
-            tools["tuned"] = f"{made.tuned} kernels"
-            progress.note(f"{target.name}: tuned: {made.tuned} kernels")
+            tools["tuned"] = f"{made.tuned} kernel{'s' if made.tuned > 1 else ''}"
+            progress.note(f"{target.name}: tuned: {tools['tuned']}")
         return Artifact(tools, build.command(LIBRARY, model=False), f"tvm {made.version}")
 
 
@@ -119,7 +119,7 @@ def pieces(graph: Graph, target: Target, choices: Choices = MappingProxyType({})
     here()
     made = machine(target)
     if has_onnx(graph):
-        return compiled(onnx.lower(graph), made)
+        return compiled(onnx.lower(graph, made), made)
     program = lower(graph, made, choices)
     tuned = {workload(k.template, k.params) for k in program.kernels} & set(choices)
     return replace(compiled(program, made), tuned=len(tuned))
