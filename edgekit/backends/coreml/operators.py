@@ -48,6 +48,13 @@ OTHERS = frozenset({
 })  # fmt: skip
 KNOWN = frozenset(UNARY) | BINARY.keys() | REDUCTIONS.keys() | SAME_VALUES | OTHERS
 
+WHOLE = frozenset({
+    "ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM", "EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL",
+    "LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT", "ABS", "NEG", "CAST", "SELECT_V2", "RESHAPE", "SQUEEZE", "EXPAND_DIMS",
+    "TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "UNPACK", "TILE", "CONCATENATION", "PACK", "GATHER",
+})  # fmt: skip
+"""Operators whose rules also hold for whole numbers and booleans."""
+
 CONSTANT_INPUTS = {
     "CONV_2D": (1, 2), "DEPTHWISE_CONV_2D": (1, 2), "TRANSPOSE_CONV": (0, 1, 3), "TRANSPOSE": (1,), "PAD": (1,),
     "PADV2": (1, 2), "MIRROR_PAD": (1,), "SLICE": (1, 2), "STRIDED_SLICE": (1, 2, 3), "SPLIT": (0,), "TILE": (1,),
@@ -87,10 +94,19 @@ def unsupported(graph: Graph) -> list[Unsupported]:
 def _refused(graph: Graph, operator: Operator) -> tuple[str, str] | None:
     if operator.custom or operator.op not in KNOWN:
         return "edgekit's Core ML backend has no rule for it", "use another target, or cut it off the model"
+    if not operator.inputs or not operator.outputs or operator.inputs[0] < 0:
+        return "it has no inputs or no outputs", "the file is damaged: convert the model again"
     flowing = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
     for tensor in flowing:
         if reason := _tensor(tensor):
             return reason
+    values = graph.tensors[operator.inputs[-1 if operator.op in ("SPLIT", "SELECT_V2") else 0]]
+    if (
+        values.dtype in ("int32", "int64", "bool")
+        and not values.has_scale
+        and operator.op not in (*WHOLE, "TRANSPOSE_CONV")
+    ):
+        return f"it computes in {values.dtype}, and its rule in real numbers", "cast it to float in the model"
     for place in CONSTANT_INPUTS.get(operator.op, ()):
         if place < len(operator.inputs) and (index := operator.inputs[place]) >= 0 and not _constant(graph, index):
             return f"its input {place} is computed as it runs", "make it a constant of the model"

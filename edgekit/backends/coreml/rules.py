@@ -136,7 +136,7 @@ def reduction(e: Emitter, operator: Operator) -> Made:
     rank = len(e.shape(index))
     axes = sorted({int(a) % rank for a in e.real(operator.inputs[1]).reshape(-1)})
     keep, function = bool(operator.options.keepDims), getattr(mb, REDUCTIONS[operator.op])
-    if e.channels_first([index]) and (keep or 3 not in range(rank) or {1, 2} <= set(axes)):
+    if e.channels_first([index]) and (keep or {1, 2} <= set(axes) or 3 in axes):  # what stays keeps its order
         moved = [(0, 2, 3, 1)[a] for a in axes]
         return Made([function(x=e.picture(index), axes=moved, keep_dims=keep)], keep)
     return Made([function(x=e.plain(index), axes=axes, keep_dims=keep)])
