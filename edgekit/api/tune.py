@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,7 @@ def tune(
     on: str | None = None,
     database: str | None = None,
     seed: int = 0,
+    shapes: Sequence[str] = (),
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Tuned:
@@ -102,6 +104,7 @@ def tune(
     :param on: where to measure: ``host``, ``emulator``, ``ssh://user@host``, ``tracker://host:port`` (TVM's RPC
         tracker, its servers under the target's name); default: ``host`` for this machine, else the emulator.
     :param database: a file, or a folder of them; default: edgekit's cache.
+    :param shapes: of a model's inputs that it leaves open, as for ``compile``.
     :returns: also after an interrupt (``interrupted``); the same call goes on.
     :raises EdgekitError: a subclass says what went wrong.
     """
@@ -109,7 +112,7 @@ def tune(
     if trials < 1:
         raise UsageError(f"trials must be at least 1, not {trials}", "64 are a good beginning")
     compiling.here()
-    graph, board = _network(Path(path), target, trust, progress)
+    graph, board = _network(Path(path), target, shapes, trust, progress)
     on = on or ("host" if board.arch == "native" else "emulator")
     made = machine(board)
     sandbox.warm(batches.PRELOAD)
@@ -129,13 +132,19 @@ def _open(where: str | None, board: Target) -> Any:
     return database.opened(where, board)
 
 
-def _network(path: Path, name: str | None, trust: bool, progress: Progress) -> tuple[Graph, Target]:
+def _network(
+    path: Path, name: str | None, shapes: Sequence[str], trust: bool, progress: Progress
+) -> tuple[Graph, Target]:
     """The Graph and its target, which TVM's backend must serve."""
     from edgekit.api.load import load
     from edgekit.readers import ReadOptions
+    from edgekit.readers.shapes import no_shapes
+    from edgekit.readers.shapes import parse as parse_shapes
 
     progress.step(f"read {path.name}")
+    wanted = parse_shapes(shapes)
     if bundles.is_bundle(path):
+        no_shapes(shapes)
         with bundles.opened(path) as bundle:
             if name is not None and name != bundle.target.name:
                 raise UsageError(f"this bundle is for {bundle.target.name}, not {name}", "leave --target away")
@@ -144,7 +153,7 @@ def _network(path: Path, name: str | None, trust: bool, progress: Progress) -> t
         if name is None:
             raise UsageError("name the target to tune for", "add --target rpi4, for example")
         board = target.load(name)
-        graph = load(path, options=ReadOptions(trust=trust, progress=progress))
+        graph = load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress))
     if "tvm" not in board.backends:
         raise UsageError(f"TVM makes no kernels for {board.name}", "its backends: " + ", ".join(board.backends))
     if has_onnx(graph):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.common import Output, output_options, seed_option, table, trust_option
+from edgekit.cli.common import Output, output_options, seed_option, shape_option, table, trust_option
 
 if TYPE_CHECKING:
     from edgekit.api.tune import Tuned
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     "--database", metavar="PATH", help="Where to keep what is found: a file, or a folder; default: edgekit's cache."
 )
 @seed_option
+@shape_option
 @trust_option
 @output_options
 def command(model: Path, trust: bool, output: Output, **options: Any) -> None:

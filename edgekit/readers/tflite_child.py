@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
-from edgekit.runners.reference import _brief
+from edgekit.runners.reference import brief
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -45,4 +45,4 @@ def infer(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str,
 
 def _line(error: Exception) -> str:
     """LiteRT's message without the names of its source files."""
-    return re.sub(r"\S+\.(?:cc|h)(?::\d+)?:? +", "", _brief(error)).replace("Node number", ": operator")
+    return re.sub(r"\S+\.(?:cc|h)(?::\d+)?:? +", "", brief(error)).replace("Node number", ": operator")

@@ -90,7 +90,7 @@ def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[
                 interpreter.resize_tensor_input(detail["index"], values.shape[1:], strict=True)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT refuses the model: {_brief(error)}") from error
+        raise ModelError(f"LiteRT refuses the model: {brief(error)}") from error
     wanted = _wanted(interpreter, args["all_tensors"])
     results: dict[str, list[Any]] = {name: [] for name in wanted}
     for number in range(len(samples[0]) if samples else 1):
@@ -100,7 +100,7 @@ def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[
                 interpreter.set_tensor(detail["index"], values[number])
             interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"LiteRT cannot run the model: {_brief(error)}") from error
+            raise ModelError(f"LiteRT cannot run the model: {brief(error)}") from error
         for name, index in list(wanted.items()):
             try:
                 results[name].append(interpreter.get_tensor(index))
@@ -149,7 +149,7 @@ def _wanted(interpreter: Any, all_tensors: bool) -> dict[str, int]:
     return {f"tensor{index}": int(index) for index in sorted(computed & fixed)}
 
 
-def _brief(error: Exception) -> str:
+def brief(error: Exception) -> str:
     """LiteRT's message without its source locations, on one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(line.split("ERROR: ")[-1] for line in lines)

@@ -9,7 +9,7 @@ import pytest
 
 from edgekit import plugins
 from edgekit.api.load import load, reader_for
-from edgekit.errors import EdgekitError, ModelError
+from edgekit.errors import EdgekitError, ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
 from edgekit.readers import Reader, ReadOptions
@@ -74,6 +74,18 @@ def test_reading_gives_a_sound_graph(name: str, files: dict[str, Path], request:
     assert graph.outputs
     assert not graph.is_quantized
     check(tflite.loads(tflite.dumps(graph)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tflite", "onnx", "h5"])
+def test_shapes_that_do_not_fit_are_refused(name: str, files: dict[str, Path]) -> None:
+    """What the model fixes may be said again, and not otherwise; names are the model's own."""
+    fixed = {"tflite": (1, 4), "onnx": (1, 2048), "h5": (1, 32, 32, 3)}[name]
+    wrong = {"nobody": fixed}, {"": (*fixed[:-1], fixed[-1] + 1)}, {"": (*fixed, 1)}
+    for shapes, words in zip(wrong, ("no input 'nobody'", "not", "dimensions"), strict=True):
+        with pytest.raises(UsageError, match=words) as caught:
+            load(files[name], options=ReadOptions(shapes=shapes))
+        assert "\n" not in caught.value.message and caught.value.hint
 
 
 def test_unknown_formats_are_refused(tmp_path: Path) -> None:

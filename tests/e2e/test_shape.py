@@ -55,6 +55,13 @@ def test_inspect_profile_and_compile(network: Path, samples: Path, tmp_path: Pat
     refused(edgekit("inspect", made["path"], "--shape", "1x12x16x3"), 2, "a bundle's shapes are fixed")
 
 
+def test_tune_reads_models_like_the_others(network: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tvm")
+    args = "tune", network, "-t", "host", "--trials", "1", "--database", tmp_path / "base.jsonl"
+    refused(edgekit(*args), 3, "dimension 1 of input 'image' is not fixed")
+    assert edgekit(*args, "--shape", "1x12x16x3", "--json").json["trials"]["new"] == 1
+
+
 @pytest.mark.slow
 def test_diagnose_and_compress(network: Path, samples: Path, tmp_path: Path) -> None:
     args = network, "-d", samples, "--shape", "1x12x16x3"
