@@ -55,7 +55,7 @@ EXTRAS = {
     "search": Extra("search", "searches recipes for `edgekit compress`", "`edgekit compress` does not start"),
 }  # fmt: skip
 RPC = "tornado", "psutil", "cloudpickle"
-"""Packages that TVM's tracker and servers import, and that its wheel does not bring along (its extra ``rpc``)."""
+"""Packages that TVM's tracker and servers import, and that its wheel does not bring along: edgekit's extra ``farm``."""
 
 
 @dataclass(frozen=True)
@@ -118,19 +118,18 @@ def _package(name: str, requirement: str, words: Extra, essential: bool) -> Chec
     return Check(name, not command, essential, words.purpose, detail, command, words.group, words.without)
 
 
-def _pip(*requirements: str) -> str:
-    quoted = " ".join(f"'{one}'" for one in requirements)
-    return f"{sys.executable} -m uv pip install --python {sys.executable} {quoted}"
+def _pip(requirement: str) -> str:
+    return f"{sys.executable} -m uv pip install --python {sys.executable} '{requirement}'"
 
 
 def _rpc() -> Check:
     """What TVM's RPC tracker and servers need beside TVM."""
     absent = [name for name in ("tvm", *RPC) if importlib.util.find_spec(name) is None]
     detail = "TVM's tracker and servers" if not absent else "not installed: " + ", ".join(absent)
-    needed = ["edgekit[tvm]"] * ("tvm" in absent) + [name for name in absent if name != "tvm"]
     return Check(
         "tvm-rpc", not absent, False, "reaches a farm of boards through TVM's RPC tracker: --on tracker://HOST:PORT",
-        detail, _pip(*needed) if absent else "", "tvm", "networks can be tuned on this machine and over ssh only",
+        detail, _pip("edgekit[farm]") if absent else "", "tvm",
+        "networks can be tuned on this machine and over ssh only",
     )  # fmt: skip
 
 
