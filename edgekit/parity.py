@@ -7,8 +7,8 @@ The reference is LiteRT's reference kernels on the host. The rules, by what the 
 * **hybrid** (float activations, integer weights): runtimes quantize activations on the fly, each in its own
   way (LiteRT's reference symmetrically, XNNPACK asymmetrically), so an operator may differ by the step of an
   8-bit activation: within 2e-2 of its output's largest magnitude (3e-2 where the backend computes in float16).
-* **float16**: where a backend keeps activations in float16 and says so (``Backend.tolerance``), float outputs within
-  1e-2: each rounding is 5e-4 of a value, and sums of them may cancel.
+* **float16**: where a backend keeps activations in float16 and says so (``Backend.tolerance``), or the network's own
+  outputs are float16, float outputs within 1e-2: each rounding is 5e-4 of a value, and sums of them may cancel.
 
 Differences add up along a network: XNNPACK's int8 outputs are up to 12 LSB from the reference's on random
 inputs of a sound network. So where the whole network is not within the rule, every operator is judged by
@@ -116,6 +116,8 @@ def difference(tensor: Tensor, reference: NDArray[Any], actual: NDArray[Any], to
         largest = float(np.max(np.abs(reference.astype(np.float64))))
         allowed = lsb if quantized else 0
         return Difference(tensor.name, steps, steps * scale, steps / max(largest, 1.0), flips, steps <= allowed)
+    if reference.dtype == np.float16:
+        tolerance = max(tolerance, HALF_TOLERANCE)
     # Kernels with a fused activation clamp an infinity to the largest float, others leave it: both mean overflow.
     most = float(np.finfo(reference.dtype).max)
     a, b = (np.clip(values.astype(np.float64), -most, most) for values in (reference, actual))

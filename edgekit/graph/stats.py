@@ -208,6 +208,21 @@ def _recurrent(inputs: Tensors, outputs: Tensors) -> int:
     return steps * sum(t.elements for t in matrices) if data.shape else 0
 
 
+def _onnx_gemm(inputs: Tensors, outputs: Tensors) -> int:
+    """Left operand [rows, inner], or transposed."""
+    out = _some(outputs[0])
+    return out.elements * (_some(inputs[0]).elements // out.shape[0])
+
+
+def _onnx_matmul(inputs: Tensors, outputs: Tensors) -> int:
+    return _some(outputs[0]).elements * _some(inputs[0]).shape[-1]
+
+
+def _onnx_conv_transpose(inputs: Tensors, outputs: Tensors) -> int:
+    """Weights [in, out / groups, kernel...]: each input element meets all of a channel's."""
+    return _some(inputs[0]).elements * math.prod(_some(inputs[1]).shape[1:])
+
+
 _MACS: dict[str, Callable[[Tensors, Tensors], int]] = {
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
@@ -221,4 +236,8 @@ _MACS: dict[str, Callable[[Tensors, Tensors], int]] = {
     "BIDIRECTIONAL_SEQUENCE_LSTM": _recurrent,
     "LSTM": _recurrent,
     "RNN": _recurrent,
+    "ONNX_Conv": _conv,
+    "ONNX_ConvTranspose": _onnx_conv_transpose,
+    "ONNX_Gemm": _onnx_gemm,
+    "ONNX_MatMul": _onnx_matmul,
 }

@@ -16,6 +16,7 @@ from edgekit.backends.gpu.dialect import Dialect
 from edgekit.backends.gpu.tiling import tiled
 from edgekit.backends.tvm.lowering import Contradiction, Machine, lower, obstacles
 from edgekit.errors import ModelError
+from edgekit.graph.onnx_operators import has_onnx
 from edgekit.parity import hybrid
 from edgekit.progress import Progress, Silent
 
@@ -51,6 +52,9 @@ class GpuBackend:
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators, types and shapes without a kernel."""
+        if has_onnx(graph):
+            reason, cure = "operators of ONNX are compiled for processors only", "use --backend tvm on a processor"
+            return [Unsupported(n, o.op, reason, cure) for n, o in enumerate(graph.operators)]
         if graph.is_quantized:
             index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
             name = graph.operators[index].op if graph.operators else ""

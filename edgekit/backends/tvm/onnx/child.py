@@ -88,6 +88,9 @@ def lower(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple[d
             prefix = f"operator {entry['op']}: "
             answers.append({"refused": str(refused).removeprefix(prefix)})
             continue
+        except Exception as error:  # what rules stumble over in a damaged file
+            answers.append({"refused": f"its node makes no sense ({type(error).__name__})"})
+            continue
         keys = []
         for constant in made.constants:
             keys.append(f"c{len(values)}")

@@ -19,6 +19,7 @@ from edgekit.graph.onnx_operators import PREFIX, from_onnx
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgekit.backends.tvm.layout import Machine
     from edgekit.graph import Graph
 
 TASK = "edgekit.backends.tvm.onnx.child:lower"
@@ -136,7 +137,7 @@ def _digest(node: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
     return total.hexdigest()
 
 
-def lower(graph: Graph) -> Program:
+def lower(graph: Graph, machine: Machine) -> Program:
     """Put the calls together.
 
     :raises ModelError: naming the first operator that cannot be compiled.
@@ -179,6 +180,7 @@ def lower(graph: Graph) -> Program:
             params = {
                 "function": operator.op.removeprefix(PREFIX).lower(), "shape": list(args[-1].shape),
                 "loops": function,
+                "lanes": machine.lanes, "registers": machine.registers,
             }  # fmt: skip
             program.kernels.append(Kernel("tir", params, number, tuple(args)))
     program.inputs = [storages[i] for i in graph.main.inputs]
