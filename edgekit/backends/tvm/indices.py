@@ -60,7 +60,7 @@ def looked_up(self: Lowering, number: int, operator: Operator) -> None:
     rank = given.places.ndim
     axis = int(getattr(operator.options, "axis", 0)) % rank
     batch = int(getattr(operator.options, "batchDims", 0))
-    alone = (slice(None),) * axis + (0, Ellipsis)
+    alone: tuple[Any, ...] = (slice(None),) * axis + (0, Ellipsis)
     before = (slice(None),) * axis + (NEW,) * (found.places.ndim - batch)
     middle = (slice(None),) * batch + (NEW,) * (axis - batch) + (Ellipsis,) + (NEW,) * (rank - axis - 1)
     shape = made.places.shape
@@ -129,7 +129,7 @@ def running(self: Lowering, number: int, operator: Operator) -> None:
     if given.places.shape != made.places.shape:
         raise ValueError("CUMSUM changes the shape")
     x, y = given.seen(given.places[way]), made.seen(made.places[way])
-    first = (slice(None),) * axis + (0, Ellipsis)
+    first: tuple[Any, ...] = (slice(None),) * axis + (0, Ellipsis)
     extents, strides = loops([x.places[first], y.places[first]])
     params: dict[str, Any] = {
         "shape": extents, "strides": strides, "length": x.places.shape[axis],

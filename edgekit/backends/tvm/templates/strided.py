@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tvm import tirx
@@ -24,6 +25,13 @@ from edgekit.backends.tvm.templates.elements import combined
 from edgekit.backends.tvm.templates.logic import TYPED
 
 
+def _found(p: Params, places: list[Any], indices: Sequence[Any]) -> Any:
+    found = places[0]
+    for index, where, step, length in zip(indices, places[1:], p["steps"], p["lengths"], strict=True):
+        found = found + tirx.max(tirx.min(index[where].astype("int64"), length - 1), 0) * step
+    return found
+
+
 def nest(p: Params) -> Any:
     """``out = function(inputs)`` element by element.
 
@@ -39,13 +47,9 @@ def nest(p: Params) -> Any:
         def one(*axes: Any) -> None:
             places = [place(offset, steps, axes) for offset, steps in zip(offsets, strides, strict=True)]
             if p["function"] == "gather":
-                for index, at_, step, length in zip(given[1:-1], places[1:], p["steps"], p["lengths"], strict=True):
-                    found = tirx.max(tirx.min(index[at_].astype("int64"), length - 1), 0)
-                    places[0] = places[0] + found * step
-                values = [given[0][places[0]]]
-                value = values[0]
+                value = given[0][_found(p, places, given[1:-1])]
             else:
-                values = [a[at_] for a, at_ in zip(given[:-1], places, strict=True)]
+                values = [a[where] for a, where in zip(given[:-1], places, strict=True)]
                 value = TYPED[p["function"]](p, values) if p["function"] in TYPED else combined(p, values)
             store(given[-1], value, place(made_offset, made_strides, axes))
 
