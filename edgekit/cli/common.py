@@ -68,8 +68,10 @@ workers_option = click.option(
     help="Train with N processes, or on hosts: user@host[:port],...",
 )  # fmt: skip
 on_option = click.option(
-    "--on", metavar="WHERE", help="emulator, host, ssh://user@host[:port]; default: the emulator, where there is one."
-)
+    "--on", metavar="WHERE",
+    help="emulator, pocl or cuda-emulator (GPUs), mil (iPhones), host, host-gpu, adb[:SERIAL], ssh://user@host[:port]; "
+    "default: the target's emulator, else this machine.",
+)  # fmt: skip
 
 
 class ConsoleProgress:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="BUNDLE|MODEL", type=click.Path(path_type=Path))
 @click.option(
     "--on", default="estimate", show_default=True, metavar="WHERE",
-    help="estimate, emulator, pocl or cuda-emulator (GPUs), host, host-gpu, ssh://user@host[:port].",
+    help="estimate, emulator, pocl or cuda-emulator (GPUs), host, host-gpu, adb[:SERIAL], ssh://user@host[:port].",
 )  # fmt: skip
 @click.option("-t", "--target", metavar="T", help="For a bare model: the board to estimate for.")
 @threads_option
