@@ -56,13 +56,12 @@ def main() -> int:
     for network in networks.available(ROOT / "build" / "bench", say):
         say(f"  {network.name} {network.dtype}")
         latencies.append(latency.measure(network, args.rounds))
+    keep("edgekit", report(rows, latencies))
     say("compiled networks beside LiteRT, in turns ...")
     turns = list(compiled.host())
-    tables = {"edgekit": report(rows, latencies), "compiled-host": compiled.host_table(turns)}
+    keep("compiled-host", compiled.host_table(turns))
     say("compiled networks for boards, in the emulator ...")
-    tables["compiled-boards"] = compiled.boards_table()
-    print("\n\n".join(tables.values()))
-    page.write(PAGE, tables)
+    keep("compiled-boards", compiled.boards_table())
     missed = [row.what for row in rows if not row.ok]
     missed += [f"{one.network.name} {one.network.dtype}" for one in latencies if one.ratio() > RATIO_LIMIT]
     missed += compiled.missed(turns)
@@ -149,6 +148,12 @@ def report(rows: Sequence[Row], latencies: Sequence[latency.Latency]) -> str:
 def processor() -> str:
     found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return found.group(1) if found else platform.machine()
+
+
+def keep(name: str, table: str) -> None:
+    """Print a table and put it into the page."""
+    print(f"{table}\n", flush=True)
+    page.write(PAGE, {name: table})
 
 
 def say(line: str) -> None:
