@@ -136,6 +136,8 @@ def _fed(case: Case, graph: Graph | EdgekitError) -> list[NDArray[Any]]:
 def refusal(case: Case, message: str, graph: Graph | None = None) -> Outcome:
     """Refused is only what names an operator of the model, or of the Graph that was made of it."""
     text = message.replace(f"{case.name}.onnx", "MODEL")
+    if "the compiled network crashed" in text:
+        return Outcome(case.name, "crashed", detail=text)
     operators = _operators(case.model.graph) | ({operator.op for operator in graph.operators} if graph else set())
     named = any(re.search(rf"\b{re.escape(op)}\b", text.replace("ONNX_", "")) for op in operators)
     return Outcome(case.name, "refused" if named else "unnamed", detail=text)

@@ -27,6 +27,12 @@ BEGIN, END = "<!-- made by make onnx-nodes -->", "<!-- end -->"
 RANKS = ("litert", "tvm", "litert deployed", "tvm deployed")
 """Ways to pass, the best one first."""
 _REASON = 110
+_MEANINGS = {
+    "imprecise": "Within what is accepted above, but further off than the test allows; not counted as passed",
+    "wrong": "Compiled, with other results than the test wants: faults of edgekit's, to be mended or refused",
+    "crashed": "Compiled, and the compiled network crashed: faults",
+    "unnamed": "Refused without an operator's name: faults",
+}
 
 
 def load() -> dict[str, str]:
@@ -86,6 +92,9 @@ def table(outcomes: Sequence[Outcome]) -> str:
         deployed = ways["litert deployed"] + ways["tvm deployed"]
         why = _why([o for o in found if o.case not in recorded], by_name)
         lines.append(f"| {operator} | {len(found)} | {ways['litert']} | {ways['tvm']} | {deployed} | {why} |")
+    for verdict, meaning in _MEANINGS.items():
+        names = [outcome.case for outcome in outcomes if outcome.verdict == verdict]
+        lines += ["", f"{meaning} ({len(names)}): {', '.join(names) or 'none'}."]
     return "\n".join(lines)
 
 

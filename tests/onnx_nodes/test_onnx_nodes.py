@@ -89,6 +89,7 @@ def test_what_counts_as_passed() -> None:
     assert judge.compared(abs_, "litert", [wanted[None]]).verdict == "wrong"
     assert judge.refusal(abs_, "operator ONNX_Abs: no").verdict == "refused"
     assert judge.refusal(abs_, "Absolutely not").verdict == "unnamed"
+    assert judge.refusal(abs_, "Abs: the compiled network crashed (signal 11)").verdict == "crashed"
 
 
 def test_cases_do_not_change_between_runs() -> None:
