@@ -15,8 +15,8 @@ from tvm.s_tir import Schedule
 from edgekit.backends.tvm.templates.common import Params
 
 _ROWS = (8, 6, 4, 3, 2, 1)
-_LEAST = 4
-"""A shorter axis is not worth a vector."""
+_LEAST, _NARROW = 4, 16
+"""A shorter axis is not worth a vector; one up to this long may be a vector of its own."""
 
 
 def made(params: Params) -> Any:
@@ -51,7 +51,8 @@ def _extent(schedule: Any, loop: Any) -> int:
 def _tiled(schedule: Any, block: Any, spatial: list[Any], reduced: list[Any], lanes: int, registers: int) -> None:
     *outer, last = spatial
     width = _extent(schedule, last)
-    columns = next((n for n in (2 * lanes, lanes, 8, 4) if width % n == 0), 0)
+    narrow = width if width <= _NARROW else 0
+    columns = next((n for n in (2 * lanes, lanes, 8, 4) if width % n == 0), narrow)
     if not columns:
         return
     vectors = -(-columns // lanes)
