@@ -90,7 +90,7 @@ def _second_way(
             result[number] = type(first)(f"{first.message}; as ONNX operators: {_reason(graph, model)}", hint)
             continue
         graph.notes += [
-            f"read as ONNX operators, because {_reason(first, model)}: TVM's ONNX frontend compiles them",
+            f"read as ONNX operators, because {_why(first, model)}. TVM's ONNX frontend compiles them",
             *model.about["notes"],
         ]
         result[number] = graph
@@ -98,7 +98,14 @@ def _second_way(
 
 
 def _reason(error: EdgekitError, model: _Prepared) -> str:
-    return error.message.removeprefix(f"{model.path}").lstrip(": ").removeprefix("was ")
+    """The error's message without the model's path: that it "cannot be converted", or who failed, and why."""
+    path = str(model.path)
+    return error.message.removeprefix(path).lstrip(": ")
+
+
+def _why(first: EdgekitError, model: _Prepared) -> str:
+    told = first.message.startswith(f"{model.path} ")
+    return f"it {_reason(first, model)}" if told else first.message
 
 
 def _tried(function: Callable[..., _T], *args: object) -> _T | EdgekitError:

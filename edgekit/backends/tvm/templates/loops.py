@@ -61,7 +61,7 @@ def _tiled(schedule: Any, block: Any, spatial: list[Any], reduced: list[Any], la
     if outer:
         row = outer[1] if len(reduced) > 1 and len(outer) > 1 else outer[-1]
         count = _extent(schedule, row)
-        rows = next(n for n in _ROWS if count % n == 0 and n * vectors <= registers * 3 // 4 or n == 1)
+        rows = next(n for n in _ROWS if (count % n == 0 and n * vectors <= registers * 3 // 4) or n == 1)
     far, near = schedule.split(last, [None, columns])
     inner = [near]
     around = [loop for loop in outer if loop is not row]
