@@ -200,13 +200,14 @@ def evaluate(node: Any, opset: int, values: dict[str, NDArray[Any]]) -> dict[str
     try:
         with np.errstate(all="ignore"):
             program = ReferenceEvaluator(node, opsets={"": opset})
-            results = program.run(None, values)
+            results = dict(zip(program.output_names, program.run(None, values), strict=True))
     except Exception as error:
         raise Refused(
             node, f"ONNX's reference does not compute it: {type(error).__name__}: {str(error)[:150]}"
         ) from error
     made = {}
-    for name, value in zip([name for name in node.output if name], results, strict=True):
+    for name in (name for name in node.output if name):
+        value = results.get(name)
         if not isinstance(value, np.ndarray | np.generic):
             raise Refused(node, "its result is no tensor")
         made[name] = np.asarray(value)

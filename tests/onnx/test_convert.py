@@ -100,6 +100,17 @@ def test_a_known_branch_is_taken() -> None:
     assert [o.op for o in graph.operators] == ["ONNX_Neg", "ONNX_Identity"]
 
 
+def test_outputs_that_nobody_asks_for_are_left_out(tmp_path: Path) -> None:
+    weights = [onnx_models.weight("w", 1, 8, 3), onnx_models.weight("r", 1, 8, 2)]
+    made = node("LSTM", ["x", "w", "r"], ["", "h"], hidden_size=2)
+    data = model([made], [value("x", [4, 1, 3])], [value("h", [1, 1, 2])], weights)
+    tflite.write(read(data), tmp_path / "m.tflite")
+    x = np.random.default_rng(0).normal(size=(1, 4, 1, 3)).astype(np.float32)
+    (h,) = reference_outputs(tmp_path / "m.tflite", [x])
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(h[0], session.run(None, {"x": x[0]})[0], rtol=1e-4, atol=1e-5)
+
+
 REFUSED = {
     "NonZero": (node("NonZero", ["x"], ["y"], name="n"), TensorProto.INT64, "not known before it runs"),
     "RandomNormalLike": (node("RandomNormalLike", ["x"], ["y"], name="n"), TensorProto.FLOAT, "draws random numbers"),
