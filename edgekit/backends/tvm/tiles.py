@@ -37,7 +37,9 @@ def tiles(
                 continue
             for pixels in divisors(width, 16):
                 accumulators = pixels * vectors
-                if accumulators + vectors * held + 1 > machine.registers or (vectors > 4 and pixels > 1):
+                # Products of 16 bits have a register of their own until they are added.
+                sums = 2 if dots and machine.dot == "mlal" and pixels > 1 else 1
+                if accumulators * sums + vectors * held + 1 > machine.registers or (vectors > 4 and pixels > 1):
                     continue
                 # Work for each load: a tile loads `vectors` weights and broadcasts `pixels` values.
                 score = lanes * accumulators / (vectors + 0.5 * pixels) * (1.0 if lanes == machine.lanes else 0.8)
