@@ -86,7 +86,8 @@ class TVM:
 class Pieces:
     """What is linked: the C source, the file ``weights.bin`` that it takes in, the kernels' object file.
 
-    :param functions: the name of each kernel's function in it. :param tuned: how many different kernels are not as the rules would have them.
+    :param functions: the name of each kernel's function in it.
+    :param tuned: how many different kernels are not as the rules would have them.
     """
 
     source: str
