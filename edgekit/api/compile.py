@@ -33,7 +33,6 @@ from edgekit.runners.linux.program import holds_network
 from edgekit.runners.reference import PRELOAD
 from edgekit.target import Target
 from edgekit.training.workers import parse as parse_workers
-from edgekit.tuning import database as tuned
 
 FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
@@ -91,7 +90,7 @@ def compile(
     shapes: Sequence[str] = (),
     trust: bool = False,
     pack: bool = False,
-    database: str | None = tuned.AUTO,
+    database: str | None = AUTO,
     progress: Progress = Silent(),
 ) -> list[Compiled]:
     """Compile a model for one or more targets.
@@ -118,7 +117,9 @@ def compile(
     for board in boards:
         _known_backend(backend, board)
     parse_workers(workers)
-    if database not in (None, tuned.AUTO):
+    if database not in (None, AUTO):
+        from edgekit.backends.tvm import database as tuned
+
         for board in boards:
             tuned.choices(database, board)
     with output(Path(out)) as folder:

@@ -70,7 +70,7 @@ class Job:
     passes: list[dict[str, Any]] = field(default_factory=list)
     quantization: dict[str, Any] | None = None
     tuning: str | None = "auto"
-    """Where kernels that were tuned are kept (:mod:`edgekit.tuning.database`); None: use none."""
+    """Where kernels that were tuned are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
 
 
 def read(

@@ -14,13 +14,14 @@ import numpy as np
 from edgekit import bundle as bundles
 from edgekit import plugins, sandbox, target
 from edgekit.backends import tvm as compiling
+from edgekit.backends.tvm import database as databases
 from edgekit.backends.tvm.lowering import lower
 from edgekit.backends.tvm.machines import machine
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.progress import Progress, Silent
 from edgekit.tuning import batch as batches
-from edgekit.tuning import database, tasks
+from edgekit.tuning import tasks
 from edgekit.tuning.measure import ByRunner, Measure
 from edgekit.tuning.search import Search
 
@@ -121,15 +122,11 @@ def tune(
     if not todo:
         raise ModelError("the network has no kernel to tune: its operators only move or map elements")
     measure = _measure(on, board, made)
-    with _open(database, board) as base:
+    with databases.opened(database, board) as base:
         result = Tuned(board.name, on, base.path, trials)
         _tune(result, Search(graph, made, program, todo, {}, measure, base, seed, progress), board, on)
     result.seconds = time.monotonic() - began
     return result
-
-
-def _open(where: str | None, board: Target) -> Any:
-    return database.opened(where, board)
 
 
 def _network(

@@ -65,4 +65,4 @@ class Tunable(Backend, Protocol):
     """A backend whose kernels `edgekit tune` can make faster."""
 
     def tuned_by(self, tuning: str | None) -> Backend:
-        """The backend with another tuning database (:mod:`edgekit.tuning.database`); None: with none."""
+        """The backend with another tuning database (:mod:`edgekit.backends.tvm.database`); None: with none."""

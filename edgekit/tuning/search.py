@@ -25,11 +25,11 @@ from edgekit.tuning.child import TASK
 from edgekit.tuning.measure import ROUNDS, Times
 
 if TYPE_CHECKING:
+    from edgekit.backends.tvm.database import Database
     from edgekit.backends.tvm.layout import Machine
     from edgekit.backends.tvm.program import Program
     from edgekit.graph import Graph
     from edgekit.progress import Progress
-    from edgekit.tuning.database import Database
     from edgekit.tuning.measure import Measure
     from edgekit.tuning.tasks import Task
 

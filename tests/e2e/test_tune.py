@@ -195,7 +195,7 @@ def test_a_listener_that_says_nothing_is_no_tracker(model: Path) -> None:
 
 def test_another_targets_database(model: Path, tmp_path: Path) -> None:
     from edgekit import target
-    from edgekit.tuning import database
+    from edgekit.backends.tvm import database
 
     base = tmp_path / "pi4.jsonl"
     with database.opened(str(base), target.load("rpi4")):

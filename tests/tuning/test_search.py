@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from edgekit import target
+from edgekit.backends.tvm.database import Database, opened, read
 from edgekit.backends.tvm.lowering import lower
 from edgekit.backends.tvm.machines import machine
 from edgekit.progress import Silent
 from edgekit.tuning import tasks
-from edgekit.tuning.database import Database, opened, read
 from edgekit.tuning.measure import ByRunner
 from edgekit.tuning.search import LEAST_SCHEDULES, TOGETHER, Search
 from tests.backends.tvm_networks import Pictures

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from edgekit import resources, sandbox
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
-from edgekit.backends.tvm import emit
+from edgekit.backends.tvm import database, emit
 from edgekit.backends.tvm.lowering import lower, obstacles
 from edgekit.backends.tvm.machines import machine
 from edgekit.backends.tvm.onnx import lowering as onnx
@@ -28,7 +28,6 @@ from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.parity import hybrid
 from edgekit.progress import Progress, Silent
-from edgekit.tuning import database
 
 if TYPE_CHECKING:
     from edgekit.backends.tvm.layout import Machine

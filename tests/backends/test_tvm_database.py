@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit import target
+from edgekit.backends.tvm import database
 from edgekit.errors import UsageError
-from edgekit.tuning import database
 
 HOST, PI4, PI5 = (target.load(name) for name in ("host", "rpi4", "rpi5"))
 TRIAL: dict[str, Any] = {"kernel": "conv {}", "choice": {"tile": [1, 8, 8]}, "us": 1.0, "rule_us": 2.0, "ratio": 0.5}
