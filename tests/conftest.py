@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+# A shell's background job ignores Ctrl-C, and what it starts inherits that; tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 MODELS = Path(__file__).parents[2] / "shared" / "models"
 SHARED_TFLITE = sorted(MODELS.glob("*/*.tflite"))
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder() -> Iterator[None]:
+    """A child's function that a test calls in its own process sets where temporary files go: for that test only."""
+    before = tempfile.tempdir
+    yield
+    tempfile.tempdir = before
 
 
 @pytest.fixture

@@ -136,7 +136,8 @@ def test_a_profile_is_of_one_thread_whatever_is_wanted(on: str, tmp_path: Path) 
     made = compiled_bundle(tmp_path / "b", "rpi4" if on == "emulator" else "host")
     inputs = samples_for(made.graph, 2)
     save_golden(made.path, inputs, reference_outputs(made.model, inputs))
-    finish(made.path, {**made.manifest, "runtime": "by hand", "inputs": [], "outputs": []})
+    named = {"model": {"name": "net"}, "recipe": {"name": "as-is"}}
+    finish(made.path, {**made.manifest, **named, "runtime": "by hand", "inputs": [], "outputs": []})
     found = profile(made.path, on=on, threads=2)
     assert found.conditions["threads"] == 1
     assert found.power_w == energy.power(made.target, 1)

@@ -26,7 +26,8 @@ def main(folder: Path) -> None:
         _settle(keras, model)
         path = folder / f"{name}.keras"
         model.save(path)
-        _, arrays = keras_child.keras_file({"path": str(path), "shown": name, "trust": False}, {}, folder / "scratch")
+        wanted = {"path": str(path), "shown": name, "trust": False, "shapes": {}}
+        _, arrays = keras_child.keras_file(wanted, {}, folder / "scratch")
         (folder / f"{name}.tflite").write_bytes(arrays["model"].tobytes())
         tf.keras.backend.clear_session()
 

@@ -31,4 +31,6 @@ def get(arch: str, driver: str) -> Path:
 
 def cuda_emulator(arch: str) -> Path:
     """Return the library that stands in for ``libcuda.so.1`` (see ``firmware_stubs/gpu/cuda_emulator``)."""
-    return build.built(arch, resources.folder("firmware_stubs") / "gpu" / "cuda_emulator", FLAGS, "libcuda.so.1").path
+    # Its calls stay its own, whatever else in the process has functions of these names.
+    flags = [*FLAGS, "-Wl,-Bsymbolic"]
+    return build.built(arch, resources.folder("firmware_stubs") / "gpu" / "cuda_emulator", flags, "libcuda.so.1").path
