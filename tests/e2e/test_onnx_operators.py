@@ -39,9 +39,23 @@ def test_it_is_compiled_and_proven(swish: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_it_is_compiled_for_gpus(swish: Path, tmp_path: Path) -> None:
+    done = edgekit(
+        "compile", swish, "--target", "mali-g610", "--target", "jetson-orin-nano", "--out", tmp_path, "--json"
+    )
+    assert [entry["backend"] for entry in done.json["bundles"]] == ["opencl", "cuda"]
+    for entry in done.json["bundles"]:
+        assert entry["parity"]["ok"] and entry["parity"]["max_relative"] < 1e-4
+    operators = edgekit("profile", load(tmp_path / "swish.as-is.mali-g610").path, "--on", "pocl", "--json").json[
+        "operators"
+    ]
+    assert {"ONNX_Conv", "ONNX_Swish"} <= {o["op"] for o in operators}
+
+
+@pytest.mark.slow
 def test_what_it_cannot_be_is_told_in_one_line(swish: Path, tmp_path: Path) -> None:
     call = ("compile", swish, "--out", tmp_path, "--target")
     refused(edgekit(*call, "host", "--backend", "litert"), 3, "ONNX_Conv", "operator of ONNX")
-    refused(edgekit(*call, "mali-g610"), 3, "ONNX_Conv", "for processors only")
+    refused(edgekit(*call, "mali-g610", "--backend", "opencl-f16"), 3, "ONNX_Conv", "keep their float32")
     refused(edgekit(*call, "host", "--recipe", "int8", "--data", "random"), 3, "int8", "as-is or float32")
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
-from edgekit.backends.gpu import host_build, kernels, plan
+from edgekit.backends.gpu import host_build, kernels, onnx, plan
 from edgekit.backends.gpu.dialect import Dialect
 from edgekit.backends.gpu.tiling import tiled
 from edgekit.backends.tvm.lowering import Contradiction, Machine, lower, obstacles
@@ -53,8 +53,10 @@ class GpuBackend:
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators, types and shapes without a kernel."""
         if has_onnx(graph):
-            reason, cure = "operators of ONNX are compiled for processors only", "use --backend tvm on a processor"
-            return [Unsupported(n, o.op, reason, cure) for n, o in enumerate(graph.operators)]
+            if self.form(graph) == plan.HALVES:
+                reason, cure = "operators of ONNX keep their float32", "leave --backend away"
+                return [Unsupported(n, o.op, reason, cure) for n, o in enumerate(graph.operators)]
+            return onnx.unsupported(graph, MACHINE)
         if graph.is_quantized:
             index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
             name = graph.operators[index].op if graph.operators else ""
@@ -82,7 +84,9 @@ class GpuBackend:
         arch = build.native_arch(target.arch)
         runner, host = build.get(arch), host_build.get(arch, self.driver)
         multipliers = int(target.get("gpu.flops_per_cycle")) // 2
-        plan.write(tiled(lower(graph, MACHINE), multipliers), self.form(graph), self.runtime, folder, self.dialect)
+        onnx_operators = has_onnx(graph)
+        program = onnx.lower(graph, MACHINE) if onnx_operators else tiled(lower(graph, MACHINE), multipliers)
+        plan.write(program, plan.Form() if onnx_operators else self.form(graph), self.runtime, folder, self.dialect)
         tools = {"compiler": runner.compiler, **self.built(target, folder)}
         build.put(host, folder, host_build.LIBRARY)
         build.put(runner.path, folder, build.NAME, 0o755)

@@ -21,11 +21,13 @@ class Dialect:
     :param prelude: file below ``firmware_stubs/gpu`` that goes before the functions; empty: none.
     :param guarded: more work-items may be started than there is work for, so a function returns where its own is none:
         CUDA starts whole blocks, OpenCL exactly what it is asked for.
+    :param function: what goes before a function that a kernel calls.
     """
 
     source: str
     prelude: str = ""
     guarded: bool = False
+    function: str = ""
 
     def head(self) -> str:
         """What comes before the functions."""
@@ -40,4 +42,4 @@ class Dialect:
 
 
 OPENCL = Dialect("kernels.cl")
-CUDA = Dialect("kernels.cu", PRELUDE, guarded=True)
+CUDA = Dialect("kernels.cu", PRELUDE, guarded=True, function="DEVICE ")

@@ -158,19 +158,21 @@ def _title(kernel: Kernel) -> str:
 
 
 def _type(program: Program, number: int, form: Form) -> str:
-    """What the elements of a storage are; the network's inputs and outputs are float32."""
+    """What the elements of a storage are; a float network's inputs and outputs are float32."""
+    if program.storages[number].dtype != "float32":
+        return program.storages[number].dtype
     inner = program.storages[number].kind == "arena" and number not in program.outputs
     return "float16" if inner and form.activations == "float16" else "float32"
 
 
 def _sized(storage: Storage, dtype: str) -> Storage:
     """The storage in bytes of ``dtype``, a multiple of four."""
-    return storage if dtype == "float32" else replace(storage, nbytes=-(-storage.nbytes // 2 // 4) * 4)
+    return storage if dtype != "float16" else replace(storage, nbytes=-(-storage.nbytes // 2 // 4) * 4)
 
 
 def stored_as(data: NDArray[Any], form: Form) -> NDArray[Any]:
-    """A constant as it is kept; places stay integers, and what float16 cannot hold stays float32."""
-    if data.dtype == np.int32:
+    """A constant as it is kept; integers stay, and what float16 cannot hold stays float32."""
+    if data.dtype.kind in "iub":
         return data
     whole = data.astype(np.float32)
     if form.weights == "float32" or np.abs(whole).max(initial=0) > HALF_MOST:
@@ -198,4 +200,4 @@ def _bytes(kernel: Kernel, view: View, dtype: str) -> int:
     if kernel.template in kernels.STRIDED:
         inner = [] if view is kernel.args[-1] else kernel.params.get("reduced", [])
         count = min(count, product([*kernel.params["shape"], *inner]))
-    return count * (2 if dtype == "float16" else 4)
+    return count * np.dtype(dtype).itemsize

@@ -215,4 +215,62 @@ DEVICE void vstore_half4(float4 v, int at, half *p)
     EK_AT(ek_half4, p, at) = ek_half4{ek_half(v.s0), ek_half(v.s1), ek_half(v.s2), ek_half(v.s3)};
 }
 
+/* What TVM's generator writes of single elements. */
+
+#define EK_SCALAR(name, one)                                                                                          \
+    DEVICE float ek_##name(float a) { return one(a); }
+EK_SCALAR(round, roundf)
+EK_SCALAR(trunc, truncf)
+EK_SCALAR(tan, tanf)
+EK_SCALAR(atan, atanf)
+EK_SCALAR(asin, asinf)
+EK_SCALAR(acos, acosf)
+EK_SCALAR(sinh, sinhf)
+EK_SCALAR(cosh, coshf)
+EK_SCALAR(asinh, asinhf)
+EK_SCALAR(acosh, acoshf)
+EK_SCALAR(atanh, atanhf)
+EK_SCALAR(log2, log2f)
+EK_SCALAR(log10, log10f)
+EK_SCALAR(exp2, exp2f)
+#define round ek_round
+#define trunc ek_trunc
+#define tan ek_tan
+#define atan ek_atan
+#define asin ek_asin
+#define acos ek_acos
+#define sinh ek_sinh
+#define cosh ek_cosh
+#define asinh ek_asinh
+#define acosh ek_acosh
+#define atanh ek_atanh
+#define log2 ek_log2
+#define log10 ek_log10
+#define exp2 ek_exp2
+
+DEVICE float ek_fmod(float a, float b) { return fmodf(a, b); }
+DEVICE int ek_isnan(float a) { return a != a; }
+DEVICE int ek_isinf(float a) { return a == INFINITY || a == -INFINITY; }
+#define fmod ek_fmod
+#define isnan ek_isnan
+#define isinf ek_isinf
+
+DEVICE float max(float a, float b) { return fmaxf(a, b); }
+DEVICE float min(float a, float b) { return fminf(a, b); }
+DEVICE long max(long a, long b) { return a > b ? a : b; }
+DEVICE long min(long a, long b) { return a < b ? a : b; }
+
+typedef unsigned char uchar;
+typedef unsigned short ushort;
+typedef unsigned long ulong;
+#define convert_char(x) (static_cast<signed char>(x))
+#define convert_uchar(x) (static_cast<uchar>(x))
+#define convert_short(x) (static_cast<short>(x))
+#define convert_ushort(x) (static_cast<ushort>(x))
+#define convert_int(x) (static_cast<int>(x))
+#define convert_uint(x) (static_cast<uint>(x))
+#define convert_long(x) (static_cast<long>(x))
+#define convert_ulong(x) (static_cast<ulong>(x))
+#define convert_float(x) (static_cast<float>(x))
+
 /* The network's kernels. */

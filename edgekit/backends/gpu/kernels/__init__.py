@@ -31,6 +31,8 @@ def make(
     :param arguments: of each input and constant, in the kernel's order: whether it is a constant, and its dtype.
     :param made: dtype of the output.
     """
+    if template == "source":
+        return source(params, name, dialect)
     inputs = sum(not constant for constant, _ in arguments)
     names = [f"w{n - inputs}" if n >= inputs else f"a{n}" for n in range(len(arguments))]
     if template in STRIDED:
@@ -45,6 +47,25 @@ def make(
     given = ",\n    ".join(heads)
     text = "".join([dialect.guard(body.size), *lines, body.body])
     return f"__kernel void {name}(\n    {given}) {{\n{text}}}\n", body
+
+
+SELECT = "#define EK_SELECT(otherwise, then, condition) ((condition) ? (then) : (otherwise))\n"
+
+
+def source(params: Params, name: str, dialect: Dialect) -> tuple[str, Function]:
+    """A function that somebody else wrote, its arguments as pointers, and the kernel that calls it.
+
+    :param params: ``text`` of a function ``NAME``, ``c_types`` of the arguments in the kernel's order, ``call``: the
+        function's order, ``written``: how many of them, the last, are results.
+    """
+    types, results = params["c_types"], len(params["c_types"]) - params["written"]
+    heads = [f"__global {'' if n >= results else 'const '}char *v{n}_, uint v{n}_at" for n in range(len(types))]
+    given = [f"(__global {types[n]} *)(v{n}_ + v{n}_at)" for n in params["call"]]
+    size = (params["items"], 1, 1)
+    loops = dialect.function + params["text"].replace("void NAME(", f"void {name}_loops(", 1)
+    head = f"__kernel void {name}(\n    " + ",\n    ".join(heads)
+    call = f"{dialect.guard(size)}  {name}_loops({', '.join(given)});\n"
+    return f"{SELECT}{loops}{head}) {{\n{call}}}\n", Function(call, size, params["flops"])
 
 
 def supported(template: str, params: Params) -> bool:
