@@ -70,10 +70,11 @@ def test_a_loss_and_a_defect_are_told() -> None:
     good = judge.Outcome("test_abs", "passed", "litert")
     bad = judge.Outcome("test_abs", "wrong", "tvm", detail="output 0: 1 of 60 values differ")
     refused = judge.Outcome("test_abs", "refused", detail="no Abs here")
-    slower = judge.Outcome("test_abs", "passed", "tvm")
+    changed = judge.Outcome("test_abs", "passed", "litert", "deployed")
+    assert not record.lost({"test_abs": "litert"}, [judge.Outcome("test_abs", "passed", "tvm")])
     assert not record.lost({"test_abs": "tvm"}, [good])
     assert not record.lost({}, [refused])
-    for outcome in (bad, refused, slower):
+    for outcome in (bad, refused, changed):
         assert "test_abs" in record.lost({"test_abs": "litert"}, [outcome])[0]
     assert record.defects([good, bad, refused]) == ["test_abs: wrong tvm  output 0: 1 of 60 values differ"]
 
