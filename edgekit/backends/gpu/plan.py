@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.backends.gpu import kernels
 from edgekit.backends.gpu.dialect import Dialect
-from edgekit.backends.tvm.program import Kernel, Program, Storage, View, product
+from edgekit.backends.tvm.program import Kernel, Program, Storage, View, packed, product
 from edgekit.errors import DeviceError, ModelError
 
 PLAN, WEIGHTS = "network.plan", "weights.bin"
@@ -71,7 +71,7 @@ def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dia
     constants = {n: s.data for n, s in enumerate(program.storages) if n in used and s.data is not None}
     stored = {n: stored_as(data, form) for n, data in constants.items()}
     types |= {n: str(data.dtype) for n, data in stored.items()}
-    blob, offsets = _blob(stored)
+    blob, offsets = packed(stored)
     functions: dict[str, tuple[str, kernels.Function]] = {}
     texts, rows = [], []
     cleared: set[int] = set()
@@ -179,19 +179,6 @@ def stored_as(data: NDArray[Any], form: Form) -> NDArray[Any]:
         return whole
     half = whole.astype(np.float16)
     return half if form.weights == "float16" or np.array_equal(half.astype(np.float32), whole) else whole
-
-
-def _blob(stored: dict[int, NDArray[Any]]) -> tuple[bytes, dict[int, int]]:
-    """All constants in one piece, each at a multiple of 64 bytes, equal ones once; and their offsets."""
-    blob, offsets, known = bytearray(), {}, {}
-    for number, values in stored.items():
-        data = np.ascontiguousarray(values).tobytes()
-        if data not in known:
-            blob += b"\0" * (-len(blob) % 64)
-            known[data] = len(blob)
-            blob += data
-        offsets[number] = known[data]
-    return bytes(blob), offsets
 
 
 def _bytes(kernel: Kernel, view: View, dtype: str) -> int:

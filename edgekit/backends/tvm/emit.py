@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgekit.backends.tvm.program import Program, View
+from edgekit.backends.tvm.program import Program, View, packed
 
 _HEAD = """#define _GNU_SOURCE
 #include <stdint.h>
@@ -118,17 +118,8 @@ _KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
 
 def weights(program: Program) -> tuple[bytes, dict[int, int]]:
     """All constants in one piece, each at a multiple of 64 bytes, equal ones once; and the storages' offsets."""
-    blob, offsets, known = bytearray(), {}, {}
-    for number, storage in enumerate(program.storages):
-        if storage.kind != "constant" or storage.data is None:
-            continue
-        data = np.ascontiguousarray(storage.data).tobytes()
-        if data not in known:
-            blob += b"\0" * (-len(blob) % 64)
-            known[data] = len(blob)
-            blob += data
-        offsets[number] = known[data]
-    return bytes(blob), offsets
+    kept = enumerate(program.storages)
+    return packed({n: s.data for n, s in kept if s.kind == "constant" and s.data is not None})
 
 
 def source(program: Program, functions: Sequence[str], names: Sequence[str], runtime: str) -> tuple[str, bytes]:

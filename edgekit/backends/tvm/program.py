@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,3 +115,18 @@ def product(values: Sequence[int]) -> int:
     for value in values:
         total *= value
     return total
+
+
+def packed(constants: Mapping[int, NDArray[Any]]) -> tuple[bytes, dict[int, int]]:
+    """All constants in one piece, each at a multiple of 64 bytes, equal ones once; and their offsets."""
+    blob = bytearray()
+    offsets: dict[int, int] = {}
+    known: dict[bytes, int] = {}
+    for number, values in constants.items():
+        data = np.ascontiguousarray(values).tobytes()
+        if data not in known:
+            blob += b"\0" * (-len(blob) % 64)
+            known[data] = len(blob)
+            blob += data
+        offsets[number] = known[data]
+    return bytes(blob), offsets
