@@ -255,10 +255,14 @@ DEVICE int ek_isinf(float a) { return a == INFINITY || a == -INFINITY; }
 #define isnan ek_isnan
 #define isinf ek_isinf
 
-DEVICE float max(float a, float b) { return fmaxf(a, b); }
-DEVICE float min(float a, float b) { return fminf(a, b); }
-DEVICE long max(long a, long b) { return a > b ? a : b; }
-DEVICE long min(long a, long b) { return a < b ? a : b; }
+DEVICE int ek_max(int a, int b) { return a > b ? a : b; }
+DEVICE int ek_min(int a, int b) { return a < b ? a : b; }
+DEVICE long ek_max(long a, long b) { return a > b ? a : b; }
+DEVICE long ek_min(long a, long b) { return a < b ? a : b; }
+DEVICE float ek_max(float a, float b) { return fmaxf(a, b); }
+DEVICE float ek_min(float a, float b) { return fminf(a, b); }
+#define max ek_max
+#define min ek_min
 
 typedef unsigned char uchar;
 typedef unsigned short ushort;
