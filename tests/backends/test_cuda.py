@@ -26,7 +26,7 @@ from edgekit.runners.cuda_emulator import CudaEmulator
 from edgekit.runners.host_gpu import HostGpu, found
 from tests.backends.test_opencl import mobilenet_v2
 from tests.backends.test_tvm import NETWORKS, chains
-from tests.backends.tvm_networks import given
+from tests.backends.tvm_networks import FLOAT_NAMES, given
 from tests.small_networks import convolutional
 
 ORIN, XAVIER = "jetson-orin-nano", "jetson-agx-xavier"
@@ -60,22 +60,8 @@ def changed(small: bundle.Bundle, tmp_path: Path) -> bundle.Bundle:
     return bundle.load(tmp_path / "copy")
 
 
-NAMES = [
-    "convolutions",
-    "depthwise",
-    "dense",
-    "windows",
-    "elementwise",
-    "functions",
-    "moves",
-    "sums",
-    "rewritten",
-    "chains",
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FLOAT_NAMES)
 def test_operators(name: str, tmp_path: Path) -> None:
     parity = compiled(chains() if name == "chains" else NETWORKS[name](), tmp_path).manifest["parity"]
     assert parity["by"] == "network" and 0 < parity["max_relative"] < 1e-5

@@ -25,22 +25,10 @@ from edgekit.graph import Graph, tflite
 from edgekit.runners import RunOptions, onnx_child
 from edgekit.runners import get as get_runner
 from tests.backends.test_tvm import NETWORKS, chains
-from tests.backends.tvm_networks import RELU, Pictures, quantized
+from tests.backends.tvm_networks import FLOAT_NAMES, RELU, Pictures, quantized
 from tests.small_networks import Builder, convolutional
 
 BOARD = "jetson-orin-nano"
-NAMES = [
-    "convolutions",
-    "depthwise",
-    "dense",
-    "windows",
-    "elementwise",
-    "functions",
-    "moves",
-    "sums",
-    "rewritten",
-    "chains",
-]
 
 
 def compiled(graph: Graph, folder: Path, recipe: str = "as-is", backend: str = "tensorrt") -> bundle.Bundle:
@@ -61,7 +49,7 @@ def loaded(found: bundle.Bundle) -> Any:
     return onnx.load(str(found.artifact / MODEL))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FLOAT_NAMES)
 def test_float_operators(name: str, tmp_path: Path) -> None:
     parity = compiled(network(name), tmp_path).manifest["parity"]
     assert parity["by"] == "network" and 0 < parity["max_relative"] < 1e-5
@@ -78,7 +66,7 @@ def test_operators_in_float16(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FLOAT_NAMES)
 def test_int8_operators(name: str, tmp_path: Path) -> None:
     found = compiled(quantized(network(name), tmp_path / "int8"), tmp_path, "symmetric")
     parity = found.manifest["parity"]

@@ -23,6 +23,20 @@ from tests.small_networks import Builder
 SAMPLES = 3
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
 
+FLOAT_NAMES = [
+    "convolutions",
+    "depthwise",
+    "dense",
+    "windows",
+    "elementwise",
+    "functions",
+    "moves",
+    "sums",
+    "rewritten",
+    "chains",
+]
+"""Networks of operators that backends other than TVM take, too; :data:`tests.backends.test_tvm.NETWORKS` has them."""
+
 
 def along(size: int, kernel: int, stride: int, dilation: int, valid: bool) -> int:
     """Length of a window operator's output."""

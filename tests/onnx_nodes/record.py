@@ -24,7 +24,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "onnx.md"
 ALL = Path(__file__).parents[2] / "build" / "onnx-nodes.jsonl"
 """What became of each case, with the whole message; for whoever looks into one."""
 BEGIN, END = "<!-- made by make onnx-nodes -->", "<!-- end -->"
-RANKS = ("litert", "tvm", "litert deployed", "tvm deployed")
+WAYS = ("litert", "tvm", "litert deployed", "tvm deployed")
 """Ways to pass, the best one first."""
 _REASON = 110
 _MEANINGS = {
@@ -36,7 +36,7 @@ _MEANINGS = {
 
 
 def load() -> dict[str, str]:
-    """The recorded passes: how (one of :data:`RANKS`) by the case's name."""
+    """The recorded passes: how (one of :data:`WAYS`) by the case's name."""
     lines = PASSES.read_text().splitlines() if PASSES.is_file() else []
     return dict(line.split(" ", 1) for line in lines)
 

@@ -32,7 +32,7 @@ def test_the_record() -> None:
     recorded = record.load()
     assert list(recorded) == sorted(recorded)
     assert recorded.keys() <= {case.name for case in cases.load()}
-    assert set(recorded.values()) <= set(record.RANKS)
+    assert set(recorded.values()) <= set(record.WAYS)
     shares = record.shares(recorded)
     count, _, passes = (sum(shares[group][i] for group in ("float", "int8")) for i in range(3))
     assert passes / count >= 0.6, "issue: at least 60 % of the float and int8 cases of the standard domain"

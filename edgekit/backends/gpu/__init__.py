@@ -84,9 +84,8 @@ class GpuBackend:
         arch = build.native_arch(target.arch)
         runner, host = build.get(arch), host_build.get(arch, self.driver)
         multipliers = int(target.get("gpu.flops_per_cycle")) // 2
-        onnx_operators = has_onnx(graph)
-        program = onnx.lower(graph, MACHINE) if onnx_operators else tiled(lower(graph, MACHINE), multipliers)
-        plan.write(program, plan.Form() if onnx_operators else self.form(graph), self.runtime, folder, self.dialect)
+        program = onnx.lower(graph, MACHINE) if has_onnx(graph) else tiled(lower(graph, MACHINE), multipliers)
+        plan.write(program, self.form(graph), self.runtime, folder, self.dialect)
         tools = {"compiler": runner.compiler, **self.built(target, folder)}
         build.put(host, folder, host_build.LIBRARY)
         build.put(runner.path, folder, build.NAME, 0o755)
