@@ -4,7 +4,6 @@ An operator takes the longer of its arithmetic and its data movement, plus a fix
 
     t = max(MACs / (peak * efficiency), bytes / bandwidth) + overhead
 
-and an accelerator the target's ``cpu.call_us`` more for being called at all
 (Williams, Waterman & Patterson, "Roofline", CACM 2009). Peak MACs per cycle, clock, cores, caches and memory
 bandwidth come from the target's file. The efficiencies are round assumptions of what well-written kernels
 reach, not fits; calibration against published boards will replace them. Until then the interval is wide: from
@@ -18,6 +17,7 @@ from typing import Any
 from edgekit.graph import Graph
 from edgekit.graph.stats import OperatorStats, Statistics, statistics
 from edgekit.profiling import Figure, OperatorProfile, Profile, energy, rows
+from edgekit.profiling.accelerator import AcceleratorCost
 from edgekit.profiling.gpu import GpuCost
 from edgekit.runners import Trace
 from edgekit.target import Target
@@ -47,6 +47,8 @@ class Roofline:
         """See :class:`edgekit.profiling.CostModel`; ``trace`` is ignored. Conditions: ``threads``."""
         if target.kind == "gpu":
             return GpuCost().profile(graph, None, target, conditions)
+        if target.kind == "accelerator":
+            return AcceleratorCost().profile(graph, target, conditions)
         stats = statistics(graph)
         threads = max(1, min(int(conditions.get("threads", 1)), int(target.get("cpu.cores", 1))))
         operators, bound = [], 0.0
@@ -57,8 +59,6 @@ class Roofline:
                 OperatorProfile(row.index, row.name, row.op, row.macs, row.bytes, latency, 0.0, bound=limit)
             )
         power_w = energy.power(target, threads)
-        if call_us := float(target.get("cpu.call_us", 0)):
-            operators.append(OperatorProfile(None, "call", "", 0, 0, call_us / 1e3, 0.0, bound="overhead"))
         total = rows.fill(operators, power_w)
         latency_ms = Figure(total, min(bound, total), total * HIGH)
         return Profile(
