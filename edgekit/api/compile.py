@@ -19,7 +19,7 @@ from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
-from edgekit.backends import Artifact, Backend, Tunable
+from edgekit.backends import Artifact, Backend, HalfActivations, Tunable
 from edgekit.backends.runner_build import native_arch
 from edgekit.bundle_readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
@@ -209,12 +209,12 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         (folder / "README.md").write_text(readme(manifest, board))
         bundles.finish(folder, manifest)
         progress.step(f"prove on {board.name}")
-        parity = _prove(bundles.load(folder), board, progress)
+        parity = _prove(bundles.load(folder), board, backend, progress)
         manifest["parity"] = parity.json()
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
         if not parity.ok:
-            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", "no bundle was written")
+            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", _way_out(job.graph, board, backend))
     finished = bundles.load(final)
     if pack:
         bundles.pack(final, final.with_name(final.name + ".edgekit"))
@@ -224,7 +224,18 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
     )  # fmt: skip
 
 
-def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
+def _way_out(graph: Graph, board: Target, backend: Backend) -> str:
+    """What to do where parity fails: a backend that keeps float32, if this one does not."""
+    if isinstance(backend, HalfActivations) and backend.half(graph):
+        for name in board.backends:
+            other: Backend = plugins.get("backends", name)
+            half = isinstance(other, HalfActivations) and other.half(graph)
+            if name != "null" and not half and not other.unsupported(graph, board):
+                return f"no bundle was written; --backend {name} computes in float32"
+    return "no bundle was written"
+
+
+def _prove(bundle: bundles.Bundle, board: Target, made_by: Backend, progress: Progress) -> Parity:
     """Prove on the target's emulator; where that is not installed, on the host's own LiteRT, and say so.
 
     :raises ToolMissing: if the emulator is not installed and this machine cannot run the bundle.
@@ -237,7 +248,7 @@ def _prove(bundle: bundles.Bundle, board: Target, progress: Progress) -> Parity:
         names = ["host"]  # it has the network only, and no program for the target
     for number, name in enumerate(names):
         try:
-            return prove(bundle, get_runner(name), RunOptions(progress=progress))
+            return prove(bundle, get_runner(name), RunOptions(progress=progress), made_by)
         except ToolMissing as error:
             if number == len(names) - 1:
                 raise

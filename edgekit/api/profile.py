@@ -103,7 +103,7 @@ def _emulated(board: Target) -> CostModel:
 
 def dtype(graph: Graph) -> str:
     """What the network computes in: the dtype of its integer activations, ``hybrid``, ``float16`` or ``float32``."""
-    from edgekit.parity import is_hybrid
+    from edgekit.reference.hybrid import is_hybrid
 
     for tensor in graph.tensors:
         if tensor.data is None and tensor.quantization is not None and tensor.dtype in ("int8", "uint8", "int16"):

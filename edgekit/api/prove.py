@@ -3,81 +3,198 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgekit import parity, plugins, sandbox
-from edgekit.bundle import Bundle
-from edgekit.graph import tflite
+from edgekit.backends import Backend, HalfActivations
+from edgekit.bundle import Bundle, digest, relative_files
+from edgekit.errors import EdgekitError
+from edgekit.graph import Graph, tflite
 from edgekit.graph.explode import Exploded, explode
+from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.runners import Runner, RunOptions
 from edgekit.runners.linux.program import holds_network
-from edgekit.runners.reference import reference_tensors
+from edgekit.runners.reference import reference_outputs, reference_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from edgekit.backends import Backend
-
 OPERATOR_SAMPLES = 2
-"""Golden samples used to judge operators one by one."""
+"""Golden samples used to judge operators one by one: those on which the whole network is off most."""
+STATE = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"})
+"""Operators that only keep state: they compute nothing that could be judged."""
 
 
-def prove(bundle: Bundle, runner: Runner, options: RunOptions = RunOptions()) -> parity.Parity:
-    """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.parity`)."""
-    inputs, reference = bundle.golden()
-    backend = plugins.get("backends", bundle.manifest["backend"])
-    bit_exact, tolerance = bool(backend.bit_exact), float(getattr(backend, "tolerance", parity.FLOAT_TOLERANCE))
-    outputs = runner.run(bundle, inputs, options).outputs
-    result = parity.compare(bundle.graph, reference, outputs, bit_exact=bit_exact, tolerance=tolerance)
-    result.on = runner.name
-    if result.ok or bit_exact:
+def prove(
+    bundle: Bundle, runner: Runner, options: RunOptions = RunOptions(), backend: Backend | None = None
+) -> parity.Parity:
+    """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.parity`).
+
+    :param backend: what made the artifact; default: the bundle's backend, without a tuning database.
+    """
+    return _Proof(bundle, runner, options, backend or plugins.get("backends", bundle.manifest["backend"])).judge()
+
+
+@dataclass(frozen=True)
+class _Proof:
+    bundle: Bundle
+    runner: Runner
+    options: RunOptions
+    backend: Backend
+
+    @property
+    def bounds(self) -> parity.Bounds:
+        if self.backend.bit_exact:
+            return parity.EXACT
+        return parity.HALF if self._half else parity.Bounds()
+
+    @property
+    def _half(self) -> bool:
+        return isinstance(self.backend, HalfActivations) and self.backend.half(self.bundle.graph)
+
+    def judge(self) -> parity.Parity:
+        graph = self.bundle.graph
+        inputs, reference = self.bundle.golden()
+        outputs = self.runner.run(self.bundle, inputs, self.options).outputs
+        result = parity.compare(graph, reference, outputs, self.bounds)
+        if not result.ok and is_hybrid(graph):
+            result = parity.compare(graph, reference, outputs, self.bounds, _exact(graph, inputs))
+        result.on = self.runner.name
+        if result.ok or self.backend.bit_exact:
+            return result
+        worst = _worst(reference, outputs)
+        few = [x[worst] for x in inputs]
+        rows, result.reason = self._operators(few, [y[worst] for y in reference])
+        if not result.reason:
+            result.by, result.operators = "operators", rows
+            result.ok = all(row.ok for row in rows) and not result.unlike
         return result
-    parts = explode(bundle.graph)
-    few = [x[:OPERATOR_SAMPLES] for x in inputs]
-    rows = _operators(bundle, runner, options, parts, few, tolerance) if parts else []
-    judged = {row.index for row in rows}
-    if rows and _covers(bundle, judged):
-        result.by, result.operators = "operators", rows
-        result.ok = all(row.ok for row in rows)
-    return result
+
+    def _operators(
+        self, inputs: list[NDArray[Any]], golden: Sequence[NDArray[Any]]
+    ) -> tuple[list[parity.OperatorParity], str]:
+        """Judge the operators; or say why they cannot be."""
+        graph = self.bundle.graph
+        parts = explode(graph)
+        if parts is None or not _covers(graph, parts):
+            return [], "its operators cannot be judged one by one"
+        values = reference_tensors(self.bundle.model, inputs)
+        values |= dict(zip(graph.main.inputs, inputs, strict=True))
+        if any(index not in values for index in (*parts.inputs, *parts.outputs)):
+            return [], "its operators cannot be judged one by one"
+        if not all(_same(values[i], y) for i, y in zip(graph.main.outputs, golden, strict=True)):
+            return [], "the golden outputs are not those of the bundle's network"
+        if holds_network(self.bundle) and not self._made_anew():
+            return [], "the artifact is not what its backend makes of the network, so its operators cannot be judged"
+        fed = [_halved(values[i]) if self._half else values[i] for i in parts.inputs]
+        try:
+            with sandbox.scratch() as folder:
+                apart = self._apart(parts, folder)
+                outputs = self.runner.run(apart, fed, self.options).outputs
+                reference = self._of_rounded(parts, fed, folder) if self._half else [values[i] for i in parts.outputs]
+        except EdgekitError as error:
+            return [], f"its operators could not be run one by one ({error.message})"
+        exact = {} if self._half else _exact_results(graph, parts, values)
+        rows = parity.compare_operators(graph, parts.operators, parts.outputs, reference, outputs, self.bounds, exact)
+        return rows, ""
+
+    def _of_rounded(self, parts: Exploded, fed: Sequence[NDArray[Any]], folder: Path) -> list[NDArray[Any]]:
+        """What the reference makes of the values that the artifact was fed with: not what it makes of others that were
+        rounded to them, from which FLOOR and comparisons can differ by any amount."""
+        tflite.write(with_float_weights(parts.graph) or parts.graph, folder / "reference.tflite")
+        return reference_outputs(folder / "reference.tflite", fed)
+
+    def _apart(self, parts: Exploded, folder: Path) -> Bundle:
+        """A bundle like this one, whose network is taken apart; an artifact that is the network is made anew."""
+        tflite.write(parts.graph, folder / "model.tflite")
+        if holds_network(self.bundle):
+            backend = self.backend.isolated() if isinstance(self.backend, HalfActivations) else self.backend
+            (folder / "artifact").mkdir()
+            backend.compile(parts.graph, folder / "model.tflite", self.bundle.target, folder / "artifact")
+        elif self.bundle.artifact.is_dir():
+            shutil.copytree(self.bundle.artifact, folder / "artifact")
+        return Bundle(folder, self.bundle.manifest)
+
+    def _made_anew(self) -> bool:
+        """True if the backend makes the same artifact of the network again: else judging what it makes of single
+        operators says nothing of this artifact."""
+        with sandbox.scratch() as folder:
+            for name in ("model.tflite", "golden.npz"):
+                shutil.copyfile(self.bundle.path / name, folder / name)
+            made = folder / "artifact"
+            made.mkdir()
+            self.backend.compile(self.bundle.graph, folder / "model.tflite", self.bundle.target, made)
+            names = relative_files(made)
+            kept = self.bundle.artifact
+            return names == relative_files(kept) and all(digest(made / n) == digest(kept / n) for n in names)
 
 
-def _covers(bundle: Bundle, judged: set[int]) -> bool:
-    """True if every operator that does arithmetic on the way to the outputs was judged."""
-    from edgekit.graph.stats import statistics
+def _halved(values: NDArray[Any]) -> NDArray[Any]:
+    """Values rounded to float16, as an artifact that keeps activations in float16 hands them on."""
+    if values.dtype != np.float32:
+        return values
+    with np.errstate(over="ignore"):
+        return values.astype(np.float16).astype(np.float32)
 
-    return all(row.index in judged for row in statistics(bundle.graph).operators if row.macs)
+
+def _worst(reference: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -> NDArray[np.intp]:
+    """The samples on which the outputs are off most, relative to each output's largest difference."""
+    off = np.zeros(len(reference[0]))
+    for ref, act in zip(reference, outputs, strict=True):
+        if ref.shape == act.shape and ref.size:
+            gaps = np.abs(ref.astype(np.float64) - act.astype(np.float64)).reshape(len(ref), -1).max(axis=1)
+            gaps = np.nan_to_num(gaps, nan=np.inf, posinf=np.inf)
+            ordinary = gaps[np.isfinite(gaps)]
+            off += np.minimum(gaps / max(float(ordinary.max(initial=0.0)), 1e-30), 1e30)
+    return np.sort(np.argsort(-off, kind="stable")[:OPERATOR_SAMPLES])
 
 
-def _operators(
-    bundle: Bundle,
-    runner: Runner,
-    options: RunOptions,
-    parts: Exploded,
-    inputs: list[NDArray[Any]],
-    tolerance: float,
-) -> list[parity.OperatorParity]:
-    values = reference_tensors(bundle.model, inputs)
-    values |= dict(zip(bundle.graph.main.inputs, inputs, strict=True))
-    if any(index not in values for index in (*parts.inputs, *parts.outputs)):
-        return []
-    with sandbox.scratch() as folder:
-        apart = _apart(bundle, parts, folder)
-        outputs = runner.run(apart, [values[i] for i in parts.inputs], options).outputs
-    reference = [values[i] for i in parts.outputs]
-    return parity.compare_operators(
-        bundle.graph, parts.operators, parts.outputs, reference, outputs, tolerance=tolerance
+def _covers(graph: Graph, parts: Exploded) -> bool:
+    """True if every operator was taken apart, but for those that only keep state or make constants of constants."""
+    judged = set(parts.operators)
+    return all(
+        number in judged
+        or operator.op in STATE
+        or all(i < 0 or graph.tensors[i].data is not None for i in operator.inputs)
+        for number, operator in enumerate(graph.operators)
     )
 
 
-def _apart(bundle: Bundle, parts: Exploded, folder: Path) -> Bundle:
-    """A bundle like ``bundle``, whose network is taken apart; an artifact that is the network is made anew."""
-    tflite.write(parts.graph, folder / "model.tflite")
-    if holds_network(bundle):
-        backend: Backend = plugins.get("backends", bundle.manifest["backend"])
-        (folder / "artifact").mkdir()
-        backend.compile(parts.graph, folder / "model.tflite", bundle.target, folder / "artifact")
-    elif bundle.artifact.is_dir():
-        shutil.copytree(bundle.artifact, folder / "artifact")
-    return Bundle(folder, bundle.manifest)
+def _same(computed: NDArray[Any], golden: NDArray[Any]) -> bool:
+    """True if the reference computes the golden values again: integers exactly, floats to 1e-5."""
+    if computed.dtype.kind != "f":
+        return np.array_equal(computed, golden)
+    return computed.shape == golden.shape and np.allclose(computed, golden, 1e-5, 1e-6, equal_nan=True)
+
+
+def _exact(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]] | None:
+    """The outputs of a hybrid network in float arithmetic; None where its weights cannot be had in float."""
+    floats = with_float_weights(graph)
+    if floats is None:
+        return None
+    with sandbox.scratch() as folder:
+        tflite.write(floats, folder / "model.tflite")
+        return reference_outputs(folder / "model.tflite", inputs)
+
+
+def _exact_results(
+    graph: Graph, parts: Exploded, values: dict[int, NDArray[Any]]
+) -> dict[int, tuple[NDArray[Any], NDArray[Any]]]:
+    """The results of hybrid operators in float arithmetic, by tensor: on their inputs as they are, and rounded."""
+    rows = [n for n, number in enumerate(parts.operators) if hybrid(graph, number)]
+    floats = with_float_weights(parts.graph) if rows else None
+    if floats is None:
+        return {}
+    few = rounded(graph, values)
+    with sandbox.scratch() as folder:
+        tflite.write(floats, folder / "model.tflite")
+        plain, cost = (
+            reference_outputs(folder / "model.tflite", [given[i] for i in parts.inputs]) for given in (values, few)
+        )
+    return {parts.outputs[n]: (plain[n], cost[n]) for n in rows}

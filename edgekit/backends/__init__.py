@@ -44,8 +44,8 @@ class Backend(Protocol):
     bit_exact: bool
     """True if integer results must equal the reference's bit for bit.
 
-    A backend that keeps activations in float16 also has ``tolerance``, how far float results may be off (of the largest
-    magnitude). One whose artifact only one runner without a device can run has ``prover``, that runner's name."""
+    A backend that keeps activations in float16 is also a :class:`HalfActivations`. One whose artifact only one runner
+    without a device can run has ``prover``, that runner's name."""
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """List what cannot be compiled, before any work."""
@@ -58,6 +58,18 @@ class Backend(Protocol):
         :param model: the Graph as a TFLite file, the bundle's ``model.tflite``.
         :raises ToolMissing: if a tool is not installed.
         """
+
+
+@runtime_checkable
+class HalfActivations(Backend, Protocol):
+    """A backend that keeps the values between operators in float16, always or for some networks."""
+
+    def half(self, graph: Graph) -> bool:
+        """True if it does so for this network."""
+
+    def isolated(self) -> Backend:
+        """The backend as it compiles a network taken apart (:mod:`edgekit.graph.explode`): the result of each operator
+        is rounded to float16 as it would be inside a network, although here it is an output."""
 
 
 @runtime_checkable

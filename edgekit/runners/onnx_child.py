@@ -32,6 +32,10 @@ def run(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple[dic
 
 def _loaded(path: str, reference: bool) -> tuple[Any, str]:
     """A function from inputs by name to a list of outputs, and who computes it."""
+    import onnx
+
+    from edgekit.runners.onnx_half import rounding
+
     if importlib.util.find_spec("onnxruntime") and not reference:
         import onnxruntime as ort  # type: ignore[import-untyped]
 
@@ -40,13 +44,17 @@ def _loaded(path: str, reference: bool) -> tuple[Any, str]:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            model = rounding(onnx.load(path)).SerializeToString()
+            ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])  # the file itself must load
+            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except DeviceError:
+            raise
         except Exception as error:  # its errors have no common class
             raise DeviceError(f"ONNX Runtime refuses model.onnx: {error}"[:300], "compile the bundle again") from error
         return lambda given: session.run(None, given), f"ONNX Runtime {ort.__version__}"
-    import onnx
     from onnx import version_converter
     from onnx.reference import ReferenceEvaluator
 
-    evaluator = ReferenceEvaluator(version_converter.convert_version(onnx.load(path), REFERENCE_OPSET))
+    model = rounding(version_converter.convert_version(onnx.load(path), REFERENCE_OPSET))
+    evaluator = ReferenceEvaluator(model)
     return lambda given: evaluator.run(None, given), f"ONNX's reference {onnx.__version__}"

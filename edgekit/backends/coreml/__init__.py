@@ -15,7 +15,6 @@ from edgekit import sandbox, toolchain
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends.coreml import operators, project
 from edgekit.errors import ModelError
-from edgekit.parity import HALF_TOLERANCE
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -33,7 +32,14 @@ class CoreML:
 
     name = "coreml"
     bit_exact = False
-    tolerance = HALF_TOLERANCE
+
+    def half(self, graph: Graph) -> bool:
+        """See :class:`edgekit.backends.HalfActivations`."""
+        return operators.precision(graph) == "float16"
+
+    def isolated(self) -> CoreML:
+        """See :class:`edgekit.backends.HalfActivations`: a program's precision follows its constants."""
+        return self
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators without a rule, and what Core ML's tensors cannot hold."""

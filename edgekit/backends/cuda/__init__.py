@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.backends.cuda import nvrtc
-from edgekit.backends.gpu import GpuBackend
+from edgekit.backends.gpu import GpuBackend, HalfGpuBackend
 from edgekit.backends.gpu.dialect import CUDA as CUDA_CPP
-from edgekit.backends.gpu.plan import HALVES, Form
-from edgekit.parity import HALF_TOLERANCE
 
 if TYPE_CHECKING:
-    from edgekit.graph import Graph
     from edgekit.target import Target
 
 CUBIN = "kernels.cubin"
@@ -38,11 +35,7 @@ class CUDA(GpuBackend):
         return {"nvrtc": made.version}
 
 
-class CUDAHalf(CUDA):
+class CUDAHalf(HalfGpuBackend, CUDA):
     """The same with float16 weights and activations, half the traffic; arithmetic and sums stay float32."""
 
     name = "cuda-f16"
-    tolerance = HALF_TOLERANCE
-
-    def form(self, graph: Graph) -> Form:
-        return HALVES

@@ -6,6 +6,7 @@ for every network: the host program ``network.so`` (``firmware_stubs/gpu``) and 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,8 @@ from edgekit.backends.gpu.tiling import tiled
 from edgekit.backends.tvm.lowering import Contradiction, Machine, lower, obstacles
 from edgekit.errors import ModelError
 from edgekit.graph.onnx_operators import has_onnx
-from edgekit.parity import hybrid
 from edgekit.progress import Progress, Silent
+from edgekit.reference.hybrid import hybrid
 
 if TYPE_CHECKING:
     from edgekit.backends.tvm.program import Program
@@ -53,7 +54,7 @@ class GpuBackend:
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators, types and shapes without a kernel."""
         if has_onnx(graph):
-            if self.form(graph) == plan.HALVES:
+            if self.form(graph).activations == "float16":
                 reason, cure = "operators of ONNX keep their float32", "leave --backend away"
                 return [Unsupported(n, o.op, reason, cure) for n, o in enumerate(graph.operators)]
             return onnx.unsupported(graph, MACHINE)
@@ -104,6 +105,24 @@ class GpuBackend:
                     Unsupported(kernel.node, op, f"edgekit's {self.title} backend has no kernel for it", LITERT)
                 )
         return [one for one in found if one.index >= 0] or found
+
+
+class HalfGpuBackend(GpuBackend):
+    """Keeps weights and activations in float16; arithmetic and sums stay float32."""
+
+    def __init__(self, form: plan.Form = plan.HALVES) -> None:
+        self._form = form
+
+    def form(self, graph: Graph) -> plan.Form:
+        return self._form
+
+    def half(self, graph: Graph) -> bool:
+        """See :class:`edgekit.backends.HalfActivations`."""
+        return True
+
+    def isolated(self) -> HalfGpuBackend:
+        """See :class:`edgekit.backends.HalfActivations`."""
+        return type(self)(replace(self._form, isolated=True))
 
 
 def _integers(graph: Graph, index: int) -> bool:

@@ -28,10 +28,13 @@ class Form:
 
     :param activations: ``float32`` or ``float16``.
     :param weights: these, or ``exact``: float16 where that loses nothing.
+    :param isolated: the network is taken apart to judge its operators one by one. Each result is stored as inside a
+        network and copied to its output from there, so that what is judged is the arithmetic that runs.
     """
 
     activations: str = "float32"
     weights: str = "float32"
+    isolated: bool = False
 
 
 HALVES = Form("float16", "float16")
@@ -63,7 +66,7 @@ def files(dialect: Dialect) -> tuple[str, str, str]:
 
 def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dialect) -> None:
     """Write the three :func:`files` into ``folder``."""
-    program = without_copies(program)
+    program = program if form.isolated else without_copies(program)
     types = {n: _type(program, n, form) for n in range(len(program.storages))}
     program = replace(program, storages=[_sized(s, types[n]) for n, s in enumerate(program.storages)])
     places, arena = program.placements()

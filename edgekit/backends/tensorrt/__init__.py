@@ -14,9 +14,9 @@ from edgekit import resources
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.errors import ModelError
-from edgekit.parity import HALF_TOLERANCE, hybrid
 from edgekit.passes.symmetric import asymmetric
 from edgekit.progress import Progress, Silent
+from edgekit.reference.hybrid import hybrid
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
@@ -41,7 +41,7 @@ class TensorRT:
     name = "tensorrt"
     bit_exact = False
     prover = "onnx"
-    half = False
+    float16 = False
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         """Operators that edgekit does not write to ONNX, and types that TensorRT does not take."""
@@ -72,7 +72,7 @@ class TensorRT:
         for index, operator, reason in onnx.obstacles(graph):
             raise ModelError(f"operator {index} ({operator.op}) cannot be compiled: {reason}", "use --backend cuda")
         progress.step(f"write ONNX for {target.name}")
-        ports = onnx.write(graph, folder / MODEL, half=self.half)
+        ports = onnx.write(graph, folder / MODEL, half=self.float16)
         sides = {
             side: [_port(tensor, name) for tensor, name in zip(tensors, names, strict=True)]
             for side, tensors, names in (
@@ -80,7 +80,7 @@ class TensorRT:
                 ("outputs", graph.outputs, ports.outputs),
             )
         }
-        precision = "float16" if self.half else "int8" if graph.is_quantized else "float32"
+        precision = "float16" if self.float16 else "int8" if graph.is_quantized else "float32"
         about = {"schema": 1, "precision": precision, "tolerance": BOUNDS[precision], **sides}
         (folder / SHAPES).write_text(json.dumps(about, indent=1) + "\n")
         for name in (MODEL, SHAPES):
@@ -94,8 +94,15 @@ class TensorRTHalf(TensorRT):
     """The same with weights and arithmetic in float16; inputs and outputs stay float32."""
 
     name = "tensorrt-f16"
-    half = True
-    tolerance = HALF_TOLERANCE
+    float16 = True
+
+    def half(self, graph: Graph) -> bool:
+        """See :class:`edgekit.backends.HalfActivations`."""
+        return True
+
+    def isolated(self) -> TensorRTHalf:
+        """See :class:`edgekit.backends.HalfActivations`: the ONNX file has float16 between its inputs and outputs."""
+        return self
 
     def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
         if graph.is_quantized:

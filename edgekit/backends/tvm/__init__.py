@@ -26,8 +26,8 @@ from edgekit.backends.tvm.onnx import lowering as onnx
 from edgekit.backends.tvm.tuned import Choices, workload
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.graph.onnx_operators import has_onnx
-from edgekit.parity import hybrid
 from edgekit.progress import Progress, Silent
+from edgekit.reference.hybrid import hybrid
 
 if TYPE_CHECKING:
     from edgekit.backends.tvm.layout import Machine

@@ -1,0 +1,123 @@
+"""Whether results follow the reference at all, whatever bound each operator keeps.
+
+Rounding differences add up along a deep network, so a sound artifact may leave the bounds of :mod:`edgekit.parity`. It
+still follows the reference: where the reference varies, so does the artifact, in every channel. A constant output, a
+lost channel, a swapped layout or an overflow does not.
+
+The measure is the error relative to what the reference varies by, ``rms(actual - reference) / rms(reference - mean)``:
+0 for equal results, 1 or more for a constant or unrelated ones (the square is one minus the coefficient of
+determination). Means are taken over the samples and all positions of a channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TINY = float(np.finfo(np.float64).tiny)
+MOST_ERROR = 0.75
+"""Error relative to the reference's variation above which results are unlike: less than half of the variance is
+explained."""
+MOST_CHANNEL_ERROR = 0.9
+"""The same for one channel, which has fewer values: it is lost, or nearly."""
+CHANNEL_FLOOR = 1e-3
+"""A channel whose variation is below this share of the median channel's carries too little to be judged by itself."""
+MOST_CHANNELS = 4096
+"""Axes longer than this are positions rather than channels."""
+DECISIVE = 0.5
+"""A label differs decisively if the reference prefers its own by this much of its variation."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Differences that say nothing.
+
+    :param absolute: in real values: a few steps of an integer, the rounding error of a float.
+    :param relative: to the values of a channel.
+    :param channel_floor: least variation of a channel that is judged by itself, relative to that of the output.
+    """
+
+    absolute: float
+    relative: float = 0.0
+    channel_floor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """Where and how far results do not follow the reference.
+
+    :param error: relative to the reference's variation, see the module.
+    :param axis: of the tensor's shape, and the ``channel`` on it; both None for the output as a whole.
+    :param labels: share of samples whose label differs decisively, where that is what is wrong.
+    """
+
+    error: float
+    axis: int | None = None
+    channel: int | None = None
+    labels: float = 0.0
+
+    def words(self) -> str:
+        """The finding in a few words."""
+        if self.labels:
+            return f"{100 * self.labels:.0f}% of the labels differ"
+        where = "" if self.axis is None else f" in channel {self.channel} of axis {self.axis}"
+        return f"the error{where} is {self.error:.2g} of what the reference varies by"
+
+
+def unlike(
+    reference: NDArray[np.float64], actual: NDArray[np.float64], noise: Noise, known: NDArray[np.float64] | None = None
+) -> Unlike | None:
+    """Return where ``actual`` does not follow ``reference``, the worst place; None if it follows everywhere.
+
+    :param reference: ``[samples, *shape]``, finite, in real values; ``actual`` likewise.
+    :param known: another computation of the same network that is known to be sound, ``[samples, *shape]``: an error
+        counts only beyond twice the error that this one has in the same place.
+    """
+    if reference.size == 0 or np.array_equal(reference, actual):
+        return None
+    error, accepted = actual - reference, np.zeros_like(reference) if known is None else known - reference
+    variation = float(np.std(reference))
+    off, least = _rms(error), max(noise.absolute, 2 * float(_rms(accepted)))
+    ratio = float(off / max(variation, noise.absolute, _TINY))
+    if off > least and ratio > MOST_ERROR:
+        return Unlike(ratio)
+    flipped = _flipped(reference, actual, max(DECISIVE * variation, least))
+    if flipped > 0.5:
+        return Unlike(ratio, labels=flipped)
+    axes = [n for n in range(1, reference.ndim) if 1 < reference.shape[n] <= MOST_CHANNELS]
+    rows = [row for axis in axes if (row := _channel(reference, error, accepted, variation, axis, noise))]
+    return max(rows, key=lambda row: row.error, default=None)
+
+
+def _channel(
+    reference: NDArray[np.float64], error: NDArray[np.float64], accepted: NDArray[np.float64], whole: float, axis: int,
+    noise: Noise,
+) -> Unlike | None:  # fmt: skip
+    """The channel of an axis that follows the reference least, if it is unlike."""
+    others = tuple(n for n in range(reference.ndim) if n != axis)
+    variation = np.std(reference, axis=others)
+    floor = max(CHANNEL_FLOOR * float(np.median(variation)), noise.channel_floor * whole)
+    off = _rms(error, others)
+    least = np.maximum(noise.absolute, noise.relative * _rms(reference, others))
+    least = np.maximum(least, 2 * _rms(accepted, others))
+    ratios = np.where(
+        (off > least) & (variation > 0), off / np.maximum(variation, max(noise.absolute, floor, _TINY)), 0.0
+    )
+    ratios = np.where(variation >= floor, ratios, 0.0)
+    channel = int(np.argmax(ratios))
+    return Unlike(float(ratios[channel]), axis - 1, channel) if ratios[channel] > MOST_CHANNEL_ERROR else None
+
+
+def _flipped(reference: NDArray[np.float64], actual: NDArray[np.float64], margin: float) -> float:
+    """Share of the samples whose largest element is another one, by more than ``margin`` in the reference."""
+    flat, other = reference.reshape(len(reference), -1), actual.reshape(len(actual), -1)
+    if flat.shape[1] < 2 or flat.shape[1] != reference.shape[-1]:
+        return 0.0
+    rows = np.arange(len(flat))
+    return float(np.mean(flat.max(axis=1) - flat[rows, other.argmax(axis=1)] > margin))
+
+
+def _rms(values: NDArray[np.float64], axes: tuple[int, ...] | None = None) -> NDArray[np.float64]:
+    return np.asarray(np.sqrt(np.mean(values**2, axis=axes)))

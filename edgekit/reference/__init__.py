@@ -1,0 +1,1 @@
+"""Oracles: what a network's results should be, independent of the artifact that is judged."""
