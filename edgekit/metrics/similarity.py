@@ -80,6 +80,8 @@ def unlike(
     error, accepted = actual - reference, np.zeros_like(reference) if known is None else known - reference
     variation = float(np.std(reference))
     off, least = _rms(error), max(noise.absolute, 2 * float(_rms(accepted)))
+    if variation <= noise.absolute and np.mean(np.abs(error) > least) <= 0.5:
+        return None  # a constant, as FLOOR makes of values below 1, differs in a few places
     ratio = float(off / max(variation, noise.absolute, _TINY))
     if off > least and ratio > MOST_ERROR:
         return Unlike(ratio)

