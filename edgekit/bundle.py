@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +20,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from edgekit import temporary
+from edgekit.documents import dumps
 from edgekit.errors import CheckFailed, UsageError
+from edgekit.system import explained
 from edgekit.target import Target
 from edgekit.target import load as load_target
 
@@ -117,12 +118,9 @@ def opened(path: Path) -> Iterator[Bundle]:
     :raises UsageError: if it is not a bundle; :raises CheckFailed: if its manifest is damaged.
     """
     if path.suffix == ".edgekit" and path.is_file():
-        folder = Path(tempfile.mkdtemp(prefix="edgekit-"))
-        try:
+        with temporary.folder() as folder:
             _unpack(path, folder)
             yield load(folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
     else:
         yield load(path)
 
@@ -156,49 +154,37 @@ def _check_kinds(manifest: dict[str, Any]) -> None:
 
 
 @contextmanager
-def writing(final: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``final``; on success it takes its name, else nothing is left.
+def writing(final: Path, *, packed: bool = False) -> Iterator[Path]:
+    """Give an empty folder beside ``final``; on success it takes its name, else nothing is left.
 
     An older bundle at ``final`` is replaced; anything else there is refused.
+
+    :param packed: also write the folder as one file, ``final`` with ``.edgekit`` behind it.
     """
     if final.exists() and not (final / "manifest.json").is_file() and (not final.is_dir() or any(final.iterdir())):
         raise UsageError(f"{final} exists and is not a bundle", "choose another --out")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+        with temporary.folder(final.parent) as place:
+            folder = place / "bundle"
+            folder.mkdir()
+            folder.chmod(0o755)
+            yield folder
+            zipped = place / f"{final.name}.edgekit"
+            if packed:
+                pack(folder, zipped)
+            temporary.swap(folder, final, place)
+            if packed:
+                zipped.replace(final.with_name(zipped.name))
     except OSError as error:
-        raise UsageError(f"cannot write to {final.parent}: {error.strerror}", "choose another --out") from error
-    try:
-        yield folder
-        folder.chmod(0o755)
-        _swap(folder, final)
-    except OSError as error:
-        raise UsageError(f"cannot write {final}: {error.strerror or error}", "choose another --out") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _swap(folder: Path, final: Path) -> None:
-    """Put ``folder`` at ``final``; the older bundle there steps aside first and comes back on failure."""
-    if not final.exists():
-        folder.rename(final)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{final.name}-old-", dir=final.parent))
-    final.rename(aside / "bundle")
-    try:
-        folder.rename(final)
-    except BaseException:
-        (aside / "bundle").rename(final)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        raise explained(error, final.parent, "--out") from error
 
 
 def finish(folder: Path, manifest: dict[str, Any]) -> None:
     """Write ``manifest.json`` with the size and sha256 of every file in ``folder``."""
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)}
              for name in relative_files(folder)}  # fmt: skip
-    text = json.dumps({"schema": SCHEMA, **manifest, "files": files}, indent=1, sort_keys=True)
+    text = dumps({"schema": SCHEMA, **manifest, "files": files}, sort_keys=True)
     (folder / "manifest.json").write_text(text + "\n")
 
 
@@ -212,20 +198,13 @@ def save_golden(folder: Path, inputs: list[NDArray[Any]], outputs: list[NDArray[
 
 def pack(folder: Path, file: Path) -> None:
     """Write a bundle folder as one ``.edgekit`` zip, deterministically."""
-    temporary = file.with_name(f".{file.name}.tmp")
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in relative_files(folder):
-                info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-                executable = os.access(folder / name, os.X_OK)
-                info.external_attr = (stat.S_IFREG | (0o755 if executable else 0o644)) << 16
-                info.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(info, (folder / name).read_bytes())
-        temporary.replace(file)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror or error}", "choose another --out") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in relative_files(folder):
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            executable = os.access(folder / name, os.X_OK)
+            info.external_attr = (stat.S_IFREG | (0o755 if executable else 0o644)) << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, (folder / name).read_bytes())
 
 
 def _checked_name(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import platform
 import shutil
 import sys
@@ -13,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from edgekit import resources, toolchain
-from edgekit.errors import ToolMissing
+from edgekit.errors import ToolMissing, UsageError
 from edgekit.sandbox import lockdown
 from edgekit.toolchain import Tool, Toolchain
 
@@ -182,7 +181,10 @@ def _helpers() -> list[Check]:
     from edgekit.backends.litert import library
     from edgekit.readers import onnx2tf
 
-    runtime, converter = library.fetched("aarch64"), onnx2tf.python()
+    try:
+        runtime, converter = library.fetched("aarch64"), onnx2tf.python()
+    except (UsageError, OSError):  # there is no cache to look into; its own check says so
+        runtime, converter = Path(), None
     described = toolchain.load("onnx2tf")
     return [
         _helper(
@@ -214,12 +216,20 @@ def _protections() -> list[Check]:
 
 
 def _cache() -> Check:
+    """A cache that is filled serves without being writable, but what it lacks cannot be added."""
     purpose, words = "keeps what edgekit built or fetched; safe to delete", ("core", "nothing can be compiled")
+    command = "export EDGEKIT_CACHE=/a/folder/you/can/write"
     try:
-        folder = resources.cache()
-    except OSError as error:
-        return Check("cache", False, True, purpose, str(error), "export EDGEKIT_CACHE=/a/folder/you/can/write", *words)
-    writable = os.access(folder, os.W_OK)
-    return Check(
-        "cache", writable, True, purpose, str(folder), "" if writable else f"chown {os.getuid()} {folder}", *words
-    )
+        folder = resources.created(resources.cache())
+    except UsageError as error:
+        there = error.hint == resources.ANOTHER_CACHE and _filled()
+        return Check("cache", there, True, purpose, error.message, command, *words)
+    return Check("cache", True, True, purpose, str(folder), "", *words)
+
+
+def _filled() -> bool:
+    """True if the cache holds something."""
+    try:
+        return any(resources.cache().iterdir())
+    except (OSError, UsageError):
+        return False

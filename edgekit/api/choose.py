@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import bundle as bundles
-from edgekit import plugins
+from edgekit import plugins, temporary
 from edgekit.api.profile import profile
 from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
 from edgekit.progress import Progress
@@ -49,8 +48,8 @@ def fastest(build: Build, job: Job, board: Target, out: Path, pack: bool, progre
     :raises EdgekitError: with every backend's reason, if none can: of the first one's kind.
     """
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=".edgekit-", dir=out) as scratch:
-        candidates = [_candidate(build, name, job, board, Path(scratch), progress) for name in board.backends]
+    with temporary.folder(out) as scratch:
+        candidates = [_candidate(build, name, job, board, scratch, progress) for name in board.backends]
         candidates = [c for c in candidates if c.backend != "null"]
         ready = [c for c in candidates if c.made is not None]
         if not ready:
@@ -108,14 +107,13 @@ def _kept(best: _Candidate, choice: dict[str, Any], out: Path, pack: bool, secon
     """Move the bundle to its place, with the choice in its manifest."""
     assert best.made is not None
     final = out / best.made.path.name
-    with bundles.writing(final) as folder:
+    with bundles.writing(final, packed=pack) as folder:
         shutil.copytree(best.made.path, folder, dirs_exist_ok=True)
         manifest = {**best.made.manifest, "choice": choice}
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
-    if pack:
-        bundles.pack(final, final.with_name(final.name + ".edgekit"))
-    return replace(best.made, path=final, manifest=bundles.load(final).manifest, seconds=seconds)
+        finished = bundles.load(folder).manifest
+    return replace(best.made, path=final, manifest=finished, seconds=seconds)
 
 
 def _words(candidates: list[_Candidate], best: _Candidate, evidence: str) -> str:

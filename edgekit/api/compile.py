@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from edgekit.api.prove import prove
 from edgekit.backends import Artifact, Backend, HalfActivations, Tunable
 from edgekit.backends.runner_build import native_arch
 from edgekit.bundle_readme import readme
+from edgekit.documents import dumps, write_text
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph
 from edgekit.parity import Parity
@@ -195,7 +195,7 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
     """Make one bundle and prove it."""
     start = time.monotonic()
     final = out / f"{job.name}.{job.recipe.name}.{board.name}"
-    with bundles.writing(final) as folder:
+    with bundles.writing(final, packed=pack) as folder:
         progress.step(f"compile for {board.name}")
         (folder / "model.tflite").write_bytes(job.data)
         bundles.save_golden(folder, *job.golden)
@@ -204,9 +204,9 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
             backend = backend.tuned_by(job.tuning)
         artifact = backend.compile(job.graph, folder / "model.tflite", board, folder / "artifact", progress)
         estimate = Roofline().profile(job.graph, None, board, {"threads": 1, "runtime": artifact.runtime})
-        (folder / "profile.json").write_text(json.dumps(estimate.json(), indent=1) + "\n")
+        write_text(folder / "profile.json", dumps(estimate.json()) + "\n")
         manifest = _manifest(job, board, backend, artifact)
-        (folder / "README.md").write_text(readme(manifest, board))
+        write_text(folder / "README.md", readme(manifest, board))
         bundles.finish(folder, manifest)
         progress.step(f"prove on {board.name}")
         parity = _prove(bundles.load(folder), board, backend, progress)
@@ -215,9 +215,7 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         bundles.finish(folder, manifest)
         if not parity.ok:
             raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", _way_out(job.graph, board, backend))
-    finished = bundles.load(final)
-    if pack:
-        bundles.pack(final, final.with_name(final.name + ".edgekit"))
+        finished = bundles.load(folder)
     return Compiled(
         board.name, final, backend.name, job.recipe.name, finished.manifest, job.accuracy, parity, job.graph.notes,
         job.passes, job.quantization, estimate.json(), time.monotonic() - start,

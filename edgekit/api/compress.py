@@ -201,7 +201,7 @@ def _journal(
             goal.costs, [(b.name, b.limit) for b in goal.budgets], seed,
             [hashlib.sha256(path.read_bytes()).hexdigest() for path in code]]  # fmt: skip
     total.update(json.dumps(rest, default=str).encode())
-    return resources.cache("compress") / f"{total.hexdigest()[:32]}.journal"
+    return resources.created(resources.cache("compress")) / f"{total.hexdigest()[:32]}.journal"
 
 
 def _compile(made: Compression, source: jobs.Source, evaluator: Evaluator, count: int, progress: Progress) -> None:

@@ -20,6 +20,7 @@ from edgekit.diagnosis.diagnose import Diagnosis
 from edgekit.diagnosis.diagnose import diagnose as examine
 from edgekit.diagnosis.measure import Judge, loss, metric
 from edgekit.diagnosis.rules import FOREIGN
+from edgekit.documents import write_text
 from edgekit.errors import CheckFailed, DeviceError, EdgekitError, ModelError, UsageError
 from edgekit.passes import PassContext
 from edgekit.passes.float32 import refuse_integer, restore
@@ -213,7 +214,7 @@ def _fixed(job: _Job) -> Fixed:
     words += ["--data", job.specs[0], *(["--test", job.specs[1]] if job.specs[1] else [])]
     words += [word for shape in job.shapes for word in ("--shape", shape)]
     command = shlex.join(words + (["--seed", str(seed)] if seed else []))
-    file.write_text(recipes.dumps(recipe, f"Makes the bundle again:\n{command}"))
+    write_text(file, recipes.dumps(recipe, f"Makes the bundle again:\n{command}"))
     return Fixed(found, job.graph, job.plan.base, job.recalibrated, file, command, bundle)
 
 

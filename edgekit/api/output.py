@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edgekit.errors import UsageError
+from edgekit import temporary
+from edgekit.system import explained
 
 
 @contextmanager
@@ -20,12 +21,11 @@ def output(folder: Path) -> Iterator[Path]:
     absent = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".edgekit-probe"
-        probe.touch()
-        probe.unlink()
+        with temporary.folder(folder):
+            pass
     except OSError as error:
         _remove(absent)
-        raise UsageError(f"cannot write to {folder}: {error.strerror}", "choose another --out") from error
+        raise explained(error, folder, "--out") from error
     try:
         yield folder
     finally:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import bundle as bundles
-from edgekit import dataset
+from edgekit import dataset, temporary
 from edgekit.api.verify import default_runner
-from edgekit.errors import UsageError
 from edgekit.progress import Progress, Silent
 from edgekit.runners import Run, RunOptions
 from edgekit.runners import get as get_runner
+from edgekit.system import explained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,11 +89,8 @@ def run(
 
 def _save(path: Path, outputs: list[NDArray[Any]]) -> None:
     target = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-    temporary = target.with_name(f".{target.name}.tmp.npz")
     try:
-        np.savez_compressed(temporary, allow_pickle=False, **{f"output{i}": a for i, a in enumerate(outputs)})
-        temporary.replace(target)
+        with temporary.replacing(target) as file:
+            np.savez_compressed(file, allow_pickle=False, **{f"output{i}": a for i, a in enumerate(outputs)})
     except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror or error}", "choose another --save") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise explained(error, target.parent, "--save") from error

@@ -8,14 +8,13 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from edgekit import resources, toolchain
+from edgekit import resources, temporary, toolchain
 from edgekit.backends.litert.library import litert_version
 from edgekit.errors import EdgekitError, ToolMissing
 
@@ -110,9 +109,8 @@ def describe(tool: toolchain.Tool) -> str:
 
 
 def _compile(command: list[str], sources: Path, runner: Path) -> None:
-    runner.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=runner.parent) as scratch:
-        made = Path(scratch) / runner.name
+    with temporary.folder(resources.created(runner.parent)) as scratch:
+        made = scratch / runner.name
         command = [*command, "-o", str(made), "-ldl", "-lpthread"]
         done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
         if done.returncode != 0:

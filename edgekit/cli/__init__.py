@@ -5,7 +5,7 @@ A verb's module defines ``command``, a Click command; it parses, calls the API, 
 
 from __future__ import annotations
 
-import os
+import errno
 import signal
 import sys
 from importlib import import_module
@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from edgekit import __version__
-from edgekit.errors import EdgekitError
+from edgekit.cli import streams
+from edgekit.errors import EdgekitError, UsageError
 
 VERBS = {  # name: (module, short help); kept here so that `edgekit --help` imports no verb
     "targets": ("targets", "List the boards edgekit knows."),
@@ -60,6 +61,7 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
              epilog="Start with: edgekit compile model.tflite --target rpi4")  # fmt: skip
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.version_option(__version__, prog_name="edgekit")
 def group() -> None:
     """From a trained model to proven, profiled artifacts on every edge target you own."""
@@ -67,6 +69,9 @@ def group() -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit; ``args`` default to ``sys.argv[1:]``."""
+    if not streams.prepare():
+        _complain("stdout is closed, so nothing can be printed", "to throw the output away: >/dev/null")
+        sys.exit(UsageError.exit_code)
     sys.exit(invoke(sys.argv[1:] if args is None else args))
 
 
@@ -76,7 +81,8 @@ def invoke(args: list[str]) -> int:
     previous = _end_like_ctrl_c()
     try:
         group.main(args=args, prog_name="edgekit", standalone_mode=False)
-        sys.stdout.flush()
+        if error := streams.flush():
+            raise error
     except EdgekitError as error:
         return _failed(error, debug)
     except click.exceptions.Exit as leaving:
@@ -88,17 +94,10 @@ def invoke(args: list[str]) -> int:
         _stop_children()
         _complain("interrupted; nothing half-written was left behind", "")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output is gone (edgekit targets | head -1)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
     except OSError as error:
-        if debug:
-            raise
-        _complain(
-            f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}",
-            "free some space or choose another folder",
-        )
-        return 2
+        return _refused(error, debug)
+    except SystemExit:  # where a pipe breaks, Click ends by itself
+        return _refused(BrokenPipeError(errno.EPIPE, "a pipe broke"), debug)
     except Exception as error:
         if debug:
             raise
@@ -108,6 +107,17 @@ def invoke(args: list[str]) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return 0
+
+
+def _refused(error: OSError, debug: bool) -> int:
+    """Say what the system refused and how to go on. Where the reader of our output is gone, it had what it wanted."""
+    if isinstance(error, BrokenPipeError) and streams.reader_gone():
+        streams.discard()
+        return 0
+    streams.discard()
+    from edgekit.system import explained
+
+    return _failed(explained(error), debug)
 
 
 def _failed(error: EdgekitError, debug: bool) -> int:

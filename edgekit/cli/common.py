@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import functools
-import json
 import sys
 import threading
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from edgekit.documents import dumps
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -33,7 +35,7 @@ class Output:
 
     def emit(self, document: dict[str, Any]) -> None:
         """Print the one JSON document."""
-        click.echo(json.dumps(document, indent=1))
+        click.echo(dumps(document))
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,8 +172,13 @@ def table(title: str, columns: list[str], rows: list[list[str]], *, right: tuple
         made.add_column(escape(name), justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(escape(cell) for cell in row))
+
+    class Stdout(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError(errno.EPIPE, "the reader of stdout is gone")
+
     # A pipe or a file has no width of its own: do not fold tables for it.
-    Console(width=None if sys.stdout.isatty() else 140).print(made)
+    Stdout(width=None if sys.stdout.isatty() else 140).print(made)
 
 
 def size(nbytes: int) -> str:

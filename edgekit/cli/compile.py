@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,8 @@ def _print(made: list[Compiled]) -> None:
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
     on = made[0].parity.on
-    click.echo(f"next: edgekit profile {made[0].path} --on {'estimate' if on in UNTIMED else on}")
+    command = ["edgekit", "profile", str(made[0].path), "--on", "estimate" if on in UNTIMED else on]
+    click.echo(f"next: {shlex.join(command)}")
 
 
 UNTIMED = ("mil", "null", "onnx")

@@ -13,6 +13,7 @@ from edgekit.compression import finalists as final
 from edgekit.compression import front, search
 from edgekit.compression.candidates import Candidate
 from edgekit.compression.finalists import Finalist
+from edgekit.documents import dumps, write_text
 from edgekit.errors import CheckFailed
 from edgekit.target import Target
 
@@ -147,7 +148,7 @@ def write(made: Compression) -> None:
                 path.write_text(
                     final.recipe_text(candidate, "Not compiled yet:\n" + command(made, path), {}, True), "utf-8"
                 )
-    (made.out / "front.json").write_text(json.dumps(made.json(), indent=1) + "\n")
+    write_text(made.out / "front.json", dumps(made.json()) + "\n")
     best = made.out / "best.toml"
     best.unlink(missing_ok=True)
     if made.best is not None and made.best.recipe is not None:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit import resources, toolchain
+from edgekit import resources, temporary, toolchain
 
 ITERATIONS = 100
 _CYCLES = re.compile(r"Code Region - b(\d+)\n+Iterations:\s+\d+\nInstructions:\s+\d+\nTotal Cycles:\s+(\d+)")
@@ -106,8 +105,8 @@ def _load(path: Path) -> dict[str, float]:
 
 
 def _save(path: Path, known: dict[str, float]) -> None:
-    """Replace the file at once; what another process added meanwhile is kept."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "w") as file:
-        json.dump(_load(path) | known, file)
-    os.replace(temporary, path)
+    """Replace the file at once; what another process added meanwhile is kept. A cache that is closed stays as it is."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.replacing(path) as file:
+            file.write_text(json.dumps(_load(path) | known))

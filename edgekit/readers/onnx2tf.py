@@ -53,7 +53,7 @@ def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
     if found:
         return found
     progress.step(f"installing {requirement()} in its own environment (once, 0.5 GB)")
-    home = _home()
+    home = resources.created(_home())
     argv = list(toolchain.load("onnx2tf").find().argv)
     argv[argv.index("--python") + 1] = _interpreter(argv[argv.index("--python") + 1])
     env = {**os.environ, "UV_TOOL_DIR": str(home), "UV_TOOL_BIN_DIR": str(home / "bin"), "UV_NO_PROGRESS": "1"}

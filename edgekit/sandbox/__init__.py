@@ -18,11 +18,9 @@ import atexit
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +29,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit import temporary
 from edgekit.errors import BY_NAME, EdgekitError, ModelError
 
 if TYPE_CHECKING:
@@ -182,11 +181,8 @@ def stop_all() -> None:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A private temporary folder that is gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="edgekit-"))
-    try:
+    with temporary.folder() as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def call(

@@ -226,7 +226,7 @@ def _checkpoints(args: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
     digest = hashlib.sha256(json.dumps(args, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-    root = resources.cache("training")
+    root = resources.created(resources.cache("training"))
     for old in root.iterdir():
         if time.time() - old.stat().st_mtime > KEPT_DAYS * 86400:
             shutil.rmtree(old, ignore_errors=True)

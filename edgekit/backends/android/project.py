@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit import resources
+from edgekit.documents import write_text
 from edgekit.runners.linux.process import pack
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def write(graph: Graph, model: Path, folder: Path) -> None:
     shutil.copyfile(model, assets / "model.tflite")
     for name, kind, tensors in (("input.bin", "input", graph.inputs), ("output.bin", "output", graph.outputs)):
         (assets / name).write_bytes(pack(_golden(model.with_name("golden.npz"), kind, tensors)))
-    (folder / TENSORS).write_text(tensors_kt(graph))
+    write_text(folder / TENSORS, tensors_kt(graph))
     for path in sorted(folder.rglob("*")):  # the same everywhere, whatever the checkout's are
         path.chmod(0o755 if path.is_dir() else 0o644)
 

@@ -7,13 +7,13 @@ runs on which processor, exist on a Mac and on the phone only.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import sandbox, toolchain
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends.coreml import operators, project
+from edgekit.documents import dumps, write_text
 from edgekit.errors import ModelError
 from edgekit.progress import Progress, Silent
 
@@ -54,7 +54,7 @@ class CoreML:
         """
         toolchain.load("coremltools").find()
         about = build(model, folder)
-        (folder / DESCRIPTION).write_text(json.dumps({"schema": 1, **about}, indent=1) + "\n")
+        write_text(folder / DESCRIPTION, dumps({"schema": 1, **about}) + "\n")
         project.write(about, model.with_name("golden.npz"), folder)
         where = f"iOS {about['ios']} or later, {operators.precision(graph)}"
         return Artifact({"coremltools": about["version"]}, RUN, f"Core ML ({where})")

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit import resources
 from edgekit.backends.coreml.ends import entered
 from edgekit.backends.coreml.package import NAME
+from edgekit.documents import write_text
 
 CHECK = "verify_on_mac.py"
 APP = "app"
@@ -28,8 +29,8 @@ def write(about: dict[str, Any], golden: Path, folder: Path) -> None:
     shutil.copytree(stubs / APP, folder / APP)
     manifest = folder / APP / "Package.swift"
     text = manifest.read_text().replace("@IOS@", str(about["ios"])).replace("@MACOS@", str(MACOS[about["ios"]]))
-    manifest.write_text(text)
-    (folder / SOURCES / "Tensors.swift").write_text(tensors_swift(about))
+    write_text(manifest, text)
+    write_text(folder / SOURCES / "Tensors.swift", tensors_swift(about))
     inside = folder / SOURCES / "Resources"
     shutil.copytree(folder / NAME, inside / NAME)
     for kind in ("input", "output"):

@@ -8,7 +8,6 @@ kernels, so an operator outside the list is no error; a network that computes in
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from edgekit.backends.edgetpu import vendor
 from edgekit.backends.litert import library, operators
 from edgekit.delegates.node import VALUES, Node
 from edgekit.delegates.rules import refusal
+from edgekit.documents import dumps, write_text
 from edgekit.errors import ToolMissing
 from edgekit.graph import tflite
 from edgekit.progress import Progress, Silent
@@ -67,7 +67,7 @@ class EdgeTPU:
             return Artifact(runtime=runtime)
         progress.step("compile for the Edge TPU")
         made = vendor.compile(tool, folder / NETWORK, folder / COMPILED)
-        (folder / REPORT).write_text(json.dumps({"schema": 1, **made.json()}, indent=1) + "\n")
+        write_text(folder / REPORT, dumps({"schema": 1, **made.json()}) + "\n")
         advice = delegates.advise(graph, delegates.load(DELEGATE))
         expected = sum(v.taken for v in advice.verdicts)
         if made.mapped != expected:

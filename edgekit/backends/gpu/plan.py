@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgekit.backends.gpu import kernels
 from edgekit.backends.gpu.dialect import Dialect
 from edgekit.backends.tvm.program import Kernel, Program, Storage, View, packed, product
+from edgekit.documents import write_text
 from edgekit.errors import DeviceError, ModelError
 
 PLAN, WEIGHTS = "network.plan", "weights.bin"
@@ -113,8 +114,8 @@ def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dia
     ]
     counts = f"counts {len(program.inputs)} {len(program.outputs)} {len(program.kernels)}"
     head = ["edgekit-plan 1", f"runtime {runtime}", f"bytes {arena} {len(blob)}", counts]
-    (folder / PLAN).write_text("\n".join([*head, *ports, *rows]) + "\n")
-    (folder / dialect.source).write_text(dialect.head() + "\n".join(texts))
+    write_text(folder / PLAN, "\n".join([*head, *ports, *rows]) + "\n")
+    write_text(folder / dialect.source, dialect.head() + "\n".join(texts))
     (folder / WEIGHTS).write_bytes(blob)
     for name in files(dialect):
         (folder / name).chmod(0o644)

@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import tomllib
 from functools import cache
@@ -16,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edgekit import resources
+from edgekit import resources, temporary
 from edgekit.bundle import digest
 from edgekit.errors import ToolMissing
 
@@ -81,16 +80,15 @@ def installed() -> Path:
 
 def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
     """Unpack the other architecture's wheel with uv and keep the library."""
-    library.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
-        command = _fetch_command(known["platform"], scratch)
+    with temporary.folder(resources.created(library.parent)) as scratch:
+        command = _fetch_command(known["platform"], str(scratch))
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except OSError as error:
             raise ToolMissing(
                 "uv is missing; it fetches LiteRT for other machines", f"install it: {sys.executable} -m pip install uv"
             ) from error
-        fetched = Path(scratch) / "ai_edge_litert" / FILE
+        fetched = scratch / "ai_edge_litert" / FILE
         if done.returncode != 0 or not fetched.is_file():
             reason = (done.stderr.strip() or "no message").splitlines()[-1].strip()
             raise ToolMissing(

@@ -6,13 +6,13 @@ by ONNX Runtime (:mod:`edgekit.runners.onnx`); ``check.py`` proves the engine on
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import resources
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
+from edgekit.documents import dumps, write_text
 from edgekit.errors import ModelError
 from edgekit.passes.symmetric import asymmetric
 from edgekit.progress import Progress, Silent
@@ -82,7 +82,7 @@ class TensorRT:
         }
         precision = "float16" if self.float16 else "int8" if graph.is_quantized else "float32"
         about = {"schema": 1, "precision": precision, "tolerance": BOUNDS[precision], **sides}
-        (folder / SHAPES).write_text(json.dumps(about, indent=1) + "\n")
+        write_text(folder / SHAPES, dumps(about) + "\n")
         for name in (MODEL, SHAPES):
             (folder / name).chmod(0o644)
         for name in SCRIPTS:

@@ -24,6 +24,7 @@ from edgekit.backends.tvm.lowering import lower, obstacles
 from edgekit.backends.tvm.machines import machine
 from edgekit.backends.tvm.onnx import lowering as onnx
 from edgekit.backends.tvm.tuned import Choices, workload
+from edgekit.documents import write_text
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.progress import Progress, Silent
@@ -98,7 +99,7 @@ class Pieces:
 
     def write(self, folder: Path) -> None:
         """As ``network.c``, ``weights.bin``, ``kernels.o``."""
-        (folder / "network.c").write_text(self.source)
+        write_text(folder / "network.c", self.source)
         (folder / "weights.bin").write_bytes(self.weights)
         (folder / "kernels.o").write_bytes(self.kernels)
 

@@ -6,10 +6,9 @@ import hashlib
 import os
 import platform
 import subprocess
-import tempfile
 from pathlib import Path
 
-from edgekit import resources, toolchain
+from edgekit import resources, temporary, toolchain
 from edgekit.errors import DeviceError, ToolMissing
 
 _SOURCES = ("trace_plugin.c", "cache_model.h", "classify.h", "qemu_plugin.h")
@@ -42,8 +41,8 @@ def get() -> Path:
     if library.is_file():
         return library
     compiler = toolchain.load("plugin-cc").find()
-    with tempfile.TemporaryDirectory(dir=library.parent) as scratch:
-        built = Path(scratch) / library.name
+    with temporary.folder(resources.created(library.parent)) as scratch:
+        built = scratch / library.name
         command = [*compiler.argv, "-std=gnu99", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden",
                    "-o", str(built), str(folder / _SOURCES[0])]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,10 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
-from edgekit import resources, toolchain
+from edgekit import resources, temporary, toolchain
 from edgekit.runners.emulator import fakecpu
 from edgekit.target import Target
 
@@ -31,21 +30,18 @@ def get(target: Target) -> Path:
     folder = resources.cache("sysroots") / f"{target.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if folder.is_dir():
         return folder
-    temporary = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    try:
-        (temporary / "lib").mkdir()
+    with temporary.folder(resources.created(folder.parent)) as place:
+        (place / "root" / "lib").mkdir(parents=True)
         for name, path in libraries.items():
-            shutil.copy2(path, temporary / "lib" / name)
-        fakecpu.write(target, temporary)
-        _take_name(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copy2(path, place / "root" / "lib" / name)
+        fakecpu.write(target, place / "root")
+        _take_name(place / "root", folder)
     return folder
 
 
-def _take_name(temporary: Path, folder: Path) -> None:
+def _take_name(made: Path, folder: Path) -> None:
     try:
-        os.rename(temporary, folder)
+        os.rename(made, folder)
     except OSError:
         if not folder.is_dir():  # else another process was quicker, with the same content
             raise

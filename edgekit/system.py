@@ -1,0 +1,59 @@
+"""What the operating system refused, as an error that says what is wrong and how to go on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from edgekit import resources
+from edgekit.errors import EdgekitError, UsageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""No space on the disk, or none left of the user's."""
+LOCKED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_LITTLE = 64 << 10
+"""A file system with fewer free bytes is full."""
+
+
+def explained(error: OSError, folder: Path | None = None, option: str = "") -> EdgekitError:
+    """Return the error of the user's for an ``OSError``: one line on what is wrong, and a way out that works.
+
+    :param folder: where edgekit was writing, and ``option``: the one that names it. An error in another place
+        (the temporary folder, edgekit's cache) is told as that place's.
+    """
+    what = error.strerror or str(error)
+    name = os.fspath(error.filename) if isinstance(error.filename, (str, os.PathLike)) else ""
+    if error.errno in FULL and (full := _temporary_full()):
+        return UsageError(f"the temporary folder {full} is full", "free some space, or set TMPDIR to another folder")
+    if "temporary directory" in what:  # Python's tempfile tried them all
+        return UsageError("no temporary folder can be written", "set TMPDIR to a folder that you can write, with space")
+    if name and _within(name, resources.cache()):
+        return resources.unwritable(Path(name), what)
+    if name and _within(name, Path(tempfile.gettempdir())) and not (folder and _within(name, folder)):
+        return UsageError(f"{what}: {name}", "set TMPDIR to a folder that you can write, with space")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return UsageError("too many open files", "raise the limit: ulimit -n 4096")
+    if folder is not None and (_within(name, folder) if name else error.errno in (*FULL, *LOCKED)):
+        return UsageError(f"cannot write to {folder}: {what}", f"choose another {option}")
+    where = f": {name}" if name else ""
+    if error.errno in FULL:
+        return UsageError(f"{what}{where}", "free some space there")
+    if error.errno in LOCKED:
+        return UsageError(f"{what}{where}", "get the right to it, or name a file or folder that you may use")
+    return UsageError(f"{what}{where}", "look at that file or folder, or name another" if name else "try again")
+
+
+def _within(name: str, folder: Path) -> bool:
+    return Path(os.path.abspath(name)).is_relative_to(os.path.abspath(folder))
+
+
+def _temporary_full() -> str:
+    """Return the temporary folder if its disk is full, else nothing."""
+    try:
+        folder = Path(tempfile.gettempdir())
+        return str(folder) if shutil.disk_usage(folder).free < _LITTLE else ""
+    except OSError:
+        return ""

@@ -1,0 +1,124 @@
+"""Private folders that are gone afterwards; what a process that was killed left behind is swept by a later one.
+
+A folder is named ``edgekit-PID-XXXXXXXX`` (with a dot before it where it lies beside something of the user's) and
+locked (``flock``) as long as its process lives: the kernel takes the lock away with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_NAME = re.compile(r"\.?edgekit-(\d+)-[a-z0-9_]{8}")
+_OLD = "replaced"
+_YOUNG_SECONDS = 5.0
+"""A folder that changed so recently may be one whose process is about to lock it."""
+
+_swept: set[str] = set()
+
+
+@contextmanager
+def folder(parent: Path | None = None) -> Iterator[Path]:
+    """Give an empty folder of this process alone, hidden in ``parent`` or else in the system's temporary folder."""
+    place = Path(tempfile.gettempdir()) if parent is None else parent
+    if parent is not None or str(place) not in _swept:
+        _swept.add(str(place))
+        sweep(place)
+    path = Path(tempfile.mkdtemp(prefix=f"{'' if parent is None else '.'}edgekit-{os.getpid()}-", dir=place))
+    lock = _locked(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+@contextmanager
+def replacing(final: Path) -> Iterator[Path]:
+    """Give a path for a new file, which takes the name ``final`` at the end, at once; nothing is left on failure."""
+    with folder(final.parent) as place:
+        yield place / final.name
+        (place / final.name).replace(final)
+
+
+def swap(made: Path, final: Path, place: Path) -> None:
+    """Put the folder ``made`` at ``final``; an older one there steps aside into ``place`` and comes back on failure.
+
+    Processes that do so in one folder at the same time do it one after the other.
+    """
+    aside = place / _OLD / final.name
+    aside.parent.mkdir(exist_ok=True)
+    lock = _locked(final.parent, wait=True)
+    try:
+        if final.exists():
+            final.rename(aside)
+        try:
+            made.rename(final)
+        except BaseException:
+            if aside.exists():
+                aside.rename(final)
+            raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def sweep(place: Path) -> None:
+    """Remove the folders in ``place`` that dead processes of this user left; what they had set aside comes back."""
+    with suppress(OSError):
+        for entry in os.scandir(place):
+            match = _NAME.fullmatch(entry.name)
+            if match and entry.is_dir(follow_symlinks=False) and not _alive(int(match[1])):
+                _remove(Path(entry.path))
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, unless a process holds it or it is not ours."""
+    try:
+        about = path.lstat()
+        if about.st_uid != os.geteuid() or abs(time.time() - about.st_mtime) < _YOUNG_SECONDS:
+            return
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for aside in (path / _OLD).iterdir() if (path / _OLD).is_dir() else ():
+            if not (path.parent / aside.name).exists():
+                aside.rename(path.parent / aside.name)
+        shutil.rmtree(path, ignore_errors=True)
+    except OSError:  # somebody holds it, or this file system has no locks: then there is no telling
+        pass
+    finally:
+        os.close(lock)
+
+
+def _locked(path: Path, *, wait: bool = False) -> int | None:
+    """Return a descriptor that locks the folder; None where the file system has no locks."""
+    descriptor = None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        if descriptor is not None:
+            os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
