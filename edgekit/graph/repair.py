@@ -12,16 +12,34 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgekit.graph.ir import Graph, Subgraph, Tensor
+from edgekit.graph.ir import Graph, Signature, Subgraph, Tensor
 
 
 def repair(graph: Graph) -> list[str]:
     """Repair ``graph`` in place and return what was done, in words; empty where nothing was wrong."""
-    notes = []
+    notes = _signatures(graph)
     for subgraph in graph.subgraphs:
         for step in _STEPS:
             notes += step(subgraph)
     return notes
+
+
+def _signatures(graph: Graph) -> list[str]:
+    """Drop signatures that name other tensors than their subgraph's inputs and outputs: LiteRT 2.3 aborts on them."""
+    kept: list[Signature] = []
+    dropped: list[Signature] = []
+    for signature in graph.signatures:
+        ends = [set[int](), set[int]()]
+        if 0 <= signature.subgraph < len(graph.subgraphs):
+            subgraph = graph.subgraphs[signature.subgraph]
+            ends = [set(subgraph.inputs), set(subgraph.outputs)]
+        fits = set(signature.inputs.values()) <= ends[0] and set(signature.outputs.values()) <= ends[1]
+        (kept if fits else dropped).append(signature)
+    graph.signatures = kept
+    return [
+        f"the signature {signature.key[:80]!r} names tensors that are not inputs and outputs of the network: dropped"
+        for signature in dropped
+    ]
 
 
 def _quantized_dimension(subgraph: Subgraph) -> list[str]:

@@ -144,7 +144,37 @@ def integers(
             found, made = sandbox.call(f"{TASKS}:quantize", args, arrays, limits=_LIMITS, preload=PRELOAD)
         except sandbox.ChildDied as death:
             raise ModelError(f"quantization {death.reason} on this model", "try --recipe float32") from death
-    return tflite.loads(made["model"].tobytes()), found["excluded"]
+    return _ends(tflite.loads(made["model"].tobytes()), graph, settings), found["excluded"]
+
+
+def _ends(quantized: Graph, graph: Graph, settings: Settings) -> Graph:
+    """Return the quantized Graph with outputs and signatures that belong together.
+
+    Where an output feeds operators of the network, too, and one of them stays in float, the quantizer makes the result
+    of that operator's DEQUANTIZE the output, whatever ``settings.io`` is, and leaves the signature at the old tensor:
+    LiteRT aborts on such a file.
+    """
+    outputs = list(quantized.main.outputs)
+    sources = {o.outputs[0]: o.inputs[0] for o in quantized.operators if o.op == "DEQUANTIZE"}
+    for position, original in enumerate(graph.main.outputs):
+        source = sources.get(outputs[position], -1)
+        if settings.static and settings.io != "float32" and source >= 0:
+            wanted = quantized.tensors[source].name == f"s0t{original}"
+            outputs[position] = source if wanted else outputs[position]
+    subgraphs = [replace(quantized.main, outputs=tuple(outputs)), *quantized.subgraphs[1:]]
+    places = [dict(zip(graph.main.inputs, quantized.main.inputs, strict=True)),
+              dict(zip(graph.main.outputs, outputs, strict=True))]  # fmt: skip
+    signatures = [
+        signature
+        if signature.subgraph
+        else replace(
+            signature,
+            inputs={name: places[0].get(index, index) for name, index in signature.inputs.items()},
+            outputs={name: places[1].get(index, index) for name, index in signature.outputs.items()},
+        )
+        for signature in _prepared(graph).signatures
+    ]
+    return replace(quantized, subgraphs=subgraphs, signatures=signatures)
 
 
 def finished(made: Graph, graph: Graph, context: PassContext) -> Graph:

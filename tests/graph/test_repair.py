@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from edgekit.graph import tflite
-from edgekit.graph.ir import Graph, Quantization, Subgraph, Tensor
+from edgekit.graph.ir import Graph, Quantization, Signature, Subgraph, Tensor
 from edgekit.graph.repair import repair
 from edgekit.runners.reference import reference_outputs, reference_tensors
+from tests.small_networks import Builder
 
 MODELS = Path(__file__).parents[3] / "shared" / "models" / "tflite_micro"
 needs_models = pytest.mark.skipif(not MODELS.is_dir(), reason="the shared models are not there")
@@ -25,6 +26,21 @@ def test_quantized_dimension(shape: tuple[int, ...], scales: int, axis: int, rep
     assert graph.tensors[0].quantization is not None
     assert graph.tensors[0].quantization.axis == repaired
     assert len(notes) == (axis != repaired)
+
+
+def test_a_signature_of_inner_tensors_is_dropped(tmp_path: Path) -> None:
+    """LiteRT's compiled models abort on one."""
+    b = Builder()
+    x = b.tensor((1, 8), name="x")
+    y = b.add("SQUARE", (x,), (1, 8), options="Square")
+    graph = b.graph((x,), (b.add("NEG", (y,), (1, 8), options="Neg"),))
+    right = Signature("right", {"x": x}, {"y": graph.main.outputs[0]})
+    wrong = [Signature("inner", {"x": x}, {"y": y}), Signature("turned", {"y": y}, {"y": graph.main.outputs[0]})]
+    graph.signatures = [wrong[0], right, wrong[1]]
+    tflite.write(graph, tmp_path / "m.tflite")
+    read = tflite.read(tmp_path / "m.tflite")
+    assert [s.key for s in read.signatures] == ["right"]
+    assert [note.split("'")[1] for note in read.notes] == ["inner", "turned"]
 
 
 @needs_models

@@ -9,10 +9,11 @@ from small_networks import MODELS, Builder, classifier, convolutional, dense, di
 from edgekit import accuracy, dataset, plugins, quality, recipe
 from edgekit.dataset import Dataset
 from edgekit.errors import EdgekitError, ModelError, UsageError
-from edgekit.graph import Graph, tflite
+from edgekit.graph import Graph, Signature, tflite
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
 from edgekit.runners.reference import reference_outputs
+from tests.e2e.command import edgekit
 
 FLOATS = ("ic_resnet8_fp32", "kws_fp32", "ad01_fp32")
 
@@ -213,6 +214,33 @@ def test_tensors_of_one_name_keep_their_own_ranges():
     quantized = Quantize().apply(graph, PassContext(data=data))
     assert {t.name for t in quantized.tensors} == {"same"}
     assert (quality.measure(graph, quantized, data).outputs[0].cosine_similarity or 0) > 0.98
+
+
+@pytest.mark.parametrize("inner", ["FULLY_CONNECTED", "ADD"])
+@pytest.mark.parametrize("params", [{"io": "int8"}, {"io": "float32"}, {"activations": "int16", "io": "float32"}])
+def test_an_output_that_feeds_an_operator_in_float_stays_an_output(inner, params, tmp_path):
+    """The quantizer makes the DEQUANTIZE before SQUARE the output, and leaves the signature behind."""
+    b = Builder()
+    rng = np.random.default_rng(0)
+    x = b.tensor((1, 8), name="x")
+    if inner == "ADD":
+        y = b.add("ADD", (x, x), (1, 8), options="Add")
+    else:
+        weights = b.constant(rng.normal(size=(8, 8)).astype(np.float32))
+        y = b.add(
+            "FULLY_CONNECTED", (x, weights, b.constant(np.zeros(8, np.float32))), (1, 8), options="FullyConnected"
+        )
+    graph = b.graph((x,), (y, b.add("SQUARE", (y,), (1, 8), options="Square")))
+    graph.signatures = [Signature("serving_default", {"x": x}, {"inner": y, "last": graph.main.outputs[1]})]
+    data = dataset.random(graph)
+    quantized = Quantize().apply(graph, PassContext(data=data, params=params))
+    (signature,) = quantized.signatures
+    assert tuple(signature.outputs.values()) == quantized.main.outputs
+    assert tuple(signature.inputs.values()) == quantized.main.inputs
+    assert [t.dtype for t in (*quantized.inputs, *quantized.outputs)] == [params["io"]] * 3
+    tflite.write(quantized, tmp_path / "m.tflite")
+    done = edgekit("compile", "m.tflite", "--target", "host", cwd=tmp_path)
+    assert done.code == 0, done.err
 
 
 def test_a_dead_network_has_a_scale():
