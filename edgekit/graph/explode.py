@@ -37,7 +37,7 @@ def explode(graph: Graph) -> Exploded | None:
     of constants is no value to be given: it is a constant in both.
     """
     main, constant = graph.main, folded(graph)
-    tensors = list(main.tensors)
+    tensors = [replace(tensor, shape_signature=None) for tensor in main.tensors]
     copies: dict[int, int] = {}
     operators: list[Operator] = []
     outputs: list[int] = []

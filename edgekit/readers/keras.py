@@ -81,6 +81,7 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
             "install it: pip install 'edgekit[train]'; or convert the model to .tflite elsewhere",
         )
     from edgekit.graph import tflite
+    from edgekit.readers.tflite_shapes import fixed
 
     options.progress.step(f"converting {path.name} (TensorFlow, in a sandbox)")
     limits = sandbox.Limits(seconds=options.seconds, memory_mb=options.memory_mb)
@@ -104,7 +105,7 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
     graph = tflite.loads(arrays["model"].tobytes())
     graph.notes += answer["notes"]
     _name(graph, answer["inputs"], answer["outputs"])
-    return graph
+    return fixed(graph, str(path), options)
 
 
 def _name(graph: Graph, inputs: list[str], outputs: list[str]) -> None:

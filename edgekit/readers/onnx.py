@@ -53,7 +53,8 @@ def read_all(paths: Sequence[Path], options: ReadOptions) -> list[Graph | Edgeki
     jobs = [model.job for model in prepared if isinstance(model, _Prepared)]
     converted = iter(_converted(jobs, limits, options) if jobs else [])
     found = [
-        _tried(_finish, model, next(converted), limits) if isinstance(model, _Prepared) else model for model in prepared
+        _tried(_finish, model, next(converted), limits, options) if isinstance(model, _Prepared) else model
+        for model in prepared
     ]
     return _second_way(prepared, found, limits, options)
 
@@ -145,11 +146,14 @@ def _prepare(path: Path, options: ReadOptions, limits: sandbox.Limits) -> _Prepa
     return _Prepared(path, arrays["model"].tobytes(), about)
 
 
-def _finish(prepared: _Prepared, converted: onnx2tf.Converted | EdgekitError, limits: sandbox.Limits) -> Graph:
+def _finish(
+    prepared: _Prepared, converted: onnx2tf.Converted | EdgekitError, limits: sandbox.Limits, options: ReadOptions
+) -> Graph:
     """The Graph of a converted model: checked, compared, with the ONNX model's names and layout."""
     if isinstance(converted, EdgekitError):
         raise converted
     from edgekit.graph import tflite
+    from edgekit.readers.tflite_shapes import fixed
 
     path, about = prepared.path, prepared.about
     try:
@@ -165,4 +169,4 @@ def _finish(prepared: _Prepared, converted: onnx2tf.Converted | EdgekitError, li
     comparison = compare(prepared.model, converted, about, str(path), limits)
     graph.notes.append(comparison.note)
     restore(graph, converted.order, comparison.permutations, about, str(path))
-    return graph
+    return fixed(graph, str(path), options)

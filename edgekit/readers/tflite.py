@@ -1,5 +1,5 @@
 """Reads ``.tflite`` files, in this process: they are parsed natively and checked. Nothing is executed, except where
-``--shape`` is given: then LiteRT infers the shapes anew, in a sandbox (:mod:`edgekit.readers.tflite_child`)."""
+sizes are open or computed: then LiteRT infers the shapes, in a sandbox (:mod:`edgekit.readers.tflite_child`)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ class TFLiteReader:
         files.check_file(path)
         graph = tflite.read(path)
         settled = shapes.settle(_declared(graph, bool(options.shapes)), options.shapes, str(path))
-        if not options.shapes and settled.shapes == [tensor.shape for tensor in graph.inputs]:
-            return graph
-        from edgekit.readers.tflite_shapes import resized
+        from edgekit.readers.tflite_shapes import fixed, resized
 
-        return resized(graph, settled, path, options)
+        if options.shapes or settled.shapes != [tensor.shape for tensor in graph.inputs]:
+            graph = resized(graph, settled, path, options)
+        else:
+            graph = fixed(graph, str(path), options)
+        graph.notes += settled.notes
+        return graph
 
 
 def _declared(graph: Graph, given: bool) -> list[shapes.Declared]:
@@ -47,7 +50,7 @@ def _declared(graph: Graph, given: bool) -> list[shapes.Declared]:
         if len(signature_sizes) != len(tensor.shape):
             signature_sizes = tensor.shape
         sizes = [
-            None if size < 1 or (declared == -1 and (given or (axis > 0 and size == 1))) else size
+            None if size < 1 or (declared == -1 and (given or size == 1)) else size
             for axis, (size, declared) in enumerate(zip(tensor.shape, signature_sizes, strict=True))
         ]
         unknown = given and not tensor.shape and not tensor.has_rank

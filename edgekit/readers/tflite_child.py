@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def infer(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Task: the shape of each tensor of the main subgraph, by its index, and the values of those ``wanted``.
+    """Task: the shape of each tensor of the main subgraph, by its index, and the values of those ``wanted`` that take
+    ``bytes`` at most.
 
     The network runs once on zeros, because shapes that operators compute are known only then.
     """
@@ -39,8 +41,13 @@ def infer(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str,
             f"{args['shown']} does not work with these shapes: LiteRT says: {_line(error)}",
             "other sizes may fit; or the model keeps a size inside that only its source can change",
         ) from error
-    shapes = {int(d["index"]): [int(size) for size in d["shape"]] for d in interpreter.get_tensor_details()}
-    return {"shapes": shapes}, {str(index): interpreter.get_tensor(index) for index in args["wanted"]}
+    details = {int(d["index"]): d for d in interpreter.get_tensor_details()}
+    values = {}
+    for index in args["wanted"]:
+        detail = details[index]
+        if detail["dtype"] is not bytes and math.prod(detail["shape"]) * detail["dtype"]().itemsize <= args["bytes"]:
+            values[str(index)] = interpreter.get_tensor(index)
+    return {"shapes": {index: [int(size) for size in d["shape"]] for index, d in details.items()}}, values
 
 
 def _line(error: Exception) -> str:

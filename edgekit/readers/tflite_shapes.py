@@ -1,7 +1,12 @@
-"""A network for inputs of other sizes: LiteRT infers all shapes anew; what only computed shapes becomes constant."""
+"""Fix every shape of a network: LiteRT infers them from the inputs' shapes; what only computed shapes becomes constant.
+
+Converters leave -1 in the shapes of intermediate tensors, beside it a 1 that may be wrong (TensorFlow's writes [1, 64]
+for a [-1, 64] that is [32, 64]), and operators that compute sizes from the batch (SHAPE, STRIDED_SLICE, PACK).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +29,7 @@ _OPAQUE = frozenset(
      "HASHTABLE_SIZE", "RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"}
 )  # fmt: skip
 """Operators whose results do not follow from their operands' values alone."""
+_ASKS = frozenset({"SHAPE", "RANK"})
 _BY_DATA = frozenset({"WHERE", "UNIQUE"})
 """Operators whose results' shapes follow from their operands' values."""
 _AXES = ("SUM", "MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL", "ARG_MAX", "ARG_MIN")
@@ -39,6 +45,28 @@ _SHAPED_BY: dict[str, tuple[int, ...]] = {
 """Operands whose values decide the shape of the result, by their positions."""
 
 
+def is_open(graph: Graph) -> bool:
+    """True if the network leaves sizes open, or computes with shapes."""
+    return any(o.op in _ASKS for o in graph.operators) or any(
+        t.data is None and (-1 in (t.shape_signature or ()) or any(size < 0 for size in t.shape)) for t in graph.tensors
+    )
+
+
+def fixed(graph: Graph, shown: str, options: ReadOptions) -> Graph:
+    """Return the Graph with the shapes that follow from its inputs' shapes, which are known.
+
+    What LiteRT cannot run, or what depends on data or lies in loops and branches, stays as it is.
+    """
+    if not is_open(graph):
+        return graph
+    known = _Known(graph)
+    shapes = [tensor.shape for tensor in graph.inputs]
+    try:
+        return _settled(graph, known, shapes, shown, options)
+    except ModelError:
+        return graph
+
+
 def resized(graph: Graph, settled: Settled, path: Path, options: ReadOptions) -> Graph:
     """Return the Graph for the settled input shapes, every shape in it fixed.
 
@@ -48,28 +76,40 @@ def resized(graph: Graph, settled: Settled, path: Path, options: ReadOptions) ->
         raise ModelError(
             f"{path} has loops or branches, whose shapes --shape cannot fix", "convert the model with fixed sizes"
         )
-    known = _Known(graph, str(path))
-    wanted = sorted(known.frontier)
+    known = _Known(graph)
+    if known.stuck is not None:
+        raise ModelError(
+            f"{path}: operator {known.stuck} ({graph.operators[known.stuck].op}) makes results whose size depends on "
+            "the data: --shape cannot fix it",
+            "convert the model without it",
+        )
     options.progress.step(f"inferring the shapes of {path.name} (LiteRT, in a sandbox)")
+    return _settled(graph, known, settled.shapes, str(path), options)
+
+
+def _settled(graph: Graph, known: _Known, shapes: Sequence[tuple[int, ...]], shown: str, options: ReadOptions) -> Graph:
+    """Run the network once in a child, on zeros; take over the shapes and what only depends on them."""
     try:
         answer, values = sandbox.call(
             "edgekit.readers.tflite_child:infer",
-            {"shown": str(path), "inputs": list(graph.main.inputs), "shapes": settled.shapes, "wanted": wanted},
+            {"shown": shown, "inputs": list(graph.main.inputs), "shapes": list(shapes), "wanted": known.results,
+             "bytes": FOLDED_BYTES},
             {"model": np.frombuffer(tflite.dumps(graph), np.uint8)},
             limits=sandbox.Limits(seconds=options.seconds, memory_mb=options.memory_mb),
             preload=PRELOAD,
-        )
+        )  # fmt: skip
     except sandbox.ChildDied as died:
-        raise ModelError(f"{path}: LiteRT {died.reason} on it with these shapes") from died
-    found = {int(index): tuple(shape) for index, shape in answer["shapes"].items()}
+        raise ModelError(f"{shown}: LiteRT {died.reason} on it with these shapes") from died
+    inferred = {int(index): tuple(shape) for index, shape in answer["shapes"].items()}
     tensors = [
-        replace(tensor, shape=found.get(index, tensor.shape) if tensor.data is None else tensor.shape,
+        replace(tensor, shape=inferred.get(index, tensor.shape) if tensor.data is None else tensor.shape,
                 shape_signature=None, has_rank=True)
+        if index in known.shaped else tensor
         for index, tensor in enumerate(graph.tensors)
     ]  # fmt: skip
-    made = replace(graph, subgraphs=[replace(graph.main, tensors=tensors)], notes=graph.notes + settled.notes)
-    made = _folded(made, known, {int(name): array for name, array in values.items()})
-    return _checked(made)
+    main = replace(graph.main, tensors=tensors)
+    fixed = replace(graph, subgraphs=[main, *graph.subgraphs[1:]])
+    return _checked(_folded(fixed, known, {int(name): array for name, array in values.items()}))
 
 
 def _checked(graph: Graph) -> Graph:
@@ -82,35 +122,33 @@ def _checked(graph: Graph) -> Graph:
 class _Known:
     """What follows from the inputs' shapes alone.
 
+    :ivar shaped: the tensors whose shapes do.
+    :ivar stuck: the first operator whose results' shapes do not.
     :ivar operators: those whose results do, and whose operands did not all stand in the file.
-    :ivar frontier: their results that other operators read.
+    :ivar results: of these operators.
     """
 
-    def __init__(self, graph: Graph, shown: str) -> None:
+    def __init__(self, graph: Graph) -> None:
         tensors, outputs = graph.tensors, set(graph.main.outputs)
-        shaped = {i for i, t in enumerate(tensors) if t.data is not None or t.is_variable} | set(graph.main.inputs)
         valued = {i for i, t in enumerate(tensors) if t.data is not None}
         derived: set[int] = set()
+        self.shaped = valued | {i for i, t in enumerate(tensors) if t.is_variable} | set(graph.main.inputs)
+        self.stuck: int | None = None
         self.operators: set[int] = set()
         for number, operator in enumerate(graph.operators):
             operands = [i for i in operator.inputs if i >= 0]
-            if not _shape_follows(operator, operands, shaped, valued):
-                raise ModelError(
-                    f"{shown}: operator {number} ({operator.op}) makes results whose size depends on the data: "
-                    "--shape cannot fix it",
-                    "convert the model without it",
-                )
-            shaped.update(operator.outputs)
-            asks = operator.op in ("SHAPE", "RANK")
+            if not _shape_follows(operator, operands, self.shaped, valued):
+                self.stuck = number if self.stuck is None else self.stuck
+                continue
+            self.shaped.update(operator.outputs)
+            asks = operator.op in _ASKS
             if asks or (operands and all(i in valued for i in operands) and not _opaque(operator)):
                 valued.update(operator.outputs)
                 if asks or derived.intersection(operands):
                     derived.update(operator.outputs)
                     if not outputs.intersection(operator.outputs):
                         self.operators.add(number)
-        rest = [o for number, o in enumerate(graph.operators) if number not in self.operators]
-        made = {i for number in self.operators for i in graph.operators[number].outputs}
-        self.frontier = made & {i for operator in rest for i in operator.inputs}
+        self.results = sorted({i for number in self.operators for i in graph.operators[number].outputs})
 
 
 def _opaque(operator: Operator) -> bool:
@@ -139,4 +177,4 @@ def _folded(graph: Graph, known: _Known, values: dict[int, NDArray[np.generic]])
         needed.update(operator.inputs)
         operators.append(operator)
     main = replace(graph.main, tensors=kept, operators=operators[::-1])
-    return compact(replace(graph, subgraphs=[main]))
+    return compact(replace(graph, subgraphs=[main, *graph.subgraphs[1:]]))

@@ -45,3 +45,14 @@ def test_weights_behind_a_dequantize_stay_constants() -> None:
     parts = explode(graph)
     assert parts is not None
     assert parts.inputs == (x, y) and parts.operators == (0, 1, 2)
+
+
+def test_open_sizes_of_a_signature_are_not_handed_on() -> None:
+    b = Builder()
+    x = b.tensor((1, 4), name="x", shape_signature=(-1, 4))
+    y = b.add("RELU", (x,), (1, 4))
+    z = b.add("TANH", (y,), (1, 4))
+    b.tensors[y].shape_signature = b.tensors[z].shape_signature = (-1, 4)
+    parts = explode(b.graph((x,), (z,)))
+    assert parts is not None
+    assert [t.shape_signature for t in (*parts.graph.inputs, *parts.graph.outputs)] == [None] * 4

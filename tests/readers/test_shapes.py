@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import EdgekitError, ModelError, UsageError
 from edgekit.graph import Graph, tflite
+from edgekit.graph.stats import statistics
 from edgekit.readers import ReadOptions, load, shapes
 from edgekit.readers.shapes import Declared, parse, settle
 from edgekit.runners.reference import reference_outputs
@@ -181,15 +182,88 @@ def test_a_tflite_network_of_open_sizes_is_refused_without_them(tmp_path: Path) 
     assert "--shape 1x?x?x3" in caught.value.hint
 
 
-def test_a_tflite_network_with_a_free_batch_is_read_as_ever(tmp_path: Path) -> None:
+def test_an_open_batch_of_a_tflite_network_becomes_one(tmp_path: Path) -> None:
     b = Builder()
     x = b.tensor((1, 4), name="x", shape_signature=(-1, 4))
     tflite.write(b.graph((x,), (b.add("RELU", (x,), (1, 4)),)), tmp_path / "m.tflite")
     graph = read(tmp_path / "m.tflite")
-    assert (graph.inputs[0].shape, graph.inputs[0].shape_signature, graph.notes) == ((1, 4), (-1, 4), [])
+    assert (graph.inputs[0].shape, graph.inputs[0].shape_signature) == ((1, 4), None)
+    assert graph.notes == ["the dynamic batch was set to 1"]
     assert read(tmp_path / "m.tflite", "x=6x4").outputs[0].shape == (6, 4)
     with pytest.raises(UsageError, match=r"dimension 1 of input 'x' of .* is 4, not 5"):
         read(tmp_path / "m.tflite", "1x5")
+
+
+def batched(b: Builder) -> tuple[int, int, int]:
+    """``[?, 8, 4]`` -> RESHAPE to ``[-1, 4]``, a dense layer, and RESHAPE to ``[?, 8, 3]``, a size that is computed.
+
+    The shapes in between are as TensorFlow's converter writes them: 1 where they are not known.
+
+    :returns: the input, the shape that was computed, the output.
+    """
+    rng = np.random.default_rng(0)
+    x = b.tensor((1, 8, 4), name="x", shape_signature=(-1, 8, 4))
+    shape = b.add("SHAPE", (x,), (3,), "int32", options="Shape", outType=2)
+    first, second, step = (b.constant(np.array([at], np.int32)) for at in (0, 1, 1))
+    rows = b.add("STRIDED_SLICE", (shape, first, second, step), (), "int32", options="StridedSlice", shrinkAxisMask=1)
+    y = b.add("RESHAPE", (x, b.constant(np.array([-1, 4], np.int32))), (1, 4), options="Reshape")
+    weights, bias = rng.normal(size=(3, 4)).astype(np.float32), np.zeros(3, np.float32)
+    y = b.add("FULLY_CONNECTED", (y, b.constant(weights), b.constant(bias)), (1, 3), options="FullyConnected")
+    sizes = (rows, b.constant(np.array(8, np.int32)), b.constant(np.array(3, np.int32)))
+    wanted = b.add("PACK", sizes, (3,), "int32", options="Pack", valuesCount=3)
+    y = b.add("RESHAPE", (y, wanted), (1, 1, 3), options="Reshape")
+    for index, operator in enumerate(b.operators):
+        if operator.op in ("RESHAPE", "FULLY_CONNECTED"):
+            made = b.tensors[operator.outputs[0]]
+            made.shape_signature = (-1, *made.shape[1:]) if index < len(b.operators) - 1 else (-1, -1, 3)
+    return x, wanted, y
+
+
+def test_what_computes_the_shapes_of_an_open_batch_is_folded(tmp_path: Path) -> None:
+    b = Builder()
+    x, _, y = batched(b)
+    tflite.write(b.graph((x,), (y,)), tmp_path / "m.tflite")
+    graph = read(tmp_path / "m.tflite")
+    assert [o.op for o in graph.operators] == ["RESHAPE", "FULLY_CONNECTED", "RESHAPE"]
+    assert [graph.tensors[o.outputs[0]].shape for o in graph.operators] == [(8, 4), (8, 3), (1, 8, 3)]
+    assert all(t.shape_signature is None for t in graph.tensors)
+    assert statistics(graph).macs == 8 * 4 * 3
+    assert graph.notes == ["the dynamic batch was set to 1"]
+    tflite.write(graph, tmp_path / "read.tflite")
+    values = np.random.default_rng(1).normal(size=(1, 8, 4)).astype(np.float32)
+    (found,) = reference_outputs(tmp_path / "read.tflite", [values[None]])
+    np.testing.assert_array_equal(found[0], plainly(tmp_path / "m.tflite", values))
+
+
+def test_shapes_that_depend_on_data_do_not_keep_the_others_open(tmp_path: Path) -> None:
+    b = Builder()
+    x, _, y = batched(b)
+    positive = b.add("GREATER", (y, b.constant(np.zeros(1, np.float32))), (1, 1, 3), "bool", options="Greater")
+    where = b.add("WHERE", (positive,), (1, 3), "int64", options="Where")
+    b.tensors[where].shape_signature = (-1, 3)
+    tflite.write(b.graph((x,), (y, where)), tmp_path / "m.tflite")
+    graph = read(tmp_path / "m.tflite")
+    assert [o.op for o in graph.operators] == ["RESHAPE", "FULLY_CONNECTED", "RESHAPE", "GREATER", "WHERE"]
+    assert graph.outputs[0].shape == (1, 8, 3)
+    assert graph.outputs[1].shape_signature == (-1, 3)
+
+
+def test_a_shape_that_is_an_output_stays_computed(tmp_path: Path) -> None:
+    b = Builder()
+    x, shape, y = batched(b)
+    tflite.write(b.graph((x,), (y, shape)), tmp_path / "m.tflite")
+    graph = read(tmp_path / "m.tflite")
+    assert [o.op for o in graph.operators][-1] == "RESHAPE"
+    assert graph.tensors[graph.main.outputs[1]].data is None
+
+
+def test_a_network_that_litert_cannot_run_is_read_as_it_is(tmp_path: Path) -> None:
+    b = Builder()
+    x, _, y = batched(b)
+    y = b.add("NOBODY_KNOWS", (y,), (1, 8, 3))
+    b.operators[-1].custom = True
+    tflite.write(b.graph((x,), (y,)), tmp_path / "m.tflite")
+    assert read(tmp_path / "m.tflite").operators[0].op == "SHAPE"
 
 
 def test_a_size_that_does_not_fit_inside_is_told_with_the_operator(tmp_path: Path) -> None:
