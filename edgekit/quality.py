@@ -143,14 +143,18 @@ def relative_error(w: NDArray[Any], q: NDArray[Any]) -> float | None:
 
 
 def sqnr_db(w: NDArray[Any], q: NDArray[Any]) -> float | None:
-    """``10 log10(sum w^2 / sum (w - q)^2)`` in dB; None where either sum is 0."""
+    """``10 log10(sum w^2 / sum (w - q)^2)`` in dB; None where either sum is 0 or not finite."""
     relative, error = relative_error(w, q), absolute_error(w, q)
-    return -20 * math.log10(relative) if relative is not None and relative > 0 and error > 0 else None
+    if not math.isfinite(error) or relative is None or not math.isfinite(relative):
+        return None
+    return -20 * math.log10(relative) if relative > 0 and error > 0 else None
 
 
 def cosine_similarity(a: NDArray[Any], b: NDArray[Any]) -> float | None:
-    """``a . b / (||a|| ||b||)``; 1 where both are all zeros, None where one is."""
+    """``a . b / (||a|| ||b||)``; 1 where both are all zeros, None where one is or a value is not finite."""
     a, b = np.asarray(a, np.float64).reshape(-1), np.asarray(b, np.float64).reshape(-1)
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return None
     a_norm, b_norm = float(np.linalg.norm(a)), float(np.linalg.norm(b))
     if a_norm == 0 or b_norm == 0:
         return 1.0 if a_norm == b_norm else None
@@ -172,11 +176,11 @@ def saturated(w: NDArray[np.float64], tensor: Tensor) -> float:
 
 
 def output_quality(name: str, before: NDArray[Any], after: NDArray[Any]) -> OutputQuality:
-    """Compare one output's real values, ``[samples, ...]`` each."""
-    each = [cosine_similarity(a, b) for a, b in zip(before, after, strict=True)]
-    known = [value for value in each if value is not None]
-    mean = float(np.mean(known)) if known else None
-    return OutputQuality(name, mean, min(known, default=None), sqnr_db(before, after))
+    """Compare one output's real values, ``[samples, ...]`` each; a sample of which one is all zeros, or not finite, has
+    nothing in common: its similarity counts as 0."""
+    each = [cosine_similarity(a, b) or 0.0 for a, b in zip(before, after, strict=True)]
+    mean = float(np.mean(each)) if each else None
+    return OutputQuality(name, mean, min(each, default=None), sqnr_db(before, after))
 
 
 def _dtypes(graph: Graph) -> set[str]:

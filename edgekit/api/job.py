@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edgekit import accuracy, dataset, plugins, recipe, sandbox
 from edgekit.accuracy import Accuracy
 from edgekit.api.load import digest, reader_for
-from edgekit.errors import ModelError, UsageError
+from edgekit.errors import CheckFailed, ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.graph.stats import statistics
@@ -19,7 +21,7 @@ from edgekit.passes import PassContext
 from edgekit.progress import Progress
 from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import parse as parse_shapes
-from edgekit.runners.reference import reference_outputs
+from edgekit.runners.reference import reference_outputs, reference_tensors
 from edgekit.training.workers import parse as parse_workers
 
 if TYPE_CHECKING:
@@ -120,6 +122,7 @@ def prepare(
         (folder / "model.tflite").write_bytes(data)
         inputs = _golden_inputs(graph, tests, seed)
         outputs = reference_outputs(folder / "model.tflite", inputs)
+        _finite(source, plan, folder / "model.tflite", (inputs, outputs), seed, progress)
         job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=reports)
         if source.tests is not None and source.tests.labels is not None:
             progress.step("measure the accuracy")
@@ -149,11 +152,54 @@ def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[
     return graph, reports
 
 
-def _golden_inputs(graph: Graph, samples: Dataset | None, seed: int) -> list[NDArray[Any]]:
-    macs = max(1, statistics(graph).macs)
-    count = max(GOLDEN_LEAST, min(GOLDEN_MOST, GOLDEN_MACS // macs))
+def _golden_inputs(graph: Graph, samples: Dataset | None, seed: int, count: int | None = None) -> list[NDArray[Any]]:
+    if count is None:
+        macs = max(1, statistics(graph).macs)
+        count = max(GOLDEN_LEAST, min(GOLDEN_MOST, GOLDEN_MACS // macs))
     chosen = samples.subset(count, seed) if samples is not None else dataset.random(graph, seed=seed, samples=count)
     return dataset.as_network_inputs(chosen, graph)
+
+
+def _finite(
+    source: Source, plan: recipe.Recipe, model: Path, golden: tuple[list[NDArray[Any]], list[NDArray[Any]]], seed: int,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Refuse a transformed network that makes NaNs or infinities where the source network makes none.
+
+    :param model: the transformed network's file; ``golden``: its inputs and reference outputs.
+    :raises CheckFailed: naming the operator whose result is not finite first.
+    """
+    inputs, outputs = golden
+    bad = _not_finite(outputs)
+    if not bad.any():
+        return
+    before = bad
+    if plan.steps:
+        with sandbox.scratch() as folder:
+            tflite.write(source.graph, folder / "source.tflite")
+            same = _golden_inputs(source.graph, source.tests, seed, len(bad))
+            before = _not_finite(reference_outputs(folder / "source.tflite", same))
+    if (bad & ~before).any():
+        graph, values = tflite.read(model), reference_tensors(model, [x[bad & ~before][:1] for x in inputs])
+        first = next(
+            (f": operator {number} {operator.op} ({graph.tensors[index].name})"
+             for number, operator in enumerate(graph.operators) for index in operator.outputs
+             if index in values and _not_finite([values[index]]).any()), "",
+        )  # fmt: skip
+        raise CheckFailed(
+            f"the recipe {plan.name!r} makes values that are not finite where the network's own are{first}",
+            "use another recipe for this network (float32 keeps its range), or give --data that it was made for",
+        )
+    progress.warn(
+        f"{np.sum(bad)} of {len(bad)} golden samples give NaN or infinity, as the network itself does on them; "
+        "nothing is proven of these values: give --data that the network was made for"
+    )
+
+
+def _not_finite(outputs: list[NDArray[Any]]) -> NDArray[np.bool_]:
+    """For each sample whether a float output has a NaN or an infinity."""
+    rows = [~np.isfinite(y).reshape(len(y), -1).all(axis=1) for y in outputs if y.dtype.kind == "f"]
+    return np.any(rows, axis=0) if rows else np.zeros(len(outputs[0]) if outputs else 0, np.bool_)
 
 
 def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | None:
