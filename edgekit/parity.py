@@ -45,6 +45,8 @@ HALF_MOST = 65504.0
 """The largest float16."""
 HALF_LEAST = 2.0**-24
 """The smallest positive float16."""
+DISTURBED_FACTOR = 2.0
+"""How many times the effect of a rounding step is accepted, for each operator."""
 SIMILAR_STEPS = 2.0
 """Steps of an integer output that say nothing about its similarity."""
 MOVES = frozenset({
@@ -230,13 +232,12 @@ def compare(
 
     :param exact: of a hybrid network: the outputs of float arithmetic with the same weights.
     """
-    rows, unlikes = [], []
+    rows = []
     for n, (tensor, ref, act) in enumerate(zip(graph.outputs, reference, actual, strict=True)):
         oracle = ref if exact is None else exact[n]
-        row = difference(tensor, oracle, act, bounds, 0.0 if exact is None else HYBRID_FACTOR * _gap(oracle, ref))
-        rows.append(row)
-        if not row.ok and (found := _unlike(tensor, oracle, ref, act)):
-            unlikes.append(found if len(graph.outputs) == 1 else f"{_short(tensor.name)}: {found}")
+        rows.append(
+            difference(tensor, oracle, act, bounds, 0.0 if exact is None else HYBRID_FACTOR * _gap(oracle, ref))
+        )
     steps = [row.max_lsb for row in rows if row.max_lsb is not None]
     return Parity(
         ok=all(row.ok for row in rows),
@@ -247,8 +248,24 @@ def compare(
         samples=len(reference[0]),
         rule=bounds.words() + (" and twice the cost of rounding activations" if exact is not None else ""),
         outputs=rows,
-        unlike="; ".join(unlikes),
     )
+
+
+def unlike_outputs(
+    graph: Graph, oracle: Sequence[NDArray[Any]], actual: Sequence[NDArray[Any]], disturbed: Sequence[NDArray[Any]]
+) -> str:
+    """How the outputs do not follow the oracle's at all, in words; empty where they do.
+
+    :param oracle: the reference's outputs, of a hybrid network those of float arithmetic.
+    :param disturbed: what the oracle makes of inputs that differ by a rounding step. Each operator of the network may
+        add as much again, independently, and twice that is accepted.
+    """
+    factor = DISTURBED_FACTOR * max(1, len(graph.operators)) ** 0.5
+    found = []
+    for tensor, ref, act, other in zip(graph.outputs, oracle, actual, disturbed, strict=True):
+        if words := _unlike(tensor, ref, act, other, factor):
+            found.append(words if len(graph.outputs) == 1 else f"{_short(tensor.name)}: {words}")
+    return "; ".join(found)
 
 
 def _gap(exact: NDArray[Any], reference: NDArray[Any]) -> float:
@@ -259,24 +276,23 @@ def _gap(exact: NDArray[Any], reference: NDArray[Any]) -> float:
     return gap if np.isfinite(gap) else 0.0
 
 
-def _unlike(tensor: Tensor, oracle: NDArray[Any], reference: NDArray[Any], actual: NDArray[Any]) -> str:
-    """How an output does not follow the oracle, in words; empty where it does. ``reference`` is known to be sound."""
+def _unlike(tensor: Tensor, oracle: NDArray[Any], actual: NDArray[Any], disturbed: NDArray[Any], factor: float) -> str:
+    """How one output does not follow the oracle; empty where it does. See :func:`unlike_outputs`."""
     if oracle.shape != actual.shape or oracle.dtype != actual.dtype:
         return f"it is {actual.dtype} {list(actual.shape)}, not {oracle.dtype} {list(oracle.shape)}"
     if oracle.dtype.kind != "f":
-        scale = _scale(tensor)
-        if scale is None or oracle.dtype == np.bool_:
+        if _scale(tensor) is None or oracle.dtype == np.bool_:
             share = float(np.mean(oracle != actual))
             return f"{100 * share:.0f}% of its values differ" if share > 0.5 else ""
-        noise = Noise(SIMILAR_STEPS, channel_floor=1.0)
+        noise = Noise(SIMILAR_STEPS)
     else:
         finite = np.isfinite(oracle)
         if not np.isfinite(actual[finite]).all():
             return f"{np.sum(~np.isfinite(actual[finite]))} values are not finite"
-        oracle, reference, actual = (np.where(finite, values, 0.0) for values in (oracle, reference, actual))
+        oracle, actual, disturbed = (np.where(finite, values, 0.0) for values in (oracle, actual, disturbed))
         noise = Noise(FLOAT_TOLERANCE * _largest(oracle.astype(np.float64)), relative=4 * HALF_TOLERANCE)
-    a, r, b = (values.astype(np.float64) for values in (oracle, reference, actual))
-    found = unlike(a, b, noise, None if r.shape != a.shape else r)
+    a, b, c = (values.astype(np.float64) for values in (oracle, actual, disturbed))
+    found = unlike(a, b, noise, factor * np.nan_to_num(c - a))
     return found.words() if found else ""
 
 

@@ -17,7 +17,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.graph.explode import Exploded, explode
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.runners import Runner, RunOptions
-from edgekit.runners.linux.program import holds_network
+from edgekit.runners.linux.program import made_of_network
 from edgekit.runners.reference import reference_outputs, reference_tensors
 
 if TYPE_CHECKING:
@@ -62,12 +62,14 @@ class _Proof:
         graph = self.bundle.graph
         inputs, reference = self.bundle.golden()
         outputs = self.runner.run(self.bundle, inputs, self.options).outputs
-        result = parity.compare(graph, reference, outputs, self.bounds)
-        if not result.ok and is_hybrid(graph):
-            result = parity.compare(graph, reference, outputs, self.bounds, _exact(graph, inputs))
+        result, floats = parity.compare(graph, reference, outputs, self.bounds), None
+        if not result.ok and is_hybrid(graph) and (floats := with_float_weights(graph)):
+            result = parity.compare(graph, reference, outputs, self.bounds, _outputs(floats, inputs))
         result.on = self.runner.name
         if result.ok or self.backend.bit_exact:
             return result
+        oracle, disturbed = (_outputs(floats or graph, given) for given in (inputs, self._disturbed(inputs)))
+        result.unlike = parity.unlike_outputs(graph, oracle, outputs, disturbed)
         worst = _worst(reference, outputs)
         few = [x[worst] for x in inputs]
         rows, result.reason = self._operators(few, [y[worst] for y in reference])
@@ -75,6 +77,23 @@ class _Proof:
             result.by, result.operators = "operators", rows
             result.ok = all(row.ok for row in rows) and not result.unlike
         return result
+
+    def _disturbed(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """The inputs off by a rounding step of the arithmetic: up to one step of an integer, half a step of a float."""
+        graph, rng = self.bundle.graph, np.random.default_rng(0)
+        found = []
+        for tensor, x in zip(graph.inputs, inputs, strict=True):
+            if x.dtype.kind == "f":
+                coarse = graph.is_quantized or is_hybrid(graph)
+                step = np.ptp(x) / 255 if coarse else np.abs(x) * (2.0**-10 if self._half else 2.0**-23)
+                found.append((x + step * rng.uniform(-0.5, 0.5, x.shape)).astype(x.dtype))
+            elif tensor.has_scale:
+                ends = np.iinfo(x.dtype)
+                steps = x.astype(np.int64) + rng.integers(-1, 1, x.shape, endpoint=True)
+                found.append(np.clip(steps, ends.min, ends.max).astype(x.dtype))
+            else:
+                found.append(x)
+        return found
 
     def _operators(
         self, inputs: list[NDArray[Any]], golden: Sequence[NDArray[Any]]
@@ -90,7 +109,7 @@ class _Proof:
             return [], "its operators cannot be judged one by one"
         if not all(_same(values[i], y) for i, y in zip(graph.main.outputs, golden, strict=True)):
             return [], "the golden outputs are not those of the bundle's network"
-        if holds_network(self.bundle) and not self._made_anew():
+        if made_of_network(self.bundle) and not self._made_anew():
             return [], "the artifact is not what its backend makes of the network, so its operators cannot be judged"
         fed = [_halved(values[i]) if self._half else values[i] for i in parts.inputs]
         try:
@@ -113,7 +132,7 @@ class _Proof:
     def _apart(self, parts: Exploded, folder: Path) -> Bundle:
         """A bundle like this one, whose network is taken apart; an artifact that is the network is made anew."""
         tflite.write(parts.graph, folder / "model.tflite")
-        if holds_network(self.bundle):
+        if made_of_network(self.bundle):
             backend = self.backend.isolated() if isinstance(self.backend, HalfActivations) else self.backend
             (folder / "artifact").mkdir()
             backend.compile(parts.graph, folder / "model.tflite", self.bundle.target, folder / "artifact")
@@ -173,13 +192,10 @@ def _same(computed: NDArray[Any], golden: NDArray[Any]) -> bool:
     return computed.shape == golden.shape and np.allclose(computed, golden, 1e-5, 1e-6, equal_nan=True)
 
 
-def _exact(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]] | None:
-    """The outputs of a hybrid network in float arithmetic; None where its weights cannot be had in float."""
-    floats = with_float_weights(graph)
-    if floats is None:
-        return None
+def _outputs(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The reference's outputs for a network."""
     with sandbox.scratch() as folder:
-        tflite.write(floats, folder / "model.tflite")
+        tflite.write(graph, folder / "model.tflite")
         return reference_outputs(folder / "model.tflite", inputs)
 
 

@@ -38,7 +38,7 @@ class HostRunner:
         """
         program = programs.of(bundle)
         executable, library = _tools(bundle, program)
-        command = [str(executable), *program.arguments(str(library), str(bundle.model.resolve()))]
+        command = [str(executable), *program.arguments(str(library), str(programs.model(bundle).resolve()))]
         with sandbox.scratch() as folder:
             return execute(command, bundle, program, inputs, options, folder, environment())
 

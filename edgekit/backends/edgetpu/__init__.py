@@ -21,13 +21,14 @@ from edgekit.documents import dumps, write_text
 from edgekit.errors import ToolMissing
 from edgekit.graph import tflite
 from edgekit.progress import Progress, Silent
+from edgekit.runners.linux import program
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
 DELEGATE, INTEGERS = "edgetpu", ("int8", "uint8")
-NETWORK, COMPILED, REPORT = "network.tflite", "network_edgetpu.tflite", "compiler.json"
+NETWORK, COMPILED, REPORT = program.NETWORK, "network_edgetpu.tflite", "compiler.json"
 RECIPES = "compile it with --recipe int8, or qat"
 
 

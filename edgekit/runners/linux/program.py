@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PROGRAM = "edgekit-run"
 SCRIPT = "run.py"
 MODEL = "model.tflite"
+NETWORK = "network.tflite"
+"""A TFLite file in ``artifact/``, for bundles without a program."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Program:
             return {PROGRAM: bundle.artifact / PROGRAM}
         found = {PROGRAM: bundle.artifact / PROGRAM, self.library: bundle.artifact / self.library}
         if not self.compiled:
-            return {**found, MODEL: bundle.model}
+            return {**found, MODEL: model(bundle)}
         beside = sorted(bundle.artifact.glob("*"))  # what the network's library reads for itself
         return {**found, **{path.name: path for path in beside if path.is_file()}}
 
@@ -53,6 +55,18 @@ class Program:
     def threads(self, wanted: int) -> int:
         """How many threads it uses where so many are wanted."""
         return 1 if self.compiled else wanted
+
+
+def model(bundle: Bundle) -> Path:
+    """The TFLite file that runs: the bundle's network, or what the backend made of it where its artifact is a file for
+    any LiteRT (Coral's)."""
+    own = bundle.artifact / NETWORK
+    return own if not bundle.manifest.get("run") and own.is_file() else bundle.model
+
+
+def made_of_network(bundle: Bundle) -> bool:
+    """Whether the artifact was made of this network, so that it serves no other one."""
+    return holds_network(bundle) or model(bundle) != bundle.model
 
 
 def holds_network(bundle: Bundle) -> bool:

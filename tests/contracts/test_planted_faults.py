@@ -1,0 +1,232 @@
+"""A proof must notice what is wrong: faults are planted into otherwise sound bundles of every backend.
+
+For each backend and fault the artifact is made of a faulty network while the bundle's own network and golden data are
+sound, as if the backend, the compiler or a later hand had spoilt it. `compile` and `verify` must refuse every one. What
+judges single operators compiles them soundly: nothing but the artifact itself can give the fault away.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit import bundle as bundles
+from edgekit import plugins, target
+from edgekit.api.compile import compile
+from edgekit.api.verify import verify
+from edgekit.backends import Artifact, HalfActivations
+from edgekit.errors import CheckFailed, ToolMissing
+from edgekit.graph import Graph, tflite
+from tests.small_networks import Builder
+
+BOARDS = {
+    "android": "android-arm64", "coreml": "ios", "cuda": "jetson-orin-nano", "cuda-f16": "jetson-orin-nano",
+    "edgetpu": "coral-edgetpu", "litert": "rpi5", "null": "host", "opencl": "mali-g610", "opencl-f16": "mali-g610",
+    "tensorrt": "jetson-orin-nano", "tensorrt-f16": "jetson-orin-nano", "tvm": "host",
+}  # fmt: skip
+CLASSES = 6
+
+
+def sound() -> Graph:
+    """Pictures ``[1, 8, 8, 3]`` -> CONV 8 3x3 relu -> [1, 288] -> FULLY_CONNECTED 6: no channel is like another."""
+    rng = np.random.default_rng(7)
+    b = Builder()
+    x = b.tensor((1, 8, 8, 3), name="image")
+    y = b.add(
+        "CONV_2D", (x, b.constant(_floats(rng, 8, 3, 3, 3)), b.constant(_floats(rng, 8))), (1, 6, 6, 8),
+        options="Conv2D", strideH=1, strideW=1, padding=1, fusedActivationFunction=1,
+    )  # fmt: skip
+    y = b.add("RESHAPE", (y, b.constant(np.array([1, 288], np.int32))), (1, 288), options="Reshape", newShape=[1, 288])
+    y = b.add(
+        "FULLY_CONNECTED", (y, b.constant(_floats(rng, CLASSES, 288)), b.constant(_floats(rng, CLASSES))), (1, CLASSES),
+        options="FullyConnected",
+    )  # fmt: skip
+    return b.graph((x,), (y,))
+
+
+def _floats(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def _changed(graph: Graph, op: str, change: Callable[[int, np.ndarray], np.ndarray]) -> Graph:
+    """The network with other weights (place 1) and biases (2) in the operators ``op``."""
+    tensors = list(graph.tensors)
+    for operator in graph.operators:
+        for place, index in enumerate(operator.inputs):
+            data = tensors[index].data
+            if operator.op == op and place > 0 and data is not None:
+                values = change(place, tensors[index].array().copy())
+                tensors[index] = replace(tensors[index], data=np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    return Graph([replace(graph.main, tensors=tensors)], signatures=graph.signatures)
+
+
+def lost_channel(graph: Graph) -> Graph:
+    """The output channel 4 is 0 (integers: the zero point)."""
+
+    def change(place: int, values: np.ndarray) -> np.ndarray:
+        values[4] = 0
+        return values
+
+    return _changed(graph, "FULLY_CONNECTED", change)
+
+
+def constant_output(graph: Graph) -> Graph:
+    """The outputs are the biases."""
+    return _changed(graph, "FULLY_CONNECTED", lambda place, values: values * (place == 2))
+
+
+def swapped_layout(graph: Graph) -> Graph:
+    """The convolution reads its taps transposed: height for width."""
+    return _changed(graph, "CONV_2D", lambda place, values: values.transpose(0, 2, 1, 3) if place == 1 else values)
+
+
+def not_a_number(graph: Graph) -> Graph:
+    """One output is NaN."""
+
+    def change(place: int, values: np.ndarray) -> np.ndarray:
+        values[2] = np.nan
+        return values
+
+    return _changed(graph, "FULLY_CONNECTED", lambda place, values: change(place, values) if place == 2 else values)
+
+
+def overflow(graph: Graph, by: float) -> Graph:
+    """The convolution's results leave the range of the arithmetic, and come back."""
+    tensors, operators = list(graph.tensors), list(graph.operators)
+    big = _constant(tensors, np.array([by], np.float32))
+    small = _constant(tensors, np.array([1 / by], np.float32))
+    made = operators[0].outputs[0]
+    options = tflite.schema().MulOptionsT()
+    steps = []
+    for constant in (big, big, small, small):
+        tensors.append(replace(tensors[made], name=f"overflow{len(tensors)}"))
+        steps.append(
+            replace(operators[0], op="MUL", inputs=(made, constant), outputs=(len(tensors) - 1,), options=options)
+        )
+        made = len(tensors) - 1
+    operators[1] = replace(operators[1], inputs=(made, *operators[1].inputs[1:]))
+    return Graph([replace(graph.main, tensors=tensors, operators=[operators[0], *steps, *operators[1:]])])
+
+
+def _constant(tensors: list[Any], values: np.ndarray) -> int:
+    b = Builder()
+    b.constant(values, name=f"constant{len(tensors)}")
+    tensors.append(b.tensors[0])
+    return len(tensors) - 1
+
+
+FAULTS: dict[str, Callable[[Graph], Graph]] = {
+    "lost channel": lost_channel, "constant output": constant_output, "swapped layout": swapped_layout,
+    "NaN": not_a_number, "overflow": functools.partial(overflow, by=1e25),
+    "float16 overflow": functools.partial(overflow, by=1e5),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The network as a file, in float and in int8."""
+    folder = tmp_path_factory.mktemp("sound")
+    tflite.write(sound(), folder / "float.tflite")
+    made = compile(folder / "float.tflite", targets=["host"], recipe="int8", data="random", out=folder, backend="null")
+    shutil.copyfile(made[0].path / "model.tflite", folder / "int8.tflite")
+    return {name: folder / f"{name}.tflite" for name in ("float", "int8")}
+
+
+def cases() -> list[Any]:
+    found = []
+    for backend in sorted(plugins.names("backends")):
+        kinds = ["int8"] if backend == "edgetpu" else ["float", "int8"] if backend in ("litert", "tvm") else ["float"]
+        made = plugins.get("backends", backend)
+        half = isinstance(made, HalfActivations) and made.half(sound())
+        for kind in kinds:
+            for fault in FAULTS:
+                if kind == "int8" and fault in ("NaN", "overflow", "float16 overflow"):
+                    continue  # integers have neither
+                if fault == "float16 overflow" and not half:
+                    continue  # not beyond its arithmetic
+                marks = [pytest.mark.emulator] if backend in ("litert", "android") else []
+                found.append(pytest.param(backend, kind, fault, id=f"{backend}-{kind}-{fault}", marks=marks))
+    return found
+
+
+@pytest.fixture(scope="module")
+def bundle_of(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Make a sound bundle of a backend, once, and see that it is found sound."""
+    made: dict[tuple[str, str], Path] = {}
+
+    def make(backend: str, kind: str) -> Path:
+        if (backend, kind) not in made:
+            out = tmp_path_factory.mktemp("bundles")
+            try:
+                path = compile(models[kind], targets=[BOARDS[backend]], backend=backend, out=out)[0].path
+            except ToolMissing as error:
+                pytest.skip(error.message)
+            assert verify(path).ok
+            made[backend, kind] = path
+        return made[backend, kind]
+
+    return make
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "kind", "fault"), cases())
+def test_is_refused(
+    backend: str,
+    kind: str,
+    fault: str,
+    models: dict[str, Path],
+    bundle_of: Callable[[str, str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good, board = bundle_of(backend, kind), BOARDS[backend]
+    graph = tflite.read(good / "model.tflite")
+    planted = _plant(plugins.get("backends", backend), graph, FAULTS[fault](graph), tmp_path / "faulty")
+
+    # The bundle as somebody, or something, spoilt it later, with checksums that fit.
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(good, spoilt)
+    shutil.rmtree(spoilt / "artifact")
+    (spoilt / "artifact").mkdir()
+    planted.compile(graph, spoilt / "model.tflite", target.load(board), spoilt / "artifact")
+    manifest = {k: v for k, v in bundles.load(spoilt).manifest.items() if k not in ("schema", "files")}
+    (spoilt / "manifest.json").unlink()
+    bundles.finish(spoilt, manifest)
+    judged = verify(spoilt)
+    assert not judged.ok, judged.parity and judged.parity.words()
+
+    # A backend that makes something else of the network than it should, time and again.
+    original, chosen = plugins.get, ("backends", backend)
+    monkeypatch.setattr(plugins, "get", lambda *which: planted if which == chosen else original(*which))
+    with pytest.raises(CheckFailed, match="parity failed"):
+        compile(models[kind], targets=[board], backend=backend, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def _plant(real: Any, graph: Graph, faulty: Graph, kept: Path) -> Any:
+    """The backend, but of this network it makes the artifact of another one (or the file that LiteRT runs)."""
+    artifacts: list[Artifact] = []
+
+    def compile(self: Any, given: Graph, model: Path, board: Any, folder: Path, *rest: Any) -> Artifact:
+        if len(given.operators) != len(graph.operators) or len(given.outputs) != len(graph.outputs):
+            one: Artifact = real.compile(given, model, board, folder, *rest)
+            return one
+        if not artifacts:
+            kept.mkdir()
+            (kept / "artifact").mkdir()
+            shutil.copyfile(model.with_name("golden.npz"), kept / "golden.npz")
+            tflite.write(faulty, kept / "model.tflite")
+            artifacts.append(real.compile(faulty, kept / "model.tflite", board, kept / "artifact", *rest))
+        shutil.copytree(kept / "artifact", folder, dirs_exist_ok=True)
+        if real.name in ("litert", "null"):
+            shutil.copyfile(kept / "model.tflite", model)
+        return artifacts[0]
+
+    return type("Planted", (type(real),), {"compile": compile, "tuned_by": lambda self, tuning: self})()
