@@ -12,7 +12,7 @@ from edgekit.graph.edit import folded
 from edgekit.graph.ir import Graph, Operator, Subgraph
 from edgekit.graph.onnx_operators import from_onnx
 
-MAX_OPERATORS = 2000
+MAX_OPERATORS = 20_000
 _STATEFUL = {"SVDF", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN",
              "BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "VAR_HANDLE", "READ_VARIABLE",
              "ASSIGN_VARIABLE", "CALL_ONCE", "WHILE", "IF", "CALL", "RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL",
