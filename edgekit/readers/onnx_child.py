@@ -171,7 +171,31 @@ def _describe(onnx: Any, value: Any, graph: Any, shown: str) -> dict[str, Any]:
         raise ModelError(f"{shown}: {value.name!r} of {operator} holds {name} values, which edgekit does not take")
     dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind)).name
     shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-    return {"name": value.name, "dtype": dtype, "shape": shape, "operator": operator}
+    return {
+        "name": value.name, "dtype": dtype, "shape": shape, "operator": operator,
+        "bounded": _is_bounded(graph, value.name),
+    }  # fmt: skip
+
+
+_BOUNDED = {"Sigmoid", "HardSigmoid", "Softmax"}
+_MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Cast", "Slice", "Gather", "Concat"}
+
+
+def _is_bounded(graph: Any, name: str) -> bool:
+    """True if a tensor's values lie between 0 and 1 by construction: a sigmoid's or a softmax's, only moved since."""
+    makers = {output: node for node in graph.node for output in node.output}
+    pending, seen = [name], set()
+    while pending:
+        node = makers.get(pending.pop())
+        if node is None:
+            return False
+        if node.op_type in _BOUNDED or node.output[0] in seen:
+            continue
+        if node.op_type not in _MOVES:
+            return False
+        seen.add(node.output[0])
+        pending += node.input if node.op_type == "Concat" else node.input[:1]
+    return True
 
 
 def operator_of(graph: Any, name: str) -> str:

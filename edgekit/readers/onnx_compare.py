@@ -21,6 +21,9 @@ TOLERANCE, QUANTIZED_TOLERANCE = 1e-3, 0.1
 """Largest difference, relative to the output's largest value. Networks with quantization round differently in places,
 so there the bound only catches wrong conversions."""
 
+BOUNDED_ROUNDING = 1e-6
+"""Absolute difference that rounding alone may make where outputs lie between 0 and 1, however small they are: a float32
+sigmoid is computed from ``1 + exp(-x)``, so its error is a few steps at 1 (2^-23), not at its result."""
 REFERENCE_SECONDS = 60.0
 CHANNELS_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 """What brings a channels-last tensor back to channels-first, by rank."""
@@ -60,7 +63,7 @@ def compare(
     bound = QUANTIZED_TOLERANCE if quantized else TOLERANCE
     permutations, worst = [], 0.0
     for number, output in enumerate(outputs):
-        permutation, off = _layout(both, number)
+        permutation, off = _layout(both, number, BOUNDED_ROUNDING / bound if output.get("bounded") else 0.0)
         who = f"output {output['name']!r} of {output['operator']}"
         if off is None:
             raise ModelError(f"{shown} was converted wrongly: {who} changed its shape")
@@ -94,21 +97,25 @@ def _by_reference(model: bytes, samples: Sequence[Sample], limits: sandbox.Limit
     ]
 
 
-def _layout(samples: Sequence[Sample], number: int) -> tuple[Permutation, float | None]:
-    """The layout in which an output comes nearest in all samples, and how far off it is there; None: in no layout."""
+def _layout(samples: Sequence[Sample], number: int, least: float) -> tuple[Permutation, float | None]:
+    """The layout in which an output comes nearest in all samples, and how far off it is there; None: in no layout.
+
+    :param least: see :func:`difference`.
+    """
     best: tuple[Permutation, float | None] = None, None
     rank = np.ndim(samples[0].litert[number])
     for permutation in (None, CHANNELS_FIRST.get(rank)):
-        offs = [difference(sample.litert[number], sample.onnx[number], permutation) for sample in samples]  # type: ignore[arg-type]
+        offs = [difference(s.litert[number], s.onnx[number], permutation, least) for s in samples]  # type: ignore[arg-type]
         known = [off for off in offs if off is not None]
         if len(known) == len(offs) and (best[1] is None or max(known) < best[1]):
             best = permutation, max(known)
     return best
 
 
-def difference(found: NDArray[Any], wanted: NDArray[Any], permutation: Permutation) -> float | None:
+def difference(found: NDArray[Any], wanted: NDArray[Any], permutation: Permutation, least: float = 0.0) -> float | None:
     """Return the largest difference relative to the largest finite magnitude; None if the shapes differ.
 
+    :param least: the magnitude is taken to be no smaller than this.
     Equal infinities and NaN at the same places are no difference; other values that are not finite are all of it.
     """
     moved = found if permutation is None or np.ndim(found) != len(permutation) else np.transpose(found, permutation)
@@ -121,7 +128,7 @@ def difference(found: NDArray[Any], wanted: NDArray[Any], permutation: Permutati
         gap = np.abs(ours - theirs)
     gap = np.where((ours == theirs) | (np.isnan(ours) & np.isnan(theirs)), 0.0, gap)
     scale = float(np.abs(theirs[np.isfinite(theirs)]).max(initial=0.0))
-    return float(np.nan_to_num(gap, nan=np.inf, posinf=np.inf).max(initial=0.0)) / max(scale, 1e-6)
+    return float(np.nan_to_num(gap, nan=np.inf, posinf=np.inf).max(initial=0.0)) / max(scale, least, 1e-6)
 
 
 def _by_shape(samples: Sequence[Sample], number: int, wanted: Sequence[int]) -> Permutation:

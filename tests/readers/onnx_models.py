@@ -61,6 +61,15 @@ def segmenter(path: Path) -> Path:
     return save(path, nodes, [value("image", [1, 8, 8, 8])], [value("mask", [1, 8, 8, 8])], weights)
 
 
+def scores(path: Path, last: str = "Reshape") -> Path:
+    """A detector of nothing: scores of 1e-5 from a sigmoid, then moved (``last``), or put beside other values."""
+    nodes = [node("MatMul", ["x", "w"], ["m"]), node("Add", ["m", "b"], ["a"]), node("Sigmoid", ["a"], ["s"])]
+    nodes.append(node("Concat", ["s", "a"], ["y"], axis=1) if last == "Concat" else node("Reshape", ["s", "to"], ["y"]))
+    low = numpy_helper.from_array(np.full(64, -11, np.float32), "b")
+    weights = [weight("w", 8, 64), low, numpy_helper.from_array(np.array([1, 8, 8], np.int64), "to")]
+    return save(path, nodes, [value("x", [1, 8])], [value("y", [1, 128] if last == "Concat" else [1, 8, 8])], weights)
+
+
 def two(path: Path) -> Path:
     """Two inputs with one dynamic batch, two outputs; the first output does not come last."""
     nodes = [

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_models
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.errors import ModelError
+from edgekit.readers import onnx_child
 from edgekit.readers.onnx2tf import Converted, Sample
 from edgekit.readers.onnx_compare import CHANNELS_FIRST, compare, difference
 
@@ -79,6 +81,32 @@ def test_one_wrong_sample_is_enough() -> None:
         compare(b"", converted(*pairs), about(), "m.onnx", LIMITS)
     quantized = about(operators=("QuantizeLinear",))
     assert "within 1.0e-02" in compare(b"", converted(*pairs), quantized, "m.onnx", LIMITS).note
+
+
+@pytest.mark.parametrize(("largest", "off", "bounded", "wrong"), [
+    (2e-5, 1.2e-7, True, False), (2e-5, 1.2e-7, False, True), (2e-5, 2e-6, True, True), (1.0, 2e-3, True, True),
+])  # fmt: skip
+def test_a_sigmoids_small_results_are_held_to_its_absolute_rounding(
+    largest: float, off: float, bounded: bool, wrong: bool
+) -> None:
+    """A detector of nothing gives scores of 1e-5, and both sigmoids are right to 1e-7."""
+    scores = np.full((2, 3), largest, np.float64)
+    described = about()
+    described["outputs"][0] |= {"bounded": bounded}
+    try:
+        compare(b"", converted(sample(scores, scores + off)), described, "m.onnx", LIMITS)
+    except ModelError:
+        assert wrong
+    else:
+        assert not wrong
+
+
+@pytest.mark.parametrize(("last", "bounded"), [("Reshape", True), ("Concat", False)])
+def test_scores_are_known_where_they_come_from(last: str, bounded: bool, tmp_path: Any) -> None:
+    graph = onnx.load(onnx_models.scores(tmp_path / "m.onnx", last)).graph
+    assert onnx_child._is_bounded(graph, "y") == bounded
+    assert onnx_child._is_bounded(graph, "s")
+    assert not onnx_child._is_bounded(graph, "a") and not onnx_child._is_bounded(graph, "x")
 
 
 def test_integers_are_equal_or_wrong() -> None:

@@ -161,6 +161,11 @@ def test_the_converter_is_held_against_the_model_and_not_against_what_it_rewrote
     np.testing.assert_allclose(found[0][0], case.outputs[0], rtol=1e-4, atol=1e-5)
 
 
+def test_scores_of_almost_nothing_do_not_count_as_a_wrong_conversion(tmp_path: Path) -> None:
+    graph = OnnxReader().read(onnx_models.scores(tmp_path / "scores.onnx"), ReadOptions())
+    assert not any(operator.op.startswith("ONNX_") for operator in graph.operators)
+
+
 @pytest.mark.parametrize(
     ("operator", "message"),
     [("RandomNormalLike", "RandomNormalLike, which draws random numbers"), ("Abs", "'x' of Abs holds bfloat16 values")],
