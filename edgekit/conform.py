@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgekit import images
 from edgekit.errors import UsageError
+from edgekit.shape_advice import advise
 
 if TYPE_CHECKING:
     from edgekit.graph import Tensor
@@ -35,7 +36,8 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
     if values.shape[1:] not in accepted or values.ndim == 0:
         expected = " or ".join(shape_text(("n", *s)) for s in accepted)
         raise UsageError(
-            f"{name} has shape {shape_text(values.shape)}, expected {expected}", f"reshape {_array_name(name)}"
+            f"{name} has shape {shape_text(values.shape)}, expected {expected}",
+            advise(_array_name(name), values.shape, accepted),
         )
     if len(values) == 0:
         raise UsageError(f"{name} is empty: its shape is {shape_text(values.shape)}", "give at least one sample")
@@ -51,7 +53,7 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
             raise UsageError(f"{name} holds NaN, infinity, or values beyond float32", "clean the data first")
         return values, ""
     if real and found == "uint8":
-        return images.scaled(values, pixel_range), f"{name} is uint8: 0..255 was scaled to {_range(pixel_range)}"
+        return images.scaled(values, pixel_range), scaling(f"{name} is uint8", pixel_range)
     if not real and found in INTEGERS and wanted in INTEGERS:
         info = np.iinfo(wanted)
         if int(values.min()) < info.min or int(values.max()) > info.max:
@@ -81,5 +83,6 @@ def _advice(tensor: Tensor) -> str:
     return "float32" if tensor.dtype in FLOATS or tensor.has_scale else tensor.dtype
 
 
-def _range(pixel_range: tuple[float, float]) -> str:
-    return f"{pixel_range[0]:g}..{pixel_range[1]:g} (change it with ?range=LOW,HIGH)"
+def scaling(what: str, pixel_range: tuple[float, float]) -> str:
+    """Say that pixels were scaled, and how to have them scaled otherwise."""
+    return f"{what}: 0..255 was scaled to {pixel_range[0]:g}..{pixel_range[1]:g} (change it with ?range=LOW,HIGH)"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import images, labelling, npz
-from edgekit.conform import FLOATS, INTEGERS, conform, shape_of, shape_text
+from edgekit.conform import FLOATS, INTEGERS, conform, scaling, shape_of, shape_text
 from edgekit.data_spec import parsed
 from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
@@ -91,7 +91,8 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
     elif name and Path(name).is_dir():
         first = None if parts else limit
         pixels, labels = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
-        dataset = Dataset([pixels], labels, source=name)._part(parts, seed).subset(limit, seed)
+        notes = [scaling(f"{name} is pictures", pixel_range)] if pixels.dtype != np.uint8 else []
+        dataset = Dataset([pixels], labels, source=name, notes=notes)._part(parts, seed).subset(limit, seed)
     elif Path(name).is_file():
         dataset = _load_npz(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
     else:

@@ -35,6 +35,10 @@ class ModelError(EdgekitError):
     exit_code = 3
 
 
+class QuantizationFailed(ModelError):
+    """An operator of the network cannot be quantized as the recipe says; `edgekit diagnose` says which, and why."""
+
+
 class ToolMissing(EdgekitError):
     """An external program or package is not installed; the hint says how to get it."""
 
@@ -54,6 +58,6 @@ class DeviceError(EdgekitError):
 
 
 BY_NAME: dict[str, type[EdgekitError]] = {
-    kind.__name__: kind for kind in (UsageError, ModelError, ToolMissing, CheckFailed, DeviceError)
+    kind.__name__: kind for kind in (UsageError, ModelError, QuantizationFailed, ToolMissing, CheckFailed, DeviceError)
 }
 """Error classes by name, to rebuild an error that a child process reported."""

@@ -290,6 +290,13 @@ def test_a_flat_folder_has_no_labels_and_channels_follow_the_network(tmp_path):
     assert (dataset.as_network_inputs(dataset.load(str(tmp_path), graph), graph)[0] == 5).all()
 
 
+def test_the_scaling_of_pictures_is_told_as_that_of_arrays(tmp_path):
+    picture(tmp_path / "a.png")
+    (note,) = dataset.load(f"{tmp_path}?range=-1,1", network((1, 8, 8, 3))).notes
+    assert note == f"{tmp_path} is pictures: 0..255 was scaled to -1..1 (change it with ?range=LOW,HIGH)"
+    assert dataset.load(str(tmp_path), network((1, 8, 8, 3), dtype="uint8")).notes == []
+
+
 def test_a_limit_reads_only_so_many(tmp_path):
     for i in range(10):
         picture(tmp_path / f"{i % 2}" / f"{i}.png", size=(8, 8))

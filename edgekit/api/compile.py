@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import edgekit
 from edgekit import bundle as bundles
 from edgekit import delegates, plugins, recipe, sandbox, target
+from edgekit.api import advice
 from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
@@ -22,7 +24,7 @@ from edgekit.backends import Artifact, Backend, HalfActivations, Tunable
 from edgekit.backends.runner_build import native_arch
 from edgekit.bundle_readme import readme
 from edgekit.documents import dumps, write_text
-from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
+from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph
 from edgekit.parity import Parity
 from edgekit.profiling.roofline import Roofline
@@ -129,7 +131,7 @@ def compile(
         def choose(graph: Graph) -> None:
             chosen.extend(backend_for(FIRST if backend == AUTO else backend, graph, board) for board in boards)
 
-        job = prepare(source, plan, seed, workers, progress, check=choose)
+        job = prepare(source, plan, seed, workers, progress, check=choose, named=None if changes else recipe)
         job.tuning = database
         makers: list[Callable[[], Compiled]] = []
         for board, one in zip(boards, chosen, strict=True):
@@ -178,7 +180,8 @@ def backend_for(name: str, graph: Graph, board: Target) -> Backend:
     :raises ModelError: listing what is not supported.
     """
     names = [name] if name != FIRST else [n for n in board.backends if n != "null"]
-    refused: list[str] = []
+    refused: dict[str, str] = {}
+    hints: list[str] = []
     for candidate in names:
         backend: Backend = plugins.get("backends", candidate)
         missing = backend.unsupported(graph, board)
@@ -186,9 +189,16 @@ def backend_for(name: str, graph: Graph, board: Target) -> Backend:
             return backend
         first = missing[0]
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        refused.append(f"{candidate}: operator {first.index} {first.operator}: {first.reason}{more}")
-        hint = first.remedy
-    raise ModelError(f"cannot be compiled for {board.name}: " + "; ".join(refused), hint)
+        refused[candidate] = f"{candidate}: operator {first.index} {first.operator}: {first.reason}{more}"
+        hints.append(first.remedy)
+    others = advice.other_backends(graph, board, name) if name != FIRST else []
+    unusable = [other for other in plugins.names("backends") if other not in others]
+    hints = [hint for hint in (advice.without(hint, unusable) for hint in hints) if hint]
+    hints += [f"use --backend {others[0]}"] if others else []
+    raise ModelError(
+        f"cannot be compiled for {board.name}: " + "; ".join(refused.values()),
+        hints[-1] if hints else "`edgekit inspect MODEL` says which targets take it",
+    )
 
 
 def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, progress: Progress) -> Compiled:
@@ -202,19 +212,21 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         (folder / "artifact").mkdir()
         if isinstance(backend, Tunable):
             backend = backend.tuned_by(job.tuning)
-        artifact = backend.compile(job.graph, folder / "model.tflite", board, folder / "artifact", progress)
+        with _ways_out(job, board, backend, keep=True):
+            artifact = backend.compile(job.graph, folder / "model.tflite", board, folder / "artifact", progress)
         estimate = Roofline().profile(job.graph, None, board, {"threads": 1, "runtime": artifact.runtime})
         write_text(folder / "profile.json", dumps(estimate.json()) + "\n")
         manifest = _manifest(job, board, backend, artifact)
         write_text(folder / "README.md", readme(manifest, board))
         bundles.finish(folder, manifest)
         progress.step(f"prove on {board.name}")
-        parity = _prove(bundles.load(folder), board, backend, progress)
+        with _ways_out(job, board, backend):
+            parity = _prove(bundles.load(folder), board, backend, progress)
         manifest["parity"] = parity.json()
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
         if not parity.ok:
-            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", _way_out(job.graph, board, backend))
+            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", _way_out(job, board, backend))
         finished = bundles.load(folder)
     return Compiled(
         board.name, final, backend.name, job.recipe.name, finished.manifest, job.accuracy, parity, job.graph.notes,
@@ -222,15 +234,33 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
     )  # fmt: skip
 
 
-def _way_out(graph: Graph, board: Target, backend: Backend) -> str:
-    """What to do where parity fails: a backend that keeps float32, if this one does not."""
-    if isinstance(backend, HalfActivations) and backend.half(graph):
-        for name in board.backends:
+@contextmanager
+def _ways_out(job: Job, board: Target, backend: Backend, *, keep: bool = False) -> Iterator[None]:
+    """Errors of backends and runners are told with what this command can do about them.
+
+    :param keep: their own hints hold, but for backends that the target lacks and the one that failed.
+    """
+    try:
+        yield
+    except (ModelError, DeviceError) as error:
+        lacking = [name for name in plugins.names("backends") if name not in board.backends]
+        own = advice.without(error.hint, [*lacking, backend.name]) if keep else ""
+        raise type(error)(error.message, own or _way_out(job, board, backend)) from error
+
+
+def _way_out(job: Job, board: Target, backend: Backend) -> str:
+    """What to do where no bundle comes out: find the cause, or take another backend or recipe."""
+    nothing, others = "no bundle was written", advice.other_backends(job.graph, board, backend.name)
+    if isinstance(backend, HalfActivations) and backend.half(job.graph):
+        for name in others:
             other: Backend = plugins.get("backends", name)
-            half = isinstance(other, HalfActivations) and other.half(graph)
-            if name != "null" and not half and not other.unsupported(graph, board):
-                return f"no bundle was written; --backend {name} computes in float32"
-    return "no bundle was written"
+            if not (isinstance(other, HalfActivations) and other.half(job.graph)):
+                return f"{nothing}; --backend {name} computes in float32"
+    if job.why:
+        return f"{nothing}; the cause: {job.why}" + (f"; or try --backend {others[0]}" if others else "")
+    if others:
+        return f"{nothing}; try --backend {others[0]}"
+    return f"{nothing}; try --recipe as-is" if job.recipe.steps else nothing
 
 
 def _prove(bundle: bundles.Bundle, board: Target, made_by: Backend, progress: Progress) -> Parity:

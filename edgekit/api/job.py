@@ -12,8 +12,9 @@ import numpy as np
 
 from edgekit import accuracy, dataset, plugins, recipe, sandbox
 from edgekit.accuracy import Accuracy
+from edgekit.api import advice
 from edgekit.api.load import digest, reader_for
-from edgekit.errors import CheckFailed, ModelError, UsageError
+from edgekit.errors import CheckFailed, ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.graph.stats import statistics
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from edgekit.dataset import Dataset
 
 GOLDEN_MOST, GOLDEN_LEAST = 16, 2
+UNTRAINED = 1.5
+"""A network that is right less often than this many times guessing has learned nothing."""
+NOTABLE_DROP = 0.5
+"""Points of accuracy; what `edgekit diagnose` takes for healthy, too."""
 SIMILAR = 0.95
 """Below this cosine similarity of the outputs, a quantized network is suspect, and the user is warned."""
 GOLDEN_MACS = 400_000_000
@@ -42,6 +47,7 @@ class Source:
 
     :param name: the file's, without its ending. :param model: the manifest's ``model``.
     :param samples: for the passes; None without ``--data``. :param tests: for the accuracy and the golden data.
+    :param given: what names the model and its samples on a command line, for commands to go on with.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Source:
     graph: Graph
     samples: Dataset | None
     tests: Dataset | None
+    given: tuple[str, ...] = ()
 
     @cached_property
     def measured(self) -> Accuracy | None:
@@ -71,6 +78,8 @@ class Job:
     accuracy: dict[str, Any] | None = None
     passes: list[dict[str, Any]] = field(default_factory=list)
     quantization: dict[str, Any] | None = None
+    why: str = ""
+    """The command that finds what its quantization does to the network, where there is one to ask."""
     tuning: str | None = "auto"
     """Where kernels that were tuned are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
 
@@ -94,25 +103,32 @@ def read(
     model: dict[str, Any] = {"name": path.name, "format": reader.name, "sha256": digest(path)}
     if shapes:
         model["shapes"] = {tensor.name: list(tensor.shape) for tensor in graph.inputs}
-    return Source(path.stem, model, graph, samples, tests)
+    given = tuple(advice.arguments(path, data, test, shapes, seed, trust))
+    return Source(path.stem, model, graph, samples, tests, given)
 
 
 def prepare(
     source: Source, plan: recipe.Recipe, seed: int, workers: str, progress: Progress, transformed: Graph | None = None,
-    check: Callable[[Graph], None] = lambda graph: None,
+    check: Callable[[Graph], None] = lambda graph: None, named: str | None = None,
 ) -> Job:  # fmt: skip
     """Transform, and compute the golden outputs.
 
     :param transformed: what the recipe makes of the source, where that is known already.
     :param check: looks at the transformed network before anything runs it, and may refuse it.
+    :param named: the recipe as the user named it; default: by its own name.
     """
     tests = source.tests
     _bounds_can_be_checked(plan, tests)
-    crew = parse_workers(workers)
+    crew, why = parse_workers(workers), advice.why(plan, source.given, named)
     graph, reports = transformed, list[dict[str, Any]]()
     if graph is None:
         context = PassContext(data=source.samples, seed=seed, source=source.graph, workers=workers, progress=progress)
-        graph, reports = transform(source.graph, plan, context)
+        try:
+            graph, reports = transform(source.graph, plan, context)
+        except QuantizationFailed as error:
+            raise QuantizationFailed(
+                error.message, f"the cause, and a cure: {why} --fix" if why else error.hint
+            ) from error
         if crew != [None] and not any("workers" in report for report in reports):
             progress.warn(f"--workers {workers}: nothing in the recipe {plan.name} trains, so they were not used")
     check(graph)
@@ -123,14 +139,32 @@ def prepare(
         inputs = _golden_inputs(graph, tests, seed)
         outputs = reference_outputs(folder / "model.tflite", inputs)
         _finite(source, plan, folder / "model.tflite", (inputs, outputs), seed, progress)
-        job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=reports)
+        job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=reports, why=why)
         if source.tests is not None and source.tests.labels is not None:
             progress.step("measure the accuracy")
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured
         job.accuracy = _accuracy(source, job, progress)
         if plan.steps:
-            job.quantization = _quantization(source.graph, graph, tests, progress)
+            job.quantization = _quantization(source.graph, graph, tests, progress, why)
+            _point(job, source, why, progress)
     return job
+
+
+def _point(job: Job, source: Source, why: str, progress: Progress) -> None:
+    """Warn where labels show that the network learned nothing, or what the recipe costs; say how to find why."""
+    found = job.accuracy
+    if found is None or source.tests is None or source.tests.labels is None or found["random"]:
+        return
+    guessed = 1 / max(2, int(source.tests.labels.max()) + 1)
+    if found["float"] < UNTRAINED * guessed:
+        progress.warn(
+            f"the network is right on {found['float']:.1%} before any pass, about what guessing gives: it is not "
+            "trained, the labels are others, or the samples have another range (--data FILE?range=LOW,HIGH)"
+        )
+    elif found["drop"]["value"] > NOTABLE_DROP and found["drop"]["low"] > 0 and why:
+        progress.warn(
+            f"the recipe costs {found['drop']['value']:.1f} points of accuracy; the cause, and a cure: {why} --fix"
+        )
 
 
 def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[Graph, list[dict[str, Any]]]:
@@ -231,7 +265,9 @@ def _bounds_can_be_checked(plan: recipe.Recipe, tests: Dataset | None) -> None:
         )
 
 
-def _quantization(source: Graph, graph: Graph, samples: Dataset | None, progress: Progress) -> dict[str, Any] | None:
+def _quantization(
+    source: Graph, graph: Graph, samples: Dataset | None, progress: Progress, why: str
+) -> dict[str, Any] | None:
     from edgekit import quality
 
     progress.step("measure the quantization error")
@@ -241,6 +277,6 @@ def _quantization(source: Graph, graph: Graph, samples: Dataset | None, progress
     if similarity < SIMILAR:
         progress.warn(
             f"the quantized network's outputs are unlike the float network's (cosine {similarity:.2f}); "
-            "calibrate on real samples, or try int8-dynamic or int8-w/int16-a"
+            "calibrate on real samples, or try int8-dynamic or int8-w/int16-a" + (f"; the cause: {why}" if why else "")
         )
     return report

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import sandbox
-from edgekit.errors import ModelError, UsageError
+from edgekit.errors import ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, Operator, Signature, Subgraph, tflite
 from edgekit.graph.edit import compact
 from edgekit.passes import PassContext, bias
@@ -143,7 +143,9 @@ def integers(
         try:
             found, made = sandbox.call(f"{TASKS}:quantize", args, arrays, limits=_LIMITS, preload=PRELOAD)
         except sandbox.ChildDied as death:
-            raise ModelError(f"quantization {death.reason} on this model", "try --recipe float32") from death
+            raise QuantizationFailed(f"quantization {death.reason} on this model", "try --recipe float32") from death
+        except ModelError as error:
+            raise QuantizationFailed(error.message, error.hint or "try --recipe float32") from error
     return _ends(tflite.loads(made["model"].tobytes()), graph, settings), found["excluded"]
 
 

@@ -65,7 +65,7 @@ def _call(
     except sandbox.ChildDied as death:
         raise ModelError(
             f"{'ONNX' if onnx else 'LiteRT'} itself {death.reason} on this model; edgekit is unharmed",
-            "the model cannot be used with it: convert it again from its source, or report it there",
+            f"another recipe or another export of the model may avoid what makes {'ONNX' if onnx else 'LiteRT'} fail",
         ) from death
     return found
 

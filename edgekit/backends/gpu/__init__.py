@@ -30,7 +30,7 @@ MACHINE = Machine({"kind": "gpu"}, lanes=4, registers=11, borders=False)
 """Vectors of four, and at most eight of them as accumulators: 32 of the 64 registers that a thread of Mali has at full
 occupancy."""
 FLOATS = "for GPUs, compile the float model: --recipe float16 or float32"
-LITERT = "use --backend litert on a target with a processor"
+LITERT = "compile it for a target with a processor, as rpi5"
 
 
 class GpuBackend:

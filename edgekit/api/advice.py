@@ -1,0 +1,62 @@
+"""Ways out of a failed compile: what else the target offers, and the command that finds the cause."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import plugins
+from edgekit.recipe import Recipe
+
+if TYPE_CHECKING:
+    from edgekit.backends import Backend
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+STATIC = "quantize"
+QUANTIZING = (STATIC, "mixed_precision", "qat")
+_NAMED = re.compile(r"--backend (\S+?)(?=[\s,;.]|$)")
+
+
+def arguments(
+    path: Path, data: str | None, test: str | None, shapes: Sequence[str] = (), seed: int = 0, trust: bool = False
+) -> list[str]:
+    """The words of a command line that name a model and its samples, for any verb that reads both."""
+    words = [str(path) if not str(path).startswith("-") else f"./{path}"]
+    words += [*(["--data", data] if data else []), *(["--test", test] if test else [])]
+    words += [word for shape in shapes for word in ("--shape", shape)]
+    return words + (["--seed", str(seed)] if seed else []) + (["--trust-model"] if trust else [])
+
+
+def why(plan: Recipe, given: Sequence[str], name: str | None = None) -> str:
+    """Return the command that finds what a quantization does to the network; nothing where it cannot be asked.
+
+    :param given: :func:`arguments` of the model. :param name: of the recipe, as the user gave it.
+    """
+    if "--data" not in given or not any(step.name in QUANTIZING and _integer(step.params) for step in plan.steps):
+        return ""
+    own = plan.steps[-1].name == STATIC
+    recipe = ["--recipe", name or plan.name] if own and (name or plan.name) != "int8" else []
+    return shlex.join(["edgekit", "diagnose", *given, *recipe])
+
+
+def without(hint: str, unusable: Sequence[str]) -> str:
+    """Return what is left of a hint once the alternatives that name an unusable backend are dropped."""
+    parts = re.split(r", (?:or )?", hint)
+    kept = [part for part in parts if not ((named := _NAMED.search(part)) and named[1] in unusable)]
+    return hint if len(kept) == len(parts) else ", ".join(kept)
+
+
+def other_backends(graph: Graph, board: Target, failed: str) -> list[str]:
+    """Names of the target's other backends that take the network."""
+    names = [name for name in board.backends if name not in ("null", failed)]
+    found: dict[str, Backend] = {name: plugins.get("backends", name) for name in names}
+    return [name for name, backend in found.items() if not backend.unsupported(graph, board)]
+
+
+def _integer(params: dict[str, Any]) -> bool:
+    """True if the pass makes activations integers (:class:`edgekit.passes.quantize.Settings`)."""
+    return str(params.get("activations", "int8")).startswith("int")
