@@ -15,7 +15,7 @@ from edgekit import sandbox
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.onnx import convert
 from edgekit.readers import MAX_MODEL_BYTES, ReadOptions, onnx2tf, onnx_wire
-from edgekit.readers.onnx_compare import compare
+from edgekit.readers.onnx_compare import check_default_kernels, compare
 from edgekit.readers.onnx_ends import restore
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def _finish(
     if isinstance(converted, EdgekitError):
         raise converted
     from edgekit.graph import tflite
+    from edgekit.readers.recurrent import from_sequences
     from edgekit.readers.tflite_shapes import fixed
 
     path, about = prepared.path, prepared.about
@@ -165,8 +166,11 @@ def _finish(
     missing = sorted({known.get(name, name) for name in custom})
     if missing:
         raise ModelError(f"{path} uses operators that TFLite does not have: {', '.join(missing)}")
+    graph = fixed(graph, str(path), options)
     graph.notes += [f"converted by {onnx2tf.requirement()}", *about["notes"]]
     comparison = compare(prepared.model, converted, about, str(path), limits)
     graph.notes.append(comparison.note)
     restore(graph, converted.order, comparison.permutations, about, str(path))
-    return fixed(graph, str(path), options)
+    graph = from_sequences(graph)
+    check_default_kernels(graph, converted.samples, about, str(path), limits)
+    return graph

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.errors import ModelError
+from edgekit.graph import Graph, tflite
 from edgekit.readers.onnx2tf import Converted, Sample
+from edgekit.runners.reference import reference_outputs
 
 TOLERANCE, QUANTIZED_TOLERANCE = 1e-3, 0.1
 """Largest difference, relative to the output's largest value. Networks with quantization round differently in places,
@@ -25,6 +27,8 @@ BOUNDED_ROUNDING = 1e-6
 """Absolute difference that rounding alone may make where outputs lie between 0 and 1, however small they are: a float32
 sigmoid is computed from ``1 + exp(-x)``, so its error is a few steps at 1 (2^-23), not at its result."""
 REFERENCE_SECONDS = 60.0
+_SEVERAL = 4
+"""Operators from which on a network is run with LiteRT's default kernels, too, when it is read."""
 CHANNELS_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 """What brings a channels-last tensor back to channels-first, by rank."""
 
@@ -76,6 +80,37 @@ def compare(
         permutations.append(permutation)
         worst = max(worst, off)
     return Comparison(permutations, f"agrees with {judge} within {worst:.1e} of the largest value, on random input")
+
+
+def check_default_kernels(
+    graph: Graph, samples: Sequence[Sample], about: Mapping[str, Any], shown: str, limits: sandbox.Limits
+) -> None:
+    """Hold LiteRT's default kernels against its plain ones, which agree with the ONNX model, on the same samples.
+
+    Single operators are left to the proof of the compiled network; samples whose results are not finite, too.
+
+    :param graph: the converted network, with the ONNX model's inputs.
+    :raises ModelError: if results differ, or the default kernels cannot run it.
+    """
+    if len(graph.operators) < _SEVERAL and not any(tensor.is_variable for tensor in graph.tensors):
+        return
+    both = [s for s in samples if not isinstance(s.onnx, str) and not isinstance(s.litert, str)]
+    both = [s for s in both if all(np.isfinite(value).all() for value in s.litert if np.ndim(value))]
+    if not both:
+        return
+    inputs = [np.stack([sample.inputs[n] for sample in both]) for n in range(len(graph.inputs))]
+    with sandbox.scratch() as folder:
+        tflite.write(graph, folder / "model.tflite")
+        plain = reference_outputs(folder / "model.tflite", inputs, limits=limits)
+        default = reference_outputs(folder / "model.tflite", inputs, limits=limits, optimized=True)
+    quantized = any("Quantize" in operator or operator.endswith("Integer") for operator in about["operators"])
+    for output, expected, result in zip(about["outputs"], plain, default, strict=True):
+        off = max(difference(r, e, None) or 0.0 for r, e in zip(result, expected, strict=True))
+        if off > (QUANTIZED_TOLERANCE if quantized else TOLERANCE):
+            raise ModelError(
+                f"{shown} was converted to a network that LiteRT's default kernels compute wrongly: output "
+                f"{output['name']!r} of {output['operator']} differs by {off:.3g} of its largest value"
+            )
 
 
 def _by_reference(model: bytes, samples: Sequence[Sample], limits: sandbox.Limits) -> list[Sample]:
