@@ -128,6 +128,8 @@ def opened(path: Path) -> Iterator[Bundle]:
 def load(path: Path) -> Bundle:
     """Read a bundle folder's manifest; ``opened`` also takes packed bundles."""
     manifest_path = path / "manifest.json"
+    if not path.exists():
+        raise UsageError(f"there is no bundle {path}", "check the path; `edgekit compile` prints it")
     if not manifest_path.is_file():
         raise UsageError(f"{path} is not a bundle: it has no manifest.json", "make one with `edgekit compile`")
     try:

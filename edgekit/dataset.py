@@ -38,6 +38,7 @@ class Dataset:
     :param groups: the group each sample belongs to, int64 or str ``[n]``, or None: accuracy is told for each.
     :param random: True if the samples are noise, so that accuracy means nothing.
     :param source: where they come from, in words.
+    :param index: where each sample stands in the source, int64 ``[n]``; None where that holds all of them, in order.
     :param notes: what reading had to assume or convert, in words.
     """
 
@@ -47,6 +48,7 @@ class Dataset:
     source: str = ""
     notes: list[str] = field(default_factory=list)
     groups: NDArray[Any] | None = None
+    index: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -61,7 +63,8 @@ class Dataset:
         """Return the samples with these indices."""
         labels = None if self.labels is None else self.labels[chosen]
         groups = None if self.groups is None else self.groups[chosen]
-        return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups)
+        index = np.asarray(chosen, np.int64) if self.index is None else self.index[chosen]
+        return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups, index=index)
 
     def _part(self, parts: Sequence[tuple[int, int]], seed: int) -> Dataset:
         """Return the K-th of N parts, which are as large as can be, mixed, and have no sample in common; part of parts.
@@ -90,9 +93,11 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
     elif name and Path(name).is_dir():
         first = None if parts else limit
-        pixels, labels = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
+        pixels, labels, index = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
         notes = [scaling(f"{name} is pictures", pixel_range)] if pixels.dtype != np.uint8 else []
-        dataset = Dataset([pixels], labels, source=name, notes=notes)._part(parts, seed).subset(limit, seed)
+        dataset = (
+            Dataset([pixels], labels, source=name, notes=notes, index=index)._part(parts, seed).subset(limit, seed)
+        )
     elif Path(name).is_file():
         dataset = _load_npz(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
     else:

@@ -31,8 +31,8 @@ def load(
     seed: int = 0,
     limit: int | None = None,
     progress: Progress = Silent(),
-) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
-    """Return the pictures of ``folder`` as ``[n, *tensor shape]``, and their labels.
+) -> tuple[NDArray[Any], NDArray[np.int64] | None, NDArray[np.int64]]:
+    """Return the pictures of ``folder`` as ``[n, *tensor shape]``, their labels, and their places in the sorted list.
 
     They are resized (bilinear) to the network's height and width, in its channels.
 
@@ -48,6 +48,7 @@ def load(
     if not raw and not (tensor.dtype.startswith("float") or tensor.has_scale):
         raise UsageError(f"{folder}: the network takes {tensor.dtype} numbers, not pictures", "use an .npz")
     files, labels = _files(folder)
+    chosen = np.arange(len(files))
     if limit is not None and limit < len(files):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(files))[:limit])
         files, labels = [files[i] for i in chosen], labels[chosen] if labels is not None else None
@@ -62,7 +63,7 @@ def load(
     if channels_first:
         pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     pixels = pixels[:, np.newaxis]
-    return (pixels if raw else scaled(pixels, pixel_range)), labels
+    return (pixels if raw else scaled(pixels, pixel_range)), labels, chosen
 
 
 def scaled(pixels: NDArray[np.uint8], pixel_range: tuple[float, float]) -> NDArray[np.float32]:

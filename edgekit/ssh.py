@@ -12,7 +12,6 @@ import os
 import re
 import select
 import shlex
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -22,23 +21,34 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from edgekit import toolchain
+from edgekit import temporary, toolchain
 from edgekit.errors import DeviceError, UsageError
 
 CONNECT_SECONDS = 15
 _SSH_FAILED = 255
+_LONGEST = 60
+"""Bytes of a temporary folder's name: with ours, ssh's and its own ending, a socket's path may have 108."""
+_FILES = ("identityfile", "certificatefile", "identityagent", "pkcs11provider")
+"""Options whose value is the name of one file."""
 
+# Where programs may not be started (noexec), the folder moves to a place where they may, if there is one: an empty
+# file that is executable is a script that does nothing.
 # The pid file names the program that is running, so that it ends before the folder does; what it started may still
 # write for a moment, so that the folder is not empty when it is to go.
 KEEPER = (
     'd=$(mktemp -d "${TMPDIR:-/tmp}/edgekit.XXXXXX") || exit 73; '
+    'ok() { : >"$1/x" && chmod 700 "$1/x" && "$1/x" 2>/dev/null; s=$?; rm -f "$1/x"; return $s; }; '
+    'ok "$d" || for t in /var/tmp "$HOME" /dev/shm; do e=$(mktemp -d "$t/edgekit.XXXXXX" 2>/dev/null) || continue; '
+    'if ok "$e"; then rmdir "$d"; d=$e; break; fi; rmdir "$e"; done; '
     'end() { p=$(cat "$d/pid" 2>/dev/null) && kill "$p" 2>/dev/null && n=0 && while kill -0 "$p" 2>/dev/null; do '
     'n=$((n+1)); [ $n -lt 50 ] || kill -9 "$p"; [ $n -lt 60 ] || break; sleep 0.1 2>/dev/null || sleep 1; done; '
     'n=0; until rm -rf "$d" 2>/dev/null; do n=$((n+1)); [ $n -lt 5 ] || break; sleep 1; done; }; trap end EXIT; '
     'trap "exit 0" HUP INT TERM PIPE; '
-    'echo "edgekit $d $(uname -m)"; cat >/dev/null'
+    'echo; echo "edgekit $d $(uname -m)"; cat >/dev/null'
 )
-GREETING = re.compile(r"edgekit (/[^\s'\"]*/edgekit\.\w+) (\w+)")
+GREETING = re.compile(r"edgekit (/.*/edgekit\.\w+) (\w+)")
+BEGIN = b"edgekit's output begins\n"
+"""Printed before a script's own output: whatever the shell's start-up files print comes before it."""
 
 _SSH_ERRORS: tuple[tuple[str, str, str], ...] = (
     ("Connection refused", "{host} refuses connections", "is the ssh server running there, and is the port right?"),
@@ -100,7 +110,9 @@ class Connection:
         self.folder = ""
         self.arch = ""
         self._ssh = list(toolchain.load("ssh").find().argv)
-        self._local = Path(tempfile.mkdtemp(prefix="edgekit-"))  # short: socket paths have at most 108 bytes
+        long = len(os.fsencode(tempfile.gettempdir())) > _LONGEST
+        self._place = temporary.folder(Path("/tmp") if long else None)
+        self._local = self._place.__enter__()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._aborted = False
 
@@ -142,7 +154,7 @@ class Connection:
     def _command(self, options: list[str]) -> list[str]:
         always = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", "LogLevel=ERROR"]
         always += ["ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "RequestTTY=no"]
-        always.append(f"ControlPath={self._local / 's'}")
+        always.append(f'ControlPath="{self._local / "s"}"')
         return [*self._ssh, "-T", *(part for option in always for part in ("-o", option)), *options]
 
     def run(self, script: str, *, data: bytes = b"", seconds: float = 60) -> subprocess.CompletedProcess[bytes]:
@@ -158,23 +170,30 @@ class Connection:
             raise DeviceError(f"{self.address.name} took longer than {seconds:g} s", "use fewer repeats") from error
         if self.broke(done.returncode):
             raise DeviceError(f"the connection to {self.address.name} broke", "is it still up? try again")
-        return done
+        _, begun, rest = done.stdout.partition(BEGIN)
+        return subprocess.CompletedProcess(done.args, done.returncode, rest if begun else done.stdout, done.stderr)
 
     def start(self, script: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start a shell script there, in the folder, with our ends of its input and output; its messages go to ``log``.
 
         It is to write its pid to the file ``pid``, so that it ends with the connection, and to end with its input.
         """
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self._within(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
         )
+        assert process.stdout
+        said = b""
+        while not said.endswith(BEGIN) and (byte := os.read(process.stdout.fileno(), 1)):
+            said += byte
+        return process
 
     def broke(self, status: int | None) -> bool:
         """Say whether the connection is gone, now that a script ended with ``status``."""
         return status == _SSH_FAILED or self._keeper is None or self._keeper.poll() is not None
 
     def _within(self, script: str) -> list[str]:
-        whole = _shell(f"cd {shlex.quote(self.folder)} && {{ {script}\n}}")
+        begin = shlex.quote(BEGIN.decode().strip())
+        whole = _shell(f"echo; echo {begin}; cd {shlex.quote(self.folder)} && {{ {script}\n}}")
         return [*self._command(["-o", "ControlMaster=no"]), *self.address.arguments(), whole]
 
     def abort(self) -> None:
@@ -194,7 +213,7 @@ class Connection:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 keeper.wait(CONNECT_SECONDS)
         self._kill()
-        shutil.rmtree(self._local, ignore_errors=True)
+        self._place.__exit__(None, None, None)
 
     def _kill(self) -> None:
         keeper = self._keeper
@@ -229,8 +248,20 @@ def _shell(script: str) -> str:
 
 def _extra_options() -> list[str]:
     """``-o`` options from the environment: ``EDGEKIT_SSH_OPTIONS="IdentityFile=/keys/pi StrictHostKeyChecking=no"``."""
-    given = shlex.split(os.environ.get("EDGEKIT_SSH_OPTIONS", ""))
-    return [part for option in given if option != "-o" for part in ("-o", option.removeprefix("-o"))]
+    try:
+        given = shlex.split(os.environ.get("EDGEKIT_SSH_OPTIONS", ""))
+    except ValueError as error:
+        raise UsageError(
+            f"EDGEKIT_SSH_OPTIONS cannot be read: {error}",
+            """close its quotes, as in: export EDGEKIT_SSH_OPTIONS="IdentityFile='/my keys/pi' Port=2222\"""",
+        ) from error
+    return [part for option in given if option != "-o" for part in ("-o", _quoted(option.removeprefix("-o")))]
+
+
+def _quoted(option: str) -> str:
+    """The option as ssh reads it: a file's name with a space is in quotes, which the shell's quotes are not."""
+    name, equals, value = option.partition("=")
+    return f'{name}="{value}"' if equals and name.lower() in _FILES and " " in value and '"' not in value else option
 
 
 def _first_line(process: subprocess.Popen[bytes], seconds: float) -> str:
@@ -244,7 +275,7 @@ def _first_line(process: subprocess.Popen[bytes], seconds: float) -> str:
             break
         text += chunk
         for line in text.decode(errors="replace").split("\n")[:-1]:
-            if line.startswith("edgekit "):
+            if GREETING.fullmatch(line.strip()):
                 return line
     return text.decode(errors="replace")
 

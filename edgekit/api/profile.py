@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,8 +56,13 @@ def profile(
             if on == "estimate":
                 return _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
             return _observed(bundle, on, threads, repeat, progress)
+    if not path.exists():
+        raise UsageError(f"there is no bundle or model {path}", "check the path; `edgekit compile` prints a bundle's")
     if on != "estimate":
-        raise UsageError(f"a bare model cannot run on {on}", "make a bundle first: edgekit compile MODEL --target T")
+        raise UsageError(
+            f"a bare model cannot run on {on}",
+            f"make a bundle first: {shlex.join(['edgekit', 'compile', str(path), '--target', target or 'host'])}",
+        )
     if target is None:
         raise UsageError("name the target whose estimate you want", "add --target rpi4, for example")
     board = _target(target)

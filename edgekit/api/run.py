@@ -20,10 +20,15 @@ from edgekit.system import explained
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgekit.graph import Graph
+
 
 @dataclass
 class RunResult:
-    """Outputs of every sample, the labels they mean, and how long one inference took (None in an emulator)."""
+    """Outputs of every sample, the labels they mean, and how long one inference took (None in an emulator).
+
+    :param index: where each sample stands in the data; None for the golden ones.
+    """
 
     run: Run
     on: str
@@ -32,6 +37,7 @@ class RunResult:
     top1: list[int] | None
     accuracy: float | None
     latency_ms: float | None
+    index: list[int] | None = None
 
     def json(self) -> dict[str, Any]:
         return {
@@ -40,6 +46,7 @@ class RunResult:
             "runtime": self.run.trace.runtime,
             "conditions": self.run.conditions,
             "samples": self.samples,
+            "index": self.index,
             "outputs": self.outputs,
             "top1": self.top1,
             "accuracy": self.accuracy,
@@ -62,35 +69,53 @@ def run(
     """Run a bundle.
 
     :param data: inputs (docs/data.md); default: the bundle's golden inputs.
-    :param save: write the outputs there, as ``output0``, ``output1``... in an ``.npz``.
-    :param limit: use at most this many samples of ``data``.
+    :param save: write the outputs there, as ``output0``, ``output1``... in an ``.npz``; with ``output0_scale`` and
+        ``output0_zero_point`` where an output is quantized, and ``index``: where each sample stands in ``data``.
+    :param limit: use at most this many samples of ``data``, drawn with ``seed``, in the data's order.
     """
     with bundles.opened(Path(path)) as bundle:
         labels: NDArray[np.int64] | None = None
+        index: NDArray[np.int64] | None = None
         if data is None:
             inputs, _ = bundle.golden()
         else:
             samples = dataset.load(data, bundle.graph, seed=seed, limit=limit, progress=progress)
             inputs, labels = dataset.as_network_inputs(samples, bundle.graph), samples.labels
+            index = np.arange(len(samples)) if samples.index is None else samples.index
+            if limit is not None and not np.array_equal(index, np.arange(len(index))):
+                progress.note(f"--limit: {len(index)} samples drawn with --seed {seed}, in the data's order")
         on = on or default_runner(bundle.target, bundle.manifest["backend"])
         progress.step(f"run on {on}")
         result = get_runner(on).run(bundle, inputs, RunOptions(repeat=repeat, threads=threads, progress=progress))
         outputs = [tensor.json() for tensor in bundle.graph.outputs]
+        scales = _scales(bundle.graph)
     if save is not None:
-        _save(Path(save), result.outputs)
+        _save(Path(save), result.outputs, scales if index is None else {**scales, "index": index})
     first = result.outputs[0].reshape(len(result.outputs[0]), -1)
     top1 = [int(i) for i in first.argmax(axis=1)] if first.shape[1] > 1 else None
     accuracy = float(np.mean(np.array(top1) == labels)) if top1 is not None and labels is not None else None
     times = result.trace.latency_ms
     return RunResult(
-        result, on, outputs, len(first), top1, accuracy, statistics.median(times) if times else None
+        result, on, outputs, len(first), top1, accuracy, statistics.median(times) if times else None,
+        None if index is None else index.tolist(),
     )  # fmt: skip
 
 
-def _save(path: Path, outputs: list[NDArray[Any]]) -> None:
+def _scales(graph: Graph) -> dict[str, NDArray[Any]]:
+    """Scale and zero point of each quantized output: real value = scale * (output - zero point)."""
+    found: dict[str, NDArray[Any]] = {}
+    for number, tensor in enumerate(graph.outputs):
+        if tensor.quantization is not None and tensor.has_scale:
+            found[f"output{number}_scale"] = np.asarray(tensor.quantization.scale)
+            found[f"output{number}_zero_point"] = np.asarray(tensor.quantization.zero_point)
+    return found
+
+
+def _save(path: Path, outputs: list[NDArray[Any]], also: dict[str, NDArray[Any]]) -> None:
     target = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
+    named = {**{f"output{i}": a for i, a in enumerate(outputs)}, **also}
     try:
         with temporary.replacing(target) as file:
-            np.savez_compressed(file, allow_pickle=False, **{f"output{i}": a for i, a in enumerate(outputs)})
+            np.savez_compressed(file, allow_pickle=False, **named)
     except OSError as error:
         raise explained(error, target.parent, "--save") from error

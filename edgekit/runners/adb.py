@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
 
 RUN_SECONDS, ASK_SECONDS = 900.0, 10.0
+APP = "the bundle's app runs the network with LiteRT instead (docs/phones.md); report this to edgekit"
 _CANNOT_EXECUTE = (126, 127)
 
 
@@ -66,7 +67,8 @@ class AdbRunner:
                 last = (done.text.strip().splitlines() or ["no message"])[-1]
                 raise DeviceError(f"{phone.name} cannot run edgekit-run: {last[:160]}", "is it a 64-bit Android?")
             if done.returncode != 0:
-                raise runner.failure(done.returncode, done.text, phone.name, program)
+                error = runner.failure(done.returncode, done.text, phone.name, program)
+                raise type(error)(error.message, APP if isinstance(error, DeviceError) else error.hint)
             outputs = runner.unpack(phone.pull(runner.OUTPUTS), bundle.graph, samples)
             text = phone.pull(runner.TRACE).decode(errors="replace")
             model = phone.run("getprop ro.product.model", seconds=ASK_SECONDS).stdout.decode(errors="replace").strip()

@@ -121,6 +121,11 @@ def _execute(board: Connection, program: Program, arguments: list[str]) -> None:
     status, text = first
     if status not in _CANNOT_EXECUTE and not any(s in text for s in ("GLIBC", "CXXABI", "cannot load the library")):
         raise runner.failure(status, text, board.address.name, program)
+    if "Permission denied" in text and status == _CANNOT_EXECUTE[0] and program.compiled:
+        raise DeviceError(
+            f"{board.address.name} may start no programs in {board.folder}",
+            "set TMPDIR in the start-up file of its shell to a folder that is not mounted noexec",
+        )
     if program.compiled:
         raise DeviceError(
             f"{board.address.name} cannot run edgekit-run: {_brief(text)}",

@@ -194,10 +194,12 @@ static bool read_rapl(struct power_meter *meter, double *watt)
     uint64_t joules = (uint64_t)energy, last = meter->last_energy;
     double seconds = time - meter->last_time;
     uint64_t used = joules >= last ? joules - last : joules + meter->counter_range - last;
-    meter->last_energy = joules;
     bool first = meter->last_time == 0;
+    if (!first && used == 0) /* it has not counted on yet; in a virtual machine it may never do */
+        return false;
+    meter->last_energy = joules;
     meter->last_time = time;
-    if (first || seconds < 1e-3)
+    if (first || seconds < 1e-3 || (joules < last && !meter->counter_range))
         return false;
     *watt = 1e-6 * (double)used / seconds;
     return true;

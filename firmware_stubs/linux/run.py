@@ -11,7 +11,10 @@ LiteRT's), or with --python, the package ai-edge-litert or tflite-runtime. Works
 # ruff: noqa: B905 (boards have Pythons as old as 3.7, whose zip has no strict)
 
 import argparse
+import contextlib
 import ctypes
+import importlib
+import io
 import json
 import os
 import subprocess
@@ -20,7 +23,8 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-USAGE, MODEL, OTHER = 2, 3, 6
+USAGE, MODEL, TOOL, OTHER = 2, 3, 4, 6
+PIP = "python3 -m pip install"
 
 
 def fail(status, message):
@@ -56,15 +60,22 @@ class Network:
     def __init__(self, model, threads, delegate=None):
         interpreter, load_delegate, self.runtime = find_interpreter()
         start = time.perf_counter()
+        noise = io.StringIO()  # numpy prints pages about a runtime that was built for another version of it
         try:
             options = {}
             if delegate:
                 ctypes.CDLL(delegate)  # where it is missing, this says so without noise
                 options["experimental_delegates"] = [load_delegate(delegate)]
-            self.interpreter = interpreter(model_path=model, num_threads=threads, **options)
+            with contextlib.redirect_stderr(noise):
+                self.interpreter = interpreter(model_path=model, num_threads=threads, **options)
             self.interpreter.allocate_tensors()
+        except (AttributeError, ImportError, SystemError) as error:
+            if "numpy" in noise.getvalue().lower() or "numpy" in brief(error).lower():
+                have = f"{self.runtime} does not work with numpy {numpy().__version__}"
+                fail(TOOL, f"{have}: {PIP} 'numpy<2', or ai-edge-litert in its place")
+            fail(TOOL, f"{self.runtime} does not work: {brief(error)}")
         except (ValueError, RuntimeError, OSError) as error:
-            fail(MODEL, "the runtime refuses the model: " + " ".join(str(error).split())[:300])
+            fail(MODEL, "the runtime refuses the model: " + brief(error))
         self.init_ms = 1e3 * (time.perf_counter() - start)
         self.inputs = self.interpreter.get_input_details()
         self.outputs = self.interpreter.get_output_details()
@@ -92,26 +103,38 @@ class Network:
 
 
 def find_interpreter():
-    try:
-        import ai_edge_litert
-        from ai_edge_litert.interpreter import Interpreter, load_delegate
+    """Return the interpreter's class, what loads delegates, and the runtime's name and version."""
+    found = []
+    for name, shown in (("ai_edge_litert", "litert"), ("tflite_runtime", "tflite-runtime")):
+        try:
+            package = importlib.import_module(name)
+            module = importlib.import_module(name + ".interpreter")
+        except ImportError as error:
+            if getattr(error, "name", None) != name:  # it is here, but does not load
+                found.append(f"{shown}: {brief(error)}")
+            continue
+        version = getattr(package, "__version__", "")
+        return module.Interpreter, module.load_delegate, f"{shown} {version}".strip()
+    why = f" ({'; '.join(found)})" if found else ""
+    return fail(TOOL, f"no runtime{why}: {PIP} ai-edge-litert (on older systems: tflite-runtime 'numpy<2')")
 
-        version = getattr(ai_edge_litert, "__version__", "")
-        return Interpreter, load_delegate, f"litert {version}".strip()
-    except ImportError:
-        pass
-    try:
-        import tflite_runtime
-        from tflite_runtime.interpreter import Interpreter, load_delegate
 
-        version = getattr(tflite_runtime, "__version__", "")
-        return Interpreter, load_delegate, f"tflite-runtime {version}".strip()
-    except ImportError:
-        fail(OTHER, "no runtime: python3 -m pip install ai-edge-litert (on older systems: tflite-runtime 'numpy<2')")
+def numpy():
+    """The package, which some systems lack."""
+    try:
+        return importlib.import_module("numpy")
+    except ImportError as error:
+        return fail(
+            TOOL, f"Python's numpy is missing ({brief(error)}): {PIP} numpy (edgekit-run itself needs no Python)"
+        )
+
+
+def brief(error):
+    return " ".join(str(error).split())[:300]
 
 
 def run_files(network, args):
-    import numpy as np
+    np = numpy()
 
     try:
         with open(args.inputs, "rb") as file:
@@ -185,7 +208,7 @@ def machine():
 
 def check_golden(args):
     """Compare this board's outputs with the reference's and print the verdict."""
-    import numpy as np
+    np = numpy()
 
     try:
         golden = np.load(os.path.join(HERE, "..", "golden.npz"), allow_pickle=False)
@@ -214,7 +237,7 @@ def check_golden(args):
 
 def run_c(args, inputs, expected, warmup, repeat):
     """Run the golden samples with edgekit-run; None where it does not run on this system."""
-    import numpy as np
+    np = numpy()
 
     runner, library = os.path.join(HERE, "edgekit-run"), os.path.join(HERE, "libLiteRt.so")
     with tempfile.TemporaryDirectory() as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -202,6 +203,16 @@ def test_rapl_is_energy_over_time_and_survives_its_wrap(program: str, tmp_path: 
     assert min(found["samples_w"]) >= 0 and max(found["samples_w"]) < 100
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="RAPL is x86's")
+@pytest.mark.parametrize("microjoules", ["123456789", "0"])
+def test_rapl_that_stands_still_measures_nothing(program: str, tmp_path: Path, microjoules: str) -> None:
+    """As in virtual machines."""
+    folder = "sys/class/powercap/intel-rapl:0/"
+    files(tmp_path / "root", **{f"{folder}energy_uj": microjoules, f"{folder}max_energy_range_uj": "10000000"})
+    found = power(program, tmp_path, tmp_path / "root", repeat=2000)
+    assert found["samples_w"] == []
+
+
 PMIC = """#!/bin/sh
 [ "$1" = pmic_read_adc ] || exit 1
 cat <<X
@@ -279,3 +290,43 @@ def test_python_runner_errors(tmp_path: Path, options: list[str], status: int, w
     command = [sys.executable, str(SOURCES / "run.py"), "--model", str(HELLO), "--samples", "1", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == status and what in done.stderr and "Traceback" not in done.stderr
+
+
+RUNTIME_FOR_NUMPY_1 = """
+import sys
+class Interpreter:
+    def __init__(self, **options):
+        print("A module that was compiled using NumPy 1.x cannot be run in\\nNumPy 2", file=sys.stderr)
+        raise SystemError("<built-in method CreateWrapperFromFile> returned a result with an exception set")
+load_delegate = None
+"""
+
+
+def test_python_runner_without_numpy_and_beside_a_numpy_that_is_too_new(tmp_path: Path) -> None:
+    def status(*options: str, **env: str) -> tuple[int, str]:
+        command = [sys.executable, *options, str(SOURCES / "run.py"), "--python", "--model", str(HELLO)]
+        (tmp_path / "in.bin").write_bytes(b"\0" * 4)
+        command += ["--inputs", str(tmp_path / "in.bin"), "--samples", "1"]
+        done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        return done.returncode, done.stderr
+
+    code, said = status("-S")
+    assert code == 4 and "no runtime" in said and "pip install ai-edge-litert" in said
+    golden = subprocess.run(
+        [sys.executable, "-S", str(SOURCES / "run.py")], capture_output=True, text=True, check=False
+    )
+    assert golden.returncode == 4 and "numpy is missing" in golden.stderr and "Traceback" not in golden.stderr
+    files(
+        tmp_path,
+        **{
+            "ai_edge_litert/__init__.py": "raise ImportError('GLIBC_2.38 not found')",
+            "tflite_runtime/__init__.py": "__version__ = '2.14.0'",
+            "tflite_runtime/interpreter.py": RUNTIME_FOR_NUMPY_1,
+        },
+    )
+    code, said = status(PYTHONPATH=str(tmp_path))
+    assert code == 4 and "tflite-runtime 2.14.0 does not work with numpy 2" in said and "'numpy<2'" in said
+    (tmp_path / "tflite_runtime" / "interpreter.py").write_text("raise ImportError('no such symbol')")
+    code, said = status(PYTHONPATH=str(tmp_path))
+    assert code == 4 and "GLIBC_2.38 not found" in said and "no such symbol" in said

@@ -36,11 +36,11 @@ class StandIn(SshServer):
     def address(self) -> str:
         return f"//board@127.0.0.1:{self.port}"
 
-    def set(self, **settings: str) -> None:
-        """Change what the board's shell sees: MACHINE, ROOT, TMPDIR."""
+    def set(self, first: str = "", **settings: str) -> None:
+        """Change what the board's shell sees: MACHINE, ROOT, TMPDIR; ``first`` is a command of its start-up file."""
         everything = {"MACHINE": "aarch64", "ROOT": str(_root()), "TMPDIR": str(self.tmp), **settings}
         lines = [f'export {name}="{value}"\n' for name, value in everything.items()]
-        (self.folder / "settings").write_text("".join(lines))
+        (self.folder / "settings").write_text("".join(lines) + first + "\n")
 
 
 def _root() -> Path:
@@ -81,7 +81,7 @@ def _write(board: StandIn, qemu: str) -> None:
         "mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc || exit 77\n"
         f"echo '{_BINFMT.format(qemu=qemu)}' >/proc/sys/fs/binfmt_misc/register || exit 77\n"
         'export QEMU_LD_PREFIX="$ROOT" QEMU_CPU=cortex-a72\n'
-        f'export PATH="{folder}/bin:{Path(sys.executable).parent}:/usr/bin:/bin" HOME="{folder}"\n'
+        f'export PATH="{folder}/bin:{Path(sys.executable).parent}:/usr/bin:/bin" HOME="${{HOME_THERE:-{folder}}}"\n'
         'cd "$HOME" && exec sh -c "$1"',
     )
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -121,6 +122,56 @@ def test_a_full_disk(board: StandIn, bundle: Bundle, tmp_path: Path) -> None:
         assert os.listdir(tmp_path) == []
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_temporary_folder_without_programs(board: StandIn, bundle: Bundle, tmp_path: Path) -> None:
+    """Mounted noexec, as hardened systems do: the programs go where they may be started."""
+    home = board.folder / "home"
+    home.mkdir()
+    noexec = f'mount -t tmpfs -o noexec none "{tmp_path}"; mount -t tmpfs -o noexec none /var/tmp'
+    board.set(TMPDIR=str(tmp_path), first=noexec, HOME_THERE=str(home))
+    found = run(board, bundle, RunOptions(repeat=1, profile=True))
+    assert found.trace.runtime.startswith("litert") and found.trace.operators  # which run.py does not observe
+    assert os.listdir(home) == []
+
+
+@pytest.mark.parametrize("said", ["Welcome to the board", "no end of line\\c", "edgekit /tmp/edgekit.x nonsense, 2"])
+def test_a_start_up_file_that_talks(board: StandIn, bundle: Bundle, said: str) -> None:
+    board.set(first=f"echo '{said}'")
+    (y,) = run(board, bundle).outputs
+    assert y.shape == (2, 1, 12)
+
+
+@pytest.mark.parametrize("name", ["a b", "long" * 30])
+def test_temporary_folders_with_spaces_and_long_names(
+    board: StandIn, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A socket's path has at most 108 bytes."""
+    there, here = board.tmp / f"{name} 'quoted'", Path(tempfile.mkdtemp(prefix=name))
+    there.mkdir()
+    try:
+        board.set(TMPDIR=str(there))
+        monkeypatch.setattr(tempfile, "tempdir", str(here))
+        shutil.copy(board.folder / "client_key", here / "client key")
+        options = board.options.replace(str(board.folder / "client_key"), "'" + str(here / "client key") + "'")
+        monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", options)
+        run(board, bundle)
+        for _ in range(50):
+            if not os.listdir(there):
+                break
+            time.sleep(0.1)
+        assert os.listdir(there) == [] and os.listdir(here) == ["client key"]
+    finally:
+        shutil.rmtree(there)
+        shutil.rmtree(here)
+
+
+@pytest.mark.parametrize("options", ["IdentityFile='/my keys/pi", 'Port="22'])
+def test_a_quote_that_is_not_closed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, options: str) -> None:
+    monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", options)
+    with pytest.raises(UsageError, match="EDGEKIT_SSH_OPTIONS cannot be read") as caught:
+        runners.get("ssh://127.0.0.1:1").run(bundle, samples_for(bundle.graph, 1), RunOptions())
+    assert "close its quotes" in caught.value.hint
 
 
 def test_no_place_to_write(board: StandIn, bundle: Bundle) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import statistics
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, 
     try:
         data = json.loads(text)
         machine = data["machine"]
-        power = data["power"] or {}
+        power = _counting(data["power"] or {})
         trace = Trace(
             source=source,
             runtime=str(data["runtime"]),
@@ -129,6 +130,12 @@ def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, 
     if trace.latency_ms:
         conditions["median_ms"] = statistics.median(trace.latency_ms)
     return trace, conditions
+
+
+def _counting(power: dict[str, Any]) -> dict[str, Any]:
+    """The power meter's part of the trace; nothing of it where the meter stood still, which is not 0 W."""
+    samples = [float(value) for value in power.get("samples_w", [])]
+    return power if any(value > 0 for value in samples) and all(map(math.isfinite, samples)) else {}
 
 
 def _operators(events: Sequence[dict[str, Any]], readings_ns: Sequence[float], graph: Graph) -> list[OperatorTrace]:

@@ -103,6 +103,13 @@ def test_a_trace() -> None:
     assert conditions["median_ms"] == 2.0
 
 
+@pytest.mark.parametrize("samples", [[], [0.0, 0.0], [0, 0, 0], [float("nan"), 1.0]])
+def test_a_meter_that_stands_still_measures_nothing(samples: list[float]) -> None:
+    power = {"scope": "core_rail", "source": "RAPL", "samples_w": samples}
+    trace, conditions = process.parse_trace(json.dumps({**TRACE, "power": power}), network(), "host")
+    assert trace.power_w == [] and trace.power_scope is None and "power_source" not in conditions
+
+
 def rows(readings_ns: list[float]) -> dict[int | None, float | None]:
     trace, _ = process.parse_trace(json.dumps({**TRACE, "readings_ns": readings_ns}), network(), "device")
     return {row.index: row.latency_ms for row in trace.operators}
