@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from edgekit.errors import EdgekitError, UsageError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """No space on the disk, or none left of the user's."""
 LOCKED = (errno.EACCES, errno.EPERM, errno.EROFS)
-_LITTLE = 64 << 10
-"""A file system with fewer free bytes is full."""
 
 
 def explained(error: OSError, folder: Path | None = None, option: str = "") -> EdgekitError:
@@ -26,8 +23,6 @@ def explained(error: OSError, folder: Path | None = None, option: str = "") -> E
     """
     what = error.strerror or str(error)
     name = os.fspath(error.filename) if isinstance(error.filename, (str, os.PathLike)) else ""
-    if error.errno in FULL and (full := _temporary_full()):
-        return UsageError(f"the temporary folder {full} is full", "free some space, or set TMPDIR to another folder")
     if "temporary directory" in what:  # Python's tempfile tried them all
         return UsageError("no temporary folder can be written", "set TMPDIR to a folder that you can write, with space")
     if name and _within(name, resources.cache()):
@@ -48,12 +43,3 @@ def explained(error: OSError, folder: Path | None = None, option: str = "") -> E
 
 def _within(name: str, folder: Path) -> bool:
     return Path(os.path.abspath(name)).is_relative_to(os.path.abspath(folder))
-
-
-def _temporary_full() -> str:
-    """Return the temporary folder if its disk is full, else nothing."""
-    try:
-        folder = Path(tempfile.gettempdir())
-        return str(folder) if shutil.disk_usage(folder).free < _LITTLE else ""
-    except OSError:
-        return ""

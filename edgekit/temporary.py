@@ -16,17 +16,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from edgekit.errors import UsageError
+
 _NAME = re.compile(r"\.?edgekit-(\d+)-[a-z0-9_]{8}")
 _OLD = "replaced"
 _YOUNG_SECONDS = 5.0
 """A folder that changed so recently may be one whose process is about to lock it."""
+
+_LITTLE = 64 << 10
+"""A file system with fewer free bytes is full."""
+HINT = "free some space, or set TMPDIR to another folder"
 
 _swept: set[str] = set()
 
 
 @contextmanager
 def folder(parent: Path | None = None) -> Iterator[Path]:
-    """Give an empty folder of this process alone, hidden in ``parent`` or else in the system's temporary folder."""
+    """Give an empty folder of this process alone, hidden in ``parent`` or else in the system's temporary folder.
+
+    :raises UsageError: where something fails and the system's temporary folder is full: whatever failed, of that.
+    """
     place = Path(tempfile.gettempdir()) if parent is None else parent
     if parent is not None or str(place) not in _swept:
         _swept.add(str(place))
@@ -35,6 +44,10 @@ def folder(parent: Path | None = None) -> Iterator[Path]:
     lock = _locked(path)
     try:
         yield path
+    except Exception as error:
+        if parent is None and _full(place):
+            raise UsageError(f"the temporary folder {place} is full", HINT) from error
+        raise
     finally:
         shutil.rmtree(path, ignore_errors=True)
         if lock is not None:
@@ -99,6 +112,13 @@ def _remove(path: Path) -> None:
         pass
     finally:
         os.close(lock)
+
+
+def _full(place: Path) -> bool:
+    try:
+        return shutil.disk_usage(place).free < _LITTLE
+    except OSError:
+        return False
 
 
 def _locked(path: Path, *, wait: bool = False) -> int | None:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,26 @@ def test_a_relative_cache_is_found_from_everywhere(tmp_path: Path, network: Path
     env = {"EDGEKIT_CACHE": "here"}
     assert edgekit("compile", network, "-t", "host", "-o", tmp_path / "out", cwd=tmp_path, env=env).code == 0
     assert list((tmp_path / "here").rglob("edgekit-run"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A temporary folder of 64 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder]).returncode:
+        pytest.skip("only root can make a small disk")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_temporary_folder(small_disk: Path, tmp_path: Path) -> None:
+    model = tmp_path / "net.tflite"
+    tflite.write(dense(np.ones((3, 40_000), np.float32), np.zeros(3, np.float32)), model)
+    env = {"TMPDIR": str(small_disk)}
+    refused(edgekit("compile", model, "-t", "host", "-o", tmp_path / "out", env=env), 2, str(small_disk), "TMPDIR")
+    assert edgekit("compile", model, "-t", "host", "-o", tmp_path / "out", "--zip").code == 0
+    bundle = tmp_path / "out" / "net.as-is.host.edgekit"
+    for verb in ("run", "verify"):
+        refused(edgekit(verb, bundle, env=env), 2, str(small_disk), "TMPDIR")
+    assert os.listdir(small_disk) == []
