@@ -37,6 +37,24 @@ def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
     return figure, list(axes[0])
 
 
+def log_axis(axes: Any) -> None:
+    """Make the x-axis logarithmic, with few ticks that are plain numbers and do not overlap; call it when all is drawn.
+
+    Within a decade, matplotlib labels every step as ``3 x 10^-2``, one over the other.
+    """
+    from matplotlib import ticker
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    if high < 10 * low:
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+    else:
+        fine = (1.0, 3.0) if high < 100 * low else (1.0,)
+        axes.xaxis.set_major_locator(ticker.LogLocator(base=10, subs=fine, numticks=5))
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:.4g}"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+
+
 def save(figure: Any, path: Path) -> None:
     """Write the figure and close it; the ending decides the format."""
     from matplotlib import pyplot

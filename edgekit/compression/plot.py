@@ -41,7 +41,7 @@ def draw(made: Compression, path: Path) -> None:
         worst = max((f.accuracy["drop"]["high"] for f in made.compiled), default=10.0)
         one.set_ylim(-max(1.0, 1.5 * worst, 1.5 * limits.get("accuracy-drop", 0.0)), max(1.0, 0.5 * worst))
         if candidates or made.compiled:
-            one.set_xscale("log")
+            picture.log_axis(one)
         one.set_xlabel(label)
     axes[0].set_ylabel("points of accuracy against the uncompressed network")
     axes[-1].legend(fontsize=7, loc="best")
