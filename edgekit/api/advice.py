@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import plugins
@@ -21,20 +20,10 @@ QUANTIZING = (STATIC, "mixed_precision", "qat")
 _NAMED = re.compile(r"--backend (\S+?)(?=[\s,;.]|$)")
 
 
-def arguments(
-    path: Path, data: str | None, test: str | None, shapes: Sequence[str] = (), seed: int = 0, trust: bool = False
-) -> list[str]:
-    """The words of a command line that name a model and its samples, for any verb that reads both."""
-    words = [str(path) if not str(path).startswith("-") else f"./{path}"]
-    words += [*(["--data", data] if data else []), *(["--test", test] if test else [])]
-    words += [word for shape in shapes for word in ("--shape", shape)]
-    return words + (["--seed", str(seed)] if seed else []) + (["--trust-model"] if trust else [])
-
-
 def why(plan: Recipe, given: Sequence[str], name: str | None = None) -> str:
     """Return the command that finds what a quantization does to the network; nothing where it cannot be asked.
 
-    :param given: :func:`arguments` of the model. :param name: of the recipe, as the user gave it.
+    :param given: :func:`edgekit.commands.arguments` of the model. :param name: of the recipe, as the user gave it.
     """
     if "--data" not in given or not any(step.name in QUANTIZING and _integer(step.params) for step in plan.steps):
         return ""

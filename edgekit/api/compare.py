@@ -66,6 +66,8 @@ def compare(
     if not paths:
         raise UsageError("name at least one bundle")
     for path in map(Path, paths):
+        if not path.exists():
+            raise UsageError(f"there is no bundle {path}", "check the path; `edgekit compile` prints it")
         if not bundles.is_bundle(path):
             raise UsageError(f"{path} is not a bundle", "make one with `edgekit compile`")
     rows = []

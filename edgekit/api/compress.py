@@ -89,6 +89,7 @@ def compress(
         ladder = search.rungs(len(searched), statistics(source.graph).macs)
         counts = {"calibration": len(source.samples or ()), "search": len(searched), "test": len(source.tests or ())}
         made = Compression(Path(model), board, seed, goal, search.Found(), specs, counts, ladder, folder)
+        made.shapes, made.trust = tuple(shapes), trust
         try:
             with journal.opened(_journal(source, searched, board, choices, goal, seed), goal, fresh, progress) as study:
                 search.run(

@@ -15,6 +15,7 @@ from edgekit import target as boards
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
 from edgekit.api.output import output
+from edgekit.commands import arguments
 from edgekit.diagnosis.cure import Cure, cure, search_samples
 from edgekit.diagnosis.diagnose import Diagnosis
 from edgekit.diagnosis.diagnose import diagnose as examine
@@ -156,7 +157,18 @@ def diagnose(
         foreign = any(finding.cause in FOREIGN for finding in found.findings)
         specs = (data, test) if not foreign or test is None else (test, test)
         job = _Job(
-            Path(model), tuple(shapes), source, graph, before, plan, specs, specs[0] != data, board, folder, context
+            Path(model),
+            tuple(shapes),
+            source,
+            graph,
+            before,
+            plan,
+            specs,
+            specs[0] != data,
+            board,
+            folder,
+            context,
+            trust,
         )
         try:
             return replace(made, fixed=_fixed(job))
@@ -183,6 +195,7 @@ class _Job:
     board: Target
     folder: Path
     context: PassContext
+    trust: bool
 
 
 def _fixed(job: _Job) -> Fixed:
@@ -210,10 +223,9 @@ def _fixed(job: _Job) -> Fixed:
     bundle = compiling.build(made, job.board, backend, job.folder, False, progress)
     file = job.folder / "recipes" / f"{source.name}.{job.board.name}" / f"{recipe.name}.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    words = ["edgekit", "compile", str(job.model), "--target", job.board.name, "--recipe", str(file)]
-    words += ["--data", job.specs[0], *(["--test", job.specs[1]] if job.specs[1] else [])]
-    words += [word for shape in job.shapes for word in ("--shape", shape)]
-    command = shlex.join(words + (["--seed", str(seed)] if seed else []))
+    given = arguments(job.model, *job.specs, job.shapes, seed, job.trust)
+    how = ["--target", job.board.name, "--recipe", str(file)]
+    command = shlex.join(["edgekit", "compile", given[0], *how, *given[1:]])
     write_text(file, recipes.dumps(recipe, f"Makes the bundle again:\n{command}"))
     return Fixed(found, job.graph, job.plan.base, job.recalibrated, file, command, bundle)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import accuracy, dataset, plugins, recipe, sandbox
+from edgekit import accuracy, commands, dataset, plugins, recipe, sandbox
 from edgekit.accuracy import Accuracy
 from edgekit.api import advice
 from edgekit.api.load import digest, reader_for
@@ -103,7 +103,7 @@ def read(
     model: dict[str, Any] = {"name": path.name, "format": reader.name, "sha256": digest(path)}
     if shapes:
         model["shapes"] = {tensor.name: list(tensor.shape) for tensor in graph.inputs}
-    given = tuple(advice.arguments(path, data, test, shapes, seed, trust))
+    given = tuple(commands.arguments(path, data, test, shapes, seed, trust))
     return Source(path.stem, model, graph, samples, tests, given)
 
 

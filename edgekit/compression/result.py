@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgekit.commands import arguments
 from edgekit.compression import budget as budgeting
 from edgekit.compression import finalists as final
 from edgekit.compression import front, search
@@ -39,6 +40,8 @@ class Compression:
     finalists: list[Finalist] = field(default_factory=list)
     rejected: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    shapes: tuple[str, ...] = ()
+    trust: bool = False
 
     @property
     def compiled(self) -> list[Finalist]:
@@ -133,9 +136,9 @@ def recipe(made: Compression, finalist: Finalist) -> str:
 
 def command(made: Compression, recipe: Path | None) -> str:
     """The command that makes the same bundle again."""
-    words = ["edgekit", "compile", str(made.model), "--target", made.board.name, "--recipe", str(recipe or "as-is")]
-    words += ["--data", made.specs["calibration"], "--test", made.specs["test"]]
-    return shlex.join(words + (["--seed", str(made.seed)] if made.seed else []))
+    given = arguments(made.model, made.specs["calibration"], made.specs["test"], made.shapes, made.seed, made.trust)
+    how = ["--target", made.board.name, "--recipe", str(recipe or "as-is")]
+    return shlex.join(["edgekit", "compile", given[0], *how, *given[1:]])
 
 
 def write(made: Compression) -> None:

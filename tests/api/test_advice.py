@@ -14,6 +14,7 @@ from edgekit.api.compile import _ways_out, backend_for, compile
 from edgekit.api.job import Job
 from edgekit.backends.litert import LiteRT
 from edgekit.cli import invoke
+from edgekit.commands import arguments
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.progress import Silent
@@ -82,11 +83,11 @@ def test_an_untrained_network_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_diagnose_is_named_where_it_can_be_asked(recipe: str, data: str | None, expected: str) -> None:
-    assert advice.why(load(recipe), advice.arguments(Path("m.tflite"), data, None), recipe) == expected
+    assert advice.why(load(recipe), arguments(Path("m.tflite"), data, None), recipe) == expected
 
 
 def test_arguments_can_be_pasted() -> None:
-    words = advice.arguments(Path("-m.tflite"), "a b.npz", "t.npz?range=-1,1", ["x=1x4"], 7, True)
+    words = arguments(Path("-m.tflite"), "a b.npz", "t.npz?range=-1,1", ["x=1x4"], 7, True)
     assert words == [
         "./-m.tflite", "--data", "a b.npz", "--test", "t.npz?range=-1,1", "--shape", "x=1x4", "--seed", "7",
         "--trust-model",

@@ -151,3 +151,36 @@ def test_a_full_temporary_folder(small_disk: Path, tmp_path: Path) -> None:
     for verb in ("run", "verify"):
         refused(edgekit(verb, bundle, env=env), 2, str(small_disk), "TMPDIR")
     assert os.listdir(small_disk) == []
+
+
+def test_a_cache_that_is_filled_may_be_read_only(tmp_path: Path, network: Path) -> None:
+    cache, out = tmp_path / "cache", tmp_path / "out"
+    env = {"EDGEKIT_CACHE": str(cache)}
+    assert edgekit("compile", network, "-t", "host", "-o", out, env=env).code == 0
+
+    def read_only(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        mount = 'mount --bind "$EDGEKIT_CACHE" "$EDGEKIT_CACHE" && mount -o remount,ro,bind "$EDGEKIT_CACHE"'
+        command = f'{mount} || exit 77; exec "{EDGEKIT}" "$@"'
+        return subprocess.run(
+            ["unshare", "-rm", "sh", "-c", command, "sh", *map(str, arguments)], env={**os.environ, **env},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    again = read_only("compile", network, "-t", "host", "-o", out)
+    if again.returncode in (1, 77) and "edgekit" not in again.stderr:
+        pytest.skip(f"no mounts in a user namespace here: {again.stderr}")
+    assert again.returncode == 0, again.stderr
+    for file in cache.rglob("edgekit-run"):
+        file.unlink()
+    lacking = read_only("compile", network, "-t", "host", "-o", out)
+    assert lacking.returncode == 2
+    assert "edgekit's cache cannot be written" in lacking.stderr
+    assert "EDGEKIT_CACHE" in lacking.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("verb", ["run", "profile", "verify", "compare"])
+def test_a_path_that_is_not_there(tmp_path: Path, verb: str) -> None:
+    found = edgekit(verb, tmp_path / "gone", *(["--on", "host"] if verb != "compare" else []))
+    refused(found, 2, "gone")
+    assert "bare model" not in found.err
+    assert found.err.startswith("error: there is no bundle")
