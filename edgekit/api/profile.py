@@ -51,12 +51,12 @@ def profile(
         no_shapes(shapes)
         with bundles.opened(path) as bundle:
             if target is not None and target != bundle.target.name:
-                raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "leave --target away")
+                raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "omit --target")
             threads = 1 if holds_network(bundle) else threads  # compiled networks run on one, whatever is wanted
             if on == "estimate":
                 return _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
             return _observed(bundle, on, threads, repeat, progress)
-    if not path.exists():
+    if not path.exists() and (on != "estimate" or target is None):
         raise UsageError(f"there is no bundle or model {path}", "check the path; `edgekit compile` prints a bundle's")
     if on != "estimate":
         raise UsageError(

@@ -144,7 +144,7 @@ def _network(
         no_shapes(shapes)
         with bundles.opened(path) as bundle:
             if name is not None and name != bundle.target.name:
-                raise UsageError(f"this bundle is for {bundle.target.name}, not {name}", "leave --target away")
+                raise UsageError(f"this bundle is for {bundle.target.name}, not {name}", "omit --target")
             graph, board = bundle.graph, bundle.target
     else:
         if name is None:

@@ -35,10 +35,10 @@ def command(names: tuple[str, ...], output: Output) -> None:
     else:
         _print(results)
     if not ok:
-        lacking = [check.name for check in results if check.essential and not check.ok]
-        raise ToolMissing(
-            f"essential, and missing: {', '.join(lacking)}", "as root, run: edgekit doctor --install system"
-        )
+        lacking = [check for check in results if check.essential and not check.ok]
+        system = any("apt-get" in check.install for check in lacking)
+        hint = "as root, run: edgekit doctor --install system" if system else f"type: {lacking[0].install}"
+        raise ToolMissing(f"essential, and missing: {', '.join(check.name for check in lacking)}", hint)
 
 
 def _print(results: list[Check]) -> None:

@@ -45,7 +45,7 @@ class Symmetric:
             if operator.op.endswith(STATEFUL) and graph.is_quantized:
                 raise ModelError(
                     f"operator {index} ({operator.op}) keeps state with ranges of its own",
-                    "leave the pass symmetric away",
+                    "remove the pass symmetric from the recipe",
                 )
         made = copy.deepcopy(graph)
         old = {i: graph.tensors[i].quantization for i in asymmetric(graph)}

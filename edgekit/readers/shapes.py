@@ -122,7 +122,7 @@ def settle(inputs: Sequence[Declared], wanted: Shapes, shown: str) -> Settled:
 def no_shapes(texts: Sequence[str]) -> None:
     """:raises UsageError: if a bundle, whose network is compiled, is given shapes."""
     if texts:
-        raise UsageError("a bundle's shapes are fixed", "leave --shape away, or compile the model anew with it")
+        raise UsageError("a bundle's shapes are fixed", "omit --shape, or compile the model again with it")
 
 
 def text(shape: Sequence[int]) -> str:
@@ -157,7 +157,7 @@ def _check(one: Declared, shape: tuple[int, ...], known: dict[str, int], shown: 
     if len(shape) != len(one.sizes):
         raise UsageError(
             f"--shape {text(shape)} has {len(shape)} dimensions, input {one.name!r} of {shown} has {len(one.sizes)}",
-            _hint(one, 1) if None in one.sizes or any(isinstance(s, str) for s in one.sizes) else "leave it away",
+            _hint(one, 1) if None in one.sizes or any(isinstance(s, str) for s in one.sizes) else "omit --shape",
         )
     for axis, (size, declared) in enumerate(zip(shape, one.sizes, strict=True)):
         fixed = known.setdefault(declared, size) if isinstance(declared, str) else declared

@@ -129,3 +129,21 @@ def test_compile_does_not_send_to_the_host_or_back_to_itself(kind: type[ModelErr
         raise kind("LiteRT refuses the model", "verify it with --on host")
     assert caught.value.message == "LiteRT refuses the model"
     assert caught.value.hint == "no bundle was written; try --backend tvm"
+
+
+def test_outputs_unlike_the_float_networks_name_the_command(tmp_path: Path) -> None:
+    model, data = _coarse(tmp_path)
+    with np.load(data) as found:
+        np.savez(data, x=found["x"])
+    heard = Heard()
+    compile(model, targets=["host"], recipe="int8", data=str(data), out=tmp_path / "out", progress=heard)
+    assert [line for line in heard.warnings if f"the cause: edgekit diagnose {model} --data {data}" in line]
+
+
+def test_a_quantized_network_that_fails_on_the_target_is_to_be_diagnosed() -> None:
+    graph = dense(np.ones((3, 4), np.float32), np.zeros(3, np.float32))
+    job = Job("m", {}, load("int8"), graph, b"", ([], []), 0, why="edgekit diagnose m.tflite --data d.npz")
+    with pytest.raises(DeviceError) as caught, _ways_out(job, target.load("android-arm64"), LiteRT()):
+        raise DeviceError("the compiled network crashed", "compile the bundle with --backend litert")
+    assert "the cause: edgekit diagnose m.tflite --data d.npz" in caught.value.hint
+    assert "litert" not in caught.value.hint

@@ -55,7 +55,7 @@ class GpuBackend:
         """Operators, types and shapes without a kernel."""
         if has_onnx(graph):
             if self.form(graph).activations == "float16":
-                reason, cure = "operators of ONNX keep their float32", "leave --backend away"
+                reason, cure = "operators of ONNX keep their float32", "omit --backend"
                 return [Unsupported(n, o.op, reason, cure) for n, o in enumerate(graph.operators)]
             return onnx.unsupported(graph, MACHINE)
         if graph.is_quantized:

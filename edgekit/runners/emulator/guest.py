@@ -121,7 +121,7 @@ def _failure(done: subprocess.CompletedProcess[str], program: Program) -> Edgeki
         )
     said = re.findall(r"^edgekit-run: (.+)$", done.stdout, re.MULTILINE)
     if done.returncode == _MODEL_REFUSED and said:
-        return ModelError(f"LiteRT refuses the model: {said[-1]}", "verify it on the host with --on host")
+        return ModelError(f"LiteRT refuses the model: {said[-1]}", "this machine's own LiteRT may take it: --on host")
     number = -done.returncode if done.returncode < 0 else done.returncode - 128
     if 0 < number < signal.NSIG:
         try:
@@ -131,4 +131,6 @@ def _failure(done: subprocess.CompletedProcess[str], program: Program) -> Edgeki
         hint = crash_hint(program, number) if program.compiled else "LiteRT may not survive this model; try --on host"
         return DeviceError(f"the emulated run crashed ({name})", hint)
     last = said[-1] if said else next(iter(done.stdout.strip().splitlines()[-1:]), "it said nothing")
-    return DeviceError(f"the emulated run failed (status {done.returncode}): {last}", "run again with --debug")
+    return DeviceError(
+        f"the emulated run failed (status {done.returncode}): {last}", "try --on host, or report this to edgekit"
+    )
