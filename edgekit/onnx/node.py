@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,25 @@ def attribute(node: Any, name: str, default: Any = None) -> Any:
         if entry.name == name:
             return helper.get_attribute_value(entry)
     return default
+
+
+def rename(node: Any, names: Mapping[str, str]) -> None:
+    """Rename values in a node, and in the graphs in its attributes, which may read values from around them."""
+    node.input[:] = [names.get(name, name) for name in node.input]
+    node.output[:] = [names.get(name, name) for name in node.output]
+    for entry in node.attribute:
+        for graph in ([entry.g] if entry.HasField("g") else []) + list(entry.graphs):
+            rename_graph(graph, names)
+
+
+def rename_graph(graph: Any, names: Mapping[str, str]) -> None:
+    """Rename values in a graph, in place."""
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = names.get(value.name, value.name)
+    for sparse in graph.sparse_initializer:
+        sparse.values.name = names.get(sparse.values.name, sparse.values.name)
+    for node in graph.node:
+        rename(node, names)
 
 
 def tensor(values: NDArray[Any], name: str) -> Any:

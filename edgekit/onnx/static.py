@@ -19,7 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.shape_inference import infer_node_outputs
 
 from edgekit.onnx.definition import definition
-from edgekit.onnx.node import DTYPES, Refused, Spec, attribute, schema, tensor
+from edgekit.onnx.node import DTYPES, Refused, Spec, attribute, rename, schema, tensor
 
 MAX_ELEMENTS = 1 << 28
 """Of one tensor."""
@@ -125,8 +125,7 @@ class Static:
         for inner in branch.node:
             copy = onnx.NodeProto()
             copy.CopyFrom(inner)
-            copy.input[:] = [renamed.get(name, name) for name in inner.input]
-            copy.output[:] = [renamed.get(name, name) for name in inner.output]
+            rename(copy, renamed)
             self._take(copy)
         for made, value in zip(node.output, branch.output, strict=True):
             self._take(helper.make_node("Identity", [renamed.get(value.name, value.name)], [made], name=node.name))
@@ -195,6 +194,9 @@ class Static:
 def evaluate(node: Any, opset: int, values: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Compute one node with ONNX's reference implementation.
 
+    An operator that it lacks and that the standard defines in simpler ones (Gelu and others, whose definition depends
+    on their types and attributes) is computed by its definition.
+
     :raises Refused: if it cannot.
     """
     try:
@@ -202,9 +204,14 @@ def evaluate(node: Any, opset: int, values: dict[str, NDArray[Any]]) -> dict[str
             program = ReferenceEvaluator(node, opsets={"": opset})
             results = dict(zip(program.output_names, program.run(None, values), strict=True))
     except Exception as error:
-        raise Refused(
-            node, f"ONNX's reference does not compute it: {type(error).__name__}: {str(error)[:150]}"
-        ) from error
+        body = definition(node, opset, {}, values)
+        if not body:
+            raise Refused(
+                node, f"ONNX's reference does not compute it: {type(error).__name__}: {str(error)[:150]}"
+            ) from error
+        results = dict(values)
+        for inner in body:
+            results |= evaluate(inner, opset, {name: results[name] for name in inner.input if name})
     made = {}
     for name in (name for name in node.output if name):
         value = results.get(name)

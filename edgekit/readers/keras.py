@@ -1,7 +1,7 @@
 """Readers for ``.keras``, legacy ``.h5`` and SavedModel, which need TensorFlow in a locked-down child.
 
 This side looks at the file without TensorFlow, so that a bad one fails in milliseconds; the child's side is
-:mod:`edgekit.readers.keras_child`.
+:mod:`edgekit.readers.keras_child` and :mod:`edgekit.readers.saved_model_child`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from edgekit.readers import ReadOptions, files, keras_config, saved_model
 if TYPE_CHECKING:
     from edgekit.graph import Graph
 
+_TASKS = {"keras_file": "keras_child", "h5_file": "keras_child", "saved_model": "saved_model_child"}
+"""The module of each task."""
 _ZIP = b"PK\x03\x04"
 
 
@@ -87,7 +89,7 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
     limits = sandbox.Limits(seconds=options.seconds, memory_mb=options.memory_mb)
     try:
         answer, arrays = sandbox.call(
-            f"edgekit.readers.keras_child:{task}",
+            f"edgekit.readers.{_TASKS[task]}:{task}",
             {
                 "path": str(path.absolute()),
                 "shown": str(path),

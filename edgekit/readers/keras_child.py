@@ -1,84 +1,83 @@
-"""What runs in the locked-down child: load a Keras model or SavedModel, write a float TFLite flatbuffer.
+"""What runs in the locked-down child: load a Keras model, write a float TFLite flatbuffer.
 
-TensorFlow is imported here and nowhere else, and only after the checks that need h5py alone.
+Keras 3 loads what Keras 3 wrote. Files of Keras 2 are loaded by tf_keras, which is Keras 2: Keras 3 lacks some of its
+layers and rejects what it wrote for others, and words such as ``hard_sigmoid`` have another meaning there.
 """
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import sys
-import tempfile
-from collections.abc import Mapping
+import zipfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgekit.errors import EdgekitError, ModelError
-from edgekit.readers import keras_config, shapes
-
-Arrays = Mapping[str, NDArray[Any]]
-Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+from edgekit.errors import ModelError, ToolMissing
+from edgekit.readers import frozen, keras_config
+from edgekit.readers.frozen import Answer, Arrays
 
 MAX_ELEMENTS = 1 << 31
 UNROLLED_STEPS = 64
+_MAX_METADATA = 1 << 20
 
 
 def keras_file(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     """Task: convert a ``.keras`` file."""
-    import zipfile
-
-    with zipfile.ZipFile(args["path"]) as archive, archive.open("model.weights.h5") as weights:
-        _check_links(weights, args["shown"])
-    return _keras(args, folder)
+    with zipfile.ZipFile(args["path"]) as archive:
+        with archive.open("model.weights.h5") as weights:
+            _check_links(weights, args["shown"])
+        return _keras(args, folder, _written_by(archive))
 
 
 def h5_file(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     """Task: convert a legacy ``.h5`` file."""
-    config = _check_links(args["path"], args["shown"])
+    attributes = _check_links(args["path"], args["shown"])
+    config = attributes.get("model_config")
     if config is None:
         raise ModelError(
             f"{args['shown']} holds no model: it has no model_config",
             "it may hold only weights (save_weights): save the whole model with model.save",
         )
     keras_config.check(keras_config.parse(config, args["shown"]), args["shown"], args["trust"])
-    return _keras(args, folder)
+    return _keras(args, folder, attributes.get("keras_version", ""))
 
 
-def saved_model(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
-    """Task: convert a SavedModel's signature ``args["signature"]``."""
-    tf = _tensorflow(folder)
-    shown = args["shown"]
+def _written_by(archive: zipfile.ZipFile) -> str:
+    """The version of Keras that wrote a ``.keras`` file; "" where it does not say."""
     try:
-        loaded = tf.saved_model.load(args["path"])
-        function = loaded.signatures[args["signature"]]
-        structured = function.structured_input_signature[1]
-        specs, notes = _settled(tf, dict(sorted(structured.items())), args)
-        outputs = sorted(function.structured_outputs)
-        wrapped = tf.function(lambda **inputs: [function(**inputs)[name] for name in outputs])
-        concrete = wrapped.get_concrete_function(**specs)
-    except EdgekitError:
-        raise
-    except Exception as error:
-        raise ModelError(f"{shown} cannot be loaded: {_line(error)}") from error
-    order = [_plain(tensor.name) for tensor in concrete.inputs if tensor.dtype != tf.resource]
-    names = order if sorted(order) == sorted(specs) else sorted(specs)
-    return _flatbuffer(tf, concrete, names, outputs, notes, shown)
+        with archive.open("metadata.json") as file:
+            version = json.loads(file.read(_MAX_METADATA))["keras_version"]
+    except (KeyError, TypeError, ValueError):
+        return ""
+    return version if isinstance(version, str) else ""
 
 
-def _keras(args: dict[str, Any], folder: Path) -> Answer:
-    tf = _tensorflow(folder)
-    import keras
+def _library(version: str, shown: str) -> Any:
+    """The Keras that loads what ``version`` wrote."""
+    if not re.match(r"[12]\.", version):
+        import keras
 
+        return keras
+    try:
+        import tf_keras
+    except ImportError as error:
+        raise ToolMissing(
+            f"{shown} was written by Keras {version}; reading it needs tf_keras, which is not installed",
+            "install it: pip install 'edgekit[train]'",
+        ) from error
+    return tf_keras
+
+
+def _keras(args: dict[str, Any], folder: Path, version: str) -> Answer:
+    tf = frozen.tensorflow(folder)
     shown = args["shown"]
-    if args["trust"]:
+    keras = _library(version, shown)
+    if args["trust"] and keras.__name__ == "keras":
         keras.config.enable_unsafe_deserialization()
     try:
         model = keras.models.load_model(args["path"], compile=False, safe_mode=not args["trust"])
     except Exception as error:
-        raise ModelError(f"{shown} cannot be loaded: {_line(error)}", _load_hint(error)) from error
+        raise ModelError(f"{shown} cannot be loaded: {frozen.line(error)}", _load_hint(error)) from error
     try:
         declared = [(tensor.name, tf.TensorSpec(tensor.shape, tensor.dtype)) for tensor in model.inputs]
     except (AttributeError, ValueError, TypeError):
@@ -90,21 +89,20 @@ def _keras(args: dict[str, Any], folder: Path) -> Answer:
         )
     _unroll(keras, model, shown)
     names = _input_names(model, [name for name, _ in declared])
-    specs, notes = _settled(tf, dict(zip(names, (spec for _, spec in declared), strict=True)), args)
+    structure = getattr(model, "_inputs_struct", getattr(model, "_nested_inputs", None))
+    specs, notes = frozen.settled(tf, dict(zip(names, (spec for _, spec in declared), strict=True)), args)
 
     def inference(*inputs: Any) -> Any:
-        return tf.nest.flatten(model(tf.nest.pack_sequence_as(model._inputs_struct, inputs), training=False))
+        if structure is None:
+            return tf.nest.flatten(model(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
+        return tf.nest.flatten(model(tf.nest.pack_sequence_as(structure, inputs), training=False))
 
-    def inference_plain(*inputs: Any) -> Any:
-        return tf.nest.flatten(model(list(inputs) if len(inputs) > 1 else inputs[0], training=False))
-
-    function = inference if hasattr(model, "_inputs_struct") else inference_plain
     try:
-        concrete = tf.function(function).get_concrete_function(*specs.values())
+        concrete = tf.function(inference).get_concrete_function(*specs.values())
     except Exception as error:
-        raise ModelError(f"{shown} cannot be traced for one sample: {_line(error)}") from error
+        raise ModelError(f"{shown} cannot be traced for one sample: {frozen.line(error)}") from error
     count = len(tf.nest.flatten(concrete.structured_outputs))
-    return _flatbuffer(tf, concrete, names, _output_names(model, count), notes, shown)
+    return frozen.flatbuffer(tf, concrete, names, _output_names(model, count), notes, shown)
 
 
 def _unroll(keras: Any, model: Any, shown: str) -> None:
@@ -123,9 +121,18 @@ def _unroll(keras: Any, model: Any, shown: str) -> None:
             continue  # called in no functional model, so its number of steps is not known
         for recurrent in (layer.forward_layer, layer.backward_layer) if both else (layer,):
             if isinstance(recurrent, keras.layers.RNN):
+                if not _can_unroll(recurrent):
+                    continue
                 recurrent.unroll = steps is not None and steps <= UNROLLED_STEPS
                 if steps is None:
                     _unroll_when_called(recurrent)
+
+
+def _can_unroll(layer: Any) -> bool:
+    """Make a layer take its plain way instead of Keras 2's fused kernels; False where it cannot be unrolled."""
+    if hasattr(layer, "_could_use_gpu_kernel"):
+        layer._could_use_gpu_kernel = False
+    return "conv" not in type(layer).__module__.rpartition(".")[2]
 
 
 def _unroll_when_called(layer: Any) -> None:
@@ -139,35 +146,8 @@ def _unroll_when_called(layer: Any) -> None:
     layer.call = call
 
 
-def _flatbuffer(tf: Any, concrete: Any, inputs: list[str], outputs: list[str], notes: list[str], shown: str) -> Answer:
-    """Freeze variables (else the converter keeps them as resources) and convert, float and unoptimised."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    for tensor in tf.nest.flatten(concrete.structured_outputs):
-        if not isinstance(tensor, tf.Tensor):
-            raise ModelError(f"{shown} has an output that is a {type(tensor).__name__}, not a tensor")
-    try:
-        frozen = convert_variables_to_constants_v2(concrete)
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
-        data = converter.convert()
-    except Exception as error:
-        raise _unsupported(error, shown) from error
-    answer = {"inputs": inputs, "outputs": outputs, "notes": [f"converted by TensorFlow {tf.__version__}", *notes]}
-    return answer, {"model": np.frombuffer(data, np.uint8)}
-
-
-def _tensorflow(folder: Path) -> Any:
-    """Import TensorFlow with every folder it might write to inside the scratch folder."""
-    os.environ.update(TMPDIR=str(folder), HOME=str(folder), KERAS_HOME=str(folder), KERAS_BACKEND="tensorflow")
-    tempfile.tempdir = str(folder)
-    sys.setrecursionlimit(3000)
-    import tensorflow as tf
-
-    return tf
-
-
-def _check_links(file: Any, shown: str) -> str | None:
-    """Refuse HDF5 data that lies in other files; return the attribute ``model_config``."""
+def _check_links(file: Any, shown: str) -> dict[str, str]:
+    """Refuse HDF5 data that lies in other files; return the attributes that are text."""
     import h5py
 
     try:
@@ -186,12 +166,13 @@ def _check_links(file: Any, shown: str) -> str | None:
                         pending.append(item)
                     elif isinstance(item, h5py.Dataset):
                         _check_dataset(item, shown)
-            config = root.attrs.get("model_config")
+            texts = {name: root.attrs.get(name) for name in ("model_config", "keras_version")}
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"{shown} holds damaged HDF5 data: {_line(error)}") from error
-    return config.decode(errors="replace") if isinstance(config, bytes) else config
+        raise ModelError(f"{shown} holds damaged HDF5 data: {frozen.line(error)}") from error
+    decoded = {name: text.decode(errors="replace") if isinstance(text, bytes) else text for name, text in texts.items()}
+    return {name: text for name, text in decoded.items() if isinstance(text, str)}
 
 
 def _check_dataset(item: Any, shown: str) -> None:
@@ -199,21 +180,6 @@ def _check_dataset(item: Any, shown: str) -> None:
         raise ModelError(f"{shown} keeps the data of {item.name} in another file")
     if item.size is None or item.size > MAX_ELEMENTS:
         raise ModelError(f"{shown}: {item.name} has {item.size} elements; the limit is {MAX_ELEMENTS}")
-
-
-def _settled(tf: Any, specs: Mapping[str, Any], args: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Fix the shapes of all inputs (TensorSpecs by name); return them anew, and what was decided, in words."""
-    shown = args["shown"]
-    wanted = {name: tuple(shape) for name, shape in args["shapes"].items()}
-    declared = [
-        shapes.Declared(name, None if spec.shape.rank is None else spec.shape.as_list()) for name, spec in specs.items()
-    ]
-    settled = shapes.settle(declared, wanted, shown)
-    for name, spec in specs.items():
-        if spec.dtype == tf.string:
-            raise ModelError(f"{shown}: input {name!r} takes strings", "move the text processing out of the model")
-    pairs = zip(specs.items(), settled.shapes, strict=True)
-    return {name: tf.TensorSpec(shape, spec.dtype, name=name) for (name, spec), shape in pairs}, settled.notes
 
 
 def _input_names(model: Any, fallback: list[str]) -> list[str]:
@@ -231,26 +197,6 @@ def _names(model: Any, what: str) -> list[str]:
     return [str(name) for name in getattr(getattr(model, "_functional", None) or model, what, None) or []]
 
 
-def _plain(name: str) -> str:
-    return name.split(":")[0]
-
-
-def _line(error: BaseException) -> str:
-    """Return the line of a TensorFlow error that says what is wrong, without colours.
-
-    It is the first, except where TensorFlow tells of traced code ("in user code:"): there the exception's own
-    line follows the stack.
-    """
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    named = [line for line in lines if re.match(r"\w+(Error|Exception): ", line)]
-    line = named[0] if named and lines[0].endswith("code:") else lines[0]
-    following = lines[lines.index(line) + 1 :]
-    if "Exception encountered when calling" in line and following:
-        line = following[0]
-    return line[:300]
-
-
 def _load_hint(error: BaseException) -> str:
     text = str(error)
     unknown = re.search(r"Unknown layer: '?([\w>]+)'?|Could not locate (?:class|function) '([\w>]+)'", text)
@@ -260,16 +206,3 @@ def _load_hint(error: BaseException) -> str:
             "with model.export(folder), which writes a SavedModel"
         )
     return "the file may be damaged, or made by a version of Keras that this one cannot read"
-
-
-def _unsupported(error: BaseException, shown: str) -> ModelError:
-    """Name the operators that TFLite does not have, which the converter lists in its error."""
-    text = str(error)
-    found = re.findall(r"^(?:TF Select|Custom) ops: (.+)$", text, re.MULTILINE)
-    if not found:
-        return ModelError(f"{shown} cannot be converted to TFLite: {_line(error)}")
-    names = sorted({name.strip() for line in found for name in line.split(",")})
-    return ModelError(
-        f"{shown} uses operators that TFLite does not have: {', '.join(names)}",
-        "replace those layers, or move them out of the model",
-    )

@@ -8,6 +8,7 @@ that has to be imported: neither is run unless the user trusts the model.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from edgekit.errors import ModelError
@@ -16,6 +17,15 @@ MAX_CONFIG_BYTES = 64 << 20
 MAX_DEPTH = 200
 _NOT_LOADED = ("compile_config", "training_config")
 """Parts of the outermost object that loading leaves out (``compile=False``); custom losses may stand there."""
+
+_CALLS = {"TFOpLambda": "function", "SlicingOpLambda": "function", "ClassMethod": "cls_symbol"}
+"""Layers of Keras 2 that call a function of TensorFlow by its name, and where the name stands."""
+_CALLED = re.compile(
+    r"(compat\.v[12]\.)?((math|nn|image|linalg|signal|bitwise|dtypes|strings|sparse|ragged|random|sets|quantization"
+    r"|__operators__|experimental\.numpy|keras\.(activations|backend|ops))\.\w+(\.\w+)*"
+    r"|(?!load_|py_function|numpy_function|print)\w+)"
+)
+"""Functions that compute, and reach neither files nor Python."""
 
 _MODULES = ("keras", "tf_keras", "builtins")
 
@@ -74,6 +84,7 @@ def _check_object(node: dict[str, Any], where: str, layer: str, trust: bool) -> 
                 "pass --trust-model if you trust whoever made it, or replace the Lambda by a layer",
             )
         return
+    _check_function(node, where, layer, kind, trust)
     module, registered = node.get("module"), node.get("registered_name")
     foreign = isinstance(module, str) and module.split(".")[0] not in _MODULES
     unknown = isinstance(registered, str) and (">" in registered or module is None)
@@ -82,4 +93,17 @@ def _check_object(node: dict[str, Any], where: str, layer: str, trust: bool) -> 
         raise ModelError(
             f"{where}: {who} is of the custom class {registered or kind!r}, whose code is not in the file",
             "export the model with its computation instead: model.export(folder) writes a SavedModel",
+        )
+
+
+def _check_function(node: dict[str, Any], where: str, layer: str, kind: str, trust: bool) -> None:
+    """Refuse a layer that calls what could touch files or run Python."""
+    config = node.get("config")
+    if trust or kind not in _CALLS or not isinstance(config, dict):
+        return
+    called = config.get(_CALLS[kind])
+    if not isinstance(called, str) or not _CALLED.fullmatch(called):
+        raise ModelError(
+            f"{where}: layer {layer!r} calls tf.{str(called)[:80]}, which may do more than compute",
+            "pass --trust-model if you trust whoever made it",
         )

@@ -16,7 +16,7 @@ from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.onnx import convert
 from edgekit.readers import MAX_MODEL_BYTES, ReadOptions, onnx2tf, onnx_wire
 from edgekit.readers.onnx_compare import check_default_kernels, compare
-from edgekit.readers.onnx_ends import restore
+from edgekit.readers.onnx_ends import name_ends, restore
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -90,6 +90,7 @@ def _second_way(
             hint = first.hint if isinstance(first, ToolMissing) else graph.hint
             result[number] = type(first)(f"{first.message}; as ONNX operators: {_reason(graph, model)}", hint)
             continue
+        name_ends(graph, model.about)
         graph.notes += [
             f"read as ONNX operators, because {_why(first, model)}. TVM's ONNX frontend compiles them",
             *model.about["notes"],
@@ -126,7 +127,10 @@ class _Prepared:
 
     @property
     def job(self) -> onnx2tf.Job:
-        return onnx2tf.Job(self.model, self.about["inputs"], self.about["outputs"], str(self.path))
+        inputs, outputs = (
+            [{**value, "name": value["key"]} for value in self.about[side]] for side in ("inputs", "outputs")
+        )
+        return onnx2tf.Job(self.model, inputs, outputs, str(self.path))
 
 
 def _prepare(path: Path, options: ReadOptions, limits: sandbox.Limits) -> _Prepared:

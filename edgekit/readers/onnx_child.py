@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
-from edgekit.readers import shapes
+from edgekit.readers import onnx_values, shapes
 from edgekit.readers.onnx_wire import MAX_ELEMENTS, resolve
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -25,7 +25,8 @@ _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "Rand
 def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Task: return the model with fixed shapes as bytes, and what its inputs and outputs are.
 
-    A dynamic batch becomes 1, in every input; ``args["shapes"]`` gives what else is open.
+    A dynamic batch becomes 1, in every input; ``args["shapes"]`` gives what else is open. ``key`` is an input's or
+    output's name in the model that is returned, ``name`` in the file.
     """
     import onnx
 
@@ -37,6 +38,7 @@ def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[st
     _check_versions(onnx, model, shown)
     _check_operators(onnx, model, shown)
     _load_external(onnx, model, path)
+    onnx_values.open_sizes(model.graph)
     notes = _fix_inputs(model.graph, {name: tuple(shape) for name, shape in args["shapes"].items()}, shown)
     model = _infer(onnx, model, shown)
     answer: dict[str, Any] = {
@@ -48,6 +50,9 @@ def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[st
     }
     if not answer["inputs"] or not answer["outputs"]:
         raise ModelError(f"{shown} has no inputs or no outputs; its operators: {', '.join(answer['operators'][:5])}")
+    names = onnx_values.plain_names(model.graph)
+    for value in (*answer["inputs"], *answer["outputs"]):
+        value["key"] = names.get(value["name"], value["name"])
     return answer, {"model": np.frombuffer(model.SerializeToString(deterministic=True), np.uint8)}
 
 

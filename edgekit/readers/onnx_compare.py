@@ -49,7 +49,8 @@ def compare(
     """Compare all outputs on all samples that both models take.
 
     :param about: what ``onnx_child`` says of the model.
-    :raises ModelError: if results differ, or LiteRT runs none of the samples that the ONNX model takes.
+    :raises ModelError: if results differ, an output has another size on another sample, or LiteRT runs none of the
+        samples that the ONNX model takes.
     """
     samples, judge = converted.samples, "ONNX Runtime"
     if about["by_reference"] or all(isinstance(sample.onnx, str) for sample in samples):
@@ -67,8 +68,13 @@ def compare(
     bound = QUANTIZED_TOLERANCE if quantized else TOLERANCE
     permutations, worst = [], 0.0
     for number, output in enumerate(outputs):
-        permutation, off = _layout(both, number, BOUNDED_ROUNDING / bound if output.get("bounded") else 0.0)
         who = f"output {output['name']!r} of {output['operator']}"
+        if len({np.shape(sample.onnx[number]) for sample in taken}) > 1:
+            raise ModelError(
+                f"{shown}: {who} has a size that depends on the data",
+                "a compiled network has fixed sizes: end it before that operator, and do the rest outside",
+            )
+        permutation, off = _layout(both, number, BOUNDED_ROUNDING / bound if output.get("bounded") else 0.0)
         if off is None:
             raise ModelError(f"{shown} was converted wrongly: {who} changed its shape")
         exact = whole and not quantized and not output["dtype"].startswith("float")

@@ -26,8 +26,6 @@ def restore(
     :param about: what ``onnx_child`` says of the model.
     :raises ModelError: if one has another shape, or a type that a cast cannot mend.
     """
-    from edgekit.graph import Signature
-
     _inputs(graph, about["inputs"], shown)
     outputs = [graph.main.outputs[index] for index in order]
     for position, (permutation, output) in enumerate(zip(permutations, about["outputs"], strict=True)):
@@ -38,19 +36,31 @@ def restore(
     graph.main.outputs = tuple(outputs)
     if any(len(value["shape"]) == 4 for value in about["inputs"]):
         graph.notes.append("images keep the ONNX model's own layout (usually NCHW): give --data in it")
-    graph.signatures = [
-        Signature(
-            "serving_default",
-            {graph.tensors[index].name: index for index in graph.main.inputs},
-            {graph.tensors[index].name: index for index in graph.main.outputs},
-        )
-    ]
+    _sign(graph, about)
+
+
+def name_ends(graph: Graph, about: Mapping[str, Any]) -> None:
+    """Give a network of ONNX operators the file's names for its inputs and outputs."""
+    for indices, values in ((graph.main.inputs, about["inputs"]), (graph.main.outputs, about["outputs"])):
+        for index, value in zip(indices, values, strict=True):
+            graph.tensors[index].name = value["name"]
+    _sign(graph, about)
+
+
+def _sign(graph: Graph, about: Mapping[str, Any]) -> None:
+    from edgekit.graph import Signature
+
+    inputs, outputs = (
+        dict(zip([value["name"] for value in about[side]], indices, strict=True))
+        for side, indices in (("inputs", graph.main.inputs), ("outputs", graph.main.outputs))
+    )
+    graph.signatures = [Signature("serving_default", inputs, outputs)]
 
 
 def _inputs(graph: Graph, wanted: Sequence[Mapping[str, Any]], shown: str) -> None:
     names = {graph.tensors[index].name: index for index in graph.main.inputs}
-    if {value["name"] for value in wanted} <= set(names):
-        inputs = [names[value["name"]] for value in wanted]
+    if {value["key"] for value in wanted} <= set(names):
+        inputs = [names[value["key"]] for value in wanted]
     elif len(names) == len(wanted):
         inputs = list(graph.main.inputs)
     else:

@@ -1,7 +1,9 @@
-"""Take node tests through edgekit: reader, Graph, a backend's run on this machine, the case's outputs and tolerances.
+"""Take node tests through edgekit as a user does: compile to a proven bundle for this machine, run it on the case's
+inputs, hold its outputs against the case's at the case's tolerance.
 
-A case passes as soon as one way gives its outputs: the Graph through LiteRT, or, where LiteRT cannot run it or is not
-as close as the case wants, through the backend tvm; and where both refuse, its deployed form the same way.
+The models are read many at a time, because the converter takes seconds to start; from there on each case goes the way
+of ``edgekit compile --target host`` and ``edgekit run --data``, in this process. A case passes as soon as one backend
+gives its outputs (the target's own order: LiteRT, then TVM), and where all refuse, if its deployed form does the same.
 """
 
 from __future__ import annotations
@@ -18,18 +20,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import sandbox
+from edgekit import recipe, sandbox, target
+from edgekit.api import job
+from edgekit.api.compile import backend_for, build
+from edgekit.api.run import run
 from edgekit.errors import EdgekitError
-from edgekit.graph import Graph, tflite
-from edgekit.graph.onnx_operators import has_onnx
+from edgekit.graph import Graph
+from edgekit.progress import Silent
 from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import read_all
 from edgekit.readers.onnx_compare import TOLERANCE
-from edgekit.runners.reference import reference_outputs
-from tests.onnx_nodes import cases, through_tvm
+from tests.onnx_nodes import cases
 from tests.onnx_nodes.cases import Case
 from tests.onnx_nodes.settled import settled
 
+SILENT = Silent()
 _LIMITS = sandbox.Limits(seconds=60, memory_mb=4096)
 """What one case may take, in each child."""
 _NEAR = TOLERANCE
@@ -81,56 +86,52 @@ def _chunk(names: Sequence[str]) -> list[Outcome]:
 
 
 def _round(chosen: Sequence[Case]) -> list[Outcome]:
-    """Read the cases' models, run what can be read: with LiteRT, then what is left with TVM's kernels."""
+    """Read the cases' models in one run of the converter, then compile, prove and run each one."""
     with tempfile.TemporaryDirectory(prefix="onnx-nodes-") as name:
         folder = Path(name)
         paths = [folder / f"{case.name}.onnx" for case in chosen]
         for path, case in zip(paths, chosen, strict=True):
             path.write_bytes(case.model.SerializeToString())
         graphs = read_all(paths, ReadOptions(seconds=_LIMITS.seconds, memory_mb=_LIMITS.memory_mb))
-        found = [_first(case, graph, folder) for case, graph in zip(chosen, graphs, strict=True)]
-    left = [n for n, outcome in enumerate(found) if outcome is None or (outcome.way and outcome.verdict != "passed")]
-    results = through_tvm.run(
-        [graph for n in left if isinstance(graph := graphs[n], Graph)], [_fed(chosen[n], graphs[n]) for n in left]
-    )
-    for n, result in zip(left, results, strict=True):
-        outcome = refusal(chosen[n], result.message) if isinstance(result, EdgekitError) else compared(
-            chosen[n], "tvm", result
-        )  # fmt: skip
-        before = found[n]
-        if before is None or (outcome.verdict == "passed" and before.verdict != "wrong"):
-            found[n] = outcome
-    return [outcome for outcome in found if outcome is not None]
+        return [_judged(case, graph, path) for case, graph, path in zip(chosen, graphs, paths, strict=True)]
 
 
-def _first(case: Case, graph: Graph | EdgekitError, folder: Path) -> Outcome | None:
-    """What the reader's refusal or LiteRT's run says; None for Graphs that are not LiteRT's."""
+def _judged(case: Case, graph: Graph | EdgekitError, path: Path) -> Outcome:
     if isinstance(graph, EdgekitError):
-        return refusal(case, graph.message.replace(f"{folder}/", ""))
+        return refusal(case, graph.message.replace(f"{path.parent}/", ""))
     if case.inputs is None or case.outputs is None:
         return Outcome(case.name, "wrong", detail="was read, though its inputs or outputs are not plain numbers")
     shapes = [tensor.shape for tensor in graph.inputs]
     if shapes != [array.shape for array in case.inputs]:
         return Outcome(case.name, "wrong", detail=f"the Graph's inputs have the shapes {shapes}")
-    if has_onnx(graph):
-        return None
-    model = folder / f"{case.name}.tflite"
+    result: Outcome | None = None
+    for backend in [name for name in target.load("host").backends if name != "null"]:
+        outcome = _through(case, graph, path, backend)
+        if outcome.verdict == "passed":
+            return outcome
+        if result is None or (outcome.verdict == "imprecise" and result.verdict not in DEFECTS):
+            result = outcome
+    assert result is not None
+    return result
+
+
+def _through(case: Case, graph: Graph, path: Path, backend: str) -> Outcome:
+    """What a user gets: the bundle that ``edgekit compile`` makes with ``--backend``, fed by ``edgekit run``."""
+    assert case.inputs is not None
+    source = job.Source(path.stem, {"name": path.name, "format": "onnx", "sha256": ""}, graph, None, None)
+    data = path.with_suffix(".npz")
+    np.savez(data, allow_pickle=False, **{t.name: x[None] for t, x in zip(graph.inputs, case.inputs, strict=True)})
+    plan, host = recipe.load("as-is"), target.load("host")
     try:
-        tflite.write(graph, model)
-        inputs = [array[None] for array in _fed(case, graph)]
-        for optimized in (False, True):
-            outputs = reference_outputs(model, inputs, limits=_LIMITS, optimized=optimized)
-            outcome = compared(case, "litert", [output[0] for output in outputs])
-            if outcome.verdict != "passed":
-                break
+        backend_for(backend, graph, host)
+        ready = job.prepare(source, plan, 0, "1", SILENT)
+        compiled = build(ready, host, backend_for(backend, graph, host), path.parent / backend, False, SILENT)
+        found = run(compiled.path, data=str(data)).run.outputs
     except EdgekitError as error:
-        return replace(refusal(case, error.message, graph), way="litert")
-    return outcome
-
-
-def _fed(case: Case, graph: Graph | EdgekitError) -> list[NDArray[Any]]:
-    assert isinstance(graph, Graph) and case.inputs is not None
-    return [array.astype(np.dtype(t.dtype)) for array, t in zip(case.inputs, graph.inputs, strict=True)]
+        return replace(refusal(case, error.message.replace(f"{path.parent}/", ""), graph), way=backend)
+    except Exception as error:
+        return Outcome(case.name, "crashed", backend, detail=f"{type(error).__name__}: {error}")
+    return compared(case, backend, [output[0] for output in found])
 
 
 def refusal(case: Case, message: str, graph: Graph | None = None) -> Outcome:

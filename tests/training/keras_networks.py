@@ -14,10 +14,10 @@ import numpy as np
 
 
 def main(folder: Path) -> None:
-    from edgekit.readers import keras_child
+    from edgekit.readers import frozen, keras_child
 
     (folder / "scratch").mkdir()
-    tf = keras_child._tensorflow(folder / "scratch")
+    tf = frozen.tensorflow(folder / "scratch")
     import keras
 
     keras.utils.set_random_seed(1)

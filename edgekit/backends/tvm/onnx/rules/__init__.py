@@ -17,6 +17,7 @@ RULES: dict[str, Callable[[Rewrite], bool]] = {
     "Softplus": elementwise.softplus,
     "Mish": elementwise.mish,
     "IsInf": elementwise.is_infinite,
+    "Div": elementwise.divide,
     "Mod": elementwise.modulo,
     "BitShift": elementwise.shift,
     "Pow": elementwise.power,

@@ -44,18 +44,48 @@ def is_infinite(r: Rewrite) -> bool:
     return True
 
 
-def modulo(r: Rewrite) -> bool:
-    """Mod of floats whose result has the divisor's sign."""
+def divide(r: Rewrite) -> bool:
+    """Div of integers, as ONNX's reference has it: by 0 it is 0, and the least by -1 itself. Processors trap."""
     dtype = r.spec(0).dtype
-    if r.attribute("fmod", 0) or not dtype.startswith("float"):
+    if dtype.startswith("float"):
         return False
+    x = r.input(0)
+    safe, zero, minus = _divisor(r, dtype)
+    result = r.op("Where", zero, r.value(0, dtype), r.op("Div", x, safe))
+    if minus:
+        result = r.op("Where", minus, r.op("Sub", r.value(0, dtype), x), result)
+    r.out(result)
+    return True
+
+
+def modulo(r: Rewrite) -> bool:
+    """Mod of floats whose result has the divisor's sign; of integers, by 0 and by -1 it is 0."""
+    dtype = r.spec(0).dtype
     zero = r.value(0, dtype)
+    if not dtype.startswith("float"):
+        safe, none, minus = _divisor(r, dtype)
+        result = r.op("Where", none, zero, r.op("Mod", r.input(0), safe, fmod=r.attribute("fmod", 0)))
+        r.out(r.op("Where", minus, zero, result) if minus else result)
+        return True
+    if r.attribute("fmod", 0):
+        return False
     y = r.input(1)
     rest = r.op("Mod", r.input(0), y, fmod=1)
     other = r.op("Xor", r.op("Less", rest, zero), r.op("Less", y, zero))
     off = r.op("And", other, r.op("Not", r.op("Equal", rest, zero)))
     r.out(r.op("Where", off, r.op("Add", rest, y), rest))
     return True
+
+
+def _divisor(r: Rewrite, dtype: str) -> tuple[str, str, str]:
+    """The divisor with 1 in the place of 0 and -1; where it is 0; where it is -1 ("": nowhere)."""
+    y, one = r.input(1), r.value(1, dtype)
+    zero = r.op("Equal", y, r.value(0, dtype))
+    safe = r.op("Where", zero, one, y)
+    if dtype.startswith("u"):
+        return safe, zero, ""
+    minus = r.op("Equal", y, r.value(-1, dtype))
+    return r.op("Where", minus, one, safe), zero, minus
 
 
 def shift(r: Rewrite) -> bool:
