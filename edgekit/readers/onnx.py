@@ -157,7 +157,7 @@ def _finish(
     if isinstance(converted, EdgekitError):
         raise converted
     from edgekit.graph import tflite
-    from edgekit.readers.recurrent import from_sequences
+    from edgekit.readers.recurrent import from_sequences, zeros_folded
     from edgekit.readers.tflite_shapes import fixed
 
     path, about = prepared.path, prepared.about
@@ -175,6 +175,6 @@ def _finish(
     comparison = compare(prepared.model, converted, about, str(path), limits)
     graph.notes.append(comparison.note)
     restore(graph, converted.order, comparison.permutations, about, str(path))
-    graph = from_sequences(graph)
+    graph = zeros_folded(from_sequences(graph))
     check_default_kernels(graph, converted.samples, about, str(path), limits)
     return graph

@@ -36,6 +36,8 @@ _HIDDEN = {
     "BIDIRECTIONAL_SEQUENCE_RNN": (_State(4), _State(8, reverse=True, output=1)),
 }
 """Source of the positions: TFLite's kernels ``unidirectional_sequence_lstm.cc`` and so on."""
+_STATEFUL = frozenset({*_HIDDEN, "LSTM", "RNN", "SVDF"})
+"""Operators that write variables which are their operands."""
 
 
 def from_sequences(graph: Graph) -> Graph:
@@ -86,3 +88,51 @@ def _last_step(tensors: list[Tensor], operator: Operator, state: _State, index: 
     slicing = tflite.schema().StridedSliceOptionsT()
     slicing.shrinkAxisMask = 1 << axis
     return Operator("STRIDED_SLICE", (sequence, first, first + 1, first + 2), (first + 3,), slicing)
+
+
+def zeros_folded(graph: Graph) -> Graph:
+    """Return the Graph without variables that nothing writes: they are zero, and so is what is multiplied by them.
+
+    onnx2tf takes one for the first state of an unrolled GRU. Ranges of variables are not measured, so each would keep
+    its readers from being quantized.
+    """
+    tensors = list(graph.tensors)
+    kept = {i for operator in graph.operators if operator.op in _STATEFUL for i in operator.inputs}
+    zero = {
+        i
+        for i, t in enumerate(tensors)
+        if t.is_variable and i not in kept and t.dtype == "float32" and i not in graph.main.inputs
+    }
+    if not zero or len(graph.subgraphs) > 1:
+        return graph
+    operators: list[Operator] = []
+    instead: dict[int, int] = {}
+    for operator in graph.operators:
+        inputs = tuple(instead.get(index, index) for index in operator.inputs)
+        plain = not getattr(operator.options, "fusedActivationFunction", 0)
+        ends = set(operator.outputs) & set(graph.main.outputs)
+        if plain and not ends and _is_product(operator, inputs) and zero.intersection(inputs[:2]):
+            zero.update(operator.outputs)
+        elif plain and not ends and (other := _other_summand(tensors, operator, inputs, zero)) is not None:
+            instead[operator.outputs[0]] = other
+        else:
+            operators.append(replace(operator, inputs=inputs))
+    for index in zero:
+        tensors[index] = constant(tensors[index].name, np.zeros(tensors[index].shape, np.float32))
+    return compact(replace(graph, subgraphs=[replace(graph.main, tensors=tensors, operators=operators)]))
+
+
+def _is_product(operator: Operator, inputs: tuple[int, ...]) -> bool:
+    biased = operator.op == "FULLY_CONNECTED" and any(index >= 0 for index in inputs[2:])
+    return operator.op in ("BATCH_MATMUL", "MUL", "FULLY_CONNECTED") and not biased
+
+
+def _other_summand(tensors: list[Tensor], operator: Operator, inputs: tuple[int, ...], zero: set[int]) -> int | None:
+    """What an ADD of zeros gives: its other operand, if that has the result's shape already."""
+    if operator.op != "ADD":
+        return None
+    shape = tensors[operator.outputs[0]].shape
+    for number, index in enumerate(inputs):
+        if index in zero and inputs[1 - number] not in zero and tensors[inputs[1 - number]].shape == shape:
+            return inputs[1 - number]
+    return None

@@ -14,8 +14,10 @@ from edgekit.graph import Graph, tflite
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import read_all
+from edgekit.readers.recurrent import zeros_folded
 from edgekit.runners.reference import reference_outputs
 from tests.readers import onnx_models
+from tests.small_networks import Builder
 
 STEPS, FEATURES, UNITS = 6, 5, 7
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
@@ -79,3 +81,32 @@ def test_default_kernels_compute_what_the_model_computes(onnx_converter: None, t
             expected: list[Any] = ReferenceEvaluator(str(path)).run(None, {"x": sample})
             for output, value in zip(found, expected, strict=True):
                 np.testing.assert_allclose(output[number], value, atol=2e-6, err_msg=name)
+
+
+def test_a_variable_that_nothing_writes_is_zero() -> None:
+    b = Builder()
+    x = b.tensor((1, 4), name="x")
+    state = b.tensor((1, 4), name="state", is_variable=True)
+    weights = b.constant(np.ones((4, 4), np.float32))
+    fresh = b.add("BATCH_MATMUL", (x, weights), (1, 4), options="BatchMatMul")
+    old = b.add("BATCH_MATMUL", (state, weights), (1, 4), options="BatchMatMul")
+    both = b.add("ADD", (fresh, old), (1, 4), options="Add")
+    gated = b.add("MUL", (both, state), (1, 4), options="Mul")
+    moved = b.add("ADD", (both, gated), (1, 4), options="Add", fusedActivationFunction=1)
+    y = b.add("CONCATENATION", (moved, state), (1, 8), options="Concatenation", axis=1)
+    graph = b.graph((x,), (y,))
+    folded = zeros_folded(graph)
+    assert [o.op for o in folded.operators] == ["BATCH_MATMUL", "ADD", "CONCATENATION"]
+    assert not any(t.is_variable for t in folded.tensors)
+    written = folded.tensors[folded.operators[2].inputs[1]]
+    assert written.data is not None and not written.array().any()
+
+
+def test_a_variable_that_an_operator_keeps_its_state_in_stays() -> None:
+    b = Builder()
+    x = b.tensor((1, 4), name="x")
+    state = b.tensor((1, 4), name="state", is_variable=True)
+    weights = b.constant(np.ones((4, 4), np.float32))
+    y = b.add("RNN", (x, weights, weights, b.constant(np.ones(4, np.float32)), state), (1, 4), options="RNN")
+    graph = b.graph((x,), (y,))
+    assert zeros_folded(graph) is graph
