@@ -24,6 +24,9 @@ def check_plot(path: Path) -> None:
 
 def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
     """Return a matplotlib figure of ``width`` x ``height`` inches and ``count`` axes side by side."""
+    import logging
+
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home folder that is closed is no trouble of the user's
     import matplotlib
 
     matplotlib.use("Agg")

@@ -20,7 +20,7 @@ from edgekit.errors import UsageError
 
 _NAME = re.compile(r"\.?edgekit-(\d+)-[a-z0-9_]{8}")
 _OLD = "replaced"
-_YOUNG_SECONDS = 5.0
+_YOUNG_SECONDS = 0.5
 """A folder that changed so recently may be one whose process is about to lock it."""
 
 _LITTLE = 64 << 10

@@ -23,6 +23,7 @@ from edgekit.compression import journal, result, search, space
 from edgekit.compression.candidates import Candidate, Evaluator
 from edgekit.compression.finalists import Finalist
 from edgekit.compression.result import Compression
+from edgekit.documents import write_text
 from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph
 from edgekit.graph.stats import statistics
@@ -240,5 +241,5 @@ def _finalist(
         candidate, recipe, bundle, measured, np.asarray(job.measured.predictions == source.tests.labels)
     )
     if recipe is not None:
-        recipe.write_text(result.recipe(made, finalist), "utf-8")
+        write_text(recipe, result.recipe(made, finalist))
     return finalist

@@ -148,9 +148,7 @@ def write(made: Compression) -> None:
         for candidate in made.front():
             path = made.out / "recipes" / f"{candidate.name}.toml"
             if candidate.steps and not path.exists():
-                path.write_text(
-                    final.recipe_text(candidate, "Not compiled yet:\n" + command(made, path), {}, True), "utf-8"
-                )
+                write_text(path, final.recipe_text(candidate, "Not compiled yet:\n" + command(made, path), {}, True))
     write_text(made.out / "front.json", dumps(made.json()) + "\n")
     best = made.out / "best.toml"
     best.unlink(missing_ok=True)

@@ -24,7 +24,11 @@ class Result:
     @property
     def json(self) -> Any:
         assert self.code == 0, self.err
-        return json.loads(self.out)
+        return json.loads(self.out, parse_constant=_refused)
+
+
+def _refused(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON (RFC 8259)")
 
 
 def edgekit(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
