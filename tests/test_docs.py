@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import keras_mnist
 import numpy as np
 import pytest
 import small_networks
@@ -36,16 +37,26 @@ def ids(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that the documentation's commands are about."""
+    """A folder with what the commands of the documentation are about: an ordinary export from Keras, and digits."""
     folder = tmp_path_factory.mktemp("docs")
-    tflite.write(small_networks.classifier(folder, training=1000), folder / "model.tflite")
+    keras_mnist.export(folder)
     x, y = small_networks.digits(300, seed=1)
     np.savez(folder / "digits.npz", x=x, y=y)
     return folder
 
 
 @pytest.mark.slow
+@pytest.mark.tensorflow
+def test_the_commands_are_tried_on_an_ordinary_export(workplace: Path) -> None:
+    """Its batch is open and it computes shapes as it runs, as what TensorFlow's converter writes by default."""
+    graph = tflite.read(workplace / "model.tflite")
+    assert graph.inputs[0].shape_signature == (-1, 28, 28, 1)
+    assert {"SHAPE", "STRIDED_SLICE", "PACK"} <= {operator.op for operator in graph.operators}
+
+
+@pytest.mark.slow
 @pytest.mark.emulator
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=ids)
 def test_commands_run(page: Path, workplace: Path) -> None:
     """Every ``$ edgekit ...`` line in a console block, one after the other in one folder."""
@@ -59,7 +70,9 @@ def test_commands_run(page: Path, workplace: Path) -> None:
         assert done.out, line
 
 
+@pytest.mark.slow
 @pytest.mark.emulator
+@pytest.mark.tensorflow
 def test_python_of_the_readme_runs(workplace: Path) -> None:
     (code,) = blocks(ROOT / "README.md", "python")
     done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=False)
@@ -70,12 +83,13 @@ def test_python_of_the_readme_runs(workplace: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.tensorflow
 def test_python_of_compress_runs(workplace: Path) -> None:
     (code,) = blocks(ROOT / "docs" / "compress.md", "python")
     done = subprocess.run([sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
-    assert 0 < float(rows[0][1]) <= 10_000 and len(rows) > 2
+    assert 0 < float(rows[0][1]) <= 60_000 and len(rows) > 2
     assert all(0 < float(row[1]) <= 1 and float(row[2]) > 0 for row in rows[1:])
 
 
@@ -143,12 +157,13 @@ def keys(data: dict[str, Any], above: str = "") -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.emulator
+@pytest.mark.tensorflow
 def test_every_field_of_the_json_is_explained(workplace: Path) -> None:
     page = (ROOT / "docs" / "formats.md").read_text()
     options = ["--data", "digits.npz", "--out", "json", "--json"]
     compiled = edgekit("compile", "model.tflite", "-t", "rpi4", *options, cwd=workplace).json
     bundle = compiled["bundles"][0]["path"]
-    searching = ["--data", "digits.npz", "-t", "host", "--trials", "7", "--budget", "packed=9kB", "--json"]
+    searching = ["--data", "digits.npz", "-t", "host", "--trials", "7", "--budget", "packed=60kB", "--json"]
     diagnosed = edgekit("diagnose", "model.tflite", "--fix", *options, cwd=workplace).json
     documents = {
         "compile": compiled,
