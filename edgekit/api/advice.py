@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edgekit import plugins
+from edgekit.backends import HalfActivations
+from edgekit.errors import DeviceError, ModelError
 from edgekit.recipe import Recipe
 
 if TYPE_CHECKING:
+    from edgekit.api.job import Job
     from edgekit.backends import Backend
     from edgekit.graph import Graph
     from edgekit.target import Target
@@ -44,6 +48,35 @@ def other_backends(graph: Graph, board: Target, failed: str) -> list[str]:
     names = [name for name in board.backends if name not in ("null", failed)]
     found: dict[str, Backend] = {name: plugins.get("backends", name) for name in names}
     return [name for name, backend in found.items() if not backend.unsupported(graph, board)]
+
+
+@contextmanager
+def ways_out(job: Job, board: Target, backend: Backend, *, keep: bool = False) -> Iterator[None]:
+    """Errors of backends and runners are told with what this command can do about them.
+
+    :param keep: their own hints hold, but for backends that the target lacks and the one that failed.
+    """
+    try:
+        yield
+    except (ModelError, DeviceError) as error:
+        lacking = [name for name in plugins.names("backends") if name not in board.backends]
+        own = without(error.hint, [*lacking, backend.name]) if keep else ""
+        raise type(error)(error.message, own or way_out(job, board, backend)) from error
+
+
+def way_out(job: Job, board: Target, backend: Backend) -> str:
+    """What to do where no bundle comes out: find the cause, or take another backend or recipe."""
+    nothing, others = "no bundle was written", other_backends(job.graph, board, backend.name)
+    if isinstance(backend, HalfActivations) and backend.half(job.graph):
+        for name in others:
+            other: Backend = plugins.get("backends", name)
+            if not (isinstance(other, HalfActivations) and other.half(job.graph)):
+                return f"{nothing}; --backend {name} computes in float32"
+    if job.why:
+        return f"{nothing}; the cause: {job.why}" + (f"; or try --backend {others[0]}" if others else "")
+    if others:
+        return f"{nothing}; try --backend {others[0]}"
+    return f"{nothing}; try --recipe as-is" if job.recipe.steps else nothing
 
 
 def _integer(params: dict[str, Any]) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,11 @@ from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
-from edgekit.backends import Artifact, Backend, HalfActivations, Tunable
+from edgekit.backends import Artifact, Backend, Tunable
 from edgekit.backends.runner_build import native_arch
 from edgekit.bundle_readme import readme
 from edgekit.documents import dumps, write_text
-from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing, UsageError
+from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph
 from edgekit.parity import Parity
 from edgekit.profiling.roofline import Roofline
@@ -212,7 +211,7 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         (folder / "artifact").mkdir()
         if isinstance(backend, Tunable):
             backend = backend.tuned_by(job.tuning)
-        with _ways_out(job, board, backend, keep=True):
+        with advice.ways_out(job, board, backend, keep=True):
             artifact = backend.compile(job.graph, folder / "model.tflite", board, folder / "artifact", progress)
         estimate = Roofline().profile(job.graph, None, board, {"threads": 1, "runtime": artifact.runtime})
         write_text(folder / "profile.json", dumps(estimate.json()) + "\n")
@@ -220,47 +219,18 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         write_text(folder / "README.md", readme(manifest, board))
         bundles.finish(folder, manifest)
         progress.step(f"prove on {board.name}")
-        with _ways_out(job, board, backend):
+        with advice.ways_out(job, board, backend):
             parity = _prove(bundles.load(folder), board, backend, progress)
         manifest["parity"] = parity.json()
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
         if not parity.ok:
-            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", _way_out(job, board, backend))
+            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", advice.way_out(job, board, backend))
         finished = bundles.load(folder)
     return Compiled(
         board.name, final, backend.name, job.recipe.name, finished.manifest, job.accuracy, parity, job.graph.notes,
         job.passes, job.quantization, estimate.json(), time.monotonic() - start,
     )  # fmt: skip
-
-
-@contextmanager
-def _ways_out(job: Job, board: Target, backend: Backend, *, keep: bool = False) -> Iterator[None]:
-    """Errors of backends and runners are told with what this command can do about them.
-
-    :param keep: their own hints hold, but for backends that the target lacks and the one that failed.
-    """
-    try:
-        yield
-    except (ModelError, DeviceError) as error:
-        lacking = [name for name in plugins.names("backends") if name not in board.backends]
-        own = advice.without(error.hint, [*lacking, backend.name]) if keep else ""
-        raise type(error)(error.message, own or _way_out(job, board, backend)) from error
-
-
-def _way_out(job: Job, board: Target, backend: Backend) -> str:
-    """What to do where no bundle comes out: find the cause, or take another backend or recipe."""
-    nothing, others = "no bundle was written", advice.other_backends(job.graph, board, backend.name)
-    if isinstance(backend, HalfActivations) and backend.half(job.graph):
-        for name in others:
-            other: Backend = plugins.get("backends", name)
-            if not (isinstance(other, HalfActivations) and other.half(job.graph)):
-                return f"{nothing}; --backend {name} computes in float32"
-    if job.why:
-        return f"{nothing}; the cause: {job.why}" + (f"; or try --backend {others[0]}" if others else "")
-    if others:
-        return f"{nothing}; try --backend {others[0]}"
-    return f"{nothing}; try --recipe as-is" if job.recipe.steps else nothing
 
 
 def _prove(bundle: bundles.Bundle, board: Target, made_by: Backend, progress: Progress) -> Parity:

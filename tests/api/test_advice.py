@@ -10,7 +10,7 @@ import pytest
 
 from edgekit import target
 from edgekit.api import advice
-from edgekit.api.compile import _ways_out, backend_for, compile
+from edgekit.api.compile import backend_for, compile
 from edgekit.api.job import Job
 from edgekit.backends.litert import LiteRT
 from edgekit.cli import invoke
@@ -125,7 +125,7 @@ def test_no_backend_is_named_that_the_target_lacks_or_that_refused(board: str, b
 def test_compile_does_not_send_to_the_host_or_back_to_itself(kind: type[ModelError]) -> None:
     graph = dense(np.ones((3, 4), np.float32), np.zeros(3, np.float32))
     job = Job("m", {}, load("as-is"), graph, b"", ([], []), 0)
-    with pytest.raises(kind) as caught, _ways_out(job, target.load("rpi4"), LiteRT()):
+    with pytest.raises(kind) as caught, advice.ways_out(job, target.load("rpi4"), LiteRT()):
         raise kind("LiteRT refuses the model", "verify it with --on host")
     assert caught.value.message == "LiteRT refuses the model"
     assert caught.value.hint == "no bundle was written; try --backend tvm"
@@ -143,7 +143,7 @@ def test_outputs_unlike_the_float_networks_name_the_command(tmp_path: Path) -> N
 def test_a_quantized_network_that_fails_on_the_target_is_to_be_diagnosed() -> None:
     graph = dense(np.ones((3, 4), np.float32), np.zeros(3, np.float32))
     job = Job("m", {}, load("int8"), graph, b"", ([], []), 0, why="edgekit diagnose m.tflite --data d.npz")
-    with pytest.raises(DeviceError) as caught, _ways_out(job, target.load("android-arm64"), LiteRT()):
+    with pytest.raises(DeviceError) as caught, advice.ways_out(job, target.load("android-arm64"), LiteRT()):
         raise DeviceError("the compiled network crashed", "compile the bundle with --backend litert")
     assert "the cause: edgekit diagnose m.tflite --data d.npz" in caught.value.hint
     assert "litert" not in caught.value.hint
