@@ -43,12 +43,14 @@ class Quantization:
         return len(self.scale) > 1
 
     def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the real values of ``values`` (any integer dtype, the tensor's shape) as float32."""
+        """Return the real values of ``values`` (any integer dtype, the tensor's shape) as float32; those beyond its
+        range are infinite."""
         shape = [1] * values.ndim
         if self.per_channel:
             shape[self.axis] = -1
         scale, zero = self.scale.reshape(shape), self.zero_point.reshape(shape)
-        return ((values.astype(np.float64) - zero) * scale).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return ((values.astype(np.float64) - zero) * scale).astype(np.float32)
 
     def quantize(self, values: NDArray[Any], dtype: str) -> NDArray[Any]:
         """Return ``values`` (float) in integers of ``dtype``, rounded half to even and saturated.

@@ -76,6 +76,8 @@ def _svdf_state(subgraph: Subgraph) -> list[str]:
         signal, features, time, state = (subgraph.tensors[op.inputs[i]] for i in (0, 1, 2, 4))
         if any(t.dtype != "int8" or t.quantization is None for t in (signal, features, time, state)):
             continue
+        if any(t.quantization is None or t.quantization.zero_point.size != 1 for t in (time, state)):
+            continue
         if time.data is None or uses[op.inputs[2]] != 1 or uses[op.inputs[4]] != 1:
             continue
         _widen(time)

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.errors import ModelError
 from edgekit.graph import tflite
+from edgekit.graph.check import check_quantization
 from edgekit.graph.ir import Graph, Quantization, Signature, Subgraph, Tensor
 from edgekit.graph.repair import repair
 from edgekit.runners.reference import reference_outputs, reference_tensors
@@ -26,6 +28,23 @@ def test_quantized_dimension(shape: tuple[int, ...], scales: int, axis: int, rep
     assert graph.tensors[0].quantization is not None
     assert graph.tensors[0].quantization.axis == repaired
     assert len(notes) == (axis != repaired)
+
+
+@pytest.mark.parametrize("damaged", [2, 4])
+def test_svdf_with_zero_points_that_do_not_fit_is_left_for_the_check(damaged: int) -> None:
+    """A mutation: 45 zero points for one scale."""
+    b = Builder()
+    shapes = ((1, 8), (4, 8), (4, 2), (4,), (1, 8))
+    inputs = []
+    for place, shape in enumerate(shapes):
+        dtype = "int32" if place == 3 else "int8"
+        zeros = np.zeros(45 if place == damaged else 1, np.int64)
+        data = np.zeros(int(np.prod(shape)), np.uint8) if place in (1, 2) else None
+        inputs.append(b.tensor(shape, dtype, quantization=Quantization(np.ones(1, np.float32), zeros), data=data))
+    graph = b.graph((inputs[0],), (b.add("SVDF", tuple(inputs), (1, 4), "int8", options="SVDF"),))
+    assert repair(graph) == []
+    with pytest.raises(ModelError, match="1 scales but 45 zero points"):
+        check_quantization(graph)
 
 
 def test_a_signature_of_inner_tensors_is_dropped(tmp_path: Path) -> None:

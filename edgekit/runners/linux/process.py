@@ -48,13 +48,20 @@ def pack(inputs: Sequence[NDArray[Any]]) -> bytes:
 def unpack(data: bytes, graph: Graph, samples: int) -> list[NDArray[Any]]:
     """Read the runner's output file: one array per network output, ``[samples, *tensor shape]``.
 
-    :raises DeviceError: if its size is not what the network's outputs need.
+    :raises DeviceError: if it is shorter than the network's outputs need.
+    :raises ModelError: if it is longer: the shapes in the file are not what the network computes.
     """
     import numpy as np
 
     sizes = [tensor.nbytes for tensor in graph.outputs]
     if len(data) != samples * sum(sizes):
-        raise DeviceError(f"the run wrote {len(data)} bytes of outputs, {samples * sum(sizes)} were expected")
+        wanted = samples * sum(sizes)
+        if len(data) > wanted:
+            raise ModelError(
+                f"the outputs are larger than the model says: {len(data)} bytes, not {wanted}",
+                "the shapes in the file are wrong: export the model again, or fix its inputs' sizes with --shape",
+            )
+        raise DeviceError(f"the run wrote {len(data)} bytes of outputs, {wanted} were expected")
     table = np.frombuffer(data, np.uint8).reshape(samples, sum(sizes))
     outputs, at = [], 0
     for tensor, size in zip(graph.outputs, sizes, strict=True):

@@ -40,6 +40,12 @@ def test_outputs_of_the_wrong_size_are_refused() -> None:
         process.unpack(b"abc", graph(Tensor("a", (2,), "int8")), 2)
 
 
+@pytest.mark.parametrize("shape", [(0, 10), (2,)])
+def test_outputs_larger_than_the_model_says_are_the_models_fault(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match="larger than the model says: 20 bytes"):
+        process.unpack(bytes(20), graph(Tensor("a", shape, "int8")), 2)
+
+
 def test_no_samples() -> None:
     with pytest.raises(DeviceError, match="no samples"):
         process.pack([np.zeros((0, 3))])
