@@ -46,7 +46,7 @@ def folder(parent: Path | None = None) -> Iterator[Path]:
         yield path
     except Exception as error:
         if parent is None and _full(place):
-            raise UsageError(f"the temporary folder {place} is full", HINT) from error
+            raise UsageError(f"No space left in the temporary folder {place}", HINT) from error
         raise
     finally:
         shutil.rmtree(path, ignore_errors=True)

@@ -91,14 +91,14 @@ def invoke(args: list[str]) -> int:
         _complain(error.format_message(), "see: " + _help_of(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _stop_children()
-        _complain("interrupted; nothing half-written was left behind", "")
-        return INTERRUPTED
+        return _interrupted()
     except OSError as error:
         return _refused(error, debug)
     except SystemExit:  # where a pipe breaks, Click ends by itself
         return _refused(BrokenPipeError(errno.EPIPE, "a pipe broke"), debug)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python wraps it where a class was being made (3.11)
+            return _interrupted()
         if debug:
             raise
         _complain(f"a bug in edgekit: {type(error).__name__}: {error}", "please report it with the output of --debug")
@@ -107,6 +107,12 @@ def invoke(args: list[str]) -> int:
         for number, handler in previous.items():
             signal.signal(number, handler)
     return 0
+
+
+def _interrupted() -> int:
+    _stop_children()
+    _complain("interrupted; nothing half-written was left behind", "")
+    return INTERRUPTED
 
 
 def _refused(error: OSError, debug: bool) -> int:
