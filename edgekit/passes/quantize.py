@@ -20,7 +20,7 @@ from edgekit import sandbox
 from edgekit.errors import ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, Operator, Signature, Subgraph, tflite
 from edgekit.graph.edit import compact
-from edgekit.passes import PassContext, bias
+from edgekit.passes import PassContext, bias, recurrent
 from edgekit.passes.float32 import refuse_integer, restore
 from edgekit.passes.quantize_child import TASKS, WRONG_KERNELS
 
@@ -101,6 +101,8 @@ class Quantize:
         if count:
             context.progress.warn(f"{count} tensors of reduced precision were turned back into float32 first")
         quantized, excluded = _quantize(restored, settings, context)
+        if settings.weights != "float16" and settings.activations != "int16":
+            quantized, context.report["hybrid_operators"] = recurrent.hybrid(quantized)
         report(quantized, settings, excluded, context)
         return quantized
 
@@ -280,6 +282,8 @@ def report(quantized: Graph, settings: Settings, excluded: dict[str, str], conte
 
 def why_float(op: str, excluded: dict[str, str]) -> str:
     """Why operators of this kind stay in float."""
+    if op in recurrent.WEIGHTS:
+        return "LiteRT computes it with float activations; its weights are rounded to 8 bits where the recipe's are"
     if op in WRONG_KERNELS:
         return "LiteRT's integer kernel is wrong"
     name = "CONV_2D_TRANSPOSE" if op == "TRANSPOSE_CONV" else op  # the quantizer's word
