@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Subgraph, Tensor, tflite
-from edgekit.passes.float32 import real_values
+from edgekit.passes.float32 import real_values, restore
 
 if TYPE_CHECKING:
     from edgekit.dataset import Dataset
@@ -101,6 +101,8 @@ def weights(original: Graph, quantized: Graph) -> list[TensorQuality]:
     A tensor is found in the float Graph by its name, where that is unique there, else by its place: the same
     input of the same operator, QUANTIZE and DEQUANTIZE not counted.
     """
+    if not original.is_quantized:
+        original, _ = restore(original)  # weights that were reduced already are what the network computed with
     names: dict[str, Tensor | None] = {}
     for tensor in original.tensors:
         names[tensor.name] = None if tensor.name in names else tensor
@@ -110,9 +112,15 @@ def weights(original: Graph, quantized: Graph) -> list[TensorQuality]:
     for key, (number, index) in _places(quantized.main).items():
         tensor = quantized.tensors[index]
         source = names.get(tensor.name)
-        if source is None and key in places:
+        if (source is None or source.data is None) and key in places:
             source = original.tensors[places[key][1]]
-        if index in seen or source is None or source.dtype == tensor.dtype or source.shape != tensor.shape:
+        if (
+            index in seen
+            or source is None
+            or source.data is None
+            or source.dtype == tensor.dtype
+            or source.shape != tensor.shape
+        ):
             continue
         if tensor.dtype != "float16" and (tensor.quantization is None or tensor.quantization.scale.size == 0):
             continue

@@ -20,7 +20,7 @@ from edgekit import sandbox
 from edgekit.errors import ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, Operator, Signature, Subgraph, tflite
 from edgekit.graph.edit import compact
-from edgekit.passes import PassContext, bias, recurrent
+from edgekit.passes import PassContext, bias, float16, recurrent
 from edgekit.passes.float32 import refuse_integer, restore
 from edgekit.passes.quantize_child import TASKS, WRONG_KERNELS
 
@@ -100,11 +100,33 @@ class Quantize:
         restored, count = restore(graph)
         if count:
             context.progress.warn(f"{count} tensors of reduced precision were turned back into float32 first")
+        if settings.weights == "float16":
+            return _halved(restored, settings, context)
         quantized, excluded = _quantize(restored, settings, context)
         if settings.weights != "float16" and settings.activations != "int16":
             quantized, context.report["hybrid_operators"] = recurrent.hybrid(quantized)
         report(quantized, settings, excluded, context)
         return quantized
+
+
+def _halved(graph: Graph, settings: Settings, context: PassContext) -> Graph:
+    """Return the Graph with weights in float16, where they fit."""
+    made, kept = float16.halved(graph)
+    if not any(t.dtype == "float16" for t in made.tensors):
+        why = kept[0] if kept else None
+        reason = f": {why.op} ({why.name}): {why.reason}" if why else f" of {float16.LEAST_ELEMENTS} values or more"
+        raise ModelError(f"no constant of this network can be kept in float16{reason}", "use --recipe float32")
+    made = replace(made, notes=list(graph.notes))
+    for one in kept:
+        made.notes.append(f"{one.op} ({one.name}) keeps float32 weights: {one.reason}")
+    context.report.update(
+        weights=settings.weights, activations=settings.activations, granularity=settings.granularity, io="float32",
+        float_operators=[{"index": one.operator, "op": one.op, "reason": one.reason} for one in kept],
+    )  # fmt: skip
+    if kept:
+        rest = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
+        context.progress.warn(f"float32 weights stay in {kept[0].op} ({kept[0].name}): {kept[0].reason}{rest}")
+    return made
 
 
 def _quantize(graph: Graph, settings: Settings, context: PassContext) -> tuple[Graph, dict[str, str]]:
