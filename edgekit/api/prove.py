@@ -12,7 +12,7 @@ import numpy as np
 from edgekit import parity, plugins, sandbox
 from edgekit.backends import Backend, HalfActivations
 from edgekit.bundle import Bundle, digest, relative_files
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.explode import Exploded, explode
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
@@ -117,6 +117,8 @@ class _Proof:
                 apart = self._apart(parts, folder)
                 outputs = self.runner.run(apart, fed, self.options).outputs
                 reference = self._of_rounded(parts, fed, folder) if self._half else [values[i] for i in parts.outputs]
+        except (UsageError, ToolMissing):
+            raise  # of this machine, not of the network
         except EdgekitError as error:
             return [], f"its operators could not be run one by one ({error.message})"
         exact = {} if self._half else _exact_results(graph, parts, values)

@@ -103,7 +103,7 @@ class Quantize:
         if settings.weights == "float16":
             return _halved(restored, settings, context)
         quantized, excluded = _quantize(restored, settings, context)
-        if settings.weights != "float16" and settings.activations != "int16":
+        if settings.activations != "int16":
             quantized, context.report["hybrid_operators"] = recurrent.hybrid(quantized)
         report(quantized, settings, excluded, context)
         return quantized
