@@ -122,8 +122,8 @@ def diagnose(
     quantized = judge(versions.mix(whole).graph)
     found = Diagnosis(precision, len(test), 0, judge.float, judge.float, quantized, max_drop)
     left = _left(versions, precision)
-    if any(reason == NO_KERNEL for reason in versions.excluded[precision].values()):
-        # One operator that LiteRT refuses takes all of its kind with it: look at each.
+    if any(reason.startswith(NO_KERNEL) for reason in versions.excluded[precision].values()):
+        # What LiteRT refuses is to be explained, too.
         versions = replace(versions, tried=False, made={}, excluded={}, failures={}, _places={})
     numbers = [n for n in range(len(graph.operators)) if versions.has(n, precision)]
     if not numbers:
@@ -158,7 +158,8 @@ def _left(versions: Versions, precision: str) -> dict[int, str]:
     for number, operator in enumerate(versions.graph.operators):
         floats = any(versions.graph.tensors[i].dtype == FLOAT for i in operator.outputs)
         if floats and not versions.has(number, precision):
-            left[number] = why_float(operator.op, versions.excluded[precision])
+            name = f"s0t{operator.outputs[0]}" if operator.outputs else ""
+            left[number] = why_float(operator.op, versions.excluded[precision], name)
     return left
 
 

@@ -95,7 +95,7 @@ class QuantizationAwareTraining:
         made, excluded = quantize.integers(trained.graph, static, (trained.low, trained.high))
         quantized = quantize.finished(made, trained.graph, context)
         training_report = dict(context.report)
-        quantize.report(quantized, static, excluded, context)
+        quantize.report(quantized, static, excluded, context, trained.graph)
         context.report |= training_report | {"calibration_samples": calibrated, "ranges": settings.ranges}
         return quantized
 

@@ -105,7 +105,7 @@ class Quantize:
         quantized, excluded = _quantize(restored, settings, context)
         if settings.activations != "int16":
             quantized, context.report["hybrid_operators"] = recurrent.hybrid(quantized)
-        report(quantized, settings, excluded, context)
+        report(quantized, settings, excluded, context, restored)
         return quantized
 
 
@@ -155,7 +155,8 @@ def integers(
 
     :param check: run the result once, and leave what LiteRT refuses in float.
     :returns: a Graph whose tensors bear names by their place in ``graph`` (``s0t7`` is tensor 7 of the main subgraph),
-        for :func:`finished` to end; and the kinds of operators that stayed in float, with the reason.
+        for :func:`finished` to end; and what stayed in float, with the reason: operators by the name of their first
+        result, and kinds of operators.
     :raises ModelError: if it cannot be quantized.
     """
     with sandbox.scratch() as folder:
@@ -275,14 +276,22 @@ def _named(quantized: Graph, graph: Graph) -> Graph:
     return replace(quantized, subgraphs=subgraphs, signatures=signatures, notes=list(graph.notes))
 
 
-def report(quantized: Graph, settings: Settings, excluded: dict[str, str], context: PassContext) -> None:
+def report(
+    quantized: Graph, settings: Settings, excluded: dict[str, str], context: PassContext, original: Graph
+) -> None:
     """Say which operators stayed in float.
 
+    :param excluded: of :func:`integers`, for ``original``.
     :raises ModelError: if all of them did.
     """
     check = _computes_float if settings.static else _has_float_weights
+    names = {original.tensors[int(key[3:])].name: key for key in excluded if key.startswith("s0t")}
+
+    def single(operator: Operator) -> str:
+        return next((names[n] for i in operator.outputs if (n := quantized.tensors[i].name) in names), "")
+
     left = [
-        {"index": index, "op": operator.op, "reason": why_float(operator.op, excluded)}
+        {"index": index, "op": operator.op, "reason": why_float(operator.op, excluded, single(operator))}
         for index, operator in enumerate(quantized.operators)
         if operator.op not in _BORDERS and check(quantized.main, operator)
     ]
@@ -302,8 +311,13 @@ def report(quantized: Graph, settings: Settings, excluded: dict[str, str], conte
         context.progress.warn(f"{len(left)} {what} in float32: {', '.join(kinds)}")
 
 
-def why_float(op: str, excluded: dict[str, str]) -> str:
-    """Why operators of this kind stay in float."""
+def why_float(op: str, excluded: dict[str, str], name: str = "") -> str:
+    """Why an operator of this kind stays in float.
+
+    :param name: of the single operator in ``excluded`` (``s0t7``: its first result).
+    """
+    if name in excluded:
+        return excluded[name].rpartition(" (")[0]
     if op in recurrent.WEIGHTS:
         return "LiteRT computes it with float activations; its weights are rounded to 8 bits where the recipe's are"
     if op in WRONG_KERNELS:

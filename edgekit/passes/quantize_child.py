@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
+from edgekit.graph import Graph, tflite
+from edgekit.graph.edit import compact
 
 TASKS = __name__
-_ATTEMPTS = 16
+_ATTEMPTS = 40
+_ALIKE = 16
+"""Operators of a kind that are left in float one by one; beyond that, the kind is."""
+_MOST = 1e18
+"""Magnitude beyond which no scale of an activation has a multiplier that LiteRT can represent."""
 WRONG_KERNELS = ("SUM", "DIV")
 """Operators whose integer kernels in LiteRT 2.3 give wrong results, measured operator by operator on noise: the plain
 kernel of SUM (signal to noise 0 dB, int8 and int16), and DIV (5 dB in int8: small numerators overflow)."""
 NO_KERNEL = "LiteRT has no integer kernel"
-"""Why operators of a kind stay in float where the trial run fails."""
+"""Why operators stay in float where the trial run fails."""
 _Result = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
 
@@ -68,24 +75,60 @@ def calibrate(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path)
 def quantize(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path) -> _Result:
     """Quantize, and run the result once; operators that fail in either are left in float, and it is tried again.
 
-    Returns the model's bytes, and the kinds of those operators with the reason.
+    Returns the model's bytes, and the operators left in float with the reason: single ones by the name of their first
+    result (``s0t7``), and kinds.
     """
     model = Path(args["model"]).read_bytes()
-    excluded: dict[str, str] = {}
+    excluded = _beyond_scales(model, arrays) if args["activations"] != "float" else {}
     for _ in range(_ATTEMPTS):
         try:
             quantized = _quantize(model, args, arrays, excluded)
-            name, reason = _missing_kernel(quantized) if args["check"] else None, NO_KERNEL
+            failed = _failures(quantized) if args["check"] else {}
         except Exception as error:  # the quantizer's own checks and slips, of many kinds
-            name, reason = _culprit(error), "ai-edge-quantizer fails on it"
-            if isinstance(error, ModelError) or name is None or name in excluded:
+            failed = dict.fromkeys(_culprit(error), "ai-edge-quantizer fails on it")
+            if isinstance(error, ModelError) or not failed:
                 raise
-        if name is None:
+        if not failed:
             return {"excluded": excluded}, {"model": np.frombuffer(quantized, np.uint8)}
-        if name in excluded:
-            break
-        excluded[name] = reason
-    raise ModelError(f"LiteRT cannot run the quantized model (operator {name})", "try another recipe")
+        new = _new(failed, excluded)
+        if not new:
+            name = next(iter(failed)).split("/")[-1]
+            raise ModelError(f"LiteRT cannot run the quantized model (operator {name})", "try another recipe")
+        excluded.update(new)
+    raise ModelError("LiteRT cannot run the quantized model, whatever is left in float", "try another recipe")
+
+
+def _new(failed: dict[str, str], excluded: Mapping[str, str]) -> dict[str, str]:
+    """What to leave in float next: the operators that failed; where they are excluded already, or where several of
+    their kind were, the kind.
+
+    :param failed: reasons by ``"s0t7/ADD"``, or ``"/ADD"`` where only the kind is known.
+    """
+    new: dict[str, str] = {}
+    for place, reason in failed.items():
+        name, _, kind = place.partition("/")
+        alike = sum(key.startswith("s0t") and value.endswith(f"({kind})") for key, value in excluded.items())
+        if name and name not in excluded and alike < _ALIKE:
+            new[name] = f"{reason} ({kind})"
+        elif kind and kind not in excluded and _quantizable(kind):
+            new[kind] = reason
+    return new
+
+
+def _beyond_scales(model: bytes, ranges: dict[str, NDArray[Any]]) -> dict[str, str]:
+    """The operators that touch values so large that no scale of theirs has a multiplier in LiteRT, as a mask of -3.4e38
+    is: the quantizer, or LiteRT, ends the process on them."""
+    graph = tflite.loads(model)
+    largest = np.fmax(np.abs(ranges["low"]), np.abs(ranges["high"])) if ranges else np.zeros(len(graph.tensors))
+    beyond = {int(i) for i in np.flatnonzero(np.nan_to_num(largest, nan=0.0, posinf=np.inf) > _MOST)}
+    for index, tensor in enumerate(graph.tensors):
+        if tensor.data is not None and tensor.dtype == "float32" and tensor.sparsity is None and tensor.elements:
+            beyond |= {index} if float(np.max(np.abs(tensor.array()))) > _MOST else set()
+    return {
+        f"s0t{operator.outputs[0]}": f"its values lie beyond what a scale can be ({operator.op})"
+        for operator in graph.operators
+        if operator.outputs and beyond.intersection((*operator.inputs, *operator.outputs))
+    }
 
 
 def _quantize(model: bytes, args: dict[str, Any], ranges: dict[str, NDArray[Any]], excluded: Collection[str]) -> bytes:
@@ -97,15 +140,20 @@ def _quantize(model: bytes, args: dict[str, Any], ranges: dict[str, NDArray[Any]
     return bytes(done.quantized_model)
 
 
-def _culprit(error: Exception) -> str | None:
-    """Return the kind of operator that the quantizer was working on when it failed, from its own variables."""
+def _culprit(error: Exception) -> list[str]:
+    """Return the operator that the quantizer was working on when it failed, from its own variables, as ``"s0t7/ADD"``;
+    empty where it was none."""
     trace = error.__traceback__
-    name = None
+    found: list[str] = []
     while trace is not None:
         info = trace.tb_frame.f_locals.get("op_info")
-        name = getattr(getattr(info, "op_name", None), "value", name)
+        kind = getattr(getattr(info, "op_name", None), "value", None)
+        if kind is not None:
+            outputs = getattr(getattr(info, "op", None), "outputs", None)
+            name = f"s0t{int(outputs[0])}" if outputs is not None and len(outputs) else ""
+            found = [] if kind in ("INPUT", "OUTPUT") else [f"{name}/{kind}"]
         trace = trace.tb_next
-    return name if name not in ("INPUT", "OUTPUT") else None
+    return found
 
 
 def _recipe(args: dict[str, Any], excluded: Collection[str]) -> list[dict[str, Any]]:
@@ -139,8 +187,9 @@ def _recipe(args: dict[str, Any], excluded: Collection[str]) -> list[dict[str, A
     floats = [*excluded, *(WRONG_KERNELS if static else ())]
     floats += ["INPUT", "OUTPUT"] if static and args["io"] == "float32" else []
     for name in floats:
-        operator = TFLOperationName(name)
-        rules.add_quantization_config("^s0t", operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
+        single = name.startswith("s0t")  # the quantizer knows an operator by its results' names
+        where, operator = (f"^{name};", every) if single else ("^s0t", TFLOperationName(name))
+        rules.add_quantization_config(where, operator, algorithm_key=AlgorithmName.NO_QUANTIZE)
     return list(rules.get_quantization_recipe())
 
 
@@ -155,26 +204,69 @@ def _statistics(quantizer: Any, ranges: dict[str, NDArray[Any]]) -> dict[str, An
     return statistics
 
 
-def _missing_kernel(model: bytes) -> str | None:
-    """Run zeros through LiteRT's kernels, XNNPACK's and its own; return the operator that fails, in the quantizer's
-    words, or None."""
+def _failures(model: bytes) -> dict[str, str]:
+    """Run zeros through LiteRT's kernels, XNNPACK's and its own; return the operators that fail, ``"s0t7/ADD"``, or
+    their kind, ``"/ADD"``.
+
+    :raises ModelError: if it fails, and no operator that was quantized can be blamed.
+    """
+    for plain in (True, False):
+        if not (error := _failure(model, plain)):
+            continue
+        graph = tflite.loads(model)
+        found = re.search(r"Node number (\d+) \((?!Tf)(\w+)\) failed|failed to delegate (\w+) node", error)
+        blamed = [n for n in range(len(graph.operators)) if _integer(graph, n) and _failure(_alone(graph, n), plain)]
+        if not blamed and found and found[1] and int(found[1]) < len(graph.operators):
+            number = int(found[1])
+            blamed = [number] if graph.operators[number].op == found[2] else []
+        if blamed:
+            return {_place(graph, n): NO_KERNEL for n in blamed}
+        kind = _quantizers_word((found[2] or found[3]) if found else "")
+        if not _quantizable(kind):
+            raise ModelError(f"LiteRT cannot run the quantized model: {error}")
+        return {f"/{kind}": NO_KERNEL}
+    return {}
+
+
+def _failure(model: bytes, plain: bool) -> str:
+    """What LiteRT says when it cannot run zeros through a model; empty if it can."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    for kernels in (OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, OpResolverType.AUTO):
-        try:
-            interpreter = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=kernels)
-            interpreter.allocate_tensors()
-            for detail in interpreter.get_input_details():
-                interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
-            interpreter.invoke()
-        except (ValueError, RuntimeError) as error:
-            found = re.search(r"Node number \d+ \((?!Tf)(\w+)\) failed|failed to delegate (\w+) node", str(error))
-            name = (found[1] or found[2]) if found else ""
-            name = {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}.get(name, name)
-            if not _quantizable(name):
-                raise ModelError(f"LiteRT cannot run the quantized model: {_brief(error)}") from error
-            return name
-    return None
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
+    try:
+        interpreter = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=kernels)
+        interpreter.allocate_tensors()
+        for detail in interpreter.get_input_details():
+            interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+        interpreter.invoke()
+    except (ValueError, RuntimeError) as error:
+        return _brief(error)
+    return ""
+
+
+def _alone(graph: Graph, number: int) -> bytes:
+    """A model of one operator, fed with all it reads."""
+    operator = graph.operators[number]
+    fed = tuple(dict.fromkeys(i for i in operator.inputs if i >= 0 and graph.tensors[i].data is None))
+    main = replace(graph.main, operators=[operator], inputs=fed, outputs=operator.outputs)
+    return tflite.dumps(compact(Graph([main])))
+
+
+def _integer(graph: Graph, number: int) -> bool:
+    """True if the operator has an integer, quantized operand or result: it may be left in float instead."""
+    operator = graph.operators[number]
+    tensors = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
+    return operator.op not in ("QUANTIZE", "DEQUANTIZE") and any(t.has_scale for t in tensors)
+
+
+def _place(graph: Graph, number: int) -> str:
+    operator = graph.operators[number]
+    name = re.match(r"s0t\d+", graph.tensors[operator.outputs[0]].name) if operator.outputs else None
+    return f"{name[0] if name else ''}/{_quantizers_word(operator.op)}"
+
+
+def _quantizers_word(op: str) -> str:
+    return {"TRANSPOSE_CONV": "CONV_2D_TRANSPOSE"}.get(op, op)
 
 
 def _quantizable(name: str) -> bool:
