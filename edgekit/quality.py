@@ -134,7 +134,7 @@ def tensor_quality(source: Tensor, tensor: Tensor, operator: int = 0, op: str = 
     w, q = real_values(source).astype(np.float64), real_values(tensor).astype(np.float64)
     scales = 0 if tensor.quantization is None else len(tensor.quantization.scale)
     return TensorQuality(
-        tensor.name, operator, op, tensor.dtype, tensor.shape, scales,
+        tensor.name or source.name, operator, op, tensor.dtype, tensor.shape, scales,
         absolute_error(w, q), relative_error(w, q), sqnr_db(w, q), saturated(w, tensor),
     )  # fmt: skip
 

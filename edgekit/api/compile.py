@@ -25,7 +25,9 @@ from edgekit.bundle_readme import readme
 from edgekit.documents import dumps, write_text
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph
+from edgekit.graph.onnx_operators import has_onnx
 from edgekit.parity import Parity
+from edgekit.profiling import Profile
 from edgekit.profiling.roofline import Roofline
 from edgekit.progress import Progress, Silent
 from edgekit.runners import RunOptions, provers
@@ -37,6 +39,8 @@ from edgekit.training.workers import parse as parse_workers
 
 FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
+SLOWER = 1.1
+"""A recipe is called slower from this ratio of the estimates on."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +235,18 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         board.name, final, backend.name, job.recipe.name, finished.manifest, job.accuracy, parity, job.graph.notes,
         job.passes, job.quantization, estimate.json(), time.monotonic() - start,
     )  # fmt: skip
+
+
+def _slower(job: Job, board: Target, artifact: Artifact, estimate: Profile, progress: Progress) -> None:
+    """Warn where a recipe that quantizes makes the network slower than it was, by the estimates of both."""
+    if not job.quantizes or job.source is None or has_onnx(job.source):
+        return
+    before = Roofline().profile(job.source, None, board, {"threads": 1, "runtime": artifact.runtime})
+    if estimate.latency_ms.value > SLOWER * before.latency_ms.value:
+        progress.warn(
+            f"{board.name}: the recipe {job.recipe.name} is estimated slower than the network as it is: "
+            f"{estimate.latency_ms.value:.3g} ms against {before.latency_ms.value:.3g} ms"
+        )
 
 
 def _prove(bundle: bundles.Bundle, board: Target, made_by: Backend, progress: Progress) -> Parity:

@@ -78,10 +78,17 @@ class Job:
     accuracy: dict[str, Any] | None = None
     passes: list[dict[str, Any]] = field(default_factory=list)
     quantization: dict[str, Any] | None = None
+    source: Graph | None = None
+    """The network before the recipe."""
     why: str = ""
     """The command that finds what its quantization does to the network, where there is one to ask."""
     tuning: str | None = "auto"
     """Where kernels that were tuned are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
+
+    @property
+    def quantizes(self) -> bool:
+        """True if the recipe stores or computes with numbers of fewer bits."""
+        return self.quantization is not None
 
 
 def read(
@@ -144,10 +151,25 @@ def prepare(
             progress.step("measure the accuracy")
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured
         job.accuracy = _accuracy(source, job, progress)
+        job.source = source.graph
         if plan.steps:
             job.quantization = _quantization(source.graph, graph, tests, progress, why)
+            _pays(job, progress)
             _point(job, source, why, progress)
     return job
+
+
+def _pays(job: Job, progress: Progress) -> None:
+    """Warn where a recipe that quantizes makes the network larger than it was."""
+    assert job.source is not None
+    before, after = len(tflite.dumps(job.source)), len(job.data)
+    if job.quantizes and after > before:
+        floats = [op for report in job.passes for op in report.get("float_operators", ())]
+        why = f"; {len(floats)} operators stay in float" if floats else ""
+        progress.warn(
+            f"the recipe {job.recipe.name} makes this network larger: {after / 1000:.1f} kB, {before / 1000:.1f} kB "
+            f"before{why}; --recipe as-is keeps it"
+        )
 
 
 def _point(job: Job, source: Source, why: str, progress: Progress) -> None:

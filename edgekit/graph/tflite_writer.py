@@ -24,6 +24,7 @@ class Writer:
         self.buffers: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)]  # buffer 0 is empty by convention
         self.index_of: dict[bytes, int] = {}
         self.codes: dict[tuple[str, bool, int], int] = {}
+        self.vectors: dict[tuple[str, bytes], int] = {}
 
     def build(self) -> bytes:
         graph, s, b = self.graph, self.s, self.builder
@@ -53,7 +54,16 @@ class Writer:
         return int(self.builder.EndVector())
 
     def numbers(self, values: Any, dtype: str) -> int:
-        return int(self.builder.CreateNumpyVector(np.asarray(values, dtype)))
+        """Write a vector of numbers, once: tables share equal ones (shapes, the zero points of all channels)."""
+        array = np.asarray(values, dtype)
+        key = dtype, array.tobytes()
+        if key not in self.vectors:
+            self.vectors[key] = int(self.builder.CreateNumpyVector(array))
+        return self.vectors[key]
+
+    def text(self, value: str) -> int:
+        """Write a string, once."""
+        return int(self.builder.CreateSharedString(value))
 
     def keep(self, data: NDArray[np.uint8] | None) -> int:
         """Give ``data`` a place among the buffers; equal contents share one."""
@@ -106,7 +116,7 @@ class Writer:
 
     def tensor(self, tensor: Tensor) -> int:
         b, s = self.builder, self.s
-        shape, name = self.numbers(tensor.shape, "int32"), b.CreateString(tensor.name)
+        shape, name = self.numbers(tensor.shape, "int32"), self.text(tensor.name)
         signature = self.numbers(tensor.shape_signature, "int32") if tensor.shape_signature else 0
         quantization = self.quantization(tensor.quantization) if tensor.quantization else 0
         sparsity = tensor.sparsity.Pack(b) if tensor.sparsity else 0
@@ -175,7 +185,7 @@ class Writer:
 
     def metadata(self, name: str, content: bytes) -> int:
         b, s = self.builder, self.s
-        text = b.CreateString(name)
+        text = self.text(name)
         s.MetadataStart(b)
         s.MetadataAddName(b, text)
         s.MetadataAddBuffer(b, self.keep(np.frombuffer(content, np.uint8)))
@@ -187,7 +197,7 @@ class Writer:
         def names(entries: dict[str, int], start: Any) -> int:
             items = []
             for name, index in entries.items():
-                text = b.CreateString(name)
+                text = self.text(name)
                 s.TensorMapStart(b)
                 s.TensorMapAddName(b, text)
                 s.TensorMapAddTensorIndex(b, index)
