@@ -37,7 +37,8 @@ def explode(graph: Graph) -> Exploded | None:
     of constants is no value to be given: it is a constant in both.
     """
     main, constant = graph.main, folded(graph)
-    tensors = [replace(tensor, shape_signature=None) for tensor in main.tensors]
+    # LiteRT aborts where two inputs, or two outputs, have one name.
+    tensors = [replace(tensor, name=f"t{n}", shape_signature=None) for n, tensor in enumerate(main.tensors)]
     copies: dict[int, int] = {}
     operators: list[Operator] = []
     outputs: list[int] = []

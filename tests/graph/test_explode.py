@@ -56,3 +56,15 @@ def test_open_sizes_of_a_signature_are_not_handed_on() -> None:
     parts = explode(b.graph((x,), (z,)))
     assert parts is not None
     assert [t.shape_signature for t in (*parts.graph.inputs, *parts.graph.outputs)] == [None] * 4
+
+
+def test_operators_of_one_name_are_fed_apart() -> None:
+    b = Builder()
+    x = b.tensor((1, 4), name="x")
+    y = b.add("RELU", (x,), (1, 4))
+    z = b.add("RELU", (y,), (1, 4))
+    b.tensors[y].name = b.tensors[z].name = "block/Relu"
+    parts = explode(b.graph((x,), (b.add("RELU", (z,), (1, 4)),)))
+    assert parts is not None
+    for tensors in (parts.graph.inputs, parts.graph.outputs):
+        assert len({t.name for t in tensors}) == len(tensors) == 3
