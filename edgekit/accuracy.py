@@ -80,6 +80,12 @@ def measurable(graph: Graph) -> bool:
     return count is not None and (count > 1 or _is_probability(graph))
 
 
+def chooses(graph: Graph) -> bool:
+    """True if the network is a classifier even without labels: :func:`measurable`, and its first output comes from a
+    softmax or logistic function, directly or through a change of dtype or shape."""
+    return measurable(graph) and _comes_from(graph, ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC"))
+
+
 def top1(outputs: NDArray[Any], graph: Graph) -> NDArray[np.int64]:
     """Return the class of each sample from the first output ``[samples, *tensor shape]``, in the tensor's dtype."""
     rows = outputs.reshape(len(outputs), -1)
@@ -96,12 +102,16 @@ def top1(outputs: NDArray[Any], graph: Graph) -> NDArray[np.int64]:
 
 def _is_probability(graph: Graph) -> bool:
     """True if the first output comes from a LOGISTIC operator, directly or through a change of dtype or shape."""
+    return _comes_from(graph, ("LOGISTIC",))
+
+
+def _comes_from(graph: Graph, operators: tuple[str, ...]) -> bool:
     wanted = graph.main.outputs[0]
     for operator in reversed(graph.operators):
         if wanted in operator.outputs:
-            if operator.op == "LOGISTIC":
+            if operator.op in operators:
                 return True
-            if operator.op not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE"):
+            if operator.op not in ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE"):
                 return False
             wanted = operator.inputs[0]
     return False

@@ -119,6 +119,7 @@ class Parity:
 
     :param unlike: how the outputs do not follow the reference at all; empty where they do.
     :param reason: why operators could not be judged one by one, where they could not.
+    :param classifier: the network chooses among classes, so that ``top1_flips`` counts labels.
     """
 
     ok: bool
@@ -134,6 +135,7 @@ class Parity:
     operators: list[OperatorParity] = field(default_factory=list)
     unlike: str = ""
     reason: str = ""
+    classifier: bool = False
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
@@ -141,7 +143,7 @@ class Parity:
     def words(self) -> str:
         """The verdict in a few words."""
         whole = _distance(self.max_abs_lsb, self.max_relative)
-        whole += f", {self.top1_flips} of {self.samples} labels differ"
+        whole += f", {self.top1_flips} of {self.samples} labels differ" if self.classifier else ""
         bad = [row for row in self.operators if not row.ok]
         if bad:
             first = bad[0]
@@ -232,6 +234,8 @@ def compare(
 
     :param exact: of a hybrid network: the outputs of float arithmetic with the same weights.
     """
+    from edgekit.accuracy import chooses
+
     rows = []
     for n, (tensor, ref, act) in enumerate(zip(graph.outputs, reference, actual, strict=True)):
         oracle = ref if exact is None else exact[n]
@@ -248,6 +252,7 @@ def compare(
         samples=len(reference[0]),
         rule=bounds.words() + (" and twice the cost of rounding activations" if exact is not None else ""),
         outputs=rows,
+        classifier=chooses(graph),
     )
 
 

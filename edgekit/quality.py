@@ -10,7 +10,7 @@ With w the real values and q the quantized ones turned back into real values:
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Subgraph, Tensor, tflite
+from edgekit.graph.stats import label
+from edgekit.metrics.channels import STEPS, collapsed, lost
 from edgekit.passes.float32 import real_values, restore
+from edgekit.passes.split_scales import MOVES, suits
 
 if TYPE_CHECKING:
     from edgekit.dataset import Dataset
@@ -52,12 +55,17 @@ class TensorQuality:
 
 @dataclass(frozen=True)
 class OutputQuality:
-    """One output over the samples: cosine similarity, mean and worst sample, and SQNR (None: nothing was lost)."""
+    """One output over the samples: cosine similarity, mean and worst sample, and SQNR (None: nothing was lost).
+
+    :param lost: in words, the channels that span less than a few steps, and what gives them the scale; empty where
+        there are none.
+    """
 
     name: str
     cosine_similarity: float | None
     cosine_worst: float | None
     sqnr_db: float | None
+    lost: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,10 @@ def measure(original: Graph, quantized: Graph, dataset: Dataset | None = None) -
     before, after = _real_outputs(original, samples), _real_outputs(quantized, samples)
     if len(before) != len(after):
         raise ModelError(f"the float network has {len(before)} outputs, the quantized one {len(after)}")
-    outputs = [output_quality(tensor.name, a, b) for tensor, a, b in zip(original.outputs, before, after, strict=True)]
+    outputs = [
+        replace(output_quality(tensor.name, a, b), lost=lost_words(quantized, i, a, b, samples.random))
+        for tensor, i, a, b in zip(original.outputs, quantized.main.outputs, before, after, strict=True)
+    ]
     return Quality(tensors, outputs, len(samples))
 
 
@@ -189,6 +200,26 @@ def output_quality(name: str, before: NDArray[Any], after: NDArray[Any]) -> Outp
     each = [cosine_similarity(a, b) or 0.0 for a, b in zip(before, after, strict=True)]
     mean = float(np.mean(each)) if each else None
     return OutputQuality(name, mean, min(each, default=None), sqnr_db(before, after))
+
+
+def lost_words(quantized: Graph, output: int, before: NDArray[Any], after: NDArray[Any], noise: bool) -> str:
+    """Name the channels of an output that one scale loses, and the operator that gives it to them; empty without.
+
+    :param output: the quantized Graph's tensor; ``before``: its float values, ``after``: what is left of them.
+    """
+    made = {i: o for o in quantized.operators for i in o.outputs}
+    tensor = quantized.tensors[output]
+    if suits(made, output):
+        return ""
+    scale = float(tensor.quantization.scale[0]) if tensor.quantization is not None and tensor.has_scale else 0.0
+    found = lost(before, scale, noise=noise) or collapsed(before, after, noise=noise)
+    if found is None:
+        return ""
+    operator = made.get(output)
+    while operator is not None and operator.op in (*MOVES, "QUANTIZE", "DEQUANTIZE"):
+        operator = made.get(operator.inputs[0])
+    name = "" if operator is None else f", under one scale that {operator.op} ({label(quantized.main, operator)}) gives"
+    return f"{found.words()} span less than {STEPS:g} steps{name}"
 
 
 def _dtypes(graph: Graph) -> set[str]:

@@ -154,6 +154,9 @@ def diagnose(
         made = Diagnosed(Path(model).name, recipe, found)
         if not fix:
             return made
+        if any(finding.cause == "joint_scale" for finding in found.findings):
+            before = replace(before, steps=(*before.steps, Step("split_scales", {})))
+            graph, _ = restore(jobs.transform(source.graph, before, context)[0])
         foreign = any(finding.cause in FOREIGN for finding in found.findings)
         specs = (data, test) if not foreign or test is None else (test, test)
         job = _Job(
@@ -237,7 +240,9 @@ def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan]:
         raise UsageError(
             f"the recipe {found.name!r} does not end with the pass quantize", "diagnose looks at what that does: int8"
         )
-    return replace(found, steps=found.steps[:-1]), plan_of(found.steps[-1].params | own)
+    # What split_scales does is left out, so that what it cures is seen; --fix puts it back.
+    steps = tuple(step for step in found.steps[:-1] if step.name != "split_scales")
+    return replace(found, steps=steps), plan_of(found.steps[-1].params | own)
 
 
 def _search(job: _Job, source: jobs.Source) -> Cure:

@@ -296,6 +296,12 @@ def _quantization(
     report: dict[str, Any] | None = quality.report(source, graph, samples)
     similar = [o["cosine_similarity"] for o in (report or {}).get("outputs", [])]
     similarity = min((value for value in similar if value is not None), default=1.0)
+    for output in (report or {}).get("outputs", []):
+        if output["lost"]:
+            progress.warn(
+                f"output {output['name']}: {output['lost']}: what they say is lost; edgekit diagnose --fix cures it, "
+                "or put the pass split_scales before what quantizes (docs/recipes.md)"
+            )
     if similarity < SIMILAR:
         progress.warn(
             f"the quantized network's outputs are unlike the float network's (cosine {similarity:.2f}); "

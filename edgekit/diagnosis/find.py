@@ -87,7 +87,7 @@ def _of_tensors(e: Evidence, number: int) -> dict[Key, Cause]:
     found = {}
     for tensor in dict.fromkeys([*e.activations(operator), *operator.outputs, *joined]):
         named = _cause(e, tensor)
-        if named is not None and (tensor not in joined or named[0][0] == "mismatched_scales"):
+        if named is not None and (tensor not in joined or named[0][0] in ("mismatched_scales", "joint_scale")):
             key, cause = named
             found[key] = cause
     return found

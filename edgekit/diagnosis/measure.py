@@ -20,6 +20,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph, Tensor
 from edgekit.graph.mixture import FLOAT
 from edgekit.graph.stats import statistics
+from edgekit.metrics.channels import collapsed
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -66,6 +67,17 @@ def noise(real: NDArray[Any], rounded: NDArray[Any]) -> float:
     return 0.0 if quality.absolute_error(real, rounded) == 0 else math.inf
 
 
+def lost_noise(real: NDArray[Any], rounded: NDArray[Any]) -> float:
+    """Relative noise power of the channels that were lost, whose power the others' hides; 0 where none was."""
+    found = collapsed(real, rounded)
+    if found is None:
+        return 0.0
+    a, b = (np.take(values.astype(np.float64), found.channels, axis=found.axis + 1) for values in (real, rounded))
+    axes = tuple(i for i in range(a.ndim) if i != found.axis + 1)
+    power = float(((a - a.mean(axis=axes, keepdims=True)) ** 2).sum())
+    return float(((a - b) ** 2).sum()) / power if power > 0 else 0.0
+
+
 def real(tensor: Tensor, values: NDArray[Any]) -> NDArray[Any]:
     """The real values of an activation."""
     integer = values.dtype.kind in "iu" and tensor.quantization is not None and tensor.has_scale
@@ -83,7 +95,7 @@ class Judge:
         except ModelError:  # an operator that has no plain kernel, in float either
             self.plain = False
             self.outputs = run(graph, data, plain=False)
-        chooses = accuracy.measurable(graph) and (data.labels is not None or _is_distribution(graph))
+        chooses = accuracy.measurable(graph) and (data.labels is not None or accuracy.chooses(graph))
         self.top1 = accuracy.top1(self.outputs[0], graph) if chooses else None
         self.float = self._judged(graph, self.outputs)
 
@@ -95,22 +107,13 @@ class Judge:
 
     def _judged(self, graph: Graph, outputs: list[NDArray[Any]]) -> Outcome:
         pairs = zip(self.outputs, outputs, graph.outputs, strict=True)
-        worst = max(noise(a, real(tensor, b)) for a, b, tensor in pairs)
+        worst = max(max(noise(a, r), lost_noise(a, r)) for a, b, tensor in pairs for r in [real(tensor, b)])
         if self.top1 is None:
             return Outcome(worst)
         top1 = accuracy.top1(outputs[0], graph)
         labels = self.data.labels
         right = None if labels is None else float((top1 == labels).mean())
         return Outcome(worst, right, float((top1 != self.top1).mean()))
-
-
-def _is_distribution(graph: Graph) -> bool:
-    """True if the first output comes from a softmax or a logistic function, directly or through a change of shape."""
-    made = {i: o for o in graph.operators for i in o.outputs}
-    wanted = graph.main.outputs[0]
-    while wanted in made and made[wanted].op in ("RESHAPE", "SQUEEZE"):
-        wanted = made[wanted].inputs[0]
-    return wanted in made and made[wanted].op in ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")
 
 
 def effects(

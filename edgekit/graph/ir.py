@@ -68,7 +68,10 @@ class Quantization:
 
 @dataclass
 class Tensor:
-    """A value in the network. Constants carry ``data``: their little-endian bytes as uint8 ``[bytes]``."""
+    """A value in the network. Constants carry ``data``: their little-endian bytes as uint8 ``[bytes]``.
+
+    ``keep_float`` asks the quantizing passes to compute it in float; it is not written to the file.
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -80,6 +83,7 @@ class Tensor:
     has_rank: bool = True
     sparsity: Any = None
     variant_tensors: Any = None
+    keep_float: bool = False
 
     @property
     def elements(self) -> int:

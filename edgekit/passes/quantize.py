@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.errors import ModelError, QuantizationFailed, UsageError
-from edgekit.graph import Graph, Operator, Signature, Subgraph, tflite
+from edgekit.graph import Graph, Operator, Signature, Subgraph, Tensor, tflite
 from edgekit.graph.edit import compact
 from edgekit.passes import PassContext, bias, float16, recurrent
 from edgekit.passes.float32 import refuse_integer, restore
@@ -35,6 +35,7 @@ Ranges = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Smallest and largest value of each of the main subgraph's tensors, ``[tensors]`` each, NaN where unknown."""
 
 _LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)
+SPLIT = "split_scales keeps it in float"
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")
 _WEIGHTS = ("float16", "int8", "int4")
 _ACTIVATIONS = ("float", "int8", "int16")
@@ -163,7 +164,8 @@ def integers(
         model = folder / "float.tflite"
         tflite.write(_prepared(graph), model)
         fields = {name: getattr(settings, name) for name in Settings.__dataclass_fields__}
-        args = {"model": str(model), "check": check, **fields}
+        kept = any(tensor.keep_float for tensor in graph.outputs)
+        args = {"model": str(model), "check": check, "float_outputs": kept, **fields}
         arrays = {} if ranges is None else {"low": ranges[0], "high": ranges[1]}
         try:
             found, made = sandbox.call(f"{TASKS}:quantize", args, arrays, limits=_LIMITS, preload=PRELOAD)
@@ -247,7 +249,7 @@ def _prepared(graph: Graph) -> Graph:
     subgraph let the bodies of control flow, which are not calibrated, be left alone.
     """
     subgraphs = [
-        replace(subgraph, tensors=[replace(t, name=f"s{s}t{i}") for i, t in enumerate(subgraph.tensors)])
+        replace(subgraph, tensors=[replace(t, name=_place(s, i, t)) for i, t in enumerate(subgraph.tensors)])
         for s, subgraph in enumerate(graph.subgraphs)
     ]
     inputs = {f"input{i}": index for i, index in enumerate(graph.main.inputs)}
@@ -256,20 +258,31 @@ def _prepared(graph: Graph) -> Graph:
     return replace(graph, subgraphs=subgraphs, signatures=signatures)
 
 
+def _place(subgraph: int, index: int, tensor: Tensor) -> str:
+    """A tensor's name by its place; the quantizer's rules apply to what begins with ``s0t``."""
+    return f"{'f' if tensor.keep_float else 's'}{subgraph}t{index}"
+
+
 def _named(quantized: Graph, graph: Graph) -> Graph:
     """Give the tensors their names back; new ones are named after the tensor they convert."""
     names = {
-        f"s{s}t{i}": tensor.name
+        _place(s, i, tensor): tensor.name
         for s, subgraph in enumerate(graph.subgraphs)
         for i, tensor in enumerate(subgraph.tensors)
     }
 
     def restored(name: str) -> str:
-        match = re.match(r"s\d+t\d+", name)
+        match = re.match(r"[sf]\d+t\d+", name)
         return names.get(match[0], match[0]) + name[match.end() :] if match else name
 
     subgraphs = [
-        replace(subgraph, tensors=[replace(t, name=restored(t.name)) for t in subgraph.tensors])
+        replace(
+            subgraph,
+            tensors=[
+                replace(t, name=restored(t.name), keep_float=bool(re.fullmatch(r"f\d+t\d+", t.name)))
+                for t in subgraph.tensors
+            ],
+        )
         for subgraph in quantized.subgraphs
     ]
     signatures = quantized.signatures if graph.signatures else []
@@ -291,7 +304,11 @@ def report(
         return next((names[n] for i in operator.outputs if (n := quantized.tensors[i].name) in names), "")
 
     left = [
-        {"index": index, "op": operator.op, "reason": why_float(operator.op, excluded, single(operator))}
+        {
+            "index": index,
+            "op": operator.op,
+            "reason": SPLIT if _kept(quantized, operator) else why_float(operator.op, excluded, single(operator)),
+        }
         for index, operator in enumerate(quantized.operators)
         if operator.op not in _BORDERS and check(quantized.main, operator)
     ]
@@ -305,10 +322,15 @@ def report(
         io=(settings.io or settings.activations) if settings.static else "float32",
         float_operators=left,
     )
+    left = [entry for entry in left if entry["reason"] != SPLIT]
     if left:
         kinds = sorted({str(entry["op"]) for entry in left})
         what = "operators stay" if settings.static else "operators keep constants"
         context.progress.warn(f"{len(left)} {what} in float32: {', '.join(kinds)}")
+
+
+def _kept(quantized: Graph, operator: Operator) -> bool:
+    return any(quantized.tensors[i].keep_float for i in operator.outputs)
 
 
 def why_float(op: str, excluded: dict[str, str], name: str = "") -> str:

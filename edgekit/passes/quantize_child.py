@@ -186,6 +186,8 @@ def _recipe(args: dict[str, Any], excluded: Collection[str]) -> list[dict[str, A
         add(TFLOperationName.BATCH_MATMUL, 8)
     floats = [*excluded, *(WRONG_KERNELS if static else ())]
     floats += ["INPUT", "OUTPUT"] if static and args["io"] == "float32" else []
+    # One rule covers all outputs; the caller gives those that may be integers back.
+    floats += ["OUTPUT"] if static and args["float_outputs"] else []
     for name in floats:
         single = name.startswith("s0t")  # the quantizer knows an operator by its results' names
         where, operator = (f"^{name};", every) if single else ("^s0t", TFLOperationName(name))

@@ -17,7 +17,7 @@ from edgekit.diagnosis.rules.tensors import JOINS
 __all__ = ["FOREIGN", "JOINS", "OPERATOR_RULES", "TENSOR_RULES", "Cause"]
 
 TENSOR_RULES: tuple[Callable[[Evidence, int, int], Cause | None], ...] = (
-    ranges.data_range, ranges.dead_range, ranges.clipped, ranges.overwide, tensors.tiny_scale,
+    ranges.data_range, ranges.dead_range, ranges.clipped, ranges.overwide, tensors.tiny_scale, tensors.joint_scale,
     tensors.mismatched_scales, tensors.bias_overflow, tensors.buried, tensors.outlier_channels, tensors.heavy_tail,
     tensors.cancellation,
 )  # fmt: skip

@@ -6,6 +6,8 @@ import numpy as np
 
 from edgekit.diagnosis.evidence import INPUT, WEIGHTED, Evidence
 from edgekit.diagnosis.rules.common import LOUD, Cause, channels, far, median, named, op_of
+from edgekit.metrics.channels import lost
+from edgekit.passes.split_scales import suits
 
 BURIED = 2.0
 """A channel that varies by less than this many steps is lost."""
@@ -142,4 +144,24 @@ def cancellation(e: Evidence, operator: int, tensor: int) -> Cause | None:
         f"its inputs reach {ratio:.0f} times as far as their sum: their rounding is as large as the result",
         "keep the sum and what it adds in 16 bits or float",
         {"ratio": ratio},
+    )
+
+
+def joint_scale(e: Evidence, operator: int, tensor: int) -> Cause | None:
+    """A network output whose channels share a scale that loses some of them."""
+    step, values = e.step(tensor), e.exact.get(tensor)
+    made = {i: o for o in e.graph.operators for i in o.outputs}
+    if operator == INPUT or step is None or values is None or suits(made, tensor):
+        return None
+    if tensor not in e.graph.main.outputs and op_of(e, operator) not in JOINS:
+        return None
+    found = lost(values, step)
+    if found is None:
+        return None
+    return Cause(
+        f"one scale for all that it joins: {found.words()} span at most {found.steps:.2g} steps of {step:.3g}, and "
+        "what they say is lost",
+        "keep what joins them in float, each part with a scale of its own: --fix does, or the pass split_scales before "
+        "quantize (the recipe int8 has it)",
+        {"axis": found.axis, "channels": list(found.channels)[:32], "steps": found.steps, "step": step},
     )
