@@ -18,6 +18,9 @@ DEAD = 1e-6
 """A channel that spans less than this share of the tensor's largest magnitude is constant: nothing can be lost."""
 _OFFSET_RATIO = 16.0
 """A channel beside a constant offset is lost where another channel of the tensor spans this many times as much."""
+_GAP = 2.0
+"""Channels of unlike units are apart: those that are kept span at least this many times what is lost. Where channels of
+one kind merely differ, the quietest of them say little."""
 _MANY = 16
 """A channel of fewer different values cannot be said to have collapsed."""
 _FEW = 8
@@ -64,6 +67,12 @@ def lost(values: NDArray[Any], scale: float, *, noise: bool = False) -> Lost | N
     return min(found, key=lambda each: (each.of, each.axis), default=None)
 
 
+def _apart(sizes: NDArray[np.float64], kept: NDArray[Any], found: NDArray[Any]) -> bool:
+    """True if all that is kept is larger, by the factor of unlike units, than all that is lost."""
+    left = sizes[kept]
+    return not left.size or bool(left.min() >= _GAP * sizes[found].max())
+
+
 def collapsed(real: NDArray[Any], rounded: NDArray[Any], *, noise: bool = False) -> Lost | None:
     """Return the channels of an output that quantization left a few values of: those that span less than a few steps
     between the values that are left. Whatever lies between the integers and the output does not matter.
@@ -104,7 +113,10 @@ def _along(values: NDArray[np.float64], axis: int, scale: float, noise: bool) ->
     few = rows.shape[1] < _FEW or (noise and rows.shape[1] == len(values))
     quiet = magnitudes < 2 * STEPS * scale
     unlike = np.zeros(count, bool) if few else spans.max() >= _OFFSET_RATIO * spans
-    found = np.flatnonzero(live & (spans < STEPS * scale) & (quiet | unlike))
-    if not found.size:
+    small = live & (spans < STEPS * scale)
+    found = np.flatnonzero(small & (quiet | unlike))
+    if not found.size or not _apart(spans, live & ~small, found):
+        return None
+    if few and not _apart(magnitudes, np.setdiff1d(np.flatnonzero(live), found), found):
         return None
     return Lost(axis - 1, tuple(map(int, found)), count, float(spans[found].max() / scale))

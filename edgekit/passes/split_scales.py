@@ -93,7 +93,10 @@ class SplitScales:
             raise UsageError(f"the pass split_scales knows no parameter {unknown[0]!r}", "it has activations")
         settings = Settings(**context.params)
         if context.data is None:
-            raise UsageError("split_scales needs samples to measure ranges on", "give them with --data")
+            raise UsageError(
+                f"{settings.activations} activations need samples to measure their ranges on",
+                "give them with --data FILE.npz, a folder of pictures, or (to try it out) --data random",
+            )
         candidates = joined_outputs(graph)
         if graph.is_quantized or not candidates:
             return graph

@@ -7,7 +7,7 @@ import numpy as np
 from edgekit.diagnosis.evidence import INPUT, WEIGHTED, Evidence
 from edgekit.diagnosis.rules.common import LOUD, Cause, channels, far, median, named, op_of
 from edgekit.metrics.channels import lost
-from edgekit.passes.split_scales import suits
+from edgekit.passes.split_scales import suits, tail
 
 BURIED = 2.0
 """A channel that varies by less than this many steps is lost."""
@@ -153,7 +153,8 @@ def joint_scale(e: Evidence, operator: int, tensor: int) -> Cause | None:
     made = {i: o for o in e.graph.operators for i in o.outputs}
     if operator == INPUT or step is None or values is None or suits(made, tensor):
         return None
-    if tensor not in e.graph.main.outputs and op_of(e, operator) not in JOINS:
+    ends = e.graph.main.outputs
+    if tensor not in ends and not any(operator in tail(e.graph, output) for output in ends):
         return None
     found = lost(values, step)
     if found is None:
