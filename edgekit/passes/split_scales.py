@@ -24,6 +24,7 @@ from edgekit.graph.schema import schema
 from edgekit.graph.stats import label
 from edgekit.metrics.channels import STEPS, Lost, lost
 from edgekit.passes import PassContext
+from edgekit.passes.float32 import restore
 
 if TYPE_CHECKING:
     from edgekit.dataset import Dataset
@@ -97,11 +98,10 @@ class SplitScales:
                 f"{settings.activations} activations need samples to measure their ranges on",
                 "give them with --data FILE.npz, a folder of pictures, or (to try it out) --data random",
             )
-        candidates = joined_outputs(graph)
-        if graph.is_quantized or not candidates:
+        if graph.is_quantized or not joined_outputs(graph):
             return graph
         context.progress.step("look for outputs that share a scale")
-        split = split_outputs(graph, context.data, settings.levels, candidates)
+        split = split_outputs(restore(graph)[0], context.data, settings.levels)
         context.report["split"] = split.done
         context.report["not_split"] = split.failed
         for entry in split.done:
