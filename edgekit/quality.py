@@ -100,8 +100,11 @@ def measure(original: Graph, quantized: Graph, dataset: Dataset | None = None) -
     if len(before) != len(after):
         raise ModelError(f"the float network has {len(before)} outputs, the quantized one {len(after)}")
     outputs = [
-        replace(output_quality(tensor.name, a, b), lost=lost_words(quantized, i, a, b, samples.random))
-        for tensor, i, a, b in zip(original.outputs, quantized.main.outputs, before, after, strict=True)
+        replace(
+            output_quality(original.tensors[i].name, a, b),
+            lost=lost_words(original, i, quantized, j, a, b, noise=samples.random),
+        )
+        for i, j, a, b in zip(original.main.outputs, quantized.main.outputs, before, after, strict=True)
     ]
     return Quality(tensors, outputs, len(samples))
 
@@ -202,23 +205,26 @@ def output_quality(name: str, before: NDArray[Any], after: NDArray[Any]) -> Outp
     return OutputQuality(name, mean, min(each, default=None), sqnr_db(before, after))
 
 
-def lost_words(quantized: Graph, output: int, before: NDArray[Any], after: NDArray[Any], noise: bool) -> str:
+def lost_words(
+    original: Graph, output: int, quantized: Graph, made: int, before: NDArray[Any], after: NDArray[Any], *, noise: bool
+) -> str:
     """Name the channels of an output that one scale loses, and the operator that gives it to them; empty without.
 
-    :param output: the quantized Graph's tensor; ``before``: its float values, ``after``: what is left of them.
+    :param output: tensor of the float Graph, ``made`` of the quantized one, whose names may have been shortened.
+    :param before: its float values, ``[samples, *shape]``; ``after``: what is left of them. ``noise``: on noise.
     """
-    made = {i: o for o in quantized.operators for i in o.outputs}
-    tensor = quantized.tensors[output]
-    if suits(made, output):
+    if suits({i: o for o in quantized.operators for i in o.outputs}, made):
         return ""
-    scale = float(tensor.quantization.scale[0]) if tensor.quantization is not None and tensor.has_scale else 0.0
+    q = quantized.tensors[made].quantization
+    scale = 0.0 if q is None or q.scale.size != 1 else float(q.scale[0])
     found = lost(before, scale, noise=noise) or collapsed(before, after, noise=noise)
     if found is None:
         return ""
-    operator = made.get(output)
+    makers = {i: o for o in original.operators for i in o.outputs}
+    operator = makers.get(output)
     while operator is not None and operator.op in (*MOVES, "QUANTIZE", "DEQUANTIZE"):
-        operator = made.get(operator.inputs[0])
-    name = "" if operator is None else f", under one scale that {operator.op} ({label(quantized.main, operator)}) gives"
+        operator = makers.get(operator.inputs[0])
+    name = "" if operator is None else f", under one scale that {operator.op} ({label(original.main, operator)}) gives"
     return f"{found.words()} span less than {STEPS:g} steps{name}"
 
 

@@ -133,7 +133,9 @@ def diagnose(
         left); its ``check`` tells.
     """
     sandbox.warm(PRELOAD)
-    before, plan = _plan(recipe, {"max_drop": max_drop, "allow": list(allow)} | ({"target": target} if target else {}))
+    before, plan, after = _plan(
+        recipe, {"max_drop": max_drop, "allow": list(allow)} | ({"target": target} if target else {})
+    )
     board = boards.load(target or "host")
     with output(Path(out)) if fix else nullcontext(Path(out)) as folder:
         source = jobs.read(Path(model), data, test, seed, trust, progress, shapes)
@@ -172,6 +174,7 @@ def diagnose(
             folder,
             context,
             trust,
+            after,
         )
         try:
             return replace(made, fixed=_fixed(job))
@@ -185,6 +188,7 @@ class _Job:
 
     :param graph: the network that is quantized: ``source`` after the passes ``before``.
     :param specs: samples for the ranges, and (or None) to judge by.
+    :param after: the recipe's passes behind the quantization.
     """
 
     model: Path
@@ -199,6 +203,7 @@ class _Job:
     folder: Path
     context: PassContext
     trust: bool
+    after: tuple[Step, ...]
 
 
 def _fixed(job: _Job) -> Fixed:
@@ -212,7 +217,7 @@ def _fixed(job: _Job) -> Fixed:
     if job.recalibrated:
         source = replace(source, samples=tests)
     found = _search(job, source)
-    recipe = _recipe(job.before, job.plan, found)
+    recipe = _recipe(job.before, job.plan, found, job.after)
     made = jobs.prepare(source, recipe, seed, "1", progress)
     judge = Judge(job.graph, tests)
     lost = loss(judge(made.graph), judge.float)
@@ -233,16 +238,18 @@ def _fixed(job: _Job) -> Fixed:
     return Fixed(found, job.graph, job.plan.base, job.recalibrated, file, command, bundle)
 
 
-def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan]:
-    """The recipe's passes before the quantization, and the plan for that."""
+def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan, tuple[Step, ...]]:
+    """The recipe's passes before the quantization, the plan for that, and what only tidies up behind it."""
     found = recipes.load(name)
+    after = tuple(step for step in found.steps if step.name == "trim")
+    found = replace(found, steps=tuple(step for step in found.steps if step.name != "trim"))
     if not found.steps or found.steps[-1].name != "quantize":
         raise UsageError(
             f"the recipe {found.name!r} does not end with the pass quantize", "diagnose looks at what that does: int8"
         )
     # What split_scales does is left out, so that what it cures is seen; --fix puts it back.
     steps = tuple(step for step in found.steps[:-1] if step.name != "split_scales")
-    return replace(found, steps=steps), plan_of(found.steps[-1].params | own)
+    return replace(found, steps=steps), plan_of(found.steps[-1].params | own), after
 
 
 def _search(job: _Job, source: jobs.Source) -> Cure:
@@ -258,10 +265,10 @@ def _search(job: _Job, source: jobs.Source) -> Cure:
     return cure(job.graph, job.plan, source.samples, source.tests, job.context)[0]
 
 
-def _recipe(before: Recipe, plan: Plan, found: Cure) -> Recipe:
+def _recipe(before: Recipe, plan: Plan, found: Cure, after: tuple[Step, ...]) -> Recipe:
     """The recipe that makes the cured network without a search."""
     settings = {key: value for key, value in vars(plan.settings).items() if value}
     table = {str(number): p for number, p in enumerate(found.precision) if p != plan.base}
     step = Step("mixed_precision", {**settings, "scale": found.scaled > 0, "precision": table})
     description = f"{before.name}, cured by edgekit diagnose"
-    return Recipe(f"{before.name}-fixed", description, True, (*before.steps, step), before.bounds)
+    return Recipe(f"{before.name}-fixed", description, True, (*before.steps, step, *after), before.bounds)
