@@ -209,7 +209,8 @@ def _gaps(reference: NDArray[Any], actual: NDArray[Any]) -> tuple[NDArray[np.flo
     most = float(np.finfo(reference.dtype).max)
     a, b = (np.clip(values.astype(np.float64), -most, most) for values in (reference, actual))
     same = (a == b) | (np.isnan(a) & np.isnan(b))
-    gap = np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b))
+    with np.errstate(invalid="ignore"):  # a NaN that signals; it counts as infinitely far
+        gap = np.abs(np.where(same, 0.0, a) - np.where(same, 0.0, b))
     return a, np.where(np.isnan(gap), np.inf, gap)
 
 
