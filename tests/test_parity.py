@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from edgekit import parity
 from edgekit.graph import Graph, Quantization, Tensor, tflite
 from edgekit.reference.hybrid import hybrid, is_hybrid
-from tests.small_networks import Builder, dense
+from tests.small_networks import Builder, dense, unary
 
 SCALE = Quantization(np.array([0.5], np.float32), np.array([3]))
 INT8 = Tensor("y", (1, 4), "int8", SCALE)
@@ -270,3 +270,12 @@ def test_hybrids_are_known(models: Path) -> None:
     assert is_hybrid(tflite.read(models / "mlperf_tiny" / "kws_fp32.tflite"))
     assert not is_hybrid(tflite.read(models / "mlperf_tiny" / "ic_resnet8_fp32.tflite"))
     assert not is_hybrid(tflite.read(models / "mlperf_tiny" / "ic_resnet8_int8.tflite"))
+
+
+@pytest.mark.parametrize(("last", "said"), [("SOFTMAX", True), ("RELU", False)])
+def test_labels_are_counted_in_words_for_classifiers_only(last: str, said: bool) -> None:
+    graph = unary(last, (1, 4))
+    values = np.eye(4, dtype=np.float32)[:, None]
+    found = parity.compare(graph, [values], [values[::-1]])
+    assert found.top1_flips == 4 and found.json()["top1_flips"] == 4
+    assert ("4 of 4 labels differ" in found.words()) is said

@@ -1,0 +1,85 @@
+"""A detector with boxes in pixels and scores in one output: int8 keeps its average precision, or says if not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgekit
+from edgekit.graph import tflite
+from edgekit.progress import Silent
+from tests.detector import average_precision, scenes
+
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
+PLAIN = """schema = 1
+description = "int8 without split_scales"
+needs_data = true
+[[pass]]
+name = "quantize"
+"""
+
+
+class Warnings(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.said.append(message)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``detector.keras``, ``scenes.npz`` for the ranges, ``test.npz`` to judge by, ``plain.toml``."""
+    pytest.importorskip("tensorflow")
+    folder = tmp_path_factory.mktemp("detector")
+    program = Path(__file__).parents[1] / "detector.py"
+    subprocess.run([sys.executable, str(program), str(folder)], check=True, stdout=subprocess.DEVNULL, timeout=600)
+    np.savez(folder / "test.npz", x=scenes(150, seed=3)[0])
+    (folder / "plain.toml").write_text(PLAIN)
+    return folder
+
+
+def precision(folder: Path, bundle: Path) -> float:
+    edgekit.run(bundle, data=str(folder / "test.npz"), save=bundle.parent / "outputs.npz")
+    with np.load(bundle.parent / "outputs.npz") as archive:
+        outputs = archive["output0"]
+    (tensor,) = tflite.read(bundle / "model.tflite").outputs
+    if tensor.quantization is not None and tensor.has_scale:
+        outputs = tensor.quantization.dequantize(outputs)
+    return average_precision(outputs.reshape(len(outputs), -1, 5), scenes(150, seed=3)[1])
+
+
+def made(folder: Path, out: Path, recipe: str) -> tuple[Path, list[str]]:
+    progress = Warnings()
+    data = None if recipe == "as-is" else str(folder / "scenes.npz")
+    bundle = edgekit.compile(
+        folder / "detector.keras", recipe=recipe, targets=["host"], data=data, out=out, progress=progress
+    )[0]
+    return Path(bundle.path), progress.said
+
+
+def test_int8_is_within_a_point_of_float(trained: Path, tmp_path: Path) -> None:
+    real = precision(trained, made(trained, tmp_path, "as-is")[0])
+    assert real > 0.9
+    bundle, said = made(trained, tmp_path, "int8")
+    assert precision(trained, bundle) > real - 0.01
+    assert any("channel 4 of axis 2" in words and "CONCATENATION" in words for words in said)
+
+
+def test_one_scale_for_all_is_said_and_cured(trained: Path, tmp_path: Path) -> None:
+    real = precision(trained, made(trained, tmp_path, "as-is")[0])
+    bundle, said = made(trained, tmp_path, str(trained / "plain.toml"))
+    assert precision(trained, bundle) < 0.5
+    assert any("channel 4 of axis 2 span less than 4 steps, under one scale that CONCATENATION" in w for w in said)
+    found = edgekit.diagnose(
+        trained / "detector.keras", data=str(trained / "scenes.npz"), recipe=str(trained / "plain.toml"), fix=True,
+        out=tmp_path / "fixed",
+    )  # fmt: skip
+    assert not found.diagnosis.healthy
+    assert found.diagnosis.findings[0].cause == "joint_scale" and found.diagnosis.findings[0].op == "CONCATENATION"
+    assert found.fixed is not None
+    assert precision(trained, Path(found.fixed.bundle.path)) > real - 0.01
