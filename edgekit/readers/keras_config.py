@@ -23,7 +23,7 @@ _CALLS = {"TFOpLambda": "function", "SlicingOpLambda": "function", "ClassMethod"
 _CALLED = re.compile(
     r"(compat\.v[12]\.)?((math|nn|image|linalg|signal|bitwise|dtypes|strings|sparse|ragged|random|sets|quantization"
     r"|__operators__|experimental\.numpy|keras\.(activations|backend|ops))\.\w+(\.\w+)*"
-    r"|(?!load_|py_function|numpy_function|print)\w+)"
+    r"|(?!load_|py_func|numpy_func|print)\w+)"
 )
 """Functions that compute, and reach neither files nor Python."""
 
