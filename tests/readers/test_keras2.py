@@ -57,7 +57,8 @@ def assert_agrees(graph: Graph, golden: Path, folder: Path) -> None:
 def test_what_keras_2_wrote(models: Path, tmp_path: Path, name: str) -> None:
     graph = read(models / name)
     assert_agrees(graph, models / f"{name.rpartition('.')[0]}.npz", tmp_path)
-    assert not {"WHILE", "FlexConv2D"} & {operator.op for operator in graph.operators}
+    loops = sum(operator.op == "WHILE" for operator in graph.operators)
+    assert loops == (name == "series.h5"), "few steps are unrolled, except in ConvLSTM, which Keras 2 cannot"
     said = any("is computed in float32" in note for note in graph.notes)
     assert said == ("float" in name), "what is widened is said, and nothing else"
 
