@@ -26,11 +26,12 @@ def model(name: str) -> Graph:
 
 
 def apply(graph: Graph, data: Dataset | None, name: str) -> tuple[Graph, PassContext]:
-    """Apply a recipe that comes with edgekit."""
+    """Apply a recipe that comes with edgekit; return what it makes, and the context in which it was quantized."""
     context = PassContext()
     for step in recipe.load(name).steps:
-        context = PassContext(data=data, params=step.params)
-        graph = plugins.get("passes", step.name).apply(graph, context)
+        own = PassContext(data=data, params=step.params)
+        graph = plugins.get("passes", step.name).apply(graph, own)
+        context = own if step.name == "quantize" else context
     return graph, context
 
 
