@@ -290,7 +290,7 @@ def _unlike(tensor: Tensor, oracle: NDArray[Any], actual: NDArray[Any], disturbe
         if _scale(tensor) is None or oracle.dtype == np.bool_:
             share = float(np.mean(oracle != actual))
             return f"{100 * share:.0f}% of its values differ" if share > 0.5 else ""
-        noise = Noise(SIMILAR_STEPS)
+        noise = Noise(SIMILAR_STEPS, shared=True)
     else:
         finite = np.isfinite(oracle)
         if not np.isfinite(actual[finite]).all():

@@ -38,10 +38,12 @@ class Noise:
 
     :param absolute: in real values: a few steps of an integer, the rounding error of a float.
     :param relative: to the values of a channel.
+    :param shared: all channels have one scale, so that a channel may be off by what any other may.
     """
 
     absolute: float
     relative: float = 0.0
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def _channel(
     variation, off = np.std(reference, axis=others), _rms(error, others)
     floor = CHANNEL_FLOOR * float(np.median(variation))
     least = np.maximum(np.maximum(noise.absolute, noise.relative * _rms(reference, others)), _rms(accepted, others))
+    least = np.maximum(least, _rms(accepted)) if noise.shared else least
     judged = (off > least) & (variation >= floor) & (variation > 0)
     ratios = np.where(judged, off / np.maximum(variation, max(noise.absolute, _TINY)), 0.0)
     channel = int(np.argmax(ratios))
