@@ -158,7 +158,10 @@ def train(job: Job, context: PassContext, name: str) -> Trained:
         "workers": len(crew),
         **found,
     }
-    return Trained(tflite.loads(made["graph"].tobytes()), made.get("low"), made.get("high"))
+    graph = tflite.loads(made["graph"].tobytes())
+    for tensor, source in zip(graph.tensors, job.graph.tensors, strict=True):
+        tensor.keep_float = source.keep_float  # the file does not say
+    return Trained(graph, made.get("low"), made.get("high"))
 
 
 class _Shown:

@@ -206,3 +206,14 @@ def test_without_the_pass_the_loss_is_said(make: Callable[[], Graph]) -> None:
     made = transform(graph, without_the_pass(plan), PassContext(data=samples(graph), source=graph))[0]
     found = quality.measure(graph, made, samples(graph))
     assert any("span less than 4 steps" in output.lost for output in found.outputs)
+
+
+@pytest.mark.parametrize("make", [last_axis, one_layer, several_outputs], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("name", ["mixed", pytest.param("qat", marks=[pytest.mark.slow, pytest.mark.tensorflow])])
+def test_other_recipes_lose_none_either(make: Callable[[], Graph], name: str) -> None:
+    graph = make()
+    data = samples(graph)
+    made, _ = transform(graph, recipe.load(name), PassContext(data=data, source=graph))
+    pairs = zip(outputs(graph, data), outputs(made, data), strict=True)
+    assert max(worst_channel(a, b) for a, b in pairs) < 0.02
+    assert [t.dtype for t in made.outputs].count("float32") == 1
