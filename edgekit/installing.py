@@ -13,6 +13,7 @@ from edgekit import toolchain
 from edgekit.errors import ToolMissing, UsageError
 from edgekit.plugins import nearest
 from edgekit.progress import Progress, Silent
+from edgekit.sandbox.environment import NEUTRAL
 
 
 def install(name: str, progress: Progress = Silent()) -> str:
@@ -84,7 +85,8 @@ def _apt(verb: str, *packages: str) -> bool:
     """Run apt-get without questions and chatter; say whether it succeeded."""
     options = ["-y", "--no-install-recommends"] if verb == "install" else []
     done = subprocess.run(
-        ["apt-get", verb, "-q", *options, *packages], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        ["apt-get", verb, "-q", *options, *packages], cwd=NEUTRAL,
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     return done.returncode == 0
@@ -95,8 +97,20 @@ def _cuda(progress: Progress) -> str:
     wanted = toolchain.load("nvrtc")
     packages = wanted.tools[0].pip
     progress.step("installing " + " ".join(packages))
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", sys.executable, *packages]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-P",
+        "-E",
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        sys.executable,
+        *packages,
+    ]
+    done = subprocess.run(command, cwd=NEUTRAL, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     importlib.invalidate_caches()
     if done.returncode != 0 or not wanted.found():
         reason = next((line for line in done.stderr.splitlines() if line.strip()), "it is still not there")

@@ -9,7 +9,7 @@ A toolchain lists alternatives in order of preference; the first whose program i
     debian = ["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]
     [[tool]]
     module = "ziglang"
-    argv = ["{python}", "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu.2.28"]
+    argv = ["{python}", "-P", "-E", "-m", "ziglang", "cc", "-target", "aarch64-linux-gnu.2.28"]
     pip = ["ziglang==0.13.0"]
 """
 

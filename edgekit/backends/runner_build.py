@@ -17,6 +17,7 @@ from pathlib import Path
 from edgekit import resources, temporary, toolchain
 from edgekit.backends.litert.library import litert_version
 from edgekit.errors import EdgekitError, ToolMissing
+from edgekit.sandbox.environment import NEUTRAL, clean
 
 NAME = "edgekit-run"
 
@@ -102,7 +103,9 @@ def describe(tool: toolchain.Tool) -> str:
     """The compiler's own name and version: a package's, or the first line a program prints."""
     if tool.module:
         return f"{tool.module} {version(tool.module)}"
-    done = subprocess.run([*tool.argv, "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*tool.argv, "--version"], cwd=NEUTRAL, env=clean(), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0 or not done.stdout:
         raise ToolMissing(f"{' '.join(tool.argv)} does not work: {done.stderr.strip()[:200]}", "install it again")
     return done.stdout.splitlines()[0].strip()
@@ -112,7 +115,7 @@ def _compile(command: list[str], sources: Path, runner: Path) -> None:
     with temporary.folder(resources.created(runner.parent)) as scratch:
         made = scratch / runner.name
         command = [*command, "-o", str(made), "-ldl", "-lpthread"]
-        done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=sources, env=clean(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
             raise EdgekitError(f"{runner.name} does not compile: {first}", "report this to edgekit, with your compiler")

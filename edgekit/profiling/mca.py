@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import resources, temporary, toolchain
+from edgekit.sandbox.environment import NEUTRAL, clean
 
 ITERATIONS = 100
 _CYCLES = re.compile(r"Code Region - b(\d+)\n+Iterations:\s+\d+\nInstructions:\s+\d+\nTotal Cycles:\s+(\d+)")
@@ -82,7 +83,9 @@ def _disassemble(words: set[str], core: Core, tool: str) -> dict[str, str]:
 
 def _run(command: list[str], text: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        return subprocess.run(
+            command, cwd=NEUTRAL, env=clean(), input=text, capture_output=True, text=True, check=False, timeout=_SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired):
         return subprocess.CompletedProcess(command, 1, "", "")
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from edgekit import resources, sandbox, toolchain
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.progress import Progress, Silent
+from edgekit.sandbox.environment import NEUTRAL, clean
 
 _PROGRAM, _RUNS = (Path(__file__).with_name(f"onnx2tf_{name}.py") for name in ("program", "runs"))
 _INSTALL_SECONDS = 1800
@@ -60,7 +61,7 @@ def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
     env.pop("VIRTUAL_ENV", None)
     try:
         done = subprocess.run(
-            argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            argv, cwd=NEUTRAL, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
             timeout=_INSTALL_SECONDS, check=False,
         )  # fmt: skip
         why = "" if done.returncode == 0 else _why(done.stderr)
@@ -152,7 +153,7 @@ def convert(jobs: Sequence[Job], limits: sandbox.Limits, progress: Progress = Si
         shutil.copyfile(_PROGRAM, folder / "program.py")
         shutil.copyfile(_RUNS, folder / _RUNS.name)
         env = {
-            "PATH": f"{interpreter.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": f"{interpreter.parent}{os.pathsep}{clean()['PATH']}",
             "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8", "PYTHONHASHSEED": "0",
         }  # fmt: skip
         if sys.flags.dont_write_bytecode:

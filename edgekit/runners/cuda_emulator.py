@@ -8,7 +8,6 @@ NVIDIA's compiler makes of the kernels is not run: that it accepts them, and for
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from pathlib import Path
@@ -20,6 +19,7 @@ from edgekit.backends.gpu import host_build, plan
 from edgekit.backends.gpu.dialect import CUDA
 from edgekit.errors import DeviceError
 from edgekit.runners.counted import CountedRunner
+from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -49,7 +49,7 @@ class CudaEmulator(CountedRunner):
         native = ["-march=native"] if platform.machine() == "x86_64" else []
         tool = toolchain.load("host-cxx").find()
         command = [*tool.argv, *FLAGS, *native, CUDA.source, "-o", "kernels.so"]
-        environment = {"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder), "HOME": str(folder)}
+        environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder), "HOME": str(folder)}
         done = sandbox.run_program(command, folder=folder, limits=LIMITS, env=environment)
         if done.returncode != 0:
             first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from edgekit.runners import Run, RunOptions, instead
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import Program
+from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,4 +87,4 @@ def _tools(bundle: Bundle, program: Program) -> tuple[Path, Path]:
 
 def environment() -> dict[str, str]:
     """Only what a meter's program needs to be found; nothing that changes LiteRT's behaviour."""
-    return {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+    return {key: value for key, value in clean().items() if key in ("PATH", "HOME", "LANG")}

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit import temporary
 from edgekit.errors import BY_NAME, EdgekitError, ModelError
+from edgekit.sandbox import environment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,11 +75,10 @@ class _Worker:
 
     def __init__(self, preload: Sequence[str]) -> None:
         self._lock = threading.Lock()
-        env = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
+        env = environment.clean(OPENBLAS_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgekit.sandbox.worker", *preload],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            start_new_session=True, env=env,
+            environment.python("edgekit.sandbox.worker", *preload), cwd=environment.NEUTRAL, env=env,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
     def alive(self) -> bool:
@@ -277,7 +277,7 @@ def run_program(
     ]  # fmt: skip
     process = subprocess.Popen(
         launcher, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", start_new_session=True, env=dict(env) if env is not None else None,
+        text=True, errors="replace", start_new_session=True, env=environment.clean() if env is None else dict(env),
     )  # fmt: skip
     _programs.add(process)
     try:

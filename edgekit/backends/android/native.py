@@ -7,7 +7,6 @@ statically linked program asks nothing but the kernel. The network is TVM's (:mo
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from edgekit import resources, sandbox, toolchain
 from edgekit.backends import runner_build, tvm
 from edgekit.errors import EdgekitError
+from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -44,7 +44,7 @@ def program(graph: Graph, target: Target, path: Path) -> dict[str, str]:
             "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I.", *SOURCES, "network.c", "kernels.o", "-o", "program",
             "-lpthread", "-lm",
         ]  # fmt: skip
-        environment = {"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder), "HOME": str(folder)}
+        environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder), "HOME": str(folder)}
         done = sandbox.run_program(command, folder=folder, env=environment)
         if done.returncode != 0:
             first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from edgekit import sandbox
 from edgekit.errors import EdgekitError, ModelError
+from edgekit.sandbox.environment import clean
 from edgekit.toolchain import Tool
 
 SUFFIX = "_edgetpu"
@@ -51,7 +51,7 @@ def compile(tool: Tool, model: Path, result: Path) -> Made:
     with sandbox.scratch() as folder:
         shutil.copyfile(model, folder / model.name)
         command = [*tool.argv, "-s", "-o", str(folder), model.name]
-        environment = {"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)}
+        environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder)}
         try:
             done = sandbox.run_program(command, folder=folder, env=environment, limits=LIMITS)
         except sandbox.ChildDied as death:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.progress import Progress, Silent
 from edgekit.reference.hybrid import hybrid
+from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
     from edgekit.backends.tvm.layout import Machine
@@ -180,7 +180,7 @@ def link(made: Pieces, target: Target, library: Path) -> None:
             "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"-I{headers}", "network.c", "kernels.o", "-o", "network.so",
             "-lm",
         ]  # fmt: skip
-        environment = {"PATH": os.environ.get("PATH", ""), "TMPDIR": str(folder)}
+        environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder)}
         done = sandbox.run_program(command, folder=folder, env=environment)
         if done.returncode != 0:
             first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edgekit import resources, temporary, toolchain
 from edgekit.errors import DeviceError, ToolMissing
+from edgekit.sandbox.environment import NEUTRAL, clean
 
 _SOURCES = ("trace_plugin.c", "cache_model.h", "classify.h", "qemu_plugin.h")
 
@@ -20,7 +21,9 @@ def emulator() -> str:
     :raises ToolMissing: if there is no qemu-aarch64, or it cannot load plugins.
     """
     tool = toolchain.load("qemu-aarch64").find()
-    help_text = subprocess.run([*tool.argv, "-h"], capture_output=True, text=True, check=False).stdout
+    help_text = subprocess.run(
+        [*tool.argv, "-h"], cwd=NEUTRAL, env=clean(), capture_output=True, text=True, check=False
+    ).stdout
     if "-plugin" not in help_text:
         raise ToolMissing(
             f"{tool.argv[0]} was built without plugin support",
@@ -45,7 +48,7 @@ def get() -> Path:
         built = scratch / library.name
         command = [*compiler.argv, "-std=gnu99", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden",
                    "-o", str(built), str(folder / _SOURCES[0])]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=scratch, env=clean(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             first = (done.stderr.strip() or "no message").splitlines()[0]
             raise DeviceError(f"the trace plugin does not compile: {first}", "install gcc, or report this as a bug")

@@ -47,7 +47,7 @@ class Host:
         self._connection.open()
         if self._stopped:
             raise self._lost()
-        script = f"echo $$ >pid; exec {_python()} -m {NODE}"
+        script = f"echo $$ >pid; exec {_python()} -P -m {NODE}"
         self._process = process = self._connection.start(script, self._log)
         assert process.stdin and process.stdout
         self._channel = Channel(process.stdout.fileno(), process.stdin.fileno())
