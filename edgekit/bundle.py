@@ -20,7 +20,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from edgekit import temporary
+from edgekit import plain_files, temporary
 from edgekit.documents import dumps
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.system import explained
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 SCHEMA = 1
+_MANIFEST = "manifest.json"
 MAX_UNPACKED_BYTES = 4 << 30
 _KINDS: dict[str, type] = {
     "target": str, "backend": str, "runtime": str, "model": dict, "recipe": dict, "run": list, "inputs": list,
@@ -84,15 +85,25 @@ class Bundle:
     def damaged(self) -> list[str]:
         """Compare every file's size and sha256 with the manifest; return what differs, in words."""
         problems = []
+        try:
+            there = plain_files.names(self.path)
+        except plain_files.NotPlain as error:
+            return [str(error)]
         for name, expected in self.manifest["files"].items():
-            path = self.path / name
-            if not path.is_file() or path.is_symlink():
+            if name not in there:
                 problems.append(f"{name} is missing")
-            elif digest(path) != expected["sha256"]:
+            elif plain_files.digest(self.path, name) != expected["sha256"]:
                 problems.append(f"{name} has changed")
-        known = {*self.manifest["files"], "manifest.json"}
-        problems += [f"{name} does not belong" for name in relative_files(self.path) if name not in known]
-        return problems
+        known = {*self.manifest["files"], _MANIFEST}
+        return problems + [f"{name} does not belong" for name in there if name not in known]
+
+
+class Damaged(CheckFailed):
+    """A bundle's files are not those of its manifest; ``problems`` says of each what is wrong with it."""
+
+    def __init__(self, path: Path, problems: list[str]) -> None:
+        super().__init__(f"{path}: {'; '.join(problems[:3])}", "compile or copy the bundle again")
+        self.problems = problems
 
 
 def digest(path: Path) -> str:
@@ -102,8 +113,14 @@ def digest(path: Path) -> str:
 
 
 def relative_files(folder: Path) -> list[str]:
-    """All files below ``folder``, as sorted POSIX paths relative to it."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir())
+    """All files below ``folder``, as sorted POSIX paths relative to it.
+
+    :raises CheckFailed: if anything below it is a link, a device or a FIFO.
+    """
+    try:
+        return plain_files.names(folder)
+    except plain_files.NotPlain as error:
+        raise CheckFailed(f"{folder}: {error}; a bundle has plain files only", "compile the bundle again") from error
 
 
 def is_bundle(path: Path) -> bool:
@@ -113,27 +130,62 @@ def is_bundle(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Bundle]:
-    """Open a bundle folder, or unpack a ``.edgekit`` file into a temporary folder and open that.
+    """Give a private copy of a bundle folder or ``.edgekit`` file: the files that its manifest names and nothing else,
+    each with the digest that stands there.
 
-    :raises UsageError: if it is not a bundle; :raises CheckFailed: if its manifest is damaged.
+    What is read from it, run, or sent to a board is therefore what was checked, whoever can write to ``path``.
+
+    :raises UsageError: if it is not a bundle; :raises CheckFailed: if its manifest is damaged, or if anything in it is
+        a link, a device or a FIFO; :raises Damaged: if its files are not those of the manifest.
     """
-    if path.suffix == ".edgekit" and path.is_file():
-        with temporary.folder() as folder:
-            _unpack(path, folder)
-            yield load(folder)
-    else:
-        yield load(path)
+    with temporary.folder() as place:
+        source = place / "bundle"
+        if path.suffix == ".edgekit" and path.is_file():
+            _unpack(path, source)
+            bundle = load(source)
+            problems = bundle.damaged()
+        else:
+            bundle, problems = _copied(load(path), source)
+        if problems:
+            raise Damaged(path, problems)
+        yield bundle
+
+
+def _copied(bundle: Bundle, to: Path) -> tuple[Bundle, list[str]]:
+    """Copy a bundle's files into a new folder; return the copy, and what differs from the manifest, in words."""
+    there, problems, room = relative_files(bundle.path), [], MAX_UNPACKED_BYTES
+    known = {*bundle.manifest["files"], _MANIFEST}
+    problems += [f"{name} does not belong" for name in there if name not in known]
+    to.mkdir(exist_ok=True)
+    for name, expected in bundle.manifest["files"].items():
+        try:
+            if plain_files.copied(bundle.path, name, to / name, room) != expected["sha256"]:
+                problems.append(f"{name} has changed")
+            room -= (to / name).stat().st_size
+        except FileNotFoundError:
+            problems.append(f"{name} is missing")
+        except plain_files.NotPlain as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{name} cannot be read: {error.strerror}")
+    (to / _MANIFEST).write_text(json.dumps(bundle.manifest))
+    return Bundle(to, bundle.manifest), problems
 
 
 def load(path: Path) -> Bundle:
-    """Read a bundle folder's manifest; ``opened`` also takes packed bundles."""
-    manifest_path = path / "manifest.json"
+    """Read a bundle folder's manifest; ``opened`` also takes packed bundles, and checks every file.
+
+    :raises UsageError: if it is not a bundle; :raises CheckFailed: if its manifest is damaged, or if anything in the
+        folder is a link, a device or a FIFO.
+    """
     if not path.exists():
         raise UsageError(f"there is no bundle {path}", "check the path; `edgekit compile` prints it")
-    if not manifest_path.is_file():
+    if not (path / _MANIFEST).is_file():
         raise UsageError(f"{path} is not a bundle: it has no manifest.json", "make one with `edgekit compile`")
+    relative_files(path)
     try:
-        manifest = json.loads(manifest_path.read_text())
+        with plain_files.opened(path, _MANIFEST) as file:
+            manifest = json.loads(file.read().decode())
         if manifest["schema"] != SCHEMA:
             raise UsageError(f"{path}: made by another edgekit (schema {manifest['schema']})", "compile it again")
         _check_kinds(manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,12 +64,14 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
     :raises DeviceError, ToolMissing: if the runner fails; a failed check is not an error but a result.
     """
     result = Verification()
-    with bundles.opened(Path(path)) as bundle:
+    with ExitStack() as stack:
         progress.step("check the files")
-        problems = bundle.damaged()
-        result.checks.append(Check("files", not problems, "; ".join(problems[:3]) or "every sha256 matches"))
-        if problems:
+        try:
+            bundle = stack.enter_context(bundles.opened(Path(path)))
+        except bundles.Damaged as error:
+            result.checks.append(Check("files", False, "; ".join(error.problems[:3])))
             return result
+        result.checks.append(Check("files", True, "every sha256 matches"))
         try:
             check.check(bundle.graph)
             result.checks.append(Check("model", True, f"{len(bundle.graph.operators)} operators"))

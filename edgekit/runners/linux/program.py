@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgekit.backends.litert.library import FILE as LITERT_LIBRARY
+from edgekit.bundle import relative_files
 from edgekit.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ class Program:
         found = {PROGRAM: bundle.artifact / PROGRAM, self.library: bundle.artifact / self.library}
         if not self.compiled:
             return {**found, MODEL: model(bundle)}
-        beside = sorted(bundle.artifact.glob("*"))  # what the network's library reads for itself
-        return {**found, **{path.name: path for path in beside if path.is_file()}}
+        beside = (PurePosixPath(name) for name in relative_files(bundle.artifact))
+        names = [one.name for one in beside if len(one.parts) == 1]  # what the network's library reads for itself
+        listed = bundle.manifest.get("files")
+        return {**found, **{n: bundle.artifact / n for n in names if listed is None or f"artifact/{n}" in listed}}
 
     def arguments(self, library: str, model: str) -> list[str]:
         """The command line's beginning, with the paths of the library and of the model."""
