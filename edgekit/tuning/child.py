@@ -101,13 +101,15 @@ def _database(module: Any, target: Any, known: list[tuple[str, float]]) -> Any:
     from tvm.s_tir import meta_schedule as ms
     from tvm.s_tir.schedule import Trace
 
+    from edgekit.backends.tvm import traces
+
     database = ms.database.MemoryDatabase()
     workload = database.commit_workload(module)
     shapes = ms.arg_info.ArgInfo.from_prim_func(module["main"])
     for trace, seconds in known:
         schedule = Schedule(module)
         try:
-            Trace.apply_json_to_schedule(json.loads(trace), schedule)
+            Trace.apply_json_to_schedule(traces.checked(trace), schedule)
         except (RuntimeError, ValueError, LookupError, TypeError):  # TVM raises all of them
             continue
         database.commit_tuning_record(ms.database.TuningRecord(schedule.trace, workload, [seconds], target, shapes))

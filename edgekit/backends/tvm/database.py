@@ -12,13 +12,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from edgekit import resources
+from edgekit.backends.tvm import traces
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def choices(where: str | None, target: Target) -> dict[str, dict[str, Any]]:
 def read(path: Path, target: Target) -> Database:
     """Read a database; a last line that was cut off is left out.
 
-    :raises UsageError: if it is none, or another processor's.
+    :raises UsageError: if it is none, another processor's, or has a schedule with instructions or annotations that
+        tuning does not write.
     """
     try:
         if path.stat().st_size > MOST_BYTES:
@@ -143,8 +145,16 @@ def read(path: Path, target: Target) -> Database:
     found = Database(path)
     for line in lines[1:]:
         entry = _entry(line)
-        if entry is not None:
-            found.add(entry)
+        if entry is None:
+            continue
+        try:
+            _check_trace(entry)
+        except traces.Refused as error:
+            raise UsageError(
+                f"the tuning database {path} has a schedule that no tuning writes: {error}",
+                "do not use it; tune again with another --database",
+            ) from error
+        found.add(entry)
     return found
 
 
@@ -178,6 +188,15 @@ def _entry(line: str) -> dict[str, Any] | None:
         return None
     measured = all(isinstance(entry.get(key), int | float) for key in ("us", "rule_us", "ratio"))
     return entry if measured or isinstance(entry.get("error"), str) else None
+
+
+def _check_trace(entry: dict[str, Any]) -> None:
+    """:raises traces.Refused: if the entry's schedule may not be applied."""
+    for choice in (entry.get("choice"), entry.get("verdict")):
+        trace = choice.get("trace") if isinstance(choice, dict) else None
+        with suppress(traces.NotATrace):  # damaged: nobody applies it, and the rule's kernel is used
+            if isinstance(trace, str):
+                traces.checked(trace)
 
 
 @contextmanager

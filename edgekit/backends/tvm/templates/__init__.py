@@ -7,7 +7,6 @@ accumulators stay local, the reduction around it, everything inside unrolled, ve
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from tvm import IRModule
 from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import Trace
 
+from edgekit.backends.tvm import traces
 from edgekit.backends.tvm.templates import building, convolutions, elements, indices, loops, strided, windows
 from edgekit.backends.tvm.templates.common import Params
 
@@ -41,9 +41,12 @@ def plain(template: str, params: Params) -> Any:
 
 
 def traced(function: Any, trace: str) -> Any:
-    """The schedule that a trace makes of a function."""
+    """The schedule that a trace makes of a function.
+
+    :raises ValueError: if it holds what tuning does not write.
+    """
     schedule = Schedule(IRModule({"main": function}))
-    Trace.apply_json_to_schedule(json.loads(trace), schedule)
+    Trace.apply_json_to_schedule(traces.checked(trace), schedule)
     return schedule
 
 
