@@ -103,14 +103,25 @@ def _cuda(progress: Progress) -> str:
         "-E",
         "-m",
         "uv",
+        "--no-config",
         "pip",
         "install",
         "--quiet",
+        "--only-binary",
+        ":all:",
         "--python",
         sys.executable,
         *packages,
     ]
-    done = subprocess.run(command, cwd=NEUTRAL, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=NEUTRAL,
+        env=toolchain.fetching_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     importlib.invalidate_caches()
     if done.returncode != 0 or not wanted.found():
         reason = next((line for line in done.stderr.splitlines() if line.strip()), "it is still not there")

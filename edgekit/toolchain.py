@@ -114,3 +114,8 @@ def load(name: str) -> Toolchain:
         tools.append(Tool(argv, program, module, *packages, tuple(entry.get("files", ())), entry.get("by_hand", "")))
     words = data.get("group", "other"), data.get("without", "")
     return Toolchain(name, data["purpose"], tuple(tools), bool(data.get("essential", False)), *words)
+
+
+def fetching_environment() -> dict[str, str]:
+    """The environment in which uv fetches: without the variables that say where packages come from."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "PYTHON"))}

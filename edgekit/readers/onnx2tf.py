@@ -57,7 +57,12 @@ def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
     home = resources.created(_home())
     argv = list(toolchain.load("onnx2tf").find().argv)
     argv[argv.index("--python") + 1] = _interpreter(argv[argv.index("--python") + 1])
-    env = {**os.environ, "UV_TOOL_DIR": str(home), "UV_TOOL_BIN_DIR": str(home / "bin"), "UV_NO_PROGRESS": "1"}
+    env = {
+        **toolchain.fetching_environment(),
+        "UV_TOOL_DIR": str(home),
+        "UV_TOOL_BIN_DIR": str(home / "bin"),
+        "UV_NO_PROGRESS": "1",
+    }
     env.pop("VIRTUAL_ENV", None)
     try:
         done = subprocess.run(

@@ -18,6 +18,7 @@ from typing import Any
 from edgekit import resources, temporary
 from edgekit.bundle import digest
 from edgekit.errors import ToolMissing
+from edgekit.toolchain import fetching_environment
 
 PACKAGE = "ai-edge-litert"
 FILE = "libLiteRt.so"
@@ -81,9 +82,12 @@ def installed() -> Path:
 def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
     """Unpack the other architecture's wheel with uv and keep the library."""
     with temporary.folder(resources.created(library.parent)) as scratch:
-        command = _fetch_command(known["platform"], str(scratch))
+        command = _fetch_command(known["platform"], str(scratch.resolve()))
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, cwd=scratch, env=fetching_environment(), stdin=subprocess.DEVNULL, capture_output=True,
+                text=True, check=False,
+            )  # fmt: skip
         except OSError as error:
             raise ToolMissing(
                 "uv is missing; it fetches LiteRT for other machines", f"install it: {sys.executable} -m pip install uv"
@@ -106,8 +110,8 @@ def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
 
 def _fetch_command(wheel_platform: str, folder: str) -> list[str]:
     return [
-        _uv(), "pip", "install", "--quiet", "--target", folder, "--python-version", "3.11",
-        "--python-platform", wheel_platform, "--no-deps", f"{PACKAGE}=={litert_version()}",
+        _uv(), "--no-config", "pip", "install", "--quiet", "--only-binary", ":all:", "--target", folder,
+        "--python-version", "3.11", "--python-platform", wheel_platform, "--no-deps", f"{PACKAGE}=={litert_version()}",
     ]  # fmt: skip
 
 
