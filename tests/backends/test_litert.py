@@ -81,8 +81,8 @@ def test_libraries_are_the_files_edgekit_knows() -> None:
 def test_without_a_network_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     foreign = "x86_64" if build.native_arch("native") == "aarch64" else "aarch64"
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "edgekit"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "uv"))
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(ToolMissing, match="cannot fetch LiteRT") as caught:
         library.get(foreign)
     assert "uv pip install" in caught.value.hint and "\n" not in caught.value.message

@@ -219,7 +219,11 @@ def test_without_the_converter_onnx_operators_are_kept_and_a_warning_says_how_to
         "graph = OnnxReader().read(Path(sys.argv[1]), ReadOptions(progress=Warned()))\n"
         "print([o.op for o in graph.operators])\n"
     )
-    env = {**os.environ, "EDGEKIT_CACHE": str(tmp_path / "c"), "UV_CACHE_DIR": str(tmp_path / "u"), "UV_OFFLINE": "1"}
+    offline = {
+        "XDG_CACHE_HOME": str(tmp_path / "u"),
+        "ALL_PROXY": "http://127.0.0.1:9",
+    }  # uv's own switches are ignored
+    env = {**os.environ, "EDGEKIT_CACHE": str(tmp_path / "c"), **offline}
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, env=env)
     assert "onnx2tf==2.6.9, which converts ONNX models, could not be installed" in done.stdout, done.stderr
     assert "edgekit doctor --install onnx" in done.stdout
