@@ -6,7 +6,7 @@ is what the compiled model takes. Inside, the network runs in TFLite's layout (N
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -170,6 +170,7 @@ def _finish(
     missing = sorted({known.get(name, name) for name in custom})
     if missing:
         raise ModelError(f"{path} uses operators that TFLite does not have: {', '.join(missing)}")
+    _check_divisions(graph, about, str(path))
     graph = fixed(graph, str(path), options)
     graph.notes += [f"converted by {onnx2tf.requirement()}", *about["notes"]]
     comparison = compare(prepared.model, converted, about, str(path), limits)
@@ -178,3 +179,15 @@ def _finish(
     graph = zeros_folded(from_sequences(graph))
     check_default_kernels(graph, converted.samples, about, str(path), limits)
     return graph
+
+
+def _check_divisions(graph: Graph, about: Mapping[str, Any], shown: str) -> None:
+    """:raises ModelError: if the network divides integers by what may be 0: LiteRT stops there, ONNX does not."""
+    for operator in graph.operators:
+        if operator.op not in ("DIV", "FLOOR_DIV", "FLOOR_MOD") or len(operator.inputs) != 2:
+            continue
+        divisor = graph.tensors[operator.inputs[1]]
+        if divisor.dtype.startswith("float") or (divisor.data is not None and divisor.array().all()):
+            continue
+        names = " or ".join(name for name in ("Div", "Mod") if name in about["operators"]) or operator.op
+        raise ModelError(f"{shown} divides integers by values that may be 0 ({names}), at which LiteRT stops")

@@ -90,3 +90,35 @@ def test_rules_compute_what_the_standard_says() -> None:
         wanted = ReferenceEvaluator(onnx.ModelProto.FromString(data)).run(None, {"x": x})
         for found, expected in zip(outputs, wanted, strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5, err_msg=name)
+
+
+INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
+
+
+@pytest.mark.slow
+def test_division_of_integers_is_defined_for_every_type_and_value() -> None:
+    """By 0 and, at the least value, by -1 processors trap; the results are those of ONNX's reference."""
+    models, values = {}, {}
+    for kind in INTEGERS:
+        number = getattr(TensorProto, kind)
+        bounds = np.iinfo(kind.lower())
+        edges = sorted({int(bounds.min), int(bounds.max), 0, 1, 7, *((-1, -7) if bounds.min else ())})
+        pairs = np.array([(a, b) for a in edges for b in edges], kind.lower()).T
+        ends = (
+            [value("x", [pairs.shape[1]], number), value("z", [pairs.shape[1]], number)],
+            [value("y", [pairs.shape[1]], number)],
+        )
+        for name, each in (("Div", {}), ("Mod", {"fmod": 0}), ("Mod", {"fmod": 1})):
+            key = f"{kind} {name} {each}"
+            models[key] = model([node(name, ["x", "z"], ["y"], **each)], *ends, [], opset=19)
+            values[key] = pairs
+    graphs = convert.graphs(list(models.values()), list(models), LIMITS)
+    kept = [g for g in graphs if isinstance(g, Graph)]
+    assert len(kept) == len(models)
+    results = run(kept, [list(pairs) for pairs in values.values()])
+    for (name, data), outputs in zip(models.items(), results, strict=True):
+        assert not isinstance(outputs, EdgekitError), (name, outputs)
+        x, z = values[name]
+        with np.errstate(all="ignore"):
+            (wanted,) = ReferenceEvaluator(onnx.ModelProto.FromString(data)).run(None, {"x": x, "z": z})
+        np.testing.assert_array_equal(outputs[0], wanted, err_msg=name)

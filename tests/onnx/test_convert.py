@@ -19,7 +19,9 @@ from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.onnx import convert
+from edgekit.onnx.static import evaluate
 from edgekit.runners.reference import reference_outputs, reference_tensors
+from tests.onnx_nodes import cases
 from tests.readers import onnx_models
 from tests.readers.onnx_models import node, value
 
@@ -169,3 +171,48 @@ def test_a_node_of_more_inputs_than_the_file_says_is_refused() -> None:
     graph.operators[0].custom_options = graph.operators[3].custom_options
     found = TVM().unsupported(graph, target.load("host"))
     assert found[0].index == 0 and "another operator's node" in found[0].reason
+
+
+def test_branches_in_branches_read_what_stands_around_them() -> None:
+    """Three levels: each reads a value of the one above, under the name that it has there."""
+
+    def branch(nodes: list[Any], output: str, *weights: Any) -> Any:
+        return helper.make_graph(nodes, "branch", [], [value(output, None)], list(weights))
+
+    other = branch([node("Identity", ["x"], ["o"])], "o")
+    inner = branch([node("Sub", ["middle", "k"], ["i"])], "i", numpy_helper.from_array(np.float32(3), "k"))
+    middle = branch([node("If", ["yes"], ["m"], then_branch=inner, else_branch=other)], "m")
+    outer = [
+        node("Mul", ["x", "k"], ["middle"]),
+        node("If", ["no"], ["r"], then_branch=other, else_branch=middle),
+    ]
+    weights = [numpy_helper.from_array(np.array(truth), name) for name, truth in (("yes", True), ("no", False))]
+    top = branch(outer, "r", numpy_helper.from_array(np.float32(2), "k"))
+    data = model(
+        [node("If", ["yes"], ["y"], then_branch=top, else_branch=other)], [value("x", [4])], [value("y", [4])], weights
+    )
+    graph = read(data)
+    assert [o.op for o in graph.operators if o.op != "ONNX_Identity"] == ["ONNX_Mul", "ONNX_Sub"]
+
+
+DEFINED_BY_TYPES = ("Attention", "Celu", "CenterCropPad", "Clip", "Gelu", "GroupNormalization", "LayerNormalization",
+                    "NegativeLogLikelihoodLoss", "RMSNormalization", "RotaryEmbedding", "SoftmaxCrossEntropyLoss",
+                    "SpaceToDepth")  # fmt: skip
+
+
+@pytest.mark.parametrize("op", DEFINED_BY_TYPES)
+def test_operators_whose_definition_depends_on_their_types(op: str) -> None:
+    """By the reference where it has them, else by their definition: what the official test of each expects."""
+    chosen = [
+        case for case in cases.load()
+        if case.operator == op and not case.expanded and case.inputs and len(case.model.graph.node) == 1
+    ][:4]  # fmt: skip
+    assert chosen
+    for case in chosen:
+        assert case.inputs is not None and case.outputs is not None
+        graph = case.model.graph
+        given = dict(zip([value.name for value in graph.input], case.inputs, strict=True))
+        opset = max(entry.version for entry in case.model.opset_import if entry.domain in ("", "ai.onnx"))
+        found = evaluate(graph.node[0], opset, given)
+        for end, wanted in zip(graph.output, case.outputs, strict=True):
+            np.testing.assert_allclose(found[end.name], wanted, rtol=case.rtol, atol=max(case.atol, 1e-6))

@@ -9,9 +9,10 @@ gives its outputs (the target's own order: LiteRT, then TVM), and where all refu
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import recipe, sandbox, target
+from edgekit import bundle as bundles
+from edgekit import plugins, recipe, sandbox, target
 from edgekit.api import job
-from edgekit.api.compile import backend_for, build
+from edgekit.api.compile import FIRST, backend_for, build
 from edgekit.api.run import run
 from edgekit.errors import EdgekitError
 from edgekit.graph import Graph
@@ -30,6 +32,8 @@ from edgekit.progress import Silent
 from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import read_all
 from edgekit.readers.onnx_compare import TOLERANCE
+from edgekit.runners import RunOptions
+from edgekit.runners.host import HostRunner
 from tests.onnx_nodes import cases
 from tests.onnx_nodes.cases import Case
 from tests.onnx_nodes.settled import settled
@@ -37,6 +41,8 @@ from tests.onnx_nodes.settled import settled
 SILENT = Silent()
 _LIMITS = sandbox.Limits(seconds=60, memory_mb=4096)
 """What one case may take, in each child."""
+_BATCH = 100
+"""Cases that are read in one run of the converter, which takes seconds to start."""
 _NEAR = TOLERANCE
 """What the reader lets a conversion differ by, of the largest magnitude, and says in a note (docs/onnx.md)."""
 _HALF = 4 * 2.0**-10
@@ -61,14 +67,25 @@ class Outcome:
     detail: str = ""
 
 
-def judge(chosen: Sequence[Case], processes: int = 2) -> list[Outcome]:
-    """Judge the cases, in their order."""
-    if processes == 1 or len(chosen) < 8:
-        return _chunk([case.name for case in chosen])
-    parts = [[case.name for case in chosen[i::processes]] for i in range(processes)]
+def judge(
+    chosen: Sequence[Case], processes: int = 2, done: Callable[[Sequence[Outcome]], None] = lambda outcomes: None
+) -> list[Outcome]:
+    """Judge the cases, in their order.
+
+    :param done: is called with the outcomes of each batch.
+    """
+    names = [case.name for case in chosen]
+    if processes == 1 or len(names) < 8:
+        outcomes = _chunk(names)
+        done(outcomes)
+        return outcomes
+    count = max(processes, -(-len(names) // _BATCH))
+    found: dict[str, Outcome] = {}
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        found = {outcome.case: outcome for part in pool.map(_chunk, parts) for outcome in part}
-    return [found[case.name] for case in chosen]
+        for future in as_completed([pool.submit(_chunk, names[i::count]) for i in range(count)]):
+            done(future.result())
+            found |= {outcome.case: outcome for outcome in future.result()}
+    return [found[name] for name in names]
 
 
 def _chunk(names: Sequence[str]) -> list[Outcome]:
@@ -104,34 +121,53 @@ def _judged(case: Case, graph: Graph | EdgekitError, path: Path) -> Outcome:
     shapes = [tensor.shape for tensor in graph.inputs]
     if shapes != [array.shape for array in case.inputs]:
         return Outcome(case.name, "wrong", detail=f"the Graph's inputs have the shapes {shapes}")
+    try:
+        source = job.Source(path.stem, {"name": path.name, "format": "onnx", "sha256": ""}, graph, None, None)
+        host = target.load("host")
+        backend_for(FIRST, graph, host)
+        ready = job.prepare(source, recipe.load("as-is"), 0, "1", SILENT)
+    except EdgekitError as error:
+        return refusal(case, error.message.replace(f"{path.parent}/", ""), graph)
     result: Outcome | None = None
-    for backend in [name for name in target.load("host").backends if name != "null"]:
-        outcome = _through(case, graph, path, backend)
+    for backend in [name for name in host.backends if name != "null"]:
+        if plugins.get("backends", backend).unsupported(graph, host):
+            continue
+        outcome = _through(case, ready, backend, path.with_suffix(".npz"))
         if outcome.verdict == "passed":
             return outcome
-        if result is None or (outcome.verdict == "imprecise" and result.verdict not in DEFECTS):
+        if result is None or (result.verdict not in DEFECTS and outcome.verdict == "imprecise"):
             result = outcome
     assert result is not None
     return result
 
 
-def _through(case: Case, graph: Graph, path: Path, backend: str) -> Outcome:
-    """What a user gets: the bundle that ``edgekit compile`` makes with ``--backend``, fed by ``edgekit run``."""
+def _through(case: Case, ready: job.Job, backend: str, data: Path) -> Outcome:
+    """What a user gets: the bundle that ``edgekit compile`` makes with ``--backend``, fed by ``edgekit run``.
+
+    ``--data`` refuses NaN, infinity and what float32 does not hold; such inputs go to the bundle's runner directly.
+    """
     assert case.inputs is not None
-    source = job.Source(path.stem, {"name": path.name, "format": "onnx", "sha256": ""}, graph, None, None)
-    data = path.with_suffix(".npz")
+    graph, host, folder = ready.graph, target.load("host"), data.parent
     np.savez(data, allow_pickle=False, **{t.name: x[None] for t, x in zip(graph.inputs, case.inputs, strict=True)})
-    plan, host = recipe.load("as-is"), target.load("host")
     try:
-        backend_for(backend, graph, host)
-        ready = job.prepare(source, plan, 0, "1", SILENT)
-        compiled = build(ready, host, backend_for(backend, graph, host), path.parent / backend, False, SILENT)
-        found = run(compiled.path, data=str(data)).run.outputs
+        compiled = build(ready, host, backend_for(backend, graph, host), folder / backend, False, SILENT)
+        if all(_plain(array) for array in case.inputs):
+            found = run(compiled.path, data=str(data)).run.outputs
+        else:
+            inputs = [array[None] for array in case.inputs]
+            found = HostRunner().run(bundles.load(compiled.path), inputs, RunOptions()).outputs
     except EdgekitError as error:
-        return replace(refusal(case, error.message.replace(f"{path.parent}/", ""), graph), way=backend)
+        return replace(refusal(case, error.message.replace(f"{folder}/", ""), graph), way=backend)
     except Exception as error:
         return Outcome(case.name, "crashed", backend, detail=f"{type(error).__name__}: {error}")
+    finally:
+        shutil.rmtree(folder / backend, ignore_errors=True)
     return compared(case, backend, [output[0] for output in found])
+
+
+def _plain(array: NDArray[Any]) -> bool:
+    with np.errstate(over="ignore"):
+        return array.dtype.kind != "f" or bool(np.isfinite(array.astype(np.float32)).all())
 
 
 def refusal(case: Case, message: str, graph: Graph | None = None) -> Outcome:

@@ -6,6 +6,7 @@ form does. It may only grow: a run that loses a pass fails, names it, and writes
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -23,6 +24,8 @@ PASSES = Path(__file__).with_name("passes.txt")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "onnx.md"
 ALL = Path(__file__).parents[2] / "build" / "onnx-nodes.jsonl"
 """What became of each case, with the whole message; for whoever looks into one."""
+PARTIAL = ALL.with_suffix(".part.jsonl")
+"""The same while a whole run goes on: one that is stopped goes on from there if nothing changed."""
 BEGIN, END = "<!-- made by make onnx-nodes -->", "<!-- end -->"
 WAYS = ("litert", "tvm", "litert deployed", "tvm deployed")
 """Ways to pass, the best one first."""
@@ -128,15 +131,48 @@ def write(outcomes: Sequence[Outcome]) -> None:
         DOCUMENT.write_text(f"{head}{BEGIN}\n{table(outcomes)}\n{END}{rest.split(END, 1)[1]}")
 
 
-def _last() -> list[Outcome]:
-    return [Outcome(**json.loads(line)) for line in ALL.read_text().splitlines()] if ALL.is_file() else []
+def _key() -> str:
+    """A digest of what decides the outcomes: edgekit, and the tests' own code."""
+    root, total = Path(__file__).parents[2], hashlib.sha256()
+    for path in sorted([*root.glob("edgekit/**/*.py"), *root.glob("tests/onnx_nodes/*.py")]):
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def _read(path: Path) -> tuple[str, dict[str, Outcome]]:
+    """The key and the outcomes in a file."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    key = next((line["key"] for line in lines if "key" in line), "")
+    return key, {line["case"]: Outcome(**line) for line in lines if "case" in line}
+
+
+def _before() -> dict[str, Outcome]:
+    """What a run of the same code that was stopped has judged already."""
+    key, outcomes = _read(PARTIAL)
+    if key == _key():
+        return outcomes
+    PARTIAL.parent.mkdir(exist_ok=True)
+    PARTIAL.write_text(json.dumps({"key": _key()}) + "\n")
+    return {}
+
+
+def _keep(outcomes: Sequence[Outcome]) -> None:
+    PARTIAL.parent.mkdir(exist_ok=True)
+    with PARTIAL.open("a") as file:
+        file.writelines(json.dumps(asdict(outcome)) + "\n" for outcome in outcomes)
+    print(f"{time.strftime('%H:%M:%S')} {len(outcomes)} cases judged", flush=True)
 
 
 def main(parts: Sequence[str]) -> int:
     """Judge all cases, or those with one of ``parts`` in their name; the others are as they were last time."""
     start = time.monotonic()
     chosen = [case for case in cases.load() if not parts or any(part in case.name for part in parts)]
-    found = {outcome.case: outcome for outcome in [*(_last() if parts else []), *judge(chosen)]}
+    before = _read(ALL)[1] if parts else _before()
+    left = [case for case in chosen if parts or case.name not in before]
+    if not parts and before:
+        print(f"{len(before)} cases were judged by a run that was stopped; going on")
+    found = before | {outcome.case: outcome for outcome in judge(left, done=_keep)}
+    PARTIAL.unlink(missing_ok=True)
     outcomes = [found[case.name] for case in cases.load() if case.name in found]
     ALL.parent.mkdir(exist_ok=True)
     ALL.write_text("".join(json.dumps(asdict(outcome)) + "\n" for outcome in outcomes))
