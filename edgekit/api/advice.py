@@ -31,7 +31,7 @@ def why(plan: Recipe, given: Sequence[str], name: str | None = None) -> str:
     """
     if "--data" not in given or not any(step.name in QUANTIZING and _integer(step.params) for step in plan.steps):
         return ""
-    own = plan.steps[-1].name == STATIC
+    own = [step.name for step in plan.steps if step.name != "trim"][-1] == STATIC
     recipe = ["--recipe", name or plan.name] if own and (name or plan.name) != "int8" else []
     return shlex.join(["edgekit", "diagnose", *given, *recipe])
 

@@ -197,7 +197,8 @@ def backend_for(name: str, graph: Graph, board: Target) -> Backend:
     others = advice.other_backends(graph, board, name) if name != FIRST else []
     unusable = [other for other in plugins.names("backends") if other not in others]
     hints = [hint for hint in (advice.without(hint, unusable) for hint in hints) if hint]
-    hints += [f"use --backend {others[0]}"] if others else []
+    if others:
+        hints = [f"{hints[-1]}, or --backend {others[0]}" if hints else f"use --backend {others[0]}"]
     raise ModelError(
         f"cannot be compiled for {board.name}: " + "; ".join(refused.values()),
         hints[-1] if hints else "`edgekit inspect MODEL` says which targets take it",
