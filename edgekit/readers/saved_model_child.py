@@ -9,12 +9,16 @@ from edgekit.errors import EdgekitError, ModelError
 from edgekit.readers import frozen
 from edgekit.readers.frozen import Answer, Arrays
 
+_OLD_VARIABLES = frozenset({"Variable", "VariableV2", "TemporaryVariable"})
+"""Operators of variables that are references, before there were resources."""
+
 
 def saved_model(args: dict[str, Any], arrays: Arrays, folder: Path) -> Answer:
     """Task: convert a SavedModel's signature ``args["signature"]``.
 
-    Loading as objects fails where the file holds one that this TensorFlow does not know, such as an old optimizer. Then
-    the signature's graph is loaded into a session, as TensorFlow 1 did: it holds the computation and nothing else.
+    Loading as objects fails where the file holds one that this TensorFlow does not know, such as an old optimizer, and
+    keeps variables of TensorFlow 1 as what no converter takes. Then the signature's graph is loaded into a session, as
+    TensorFlow 1 did: it holds the computation and nothing else.
     """
     tf = frozen.tensorflow(folder)
     shown = args["shown"]
@@ -46,6 +50,10 @@ def _objects(tf: Any, args: dict[str, Any]) -> Loaded:
     outputs = sorted(function.structured_outputs)
     wrapped = tf.function(lambda **inputs: [function(**inputs)[name] for name in outputs])
     concrete = wrapped.get_concrete_function(**specs)
+    graph = concrete.graph.as_graph_def()
+    bodies = [graph.node, *(body.node_def for body in graph.library.function)]
+    if _OLD_VARIABLES.intersection(node.op for body in bodies for node in body):
+        raise NotImplementedError("its variables are TensorFlow 1's")
     order = [tensor.name.split(":")[0] for tensor in concrete.inputs if tensor.dtype != tf.resource]
     return concrete, order if sorted(order) == sorted(specs) else sorted(specs), outputs, notes, loaded
 

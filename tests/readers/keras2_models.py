@@ -1,4 +1,4 @@
-"""Makes models as Keras 2 writes them, in a process of its own: ``python keras2_models.py FOLDER``.
+"""Makes models as Keras 2 and TensorFlow 1 write them, in a process of its own: ``python keras2_models.py FOLDER``.
 
 Beside each model lies ``<name>.npz`` with inputs ``x0..`` and what Keras 2 itself predicts, ``y0..``.
 """
@@ -90,6 +90,20 @@ def main(folder: Path) -> None:
         mixed = plain()
         keras.mixed_precision.set_global_policy("float32")
         save(mixed, policy, [values(8, 8, 3)], ".h5", ".keras", ".model", computed_by=plain())
+
+    old = tf.compat.v1
+    for name, resource in (("references", False), ("resources", True)):
+        with tf.Graph().as_default(), old.Session() as session:
+            x = old.placeholder(tf.float32, [None, 4])
+            weight = old.get_variable("w", [4, 3], use_resource=resource)
+            y = tf.nn.softmax(x @ weight)
+            session.run(old.global_variables_initializer())
+            builder = old.saved_model.Builder(str(folder / f"{name}.model"))
+            signature = old.saved_model.predict_signature_def({"x": x}, {"y": y})
+            builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+            builder.save()
+            given = values(4)
+            np.savez(folder / f"{name}.npz", allow_pickle=False, x0=given, y0=session.run(y, {x: given}))
 
     doubler = layers.Lambda(lambda x: x * 2.0, name="doubler")
     keras.Sequential([keras.Input((4,)), doubler]).save(folder / "lambda.h5")

@@ -52,7 +52,8 @@ def assert_agrees(graph: Graph, golden: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     ["images.h5", "images.keras", "series.h5", "teachable.h5", "teachable.model",
-     "mixed_float16.h5", "mixed_float16.model", "mixed_bfloat16.keras", "float64.h5"],
+     "mixed_float16.h5", "mixed_float16.model", "mixed_bfloat16.keras", "float64.h5",
+     "references.model", "resources.model"],
 )  # fmt: skip
 def test_what_keras_2_wrote(models: Path, tmp_path: Path, name: str) -> None:
     graph = read(models / name)
