@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgekit.graph.ir import Graph, Signature, Subgraph, Tensor
+from edgekit.graph.schema import schema
 
 
 def repair(graph: Graph) -> list[str]:
@@ -91,6 +92,29 @@ def _svdf_state(subgraph: Subgraph) -> list[str]:
     ]
 
 
+def _scalar_shapes(subgraph: Subgraph) -> list[str]:
+    """Write a RESHAPE to a scalar without its operand for the shape, a constant of no elements.
+
+    A flatbuffer has no data for such a constant, so LiteRT takes it as computed and the result's size as unknown until
+    then, which its compiled form refuses. Without the operand the options count (``reshape.cc``): no sizes, a scalar.
+    """
+    known = {index for op in subgraph.operators for index in op.outputs} | set(subgraph.inputs)
+    count = 0
+    for op in subgraph.operators:
+        if op.op != "RESHAPE" or op.custom or (len(op.inputs), len(op.outputs)) != (2, 1):
+            continue
+        if op.inputs[1] < 0 or op.inputs[1] in known:
+            continue
+        shape, result = (subgraph.tensors[index] for index in (op.inputs[1], op.outputs[0]))
+        if shape.shape == (0,) and not shape.is_variable and result.shape == ():
+            op.inputs = op.inputs[:1]
+            op.options = schema().ReshapeOptionsT()
+            op.options.newShape = []
+            result.shape_signature = None
+            count += 1
+    return [f"{count} RESHAPE operators had an empty constant as the shape of a scalar: left out"] if count else []
+
+
 def _widen(tensor: Tensor) -> None:
     """Turn an int8 tensor into an int16 one with the same real values: same scale, zero point 0."""
     assert tensor.quantization is not None
@@ -101,4 +125,4 @@ def _widen(tensor: Tensor) -> None:
     tensor.quantization = replace(tensor.quantization, zero_point=np.zeros(1, np.int64), axis=0)
 
 
-_STEPS: tuple[Callable[[Subgraph], list[str]], ...] = (_quantized_dimension, _svdf_state)
+_STEPS: tuple[Callable[[Subgraph], list[str]], ...] = (_quantized_dimension, _svdf_state, _scalar_shapes)

@@ -199,6 +199,9 @@ def evaluate(node: Any, opset: int, values: dict[str, NDArray[Any]]) -> dict[str
 
     :raises Refused: if it cannot.
     """
+    if node.op_type == "OneHot":  # indices that are not integers are cast (OneHot, ``indices``); the reference does not
+        index = node.input[0]
+        values = values | {index: values[index].astype(np.int64)}
     try:
         with np.errstate(all="ignore"):
             program = ReferenceEvaluator(node, opsets={"": opset})

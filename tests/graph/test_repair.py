@@ -98,3 +98,18 @@ def test_svdf_with_8_bit_state_gives_what_its_arithmetic_says(tmp_path: Path) ->
     expected = np.clip(np.rint(real / scale[5]) + zero[5], -128, 127)
     off = np.abs(values[op.outputs[0]].reshape(20, 64) - expected)[fits]
     assert off.max() <= 1 and (off > 0).mean() < 0.01
+
+
+def test_a_reshape_to_a_scalar_has_a_known_size(tmp_path: Path) -> None:
+    """onnx2tf writes the shape as a constant of no elements, for which a flatbuffer has no data."""
+    b = Builder()
+    x, shape = b.tensor((1,)), b.tensor((0,), "int32")
+    y = b.add("RESHAPE", (x, shape), ())
+    tflite.write(b.graph((x,), (y,)), tmp_path / "scalar.tflite")
+    graph = tflite.read(tmp_path / "scalar.tflite")
+    assert any("empty constant" in note for note in graph.notes)
+    assert graph.operators[0].inputs == (graph.main.inputs[0],)
+    tflite.write(graph, tmp_path / "again.tflite")
+    (result,) = reference_outputs(tmp_path / "again.tflite", [np.array([[3.5]], np.float32)])
+    assert result.shape == (1,) and result[0] == 3.5
+    assert not repair(graph), "once is enough"

@@ -216,3 +216,10 @@ def test_operators_whose_definition_depends_on_their_types(op: str) -> None:
         found = evaluate(graph.node[0], opset, given)
         for end, wanted in zip(graph.output, case.outputs, strict=True):
             np.testing.assert_allclose(found[end.name], wanted, rtol=case.rtol, atol=max(case.atol, 1e-6))
+
+
+def test_one_hot_of_indices_that_are_no_integers() -> None:
+    """They are cast to int64, says the standard; ONNX's reference leaves a fraction without a match."""
+    made = node("OneHot", ["x", "depth", "values"], ["y"])
+    given = {"x": np.array([1.7, -0.2], np.float32), "depth": np.array(3), "values": np.array([0, 1], np.float32)}
+    np.testing.assert_array_equal(evaluate(made, 18, given)["y"], [[0, 1, 0], [1, 0, 0]])
