@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from edgekit.onnx.node import Spec, schema
+from edgekit.onnx.node import Spec, rename, schema
 
 
 def definition(node: Any, opset: int, specs: Mapping[str, Spec], constants: Mapping[str, NDArray[Any]]) -> list[Any]:
@@ -46,24 +46,31 @@ def _inlined(node: Any, body: Any, about: Any) -> list[Any]:
     attributes = {entry.name: entry.default_value for entry in about.attributes.values() if entry.default_value.name}
     attributes |= {entry.name: entry for entry in (*body.attribute_proto, *node.attribute)}
 
-    def renamed(name: str) -> str:
-        return names.setdefault(name, prefix + name) if name else ""
-
+    values = dict.fromkeys(name for inner in body.node for name in (*inner.input, *inner.output) if name)
+    names |= {name: prefix + name for name in values if name not in names}
     made = []
     for inner in body.node:
         copy = onnx.NodeProto()
         copy.CopyFrom(inner)
+        _resolve(copy, attributes)
+        rename(copy, names)
         copy.name = node.name
-        copy.input[:] = [renamed(name) for name in inner.input]
-        copy.output[:] = [renamed(name) for name in inner.output]
-        del copy.attribute[:]
-        for entry in inner.attribute:
-            if not entry.ref_attr_name:
-                copy.attribute.append(entry)
-            elif entry.ref_attr_name in attributes:
-                value = onnx.AttributeProto()
-                value.CopyFrom(attributes[entry.ref_attr_name])
-                value.name = entry.name
-                copy.attribute.append(value)
         made.append(copy)
     return made
+
+
+def _resolve(node: Any, attributes: Mapping[str, Any]) -> None:
+    """Put the operator's attributes where a node, or one in its inner graphs, refers to them."""
+    given = list(node.attribute)
+    del node.attribute[:]
+    for entry in given:
+        if not entry.ref_attr_name:
+            node.attribute.append(entry)
+        elif entry.ref_attr_name in attributes:
+            value = node.attribute.add()
+            value.CopyFrom(attributes[entry.ref_attr_name])
+            value.name = entry.name
+    for entry in node.attribute:
+        for graph in ([entry.g] if entry.HasField("g") else []) + list(entry.graphs):
+            for inner in graph.node:
+                _resolve(inner, attributes)

@@ -19,6 +19,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.shape_inference import infer_node_outputs
 
 from edgekit.onnx.definition import definition
+from edgekit.onnx.loops import loop, scan
 from edgekit.onnx.node import DTYPES, Refused, Spec, attribute, rename, schema, tensor
 
 MAX_ELEMENTS = 1 << 28
@@ -29,7 +30,7 @@ MAX_NODES = 100_000
 _INFERRED_FROM = 4096
 """Elements of a constant whose values shape inference may need."""
 _RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
-_CONTROL = {"Loop", "Scan", "If", "SequenceMap"}
+_STEPS = {"Loop": loop, "Scan": scan}
 
 
 @dataclass
@@ -76,13 +77,17 @@ class Static:
             raise Refused(node, f"it is of {node.domain!r}, outside ONNX's standard operators")
         if node.op_type == "If":
             return self._branch(node)
-        if node.op_type in _CONTROL:
-            raise Refused(node, "control flow that depends on data is not compiled")
+        if node.op_type == "SequenceMap":
+            raise Refused(node, "it works on sequences")
         if node.op_type in _RANDOM:
             raise Refused(node, "it draws random numbers")
         missing = [name for name in node.input if name and name not in self.specs and name not in self.constants]
         if missing:
             raise Refused(node, f"its input {missing[0]!r} is not there")
+        if node.op_type in _STEPS:
+            for inner in _STEPS[node.op_type](self, node):
+                self._take(inner)
+            return None
         if node.op_type in ("Shape", "Size"):
             return self._sizes(node)
         if node.op_type == "CastLike":  # what it is like may be unknown, but not its type
