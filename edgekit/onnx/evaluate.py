@@ -15,6 +15,8 @@ from edgekit.graph.onnx_operators import PREFIX, from_onnx
 from edgekit.onnx.node import Refused, Spec, unpack
 from edgekit.onnx.static import evaluate
 
+HINT = "the samples may be outside of what it is defined for: give --data that the network was made for"
+
 
 def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Task: as :func:`edgekit.runners.reference.run_task`."""
@@ -45,7 +47,7 @@ def _values(graph: Graph, inputs: list[NDArray[Any]]) -> dict[int, NDArray[Any]]
         try:
             made = _computed(operator, values)
         except (Refused, ValueError) as error:
-            raise ModelError(f"operator {number} ({operator.op}) cannot be computed: {error}") from error
+            raise ModelError(f"operator {number} ({operator.op}) cannot be computed: {error}", HINT) from error
         for index, value in zip(operator.outputs, made, strict=True):
             tensor = graph.tensors[index]
             if Spec.of(value) != Spec(tensor.dtype, tensor.shape):

@@ -207,6 +207,11 @@ def evaluate(node: Any, opset: int, values: dict[str, NDArray[Any]]) -> dict[str
     if node.op_type == "OneHot":  # indices that are not integers are cast (OneHot, ``indices``); the reference does not
         index = node.input[0]
         values = values | {index: values[index].astype(np.int64)}
+    if node.op_type == "Scatter":  # its name before operator set 11
+        renamed = onnx.NodeProto()
+        renamed.CopyFrom(node)
+        renamed.op_type = "ScatterElements"
+        return evaluate(renamed, max(opset, 11), values)
     try:
         with np.errstate(all="ignore"):
             program = ReferenceEvaluator(node, opsets={"": opset})

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from edgekit import sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.litert import library
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.runners import Run, RunOptions, instead
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import Program
+from edgekit.runners.reference import reference_outputs
 from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
@@ -39,8 +40,22 @@ class HostRunner:
         program = programs.of(bundle)
         executable, library = _tools(bundle, program)
         command = [str(executable), *program.arguments(str(library), str(programs.model(bundle).resolve()))]
-        with sandbox.scratch() as folder:
-            return execute(command, bundle, program, inputs, options, folder, environment())
+        try:
+            with sandbox.scratch() as folder:
+                return execute(command, bundle, program, inputs, options, folder, environment())
+        except (DeviceError, ModelError) as error:
+            if program.compiled or "LiteRT" not in error.message:
+                raise
+            raise _named(bundle, inputs, error) from error
+
+
+def _named(bundle: Bundle, inputs: Sequence[NDArray[Any]], error: EdgekitError) -> EdgekitError:
+    """The error with what LiteRT's interpreter says of it: that names the operator, its C interface does not."""
+    try:
+        reference_outputs(programs.model(bundle), inputs, optimized=True)
+    except ModelError as told:
+        return type(error)(f"the run failed on this machine: {told.message}", error.hint)
+    return error
 
 
 def execute(

@@ -127,10 +127,7 @@ def _judged(case: Case, graph: Graph | EdgekitError, path: Path) -> Outcome:
         source = job.Source(path.stem, {"name": path.name, "format": "onnx", "sha256": ""}, graph, None, None)
         host = target.load("host")
         backend_for(FIRST, graph, host)
-        ready = job.prepare(source, recipe.load("as-is"), 0, "1", SILENT)
-        if any(values.dtype.kind == "f" and np.isnan(values).all() for values in ready.golden[1]):
-            # Random samples are outside of what the operator is defined for: --data, as the warning says.
-            ready = job.prepare(replace(source, tests=dataset.load(str(data), graph)), ready.recipe, 0, "1", SILENT)
+        ready = _prepared(source, str(data))
     except EdgekitError as error:
         return refusal(case, error.message.replace(f"{path.parent}/", ""), graph)
     result: Outcome | None = None
@@ -144,6 +141,19 @@ def _judged(case: Case, graph: Graph | EdgekitError, path: Path) -> Outcome:
             result = outcome
     assert result is not None
     return result
+
+
+def _prepared(source: job.Source, data: str) -> job.Job:
+    """As ``compile`` prepares it: on random samples, and where its messages ask for ``--data``, on the case's."""
+    plan = recipe.load("as-is")
+    try:
+        ready = job.prepare(source, plan, 0, "1", SILENT)
+        if not any(values.dtype.kind == "f" and np.isnan(values).all() for values in ready.golden[1]):
+            return ready
+    except EdgekitError as error:
+        if "--data" not in error.hint:
+            raise
+    return job.prepare(replace(source, tests=dataset.load(data, source.graph)), plan, 0, "1", SILENT)
 
 
 def _through(case: Case, ready: job.Job, backend: str, data: Path) -> Outcome:

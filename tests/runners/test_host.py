@@ -15,6 +15,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.runners import RunOptions
 from edgekit.runners.host import HostRunner
 from edgekit.runners.reference import reference_outputs
+from tests.small_networks import Builder
 
 NAMES = sorted(str(path.relative_to(MODELS)) for path in MODELS.glob("*/*.tflite")) or ["none"]
 
@@ -106,3 +107,16 @@ def test_inputs_in_the_models_order_whatever_the_signature_says(tmp_path: Path) 
     difference, total = HostRunner().run(bundle, [a, b], RunOptions()).outputs
     np.testing.assert_array_equal(difference, a - b)
     np.testing.assert_array_equal(total, a + b)
+
+
+def test_a_run_that_litert_ends_names_the_operator(tmp_path: Path) -> None:
+    """Its C interface says "Failed to invoke" only."""
+    b = Builder()
+    x, index = b.tensor((4, 2)), b.tensor((1, 1), "int32")
+    y = b.add("GATHER_ND", (x, index), (1, 2))
+    bundle = bundle_of(b.graph((x, index), (y,)), "host", tmp_path / "b")
+    values = np.arange(8, dtype=np.float32).reshape(1, 4, 2)
+    (good,) = HostRunner().run(bundle, [values, np.array([[[3]]], np.int32)], RunOptions()).outputs
+    np.testing.assert_array_equal(good, [[[6, 7]]])
+    with pytest.raises((DeviceError, ModelError), match="GATHER_ND"):
+        HostRunner().run(bundle, [values, np.array([[[-1]]], np.int32)], RunOptions())
