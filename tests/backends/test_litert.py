@@ -85,7 +85,7 @@ def test_without_a_network_the_command_is_named(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(ToolMissing, match="cannot fetch LiteRT") as caught:
         library.get(foreign)
-    assert "uv pip install" in caught.value.hint and "\n" not in caught.value.message
+    assert "uv --no-config pip install" in caught.value.hint and "\n" not in caught.value.message
     assert not list((tmp_path / "edgekit").rglob("*.so"))
 
 

@@ -79,9 +79,10 @@ def tiny() -> Graph:
     y = x = b.tensor((1, 24), name="serving_default_x:0")
     for layer in range(14):
         name = f"sequential/block_{layer}/dense_{layer}/MatMul;sequential/block_{layer}/dense_{layer}/BiasAdd" * 2
-        w = b.constant(rng.normal(size=(24, 24)).astype(np.float32), name=name)
+        w = b.constant(rng.normal(size=(24, 24), scale=0.3).astype(np.float32), name=name)
         bias = b.constant(rng.normal(size=24).astype(np.float32), name=f"{name}/bias")
-        y = b.add("FULLY_CONNECTED", (y, w, bias), (1, 24), options="FullyConnected", fusedActivationFunction=1)
+        relu = int(layer < 13)
+        y = b.add("FULLY_CONNECTED", (y, w, bias), (1, 24), options="FullyConnected", fusedActivationFunction=relu)
         b.tensors[y].name = f"{name}/Relu"
     return b.graph((x,), (y,))
 
