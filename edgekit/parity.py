@@ -47,6 +47,8 @@ HALF_LEAST = 2.0**-24
 """The smallest positive float16."""
 DISTURBED_FACTOR = 2.0
 """How many times the effect of a rounding step is accepted, for each operator."""
+NOTHING = "the network itself makes NaN on every sample, so there is nothing to compare"
+"""The reason of a verdict on an output without any number."""
 SIMILAR_STEPS = 2.0
 """Steps of an integer output that say nothing about its similarity."""
 MOVES = frozenset({
@@ -118,7 +120,7 @@ class Parity:
     """The verdict. ``rule`` says in words what had to hold; ``by`` what decided: ``network`` or ``operators``.
 
     :param unlike: how the outputs do not follow the reference at all; empty where they do.
-    :param reason: why operators could not be judged one by one, where they could not.
+    :param reason: why nothing could be compared (``NOTHING``), or operators could not be judged one by one.
     :param classifier: the network chooses among classes, so that ``top1_flips`` counts labels.
     """
 
@@ -142,6 +144,8 @@ class Parity:
 
     def words(self) -> str:
         """The verdict in a few words."""
+        if self.reason == NOTHING:
+            return self.reason
         whole = _distance(self.max_abs_lsb, self.max_relative)
         whole += f", {self.top1_flips} of {self.samples} labels differ" if self.classifier else ""
         bad = [row for row in self.operators if not row.ok]
@@ -191,7 +195,7 @@ def difference(
     tolerance = max(bounds.tolerance, HALF_TOLERANCE) if reference.dtype == np.float16 else bounds.tolerance
     a, gap = _gaps(reference, actual)
     largest_gap, largest = float(gap.max()), _largest(a)
-    ok = largest_gap <= tolerance * largest + allowed and not np.isnan(a).all()
+    ok = largest_gap <= tolerance * largest + allowed and not _nothing(reference)
     return Difference(tensor.name, None, largest_gap, largest_gap / largest, flips, ok)
 
 
@@ -218,6 +222,11 @@ def _largest(values: NDArray[np.float64]) -> float:
     """The largest ordinary magnitude, at least 1e-6."""
     ordinary = np.abs(values[np.abs(values) < np.finfo(np.float32).max])
     return max(float(ordinary.max()) if ordinary.size else 0.0, 1e-6)
+
+
+def _nothing(values: NDArray[Any]) -> bool:
+    """True of an output that holds NaN and nothing else."""
+    return values.dtype.kind == "f" and values.size > 0 and bool(np.isnan(values).all())
 
 
 def _flips(reference: NDArray[Any], actual: NDArray[Any]) -> int:
@@ -254,6 +263,7 @@ def compare(
         rule=bounds.words() + (" and twice the cost of rounding activations" if exact is not None else ""),
         outputs=rows,
         classifier=chooses(graph),
+        reason=NOTHING if any(_nothing(tensor) for tensor in reference) else "",
     )
 
 

@@ -104,6 +104,10 @@ def test_not_a_number_is_never_close(bad: float) -> None:
 def test_outputs_without_a_number_prove_nothing() -> None:
     nothing = np.full((2, 1, 4), np.nan, np.float32)
     assert not parity.difference(FLOAT, nothing, nothing).ok
+    graph, some = two_outputs("float32"), np.ones((2, 1, 4), np.float32)
+    found = parity.compare(graph, [some, nothing], [some, nothing])
+    assert not found.ok and found.words() == parity.NOTHING
+    assert parity.compare(graph, [some, some], [some, some]).reason == ""
 
 
 def test_overflow_is_overflow_clamped_or_not() -> None:

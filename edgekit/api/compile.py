@@ -26,7 +26,7 @@ from edgekit.documents import dumps, write_text
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph
 from edgekit.graph.onnx_operators import has_onnx
-from edgekit.parity import Parity
+from edgekit.parity import NOTHING, Parity
 from edgekit.profiling import Profile
 from edgekit.profiling.roofline import Roofline
 from edgekit.progress import Progress, Silent
@@ -230,7 +230,8 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
         if not parity.ok:
-            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", advice.way_out(job, board, backend))
+            hint = "give --data that the network was made for" if parity.reason == NOTHING else advice.way_out(job, board, backend)
+            raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", hint)
         finished = bundles.load(folder)
     return Compiled(
         board.name, final, backend.name, job.recipe.name, finished.manifest, job.accuracy, parity, job.graph.notes,

@@ -66,7 +66,7 @@ class _Proof:
         if not result.ok and is_hybrid(graph) and (floats := with_float_weights(graph)):
             result = parity.compare(graph, reference, outputs, self.bounds, _outputs(floats, inputs))
         result.on = self.runner.name
-        if result.ok or self.backend.bit_exact:
+        if result.ok or result.reason or self.backend.bit_exact:
             return result
         oracle, disturbed = (_outputs(floats or graph, given) for given in (inputs, self._disturbed(inputs)))
         result.unlike = parity.unlike_outputs(graph, oracle, outputs, disturbed)

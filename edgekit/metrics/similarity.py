@@ -52,7 +52,7 @@ class Unlike:
 
     :param error: relative to the reference's variation, see the module.
     :param axis: of the tensor's shape, and the ``channel`` on it; both None for the output as a whole.
-    :param labels: share of samples whose label differs decisively, where that is what is wrong.
+    :param labels: share of samples whose largest element is decisively another one, where that is what is wrong.
     """
 
     error: float
@@ -63,7 +63,7 @@ class Unlike:
     def words(self) -> str:
         """The finding in a few words."""
         if self.labels:
-            return f"{100 * self.labels:.0f}% of the labels differ"
+            return f"the largest element is another one in {100 * self.labels:.0f}% of the samples"
         where = "" if self.axis is None else f" in channel {self.channel} of axis {self.axis}"
         return f"the error{where} is {self.error:.2g} of what the reference varies by"
 
