@@ -39,6 +39,7 @@ from edgekit.training.workers import parse as parse_workers
 
 FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
+OTHER_DATA = "give --data that the network was made for"
 SLOWER = 1.1
 """A recipe is called slower from this ratio of the estimates on."""
 
@@ -230,7 +231,7 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
         if not parity.ok:
-            hint = "give --data that the network was made for" if parity.reason == NOTHING else advice.way_out(job, board, backend)
+            hint = OTHER_DATA if parity.reason == NOTHING else advice.way_out(job, board, backend)
             raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", hint)
         finished = bundles.load(folder)
     return Compiled(

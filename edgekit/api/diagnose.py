@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
-UNIT = {"accuracy": "points of accuracy", "agreement": "% of the labels", "noise": "% of the power of an output or of a lost channel"}
+UNIT = {
+    "accuracy": "points of accuracy",
+    "agreement": "% of the labels",
+    "noise": "% of the power of an output or of a lost channel",
+}
 
 
 @dataclass(frozen=True)
