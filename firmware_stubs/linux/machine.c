@@ -27,7 +27,8 @@ static void read_cpuinfo(const char *root, const char *key, char *value, size_t 
     while (fgets(line, sizeof line, file)) {
         const char *colon = strchr(line, ':');
         if (colon && !strncmp(line, key, strlen(key))) {
-            snprintf(value, size, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+            const char *text = colon + 1 + strspn(colon + 1, " \t");
+            snprintf(value, size, "%.*s", (int)strcspn(text, "\n"), text);
             break;
         }
     }
@@ -50,6 +51,13 @@ static const char *arm_core(const char *part)
     return part;
 }
 
+/* A clock as text, in 1/`per` MHz; 0 if it is no number, or none that a clock can have. */
+static double megahertz(const char *text, double per)
+{
+    double value = strtod(text, NULL) / per;
+    return value > 0 && value < 1e6 ? value : 0;
+}
+
 void machine_read(struct machine *machine, const char *root)
 {
     char text[128] = "";
@@ -64,10 +72,11 @@ void machine_read(struct machine *machine, const char *root)
     }
     text[0] = 0;
     read_text(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", text, sizeof text);
-    machine->clock_mhz = strtod(text, NULL) / 1000;
+    machine->clock_mhz = megahertz(text, 1000);
     if (machine->clock_mhz == 0) {
+        text[0] = 0;
         read_cpuinfo(root, "cpu MHz", text, sizeof text);
-        machine->clock_mhz = strtod(text, NULL);
+        machine->clock_mhz = megahertz(text, 1);
     }
 }
 

@@ -111,6 +111,10 @@ static bool add_options(const struct litert *api, litert_handle options, const c
 {
     litert_handle opaque;
     char *payload = strdup(toml); /* LiteRT frees it */
+    if (!payload) {
+        snprintf(error, error_size, "out of memory");
+        return false;
+    }
     TRY(api->LiteRtCreateOpaqueOptions(name, payload, free, &opaque), "cannot set LiteRT's options");
     TRY(api->LiteRtAddOpaqueOptions(options, opaque), "cannot set LiteRT's options");
     return true;

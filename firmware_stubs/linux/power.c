@@ -231,7 +231,7 @@ static void sample(struct power_meter *meter)
 {
     double watt;
     bool ok = meter->pmic ? read_pmic(&watt) : meter->rail_count ? read_rails(meter, &watt) : read_rapl(meter, &watt);
-    if (ok && meter->count < POWER_MAX_SAMPLES)
+    if (ok && watt >= 0 && watt < 1e6 && meter->count < POWER_MAX_SAMPLES) /* meters may say "nan" */
         meter->watt[meter->count++] = watt;
 }
 
@@ -240,7 +240,7 @@ static void *sampler(void *argument)
     struct power_meter *meter = argument;
     /* vcgencmd is a program and costs processor time: ask it less often than a file. */
     const struct timespec pause = {0, meter->pmic ? 100000000 : 20000000};
-    while (!meter->stop) {
+    while (!atomic_load(&meter->stop)) {
         sample(meter);
         nanosleep(&pause, NULL);
     }
@@ -257,7 +257,7 @@ void power_find(struct power_meter *meter, const char *root)
 
 void power_start(struct power_meter *meter)
 {
-    meter->stop = 0;
+    atomic_store(&meter->stop, false);
     meter->count = 0;
     meter->last_time = 0;
     meter->running = meter->scope && pthread_create(&meter->thread, NULL, sampler, meter) == 0;
@@ -267,7 +267,7 @@ void power_stop(struct power_meter *meter)
 {
     if (!meter->running)
         return;
-    meter->stop = 1;
+    atomic_store(&meter->stop, true);
     pthread_join(meter->thread, NULL);
     meter->running = false;
     if (meter->count > 2 && (meter->pmic || meter->rail_count)) { /* the first reading may predate the load */

@@ -8,6 +8,7 @@
 #define EDGEKIT_POWER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,7 +32,7 @@ struct power_meter {
 
     pthread_t thread;
     bool running;
-    volatile int stop;
+    atomic_bool stop;
     unsigned int count;
     double watt[POWER_MAX_SAMPLES];
 };

@@ -21,6 +21,11 @@ static bool begin(struct profile *p, const struct profile_event *events, unsigne
     for (unsigned int i = 0; i < event_count; i++) {
         p->event[i] = events[i];
         p->event[i].tag = strdup(events[i].tag ? events[i].tag : "");
+        if (!p->event[i].tag) {
+            free(p->table);
+            p->table = NULL;
+            return false;
+        }
     }
     return true;
 }

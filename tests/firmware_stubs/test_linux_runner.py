@@ -238,6 +238,14 @@ def test_raspberry_pi_5_sums_its_converters(program: str, tmp_path: Path) -> Non
     assert found["samples_w"] == pytest.approx([0.1 * 3.7 + 2.0 * 0.8] * len(found["samples_w"]))
 
 
+def test_a_meter_that_gives_no_number_gives_no_sample(program: str, tmp_path: Path) -> None:
+    fake = tmp_path / "bin" / "vcgencmd"
+    files(tmp_path, **{"bin/vcgencmd": "#!/bin/sh\necho '  A_A current(0)=nanA'\necho '  A_V volt(1)=1.0V'\n"})
+    fake.chmod(0o755)
+    env = {**os.environ, "PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    assert power(program, tmp_path, tmp_path / "root", env)["samples_w"] == []
+
+
 def test_a_vcgencmd_that_knows_no_pmic_is_no_meter(program: str, tmp_path: Path) -> None:
     tool = tmp_path / "bin" / "vcgencmd"
     tool.parent.mkdir()
@@ -261,6 +269,27 @@ def test_the_machine_is_described(program: str, tmp_path: Path) -> None:
 
 
 # ---- the Python twin
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "clock", "cpu", "mhz"),
+    [
+        ("model name:", None, "", 0),
+        ("model name:\n", None, "", 0),
+        ("model name\t:\t Some core \ncpu MHz\t\t: 1800.000\n", None, "Some core ", 1800),
+        ("model name\t: Core\ncpu MHz\t\t: nan\n", "nan", "Core", 0),
+        ("model name\t: Core\ncpu MHz\t\t: 1e300\n", "inf", "Core", 0),
+        ("model name\t: Core\n", "-5", "Core", 0),
+    ],
+)
+def test_odd_descriptions_of_a_machine(
+    program: str, tmp_path: Path, cpuinfo: str, clock: str | None, cpu: str, mhz: int
+) -> None:
+    frequency = {} if clock is None else {"sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq": clock}
+    files(tmp_path / "root", **{"proc/cpuinfo": cpuinfo}, **frequency)
+    assert run(program, tmp_path, "--sysfs-root", str(tmp_path / "root")).returncode == 0
+    machine = trace(tmp_path)["machine"]
+    assert machine["cpu"] == cpu and machine["clock_mhz"] == mhz
 
 
 def test_python_runner_keeps_the_same_contract(program: str, tmp_path: Path) -> None:
