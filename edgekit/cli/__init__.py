@@ -16,6 +16,7 @@ import click
 from edgekit import __version__
 from edgekit.cli import streams
 from edgekit.errors import EdgekitError, UsageError
+from edgekit.printable import guard
 
 VERBS = {  # name: (module, short help); kept here so that `edgekit --help` imports no verb
     "targets": ("targets", "List the boards edgekit knows."),
@@ -72,6 +73,7 @@ def main(args: list[str] | None = None) -> None:
     if not streams.prepare():
         _complain("stdout is closed, so nothing can be printed", "to throw the output away: >/dev/null")
         sys.exit(UsageError.exit_code)
+    guard(lambda line: streams.say(line, err=True))
     sys.exit(invoke(sys.argv[1:] if args is None else args))
 
 
@@ -88,7 +90,7 @@ def invoke(args: list[str]) -> int:
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
     except click.ClickException as error:
-        _complain(error.format_message(), "see: " + _help_of(error))
+        _complain(" ".join(error.format_message().split()), "see: " + _help_of(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
@@ -100,7 +102,7 @@ def invoke(args: list[str]) -> int:
         if isinstance(error.__cause__, KeyboardInterrupt):  # Python wraps it where a class was being made (3.11)
             return _interrupted()
         if debug:
-            raise
+            _show_traceback()
         _complain(f"a bug in edgekit: {type(error).__name__}: {error}", "please report it with the output of --debug")
         return 1
     finally:
@@ -128,17 +130,22 @@ def _refused(error: OSError, debug: bool) -> int:
 
 def _failed(error: EdgekitError, debug: bool) -> int:
     if debug:
-        import traceback
-
-        traceback.print_exc()
+        _show_traceback()
     _complain(error.message, error.hint)
     return error.exit_code
 
 
 def _complain(message: str, hint: str) -> None:
-    click.echo(f"error: {message}", err=True)
+    streams.say(f"error: {message}", err=True)
     if hint:
-        click.echo(f"       {hint}", err=True)
+        streams.say(f"       {hint}", err=True)
+
+
+def _show_traceback() -> None:
+    import traceback
+
+    for line in traceback.format_exc().rstrip("\n").split("\n"):
+        streams.say(line, err=True)
 
 
 def _help_of(error: click.ClickException) -> str:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.streams import say
 from edgekit.documents import dumps
+from edgekit.printable import MOST_IN_CELL, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -103,11 +105,11 @@ class ConsoleProgress:
         if self._output.quiet:
             return
         if self._output.verbose and not sys.stderr.isatty():
-            click.echo(f"{name} ...", err=True)
+            say(f"{name} ...", err=True)
         if not sys.stderr.isatty():
             return
         with self._lock:
-            self._current[threading.get_ident()] = name
+            self._current[threading.get_ident()] = printable(name, MOST_IN_CELL)
             if self._bars is None and self._timer is None:
                 self._timer = threading.Timer(SHOW_AFTER, self._begin)
                 self._timer.daemon = True
@@ -133,9 +135,9 @@ class ConsoleProgress:
                 return
             self._said.add(line)
             if self._bars:
-                self._bars.console.print(line, markup=False, highlight=False)
+                self._bars.console.print(printable(line), markup=False, highlight=False, emoji=False)
             else:
-                click.echo(line, err=True)
+                say(line, err=True)
 
     def _begin(self) -> None:
         from rich.console import Console
@@ -145,7 +147,7 @@ class ConsoleProgress:
         with self._lock:
             if self._timer is None:
                 return
-            columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+            columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
             self._bars = Bars(*columns, console=Console(stderr=True), transient=True)
             self._bars.start()
             for thread in self._current:
@@ -164,14 +166,14 @@ class ConsoleProgress:
 def table(title: str, columns: list[str], rows: list[list[str]], *, right: tuple[int, ...] = ()) -> None:
     """Print a table on stdout; columns whose index is in ``right`` are right-aligned."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(title=escape(title), title_justify="left", header_style="bold")
+    made = Table(title=Text(printable(title), style="table.title"), title_justify="left", header_style="bold")
     for number, name in enumerate(columns):
-        made.add_column(escape(name), justify="right" if number in right else "left", overflow="fold")
+        made.add_column(Text(printable(name)), justify="right" if number in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(escape(cell) for cell in row))
+        made.add_row(*(Text(printable(cell, MOST_IN_CELL)) for cell in row))
 
     class Stdout(Console):
         def on_broken_pipe(self) -> None:

@@ -19,6 +19,7 @@ from edgekit.cli.common import (
     trust_option,
     workers_option,
 )
+from edgekit.cli.streams import say
 
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled
@@ -91,15 +92,15 @@ def _print(made: list[Compiled]) -> None:
         )  # fmt: skip
     table("Bundles", ["target", "recipe", "backend", "network", "parity", "estimated latency"], rows, right=(3,))
     for bundle in made:
-        click.echo(f"{bundle.target}: {bundle.path}")
+        say(f"{bundle.target}: {bundle.path}")
     for bundle in made:
         for advice in bundle.manifest.get("delegates", []):
-            click.echo(f"{bundle.target}, {advice['name']}: {advice['words']}")
+            say(f"{bundle.target}, {advice['name']}: {advice['words']}")
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
     on = made[0].parity.on
     command = ["edgekit", "profile", str(made[0].path), "--on", "estimate" if on in UNTIMED else on]
-    click.echo(f"next: {shlex.join(command)}")
+    say(f"next: {shlex.join(command)}")
 
 
 UNTIMED = ("mil", "null", "onnx")
@@ -109,9 +110,9 @@ UNTIMED = ("mil", "null", "onnx")
 def _print_accuracy(accuracy: dict[str, Any]) -> None:
     from edgekit.fairness import words
 
-    click.echo(
+    say(
         f"accuracy ({accuracy['metric']}, {accuracy['samples']} samples): {accuracy['float']:.2%} before, "
         f"{accuracy['compiled']:.2%} compiled ({accuracy['low']:.2%} to {accuracy['high']:.2%})"
     )
     if worst := words(accuracy):
-        click.echo(worst)
+        say(worst)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.common import Output, figure, output_options, seed_option, shape_option, size, table, trust_option
+from edgekit.cli.streams import say
 
 if TYPE_CHECKING:
     from edgekit.compression.finalists import Finalist
@@ -90,8 +91,8 @@ def _print(made: Compression) -> None:
     found, failed = made.found, len(made.found.failed)
     uses = {"calibration": "for the passes", "search": "to search on", "test": "for the table"}
     parts = ", ".join(f"{made.samples[kind]} {use}" for kind, use in uses.items())
-    click.echo(f"samples: {parts}")
-    click.echo(
+    say(f"samples: {parts}")
+    say(
         f"{len(found)} recipes tried in {made.seconds:.0f} s"
         + (f", {found.continued} of them known from an earlier search" if found.continued else "")
         + (f", {failed} cannot be used" if failed else "")
@@ -127,15 +128,15 @@ def _print_finalists(made: Compression) -> None:
         right=(3,),
     )
     sources = ", ".join(sorted({f.profile.source for f in rows}))
-    click.echo(f"latency: {sources}, with its interval; accuracy and points lost: with their 95 % intervals")
+    say(f"latency: {sources}, with its interval; accuracy and points lost: with their 95 % intervals")
     if len(alike) > 1:
-        click.echo("accuracy within noise of the most accurate: " + ", ".join(f.name for f in alike))
+        say("accuracy within noise of the most accurate: " + ", ".join(f.name for f in alike))
     if made.best is not None:
         from edgekit.compression.result import command as again
         from edgekit.fairness import words
 
-        click.echo(f"best: {made.best.name}" + (f": {line}" if (line := words(made.best.accuracy)) else ""))
-        click.echo(f"next: {again(made, made.best.recipe and made.out / 'best.toml')}")
+        say(f"best: {made.best.name}" + (f": {line}" if (line := words(made.best.accuracy)) else ""))
+        say(f"next: {again(made, made.best.recipe and made.out / 'best.toml')}")
 
 
 def _lost(finalist: Finalist) -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.common import Output, output_options, seed_option, shape_option, size, table, trust_option
+from edgekit.cli.streams import say
+from edgekit.printable import name
 
 if TYPE_CHECKING:
     from edgekit.api.diagnose import Diagnosed, Fixed
@@ -73,25 +75,25 @@ def command(
     else:
         _print(found, output.verbose > 0)
         if plot is not None:
-            click.echo(f"plot: {plot}")
+            say(f"plot: {plot}")
     found.check()
 
 
 def _print(found: Diagnosed, verbose: bool) -> None:
     seen = found.diagnosis
-    click.echo(f"{found.model}, {found.recipe}: {_summary(found)}")
+    say(f"{found.model}, {found.recipe}: {_summary(found)}")
     _print_findings(seen)
     if not seen.healthy and not seen.findings:
-        click.echo("no operator stands out: the noise of all of them adds up; 16 bits, or --fix")
+        say("no operator stands out: the noise of all of them adds up; 16 bits, or --fix")
     if seen.notes:
-        click.echo("")
+        say("")
     for note in seen.notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     if verbose or not seen.healthy:
-        click.echo("")
+        say("")
         _print_operators(seen)
     if found.fixed is not None:
-        click.echo("")
+        say("")
         _print_fix(found.fixed)
 
 
@@ -101,14 +103,15 @@ def _print_findings(seen: Diagnosis) -> None:
     shown = [f for f in seen.findings if alike[f.cause].index(f) < MOST_ALIKE]
     for number, finding in enumerate(shown, 1):
         place = "input" if finding.operator < 0 else f"operator {finding.operator} {finding.op}"
-        click.echo(f"\n{number}. {place} ({finding.name}): {finding.words}")
+        say("")
+        say(f"{number}. {place} ({name(finding.name)}): {finding.words}")
         hurt = ", ".join(f"{i} {seen.operators[i].op}" for i in finding.hurts)
         alone = _alone(seen, finding)
-        click.echo(f"   hurts: {hurt} ({alone})")
-        click.echo(f"   to do: {finding.remedy}")
+        say(f"   hurts: {hurt} ({alone})")
+        say(f"   to do: {finding.remedy}")
         rest = alike[finding.cause][MOST_ALIKE:]
         if rest and finding is alike[finding.cause][MOST_ALIKE - 1]:
-            click.echo("   the same: " + ", ".join(f"{f.operator} {f.op}" for f in rest))
+            say("   the same: " + ", ".join(f"{f.operator} {f.op}" for f in rest))
 
 
 def _alone(seen: Diagnosis, finding: Finding) -> str:
@@ -150,21 +153,23 @@ def _db(value: float | None, measured: bool = True) -> str:
 def _print_fix(fixed: Fixed) -> None:
     found = fixed.json()
     if fixed.recalibrated:
-        click.echo("fixed: ranges set on the test samples, since --data is unlike them")
+        say("fixed: ranges set on the test samples, since --data is unlike them")
     if found["scaled_channels"]:
-        click.echo(f"fixed: {found['scaled_channels']} channels scaled, which changes nothing in float")
+        say(f"fixed: {found['scaled_channels']} channels scaled, which changes nothing in float")
     for precision in PRECISIONS:
         named = [f"{entry['index']} {entry['op']}" for entry in found["precision"] if entry["precision"] == precision]
         if named:
-            click.echo(f"fixed: in {precision}: {', '.join(named)}")
+            say(f"fixed: in {precision}: {', '.join(named)}")
     cost = found["cost"]
     kept = cost["unit"] == "bytes"
     after, before, whole = (size(int(cost[n])) if kept else f"{cost[n]:.3g} ms" for n in ("after", "before", "float"))
     what = "constants and activations" if kept else "estimated latency"
-    click.echo(f"costs: {after} ({before} unfixed, {whole} in float), {what}")
+    say(f"costs: {after} ({before} unfixed, {whole} in float), {what}")
     accuracy = fixed.bundle.accuracy
     if accuracy:
-        click.echo(f"accuracy: {accuracy['float']:.2%} in float, {accuracy['compiled']:.2%} compiled")
+        say(f"accuracy: {accuracy['float']:.2%} in float, {accuracy['compiled']:.2%} compiled")
     else:
-        click.echo(f"lost: {found['lost']:.2f}")
-    click.echo(f"bundle: {fixed.bundle.path}\nrecipe: {fixed.recipe}\nagain:  {fixed.command}")
+        say(f"lost: {found['lost']:.2f}")
+    say(f"bundle: {fixed.bundle.path}")
+    say(f"recipe: {fixed.recipe}")
+    say(f"again:  {fixed.command}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.common import Output, output_options, table
+from edgekit.cli.streams import say
 from edgekit.errors import ToolMissing
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ def _print(results: list[Check]) -> None:
         table(title, ["what", "state", "what for", "detail"], cells)
         for check in rows:
             if not check.ok:
-                click.echo(f"without {check.name}: {check.without}")
+                say(f"without {check.name}: {check.without}")
             if check.install:
-                click.echo(f"to get {check.name}: {check.install}")
-        click.echo("")
+                say(f"to get {check.name}: {check.install}")
+        say("")
 
 
 def _word(ok: bool, essential: bool) -> str:
@@ -73,8 +74,9 @@ def _install(names: tuple[str, ...], output: Output) -> None:
         output.emit({"schema": 1, "ok": not failed, "installed": done, "failed": errors})
     else:
         for line in done:
-            click.echo(line)
+            say(line)
     for error in failed[:-1]:
-        click.echo(f"error: {error.message}\n       {error.hint}", err=True)
+        say(f"error: {error.message}", err=True)
+        say(f"       {error.hint}", err=True)
     if failed:
         raise failed[-1]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from edgekit.cli.common import Output, count, output_options, shape_option, size, table, trust_option
+from edgekit.cli.streams import say
+from edgekit.printable import name
 
 if TYPE_CHECKING:
     from edgekit.delegates import Advice
@@ -36,13 +38,13 @@ def command(model: Path, targets: tuple[str, ...], shapes: tuple[str, ...], trus
     stats = found.statistics
     for kind, tensors in (("input", found.graph.inputs), ("output", found.graph.outputs)):
         for tensor in tensors:
-            click.echo(f"{kind:<7}{tensor.name}: {tensor.dtype} {list(tensor.shape)}")
-    click.echo(
+            say(f"{kind:<7}{name(tensor.name)}: {tensor.dtype} {list(tensor.shape)}")
+    say(
         f"{count(stats.macs)} MACs, {count(stats.parameters)} parameters, {size(stats.weights_bytes)} of constants, "
         f"{size(stats.peak_activation_bytes)} of activations at the peak"
     )
     for note in found.graph.notes:
-        click.echo(f"note: {note}")
+        say(f"note: {note}")
     rows = [
         [
             str(r.index),
@@ -62,19 +64,19 @@ def command(model: Path, targets: tuple[str, ...], shapes: tuple[str, ...], trus
         rows,
         right=(0, 5, 6, 7),
     )
-    for name, missing in found.unsupported.items():
-        click.echo(f"{name}: " + ("every operator is supported" if not missing else f"{len(missing)} not supported"))
+    for board, missing in found.unsupported.items():
+        say(f"{board}: " + ("every operator is supported" if not missing else f"{len(missing)} not supported"))
         for item in missing[:MOST_REFUSALS]:
-            click.echo(f"  operator {item.index} {item.operator}: {item.reason}. {item.remedy}")
-        for advice in found.delegates.get(name, []):
-            _print_advice(name, advice)
+            say(f"  operator {item.index} {item.operator}: {item.reason}. {item.remedy}")
+        for advice in found.delegates.get(board, []):
+            _print_advice(board, advice)
 
 
 def _print_advice(target: str, advice: Advice) -> None:
-    click.echo(f"{target}, {advice.delegate.name} ({advice.delegate.version}): {advice.words()}")
+    say(f"{target}, {advice.delegate.name} ({advice.delegate.version}): {advice.words()}")
     for verdict in advice.left[:MOST_REFUSALS]:
-        click.echo(f"  operator {verdict.index} {verdict.operator} stays on the CPU: {verdict.reason}")
+        say(f"  operator {verdict.index} {verdict.operator} stays on the CPU: {verdict.reason}")
     if len(advice.left) > MOST_REFUSALS:
-        click.echo(f"  and {len(advice.left) - MOST_REFUSALS} more; --json lists them all")
+        say(f"  and {len(advice.left) - MOST_REFUSALS} more; --json lists them all")
     for remark in advice.delegate.remarks:
-        click.echo(f"  note: {remark}")
+        say(f"  note: {remark}")

@@ -18,6 +18,7 @@ from edgekit.cli.common import (
     threads_option,
     trust_option,
 )
+from edgekit.cli.streams import say
 
 if TYPE_CHECKING:
     from edgekit.profiling import Profile
@@ -63,7 +64,7 @@ def command(path: Path, plot: Path | None, trust: bool, output: Output, **option
         return
     _print(found)
     if plot is not None:
-        click.echo(f"plot: {plot}")
+        say(f"plot: {plot}")
 
 
 def _print(found: Profile) -> None:
@@ -83,14 +84,14 @@ def _print(found: Profile) -> None:
     conditions = ", ".join(f"{key} {value}" for key, value in found.conditions.items() if value is not None)
     table(f"{found.target}: {found.source}, {conditions}", names, rows, right=(0, 3, 4, 5, 6, 7, 8))
     latency, energy, power = found.latency_ms, found.energy_mj, found.power_w
-    click.echo("latency  " + figure(latency.value, latency.low, latency.high, "ms"))
-    click.echo("energy   " + figure(energy.value, energy.low, energy.high, "mJ") + f", {found.scope.replace('_', ' ')}")
-    click.echo("power    " + figure(power.value, power.low, power.high, "W"))
+    say("latency  " + figure(latency.value, latency.low, latency.high, "ms"))
+    say("energy   " + figure(energy.value, energy.low, energy.high, "mJ") + f", {found.scope.replace('_', ' ')}")
+    say("power    " + figure(power.value, power.low, power.high, "W"))
     if found.instructions is not None:
-        click.echo(f"work     {found.instructions:,} instructions")
+        say(f"work     {found.instructions:,} instructions")
     memory = {name: value for name, value in found.memory.items() if value is not None}
-    click.echo(
+    say(
         "memory   "
         + ", ".join(f"{name.removesuffix('_bytes').replace('_', ' ')} {size(v)}" for name, v in memory.items())
     )
-    click.echo(f"basis    {found.basis}")
+    say(f"basis    {found.basis}")

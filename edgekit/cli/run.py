@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from edgekit.cli.common import Output, on_option, output_options, seed_option, threads_option
+from edgekit.cli.streams import say
+from edgekit.printable import name
 
 MOST_LABELS = 20
 
@@ -34,13 +36,13 @@ def command(bundle: Path, output: Output, **options: Any) -> None:
     if output.json:
         output.emit(result.json())
         return
-    click.echo(f"{result.samples} samples on {result.on}, {result.run.trace.runtime}")
+    say(f"{result.samples} samples on {result.on}, {result.run.trace.runtime}")
     for tensor in result.outputs:
-        click.echo(f"output {tensor['name']}: {tensor['dtype']} {tensor['shape']}")
+        say(f"output {name(tensor['name'])}: {tensor['dtype']} {tensor['shape']}")
     if result.top1 is not None:
         shown = " ".join(map(str, result.top1[:MOST_LABELS]))
-        click.echo(f"largest element: {shown}{' ...' if result.samples > MOST_LABELS else ''}")
+        say(f"largest element: {shown}{' ...' if result.samples > MOST_LABELS else ''}")
     if result.accuracy is not None:
-        click.echo(f"accuracy: {result.accuracy:.2%}")
+        say(f"accuracy: {result.accuracy:.2%}")
     if result.latency_ms is not None:
-        click.echo(f"latency: {result.latency_ms:.3f} ms (median of {len(result.run.trace.latency_ms)})")
+        say(f"latency: {result.latency_ms:.3f} ms (median of {len(result.run.trace.latency_ms)})")

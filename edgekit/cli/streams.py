@@ -8,6 +8,10 @@ import select
 import sys
 from contextlib import suppress
 
+import click
+
+from edgekit.printable import printable
+
 
 def prepare() -> bool:
     """Make the standard streams usable for whatever is printed; return whether stdout was open.
@@ -25,6 +29,11 @@ def prepare() -> bool:
             unicode = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if unicode else "backslashreplace")
     return there[1]
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """Print one line for people, on stdout or stderr, as :func:`edgekit.printable.printable`."""
+    click.echo(printable(line), err=err)
 
 
 def flush() -> OSError | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.common import Output, output_options, seed_option, shape_option, table, trust_option
+from edgekit.cli.streams import say
 
 if TYPE_CHECKING:
     from edgekit.api.tune import Tuned
@@ -68,20 +69,18 @@ def _print(made: Tuned) -> None:
         )  # fmt: skip
     columns = ["kernel", "calls", "rule", "trials", "best", "by", "used"]
     table(f"Kernels of {made.target} on {made.on}", columns, rows, right=(1, 2, 3, 4))
-    click.echo(
-        f"{made.known + made.new} trials, {made.new} of them new, in {made.seconds:.0f} s; database: {made.database}"
-    )
+    say(f"{made.known + made.new} trials, {made.new} of them new, in {made.seconds:.0f} s; database: {made.database}")
     if made.interrupted:
-        click.echo("interrupted: the same command goes on")
+        say("interrupted: the same command goes on")
         return
     faster = sum(row["used"] for row in made.kernels)
     whole = made.network
     if whole is not None:
-        click.echo(
+        say(
             f"whole network: {_time(whole.rule_us)} by the rules, {_time(whole.tuned_us)} tuned: "
             f"{1 / whole.ratio:.2f}x ({1 / whole.high:.2f} to {1 / whole.low:.2f})"
         )
     if made.used:
-        click.echo(f"{faster} of {len(made.kernels)} kernels became faster; compile --backend tvm uses them")
+        say(f"{faster} of {len(made.kernels)} kernels became faster; compile --backend tvm uses them")
     else:
-        click.echo("nothing is faster than the rules: compile uses their kernels")
+        say("nothing is faster than the rules: compile uses their kernels")
