@@ -1,0 +1,40 @@
+"""The record of what backends make: it must notice a file that changed, appeared, or went away."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).parents[1] / "tools" / "artifact_digests.py"
+spec = importlib.util.spec_from_file_location("artifact_digests", TOOL)
+assert spec is not None and spec.loader is not None
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+
+def test_what_differs_is_named() -> None:
+    before = {"a": {"x": "1", "y": "2"}, "b": {"x": "1"}, "c": {"refused": "ModelError"}, "d": {"x": "1"}}
+    after = {"a": {"x": "1", "z": "2"}, "b": {"x": "1"}, "c": {"x": "1"}, "e": {"x": "1"}}
+    assert tool.differences(before, before) == []
+    assert tool.differences(before, after) == ["a: y, z", "c: refused, x", "e: not in the earlier record"]
+
+
+@pytest.mark.skipif(not tool.MODELS.is_dir(), reason="the shared models are not there")
+def test_a_record_is_the_same_again_and_a_change_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def call(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["artifact_digests.py", *(str(tmp_path / a) for a in arguments)])
+        return int(tool.main())
+
+    models = list(tool.MODELS.rglob("hello_world_*.tflite"))
+    wanted = [(path, recipe, "litert", "host") for path in models for recipe in tool.RECIPES]
+    monkeypatch.setattr(tool, "combinations", lambda only: wanted)
+    assert call("before.json") == 0 and call("after.json", "before.json") == 0
+    record = json.loads((tmp_path / "before.json").read_text())
+    assert len(record) == 4 and "model.tflite" in next(iter(record.values()))
+    next(iter(record.values()))["model.tflite"] = "0" * 64
+    (tmp_path / "before.json").write_text(json.dumps(record))
+    assert call("after.json", "before.json") == 1
