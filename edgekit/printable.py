@@ -55,7 +55,7 @@ def guard(write: Callable[[str], object]) -> None:
         for line in text.rstrip("\n").split("\n"):
             write(printable(line))
 
-    def warned(message: Any, category: type[Warning], file: str, number: int, *_: Any) -> None:
+    def warned(message: object, category: type[Warning], file: str, number: int, *_: object) -> None:
         lines(f"{file}:{number}: {category.__name__}: {message}")
 
     def failed(kind: type[BaseException], error: BaseException | None, trace: Any) -> None:
@@ -63,6 +63,6 @@ def guard(write: Callable[[str], object]) -> None:
 
         lines("".join(traceback.format_exception(kind, error, trace)))
 
-    warnings.showwarning = warned
+    warnings.showwarning = warned  # type: ignore[assignment]
     sys.excepthook = failed
     threading.excepthook = lambda seen: failed(seen.exc_type, seen.exc_value, seen.exc_traceback)
