@@ -13,15 +13,15 @@ import json
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from edgekit import plain_files, temporary
-from edgekit.documents import dumps
+from edgekit import archives, plain_files, temporary
+from edgekit.documents import dumps, loads
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.system import explained
 from edgekit.target import Target
@@ -30,11 +30,13 @@ from edgekit.target import load as load_target
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.graph import Graph
+    from edgekit.graph import Graph, Tensor
 
 SCHEMA = 1
 _MANIFEST = "manifest.json"
 MAX_UNPACKED_BYTES = 4 << 30
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_GOLDEN_BYTES = 512 << 20
 _KINDS: dict[str, type] = {
     "target": str, "backend": str, "runtime": str, "model": dict, "recipe": dict, "run": list, "inputs": list,
     "outputs": list, "files": dict,
@@ -71,15 +73,19 @@ class Bundle:
     def golden(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return golden inputs and reference outputs: one array per network input and output,
         ``[samples, *tensor shape]``, in the tensors' dtypes."""
-        import numpy as np
+        from edgekit import npz
 
         try:
-            with np.load(self.path / "golden.npz", allow_pickle=False) as archive:
-                count = {kind: sum(name.startswith(kind) for name in archive.files) for kind in ("input", "output")}
-                inputs = [archive[f"input{i}"] for i in range(count["input"])]
-                outputs = [archive[f"output{i}"] for i in range(count["output"])]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise CheckFailed(f"{self.path}: golden.npz is damaged: {error}", "compile the bundle again") from error
+            found = npz.read(self.path / "golden.npz", most=MAX_GOLDEN_BYTES, kinds="biufc")
+            count = {kind: sum(name.startswith(kind) for name in found) for kind in ("input", "output")}
+            inputs = [found[f"input{i}"] for i in range(count["input"])]
+            outputs = [found[f"output{i}"] for i in range(count["output"])]
+            _check_golden(inputs, self.graph.inputs)
+            _check_golden(outputs, self.graph.outputs)
+            if len({len(array) for array in [*inputs, *outputs]}) > 1:
+                raise ValueError("its arrays are of different numbers of samples")
+        except (UsageError, ValueError, KeyError) as error:
+            raise CheckFailed(f"golden.npz is damaged: {error}", "compile the bundle again") from error
         return inputs, outputs
 
     def damaged(self) -> list[str]:
@@ -96,6 +102,17 @@ class Bundle:
                 problems.append(f"{name} has changed")
         known = {*self.manifest["files"], _MANIFEST}
         return problems + [f"{name} does not belong" for name in there if name not in known]
+
+
+def _check_golden(arrays: list[NDArray[Any]], tensors: Sequence[Tensor]) -> None:
+    """:raises ValueError: unless there is one array for each tensor, samples of its shape and type."""
+    if len(arrays) != len(tensors):
+        raise ValueError(f"it has {len(arrays)} arrays for {len(tensors)} tensors")
+    for array, tensor in zip(arrays, tensors, strict=True):
+        shape = tuple(abs(size) for size in tensor.shape)
+        kind = "int8" if tensor.dtype in ("int2", "int4") else "uint8" if tensor.dtype == "uint4" else tensor.dtype
+        if array.shape[1:] != shape or array.ndim == 0 or array.dtype.name != kind:
+            raise ValueError(f"{tensor.name!r} is {tensor.dtype} {list(shape)}, not {array.dtype} {array.shape}")
 
 
 class Damaged(CheckFailed):
@@ -185,7 +202,10 @@ def load(path: Path) -> Bundle:
     relative_files(path)
     try:
         with plain_files.opened(path, _MANIFEST) as file:
-            manifest = json.loads(file.read().decode())
+            text = file.read(MAX_MANIFEST_BYTES + 1)
+        if len(text) > MAX_MANIFEST_BYTES:
+            raise ValueError(f"it has over {MAX_MANIFEST_BYTES >> 20} MiB")
+        manifest = loads(text)
         if manifest["schema"] != SCHEMA:
             raise UsageError(f"{path}: made by another edgekit (schema {manifest['schema']})", "compile it again")
         _check_kinds(manifest)
@@ -270,10 +290,11 @@ def _checked_name(name: str) -> str:
 
 def _unpack(file: Path, folder: Path) -> None:
     try:
-        with zipfile.ZipFile(file) as archive:
+        with archives.opened(file) as archive:
             members = archive.infolist()
-            if sum(m.file_size for m in members) > MAX_UNPACKED_BYTES:
-                raise ValueError("unpacks to too many bytes")
+            total = sum(member.file_size for member in members)
+            if total > MAX_UNPACKED_BYTES or archives.bomb(members, file.stat().st_size):
+                raise ValueError(f"unpacks to too many bytes ({total})")
             for member in members:
                 mode = member.external_attr >> 16
                 if mode and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_IFMT(mode) == 0):
@@ -282,5 +303,5 @@ def _unpack(file: Path, folder: Path) -> None:
                 archive.extract(member, folder)
                 if mode & 0o100:
                     (folder / member.filename).chmod(0o755)
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except archives.UNREADABLE as error:
         raise CheckFailed(f"{file}: not a readable bundle: {error}", "copy or compile it again") from error

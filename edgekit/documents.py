@@ -4,14 +4,52 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+MOST_VALUES = 1_000_000
+MOST_TOML_BYTES = 256 << 10
+_LONG_KEY = re.compile(rb"""(?:[\w "'-]{0,200}\.){50}""")
 
 
 def dumps(document: Any, *, indent: int | None = 1, sort_keys: bool = False) -> str:
     """Return ``document`` as JSON, with ``null`` for NaN and infinity, which JSON lacks (RFC 8259, section 6)."""
     return json.dumps(_finite(document), indent=indent, sort_keys=sort_keys, allow_nan=False)
+
+
+def loads(data: bytes | str, most: int = MOST_VALUES) -> Any:
+    """Parse JSON that somebody else wrote.
+
+    :raises ValueError: if it is none, is nested too deeply, or could hold over ``most`` values: a byte of ``[]`` takes
+        thirty in memory.
+    """
+    content = data.encode(errors="surrogatepass") if isinstance(data, str) else data
+    if sum(content.count(mark) for mark in (b"[", b"{", b",")) > most:
+        raise ValueError(f"it has over {most} values")
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file that somebody else wrote.
+
+    :raises ValueError: if it is none, is large, or is nested deeply, which takes Python's parser long.
+    """
+    with path.open("rb") as file:
+        data = file.read(MOST_TOML_BYTES + 1)
+    if len(data) > MOST_TOML_BYTES:
+        raise ValueError(f"it is larger than {MOST_TOML_BYTES >> 10} KiB")
+    if _LONG_KEY.search(data):
+        raise ValueError("it has a key of over 50 parts")
+    try:
+        return tomllib.loads(data.decode())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_text(path: Path, text: str) -> None:

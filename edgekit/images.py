@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import npz
+from edgekit import npz, sandbox
 from edgekit.errors import UsageError
 from edgekit.progress import Progress, Silent
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm")
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "PPM")
 MAX_PIXELS = 64_000_000
+MAX_FILE_BYTES = 256 << 20
+_BATCH, _BATCH_BYTES = 256, 256 << 20
+_LIMITS = sandbox.Limits(seconds=300, memory_mb=1536)
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -57,9 +62,10 @@ def load(
 
     progress.step(f"reading {len(files)} pictures")
     pixels = np.empty((len(files), height, width, channels), np.uint8)
-    for position, file in enumerate(files):
-        pixels[position] = _pixels(file, height, width, channels)
-        progress.advance(position + 1, len(files))
+    for batch in _batches(files, height * width * channels):
+        decoded = _decoded([files[position] for position in batch], (height, width, channels))
+        pixels[batch.start : batch.stop] = decoded
+        progress.advance(batch.stop, len(files))
     if channels_first:
         pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     pixels = pixels[:, np.newaxis]
@@ -120,14 +126,52 @@ def _pictures(folder: Path) -> list[Path]:
         raise UsageError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
-def _pixels(file: Path, height: int, width: int, channels: int) -> NDArray[np.uint8]:
+def _batches(files: list[Path], pixels: int) -> Iterator[range]:
+    """Divide the files into those that are decoded together."""
+    begin, size = 0, 0
+    for position, file in enumerate(files):
+        more = file.stat().st_size + pixels
+        if more > MAX_FILE_BYTES + pixels:
+            raise UsageError(f"{file}: a picture of over {MAX_FILE_BYTES >> 20} MiB is too large to read")
+        if position > begin and (size + more > _BATCH_BYTES or position - begin >= _BATCH):
+            yield range(begin, position)
+            begin, size = position, 0
+        size += more
+    yield range(begin, len(files))
+
+
+def _decoded(files: list[Path], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Decode pictures in a locked-down child, which gets their bytes: decoders are written in C."""
+    try:
+        data = {str(number): np.frombuffer(file.read_bytes(), np.uint8) for number, file in enumerate(files)}
+    except OSError as error:
+        raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    args = {"names": [str(file) for file in files], "shape": shape}
+    try:
+        _, arrays = sandbox.call("edgekit.images:decode", args, data, limits=_LIMITS, preload=("PIL.Image",))
+    except sandbox.ChildDied as died:
+        more = f" or one of the {len(files) - 1} after it" if len(files) > 1 else ""
+        raise UsageError(f"{files[0]}{more} cannot be decoded: Pillow {died.reason} on it") from died
+    return arrays["pixels"].reshape(len(files), *shape)
+
+
+def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Path) -> tuple[dict[str, Any], Any]:
+    """Task: decode the pictures whose bytes are the ``arrays``."""
+    height, width, channels = args["shape"]
+    pixels = np.empty((len(args["names"]), height, width, channels), np.uint8)
+    for number, name in enumerate(args["names"]):
+        pixels[number] = _pixels(name, io.BytesIO(arrays[str(number)].tobytes()), height, width, channels)
+    return {}, {"pixels": pixels}
+
+
+def _pixels(file: str, data: IO[bytes], height: int, width: int, channels: int) -> NDArray[np.uint8]:
     """Decode one picture as uint8 ``[height, width, channels]``."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked here, before anything is decoded
-            with Image.open(file, formats=_FORMATS) as image:
+            with Image.open(data, formats=_FORMATS) as image:
                 if math.prod(image.size) > MAX_PIXELS:
                     raise UsageError(f"{file}: {image.size[0]} x {image.size[1]} pixels is too large to read")
                 if image.mode.startswith(("I", "F")):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import IO, Any
@@ -11,32 +10,40 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit import archives
 from edgekit.errors import UsageError
 
 MAX_BYTES = 4 << 30
 """Largest data that is read, in bytes of all arrays together, unpacked."""
 
+NUMBERS = "biuf"
+"""Booleans, integers and floats."""
+
 MAX_TEXT = 256
 """Bytes of a text, at most; four a letter."""
 
 
-def read(path: Path, *, texts: Collection[str] = ()) -> dict[str, NDArray[Any]]:
+def read(
+    path: Path, *, texts: Collection[str] = (), most: int | None = None, kinds: str = NUMBERS
+) -> dict[str, NDArray[Any]]:
     """Read all arrays of an ``.npz``.
 
     :param texts: names of the arrays that may hold short texts instead of numbers.
+    :param most: bytes of all arrays together. :param kinds: of numbers, as NumPy's letters.
     :raises UsageError: if it is not one, is damaged, too large, or holds objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with archives.opened(path) as archive:
             members = [m for m in archive.infolist() if m.filename.endswith(".npy")]
             total = sum(m.file_size for m in members)
-            if total > MAX_BYTES:
-                raise UsageError(f"{path}: unpacks to {total >> 20} MiB, the limit is {MAX_BYTES >> 20} MiB")
+            most = MAX_BYTES if most is None else most
+            if total > most:
+                raise UsageError(f"{path}: unpacks to {total >> 20} MiB, the limit is {most >> 20} MiB")
             arrays = {}
             for member in members:
                 name = member.filename.removesuffix(".npy")
                 with archive.open(member) as file:
-                    arrays[name] = _read_array(file, member.file_size, f"{path}: {name}", name in texts)
+                    arrays[name] = _read_array(file, member.file_size, f"{path}: {name}", name in texts, kinds)
             return arrays
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -48,14 +55,14 @@ def read(path: Path, *, texts: Collection[str] = ()) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _read_array(file: IO[bytes], size: int, name: str, text: bool) -> NDArray[Any]:
+def _read_array(file: IO[bytes], size: int, name: str, text: bool, kinds: str = NUMBERS) -> NDArray[Any]:
     """Read one ``.npy`` whose header fits the ``size`` bytes it has."""
     version = np.lib.format.read_magic(file)
     header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if header is None:
         raise ValueError(f"unknown .npy version {version}")
     shape, fortran, dtype = header(file)
-    if dtype.kind not in "biuf" and not (text and dtype.kind in "US" and 0 < dtype.itemsize <= MAX_TEXT):
+    if dtype.kind not in kinds and not (text and dtype.kind in "US" and 0 < dtype.itemsize <= MAX_TEXT):
         what = "objects" if dtype.hasobject else str(dtype)
         expected = f"numbers or short texts (up to {MAX_TEXT // 4} letters)" if text else "numbers"
         raise UsageError(f"{name} holds {what}, expected {expected}", "save plain arrays of numbers")

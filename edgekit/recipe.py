@@ -11,10 +11,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgekit import plugins, resources
+from edgekit import documents, plugins, resources
 from edgekit.errors import UsageError
 
-MAX_BYTES = 256 << 10
 HINT = "docs/formats.md shows one"
 
 
@@ -128,23 +127,19 @@ def changed(plan: Recipe, changes: Sequence[str]) -> Recipe:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         return text
 
 
 def _read(path: Path) -> Recipe:
     """Read a recipe file, which may come from anybody."""
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-        if len(text) > MAX_BYTES:
-            raise ValueError(f"it is larger than {MAX_BYTES >> 10} KiB")
-        return _recipe(path.stem, tomllib.loads(text.decode()))
+        return _recipe(path.stem, documents.read_toml(path))
     except KeyError as error:
         raise UsageError(f"{path}: not a recipe: it has no {error}", HINT) from error
     except OSError as error:
         raise UsageError(f"{path}: not a recipe: {error.strerror or error}", HINT) from error
-    except (ValueError, RecursionError) as error:  # also what tomllib and decoding raise
+    except ValueError as error:  # also what tomllib and decoding raise
         raise UsageError(f"{path}: not a recipe: {str(error)[:300]}", HINT) from error
 
 

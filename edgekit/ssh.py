@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import select
 import shlex
 import signal
@@ -21,10 +22,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from edgekit import temporary, toolchain
+from edgekit import pipes, temporary, toolchain
 from edgekit.errors import DeviceError, UsageError
 
 CONNECT_SECONDS = 15
+MOST_OUTPUT = 4 << 20
+"""Bytes that a script prints, at most, where its caller says nothing else."""
+_MOST_GREETING, _MOST_LOG = 64 << 10, 4 << 20
 _SSH_FAILED = 255
 _LONGEST = 60
 """Bytes of a temporary folder's name: with ours, ssh's and its own ending, a socket's path may have 108."""
@@ -138,6 +142,7 @@ class Connection:
                 [*self._command(options), *self.address.arguments(), _shell(KEEPER)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
+        _bound_log(self._keeper)
         if self._aborted:  # while it was started
             self._keeper.kill()
         line = _first_line(self._keeper, CONNECT_SECONDS * 3)
@@ -146,7 +151,8 @@ class Connection:
             self.folder, self.arch = match[1], match[2]
             return
         self._kill()
-        log_text = (self._local / "log").read_text(errors="replace")
+        with (self._local / "log").open(errors="replace") as written:
+            log_text = written.read(_MOST_GREETING)
         if self._keeper.returncode in (_SSH_FAILED, -signal.SIGKILL):
             raise self._ssh_error(log_text)
         raise DeviceError(f"{self.address.name} has no usable shell: {_last(log_text) or line[:100]}")
@@ -157,21 +163,27 @@ class Connection:
         always.append(f'ControlPath="{self._local / "s"}"')
         return [*self._ssh, "-T", *(part for option in always for part in ("-o", option)), *options]
 
-    def run(self, script: str, *, data: bytes = b"", seconds: float = 60) -> subprocess.CompletedProcess[bytes]:
+    def run(
+        self, script: str, *, data: bytes = b"", seconds: float = 60, most: int = MOST_OUTPUT
+    ) -> subprocess.CompletedProcess[bytes]:
         """Run a shell script there, in the folder, with ``data`` as its input.
 
         A script's own failure is the caller's to judge by ``returncode``.
 
-        :raises DeviceError: if the connection breaks, or after ``seconds``.
+        :raises DeviceError: if the connection breaks, after ``seconds``, or where it prints over ``most`` bytes.
         """
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(self._within(script), stdin=pipe, stdout=pipe, stderr=pipe)
         try:
-            done = subprocess.run(self._within(script), input=data, capture_output=True, timeout=seconds, check=False)
+            stdout, stderr = pipes.exchange(process, data, seconds, most)
         except subprocess.TimeoutExpired as error:
             raise DeviceError(f"{self.address.name} took longer than {seconds:g} s", "use fewer repeats") from error
-        if self.broke(done.returncode):
+        except pipes.TooMuch as error:
+            raise DeviceError(f"{self.address.name} sent over {most} bytes, more than it was asked for") from error
+        if self.broke(process.returncode):
             raise DeviceError(f"the connection to {self.address.name} broke", "is it still up? try again")
-        _, begun, rest = done.stdout.partition(BEGIN)
-        return subprocess.CompletedProcess(done.args, done.returncode, rest if begun else done.stdout, done.stderr)
+        _, begun, rest = stdout.partition(BEGIN)
+        return subprocess.CompletedProcess(process.args, process.returncode, rest if begun else stdout, stderr)
 
     def start(self, script: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start a shell script there, in the folder, with our ends of its input and output; its messages go to ``log``.
@@ -181,9 +193,10 @@ class Connection:
         process = subprocess.Popen(
             self._within(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
         )
+        _bound_log(process)
         assert process.stdout
         said = b""
-        while not said.endswith(BEGIN) and (byte := os.read(process.stdout.fileno(), 1)):
+        while len(said) < _MOST_GREETING and not said.endswith(BEGIN) and (byte := os.read(process.stdout.fileno(), 1)):
             said += byte
         return process
 
@@ -268,7 +281,7 @@ def _first_line(process: subprocess.Popen[bytes], seconds: float) -> str:
     """Read the process's first line that is ours; login messages may come before it. Empty at its end."""
     assert process.stdout
     end, text = time.monotonic() + seconds, b""
-    while time.monotonic() < end:
+    while time.monotonic() < end and len(text) < _MOST_GREETING:
         ready, _, _ = select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))
         chunk = os.read(process.stdout.fileno(), 4096) if ready else b""
         if not chunk:
@@ -278,6 +291,12 @@ def _first_line(process: subprocess.Popen[bytes], seconds: float) -> str:
             if GREETING.fullmatch(line.strip()):
                 return line
     return text.decode(errors="replace")
+
+
+def _bound_log(process: subprocess.Popen[bytes]) -> None:
+    """Bound the file into which a process writes what the machine there says on stderr."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (_MOST_LOG, _MOST_LOG))
 
 
 def _exits_soon(process: subprocess.Popen[bytes]) -> int | None:

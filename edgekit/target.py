@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgekit import plugins, resources
+from edgekit import documents, plugins, resources
 from edgekit.errors import UsageError
 
 
@@ -57,12 +56,15 @@ def load(name: str) -> Target:
 def read(path: Path) -> Target:
     """Read a target's file."""
     try:
-        data = tomllib.loads(path.read_text())
+        data = documents.read_toml(path)
         if data["schema"] != 1 or data["name"] != path.stem:
             raise UsageError(f"{path}: schema must be 1 and name must be {path.stem!r}")
+        texts = (data["name"], data["kind"], data["description"], data["arch"])
+        if not all(isinstance(text, str) for text in (*texts, *data["backends"], *data["runners"])):
+            raise TypeError("a name is not a text")
         return Target(
             name=data["name"], kind=data["kind"], description=data["description"], arch=data["arch"],
             backends=tuple(data["backends"]), runners=tuple(data["runners"]), data=data,
         )  # fmt: skip
-    except (tomllib.TOMLDecodeError, KeyError, OSError) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         raise UsageError(f"{path}: not a target: {error}", "docs/targets.md lists the keys") from error

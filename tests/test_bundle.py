@@ -13,6 +13,7 @@ import pytest
 
 from edgekit import bundle
 from edgekit.errors import CheckFailed, UsageError
+from edgekit.graph import Graph, Operator, Subgraph, Tensor, tflite
 
 MANIFEST: dict[str, object] = {
     "target": "rpi4", "backend": "null", "runtime": "none", "run": [], "inputs": [], "outputs": [],
@@ -25,7 +26,10 @@ def make(final: Path, text: str = "hello") -> Path:
         (folder / "artifact").mkdir()
         (folder / "artifact" / "tool").write_text(text)
         (folder / "artifact" / "tool").chmod(0o755)
-        (folder / "model.tflite").write_bytes(b"model")
+        tensors = [Tensor("x", (3,), "int8"), Tensor("y", (1,), "float32")]
+        tflite.write(
+            Graph([Subgraph("main", tensors, [Operator("CAST", (0,), (1,))], (0,), (1,))]), folder / "model.tflite"
+        )
         bundle.save_golden(folder, [np.arange(6, dtype=np.int8).reshape(2, 3)], [np.ones((2, 1), np.float32)])
         bundle.finish(folder, MANIFEST)
     return final

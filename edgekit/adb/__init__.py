@@ -22,7 +22,9 @@ __all__ = ["Done", "Phone", "server"]
 COPY_SECONDS = 120.0
 PLACE = "/data/local/tmp"
 STDOUT, STDERR, EXIT, CLOSE_STDIN = 1, 2, 3, 4
-_MAX_FILE, _MAX_OUTPUT, _MAX_GREETING = 1 << 30, 4 << 20, 10_000
+SLOWEST = 1e6
+"""Bytes a second that a device sends at least."""
+_MAX_OUTPUT, _MAX_GREETING = 4 << 20, 10_000
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Phone:
         """Close the keeper's input and wait until the folder is gone; where the device is gone, it does so itself."""
         assert self._keeper is not None
         with contextlib.suppress(DeviceError):
+            self._keeper.allow(CONNECT_SECONDS)
             self._keeper.send(struct.pack("<BI", CLOSE_STDIN, 0))
             while self._keeper.packet()[0] != EXIT:
                 pass
@@ -117,9 +120,12 @@ class Phone:
                 raise self._sync_failed(wire, kind, length, f"cannot copy {name} to {self.name}")
             wire.send(b"QUIT" + struct.pack("<I", 0))
 
-    def pull(self, name: str) -> bytes:
-        """Read a file of the folder."""
-        with self._service("sync:", COPY_SECONDS) as wire:
+    def pull(self, name: str, most: int) -> bytes:
+        """Read a file of the folder.
+
+        :raises DeviceError: if there is none, or if it has over ``most`` bytes.
+        """
+        with self._service("sync:", COPY_SECONDS + most / SLOWEST) as wire:
             path = f"{self.folder}/{name}".encode()
             wire.send(b"RECV" + struct.pack("<I", len(path)) + path)
             data = bytearray()
@@ -127,8 +133,10 @@ class Phone:
                 kind, length = wire.head()
                 if kind == b"DONE":
                     return bytes(data)
-                if kind != b"DATA" or length > CHUNK or len(data) > _MAX_FILE:
+                if kind != b"DATA" or length > CHUNK:
                     raise self._sync_failed(wire, kind, length, f"cannot read {name} from {self.name}")
+                if len(data) + length > most:
+                    raise DeviceError(f"{self.name} sent over {most} bytes of {name}, more than it was asked for")
                 data += wire.receive(length)
 
     def _sync_failed(self, wire: Wire, kind: bytes, length: int, what: str) -> DeviceError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import struct
+import time
 from dataclasses import dataclass
 
 from edgekit.errors import DeviceError, UsageError
@@ -31,6 +33,8 @@ class Wire:
 
     socket: socket.socket
     device: str
+    _seconds: float = CONNECT_SECONDS
+    _end: float = math.inf
 
     @staticmethod
     def connect(device: str, seconds: float) -> Wire:
@@ -41,8 +45,14 @@ class Wire:
             raise DeviceError(
                 f"no adb server answers at {host}:{port}", "start one: adb start-server (apt-get install adb)"
             ) from error
-        found.settimeout(seconds)
-        return Wire(found, device)
+        wire = Wire(found, device)
+        wire.allow(seconds)
+        return wire
+
+    def allow(self, seconds: float) -> None:
+        """Give everything that is received from now on so many seconds together: a device may send without end."""
+        self._seconds, self._end = seconds, time.monotonic() + seconds
+        self.socket.settimeout(seconds)
 
     def __enter__(self) -> Wire:
         return self
@@ -85,6 +95,10 @@ class Wire:
         data = bytearray()
         while len(data) < count:
             try:
+                left = self._end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self.socket.settimeout(left)
                 piece = self.socket.recv(min(count - len(data), CHUNK))
             except OSError as error:
                 raise self._gone(error) from error
@@ -107,7 +121,7 @@ class Wire:
 
     def _gone(self, error: OSError | None) -> DeviceError:
         if isinstance(error, TimeoutError):
-            return DeviceError(f"{self.device} does not answer in {self.socket.gettimeout():g} s", "try fewer samples")
+            return DeviceError(f"{self.device} does not answer in {self._seconds:g} s", "try fewer samples")
         return DeviceError(f"the connection to {self.device} broke", "check its cable, and that it stays awake")
 
 

@@ -2,7 +2,8 @@
 
 The Python flatbuffers package has no verifier: its accessors follow any offset they find. This one walks the
 file as the C++ ``flatbuffers::Verifier`` does: every table, vtable, vector and string must lie inside the
-file, and the number of tables is bounded, so that a small file cannot describe an endless one. Field numbers
+file. What is reached is charged each time that it is reached, as the memory which the reader will take for it, and the
+sum is bounded, so that a small file whose tables share their contents cannot describe an endless one. Field numbers
 are those of TensorFlow's ``schema.fbs`` (version 3), checked against the generated accessors by a test.
 Source of the format: "FlatBuffers internals" (flatbuffers documentation).
 """
@@ -15,7 +16,10 @@ from dataclasses import dataclass
 from edgekit.errors import ModelError
 
 IDENTIFIER = b"TFL3"
-MAX_TABLES = 2_000_000
+MAX_MEMORY = 768 << 20
+"""Bytes of memory that a network may take without its constants' data, roughly counted."""
+_TABLE_COST, _ELEMENT_COST = 300, 9
+"""Bytes of memory for each table, and for each byte of a vector: four bytes of it become a Python int."""
 _UOFFSET, _VOFFSET = struct.Struct("<I"), struct.Struct("<H")
 
 
@@ -82,21 +86,22 @@ class _Verifier:
     def __init__(self, data: bytes | memoryview) -> None:
         self.data = data
         self.size = len(data)
-        self.tables = 0
-        self.seen: set[tuple[str, int]] = set()
+        self.memory = 0
+        self.seen: dict[tuple[str, int], int] = {}
 
     def uoffset(self, at: int) -> int:
         if at < 0 or at + 4 > self.size:
             raise ModelError("the file is damaged: an offset points outside it")
         return int(_UOFFSET.unpack_from(self.data, at)[0])
 
-    def vector(self, at: int, kind: Scalar | Text | str) -> None:
+    def vector(self, at: int, kind: Scalar | Text | str, *, free: bool = False) -> None:
         start = at + self.uoffset(at)
         count = self.uoffset(start)
         width = kind.size if isinstance(kind, Scalar) else 4
         if start + 4 + count * width > self.size:
             raise ModelError("the file is damaged: a vector is longer than the file")
         if isinstance(kind, Scalar):
+            self.charge(0 if free else count * width * (_ELEMENT_COST if width == 4 else 1))
             return
         for position in range(start + 4, start + 4 + 4 * count, 4):
             if isinstance(kind, Text):
@@ -107,10 +112,9 @@ class _Verifier:
     def table(self, at: int, name: str) -> None:
         """Check the table at ``at``; depth is bounded because no table of the list above contains itself."""
         if (name, at) in self.seen:  # shared by several parents: checked already
-            self.count()
+            self.charge(self.seen[name, at])
             return
-        self.seen.add((name, at))
-        self.count()
+        before = self.memory
         vtable = at - struct.unpack("<i", struct.pack("<I", self.uoffset(at)))[0]
         if not 0 <= vtable <= self.size - 4:
             raise ModelError("the file is damaged: a table's layout lies outside it")
@@ -120,6 +124,7 @@ class _Verifier:
         )
         if vtable_size < 4 or vtable_size % 2 or vtable + vtable_size > self.size or at + table_size > self.size:
             raise ModelError("the file is damaged: a table reaches beyond the end")
+        self.charge(_TABLE_COST + vtable_size)
         fields = TABLES[name]
         for number in range((vtable_size - 4) // 2):
             offset = _VOFFSET.unpack_from(self.data, vtable + 4 + 2 * number)[0]
@@ -132,14 +137,15 @@ class _Verifier:
             if isinstance(kind, Text):
                 self.vector(at + offset, Scalar(1))
             elif isinstance(kind, Vector):
-                self.vector(at + offset, kind.of)
+                self.vector(at + offset, kind.of, free=name == "Buffer")  # constants stay where they are
             elif isinstance(kind, Ref):
                 self.table(at + offset + self.uoffset(at + offset), kind.table)
+        self.seen[name, at] = self.memory - before
 
-    def count(self) -> None:
-        self.tables += 1
-        if self.tables > MAX_TABLES:
-            raise ModelError("the file describes too many tables to be a network")
+    def charge(self, memory: int) -> None:
+        self.memory += memory
+        if self.memory > MAX_MEMORY:
+            raise ModelError("the file describes more than a network can have: its tables share their contents")
 
 
 def verify(data: bytes | memoryview) -> None:

@@ -8,8 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
+from edgekit.graph.check import MAX_RANK
 from edgekit.graph.ir import Graph, Operator, Quantization, Signature, Subgraph, Tensor
 from edgekit.graph.schema import CUSTOM, dtype_names, operator_names, schema
+
+_SPARE_BYTES = 64 << 20
+_MOST_SHARED = 64
+"""Tensors that have the same constant, on average: each of many signatures has tensors of its own."""
 
 
 class Reader:
@@ -18,6 +23,7 @@ class Reader:
     def __init__(self, data: bytes) -> None:
         self.data = np.frombuffer(data, np.uint8)
         self.model = schema().Model.GetRootAs(data, 0)
+        self.copied = self.constants = 0
 
     def graph(self) -> Graph:
         model = self.model
@@ -29,7 +35,7 @@ class Reader:
         for i in range(model.MetadataLength()):
             entry = model.Metadata(i)
             content = self.buffer(entry.Buffer())
-            metadata[_text(entry.Name())] = b"" if content is None else content.tobytes()
+            metadata[_text(entry.Name())] = b"" if content is None else self.copy(content)
         return Graph(
             subgraphs=[self.subgraph(model.Subgraphs(i)) for i in range(model.SubgraphsLength())],
             signatures=[self.signature(model.SignatureDefs(i)) for i in range(model.SignatureDefsLength())],
@@ -46,6 +52,21 @@ class Reader:
             return self.outside(buffer.Offset(), buffer.Size())
         data = buffer.DataAsNumpy()
         return data if isinstance(data, np.ndarray) and data.size else None
+
+    def copy(self, content: NDArray[np.uint8]) -> bytes:
+        """Return bytes of the file as an object of their own; many tables may name the same ones."""
+        self.copied += content.size
+        if self.copied > self.data.size + _SPARE_BYTES:
+            raise ModelError("the file describes more than a network can have: its tables share their contents")
+        return content.tobytes()
+
+    def constant(self, index: int) -> NDArray[np.uint8] | None:
+        """Return a buffer's bytes for a tensor."""
+        data = self.buffer(index)
+        self.constants += 0 if data is None else data.size
+        if self.constants > _MOST_SHARED * self.data.size + _SPARE_BYTES:
+            raise ModelError("the file describes more than a network can have: its tensors share their constants")
+        return data
 
     def outside(self, offset: int, size: int) -> NDArray[np.uint8]:
         """Bytes that lie behind the flatbuffer in the same file."""
@@ -65,13 +86,16 @@ class Reader:
     def tensor(self, table: Any) -> Tensor:
         if table.Type() not in dtype_names():
             raise ModelError(f"tensor {_text(table.Name())!r} has an unknown type ({table.Type()})")
+        rank = max(table.ShapeLength(), table.ShapeSignatureLength())
+        if rank > MAX_RANK:
+            raise ModelError(f"tensor {_text(table.Name())[:80]!r} has {rank} dimensions; the most is {MAX_RANK}")
         sparsity = table.Sparsity()
         return Tensor(
             name=_text(table.Name()),
             shape=_ints(table.ShapeAsNumpy()),
             dtype=dtype_names()[table.Type()],
             quantization=self.quantization(table.Quantization()),
-            data=self.buffer(table.Buffer()),
+            data=self.constant(table.Buffer()),
             shape_signature=_ints(table.ShapeSignatureAsNumpy()) if table.ShapeSignatureLength() else None,
             is_variable=bool(table.IsVariable()),
             has_rank=bool(table.HasRank()) or table.ShapeLength() > 0,
@@ -111,9 +135,9 @@ class Reader:
             raise ModelError(f"builtin operator {code} is newer than this edgekit", "update edgekit")
         custom = operator_names()[code] == CUSTOM
         custom_options = table.CustomOptionsAsNumpy()
-        content = custom_options.tobytes() if isinstance(custom_options, np.ndarray) else b""
+        content = self.copy(custom_options) if isinstance(custom_options, np.ndarray) else b""
         if table.LargeCustomOptionsSize() > 1:
-            content = self.outside(table.LargeCustomOptionsOffset(), table.LargeCustomOptionsSize()).tobytes()
+            content = self.copy(self.outside(table.LargeCustomOptionsOffset(), table.LargeCustomOptionsSize()))
         return Operator(
             op=_text(opcode.CustomCode()) if custom else operator_names()[code],
             inputs=_ints(table.InputsAsNumpy()),

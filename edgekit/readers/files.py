@@ -7,16 +7,11 @@ Everything here reads bytes with bounds; nothing unpacks to disk.
 from __future__ import annotations
 
 import stat
-import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
+from edgekit import archives
 from edgekit.errors import ModelError
 from edgekit.readers import MAX_MODEL_BYTES
-
-MAX_MEMBERS = 10_000
-MAX_RATIO = 200
-"""Uncompressed bytes per stored byte beyond which an archive over 64 MiB counts as a zip bomb."""
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -60,12 +55,10 @@ def check_zip(path: Path) -> dict[str, int]:
     """
     size = check_file(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with archives.opened(path) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
+    except archives.UNREADABLE as error:
         raise ModelError(f"{path} is not a whole zip archive: {error}") from None
-    if len(members) > MAX_MEMBERS:
-        raise ModelError(f"{path} has {len(members)} members; the limit is {MAX_MEMBERS}")
     sizes: dict[str, int] = {}
     for member in members:
         name = member.orig_filename.replace("\\", "/")
@@ -80,7 +73,7 @@ def check_zip(path: Path) -> dict[str, int]:
             raise ModelError(f"{path} has two members named {name!r}")
         sizes[member.filename] = member.file_size
     total = sum(sizes.values())
-    if total > MAX_MODEL_BYTES or total > max(64 << 20, MAX_RATIO * size):
+    if total > MAX_MODEL_BYTES or archives.bomb(members, size):
         raise ModelError(f"{path} would unpack from {size} to {total} bytes: refused as a zip bomb")
     return sizes
 
@@ -91,9 +84,9 @@ def read_member(path: Path, name: str, limit: int) -> bytes:
     :raises ModelError: if it is damaged or has more than ``limit`` bytes, whatever its header says.
     """
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as member:
+        with archives.opened(path) as archive, archive.open(name) as member:
             data = member.read(limit + 1)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, NotImplementedError) as error:
+    except archives.UNREADABLE as error:
         raise ModelError(f"{path}: {name} cannot be read: {error}") from None
     if len(data) > limit:
         raise ModelError(f"{path}: {name} has more than {limit} bytes")

@@ -6,12 +6,12 @@ layers and rejects what it wrote for others, and words such as ``hard_sigmoid`` 
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
+from edgekit import archives, documents
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.readers import frozen, keras_config
 from edgekit.readers.frozen import Answer, Arrays
@@ -46,8 +46,8 @@ def _written_by(archive: zipfile.ZipFile) -> str:
     """The version of Keras that wrote a ``.keras`` file; "" where it does not say."""
     try:
         with archive.open("metadata.json") as file:
-            version = json.loads(file.read(_MAX_METADATA))["keras_version"]
-    except (KeyError, TypeError, ValueError):
+            version = documents.loads(file.read(_MAX_METADATA))["keras_version"]
+    except (KeyError, TypeError, *archives.UNREADABLE):
         return ""
     return version if isinstance(version, str) else ""
 

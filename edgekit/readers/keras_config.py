@@ -7,13 +7,13 @@ that has to be imported: neither is run unless the user trusts the model.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
+from edgekit import documents
 from edgekit.errors import ModelError
 
-MAX_CONFIG_BYTES = 64 << 20
+MAX_CONFIG_BYTES = 16 << 20
 MAX_DEPTH = 200
 _NOT_LOADED = ("compile_config", "training_config")
 """Parts of the outermost object that loading leaves out (``compile=False``); custom losses may stand there."""
@@ -38,9 +38,7 @@ def parse(text: bytes | str, where: str) -> Any:
     if len(text) > MAX_CONFIG_BYTES:
         raise ModelError(f"{where}: the configuration has {len(text)} bytes; the limit is {MAX_CONFIG_BYTES}")
     try:
-        return json.loads(text)
-    except RecursionError:
-        raise ModelError(f"{where}: the configuration is nested too deeply") from None
+        return documents.loads(text)
     except ValueError as error:
         raise ModelError(f"{where}: the configuration is not valid JSON: {error}") from None
 

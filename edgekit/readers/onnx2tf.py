@@ -15,15 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import resources, sandbox, toolchain
+from edgekit import left_behind, resources, sandbox, toolchain
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.progress import Progress, Silent
+from edgekit.readers import MAX_MODEL_BYTES
 from edgekit.sandbox.environment import NEUTRAL, clean
 
 _PROGRAM, _RUNS = (Path(__file__).with_name(f"onnx2tf_{name}.py") for name in ("program", "runs"))
+_CONVERTED = "out/model_float32.tflite"
 _INSTALL_SECONDS = 1800
 _START_SECONDS = 60
 """What the converter may take to start, on top of the models' own limits."""
@@ -175,26 +176,35 @@ def convert(jobs: Sequence[Job], limits: sandbox.Limits, progress: Progress = Si
 
 def _result(place: Path, job: Job, ended: str) -> Converted | ModelError:
     """What one job left in its folder; ``ended`` says how the program did, for where it left nothing."""
-    report, result = place / "report.json", place / "out" / "model_float32.tflite"
-    if not report.is_file():
+    if left_behind.size(place, "report.json") < 0:
         return ModelError(f"{job.shown} cannot be converted: onnx2tf {ended}")
-    answer: dict[str, Any] = json.loads(report.read_text())
+    try:
+        return _read(place, job)
+    except ModelError as error:
+        return error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return ModelError(f"{job.shown} cannot be converted: onnx2tf left a damaged result ({error!r})")
+
+
+def _read(place: Path, job: Job) -> Converted | ModelError:
+    answer = left_behind.document(place, "report.json", error=ModelError)
     if "died" in answer:
         return ModelError(f"{job.shown} cannot be converted: onnx2tf {answer['died']}")
-    if "error" in answer or not result.is_file():
+    if "error" in answer or left_behind.size(place, _CONVERTED) < 0:
         return ModelError(
             f"{job.shown} cannot be converted: {answer.get('error', 'onnx2tf wrote nothing')}",
             "simplify the model (onnxsim) or export it with another opset; see docs/limits.md",
         )
     order = answer["order"] or list(range(len(job.outputs)))
-    return Converted(result.read_bytes(), order, [_sample(place, n, why) for n, why in enumerate(answer["sets"])])
+    model = left_behind.read(place, _CONVERTED, MAX_MODEL_BYTES, ModelError)
+    return Converted(model, order, [_sample(place, n, why) for n, why in enumerate(answer["sets"])])
 
 
 def _sample(place: Path, number: int, why: dict[str, Any]) -> Sample:
-    onnx, litert = (why[name] or _arrays(place / f"{name}{number}.npz") for name in ("onnx", "litert"))
-    return Sample(_arrays(place / f"inputs{number}.npz"), onnx, litert)
+    onnx, litert = (why[name] or _arrays(place, f"{name}{number}.npz") for name in ("onnx", "litert"))
+    return Sample(_arrays(place, f"inputs{number}.npz"), onnx, litert)
 
 
-def _arrays(path: Path) -> list[NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as archive:
-        return [archive[str(n)] for n in range(len(archive.files))]
+def _arrays(place: Path, name: str) -> list[NDArray[Any]]:
+    found = left_behind.arrays(place, name, ModelError)
+    return [found[str(n)] for n in range(len(found))]

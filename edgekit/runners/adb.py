@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgekit import left_behind
 from edgekit.adb import Phone
 from edgekit.backends.runner_build import native_arch
 from edgekit.errors import DeviceError, UsageError
@@ -69,8 +70,9 @@ class AdbRunner:
             if done.returncode != 0:
                 error = runner.failure(done.returncode, done.text, phone.name, program)
                 raise type(error)(error.message, APP if isinstance(error, DeviceError) else error.hint)
-            outputs = runner.unpack(phone.pull(runner.OUTPUTS), bundle.graph, samples)
-            text = phone.pull(runner.TRACE).decode(errors="replace")
+            expected = samples * sum(tensor.nbytes for tensor in bundle.graph.outputs)
+            outputs = runner.unpack(phone.pull(runner.OUTPUTS, expected + 1), bundle.graph, samples)
+            text = phone.pull(runner.TRACE, left_behind.MOST_JSON).decode(errors="replace")
             model = phone.run("getprop ro.product.model", seconds=ASK_SECONDS).stdout.decode(errors="replace").strip()
         trace, conditions = runner.parse_trace(text, bundle.graph, "device")
         return Run(outputs, trace, {**conditions, "device": model or phone.name})

@@ -7,7 +7,6 @@ GPU, so none is reported: :mod:`edgekit.profiling.gpu` estimates them from the c
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections import Counter
@@ -15,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import sandbox
+from edgekit import left_behind, sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.gpu import host_build, plan
 from edgekit.backends.gpu.dialect import Dialect
@@ -65,7 +64,7 @@ class CountedRunner:
             command = [str(runner_build.get(here).path), *program.arguments(str(folder / host_build.LIBRARY), "")]
             once = RunOptions(repeat=0, profile=options.profile)
             run = host.execute(command, bundle, program, inputs, once, folder, environment, self.where)
-            events = json.loads((folder / process.TRACE).read_text())["events"]
+            events = left_behind.document(folder, process.TRACE).get("events") or []
         run.trace = self._counted(bundle.graph, run.trace.runtime, launches, events)
         run.conditions = {"threads": 1, "machine": f"{self.where} on {run.conditions['machine'] or here}"}
         return run
@@ -79,7 +78,10 @@ class CountedRunner:
         :raises DeviceError: if not exactly the plan's kernels ran, in its order.
         """
         trace = Trace("emulator", runtime)
-        ran = [(str(event["tag"]), int(event["node"])) for event in events]
+        try:
+            ran = [(str(event["tag"]), int(event["node"])) for event in events]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DeviceError(f"the run's trace is damaged: {error!r}", "compile the bundle again") from error
         if events and ran != [(launch.name, launch.node) for launch in launches]:
             raise DeviceError(
                 f"the kernels that ran on {self.where} are not those of the bundle's plan", "compile the bundle again"

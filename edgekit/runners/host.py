@@ -77,8 +77,8 @@ def execute(
         raise DeviceError(f"the run on {where} {death.reason}", "use fewer samples or repeats") from death
     if done.returncode != 0:
         raise runner.failure(done.returncode, done.stdout, where, program)
-    outputs = runner.unpack((folder / runner.OUTPUTS).read_bytes(), bundle.graph, samples)
-    trace, conditions = runner.parse_trace((folder / runner.TRACE).read_text(), bundle.graph, "host")
+    outputs = runner.results(folder, bundle.graph, samples)
+    trace, conditions = runner.parse_trace(runner.trace_text(folder), bundle.graph, "host")
     return Run(outputs, trace, conditions)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgekit import left_behind
 from edgekit.backends.runner_build import native_arch
 from edgekit.errors import DeviceError, UsageError
 from edgekit.progress import Silent
@@ -20,7 +21,7 @@ from edgekit.runners import Run, RunOptions
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import PROGRAM, SCRIPT, Program
-from edgekit.ssh import Address, Connection
+from edgekit.ssh import MOST_OUTPUT, Address, Connection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 RUN_SECONDS = 900.0
 COPY_SECONDS = 600.0
-_MAX_RESULT = 1 << 30
 _CANNOT_EXECUTE = (126, 127)
 
 
@@ -62,7 +62,8 @@ class SshRunner:
             _upload(board, _archive(bundle, program, runner.pack(inputs)))
             progress.step(f"run on {self.address.name}")
             _execute(board, program, runner.arguments(samples, options))
-            results = _download(board)
+            expected = samples * sum(tensor.nbytes for tensor in bundle.graph.outputs)
+            results = _download(board, expected)
         outputs = runner.unpack(results[runner.OUTPUTS], bundle.graph, samples)
         text = results[runner.TRACE].decode(errors="replace")
         trace, conditions = runner.parse_trace(text, bundle.graph, "device")
@@ -146,16 +147,21 @@ def _start(board: Connection, command: list[str]) -> tuple[int, str] | None:
     return (done.returncode, (done.stderr + done.stdout).decode(errors="replace")) if done.returncode else None
 
 
-def _download(board: Connection) -> dict[str, bytes]:
-    done = board.run(f"tar -cf - {runner.OUTPUTS} {runner.TRACE}", seconds=COPY_SECONDS)
+def _download(board: Connection, expected: int) -> dict[str, bytes]:
+    """The files of outputs, which has ``expected`` bytes, and of the trace."""
+    most = {runner.OUTPUTS: expected, runner.TRACE: left_behind.MOST_JSON}
+    whole = sum(most.values()) + MOST_OUTPUT
+    done = board.run(f"tar -cf - {runner.OUTPUTS} {runner.TRACE}", seconds=COPY_SECONDS, most=whole)
     found: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(done.stdout), mode="r:") as tar:
             for entry in tar:
-                if entry.isreg() and entry.name in (runner.OUTPUTS, runner.TRACE) and entry.size <= _MAX_RESULT:
+                if entry.name == runner.OUTPUTS and entry.size > expected:
+                    raise runner.too_long(entry.size, expected)
+                if entry.isreg() and entry.size <= most.get(entry.name, -1):
                     file = tar.extractfile(entry)
                     found[entry.name] = file.read() if file else b""
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise DeviceError(f"{board.address.name} sent damaged results: {error}", "try again") from error
     if len(found) != 2:
         raise DeviceError(f"{board.address.name} sent no results: {_brief(done.stderr.decode(errors='replace'))}")

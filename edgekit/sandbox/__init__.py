@@ -29,8 +29,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import temporary
+from edgekit import left_behind, plain_files, temporary
 from edgekit.errors import BY_NAME, EdgekitError, ModelError
+from edgekit.pipes import MOST_BYTES, Output, TooMuch
 from edgekit.sandbox import environment
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _RESULT_BYTES = 64 << 20
 _MESSAGES = "messages"
+_MESSAGE_BYTES = 16 << 20
 _TICK = 0.2
 """Seconds between two looks at what a child tells."""
 
@@ -132,7 +134,7 @@ class _Worker:
                 stream.close()
 
 
-_programs: set[subprocess.Popen[str]] = set()
+_programs: set[subprocess.Popen[bytes]] = set()
 _workers: dict[tuple[int, tuple[str, ...]], _Worker] = {}
 _workers_lock = threading.Lock()
 
@@ -216,19 +218,20 @@ def call(
         (folder / "work").mkdir()
         allowed = [str(path) for path in writable]
         request = {"task": task, "folder": str(folder), "writable": allowed, "limits": asdict(limits)}
-        look = _Messages(folder / "work" / _MESSAGES, listen) if listen else None
+        look = _Messages(folder / "work", listen) if listen else None
         status = _worker(preload, lane).submit(request, limits.seconds, look)
-        result_file = folder / "work" / "result.json"
-        if status.get("exit") == 0 and result_file.is_file() and result_file.stat().st_size <= _RESULT_BYTES:
-            result = json.loads(result_file.read_text())
-            if "error" in result:
+        work = folder / "work"
+        if status.get("exit") == 0 and 0 <= left_behind.size(work, "result.json") <= _RESULT_BYTES:
+            result = left_behind.document(work, "result.json", _RESULT_BYTES, ModelError)
+            if isinstance(result.get("error"), dict):
                 raise rebuilt(result["error"])
+            if not isinstance(result.get("value"), dict):
+                raise ModelError("the child process left a damaged result")
             outputs: dict[str, NDArray[Any]] = {}
-            if (folder / "work" / "result.npz").is_file():
-                with np.load(folder / "work" / "result.npz", allow_pickle=False) as archive:
-                    outputs = {name: archive[name] for name in archive.files}
+            if os.path.lexists(work / "result.npz"):
+                outputs = left_behind.arrays(work, "result.npz", ModelError)
             return result["value"], outputs
-        raise ChildDied(_reason(status, limits), _tail(folder / "work" / "log"))
+        raise ChildDied(_reason(status, limits), _tail(work, "log"))
 
 
 def tell(folder: Path, message: Mapping[str, Any]) -> None:
@@ -240,19 +243,21 @@ def tell(folder: Path, message: Mapping[str, Any]) -> None:
 class _Messages:
     """Hands on each whole line that was added to a file since it was last called."""
 
-    def __init__(self, path: Path, listen: Callable[[dict[str, Any]], None]) -> None:
-        self._path, self._listen, self._read, self._rest = path, listen, 0, b""
+    def __init__(self, folder: Path, listen: Callable[[dict[str, Any]], None]) -> None:
+        self._folder, self._listen, self._read, self._rest = folder, listen, 0, b""
 
     def __call__(self) -> None:
-        if not self._path.is_file():
+        try:
+            with plain_files.opened(self._folder, _MESSAGES) as file:
+                file.seek(self._read)
+                found = file.read(1 << 20)
+        except (OSError, plain_files.NotPlain):
             return
-        with self._path.open("rb") as file:
-            file.seek(self._read)
-            found = file.read(1 << 20)
         self._read += len(found)
-        *lines, self._rest = (self._rest + found).split(b"\n")
+        *lines, rest = (self._rest + found).split(b"\n")
+        self._rest = rest if len(rest) <= _MESSAGE_BYTES else b""
         for line in lines:
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 message = json.loads(line)
                 if isinstance(message, dict):
                     self._listen(message)
@@ -268,8 +273,8 @@ def run_program(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program locked down: no network, writes only below ``folder`` and ``writable``.
 
-    Returns with stdout and stderr captured together as text; a run past ``limits.seconds`` is killed and
-    raises :class:`ChildDied`.
+    Returns with stdout and stderr captured together as text; a run past ``limits.seconds``, or one that prints
+    without end, is killed and raises :class:`ChildDied`.
     """
     launcher = [
         sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")),
@@ -277,20 +282,22 @@ def run_program(
     ]  # fmt: skip
     process = subprocess.Popen(
         launcher, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", start_new_session=True, env=environment.clean() if env is None else dict(env),
+        start_new_session=True, env=environment.clean() if env is None else dict(env),
     )  # fmt: skip
     _programs.add(process)
+    output = Output(process)
     try:
-        out, _ = process.communicate(timeout=limits.seconds)
+        out = output.wait(limits.seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        out, _ = process.communicate()
-        raise ChildDied(f"ran past {limits.seconds:g} s", out[-2000:]) from None
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
+        raise ChildDied(f"ran past {limits.seconds:g} s", output.text[-2000:]) from None
+    except TooMuch:
+        raise ChildDied(f"printed over {MOST_BYTES >> 20} MiB", output.text[-2000:]) from None
     finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stdout:
+            process.stdout.close()
         _programs.discard(process)
     return subprocess.CompletedProcess(list(argv), process.returncode, out, "")
 
@@ -315,9 +322,10 @@ def _reason(status: Mapping[str, Any], limits: Limits) -> str:
     return f"ended with status {status.get('exit')}"
 
 
-def _tail(path: Path, size: int = 2000) -> str:
-    if not path.is_file():
+def _tail(folder: Path, name: str, size: int = 2000) -> str:
+    try:
+        with plain_files.opened(folder, name) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+            return file.read(size).decode(errors="replace").strip()
+    except (OSError, plain_files.NotPlain):
         return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - size))
-        return file.read().decode(errors="replace").strip()

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from edgekit import resources
+from edgekit import documents, resources
 from edgekit.backends.tvm import traces
 from edgekit.errors import UsageError
 
@@ -136,7 +136,7 @@ def read(path: Path, target: Target) -> Database:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError("too large")
         lines = path.read_text(errors="replace").split("\n")[:-1]
-        head = json.loads(lines[0]) if lines else {}
+        head = documents.loads(lines[0]) if lines else {}
         if head.get("schema") != SCHEMA:
             raise ValueError("its first line is not ours")
     except (OSError, ValueError, AttributeError) as error:
@@ -177,7 +177,7 @@ def _check(path: Path, head: dict[str, Any], target: Target) -> None:
 def _entry(line: str) -> dict[str, Any] | None:
     """A line's trial or verdict; None where it is neither."""
     try:
-        entry = json.loads(line)
+        entry = documents.loads(line)
     except ValueError:
         return None
     if not isinstance(entry, dict) or not isinstance(entry.get("kernel"), str):

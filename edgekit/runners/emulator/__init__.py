@@ -6,14 +6,14 @@ profiler and the cache model on; both are single-threaded, because only then are
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import sandbox
+from edgekit import left_behind, sandbox
+from edgekit.errors import DeviceError
 from edgekit.progress import Silent
 from edgekit.runners import BlockUse, OperatorTrace, Run, RunOptions, Trace
 from edgekit.runners.emulator import guest, report
@@ -65,7 +65,7 @@ class EmulatorRunner:
                     folder / "observed", caches=True, limits=_LIMITS,
                 )  # fmt: skip
             try:
-                outputs = process.unpack((plain.result() / "out.bin").read_bytes(), bundle.graph, samples)
+                outputs = process.results(plain.result(), bundle.graph, samples)
                 trace = _trace(bundle.graph, plain.result(), observed.result() if observed else None)
             except KeyboardInterrupt:  # the pool would wait for what still runs
                 sandbox.stop_all()
@@ -80,12 +80,16 @@ class EmulatorRunner:
 
 def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:
     whole = report.merged(report.read(plain / "report").phases)
-    trace = Trace("emulator", json.loads((plain / "trace.json").read_text())["runtime"], counts=dict(whole.counts))
+    about = left_behind.document(plain, process.TRACE)
+    trace = Trace("emulator", str(about.get("runtime")), counts=dict(whole.counts))
     if observed is None:
         return trace
     seen = report.read(observed / "report")
-    events = json.loads((observed / "trace.json").read_text())["events"]
-    found = kernels.match(events, seen.phases[1:-1])  # the first and the last lie outside all readings
+    events = left_behind.document(observed, process.TRACE).get("events") or []
+    try:
+        found = kernels.match(events, seen.phases[1:-1])  # the first and the last lie outside all readings
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeviceError(f"the run's trace is damaged: {error!r}", "compile the bundle again") from error
     if found is None:  # another LiteRT may read the clock elsewhere: then only the whole is known
         trace.operators = [OperatorTrace(None, WHOLE_ROW, counts=trace.counts, blocks=_all_blocks(plain))]
         return trace

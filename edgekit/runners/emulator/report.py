@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgekit import left_behind
 from edgekit.errors import DeviceError
 from edgekit.runners import BlockUse
 
+MOST_BYTES = 64 << 20
+"""Bytes of a report, at most; large networks have reports of a few megabytes."""
 MISS_KINDS = ("l1_misses", "l2_misses", "l3_misses", "l1_streamed", "l2_streamed", "l3_streamed")
 
 
@@ -52,20 +56,22 @@ def read(path: Path) -> Report:
     names: list[str] = []
     complete = False
     try:
-        with path.open() as file:
-            for line in file:
-                kind, *words = line.split()
-                if kind == "use":
-                    number, *use = map(int, words)
-                    phases[-1].uses[number] = use
-                elif kind == "block":
-                    code[int(words[0])] = words[3]
-                elif kind == "phase":
-                    phases.append(Phase(dict(zip(names, map(int, words), strict=True))))
-                elif kind == "classes":
-                    names = ["instructions", *words, "load_bytes", "store_bytes"]
-                elif kind == "end":
-                    complete = True
+        text = left_behind.read(path.parent, path.name, MOST_BYTES).decode(errors="replace")
+        for line in io.StringIO(text):
+            kind, *words = line.split()
+            if kind == "use":
+                number, *use = map(int, words)
+                if len(use) != 1 + len(MISS_KINDS):
+                    raise ValueError(line)
+                phases[-1].uses[number] = use
+            elif kind == "block":
+                code[int(words[0])] = words[3]
+            elif kind == "phase":
+                phases.append(Phase(dict(zip(names, map(int, words), strict=True))))
+            elif kind == "classes":
+                names = ["instructions", *words, "load_bytes", "store_bytes"]
+            elif kind == "end":
+                complete = True
     except (OSError, ValueError, IndexError, KeyError) as error:
         raise DeviceError(f"the emulator's trace cannot be read: {error}", "run again with --debug") from error
     if not complete:

@@ -11,8 +11,10 @@ import signal
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit import left_behind
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.graph import Graph
 from edgekit.runners import OperatorTrace, RunOptions, Trace
@@ -45,6 +47,26 @@ def pack(inputs: Sequence[NDArray[Any]]) -> bytes:
     return b"".join(array[i].tobytes() for i in range(samples_in(inputs)) for array in swapped)
 
 
+def results(folder: Path, graph: Graph, samples: int) -> list[NDArray[Any]]:
+    """Read the output file that a run left in ``folder``, no more of it than the network's outputs need.
+
+    :raises DeviceError, ModelError: as :func:`unpack`; also where it is not a plain file.
+    """
+    expected = samples * sum(tensor.nbytes for tensor in graph.outputs)
+    size = left_behind.size(folder, OUTPUTS)
+    if size > expected:
+        raise too_long(size, expected)
+    return unpack(left_behind.read(folder, OUTPUTS, expected), graph, samples)
+
+
+def trace_text(folder: Path) -> str:
+    """The trace that a run left in ``folder``.
+
+    :raises DeviceError: if it is missing, not a plain file, or too large.
+    """
+    return left_behind.read(folder, TRACE, left_behind.MOST_JSON).decode(errors="replace")
+
+
 def unpack(data: bytes, graph: Graph, samples: int) -> list[NDArray[Any]]:
     """Read the runner's output file: one array per network output, ``[samples, *tensor shape]``.
 
@@ -57,10 +79,7 @@ def unpack(data: bytes, graph: Graph, samples: int) -> list[NDArray[Any]]:
     if len(data) != samples * sum(sizes):
         wanted = samples * sum(sizes)
         if len(data) > wanted:
-            raise ModelError(
-                f"the outputs are larger than the model says: {len(data)} bytes, not {wanted}",
-                "the shapes in the file are wrong: export the model again, or fix its inputs' sizes with --shape",
-            )
+            raise too_long(len(data), wanted)
         raise DeviceError(f"the run wrote {len(data)} bytes of outputs, {wanted} were expected")
     table = np.frombuffer(data, np.uint8).reshape(samples, sum(sizes))
     outputs, at = [], 0
@@ -70,6 +89,14 @@ def unpack(data: bytes, graph: Graph, samples: int) -> list[NDArray[Any]]:
         outputs.append(column.reshape(shape).astype(tensor.dtype, copy=False))
         at += size
     return outputs
+
+
+def too_long(size: int, expected: int) -> ModelError:
+    """The error where there are more bytes of outputs than the network's shapes say."""
+    return ModelError(
+        f"the outputs are larger than the model says: {size} bytes, not {expected}",
+        "the shapes in the file are wrong: export the model again, or fix its inputs' sizes with --shape",
+    )
 
 
 def arguments(samples: int, options: RunOptions) -> list[str]:
@@ -130,7 +157,7 @@ def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, 
             "clock_mhz": float(machine["clock_mhz"]) or None,
             "init_ms": float(data["init_ms"]),
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError) as error:
         raise DeviceError(f"the run's trace is damaged: {error!r}", "compile the bundle again") from error
     if power:
         conditions["power_source"] = str(power.get("source", ""))
