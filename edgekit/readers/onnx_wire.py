@@ -46,20 +46,25 @@ class _Checker:
         self.pending: list[tuple[memoryview, int]] = []
 
     def model(self, data: memoryview) -> None:
-        has_version = False
+        has_version, graphs = False, 0
         functions: list[memoryview] = []
         for number, value in self.wire.fields(data):
             if isinstance(value, int):
                 has_version = has_version or number == 1
             elif number == 7:
+                graphs += 1
                 self.pending.append((value, 0))
+            elif number == 20:  # how it was trained: its graphs of initialization and of a step
+                self.pending += [(graph, 0) for place in (1, 2) for graph in self.wire.messages(value, place)]
             elif number == 25:
                 functions.append(value)
                 self.domains.add(self.wire.text(value, 10))
-        if not has_version or len(self.pending) != 1:
+        if not has_version or graphs != 1:
             raise ModelError(f"{self.path} is not an ONNX model: it has no graph")
         for function in functions:
             self._nodes(self.wire.messages(function, 7), depth=0)
+            for attribute in self.wire.messages(function, 11):
+                self._attribute(attribute, depth=0)
         while self.pending:
             graph, depth = self.pending.pop()
             if depth > MAX_GRAPH_DEPTH:
@@ -67,6 +72,8 @@ class _Checker:
             self._nodes(self.wire.messages(graph, 1), depth)
             for tensor in self.wire.messages(graph, 5):
                 self._tensor(tensor)
+            for sparse in self.wire.messages(graph, 15):
+                self._sparse(sparse)
 
     def _nodes(self, nodes: Iterator[memoryview], depth: int) -> None:
         for node in nodes:
@@ -91,6 +98,14 @@ class _Checker:
                 self.pending.append((value, depth + 1))
             elif number in (5, 10):
                 self._tensor(value)
+            elif number in (22, 23):
+                self._sparse(value)
+
+    def _sparse(self, data: memoryview) -> None:
+        """Look at the values and the indices of a sparse tensor."""
+        for number in (1, 2):
+            for tensor in self.wire.messages(data, number):
+                self._tensor(tensor)
 
     def _tensor(self, data: memoryview) -> None:
         elements, rank, location = 1, 0, 0
