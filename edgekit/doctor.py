@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.util
 import platform
 import shutil
+import subprocess
 import sys
 from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import Any
 
-from edgekit import resources, toolchain
-from edgekit.errors import ToolMissing, UsageError
+from edgekit import resources, sandbox, temporary, toolchain
+from edgekit.errors import EdgekitError, ToolMissing, UsageError
 from edgekit.sandbox import lockdown
 from edgekit.toolchain import Tool, Toolchain
 
@@ -79,8 +81,10 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """Look at everything. Nothing is imported, installed or changed."""
-    found = [_python(), *_packages(), _rpc(), *_toolchains(), _driver(), *_helpers(), *_protections(), _cache()]
+    """Look at everything. Nothing is imported, installed or changed, but a child is locked and tries to get out."""
+    found = [
+        _python(), *_packages(), _rpc(), *_toolchains(), _driver(), *_helpers(), *_protections(), _lock(), _cache(),
+    ]  # fmt: skip
     return sorted(found, key=lambda check: list(GROUPS).index(check.group))
 
 
@@ -213,6 +217,53 @@ def _protections() -> list[Check]:
               group="safety", without="a hostile model that breaks out of its interpreter finds one lock less")
         for name, there in lockdown.available().items()
     ]  # fmt: skip
+
+
+MEANINGS = {
+    "Landlock": "a hostile model can read and change your files",
+    "seccomp": "a hostile model can reach the network, other processes and all of the kernel's calls",
+    "no_new_privs": "a hostile model can gain privileges from programs that have more",
+    "capabilities": "a hostile model keeps the privileges of the user who runs edgekit",
+}
+"""What it means that a part of the lock is missing; the parts as :func:`lockdown.not_in_force` begins their names."""
+
+
+def _lock() -> Check:
+    """Lock a child for real and let it try what it must not."""
+    try:
+        answer = _tried()
+    except (EdgekitError, OSError) as error:
+        return _lock_check(f"no child could be locked: {error}", "models of most formats cannot be read")
+    missing, done = answer["missing"], [name for name, succeeded in answer["tried"].items() if succeeded]
+    if not missing and not done:
+        return _lock_check(f"in force: a child tried {len(answer['tried'])} forbidden things, and all were refused", "")
+    parts = [part for part in MEANINGS if any(name.startswith(part) for name in missing)]
+    detail = f"missing: {', '.join(missing)}" if missing else "set"
+    if done:
+        detail += f"; a child could {', '.join(done)}"
+    meaning = "; ".join(MEANINGS[part] for part in parts) or "a hostile model can do that, too"
+    refused = "edgekit reads no model in such a child unless --no-sandbox is given" if missing else ""
+    return _lock_check(detail, "; ".join(filter(None, (meaning, refused))))
+
+
+def _lock_check(detail: str, wrong: str) -> Check:
+    without = wrong or "a hostile model can do what you can"
+    purpose = "keeps models in a child away from files, processes and the network"
+    return Check("lock", not wrong, sandbox.required(), purpose, detail, group="safety", without=without)
+
+
+def _tried() -> dict[str, Any]:
+    """What a locked child says of its lock, and what it could do to a file and a process made for it."""
+    with temporary.folder() as place:
+        theirs = place / "theirs"
+        theirs.mkdir()
+        (theirs / "file").write_text("kept")
+        with subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as other:  # fmt: skip
+            args = {"path": str(theirs / "file"), "pid": other.pid}
+            limits = sandbox.Limits(seconds=60)
+            answer, _ = sandbox.call("edgekit.sandbox.probe:few", args, limits=limits, anyway=True)
+    return answer
 
 
 def _cache() -> Check:

@@ -19,7 +19,17 @@ from tests.e2e.command import edgekit, refused
 def test_everything_is_looked_for() -> None:
     names = [check.name for check in doctor.checks()]
     assert len(names) == len(set(names))
-    assert {"python", "numpy", "ai-edge-litert", "tensorflow", "seccomp", "landlock", "onnx2tf", "cache"} <= set(names)
+    assert {
+        "python",
+        "numpy",
+        "ai-edge-litert",
+        "tensorflow",
+        "seccomp",
+        "landlock",
+        "lock",
+        "onnx2tf",
+        "cache",
+    } <= set(names)
     assert set(toolchain.names()) <= set(names)
     issue = {"nvrtc", "cuda-driver", "pocl", "adb", "xcode", "tvm-rpc", "edgetpu-compiler"}
     assert issue <= set(names)
@@ -52,7 +62,7 @@ def test_what_is_here_is_found() -> None:
     assert found["numpy"].ok and found["numpy"].detail.startswith("2.")
     assert found["cache"].ok
     assert all(check.purpose and check.detail for check in found.values())
-    assert all(bool(check.install) != check.ok for check in found.values() if check.name not in ("seccomp", "landlock"))
+    assert all(bool(check.install) != check.ok for check in found.values() if check.group != "safety")
 
 
 def test_people_read_what_is_missing_under_its_table(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A verb's module defines ``command``, a Click command; it parses, calls the API, 
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 from importlib import import_module
@@ -60,9 +61,16 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
+def _without_sandbox(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        os.environ["EDGEKIT_NO_SANDBOX"] = "1"  # edgekit.sandbox.WITHOUT; children of this process are told, too
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
              epilog="Start with: edgekit compile model.tflite --target rpi4")  # fmt: skip
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@click.option("--no-sandbox", is_flag=True, expose_value=False, callback=_without_sandbox,
+              help="Run children even where their lock is incomplete: for files that you trust.")  # fmt: skip
 @click.version_option(__version__, prog_name="edgekit")
 def group() -> None:
     """From a trained model to proven, profiled artifacts on every edge target you own."""

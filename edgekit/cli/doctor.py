@@ -38,8 +38,12 @@ def command(names: tuple[str, ...], output: Output) -> None:
     if not ok:
         lacking = [check for check in results if check.essential and not check.ok]
         system = any("apt-get" in check.install for check in lacking)
-        hint = "as root, run: edgekit doctor --install system" if system else f"type: {lacking[0].install}"
+        hint = "as root, run: edgekit doctor --install system" if system else _next(lacking[0])
         raise ToolMissing(f"essential, and missing: {', '.join(check.name for check in lacking)}", hint)
+
+
+def _next(check: Check) -> str:
+    return f"type: {check.install}" if check.install else f"without {check.name}: {check.without}"
 
 
 def _print(results: list[Check]) -> None:

@@ -86,7 +86,9 @@ def spreads(graph: Graph, data: Dataset, progress: Progress) -> dict[int, Spread
 def _measured(model: Path, arrays: dict[str, NDArray[Any]]) -> dict[int, dict[str, NDArray[Any]]]:
     """What :func:`run_task` found, by tensor."""
     try:
-        _, found = sandbox.call(f"{__name__}:run_task", {"model": str(model)}, arrays, limits=LIMITS, preload=PRELOAD)
+        _, found = sandbox.call(
+            f"{__name__}:run_task", {"model": str(model)}, arrays, limits=LIMITS, preload=PRELOAD, readable=[model]
+        )
     except sandbox.ChildDied as death:
         raise ModelError(f"LiteRT itself {death.reason} on this model") from death
     ends = np.cumsum(found["channels"])

@@ -34,7 +34,12 @@ def run(graph: Graph, data: Dataset, *, plain: bool = True) -> list[NDArray[Any]
         args = {"model": str(model), "optimized": True, "all_tensors": False, "plain": plain}
         try:
             _, found = sandbox.call(
-                f"{__name__}:run_task", args, arrays, limits=reference.LIMITS, preload=reference.PRELOAD
+                f"{__name__}:run_task",
+                args,
+                arrays,
+                limits=reference.LIMITS,
+                preload=reference.PRELOAD,
+                readable=[model],
             )
         except sandbox.ChildDied as death:
             raise ModelError(f"LiteRT itself {death.reason} on this network") from death

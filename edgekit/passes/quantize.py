@@ -168,7 +168,9 @@ def integers(
         args = {"model": str(model), "check": check, "float_outputs": kept, **fields}
         arrays = {} if ranges is None else {"low": ranges[0], "high": ranges[1]}
         try:
-            found, made = sandbox.call(f"{TASKS}:quantize", args, arrays, limits=_LIMITS, preload=PRELOAD)
+            found, made = sandbox.call(
+                f"{TASKS}:quantize", args, arrays, limits=_LIMITS, preload=PRELOAD, readable=[model]
+            )
         except sandbox.ChildDied as death:
             raise QuantizationFailed(f"quantization {death.reason} on this model", "try --recipe float32") from death
         except ModelError as error:
@@ -232,7 +234,9 @@ def calibrate(model: Path, graph: Graph, data: Dataset, progress: Progress) -> R
         arrays = {f"input{i}": values[done : done + portion] for i, values in enumerate(inputs)}
         args = {"model": str(model), "tensors": len(graph.tensors), "first": done}
         try:
-            _, found = sandbox.call(f"{TASKS}:calibrate", args, arrays, limits=_LIMITS, preload=PRELOAD)
+            _, found = sandbox.call(
+                f"{TASKS}:calibrate", args, arrays, limits=_LIMITS, preload=PRELOAD, readable=[model]
+            )
         except sandbox.ChildDied as death:
             raise ModelError(f"LiteRT itself {death.reason} on this model", "try --recipe float32") from death
         low, high = np.fmin(low, found["low"]), np.fmax(high, found["high"])

@@ -98,6 +98,7 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
                 **args,
             },
             limits=limits,
+            readable=[path],
         )
     except sandbox.ChildDied as died:
         raise ModelError(

@@ -143,6 +143,7 @@ def _prepare(path: Path, options: ReadOptions, limits: sandbox.Limits) -> _Prepa
             "edgekit.readers.onnx_child:prepare",
             {"path": str(path.absolute()), "shown": str(path), "shapes": dict(options.shapes)},
             limits=limits,
+            readable=[path.parent],
             preload=("onnx", "onnx.checker", "onnx.shape_inference", "onnx.external_data_helper"),
         )
     except sandbox.ChildDied as died:

@@ -71,8 +71,9 @@ def execute(
     (folder / runner.INPUTS).write_bytes(runner.pack(inputs))
     try:
         done = sandbox.run_program(
-            [*command, *runner.arguments(samples, options)], folder=folder, limits=limits, env=env, writable=writable
-        )
+            [*command, *runner.arguments(samples, options)], folder=folder, limits=limits, env=env, writable=writable,
+            readable=[bundle.artifact, programs.model(bundle)],
+        )  # fmt: skip
     except sandbox.ChildDied as death:
         raise DeviceError(f"the run on {where} {death.reason}", "use fewer samples or repeats") from death
     if done.returncode != 0:

@@ -46,7 +46,8 @@ class OnnxRunner:
         names = [str(row["name"]) for row in about["inputs"]]
         given = {f"input_{n}": _real(t, x) for n, (t, x) in enumerate(zip(bundle.graph.inputs, inputs, strict=True))}
         try:
-            found, arrays = sandbox.call(TASK, {"path": str(path.resolve()), "names": names}, given, limits=LIMITS)
+            args = {"path": str(path.resolve()), "names": names}
+            found, arrays = sandbox.call(TASK, args, given, limits=LIMITS, readable=[bundle.artifact])
         except sandbox.ChildDied as death:
             raise DeviceError(f"the run of {MODEL} {death.reason}", "use fewer samples") from death
         outputs = [_stored(t, arrays[f"output_{n}"]) for n, t in enumerate(bundle.graph.outputs)]

@@ -61,7 +61,9 @@ def _call(
     onnx = _of_onnx(model)
     task, preload = ("edgekit.onnx.evaluate:run_task", ONNX) if onnx else (f"{__name__}:run_task", PRELOAD)
     try:
-        _, found = sandbox.call(task, {"model": str(model.resolve()), **args}, arrays, limits=limits, preload=preload)
+        _, found = sandbox.call(
+            task, {"model": str(model.resolve()), **args}, arrays, limits=limits, preload=preload, readable=[model]
+        )
     except sandbox.ChildDied as death:
         raise ModelError(
             f"{'ONNX' if onnx else 'LiteRT'} itself {death.reason} on this model; edgekit is unharmed",

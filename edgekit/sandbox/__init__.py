@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import left_behind, plain_files, temporary
-from edgekit.errors import BY_NAME, EdgekitError, ModelError
+from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
 from edgekit.pipes import MOST_BYTES, Output, TooMuch
 from edgekit.sandbox import environment
 
@@ -42,6 +42,14 @@ if TYPE_CHECKING:
 _RESULT_BYTES = 64 << 20
 _MESSAGES = "messages"
 _MESSAGE_BYTES = 16 << 20
+_UNLOCKED, _TOO_MUCH = 97, 98
+"""Exit statuses of ``launch.py``."""
+WITHOUT = "EDGEKIT_NO_SANDBOX"
+"""The variable of the environment that lets children run whose lock is not complete: ``--no-sandbox`` sets it."""
+_NO_SETTINGS = "/dev/null/settings"
+"""Where Keras looks for settings: else it stops at the user's, which a child may not read. None can be made here."""
+_PATIENCE = 15.0
+"""Seconds that a program's keeper has to end what it keeps."""
 _TICK = 0.2
 """Seconds between two looks at what a child tells."""
 
@@ -51,12 +59,14 @@ class Limits:
     """What a child may use: wall clock seconds, private memory and size of one written file in MiB.
 
     :param network: leave sockets usable, for children that work together; they have no other way out of the sandbox.
+    :param modes: let ``fchmod`` set the modes 0600, 0640 and 0644, for libraries that copy files with it.
     """
 
     seconds: float = 120.0
     memory_mb: int = 4096
     file_mb: int = 2048
     network: bool = False
+    modes: bool = False
 
 
 class ChildDied(EdgekitError):
@@ -77,7 +87,10 @@ class _Worker:
 
     def __init__(self, preload: Sequence[str]) -> None:
         self._lock = threading.Lock()
-        env = environment.clean(OPENBLAS_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1")
+        env = environment.clean(
+            OPENBLAS_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1",
+            KERAS_HOME=_NO_SETTINGS,
+        )  # fmt: skip
         self._process = subprocess.Popen(
             environment.python("edgekit.sandbox.worker", *preload), cwd=environment.NEUTRAL, env=env,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -176,7 +189,7 @@ def stop_all() -> None:
     """Kill every child at once: their callers, in other threads, get an error and clean up."""
     for process in list(_programs):
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()
     shutdown()
 
 
@@ -195,8 +208,10 @@ def call(
     limits: Limits = Limits(),
     preload: Sequence[str] = (),
     writable: Sequence[Path] = (),
+    readable: Sequence[Path] = (),
     lane: int = 0,
     listen: Callable[[dict[str, Any]], None] | None = None,
+    anyway: bool = False,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Run ``task`` in a locked-down child and return its ``(json, arrays)``.
 
@@ -204,8 +219,10 @@ def call(
     :param args: JSON-able arguments.
     :param preload: modules the child's parent has already imported; calls with the same ``preload`` share it.
     :param writable: further folders that the child may write to.
+    :param readable: files and folders that it may read, beside Python, the system and its scratch folder.
     :param lane: calls of different lanes run at the same time, those of one lane one after the other.
     :param listen: receives, in the calling thread, what the task tells with :func:`tell`.
+    :param anyway: run it even where the lock is not complete, to find out what is missing.
     :raises EdgekitError: the error that the task itself raised, rebuilt.
     :raises ChildDied: if the child crashed or ran past its limits.
     """
@@ -217,12 +234,17 @@ def call(
             np.savez(folder / "args.npz", allow_pickle=False, **dict(arrays))
         (folder / "work").mkdir()
         allowed = [str(path) for path in writable]
-        request = {"task": task, "folder": str(folder), "writable": allowed, "limits": asdict(limits)}
+        request = {
+            "task": task, "folder": str(folder), "writable": allowed, "limits": asdict(limits),
+            "required": required() and not anyway, "readable": [*environment.readable(), *_real(readable)],
+        }  # fmt: skip
         look = _Messages(folder / "work", listen) if listen else None
         status = _worker(preload, lane).submit(request, limits.seconds, look)
         work = folder / "work"
         if status.get("exit") == 0 and 0 <= left_behind.size(work, "result.json") <= _RESULT_BYTES:
             result = left_behind.document(work, "result.json", _RESULT_BYTES, ModelError)
+            if isinstance(result.get("unlocked"), str):
+                raise unlocked(result["unlocked"])
             if isinstance(result.get("error"), dict):
                 raise rebuilt(result["error"])
             if not isinstance(result.get("value"), dict):
@@ -270,16 +292,23 @@ def run_program(
     limits: Limits = Limits(),
     env: Mapping[str, str] | None = None,
     writable: Sequence[Path] = (),
+    readable: Sequence[Path] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program locked down: no network, writes only below ``folder`` and ``writable``.
+    """Run a program locked down: no network, writes only below ``folder`` and ``writable``, reads only there, in
+    ``readable``, in the program's own folder and in the system's.
+
+    Nothing that it starts is left when it ends, or when this process ends.
 
     Returns with stdout and stderr captured together as text; a run past ``limits.seconds``, or one that prints
     without end, is killed and raises :class:`ChildDied`.
     """
-    launcher = [
-        sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")),
-        json.dumps({"limits": asdict(limits), "writable": [str(folder), *map(str, writable)]}), *argv,
-    ]  # fmt: skip
+    command = str(argv[0])
+    settings = {
+        "limits": asdict(limits), "parent": os.getpid(), "required": required(), "plain": False,
+        "writable": [str(folder), *map(str, writable)],
+        "readable": [*environment.readable(), *environment.program(command), *_real(readable)],
+    }  # fmt: skip
+    launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), json.dumps(settings), *argv]
     process = subprocess.Popen(
         launcher, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True, env=environment.clean() if env is None else dict(env),
@@ -294,12 +323,47 @@ def run_program(
         raise ChildDied(f"printed over {MOST_BYTES >> 20} MiB", output.text[-2000:]) from None
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            _end(process)
         if process.stdout:
             process.stdout.close()
         _programs.discard(process)
-    return subprocess.CompletedProcess(list(argv), process.returncode, out, "")
+    if process.returncode == _UNLOCKED and out.startswith("edgekit: "):
+        raise unlocked(out.splitlines()[0].rpartition(": ")[2])
+    if process.returncode == _TOO_MUCH:
+        raise ChildDied("was killed: it took more memory or started more processes than allowed", out[-2000:])
+    code = process.returncode
+    return subprocess.CompletedProcess(list(argv), 128 - code if 128 < code <= 192 else code, out, "")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let the keeper end everything below it; if it does not, end what can be reached."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def required() -> bool:
+    """Whether a child that cannot be locked must not run: always, unless the user said ``--no-sandbox``."""
+    return os.environ.get(WITHOUT) != "1"
+
+
+def unlocked(what: str) -> EdgekitError:
+    """The error for a lock that this machine cannot set."""
+    return ToolMissing(
+        f"this machine cannot lock a child away from your files: {what} cannot be set",
+        "read models of strangers on Linux 5.13 or later, in a virtual machine; for files that you trust: "
+        f"edgekit --no-sandbox VERB ... (or {WITHOUT}=1)",
+    )
+
+
+def _real(paths: Iterable[Path]) -> list[str]:
+    """What these paths lead to, and they themselves."""
+    return [str(path) for given in paths for path in dict.fromkeys((Path(given).absolute(), Path(given).resolve()))]
 
 
 def rebuilt(error: Mapping[str, Any]) -> EdgekitError:

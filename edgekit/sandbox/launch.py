@@ -1,15 +1,112 @@
-"""Lock this process down, then become the program named on the command line (see ``run_program``)."""
+"""``launch.py SETTINGS PROGRAM ARGUMENTS...``: run a program locked down, and see to it that nothing is left of it.
 
-import importlib.util
+This process, the keeper, stays outside the lock. Whatever the program starts stays below it, since it is the subreaper,
+and where the kernel allows it in a PID namespace, whose end nothing in it survives. The keeper counts the processes and
+the memory of all of them together, ends them when there is too much, and ends those that are left when the program
+ends, when it is asked to, or when its own parent dies. It exits as the program did.
+"""
+
+import contextlib
+import ctypes
 import json
 import os
+import signal
 import sys
+import time
+import types
 from pathlib import Path
+from typing import Any
 
-spec = importlib.util.spec_from_file_location("lockdown", Path(__file__).with_name("lockdown.py"))
-assert spec and spec.loader
-lockdown = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(lockdown)
-settings = json.loads(sys.argv[1])
-lockdown.lock(settings["writable"], allow_exec=True, **settings["limits"])
-os.execvp(sys.argv[2], sys.argv[2:])
+package = types.ModuleType("lock")
+package.__path__ = [str(Path(__file__).parent)]
+sys.modules["lock"] = package
+from lock import lockdown, tree  # type: ignore[import-not-found]  # noqa: E402
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_NEWUSER, _NEWPID = 0x10000000, 0x20000000
+UNLOCKED, TOO_MUCH = 97, 98
+"""Exit statuses: the lock could not be set; the program used too much memory or too many processes."""
+_TICK = 0.05
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> None:
+    settings = json.loads(sys.argv[1])
+    limits = settings["limits"]
+    signal.signal(signal.SIGTERM, lambda *_: end(128 + signal.SIGTERM))
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != settings["parent"]:
+        return
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    own_pids = not limits["network"] and not settings["plain"] and namespace()
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if own_pids:
+            first(settings)
+        become(settings, own_pids)
+    most = (limits["memory_mb"] << 20) + tree.SLACK
+    while True:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == child:
+            break
+        if pid == 0:
+            if tree.too_much(os.getpid(), most):
+                end(TOO_MUCH)
+            time.sleep(_TICK)
+    end(os.waitstatus_to_exitcode(status))
+
+
+def namespace() -> bool:
+    """Let children live in a PID namespace of their own; without privileges, in a user namespace too."""
+    if _libc.unshare(_NEWPID) == 0:
+        return True
+    user, group = os.geteuid(), os.getegid()
+    if _libc.unshare(_NEWUSER | _NEWPID) != 0:
+        return False
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/self/{name}").write_text(text)
+    return True
+
+
+def first(settings: dict[str, Any]) -> None:
+    """Be the namespace's first process: start the program, wait for all, and end as the program does.
+
+    Returns in the program's process.
+    """
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    program = os.fork()
+    if program == 0:
+        return
+    while True:
+        pid, status = os.wait()
+        if pid == program:
+            code = os.waitstatus_to_exitcode(status)
+            os._exit(code if code >= 0 else 128 - code)
+
+
+def become(settings: dict[str, Any], own_pids: bool) -> None:
+    """Lock this process down and become the program."""
+    try:
+        lockdown.lock(
+            settings["writable"], settings["readable"], allow_exec=True, own_pids=own_pids,
+            required=settings["required"], **settings["limits"],
+        )  # fmt: skip
+    except lockdown.Unlocked as missing:
+        print(f"edgekit: the lock cannot be set: {missing}", flush=True)
+        os._exit(UNLOCKED)
+    try:
+        os.execvp(sys.argv[2], sys.argv[2:])
+    except OSError as error:
+        print(f"{sys.argv[2]}: {error.strerror}", flush=True)
+        os._exit(127)
+
+
+def end(code: int) -> None:
+    """Kill everything below this process and exit, with a signal's number as a shell tells it."""
+    tree.kill(os.getpid())
+    os._exit(code if code >= 0 else 128 - code)
+
+
+main()

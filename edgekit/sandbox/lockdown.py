@@ -1,65 +1,65 @@
-"""Lock the calling process down: no network, no writes outside one folder, bounded memory and time.
+"""Lock the calling process down: no network, its own files only, no other process, bounded memory and time.
 
-Works without privileges, on Linux: resource limits, seccomp (a filter on system calls) and Landlock (a filter
-on file writes). Where the kernel lacks one of them the others still hold; ``available()`` says which.
+Works without privileges, on Linux: resource limits, seccomp (an allow-list of system calls), Landlock (which files)
+and the loss of all capabilities. :func:`lock` reads back that all of it is in force, and fails if it is not.
 Imports nothing but the standard library, so that a child can lock itself before it imports anything else.
 
-Sources: Linux's ``Documentation/userspace-api/{seccomp_filter,landlock}.rst``, ``seccomp(2)``.
+Sources: Linux's ``Documentation/userspace-api/{seccomp_filter,landlock}.rst``, ``prctl(2)``, ``capabilities(7)``.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
-import platform
 import resource
 import struct
 from collections.abc import Sequence
 
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
-_SECCOMP_MODE_FILTER = 2
-_RET_ALLOW, _RET_EPERM, _RET_KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000
-_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-_SYSCALLS = {  # name: (x86_64, aarch64)
-    "socket": (41, 198),
-    "ptrace": (101, 117),
-    "process_vm_writev": (311, 271),
-    "bpf": (321, 280),
-    "io_uring_setup": (425, 425),
-    "execve": (59, 221),
-    "execveat": (322, 281),
-}
-_EXEC = ("execve", "execveat")
-_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
-_WRITE_RIGHTS_V1 = 0b1_1111_1111_0010  # write, remove and make rights of Landlock ABI 1 (bits 1, 4-12)
+from . import landlock, seccomp
+
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 24, 38, 47
+_AMBIENT_CLEAR_ALL = 4
+_PTRACE_DETACH = 17
+_CAPABILITY_VERSION = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Unlocked(Exception):
+    """A part of the lock could not be set; the message says which."""
 
 
 def available() -> dict[str, bool]:
     """Say which of the protections this machine has."""
-    return {
-        "seccomp": platform.machine() in _AUDIT_ARCH and os.path.exists("/proc/sys/kernel/seccomp"),
-        "landlock": _landlock_abi() > 0,
-    }
+    return {"seccomp": seccomp.available(), "landlock": landlock.version() > 0}
 
 
 def lock(
     writable: Sequence[str],
+    readable: Sequence[str] = (),
     *,
     seconds: float,
     memory_mb: int,
     file_mb: int,
     network: bool = False,
+    modes: bool = False,
     allow_exec: bool = False,
+    own_pids: bool = False,
+    required: bool = True,
 ) -> None:
     """Lock this process, for good.
 
     :param writable: folders (and device files) that stay writable.
+    :param readable: folders and files that stay readable, beside those and ``landlock.SYSTEM``.
     :param seconds: processor time, across threads; the caller watches the wall clock.
     :param memory_mb: private writable memory (RLIMIT_DATA), MiB.
     :param file_mb: size of one written file, MiB.
-    :param network: leave ``socket`` usable.
-    :param allow_exec: leave ``execve`` usable, for a launcher that goes on to run a program.
+    :param network: leave sockets and the ioctls of devices usable.
+    :param modes: leave ``fchmod`` usable, for the plainest modes.
+    :param allow_exec: leave ``execve`` and ``fork`` usable, for a launcher that goes on to run a program.
+    :param own_pids: this process is in a PID namespace of the sandbox's own.
+    :param required: whether what the kernel lacks is an error; if not, the rest holds.
+    :raises Unlocked: if a part of the lock could not be set or is not in force.
     """
     cpu = max(1, int(seconds * (os.cpu_count() or 1)) + 1)
     _limit(resource.RLIMIT_CPU, cpu)
@@ -67,10 +67,53 @@ def lock(
     _limit(resource.RLIMIT_FSIZE, file_mb << 20)
     _limit(resource.RLIMIT_CORE, 0)
     _libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    _drop_capabilities()
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _restrict_writes([*writable, "/dev/null"])
-    usable = {*(_EXEC if allow_exec else ()), *(("socket",) if network else ())}
-    _filter_syscalls([name for name in _SYSCALLS if name not in usable])
+    os.open("/proc/self", os.O_PATH)  # kept open, so that the rule for it lasts
+    files = landlock.restrict([*landlock.SYSTEM, *readable], [*writable, "/dev/null"], network=network)
+    inside = own_pids or (files and landlock.version() >= landlock.SIGNALS)
+    calls = seccomp.install(
+        seccomp.rules(programs=allow_exec, signals=inside, network=network, pid=os.getpid(), modes=modes)
+    )
+    wrong = [name for name, there in (("Landlock", files), ("seccomp", calls)) if not there] + not_in_force(files)
+    if wrong and required:
+        raise Unlocked(", ".join(wrong))
+
+
+def not_in_force(files: bool = True) -> list[str]:
+    """Try the lock from inside; what does not hold.
+
+    :param files: try Landlock too.
+    """
+    with open("/proc/self/status") as file:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    wrong = []
+    if status.get("NoNewPrivs", "1") != "1":
+        wrong.append("no_new_privs")
+    if status.get("Seccomp") != "2":
+        wrong.append("seccomp's filter")
+    if any(int(status.get(name, "0"), 16) for name in ("CapPrm", "CapEff", "CapAmb")):
+        wrong.append("capabilities")
+    for path, flags in (("/", os.O_RDONLY | os.O_DIRECTORY), ("/dev/full", os.O_WRONLY)) if files else ():
+        try:
+            os.close(os.open(path, flags))
+            wrong.append(f"Landlock for {path}")
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.ENOENT):
+                wrong.append(f"Landlock for {path}")
+    if _libc.ptrace(_PTRACE_DETACH, 0, 0, 0) != -1 or ctypes.get_errno() != errno.EPERM:  # there is no process 0
+        wrong.append("seccomp for ptrace")
+    return wrong
+
+
+def _drop_capabilities() -> None:
+    """All sets. Where the bounding set may not be touched, ``no_new_privs`` keeps programs from getting any back."""
+    for number in range(64):
+        if _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) != 0 and ctypes.get_errno() == errno.EINVAL:
+            break
+    _libc.prctl(_PR_CAP_AMBIENT, _AMBIENT_CLEAR_ALL, 0, 0, 0)
+    header = struct.pack("<Ii", _CAPABILITY_VERSION, 0)
+    _libc.capset(header, bytes(24))
 
 
 def _limit(what: int, value: int) -> None:
@@ -78,51 +121,3 @@ def _limit(what: int, value: int) -> None:
     if hard != resource.RLIM_INFINITY:
         value = min(value, hard)
     resource.setrlimit(what, (value, value))
-
-
-def _landlock_abi() -> int:
-    return max(0, int(_libc.syscall(_LANDLOCK_CREATE, None, 0, 1)))
-
-
-def _restrict_writes(writable: Sequence[str]) -> None:
-    abi = _landlock_abi()
-    if abi == 0:
-        return
-    rights = _WRITE_RIGHTS_V1 | (1 << 13 if abi >= 2 else 0) | (1 << 14 if abi >= 3 else 0)
-    attr = struct.pack("<Q", rights)
-    ruleset = _libc.syscall(_LANDLOCK_CREATE, attr, len(attr), 0)
-    if ruleset < 0:
-        return
-    for path in writable:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        file_rights = rights if os.path.isdir(path) else rights & (1 << 1 | 1 << 14)
-        _libc.syscall(_LANDLOCK_ADD, ruleset, 1, struct.pack("<Qi", file_rights, fd), 0)
-        os.close(fd)
-    _libc.syscall(_LANDLOCK_RESTRICT, ruleset, 0)
-    os.close(ruleset)
-
-
-def _filter_syscalls(denied: Sequence[str]) -> None:
-    machine = platform.machine()
-    if machine not in _AUDIT_ARCH:
-        return
-    column = 0 if machine == "x86_64" else 1
-    numbers = [_SYSCALLS[name][column] for name in denied]
-
-    def op(code: int, jt: int, jf: int, k: int) -> bytes:
-        return struct.pack("<HBBI", code, jt, jf, k)
-
-    load, jeq, jge, ret = 0x20, 0x15, 0x35, 0x06
-    program = [op(load, 0, 0, 4), op(jeq, 1, 0, _AUDIT_ARCH[machine]), op(ret, 0, 0, _RET_KILL), op(load, 0, 0, 0)]
-    if machine == "x86_64":  # the x32 numbers would go round the list
-        program += [op(jge, 0, 1, 0x40000000), op(ret, 0, 0, _RET_EPERM)]
-    for number in numbers:
-        program += [op(jeq, 0, 1, number), op(ret, 0, 0, _RET_EPERM)]
-    program.append(op(ret, 0, 0, _RET_ALLOW))
-    code = ctypes.create_string_buffer(b"".join(program))
-
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
-    header = Program(len(program), ctypes.cast(code, ctypes.c_void_p))
-    _libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(header), 0, 0)

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError, ModelError
-from edgekit.sandbox import lockdown
+from edgekit.sandbox import lockdown, tree
+
+_TICK = 0.05
+"""Seconds between two looks at what memory a child occupies."""
 
 
 def main() -> None:
@@ -51,16 +54,19 @@ def serve(request: dict[str, Any], pipe_out: int) -> dict[str, Any]:
     end = time.monotonic() + float(request["limits"]["seconds"])
     pidfd = os.pidfd_open(pid)
     timed_out = False
+    most = (int(request["limits"]["memory_mb"]) << 20) + tree.SLACK
     try:
         while True:
-            ready, _, _ = select.select([pidfd, 0], [], [], max(0.0, end - time.monotonic()))
+            ready, _, _ = select.select([pidfd, 0], [], [], min(_TICK, max(0.0, end - time.monotonic())))
             if pidfd in ready:
                 break
-            timed_out = not ready
+            if not ready and time.monotonic() < end and tree.resident(pid) <= most:
+                continue
+            timed_out = not ready and time.monotonic() >= end
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)
-            if not timed_out:  # stdin became readable without a request: the parent is gone
+            if ready:  # stdin became readable without a request: the parent is gone
                 os._exit(0)
             break
     finally:
@@ -87,10 +93,15 @@ def run_child(request: dict[str, Any], worker: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
-        lockdown.lock([str(work), *request["writable"]], **request["limits"])
+        lockdown.lock(
+            [str(work), *request["writable"]], [str(folder), *request["readable"]], required=request["required"],
+            **request["limits"],
+        )  # fmt: skip
         if os.getppid() != worker:
             os._exit(1)
         result = run_task(request["task"], folder, work)
+    except lockdown.Unlocked as missing:
+        result = {"unlocked": str(missing)}
     except EdgekitError as error:
         result = {"error": {"kind": type(error).__name__, "message": error.message, "hint": error.hint}}
     except MemoryError:

@@ -14,7 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -43,6 +43,8 @@ class Bundle:
     """As much of a bundle as a run needs."""
 
     graph: Graph = dense(np.ones((4, 8), np.float32), np.zeros(4, np.float32))
+    artifact = model = Path("/nonexistent")
+    manifest: ClassVar[dict[str, Any]] = {}
 
 
 def execute(folder: Path, code: str) -> object:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 PRELOAD = ("edgekit.backends.coreml.tools",)
-LIMITS = sandbox.Limits(seconds=600, memory_mb=6144)
+LIMITS = sandbox.Limits(seconds=600, memory_mb=6144, modes=True)
 DESCRIPTION = "network.json"
 RUN = ("python3", f"artifact/{project.CHECK}")
 
@@ -65,7 +65,7 @@ def build(model: Path, folder: Path) -> dict[str, Any]:
     try:
         about, _ = sandbox.call(
             "edgekit.backends.coreml.building:task", {"model": str(model.resolve()), "folder": str(folder.resolve())},
-            limits=LIMITS, preload=PRELOAD, writable=[folder.resolve()],
+            limits=LIMITS, preload=PRELOAD, writable=[folder.resolve()], readable=[model],
         )  # fmt: skip
     except sandbox.ChildDied as death:
         raise ModelError(f"coremltools {death.reason} on this model", "try a smaller network") from death

@@ -47,7 +47,7 @@ def compiled(source: str, arch: str) -> Compiled:
     """
     args = {"library": str(library()), "source": source, "arch": arch}
     try:
-        found, arrays = sandbox.call(TASK, args, limits=LIMITS)
+        found, arrays = sandbox.call(TASK, args, limits=LIMITS, readable=[library().parent])
     except sandbox.ChildDied as death:
         raise EdgekitError(f"NVRTC {death.reason}", "report this to edgekit, with the network") from death
     return Compiled(arrays["image"].tobytes(), str(found["version"]))

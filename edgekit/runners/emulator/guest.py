@@ -87,8 +87,9 @@ def run(
     ]  # fmt: skip
     if setarch := shutil.which("setarch"):
         command = [setarch, "-R", *command]
+    needed = [machine.root, *machine.root.iterdir(), *job.files.values()]
     try:
-        done = sandbox.run_program(command, folder=work, limits=limits, env=_ENVIRONMENT)
+        done = sandbox.run_program(command, folder=work, limits=limits, env=_ENVIRONMENT, readable=[folder, *needed])
     except sandbox.ChildDied as error:
         raise DeviceError(f"the emulated run {error.reason}", "use fewer samples, or a smaller model") from error
     if done.returncode != 0:

@@ -50,7 +50,10 @@ class MilRunner:
             "outputs": [t["name"] for t in gives],
         }  # fmt: skip
         try:
-            _, found = sandbox.call("edgekit.runners.mil.evaluate:task", task, arrays, limits=LIMITS, preload=PRELOAD)
+            _, found = sandbox.call(
+                "edgekit.runners.mil.evaluate:task", task, arrays, limits=LIMITS, preload=PRELOAD,
+                readable=[bundle.artifact],
+            )  # fmt: skip
         except sandbox.ChildDied as death:
             raise DeviceError(f"evaluating the package {death.reason}", "try a smaller network") from death
         outputs = [left(found[f"output{i}"], t) for i, t in enumerate(gives)]
