@@ -10,9 +10,9 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import sys
-import time
 import types
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ def main() -> None:
             first(settings)
         become(settings, own_pids)
     most = (limits["memory_mb"] << 20) + tree.SLACK
+    ended = os.pidfd_open(child)
     while True:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == child:
@@ -53,7 +54,7 @@ def main() -> None:
         if pid == 0:
             if tree.too_much(os.getpid(), most):
                 end(TOO_MUCH)
-            time.sleep(_TICK)
+            select.select([ended], [], [], _TICK)
     end(os.waitstatus_to_exitcode(status))
 
 

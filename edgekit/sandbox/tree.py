@@ -16,6 +16,28 @@ _PAGE = os.sysconf("SC_PAGESIZE")
 
 def below(root: int) -> list[int]:
     """All descendants of a process, by ``/proc``."""
+    if not os.path.exists(f"/proc/{root}/task/{root}/children"):
+        return _below_by_parents(root)
+    found, waiting = [], [root]
+    while waiting:
+        children = _children(waiting.pop())
+        found += children
+        waiting += children
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """The children of all threads of a process; none when it is gone."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    return found
+
+
+def _below_by_parents(root: int) -> list[int]:
+    """For kernels that do not list children: look at every process of the machine."""
     parents: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +18,7 @@ import pytest
 
 from edgekit import sandbox
 from edgekit.errors import ToolMissing
-from edgekit.sandbox import landlock, lockdown, probe, seccomp
+from edgekit.sandbox import landlock, lockdown, probe, seccomp, tree
 
 PROBE = str(Path(probe.__file__))
 ROOT = Path(__file__).parents[2]
@@ -132,6 +135,26 @@ def test_nothing_outlives_a_program(tmp_path: Path) -> None:
     done = sandbox.run_program(["sh", "-c", script], folder=tmp_path)
     assert "done" in done.stdout
     assert not _running("sleep\x00317")
+
+
+def test_the_processes_below_are_found_in_both_ways() -> None:
+    """Those of a thread other than the first, and those of their own, are among them."""
+    script = "sleep 319 & (sleep 319 & wait) & wait"
+    started: list[subprocess.Popen[bytes]] = []
+    thread = threading.Thread(target=lambda: started.append(subprocess.Popen(["sh", "-c", script])))
+    thread.start()
+    thread.join()
+    (process,) = started
+    end = time.monotonic() + 30
+    while len(tree.below(process.pid)) < 3 and time.monotonic() < end:
+        time.sleep(0.01)
+    found = tree.below(os.getpid())
+    assert sorted(tree.below(process.pid)) == sorted(tree._below_by_parents(process.pid))
+    assert len(tree.below(process.pid)) == 3
+    assert process.pid in found
+    for pid in (*tree.below(process.pid), process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
 
 
 def test_a_tree_of_processes_is_bounded_in_number_and_memory(tmp_path: Path) -> None:
