@@ -20,6 +20,8 @@ MAX_MEMORY = 768 << 20
 """Bytes of memory that a network may take without its constants' data, roughly counted."""
 _TABLE_COST, _ELEMENT_COST = 300, 9
 """Bytes of memory for each table, and for each byte of a vector: four bytes of it become a Python int."""
+_SHARED_COST = 16
+"""How much more each further use of a table is charged: writers share a scale at times, but never a tensor."""
 _UOFFSET, _VOFFSET = struct.Struct("<I"), struct.Struct("<H")
 
 
@@ -112,7 +114,7 @@ class _Verifier:
     def table(self, at: int, name: str) -> None:
         """Check the table at ``at``; depth is bounded because no table of the list above contains itself."""
         if (name, at) in self.seen:  # shared by several parents: checked already
-            self.charge(self.seen[name, at])
+            self.charge(self.seen[name, at] * _SHARED_COST)
             return
         before = self.memory
         vtable = at - struct.unpack("<i", struct.pack("<I", self.uoffset(at)))[0]

@@ -16,6 +16,8 @@ from edgekit.readers.protobuf import Wire
 
 MAX_NODES = 200_000
 MAX_GRAPH_DEPTH = 16
+MAX_CALLS = 100
+"""Functions that call each other, one within the other."""
 MAX_RANK = 32
 MAX_ELEMENTS = 1 << 31
 
@@ -61,6 +63,7 @@ class _Checker:
                 self.domains.add(self.wire.text(value, 10))
         if not has_version or graphs != 1:
             raise ModelError(f"{self.path} is not an ONNX model: it has no graph")
+        self._check_calls([graph for graph, _ in self.pending], functions)
         for function in functions:
             self._nodes(self.wire.messages(function, 7), depth=0)
             for attribute in self.wire.messages(function, 11):
@@ -72,8 +75,45 @@ class _Checker:
             self._nodes(self.wire.messages(graph, 1), depth)
             for tensor in self.wire.messages(graph, 5):
                 self._tensor(tensor)
-            for sparse in self.wire.messages(graph, 15):
-                self._sparse(sparse)
+            for tensor in self.wire.messages(graph, 15):
+                self._sparse(tensor)
+            for number in (11, 12, 13):
+                for value in self.wire.messages(graph, number):
+                    self._rank(value)
+
+    def _check_calls(self, graphs: list[memoryview], functions: list[memoryview]) -> None:
+        """Refuse functions that call themselves, and those that become too many nodes where they are called."""
+        bodies = {
+            (self.wire.text(function, 10), self.wire.text(function, 1), self.wire.text(function, 13)): function
+            for function in functions
+        }
+        sizes: dict[tuple[str, str, str], int] = {}
+        active: list[tuple[str, str, str]] = []
+
+        def size(nodes: Iterator[memoryview], depth: int) -> int:
+            total = 0
+            for node in nodes:
+                key = (self.wire.text(node, 7), self.wire.text(node, 4), self.wire.text(node, 8))
+                total += called(key) if key in bodies else 1
+                for attribute in self.wire.messages(node, 5):
+                    for number, value in self.wire.fields(attribute):
+                        if number in (6, 11) and not isinstance(value, int) and depth < MAX_GRAPH_DEPTH:
+                            total += size(self.wire.messages(value, 1), depth + 1)
+                if total > MAX_NODES:
+                    raise ModelError(f"{self.path} has functions that become more than {MAX_NODES} nodes")
+            return total
+
+        def called(key: tuple[str, str, str]) -> int:
+            if key in active or len(active) > MAX_CALLS:
+                raise ModelError(f"{self.path} has functions that call themselves, or over {MAX_CALLS} levels deep")
+            if key not in sizes:
+                active.append(key)
+                sizes[key] = size(self.wire.messages(bodies[key], 7), 0)
+                active.pop()
+            return sizes[key]
+
+        for graph in graphs if bodies else ():
+            size(self.wire.messages(graph, 1), 0)
 
     def _nodes(self, nodes: Iterator[memoryview], depth: int) -> None:
         for node in nodes:
@@ -101,11 +141,27 @@ class _Checker:
             elif number in (22, 23):
                 self._sparse(value)
 
+    def _rank(self, value: memoryview) -> None:
+        """Bound the dimensions of an input, an output, or a value whose shape is stated."""
+        for kind in self.wire.messages(value, 2):
+            for tensor in self.wire.messages(kind, 1):
+                for shape in self.wire.messages(tensor, 2):
+                    rank = sum(1 for _ in self.wire.messages(shape, 1))
+                    if rank > MAX_RANK:
+                        name = self.wire.text(value, 1)
+                        raise ModelError(f"{self.path}: {name[:80]!r} has {rank} dimensions; the most is {MAX_RANK}")
+
     def _sparse(self, data: memoryview) -> None:
-        """Look at the values and the indices of a sparse tensor."""
-        for number in (1, 2):
-            for tensor in self.wire.messages(data, number):
-                self._tensor(tensor)
+        """Check a sparse constant: its values, its indices, and the size that it has once it is filled up."""
+        elements = 1
+        for number, value in self.wire.fields(data):
+            if number in (1, 2) and not isinstance(value, int):
+                self._tensor(value)
+            elif number == 3:
+                for size in [value] if isinstance(value, int) else self.wire.varints(value):
+                    elements *= size
+                    if elements > MAX_ELEMENTS:
+                        raise ModelError(f"{self.path}: a sparse constant has over {MAX_ELEMENTS} elements: too large")
 
     def _tensor(self, data: memoryview) -> None:
         elements, rank, location = 1, 0, 0
