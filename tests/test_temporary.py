@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgekit import temporary
+from edgekit.graph import tflite
+from tests.small_networks import dense
 
 HOLDER = """
 import sys, time
@@ -99,3 +102,24 @@ def test_a_failed_replacement_leaves_the_old_file(tmp_path: Path) -> None:
         raise RuntimeError
     assert (tmp_path / "f").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_network_is_written_through_no_name_that_somebody_could_know(tmp_path: Path) -> None:
+    """A link that lies where a temporary file would be expected leads elsewhere, and stays unused."""
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    for name in (".net.tflite.tmp", "net.tflite.tmp", f".net.tflite.{os.getpid()}"):
+        (tmp_path / name).symlink_to(precious)
+    tflite.write(dense(np.ones((4, 8), np.float32), np.zeros(4, np.float32)), tmp_path / "net.tflite")
+    assert precious.read_text() == "kept"
+    assert tflite.read(tmp_path / "net.tflite").operators
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_what_a_killed_write_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    killed, folder = _hold(tmp_path)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    _age(folder)
+    tflite.write(dense(np.ones((4, 8), np.float32), np.zeros(4, np.float32)), tmp_path / "net.tflite")
+    assert [path.name for path in tmp_path.iterdir()] == ["net.tflite"]

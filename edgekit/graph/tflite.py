@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from edgekit import temporary
 from edgekit.errors import ModelError
 from edgekit.graph import check, flatbuffer, repair
 from edgekit.graph.ir import Graph
@@ -64,12 +65,8 @@ def loads(data: bytes) -> Graph:
 def write(graph: Graph, path: Path) -> None:
     """Write the Graph as a ``.tflite`` file, whole or not at all."""
     data = dumps(graph)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with temporary.replacing(path) as file:
+        file.write_bytes(data)
 
 
 def dumps(graph: Graph) -> bytes:
