@@ -286,9 +286,9 @@ def saved(
     ("make", "message"),
     [
         (lambda f: saved(f, "EagerPyFunc"), "calls back into Python with EagerPyFunc"),
-        (lambda f: saved(f, "AddV2", "PyFunc", function=True), "PyFunc (in function 'inner')"),
-        (lambda f: saved(f, "ReadFile"), "ReadFile, which touches files"),
-        (lambda f: saved(f, "TFRecordDatasetV2", function=True), "touches files"),
+        (lambda f: saved(f, "AddV2", "PyFunc", function=True), "PyFunc (in function inner)"),
+        (lambda f: saved(f, "ReadFile"), "ReadFile, which is not among those"),
+        (lambda f: saved(f, "TFRecordDatasetV2", function=True), "TFRecordDatasetV2 (in function inner)"),
         (lambda f: saved(f, "AddV2", signatures=("b", "a")), "several others: a, b"),
         (lambda f: saved(f, "AddV2", signatures=()), "no signature to call"),
         (lambda f: f.mkdir() or f, "without saved_model.pb"),
