@@ -157,7 +157,10 @@ def test_warnings_and_errors_of_threads() -> None:
 def test_there_is_one_way_to_the_terminal() -> None:
     """Only JSON and `say` print; a new `print` or `click.echo` would go round it."""
     found = set()
-    for path in Path(edgekit.__file__).parent.rglob("*.py"):
+    package = Path(edgekit.__file__).parent
+    for path in package.rglob("*.py"):
+        if path.parent == package / "sandbox":  # what a child prints goes into a pipe
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
