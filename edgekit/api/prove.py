@@ -14,6 +14,7 @@ from edgekit.backends import Backend, HalfActivations
 from edgekit.bundle import Bundle, digest, relative_files
 from edgekit.errors import EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
+from edgekit.graph.edit import folded
 from edgekit.graph.explode import Exploded, explode
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.runners import Runner, RunOptions
@@ -178,11 +179,11 @@ def _worst(reference: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]]) -
 
 def _covers(graph: Graph, parts: Exploded) -> bool:
     """True if every operator was taken apart, but for those that only keep state or make constants of constants."""
-    judged = set(parts.operators)
+    judged, constant = set(parts.operators), folded(graph)
     return all(
         number in judged
         or operator.op in STATE
-        or all(i < 0 or graph.tensors[i].data is not None for i in operator.inputs)
+        or all(i < 0 or i in constant or graph.tensors[i].data is not None for i in operator.inputs)
         for number, operator in enumerate(graph.operators)
     )
 

@@ -34,13 +34,13 @@ def uses(graph: Graph) -> dict[int, list[tuple[int, int]]]:
 
 
 def folded(graph: Graph) -> frozenset[int]:
-    """The tensors that a DEQUANTIZE makes of constants: as good as constants (float16 weights)."""
-    return frozenset(
-        i
-        for operator in graph.operators
-        if operator.op == "DEQUANTIZE" and all(graph.tensors[j].data is not None for j in operator.inputs if j >= 0)
-        for i in operator.outputs
-    )
+    """The tensors that DENSIFY and DEQUANTIZE make of constants: as good as constants (sparse and float16 weights)."""
+    found: set[int] = set()
+    for operator in graph.operators:
+        constant = (graph.tensors[j].data is not None or j in found for j in operator.inputs if j >= 0)
+        if operator.op in ("DENSIFY", "DEQUANTIZE") and all(constant):
+            found.update(operator.outputs)
+    return frozenset(found)
 
 
 def compact(graph: Graph) -> Graph:

@@ -33,8 +33,9 @@ class Exploded:
 def explode(graph: Graph) -> Exploded | None:
     """Take the main subgraph apart; None if no operator can stand alone.
 
-    Operators with state or control flow are left out, as are those whose shapes are not known. What a DEQUANTIZE makes
-    of constants is no value to be given: it is a constant in both.
+    Operators with state or control flow are left out, as are those whose shapes are not known. What DENSIFY and
+    DEQUANTIZE make of constants is a constant in both: it is no value to be given, and no output, because XNNPACK
+    unpacks such weights for its own use and writes nothing where an output would be.
     """
     main, constant = graph.main, folded(graph)
     # LiteRT aborts where two inputs, or two outputs, have one name.
@@ -60,6 +61,8 @@ def explode(graph: Graph) -> Exploded | None:
                 tensors.append(replace(tensors[index], name=f"{tensors[index].name}/given"))
             fed.append(copies[index])
         operators.append(replace(operator, inputs=tuple(fed)))
+        if constant.issuperset(operator.outputs):
+            continue
         outputs += operator.outputs
         origin += [number] * len(operator.outputs)
     if not operators or not copies:

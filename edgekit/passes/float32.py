@@ -1,4 +1,4 @@
-"""Weights back to float32: what was kept in float16, int8 or int4 becomes what the arithmetic used anyway."""
+"""Weights back to float32: what was kept sparse, in float16, int8 or int4 becomes what the arithmetic used anyway."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Subgraph, Tensor
 from edgekit.graph.edit import compact, with_values
+from edgekit.graph.sparse import densified
 from edgekit.passes import PassContext
 
 _INTEGERS = ("int2", "int4", "int8", "uint4", "uint8", "int16")
@@ -44,26 +45,35 @@ def refuse_integer(graph: Graph, verb: str) -> None:
         )
 
 
-def restore(graph: Graph) -> tuple[Graph, int]:
+def restore(graph: Graph, *, dense: bool = True) -> tuple[Graph, int]:
     """Return a float network with all weights in float32, and how many tensors that changed.
 
-    Two forms are undone: a constant behind a ``DEQUANTIZE`` operator (float16 and weight-only networks), whose
-    output becomes the constant; and integer weights that a float operator takes directly (dynamic range).
+    Three forms are undone: a sparse constant behind a ``DENSIFY`` operator; a constant behind a ``DEQUANTIZE`` operator
+    (float16 and weight-only networks), whose output becomes the constant; and integer weights that a float operator
+    takes directly (dynamic range).
+
+    :param dense: False leaves what is stored sparse as it is.
+    :raises ModelError: if a sparse constant is damaged.
     """
     count = 0
     subgraphs = []
     for subgraph in graph.subgraphs:
-        restored, changed = _restore(subgraph)
+        restored, changed = _restore(subgraph, dense)
         subgraphs.append(restored)
         count += changed
     return (compact(replace(graph, subgraphs=subgraphs)), count) if count else (graph, 0)
 
 
-def _restore(subgraph: Subgraph) -> tuple[Subgraph, int]:
+def _restore(subgraph: Subgraph, dense: bool) -> tuple[Subgraph, int]:
     tensors = list(subgraph.tensors)
     kept = []
     count = 0
     for operator in subgraph.operators:
+        if dense and operator.op == "DENSIFY" and tensors[operator.inputs[0]].sparsity is not None:
+            target = operator.outputs[0]
+            tensors[target] = replace(densified(tensors[operator.inputs[0]]), name=tensors[target].name)
+            count += 1
+            continue
         source = tensors[operator.inputs[0]] if operator.op == "DEQUANTIZE" else None
         if source is None or source.data is None or source.sparsity is not None:
             kept.append(operator)

@@ -98,7 +98,7 @@ class Quantize:
                 f"{settings.activations} activations need samples to measure their ranges on",
                 "give them with --data FILE.npz, a folder of pictures, or (to try it out) --data random",
             )
-        restored, count = restore(graph)
+        restored, count = restore(graph, dense=settings.weights != "float16")
         if count:
             context.progress.warn(f"{count} tensors of reduced precision were turned back into float32 first")
         if settings.weights == "float16":
