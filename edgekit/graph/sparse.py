@@ -18,6 +18,8 @@ from edgekit.graph.ir import BITS, Tensor
 
 _DENSE, _COMPRESSED = 0, 1
 _MOST_LEVELS = 32
+MOST_BYTES = 1 << 30
+"""Of a tensor with all its values: a small file can name a shape without end."""
 
 Ints = NDArray[np.int64]
 
@@ -30,6 +32,8 @@ def densified(tensor: Tensor) -> Tensor:
     dtype = np.dtype(tensor.dtype) if BITS.get(tensor.dtype, 0) >= 8 and tensor.dtype != "bfloat16" else None
     if tensor.data is None or dtype is None or tensor.data.size % dtype.itemsize:
         raise _damaged(tensor, f"its values are not whole numbers of {tensor.dtype}")
+    if tensor.elements * dtype.itemsize > MOST_BYTES:
+        raise _damaged(tensor, f"takes over {MOST_BYTES >> 20} MiB with its zeros")
     values = tensor.data.view(dtype)
     places = _places(tensor)
     if places.size > values.size:

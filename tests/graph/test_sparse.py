@@ -125,6 +125,7 @@ def _set(path: str, value: Any) -> Callable[[Tensor], None]:
         _set("dimMetadata.1.arrayIndices.values", np.full(35, 7)),
         lambda tensor: setattr(tensor, "data", tensor.data[:8] if tensor.data is not None else None),
         lambda tensor: setattr(tensor, "data", tensor.data[:-3] if tensor.data is not None else None),
+        lambda tensor: setattr(tensor, "shape", (1 << 15, 1 << 15)),
     ],
 )
 def test_damaged_sparsity_is_refused(change: Callable[[Tensor], None]) -> None:
