@@ -93,6 +93,19 @@ def copied(folder: Path, name: str, to: Path, most: int) -> str:
     return digest.hexdigest()
 
 
+def copied_all(folder: Path, to: Path, most: int) -> list[str]:
+    """Copy all files below ``folder`` into ``to``; return their names, as :func:`names`.
+
+    :raises NotPlain: if anything is no plain file, or all together have over ``most`` bytes.
+    :raises OSError: as for :func:`opened`.
+    """
+    found, left = names(folder), most
+    for name in found:
+        copied(folder, name, to / name, left)
+        left -= (to / name).stat().st_size
+    return found
+
+
 def digest(folder: Path, name: str) -> str:
     """Return the sha256 of a plain file below ``folder``, in hex; raises as :func:`opened`."""
     with opened(folder, name) as file:

@@ -1,12 +1,15 @@
-"""The state of a training on disk: plain arrays and JSON in one file that is always whole."""
+"""The state of a training on disk: plain arrays and JSON in one file that is always whole.
+
+The folder may have been written by a child that runs a stranger's network: no link in it is followed.
+"""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +18,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit import left_behind, plain_files
+
 NAME = "state.npz"
+MOST_BYTES = 8 << 30
 LEAST_SECONDS, SHARE = 1.0, 0.05
 """A state is written at most once a second, and in at most a twentieth of the time."""
+OLD_SECONDS = 600.0
+"""What is written for longer was left behind."""
 
 
 def save(folder: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
@@ -29,37 +37,59 @@ def save(folder: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, An
 
 def store(folder: Path, state: bytes) -> None:
     """Write a state that was saved elsewhere. :raises ValueError: if it is none."""
-    try:
-        unpacked(state)
-    except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError("not a saved state") from error
+    unpacked(state)
     with _replacing(folder) as file:
         file.write(state)
 
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[IO[bytes]]:
-    new = folder / f".{NAME}.{os.getpid()}"
-    with new.open("wb") as file:
-        yield file
-    new.replace(folder / NAME)
+    descriptor, new = tempfile.mkstemp(prefix=f".{NAME}.", dir=folder)  # a name that nobody put there before
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        os.replace(new, folder / NAME)
+    except BaseException:
+        Path(new).unlink(missing_ok=True)
+        raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove the incomplete states that killed processes left."""
+    for name in folder.glob(f".{NAME}.*"):
+        if time.time() - name.lstat().st_mtime > OLD_SECONDS:
+            name.unlink(missing_ok=True)
+
+
+def stamp(folder: Path) -> int:
+    """When the state was written, in ns; 0 where there is none."""
+    try:
+        return os.lstat(folder / NAME).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def load(folder: Path) -> bytes | None:
     """Read the state's file; None where there is none, or none that is whole."""
     try:
-        found = (folder / NAME).read_bytes()
+        with plain_files.opened(folder, NAME) as file:
+            found = file.read(MOST_BYTES + 1)
         unpacked(found)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError):  # a link, a FIFO or a device among them
         return None
-    return found
+    return found if len(found) <= MOST_BYTES else None
 
 
 def unpacked(state: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Return the arrays and the JSON of a state's file."""
-    with np.load(io.BytesIO(state), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return arrays, json.loads(arrays.pop("meta").tobytes())
+    """Return the arrays and the JSON of a state's file. :raises ValueError: if it is none."""
+    try:
+        arrays = left_behind.stored(io.BytesIO(state), len(state))
+        meta = json.loads(arrays.pop("meta").tobytes())
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile and numpy's header parser raise many kinds
+        raise ValueError("not a saved state") from error
+    return arrays, meta
 
 
 def due(took: float) -> float:

@@ -235,6 +235,7 @@ def _checkpoints(args: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
             shutil.rmtree(old, ignore_errors=True)
     folder = root / digest.hexdigest()[:32]
     folder.mkdir(exist_ok=True)
+    checkpoint.sweep(folder)
     try:
         yield folder
     except BaseException:

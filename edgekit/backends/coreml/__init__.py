@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import sandbox, toolchain
+from edgekit import plain_files, sandbox, toolchain
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends.coreml import operators, project
 from edgekit.documents import dumps, write_text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 PRELOAD = ("edgekit.backends.coreml.tools",)
+MOST_BYTES = 4 << 30
 LIMITS = sandbox.Limits(seconds=600, memory_mb=6144, modes=True)
 DESCRIPTION = "network.json"
 RUN = ("python3", f"artifact/{project.CHECK}")
@@ -61,12 +62,21 @@ class CoreML:
 
 
 def build(model: Path, folder: Path) -> dict[str, Any]:
-    """Make the package in ``folder``; return what :mod:`.building` tells of it."""
-    try:
-        about, _ = sandbox.call(
-            "edgekit.backends.coreml.building:task", {"model": str(model.resolve()), "folder": str(folder.resolve())},
-            limits=LIMITS, preload=PRELOAD, writable=[folder.resolve()], readable=[model],
-        )  # fmt: skip
-    except sandbox.ChildDied as death:
-        raise ModelError(f"coremltools {death.reason} on this model", "try a smaller network") from death
+    """Make the package in ``folder``; return what :mod:`.building` tells of it.
+
+    The child writes into a folder of its own; only plain files come over from there.
+    """
+    with sandbox.scratch() as scratch:
+        place = scratch.resolve()
+        try:
+            about, _ = sandbox.call(
+                "edgekit.backends.coreml.building:task", {"model": str(model.resolve()), "folder": str(place)},
+                limits=LIMITS, preload=PRELOAD, writable=[place], readable=[model],
+            )  # fmt: skip
+        except sandbox.ChildDied as death:
+            raise ModelError(f"coremltools {death.reason} on this model", "try a smaller network") from death
+        try:
+            plain_files.copied_all(place, folder, MOST_BYTES)
+        except plain_files.NotPlain as what:
+            raise ModelError(f"coremltools left more than a package: {what}", "do not trust this model") from what
     return about

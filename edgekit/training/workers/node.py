@@ -87,17 +87,18 @@ class Node:
 
     def _report(self) -> None:
         """Give signs of life, and send each new state, which may take a twentieth of the time."""
-        path, sent, due = self._states / checkpoint.NAME, 0, time.monotonic()
+        sent, due = 0, time.monotonic()
         with suppress(Ended):
             while True:
                 self._channel.send("alive")
                 end = time.monotonic() + BEAT
                 while time.monotonic() < end:
                     time.sleep(_TICK)
-                    if time.monotonic() < due or not path.is_file() or path.stat().st_mtime_ns == sent:
+                    if time.monotonic() < due or checkpoint.stamp(self._states) in (0, sent):
                         continue
-                    began, sent = time.monotonic(), path.stat().st_mtime_ns
-                    self._channel.send("state", payload=path.read_bytes())
+                    began, sent = time.monotonic(), checkpoint.stamp(self._states)
+                    if state := checkpoint.load(self._states):
+                        self._channel.send("state", payload=state)
                     due = checkpoint.due(time.monotonic() - began)
         self.end()
 
