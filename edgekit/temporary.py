@@ -104,7 +104,9 @@ def _remove(path: Path) -> None:
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for aside in (path / _OLD).iterdir() if (path / _OLD).is_dir() else ():
+        old = path / _OLD
+        # Anybody may have made this folder: a link there leads to files that were never set aside.
+        for aside in old.iterdir() if old.is_dir() and not old.is_symlink() else ():
             if not (path.parent / aside.name).exists():
                 aside.rename(path.parent / aside.name)
         shutil.rmtree(path, ignore_errors=True)

@@ -95,6 +95,18 @@ def test_a_bundle_that_had_stepped_aside_comes_back(tmp_path: Path) -> None:
     assert not dead.exists()
 
 
+def test_nothing_comes_back_through_a_link(tmp_path: Path) -> None:
+    home, place = tmp_path / "home", tmp_path / "place"
+    dead = place / ".edgekit-4194399-abcdefgh"
+    for folder in (home, dead):
+        folder.mkdir(parents=True)
+    (home / "key").touch()
+    (dead / "replaced").symlink_to(home)
+    os.utime(dead, (1, 1))
+    temporary.sweep(place)
+    assert (home / "key").exists() and not list(place.iterdir())
+
+
 def test_a_failed_replacement_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("old")
     with pytest.raises(RuntimeError), temporary.replacing(tmp_path / "f") as file:
