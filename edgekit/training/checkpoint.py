@@ -18,7 +18,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import left_behind, plain_files
+from edgekit import left_behind
+from edgekit.errors import DeviceError
 
 NAME = "state.npz"
 MOST_BYTES = 8 << 30
@@ -69,15 +70,22 @@ def stamp(folder: Path) -> int:
         return 0
 
 
+def read(folder: Path) -> bytes | None:
+    """Return the bytes of the state's file, whole or not; None where there is none, or no plain file."""
+    try:
+        return left_behind.read(folder, NAME, MOST_BYTES)
+    except DeviceError:
+        return None
+
+
 def load(folder: Path) -> bytes | None:
     """Read the state's file; None where there is none, or none that is whole."""
+    found = read(folder)
     try:
-        with plain_files.opened(folder, NAME) as file:
-            found = file.read(MOST_BYTES + 1)
-        unpacked(found)
-    except (OSError, ValueError):  # a link, a FIFO or a device among them
+        unpacked(found or b"")
+    except ValueError:
         return None
-    return found if len(found) <= MOST_BYTES else None
+    return found
 
 
 def unpacked(state: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

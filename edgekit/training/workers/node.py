@@ -94,10 +94,10 @@ class Node:
                 end = time.monotonic() + BEAT
                 while time.monotonic() < end:
                     time.sleep(_TICK)
-                    if time.monotonic() < due or checkpoint.stamp(self._states) in (0, sent):
+                    if time.monotonic() < due or (stamp := checkpoint.stamp(self._states)) in (0, sent):
                         continue
-                    began, sent = time.monotonic(), checkpoint.stamp(self._states)
-                    if state := checkpoint.load(self._states):
+                    began, sent = time.monotonic(), stamp
+                    if state := checkpoint.read(self._states):  # who stores it looks whether it is whole
                         self._channel.send("state", payload=state)
                     due = checkpoint.due(time.monotonic() - began)
         self.end()
