@@ -68,6 +68,7 @@ def command(model: Path, targets: tuple[str, ...], shapes: tuple[str, ...], trus
         say(f"{board}: " + ("every operator is supported" if not missing else f"{len(missing)} not supported"))
         for item in missing[:MOST_REFUSALS]:
             say(f"  operator {item.index} {item.operator}: {item.reason}. {item.remedy}")
+        _print_rest(len(missing))
         for advice in found.delegates.get(board, []):
             _print_advice(board, advice)
 
@@ -76,7 +77,11 @@ def _print_advice(target: str, advice: Advice) -> None:
     say(f"{target}, {advice.delegate.name} ({advice.delegate.version}): {advice.words()}")
     for verdict in advice.left[:MOST_REFUSALS]:
         say(f"  operator {verdict.index} {verdict.operator} stays on the CPU: {verdict.reason}")
-    if len(advice.left) > MOST_REFUSALS:
-        say(f"  and {len(advice.left) - MOST_REFUSALS} more; --json lists them all")
+    _print_rest(len(advice.left))
     for remark in advice.delegate.remarks:
         say(f"  note: {remark}")
+
+
+def _print_rest(total: int) -> None:
+    if total > MOST_REFUSALS:
+        say(f"  and {total - MOST_REFUSALS} more; --json lists them all")

@@ -81,7 +81,11 @@ def _print(found: Profile) -> None:
     if any(r.counts for r in found.operators):  # a GPU's
         names += ["work-items", "kernels"]
         rows = [[*row, count(r.counts["work_items"]), r.kernels] for row, r in zip(rows, found.operators, strict=True)]
-    conditions = ", ".join(f"{key} {value}" for key, value in found.conditions.items() if value is not None)
+    conditions = ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in found.conditions.items()
+        if value is not None
+    )
     table(f"{found.target}: {found.source}, {conditions}", names, rows, right=(0, 3, 4, 5, 6, 7, 8))
     latency, energy, power = found.latency_ms, found.energy_mj, found.power_w
     say("latency  " + figure(latency.value, latency.low, latency.high, "ms"))

@@ -6,6 +6,7 @@ signatures, a short name of each result, and the metadata with which task librar
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from edgekit.errors import UsageError
@@ -62,4 +63,9 @@ def _short(tensor: Tensor) -> str:
         return ""
     parts = [part for part in tensor.name.split(";")[0].split("/") if part]
     name = "/".join(parts[-2:])
-    return name if len(name) <= LONGEST_NAME else name[-LONGEST_NAME:].lstrip("/_")
+    if len(name) <= LONGEST_NAME:
+        return name
+    end = name[-LONGEST_NAME:]
+    if name[-LONGEST_NAME - 1] not in "/_":  # it begins within a word: what is left of a short one goes, too
+        end = re.sub("^[^/_]{1,8}(?=[/_])", "", end)
+    return end.lstrip("/_")

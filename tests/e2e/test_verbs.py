@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,8 @@ def test_a_boards_bundle_measured_on_the_host_is_the_hosts_profile(bundles: Path
     document = edgekit("profile", bundles / "kws_int8.as-is.rpi5", "--on", "host", "--json").json
     assert document["target"] == "host"
     assert document["energy_mj"]["scope"] == "core_rail"
+    title = edgekit("profile", bundles / "kws_int8.as-is.rpi5", "--on", "host").out.partition("┏")[0]
+    assert "median_ms" in title and not re.search(r"\d{9}", title), title
 
 
 def test_counts_are_exact_and_the_pi_5_needs_fewer(bundles: Path) -> None:
@@ -161,6 +164,10 @@ def test_inspect(models: Path) -> None:
     boards = {t["name"]: t["ok"] for t in document["targets"]}
     assert all(boards[name] for name in ("host", "rpi4", "rpi5", "jetson-orin-nano-cpu"))
     assert not boards["mali-g610"]  # integers are not for GPUs
+    where = (models / "mlperf_tiny" / "ic_resnet8_fp32.tflite", "--target", "coral-edgetpu")
+    missing = edgekit("inspect", *where, "--json").json["targets"][0]["unsupported"]
+    said = edgekit("inspect", *where).out
+    assert f"{len(missing)} not supported" in said and f"and {len(missing) - 5} more; --json lists them all" in said
 
 
 def test_targets() -> None:

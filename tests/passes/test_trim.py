@@ -54,6 +54,23 @@ def test_ends_signatures_and_results_stay(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*found)
 
 
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("mnist_1/max_pooling2d_1/MaxPool2d", "pooling2d_1/MaxPool2d"),  # not ax_pooling2d_1
+        ("mnist_1/max_pooling2d_1_2/MaxPool2d", "pooling2d_1_2/MaxPool2d"),
+        ("mnist_1/conv2d_1/Relu", "conv2d_1/Relu"),
+        ("a/separableconvolution2dlayer/Relu", "econvolution2dlayer/Relu"),  # a long word keeps its end
+        ("separableconvolution2dlayerofmine", "convolution2dlayerofmine"),
+        ("a/b_" + "x" * 30 + "/", "x" * 24),
+    ],
+)
+def test_a_long_name_keeps_its_end_and_no_scrap_of_a_word(name: str, short: str) -> None:
+    graph = network()
+    graph.tensors[3].name = name
+    assert trimmed(graph).tensors[3].name == short
+
+
 def test_recorded_ranges_go_and_scales_stay() -> None:
     b = Builder()
     one = np.array([1], np.float32)
