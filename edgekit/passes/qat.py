@@ -105,12 +105,15 @@ def plan(graph: Graph, quantized: Graph, ranges: quantize.Ranges) -> Plan:
 
     :param quantized: what :func:`edgekit.passes.quantize.integers` made of ``graph`` with ``ranges``.
     """
-    found = {
-        int(match[1]): tensor
-        for tensor in quantized.tensors
-        if (match := re.fullmatch(r"s0t(\d+)", tensor.name)) and tensor.dtype in ("int4", "int8", "int16")
-        if tensor.quantization is not None and tensor.quantization.scale.size
-    }
+    found: dict[int, Tensor] = {}
+    for tensor in quantized.tensors:
+        # What stays in float, an operator's result or a network's input, has its integers in a tensor beside it.
+        match = re.fullmatch(r"s0t(\d+)(_quantized)?", tensor.name)
+        if match is None or tensor.dtype not in ("int4", "int8", "int16"):
+            continue
+        first = match[2] is None or int(match[1]) not in found
+        if first and tensor.quantization is not None and tensor.quantization.scale.size:
+            found[int(match[1])] = tensor
     makers = {i: o for o in graph.operators for i in o.outputs}
     weighted = {o.inputs[1] for o in graph.operators if o.op in _WEIGHTED}
     weights = [

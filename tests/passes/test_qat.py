@@ -22,7 +22,7 @@ from edgekit.passes.qat import QuantizationAwareTraining, plan
 from edgekit.readers import load
 from edgekit.runners.reference import reference_outputs
 from tests.readers.onnx_models import exported
-from tests.small_networks import classifier, digits
+from tests.small_networks import Builder, classifier, digits
 
 pytest.importorskip("tensorflow")
 
@@ -68,6 +68,32 @@ def test_the_plan_is_what_the_quantizer_does(models: Path) -> None:
     for one in found.ranges:
         for index in one.owners:
             assert (one.high - one.low) / 255 == pytest.approx(scales[f"s0t{index}"], rel=1e-5)
+
+
+def test_what_stays_in_float_has_a_trained_range_for_its_integers(models: Path) -> None:
+    """Else the operator behind it stays in float, too: the first one behind a float input, one behind a LEAKY_RELU."""
+    graph = load(models / "mlperf_tiny" / "ic_resnet8_fp32.tflite")
+    found, made = planned(graph, dataset.random(graph, samples=8), io="float32")
+    first = graph.main.inputs[0]
+    assert made.inputs[0].dtype == "float32" and first in {i for r in found.ranges for i in r.owners}
+    b = Builder()
+    x = b.tensor((1, 4), name="x")
+    z = y = b.add("FULLY_CONNECTED", (x, b.constant(np.eye(4, dtype=np.float32)), -1), (1, 4), options="FullyConnected")
+    z = b.add("LEAKY_RELU", (y,), (1, 4), options="LeakyRelu", alpha=0.1)
+    w = b.constant(np.eye(4, dtype=np.float32))
+    graph = b.graph((x,), (b.add("FULLY_CONNECTED", (z, w, -1), (1, 4), options="FullyConnected"),))
+    found, made = planned(graph, dataset.random(graph, samples=8))
+    assert "LEAKY_RELU" in [o.op for o in made.operators] and z in {i for r in found.ranges for i in r.owners}
+    _, excluded = quantize.integers(graph, quantize.Settings(), trained_by(found, len(graph.tensors)))
+    assert [name for name in excluded if name.startswith("s0t")] == [], excluded
+
+
+def trained_by(found: Any, tensors: int) -> quantize.Ranges:
+    """Ranges as a training leaves them: of the plan's tensors only."""
+    low, high = (np.full(tensors, np.nan, np.float32) for _ in range(2))
+    for one in found.ranges:
+        low[list(one.owners)], high[list(one.owners)] = one.low, one.high
+    return low, high
 
 
 @pytest.mark.slow
