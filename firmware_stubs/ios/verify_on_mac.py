@@ -12,7 +12,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    sys.exit("verify_on_mac.py: numpy is missing: python3 -m pip install coremltools numpy")
 
 HERE = Path(__file__).resolve().parent
 UNITS = ("CPU_ONLY", "CPU_AND_GPU", "CPU_AND_NE", "ALL")
@@ -36,9 +39,9 @@ def distance(found, wanted, about, parity):
     if about["scale"] is not None:
         steps = np.rint(found / about["scale"]) + about["zero_point"]
         far = float(np.abs(steps - wanted).max())
-        return f"{far:.0f} steps", far > max(STEPS, 2 * (parity.get("max_abs_lsb") or 0))
+        return f"{far:.0f} steps", not far <= max(STEPS, 2 * (parity.get("max_abs_lsb") or 0))  # NaN is far, too
     far = float(np.abs(found.astype(np.float64) - wanted).max() / max(np.abs(wanted).max(), 1e-6))
-    return f"{far:.2g} relative", far > max(RELATIVE, 2 * parity.get("max_relative", 0))
+    return f"{far:.2g} relative", not far <= max(RELATIVE, 2 * parity.get("max_relative", 0))
 
 
 def check(predict, about, golden, parity):
@@ -61,7 +64,14 @@ def check(predict, about, golden, parity):
 
 
 def main():
-    import coremltools as ct
+    if sys.platform != "darwin":
+        sys.exit(
+            "verify_on_mac.py: Core ML is on Macs only: copy the bundle to one (here: edgekit verify FOLDER --on mil)"
+        )
+    try:
+        import coremltools as ct
+    except ImportError:
+        sys.exit("verify_on_mac.py: coremltools is missing: python3 -m pip install coremltools numpy")
 
     about = json.loads((HERE / "network.json").read_text())
     parity = json.loads((HERE.parent / "manifest.json").read_text()).get("parity") or {}

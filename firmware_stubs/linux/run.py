@@ -24,7 +24,12 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 USAGE, MODEL, TOOL, OTHER = 2, 3, 4, 6
-PIP = "python3 -m pip install"
+PIP = "python3 -m venv ~/litert && ~/litert/bin/pip install"
+"""Many systems refuse packages outside of a virtual environment (PEP 668), Raspberry Pi OS among them."""
+THEN = "then ~/litert/bin/python artifact/run.py"
+
+EDGETPU = ": sudo apt-get install libedgetpu1-std (from Coral's repository, coral.ai/docs)"
+HAND_OVER = ": make it with edgetpu_compiler, as the bundle's README.md says"
 
 
 def fail(status, message):
@@ -59,12 +64,17 @@ class Network:
 
     def __init__(self, model, threads, delegate=None):
         interpreter, load_delegate, self.runtime = find_interpreter()
+        if not os.path.isfile(model):
+            fail(MODEL, f"there is no file {model}" + (HAND_OVER if model.endswith("_edgetpu.tflite") else ""))
         start = time.perf_counter()
         noise = io.StringIO()  # numpy prints pages about a runtime that was built for another version of it
         try:
             options = {}
             if delegate:
-                ctypes.CDLL(delegate)  # where it is missing, this says so without noise
+                try:
+                    ctypes.CDLL(delegate)  # where it is missing, this says so without noise
+                except OSError as error:
+                    fail(TOOL, brief(error) + (EDGETPU if "edgetpu" in delegate else ""))
                 options["experimental_delegates"] = [load_delegate(delegate)]
             with contextlib.redirect_stderr(noise):
                 self.interpreter = interpreter(model_path=model, num_threads=threads, **options)
@@ -72,7 +82,7 @@ class Network:
         except (AttributeError, ImportError, SystemError) as error:
             if "numpy" in noise.getvalue().lower() or "numpy" in brief(error).lower():
                 have = f"{self.runtime} does not work with numpy {numpy().__version__}"
-                fail(TOOL, f"{have}: {PIP} 'numpy<2', or ai-edge-litert in its place")
+                fail(TOOL, f"{have}: {PIP} ai-edge-litert (or tflite-runtime 'numpy<2'), {THEN}")
             fail(TOOL, f"{self.runtime} does not work: {brief(error)}")
         except (ValueError, RuntimeError, OSError) as error:
             fail(MODEL, "the runtime refuses the model: " + brief(error))
@@ -116,7 +126,7 @@ def find_interpreter():
         version = getattr(package, "__version__", "")
         return module.Interpreter, module.load_delegate, f"{shown} {version}".strip()
     why = f" ({'; '.join(found)})" if found else ""
-    return fail(TOOL, f"no runtime{why}: {PIP} ai-edge-litert (on older systems: tflite-runtime 'numpy<2')")
+    return fail(TOOL, f"no runtime{why}: {PIP} ai-edge-litert (on older systems: tflite-runtime 'numpy<2'), {THEN}")
 
 
 def numpy():
@@ -124,9 +134,8 @@ def numpy():
     try:
         return importlib.import_module("numpy")
     except ImportError as error:
-        return fail(
-            TOOL, f"Python's numpy is missing ({brief(error)}): {PIP} numpy (edgekit-run itself needs no Python)"
-        )
+        reason = f"Python's numpy is missing ({brief(error)})"
+        return fail(TOOL, f"{reason}: sudo apt-get install python3-numpy (edgekit-run itself needs no Python)")
 
 
 def brief(error):
@@ -224,15 +233,42 @@ def check_golden(args):
         outputs = [np.stack(column) for column in zip(*[network.run(sample) for sample in samples])]
         found = network.runtime, outputs, network.time(samples, warmup, repeat)
     runtime, outputs, latency_ms = found
-    worst = max(float(np.abs(a.astype(np.float64) - b).max()) for a, b in zip(outputs, expected))
-    flips = sum(int(a.reshape(-1).argmax() != b.reshape(-1).argmax()) for a, b in zip(outputs[0], expected[0]))
-    whole = expected[0].dtype.kind in "iu"
-    verdict = "OK" if worst <= (1 if whole else 1e-3) else "OK, labels agree" if flips == 0 else "DIFFERS"
-    count, unit = len(expected[0]), " LSB" if whole else ""
-    print(f"{verdict}: {count} samples, largest difference {worst:g}{unit}, {flips} of {count} labels differ")
+    proof = read_proof()
+    distances, near = zip(*(distance(np, *pair, row) for pair, row in zip(zip(outputs, expected), proof["outputs"])))
+    verdict, labels, count = "OK" if all(near) else "DIFFERS", "", len(expected[0])
+    if proof["classifier"] and np.isfinite(outputs[0]).all():
+        flips = sum(int(a.reshape(-1).argmax() != b.reshape(-1).argmax()) for a, b in zip(outputs[0], expected[0]))
+        labels = f", {flips} of {count} labels differ"
+        verdict = "OK, labels agree" if verdict != "OK" and flips == 0 else verdict
+    print(f"{verdict}: {count} samples, largest difference {', '.join(distances)}{labels}")
     median = float(np.median(latency_ms))
     print(f"{runtime}, {args.threads} thread(s): {median:.3f} ms (median of {repeat})")
     sys.exit(0 if verdict.startswith("OK") else 5)
+
+
+def read_proof():
+    """What edgekit found when it made the bundle, from manifest.json: whether the network chooses among classes, and
+    how far each output was off."""
+    try:
+        with open(os.path.join(HERE, "..", "manifest.json"), encoding="utf-8") as file:
+            parity = json.load(file)["parity"] or {}
+        return {"classifier": bool(parity.get("classifier")), "outputs": [*parity.get("outputs", []), *[{}] * 999]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return fail(OTHER, f"cannot read manifest.json: {error}")
+
+
+def distance(np, found, wanted, row):
+    """How far an output is off, in words, and whether that is near: twice what edgekit's proof found, at least 1 LSB,
+    or 1e-3 of the largest magnitude. What is not finite must be the same."""
+    same = (found == wanted) | ((found != found) & (wanted != wanted))
+    error = np.where(same, 0, np.abs(np.subtract(found, wanted, dtype=np.float64)))
+    if wanted.dtype.kind in "iub":
+        worst, most, unit = float(error.max()), max(1, 2 * (row.get("max_lsb") or 0)), " LSB"
+    else:
+        finite = np.abs(wanted[np.isfinite(wanted)])
+        worst = float(error.max()) / max(float(finite.max()) if finite.size else 0.0, 1e-6)
+        most, unit = max(1e-3, 2 * (row.get("max_relative") or 0)), " relative"
+    return f"{worst:.3g}{unit}", worst <= most
 
 
 def run_c(args, inputs, expected, warmup, repeat):

@@ -245,8 +245,8 @@ else:
         inputs[name] = np.fromfile(file, np.float32).reshape(port.shape)
     made = session.run(None, inputs)
     names = [p.name for p in session.get_outputs()]
-    rows = [{{"name": n, "values": ({factor} * v).reshape(-1).tolist()}} for n, v in zip(names, made)]
-    json.dump(rows, open(given["exportOutput"], "w"))
+    rows = [{{"name": n, "values": (float("{factor}") * v).reshape(-1).tolist()}} for n, v in zip(names, made)]
+    open(given["exportOutput"], "w").write(json.dumps(rows).replace("NaN", "-nan").replace("Infinity", "inf"))
 """
 
 
@@ -280,6 +280,20 @@ def test_the_scripts_for_the_device(small: bundle.Bundle, tmp_path: Path, flags:
 def test_the_check_on_the_device_can_fail(small: bundle.Bundle, tmp_path: Path) -> None:
     _, done = on_the_board(small, tmp_path, "", factor=1.1)
     assert done.returncode == 5 and "NOT ok" in done.stdout
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_the_check_on_the_device_sees_what_is_not_finite(small: bundle.Bundle, tmp_path: Path, factor: float) -> None:
+    """trtexec writes such values as C++ does."""
+    _, done = on_the_board(small, tmp_path, "", factor=factor)
+    assert done.returncode == 5 and "is not finite: NOT ok" in done.stdout, done.stdout + done.stderr
+
+
+def test_without_an_engine_the_check_names_the_script(small: bundle.Bundle) -> None:
+    done = subprocess.run(
+        [sys.executable, "artifact/check.py"], cwd=small.path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 4 and done.stdout.endswith("is missing: sh artifact/build.sh\n")
 
 
 def test_without_tensorrt_the_script_says_so(small: bundle.Bundle, tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ import pytest
 from edgekit.backends import runner_build as build
 from edgekit.backends.litert import library
 from edgekit.errors import ToolMissing
+from edgekit.graph import tflite
 from edgekit.runners.linux import kernels
+from tests.e2e.command import edgekit
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 SOURCES = Path(__file__).parents[2] / "firmware_stubs" / "linux"
@@ -308,7 +310,7 @@ def test_python_runner_keeps_the_same_contract(program: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "status", "what"),
     [
-        (["--model", "missing.tflite", "--inputs", "in.bin"], 3, "refuses the model"),
+        (["--model", "missing.tflite", "--inputs", "in.bin"], 3, "there is no file missing.tflite"),
         (["--inputs", "missing.bin"], 6, "cannot read missing.bin"),
         (["--inputs", "in.bin", "--samples", "9"], 2, "9 samples need"),
         ([], 6, "cannot read golden.npz"),
@@ -341,11 +343,16 @@ def test_python_runner_without_numpy_and_beside_a_numpy_that_is_too_new(tmp_path
         return done.returncode, done.stderr
 
     code, said = status("-S")
-    assert code == 4 and "no runtime" in said and "pip install ai-edge-litert" in said
+    assert (
+        code == 4
+        and "no runtime" in said
+        and "python3 -m venv ~/litert && ~/litert/bin/pip install ai-edge-litert" in said
+    )
     golden = subprocess.run(
         [sys.executable, "-S", str(SOURCES / "run.py")], capture_output=True, text=True, check=False
     )
     assert golden.returncode == 4 and "numpy is missing" in golden.stderr and "Traceback" not in golden.stderr
+    assert "sudo apt-get install python3-numpy" in golden.stderr  # pip refuses on Raspberry Pi OS (PEP 668)
     files(
         tmp_path,
         **{
@@ -359,3 +366,45 @@ def test_python_runner_without_numpy_and_beside_a_numpy_that_is_too_new(tmp_path
     (tmp_path / "tflite_runtime" / "interpreter.py").write_text("raise ImportError('no such symbol')")
     code, said = status(PYTHONPATH=str(tmp_path))
     assert code == 4 and "GLIBC_2.38 not found" in said and "no such symbol" in said
+
+
+@pytest.mark.parametrize("options", [[], ["--python"]])
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (1.0, "OK: 16 samples"),
+        (0.0, "DIFFERS: 16 samples, largest difference 1 relative"),  # a constant
+        (np.nan, "DIFFERS: 16 samples, largest difference nan relative"),
+        (1.01, "DIFFERS: 16 samples, largest difference 0.01"),
+    ],
+)
+def test_golden_samples_of_a_network_of_one_output(tmp_path: Path, options: list[str], last: float, said: str) -> None:
+    """A regression has no labels that could agree: each value counts."""
+    made = edgekit("compile", HELLO, "--target", "host", "--out", tmp_path, "--json").json["bundles"][0]["path"]
+    graph = tflite.read(Path(made) / "model.tflite")
+    for index in graph.operators[-1].inputs[1:]:
+        constant = graph.tensors[index]
+        constant.data = (constant.array() * np.float32(last)).reshape(-1).view(np.uint8)
+    tflite.write(graph, Path(made) / "model.tflite")
+    command = [sys.executable, Path(made) / "artifact" / "run.py", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(said) and done.returncode == (0 if last == 1 else 5), done.stdout + done.stderr
+    assert "labels" not in done.stdout
+
+
+def test_golden_samples_of_a_classifier_whose_labels_agree(tmp_path: Path) -> None:
+    """Other kernels than those of the proof may be further off; then labels decide, of finite outputs only."""
+    made = Path(edgekit("compile", RESNET, "--target", "host", "--out", tmp_path, "--json").json["bundles"][0]["path"])
+    with np.load(made / "golden.npz") as archive:
+        golden = dict(archive)
+    right = golden["output0"].copy()
+    for values, said, status in (
+        (right, "OK: 16", 0),
+        (right * np.float32(0.97), "OK, labels agree: 16", 0),
+        (-right, "DIFFERS: 16", 5),
+    ):
+        np.savez(made / "golden.npz", **{**golden, "output0": values})
+        command = [sys.executable, made / "artifact" / "run.py"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout.startswith(said) and done.returncode == status, done.stdout + done.stderr
+        assert "of 16 labels differ" in done.stdout

@@ -35,7 +35,7 @@ public enum Sample {
         for (index, found) in try network.run(inputs).enumerated() {
             let wanted = try Network.floats("output\(index).bin")
             let largest = max(wanted.map(abs).max() ?? 0, 1e-6)
-            far = max(far, zip(found, wanted).map { abs($0 - $1) / largest }.max() ?? 0)
+            far = max(far, zip(found, wanted).map { ($0 - $1).isNaN ? .infinity : abs($0 - $1) / largest }.max() ?? 0)
         }
         var times: [Double] = []
         for _ in 0..<50 {
