@@ -23,7 +23,7 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
         return "\n".join(["| name | dtype | shape | quantization |", "|---|---|---|---|", *rows])
 
     name = f"{manifest['model']['name']}, recipe {manifest['recipe']['name']}, for {target.name}"
-    on_device = _on_device(manifest["run"], target, manifest["runtime"])
+    on_device = _on_device(manifest, target)
     return f"""# {name}
 
 {target.description}. Runtime: {manifest["runtime"]}. Made by edgekit {manifest["edgekit"]}.
@@ -44,16 +44,20 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
 """
 
 
-def _on_device(run: list[str], target: Target, runtime: str) -> str:
+def _on_device(manifest: dict[str, Any], target: Target) -> str:
     """How to run it there: with Python where LiteRT runs the model, else with the compiled network alone."""
+    run, runtime = manifest["run"], manifest["runtime"]
     if target.kind == "phone":
         return _on_phone(run)
+    if target.kind == "accelerator" and manifest["backend"] == "edgetpu":
+        return _on_edgetpu("edgetpu_compiler" in manifest["tools"])
     if not run:
         return ""
     if run == [f"artifact/{BUILD}"]:
         return _engine()
     if "--model" in run:
-        first = """Copy this folder there and check it with Python (numpy and ai-edge-litert or tflite-runtime):
+        first = """Copy this folder there and check it with Python and numpy (`sudo apt-get install python3-numpy`).
+Where the system's C library is too old for `edgekit-run`, it takes ai-edge-litert or tflite-runtime instead:
 
     python3 artifact/run.py
 
@@ -75,6 +79,28 @@ From the machine with edgekit:
     edgekit verify FOLDER --on ssh://user@board
     edgekit run FOLDER --on ssh://user@board
     edgekit profile FOLDER --on ssh://user@board
+"""
+
+
+def _on_edgetpu(compiled: bool) -> str:
+    """The vendor's compiler, where it was not here, and the check on the machine that has the accelerator."""
+    network = """`artifact/network_edgetpu.tflite` is the network for the Edge TPU, what it was made of is
+`artifact/network.tflite`."""
+    if not compiled:
+        network = """`artifact/network.tflite` is ready for the vendor's compiler, which was missing when this
+bundle was made. It runs on x86-64 Linux; call it in a copy of this folder, since `edgekit verify`
+takes an added file for damage:
+
+    edgetpu_compiler -s -o artifact artifact/network.tflite"""
+    return f"""## Run it on the device
+{network}
+
+Copy the folder to the machine with the accelerator, and check it there with Python, numpy, ai-edge-litert or
+tflite-runtime, and the library `libedgetpu.so.1` (package `libedgetpu1-std`):
+
+    python3 artifact/run.py --delegate libedgetpu.so.1 --model artifact/network_edgetpu.tflite
+
+Without the accelerator, `edgekit verify FOLDER` checks `artifact/network.tflite` on any machine.
 """
 
 

@@ -99,12 +99,20 @@ def _print(made: list[Compiled]) -> None:
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
     on = made[0].parity.on
-    command = ["edgekit", "profile", str(made[0].path), "--on", "estimate" if on in UNTIMED else on]
+    command = [
+        "edgekit",
+        "profile",
+        str(made[0].path),
+        "--on",
+        "estimate" if on in UNTIMED or made[0].backend in APART else on,
+    ]
     say(f"next: {shlex.join(command)}")
 
 
 UNTIMED = ("mil", "null", "onnx")
 """Runners that tell no time."""
+APART = ("edgetpu",)
+"""Backends that are proven on another processor than the one that the network is for."""
 
 
 def _print_accuracy(accuracy: dict[str, Any]) -> None:

@@ -105,6 +105,21 @@ def test_with_the_stand_in_its_result_and_report_are_in_the_bundle(workplace: Pa
     assert again.manifest["files"] == made.manifest["files"]  # the compiler's times are left out
 
 
+def test_the_commands_of_the_bundles_readme(workplace: Path) -> None:
+    """Without the vendor's compiler it has that command too, whose result lies where the check looks for it."""
+    here = {**os.environ, "PATH": f"{workplace / 'bin'}:{os.environ['PATH']}"}
+    for out, path in (("readme", os.environ["PATH"]), ("readme-with", here["PATH"])):
+        made, _ = compiled(workplace, out, path)
+        commands = [line.strip() for line in (made.path / "README.md").read_text().splitlines() if line[:4] == "    "]
+        check = commands.pop()
+        assert [command.split()[0] for command in commands] == ["edgetpu_compiler"] * (out == "readme")
+        for command in commands:
+            subprocess.run(command.split(), cwd=made.path, env=here, check=True, capture_output=True)
+        python, *arguments = check.split()
+        assert python == "python3" and arguments[-1] == "artifact/network_edgetpu.tflite"
+        assert (made.path / arguments[0]).is_file() and (made.path / arguments[-1]).is_file()
+
+
 def test_float_networks_are_refused_before_any_work(workplace: Path) -> None:
     done = edgekit("compile", "model.tflite", "-t", "coral-edgetpu", "--out", "refused", cwd=workplace)
     refused(done, 3, "operator 0 CONV_2D", "float32", "--recipe int8")
@@ -143,6 +158,18 @@ def test_a_network_of_which_nothing_could_be_taken_is_refused() -> None:
     assert "take no operator" in only.reason and "not in the list" in only.reason
 
 
+def test_what_a_recipe_left_in_float_is_not_sent_back_to_the_recipe(tmp_path: Path) -> None:
+    b = Builder()
+    x, w = b.tensor((1, 4), name="x"), b.constant(np.eye(4, dtype=np.float32))
+    y = b.add("FULLY_CONNECTED", (x, w, -1), (1, 4), options="FullyConnected")
+    z = b.add("FULLY_CONNECTED", (b.add("ELU", (y,), (1, 4)), w, -1), (1, 4), options="FullyConnected")
+    tflite.write(b.graph((x,), (z,)), tmp_path / "net.tflite")
+    options = ["-t", "coral-edgetpu", "-r", "int8", "--data", "random", "--out", tmp_path]
+    done = edgekit("compile", tmp_path / "net.tflite", *options)
+    refused(done, 3, "ELU: it computes in float32", "take it out of the model")
+    assert "DEQUANTIZE" not in done.err and "--recipe" not in done.err
+
+
 def test_float_inputs_and_outputs_are_converted_on_the_cpu() -> None:
     b = Builder()
     x = b.tensor((1, 4), name="x")
@@ -174,4 +201,11 @@ def test_the_bundle_checks_itself_and_names_a_missing_delegate(workplace: Path) 
     assert done.returncode == 0 and done.stdout.startswith("OK: 16 samples"), done.stderr
     done = subprocess.run([*command, "--delegate", "libnobody.so.1"], capture_output=True, text=True, check=False)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("run.py:")]
-    assert done.returncode == 3 and "libnobody.so.1" in line and "Traceback" not in done.stderr
+    assert done.returncode == 4 and "libnobody.so.1" in line and "Traceback" not in done.stderr
+    for options, status, words in (
+        (["--delegate", "libedgetpu.so.404"], 4, "sudo apt-get install libedgetpu1-std"),
+        (["--python", "--model", made.artifact / "network_edgetpu.tflite"], 3, "make it with edgetpu_compiler"),
+    ):
+        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("run.py:")]
+        assert done.returncode == status and words in line and "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ kernels, so an operator outside the list is no error; a network that computes in
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 DELEGATE, INTEGERS = "edgetpu", ("int8", "uint8")
 NETWORK, COMPILED, REPORT = program.NETWORK, "network_edgetpu.tflite", "compiler.json"
 RECIPES = "compile it with --recipe int8, or qat"
+LEFT = "quantization leaves it in float: take it out of the model, or use another target"
+"""What to do about an operator that computes in float in a network of 8-bit integers."""
 
 
 class EdgeTPU:
@@ -46,6 +49,9 @@ class EdgeTPU:
         for index, operator in enumerate(graph.operators):
             if index not in known and (refused := _refused(graph, index)):
                 found.append(Unsupported(index, operator.op, *refused))
+        if graph.is_quantized:  # the conversions are there because of the others
+            inner = [item for item in found if item.operator not in delegates.BOUNDARY]
+            found = [replace(item, remedy=LEFT) if item.remedy == RECIPES else item for item in inner or found]
         if not found and graph.operators:
             advice = delegates.advise(graph, delegates.load(DELEGATE))
             if not any(v.taken for v in advice.verdicts):
