@@ -68,7 +68,7 @@ def way_out(job: Job, board: Target, backend: Backend) -> str:
     """What to do where no bundle comes out: find the cause, or take another backend or recipe."""
     nothing, others = "no bundle was written", other_backends(job.graph, board, backend.name)
     if isinstance(backend, HalfActivations) and backend.half(job.graph):
-        for name in others:
+        for name in sorted(others, key=lambda name: not backend.name.startswith(name)):  # of its own kind first
             other: Backend = plugins.get("backends", name)
             if not (isinstance(other, HalfActivations) and other.half(job.graph)):
                 return f"{nothing}; --backend {name} computes in float32"

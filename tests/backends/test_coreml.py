@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit import bundle, plugins, target
+from edgekit import bundle, plugins, resources, target
 from edgekit.api.compile import compile
 from edgekit.backends.coreml import operators
 from edgekit.backends.coreml.ends import entered, left
@@ -282,8 +282,24 @@ def test_what_float16_cannot_hold_is_refused(tmp_path: Path) -> None:
     graph = b.graph((x,), (y,))
     tflite.write(graph, tmp_path / "net.tflite")
     assert operators.precision(graph) == "float16"
-    with pytest.raises(ModelError, match="too large for float16"):
+    named = r"a bias of operator 1 FULLY_CONNECTED \(.+\) is too large for float16: its values reach 1e\+06"
+    with pytest.raises(ModelError, match=named):
         compile(tmp_path / "net.tflite", targets=["ios"], out=tmp_path / "b")
+
+
+def test_a_weight_that_float16_cannot_hold_is_named_by_its_operator(tmp_path: Path) -> None:
+    """The recipe leaves it in float32, and drops the names of constants."""
+    b = Builder()
+    y = x = b.tensor((1, 16), name="x")
+    for factor in (1, 4e5):
+        w = b.constant(np.full((16, 16), factor, np.float32), name="weights")
+        y = b.add("FULLY_CONNECTED", (y, w, -1), (1, 16), options="FullyConnected")
+    tflite.write(b.graph((x,), (y,)), tmp_path / "net.tflite")
+    with pytest.raises(ModelError, match=r"a constant of operator \d FULLY_CONNECTED .* reach 4e\+05") as caught:
+        compile(tmp_path / "net.tflite", targets=["ios"], recipe="float16", out=tmp_path / "b")
+    assert "--recipe float32" in caught.value.hint
+    (bundle_,) = compile(tmp_path / "net.tflite", targets=["ios"], recipe="float32", out=tmp_path / "b")
+    assert bundle_.parity.ok
 
 
 def test_a_damaged_package_is_told(tmp_path: Path) -> None:
@@ -354,6 +370,17 @@ def test_the_app_and_the_check_fit_the_package(tmp_path: Path) -> None:
     assert good and "steps on" in lines[0]
     lines, good = script.check(lambda one: {output["name"]: np.zeros(output["shape"])}, said, golden, {})
     assert not good and "too far" in lines[0]
+    lines, good = script.check(lambda one: {output["name"]: np.full(output["shape"], np.nan)}, said, golden, {})
+    assert not good and "too far" in lines[0]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there it runs")
+def test_the_check_says_where_it_belongs(tmp_path: Path) -> None:
+    script = resources.folder("firmware_stubs") / "ios" / "verify_on_mac.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "copy the bundle to one" in done.stderr
+    done = subprocess.run([sys.executable, "-S", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pip install coremltools numpy" in done.stderr
 
 
 @given(st.floats(1e-4, 10.0), st.integers(-128, 127), st.lists(st.integers(-128, 127), min_size=1, max_size=9))

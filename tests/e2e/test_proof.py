@@ -59,6 +59,7 @@ def test_overflow_of_float16_is_refused_by_name(board: str, backend: str, tool: 
     (made,) = edgekit("compile", tmp_path / "small.tflite", *arguments, "--json").json["bundles"]
     assert made["parity"]["ok"] and made["parity"]["by"] == "network"
     if way_out := re.search(r"--backend (\S+) computes in float32", result.err):
+        assert way_out[1] == backend.removesuffix("-f16")
         again = [*arguments, "--backend", way_out[1], "--json"]
         assert edgekit("compile", tmp_path / "big.tflite", *again).json["bundles"][0]["parity"]["ok"]
 

@@ -58,6 +58,8 @@ class Emitter:
     names: dict[int, str]
     values: dict[int, Value] = field(default_factory=dict)
     constants: dict[int, Tensor] = field(default_factory=dict)
+    place: str = ""
+    """The operator that is being emitted, in words."""
 
     def __post_init__(self) -> None:
         self.half = precision(self.graph) == "float16"
@@ -88,8 +90,13 @@ class Emitter:
         """
         if values.dtype.kind != "f":
             return values.astype(np.int32) if values.dtype.kind in "iu" else values
-        if self.half and np.abs(values[np.isfinite(values)]).max(initial=0.0) > HALF_MOST:
-            raise ModelError(f"{what} is too large for float16", "compile it with --recipe float32")
+        largest = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+        if self.half and largest > HALF_MOST:
+            raise ModelError(
+                f"{what} of {self.place} is too large for float16: its values reach {largest:.2g}, the largest float16 "
+                f"is {HALF_MOST:g}",
+                "compile it with --recipe float32",
+            )
         return values.astype(self.float)
 
     def constant(self, index: int, order: tuple[int, ...] | None = None, shape: tuple[int, ...] | None = None) -> Any:
@@ -129,6 +136,8 @@ class Emitter:
             if operator.op == "DEQUANTIZE" and operator.inputs[0] in self.constants:
                 self.constants[operator.outputs[0]] = self.constants[operator.inputs[0]]
                 continue
+            result = self.tensor(operator.outputs[0]).name if operator.outputs else ""
+            self.place = f"operator {number} {operator.op} ({result})"
             try:
                 made = rules[operator.op](self, operator)
                 for index, variable in zip(operator.outputs, made.variables, strict=False):

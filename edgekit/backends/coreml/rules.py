@@ -66,7 +66,7 @@ def operands(e: Emitter, indices: tuple[int, ...]) -> tuple[Any, ...]:
             wide = (*(1,) * (4 - len(shape)), *shape)
             found.append(e.constant(index, shape=tuple(wide[i] for i in (0, 3, 1, 2))) if _one_long(shape) else None)
             if found[-1] is None:
-                values = e.rounded(e.real(index).reshape(wide).transpose(0, 3, 1, 2), e.names[index])
+                values = e.rounded(e.real(index).reshape(wide).transpose(0, 3, 1, 2), "a constant")
                 found[-1] = mb.const(val=np.ascontiguousarray(values), name=e.names[index])
         elif first and len(e.shape(index)) == 4:
             found.append(e.picture(index))

@@ -44,7 +44,7 @@ def emit(
     if tensor.has_scale and q is not None and values.dtype.kind in "iu":
         values = q.dequantize(values)
     values = _arranged(values, order, shape)
-    values = emitter.rounded(values, f"the constant {tensor.name!r}")
+    values = emitter.rounded(values, "a constant")
     if values.dtype.kind == "f" and values.size >= LEAST:
         palette, places = np.unique(values, return_inverse=True)
         bits = next((b for b in PALETTES if len(palette) <= 1 << b), 0)
