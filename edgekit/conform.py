@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import images
+from edgekit.data_spec import PIXELS
 from edgekit.errors import UsageError
 from edgekit.shape_advice import advise
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.graph import Tensor
 
 FLOATS = ("float16", "float32", "float64")
+SCALED = "0..255 was scaled to"
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 
 
@@ -85,4 +87,5 @@ def _advice(tensor: Tensor) -> str:
 
 def scaling(what: str, pixel_range: tuple[float, float]) -> str:
     """Say that pixels were scaled, and how to have them scaled otherwise."""
-    return f"{what}: 0..255 was scaled to {pixel_range[0]:g}..{pixel_range[1]:g} (change it with ?range=LOW,HIGH)"
+    change = " (change it with ?range=LOW,HIGH)" if pixel_range == PIXELS else ""
+    return f"{what}: {SCALED} {pixel_range[0]:g}..{pixel_range[1]:g}{change}"

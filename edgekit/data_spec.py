@@ -14,12 +14,14 @@ from typing import TypeVar
 from edgekit.errors import UsageError
 
 T = TypeVar("T", int, float)
+PIXELS = (0.0, 1.0)
+"""What the bytes 0 and 255 stand for unless ``range`` says otherwise."""
 
 
 def parsed(spec: str) -> tuple[str, tuple[float, float], list[tuple[int, int]]]:
     """Split ``NAME?range=LOW,HIGH&part=K/N``; a file whose name holds a question mark is taken as it is."""
     name, mark, options = spec.rpartition("?")
-    pixel_range, parts = (0.0, 1.0), list[tuple[int, int]]()
+    pixel_range, parts = PIXELS, list[tuple[int, int]]()
     if not mark or Path(spec).exists():
         return spec, pixel_range, parts
     for option in options.split("&"):

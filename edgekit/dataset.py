@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import images, labelling, npz
-from edgekit.conform import FLOATS, INTEGERS, conform, scaling, shape_of, shape_text
-from edgekit.data_spec import parsed
+from edgekit.conform import FLOATS, INTEGERS, SCALED, conform, scaling, shape_of, shape_text
+from edgekit.data_spec import PIXELS, parsed
 from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
 
@@ -106,6 +106,8 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
         )
     if dataset.labels is not None:
         check_labels(dataset.labels, graph, name)
+    if pixel_range != PIXELS and not any(SCALED in note for note in dataset.notes):
+        dataset.notes.append(f"{spec}: ?range= changes nothing here: only bytes (pixels) are scaled to real values")
     for note in dataset.notes:
         progress.warn(note)
     return dataset

@@ -292,9 +292,24 @@ def test_a_flat_folder_has_no_labels_and_channels_follow_the_network(tmp_path):
 
 def test_the_scaling_of_pictures_is_told_as_that_of_arrays(tmp_path):
     picture(tmp_path / "a.png")
+    (note,) = dataset.load(str(tmp_path), network((1, 8, 8, 3))).notes
+    assert note == f"{tmp_path} is pictures: 0..255 was scaled to 0..1 (change it with ?range=LOW,HIGH)"
     (note,) = dataset.load(f"{tmp_path}?range=-1,1", network((1, 8, 8, 3))).notes
-    assert note == f"{tmp_path} is pictures: 0..255 was scaled to -1..1 (change it with ?range=LOW,HIGH)"
+    assert note == f"{tmp_path} is pictures: 0..255 was scaled to -1..1"  # as was asked for
     assert dataset.load(str(tmp_path), network((1, 8, 8, 3), dtype="uint8")).notes == []
+
+
+def test_a_range_that_changes_nothing_is_told(tmp_path):
+    np.savez(tmp_path / "real.npz", x=np.zeros((3, 8, 8, 3), np.float32))
+    np.savez(tmp_path / "bytes.npz", x=np.zeros((3, 8, 8, 3), np.uint8))
+    real = network((1, 8, 8, 3))
+    for spec in (f"{tmp_path / 'real.npz'}?range=-1,1", "random?range=-1,1"):
+        (note,) = dataset.load(spec, real).notes
+        assert note == f"{spec}: ?range= changes nothing here: only bytes (pixels) are scaled to real values"
+    for spec in (f"{tmp_path / 'real.npz'}?part=1/3", f"{tmp_path / 'bytes.npz'}?range=-1,1"):
+        assert not [note for note in dataset.load(spec, real).notes if "changes nothing" in note]
+    (note,) = dataset.load(f"{tmp_path / 'bytes.npz'}?range=-1,1", network((1, 8, 8, 3), dtype="uint8")).notes
+    assert "changes nothing" in note
 
 
 def test_a_limit_reads_only_so_many(tmp_path):
