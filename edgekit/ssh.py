@@ -94,7 +94,14 @@ class Address:
 
     @property
     def name(self) -> str:
+        """As known_hosts has it."""
         return f"[{self.host}]:{self.port}" if self.port else self.host
+
+    @property
+    def shown(self) -> str:
+        """As people write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else self.host
 
     def arguments(self) -> list[str]:
         """The address as ssh takes it."""
@@ -155,7 +162,7 @@ class Connection:
             log_text = written.read(_MOST_GREETING)
         if self._keeper.returncode in (_SSH_FAILED, -signal.SIGKILL):
             raise self._ssh_error(log_text)
-        raise DeviceError(f"{self.address.name} has no usable shell: {_last(log_text) or line[:100]}")
+        raise DeviceError(f"{self.address.shown} has no usable shell: {_last(log_text) or line[:100]}")
 
     def _command(self, options: list[str]) -> list[str]:
         always = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", "LogLevel=ERROR"]
@@ -177,11 +184,11 @@ class Connection:
         try:
             stdout, stderr = pipes.exchange(process, data, seconds, most)
         except subprocess.TimeoutExpired as error:
-            raise DeviceError(f"{self.address.name} took longer than {seconds:g} s", "use fewer repeats") from error
+            raise DeviceError(f"{self.address.shown} took longer than {seconds:g} s", "use fewer repeats") from error
         except pipes.TooMuch as error:
-            raise DeviceError(f"{self.address.name} sent over {most} bytes, more than it was asked for") from error
+            raise DeviceError(f"{self.address.shown} sent over {most} bytes, more than it was asked for") from error
         if self.broke(process.returncode):
-            raise DeviceError(f"the connection to {self.address.name} broke", "is it still up? try again")
+            raise DeviceError(f"the connection to {self.address.shown} broke", "is it still up? try again")
         _, begun, rest = stdout.partition(BEGIN)
         return subprocess.CompletedProcess(process.args, process.returncode, rest if begun else stdout, stderr)
 
@@ -243,13 +250,13 @@ class Connection:
     def _ssh_error(self, log: str) -> DeviceError:
         user = f"{self.address.user}@" if self.address.user else ""
         port = f"-p {self.address.port} " if self.address.port else ""
-        words = {"host": self.address.name, "name": f"'{self.address.name}'"}
+        words = {"host": self.address.shown, "name": f"'{self.address.name}'"}
         words["command"] = f"{port}{user}{self.address.host}"
         for sign, message, hint in _SSH_ERRORS:
             if sign in log:
                 return DeviceError(message.format(**words), hint.format(**words))
         return DeviceError(
-            f"cannot connect to {self.address.name}: {_last(log) or 'no answer'}",
+            f"cannot connect to {self.address.shown}: {_last(log) or 'no answer'}",
             f"try by hand: ssh {words['command']}",
         )
 

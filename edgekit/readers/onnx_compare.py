@@ -85,7 +85,7 @@ def compare(
             )
         permutations.append(permutation)
         worst = max(worst, off)
-    return Comparison(permutations, f"agrees with {judge} within {worst:.1e} of the largest value, on random input")
+    return Comparison(permutations, f"agrees with {judge} within {worst:.2g} of the largest value, on random input")
 
 
 def check_default_kernels(

@@ -55,12 +55,12 @@ class SshRunner:
         progress = options.progress or Silent()
         samples = runner.samples_in(inputs)
         program = programs.of(bundle)
-        progress.step(f"connect to {self.address.name}")
+        progress.step(f"connect to {self.address.shown}")
         with Connection(self.address) as board:
             _check_arch(board, bundle)
-            progress.step(f"copy to {self.address.name}")
+            progress.step(f"copy to {self.address.shown}")
             _upload(board, _archive(bundle, program, runner.pack(inputs)))
-            progress.step(f"run on {self.address.name}")
+            progress.step(f"run on {self.address.shown}")
             _execute(board, program, runner.arguments(samples, options))
             expected = samples * sum(tensor.nbytes for tensor in bundle.graph.outputs)
             results = _download(board, expected)
@@ -74,7 +74,7 @@ def _check_arch(board: Connection, bundle: Bundle) -> None:
     wanted = native_arch(bundle.target.arch)
     if board.arch != wanted:
         raise DeviceError(
-            f"{board.address.name} is {board.arch}, but the bundle is for {wanted} ({bundle.target.name})",
+            f"{board.address.shown} is {board.arch}, but the bundle is for {wanted} ({bundle.target.name})",
             "compile for a target with the board's processor (a 32-bit system on a 64-bit board does not do)",
         )
 
@@ -107,10 +107,10 @@ def _upload(board: Connection, archive: bytes) -> None:
         text = done.stderr.decode(errors="replace")
         if "No space left" in text or "Disk quota" in text:
             raise DeviceError(
-                f"{board.address.name} has no space for the bundle ({len(archive) >> 20} MiB) in {board.folder}",
+                f"{board.address.shown} has no space for the bundle ({len(archive) >> 20} MiB) in {board.folder}",
                 "free some, or set TMPDIR there to a folder on a larger disk",
             )
-        raise DeviceError(f"cannot copy the bundle to {board.address.name}: {_brief(text)}")
+        raise DeviceError(f"cannot copy the bundle to {board.address.shown}: {_brief(text)}")
 
 
 def _execute(board: Connection, program: Program, arguments: list[str]) -> None:
@@ -121,21 +121,21 @@ def _execute(board: Connection, program: Program, arguments: list[str]) -> None:
         return
     status, text = first
     if status not in _CANNOT_EXECUTE and not any(s in text for s in ("GLIBC", "CXXABI", "cannot load the library")):
-        raise runner.failure(status, text, board.address.name, program)
+        raise runner.failure(status, text, board.address.shown, program)
     if "Permission denied" in text and status == _CANNOT_EXECUTE[0] and program.compiled:
         raise DeviceError(
-            f"{board.address.name} may start no programs in {board.folder}",
+            f"{board.address.shown} may start no programs in {board.folder}",
             "set TMPDIR in the start-up file of its shell to a folder that is not mounted noexec",
         )
     if program.compiled:
         raise DeviceError(
-            f"{board.address.name} cannot run edgekit-run: {_brief(text)}",
+            f"{board.address.shown} cannot run edgekit-run: {_brief(text)}",
             "use a 64-bit system with glibc 2.34 or later (Raspberry Pi OS bookworm)",
         )
     second = _start(board, ["python3", SCRIPT, "--python", "--model", programs.MODEL, *arguments])
     if second is not None:
         raise DeviceError(
-            f"{board.address.name} can run neither edgekit-run ({_brief(text)}) nor run.py ({_brief(second[1])})",
+            f"{board.address.shown} can run neither edgekit-run ({_brief(text)}) nor run.py ({_brief(second[1])})",
             "use a 64-bit system with glibc 2.34 or later (Raspberry Pi OS bookworm), or install ai-edge-litert there",
         )
 
@@ -162,9 +162,9 @@ def _download(board: Connection, expected: int) -> dict[str, bytes]:
                     file = tar.extractfile(entry)
                     found[entry.name] = file.read() if file else b""
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-        raise DeviceError(f"{board.address.name} sent damaged results: {error}", "try again") from error
+        raise DeviceError(f"{board.address.shown} sent damaged results: {error}", "try again") from error
     if len(found) != 2:
-        raise DeviceError(f"{board.address.name} sent no results: {_brief(done.stderr.decode(errors='replace'))}")
+        raise DeviceError(f"{board.address.shown} sent no results: {_brief(done.stderr.decode(errors='replace'))}")
     return found
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 TASK = "edgekit.tuning.farm_child:measure"
 SECONDS = 5.0
 """In which a tracker answers."""
+TRACKER_PORT = 9190
+"""Where TVM's tracker listens unless it is told otherwise."""
 LIMITS = sandbox.Limits(seconds=180, memory_mb=8192, network=True)
 MAGIC, SUMMARY, MOST_BYTES = 0x2F271, 6, 1 << 20
 """``RPC_TRACKER_MAGIC``, ``TrackerCode.SUMMARY`` and the largest message (tvm/rpc/base.py, tracker.py)."""
@@ -118,9 +120,10 @@ def boards(host: str, port: int, key: str) -> int:
             found = [str(one["key"]).partition(":")[2] for one in servers]
     except (OSError, ValueError, LookupError, TypeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
-        raise DeviceError(
-            f"the tracker {host}:{port} does not answer: {reason}", "start it: python -m tvm.exec.rpc_tracker"
-        ) from error
+        unknown = isinstance(error, socket.gaierror)
+        hint = "check the name, or use its address" if unknown else "start it there: python -m tvm.exec.rpc_tracker"
+        hint += "" if unknown or port == TRACKER_PORT else f" --port {port} --port-end {port + 1}"
+        raise DeviceError(f"the tracker {host}:{port} does not answer: {reason}", hint) from error
     if key not in found:
         there = ", ".join(sorted(set(found))) or "none"
         raise DeviceError(

@@ -179,7 +179,10 @@ def test_refusals(model: Path, tmp_path: Path) -> None:
     mover.write_bytes(tflite.dumps(unary("RELU", (1, 4))))
     refused(call("tune", mover, "--target", "host"), 3, "no kernel to tune")
     refused(call("tune", model, "--target", "host", "--on", "tracker://nowhere"), 2, "names no tracker")
-    refused(call("tune", model, "--target", "host", "--on", "tracker://127.0.0.1:9"), 6, "does not answer")
+    nobody = call("tune", model, "--target", "host", "--on", "tracker://127.0.0.1:9")
+    refused(nobody, 6, "does not answer", "rpc_tracker --port 9 --port-end 10")
+    unknown = call("tune", model, "--target", "host", "--on", "tracker://no-such-host.invalid:9190")
+    refused(unknown, 6, "does not answer", "check the name")
     assert not base.exists()
 
 

@@ -298,6 +298,12 @@ def test_saved_models(tmp_path: Path, make: Callable[[Path], Path], message: str
     assert message in refused(SavedModelReader(), make(tmp_path / "model")).message
 
 
+def test_a_bundle_is_told_from_a_saved_model(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    found = refused(SavedModelReader(), tmp_path)
+    assert "is a bundle" in found.message and str(tmp_path / "model.tflite") in found.hint
+
+
 def test_saved_model_damaged_or_with_links(tmp_path: Path) -> None:
     folder = saved(tmp_path / "model", "AddV2")
     (folder / "variables").symlink_to("/etc")

@@ -214,7 +214,7 @@ def test_refusals(board: StandIn, bundle: Bundle, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("address", "what"),
-    [("//127.0.0.1:1", "refuses connections"), ("//no-such-host.invalid", "there is no host")],
+    [("//127.0.0.1:1", "^127.0.0.1:1 refuses connections"), ("//no-such-host.invalid", "there is no host no-such")],
 )
 def test_unreachable(bundle: Bundle, address: str, what: str) -> None:
     if not shutil.which("ssh"):
@@ -233,4 +233,10 @@ def test_addresses() -> None:
     assert Address.parse("//pi@raspberrypi.local:2222") == Address("pi", "raspberrypi.local", 2222)
     assert Address.parse("//board") == Address("", "board", None)
     assert Address.parse("//[::1]:22").host == "::1"
+    assert [Address.parse(text).shown for text in ("//pi@board:22", "//[::1]:22", "//[::1]")] == [
+        "board:22",
+        "[::1]:22",
+        "::1",
+    ]
+    assert Address.parse("//board:22").name == "[board]:22"  # as known_hosts has it
     assert Address.parse("//pi@h:22").arguments() == ["-l", "pi", "-p", "22", "h"]
