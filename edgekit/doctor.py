@@ -196,7 +196,7 @@ def _helpers() -> list[Check]:
             "boards", "it is fetched when a bundle for a 64-bit Arm board is first made, which needs the network",
         ),
         _helper(
-            "onnx2tf", "onnx", converter, f"reads .onnx files ({onnx2tf.requirement()}, 0.5 GB)", described.group,
+            "onnx2tf", "onnx", converter, f"reads .onnx files ({onnx2tf.requirement()}, 0.6 GB)", described.group,
             described.without,
         ),
     ]  # fmt: skip

@@ -47,14 +47,14 @@ def python() -> Path | None:
 
 
 def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
-    """Return the Python of onnx2tf's environment, installing it if it is not there (0.5 GB, needs the network).
+    """Return the Python of onnx2tf's environment, installing it if it is not there (0.6 GB, needs the network).
 
     :raises ToolMissing: if it cannot be installed, with the reason.
     """
     found = python()
     if found:
         return found
-    progress.step(f"installing {requirement()} in its own environment (once, 0.5 GB)")
+    progress.step(f"installing {requirement()} in its own environment (once, 0.6 GB)")
     home = resources.created(_home())
     argv = list(toolchain.load("onnx2tf").find().argv)
     argv[argv.index("--python") + 1] = _interpreter(argv[argv.index("--python") + 1])
