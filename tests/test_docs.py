@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import small_networks
 
-from edgekit import target
+from edgekit import plugins, recipe, target
 from edgekit.graph import tflite
 from edgekit.passes import PassContext
 from edgekit.target import Target
@@ -128,6 +128,17 @@ def test_the_backend_of_the_documentation_works(tmp_path: Path) -> None:
 def test_toml_parses(page: Path) -> None:
     for block in blocks(page, "toml"):
         tomllib.loads(block)
+
+
+def test_recipes_can_be_loaded(tmp_path: Path) -> None:
+    """Every recipe of the documentation, and its passes are there."""
+    found = [block for page in PAGES for block in blocks(page, "toml") if "[[pass]]" in block]
+    assert len(found) > 5
+    for number, block in enumerate(found):
+        path = tmp_path / f"recipe{number}.toml"
+        path.write_text(block)
+        passes = {step.name for step in recipe.load(str(path)).steps}
+        assert passes and passes - {"round-weights"} <= set(plugins.names("passes")), block
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
