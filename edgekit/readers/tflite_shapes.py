@@ -164,8 +164,15 @@ def _shape_follows(operator: Operator, operands: list[int], shaped: set[int], va
 
 
 def _folded(graph: Graph, known: _Known, values: dict[int, NDArray[np.generic]]) -> Graph:
-    """Put constants for what only computed shapes. A large one keeps its operator, with constant operands."""
+    """Put constants for what only computed shapes. A large one keeps its operator, with constant operands. What only
+    fed that goes, too: quantizers give a result that nobody reads no integers, and LiteRT refuses such an operator."""
     gone, kept = set(known.operators), list(graph.tensors)
+    read = {index for operator in graph.operators for index in operator.inputs}
+    gone |= {
+        number
+        for number, operator in enumerate(graph.operators)
+        if not _opaque(operator) and any(index in read for index in operator.outputs)
+    }
     for index, value in values.items():
         if value.nbytes <= FOLDED_BYTES and kept[index].quantization is None:
             kept[index] = constant(kept[index].name, value)

@@ -235,6 +235,24 @@ def test_what_computes_the_shapes_of_an_open_batch_is_folded(tmp_path: Path) -> 
     np.testing.assert_array_equal(found[0], plainly(tmp_path / "m.tflite", values))
 
 
+def test_what_only_fed_a_folded_shape_goes_too(tmp_path: Path) -> None:
+    """The converter asks a RESHAPE for its shape, and goes on from its input."""
+    b = Builder()
+    x = b.tensor((1, 4), name="x", shape_signature=(-1, 4))
+    y = b.add("RELU", (x,), (1, 4))
+    asked = b.add("RESHAPE", (y, b.constant(np.array([-1, 2, 2], np.int32))), (1, 2, 2), options="Reshape")
+    shape = b.add("SHAPE", (asked,), (3,), "int32", options="Shape", outType=2)
+    first, second, step = (b.constant(np.array([at], np.int32)) for at in (0, 1, 1))
+    rows = b.add("STRIDED_SLICE", (shape, first, second, step), (), "int32", options="StridedSlice", shrinkAxisMask=1)
+    wanted = b.add("PACK", (rows, b.constant(np.array(4, np.int32))), (2,), "int32", options="Pack", valuesCount=2)
+    z = b.add("RESHAPE", (y, wanted), (1, 4), options="Reshape")
+    unread = b.add("ABS", (x,), (1, 4))  # read by nobody in the file either: it stays as it was
+    for index in (y, asked, z, unread):
+        b.tensors[index].shape_signature = (-1, *b.tensors[index].shape[1:])
+    tflite.write(b.graph((x,), (z,)), tmp_path / "m.tflite")
+    assert [o.op for o in read(tmp_path / "m.tflite").operators] == ["RELU", "RESHAPE", "ABS"]
+
+
 def test_shapes_that_depend_on_data_do_not_keep_the_others_open(tmp_path: Path) -> None:
     b = Builder()
     x, _, y = batched(b)
