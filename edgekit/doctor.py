@@ -16,6 +16,7 @@ from typing import Any
 from edgekit import resources, sandbox, temporary, toolchain
 from edgekit.errors import EdgekitError, ToolMissing, UsageError
 from edgekit.sandbox import lockdown
+from edgekit.sandbox.loopback import Loopback
 from edgekit.toolchain import Tool, Toolchain
 
 GROUPS = {
@@ -83,7 +84,8 @@ class Check:
 def checks() -> list[Check]:
     """Look at everything. Nothing is imported, installed or changed, but a child is locked and tries to get out."""
     found = [
-        _python(), *_packages(), _rpc(), *_toolchains(), _driver(), *_helpers(), *_protections(), _lock(), _cache(),
+        _python(), *_packages(), _rpc(), *_toolchains(), _driver(), *_helpers(), *_protections(), _lock(), _workers(),
+        _cache(),
     ]  # fmt: skip
     return sorted(found, key=lambda check: list(GROUPS).index(check.group))
 
@@ -244,6 +246,19 @@ def _lock() -> Check:
     meaning = "; ".join(MEANINGS[part] for part in parts) or "a hostile model can do that, too"
     refused = "edgekit reads no model in such a child unless --no-sandbox is given" if missing else ""
     return _lock_check(detail, "; ".join(filter(None, (meaning, refused))))
+
+
+def _workers() -> Check:
+    """Make a network for workers."""
+    purpose, without = "keeps workers that train together to themselves", "--workers N trains with 1 worker only"
+    detail = "this kernel gives them a network of their own"
+    try:
+        Loopback().close()
+    except ToolMissing as error:
+        return Check(
+            "workers", False, False, purpose, f"{error.message}; {error.hint}", group="safety", without=without
+        )
+    return Check("workers", True, False, purpose, detail, group="safety", without=without)
 
 
 def _lock_check(detail: str, wrong: str) -> Check:

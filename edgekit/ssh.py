@@ -17,6 +17,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +27,12 @@ from edgekit import pipes, temporary, toolchain
 from edgekit.errors import DeviceError, UsageError
 
 CONNECT_SECONDS = 15
+FORWARD_SECONDS = 20
 MOST_OUTPUT = 4 << 20
 """Bytes that a script prints, at most, where its caller says nothing else."""
 _MOST_GREETING, _MOST_LOG = 64 << 10, 4 << 20
 _SSH_FAILED = 255
+FORWARDING = "its ssh server must forward sockets: AllowStreamLocalForwarding yes, and a key without 'restrict'"
 _LONGEST = 60
 """Bytes of a temporary folder's name: with ours, ssh's and its own ending, a socket's path may have 108."""
 _FILES = ("identityfile", "certificatefile", "identityagent", "pkcs11provider")
@@ -167,6 +170,7 @@ class Connection:
     def _command(self, options: list[str]) -> list[str]:
         always = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", "LogLevel=ERROR"]
         always += ["ForwardAgent=no", "ForwardX11=no", "ClearAllForwardings=yes", "RequestTTY=no"]
+        always.append("StreamLocalBindMask=0177")
         always.append(f'ControlPath="{self._local / "s"}"')
         return [*self._ssh, "-T", *(part for option in always for part in ("-o", option)), *options]
 
@@ -206,6 +210,34 @@ class Connection:
         while len(said) < _MOST_GREETING and not said.endswith(BEGIN) and (byte := os.read(process.stdout.fileno(), 1)):
             said += byte
         return process
+
+    def place(self, name: str) -> Path:
+        """Where a socket of this connection may be here, in a private folder."""
+        return self._local / name
+
+    def forward(self, inward: Mapping[Path, str], outward: Mapping[str, Path]) -> None:
+        """Let sockets here lead to sockets there (``inward``), and sockets there to sockets here (``outward``).
+
+        It lasts as long as the connection.
+
+        :raises DeviceError: if the server does not allow it; of ``inward``, only using them tells.
+        """
+        asked = [["-L", f"{_escaped(here)}:{_escaped(there)}"] for here, there in inward.items()]
+        asked += [["-R", f"{_escaped(there)}:{_escaped(here)}"] for there, here in outward.items()]
+        master = ["-F", "none", "-o", f'ControlPath="{self._local / "s"}"', "-O", "forward"]
+        command = [*self._ssh, *master, *(part for option in asked for part in option), self.address.host]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=FORWARD_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DeviceError(f"{self.address.name} does not answer", "try again") from error
+        if done.returncode == 0:
+            return
+        if self.broke(None):
+            raise DeviceError(f"the connection to {self.address.name} broke", "is it still up? try again")
+        said = _last(done.stderr[:_MOST_GREETING].decode(errors="replace"))
+        raise DeviceError(f"{self.address.name} does not forward sockets: {said}", FORWARDING)
 
     def broke(self, status: int | None) -> bool:
         """Say whether the connection is gone, now that a script ended with ``status``."""
@@ -264,6 +296,11 @@ class Connection:
 def _shell(script: str) -> str:
     """The script for a plain shell, whatever the user's login shell is."""
     return f"sh -c {shlex.quote(script)}"
+
+
+def _escaped(path: Path | str) -> str:
+    """A path as a part of what is forwarded."""
+    return str(path).replace("\\", "\\\\").replace(":", "\\:")
 
 
 def _extra_options() -> list[str]:

@@ -48,10 +48,11 @@ class SshServer:
             time.sleep(0.1)
         return names
 
-    def prepare(self, shell: str) -> None:
+    def prepare(self, shell: str, options: str = "") -> None:
         """Write keys and configuration.
 
         :param shell: text of the script that gets each command, as ``$SSH_ORIGINAL_COMMAND``.
+        :param options: further lines of the configuration.
         """
         folder = self.folder
         for name in ("host_key", "client_key"):
@@ -66,7 +67,7 @@ class SshServer:
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host_key\n"
             f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nPasswordAuthentication no\n"
             f"KbdInteractiveAuthentication no\nUsePAM no\nPermitRootLogin yes\n"
-            f"PidFile none\nForceCommand {folder}/shell\n"
+            f"PidFile none\nForceCommand {folder}/shell\n{options}\n"
         )
 
     def start(self) -> None:
@@ -91,12 +92,12 @@ class SshServer:
 
 
 @contextmanager
-def ssh_server(shell: str) -> Iterator[SshServer]:
-    """Start a server, for ``shell`` see :meth:`SshServer.prepare`; skips with the reason where there is no sshd."""
+def ssh_server(shell: str, options: str = "") -> Iterator[SshServer]:
+    """Start a server, for its parameters see :meth:`SshServer.prepare`; skips with the reason where there is none."""
     with server_folder() as folder:
         server = SshServer(folder)
         try:
-            server.prepare(shell.format(tmp=server.tmp))
+            server.prepare(shell.format(tmp=server.tmp), options)
             server.start()
             yield server
         finally:

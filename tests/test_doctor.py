@@ -27,6 +27,7 @@ def test_everything_is_looked_for() -> None:
         "seccomp",
         "landlock",
         "lock",
+        "workers",
         "onnx2tf",
         "cache",
     } <= set(names)

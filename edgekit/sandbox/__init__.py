@@ -37,6 +37,8 @@ from edgekit.sandbox import environment
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgekit.sandbox.loopback import Loopback
+
     Arrays = Mapping[str, NDArray[Any]]
 
 _RESULT_BYTES = 64 << 20
@@ -58,7 +60,7 @@ _TICK = 0.2
 class Limits:
     """What a child may use: wall clock seconds, private memory and size of one written file in MiB.
 
-    :param network: leave sockets usable, for children that work together; they have no other way out of the sandbox.
+    :param network: leave this machine's network usable, for children that reach boards, and a GPU's driver.
     :param modes: let ``fchmod`` set the modes 0600, 0640 and 0644, for libraries that copy files with it.
     """
 
@@ -211,6 +213,7 @@ def call(
     readable: Sequence[Path] = (),
     lane: int = 0,
     listen: Callable[[dict[str, Any]], None] | None = None,
+    network: Loopback | None = None,
     anyway: bool = False,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Run ``task`` in a locked-down child and return its ``(json, arrays)``.
@@ -222,6 +225,7 @@ def call(
     :param readable: files and folders that it may read, beside Python, the system and its scratch folder.
     :param lane: calls of different lanes run at the same time, those of one lane one after the other.
     :param listen: receives, in the calling thread, what the task tells with :func:`tell`.
+    :param network: a network that children share, and nobody else; without one a child has none at all.
     :param anyway: run it even where the lock is not complete, to find out what is missing.
     :raises EdgekitError: the error that the task itself raised, rebuilt.
     :raises ChildDied: if the child crashed or ran past its limits.
@@ -236,7 +240,8 @@ def call(
         allowed = [str(path) for path in writable]
         request = {
             "task": task, "folder": str(folder), "writable": allowed, "limits": asdict(limits),
-            "required": required() and not anyway, "readable": [*environment.readable(), *_real(readable)],
+            "required": required() and not anyway, "network": network.pid if network else 0,
+            "readable": [*environment.readable(), *_real(readable)],
         }  # fmt: skip
         look = _Messages(folder / "work", listen) if listen else None
         status = _worker(preload, lane).submit(request, limits.seconds, look)

@@ -48,19 +48,19 @@ def version() -> int:
     return max(0, int(_libc.syscall(_CREATE, None, 0, 1)))
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str], *, network: bool) -> bool:
+def restrict(readable: Iterable[str], writable: Iterable[str], *, network: bool, loopback: bool = False) -> bool:
     """Allow only these files and folders, for good; False if the kernel does not take the rules.
 
     Call it after ``no_new_privs`` is set. Paths that are not there are passed over.
 
-    :param network: leave sockets and the ioctls of devices alone.
+    :param network: leave sockets and the ioctls of devices alone. :param loopback: leave ports alone.
     """
     abi = version()
     if abi == 0:
         return False
     handled = _V1 | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0)
     handled |= _IOCTL_DEV if abi >= 5 and not network else 0
-    ports = _PORTS if abi >= 4 and not network else 0
+    ports = _PORTS if abi >= 4 and not (network or loopback) else 0
     scopes = _SCOPES & (0b11 if not network else 0b10) if abi >= SIGNALS else 0
     attributes = struct.pack("<QQQ", handled, ports, scopes)
     length = 8 if abi < 4 else 16 if abi < SIGNALS else 24

@@ -6,7 +6,6 @@ the memory of all of them together, ends them when there is too much, and ends t
 ends, when it is asked to, or when its own parent dies. It exits as the program did.
 """
 
-import contextlib
 import ctypes
 import json
 import os
@@ -20,10 +19,9 @@ from typing import Any
 package = types.ModuleType("lock")
 package.__path__ = [str(Path(__file__).parent)]
 sys.modules["lock"] = package
-from lock import lockdown, tree  # type: ignore[import-not-found]  # noqa: E402
+from lock import lockdown, namespaces, tree  # type: ignore[import-not-found]  # noqa: E402
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_NEWUSER, _NEWPID = 0x10000000, 0x20000000
 UNLOCKED, TOO_MUCH = 97, 98
 """Exit statuses: the lock could not be set; the program used too much memory or too many processes."""
 _TICK = 0.05
@@ -38,7 +36,7 @@ def main() -> None:
     if os.getppid() != settings["parent"]:
         return
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    own_pids = not limits["network"] and not settings["plain"] and namespace()
+    own_pids = not limits["network"] and not settings["plain"] and namespaces.unshare(namespaces.NEW_PID)
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -56,19 +54,6 @@ def main() -> None:
                 end(TOO_MUCH)
             select.select([ended], [], [], _TICK)
     end(os.waitstatus_to_exitcode(status))
-
-
-def namespace() -> bool:
-    """Let children live in a PID namespace of their own; without privileges, in a user namespace too."""
-    if _libc.unshare(_NEWPID) == 0:
-        return True
-    user, group = os.geteuid(), os.getegid()
-    if _libc.unshare(_NEWUSER | _NEWPID) != 0:
-        return False
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with contextlib.suppress(OSError):
-            Path(f"/proc/self/{name}").write_text(text)
-    return True
 
 
 def first(settings: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import resource
 import struct
 from collections.abc import Sequence
 
-from . import landlock, seccomp
+from . import landlock, namespaces, seccomp
 
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 24, 38, 47
 _AMBIENT_CLEAR_ALL = 4
@@ -43,6 +43,7 @@ def lock(
     file_mb: int,
     network: bool = False,
     modes: bool = False,
+    loopback: bool = False,
     allow_exec: bool = False,
     own_pids: bool = False,
     required: bool = True,
@@ -56,6 +57,7 @@ def lock(
     :param file_mb: size of one written file, MiB.
     :param network: leave sockets and the ioctls of devices usable.
     :param modes: leave ``fchmod`` usable, for the plainest modes.
+    :param loopback: leave the Internet's sockets usable, in a network that has the loopback interface only.
     :param allow_exec: leave ``execve`` and ``fork`` usable, for a launcher that goes on to run a program.
     :param own_pids: this process is in a PID namespace of the sandbox's own.
     :param required: whether what the kernel lacks is an error; if not, the rest holds.
@@ -70,12 +72,18 @@ def lock(
     _drop_capabilities()
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.open("/proc/self", os.O_PATH)  # kept open, so that the rule for it lasts
-    files = landlock.restrict([*landlock.SYSTEM, *readable], [*writable, "/dev/null"], network=network)
+    files = landlock.restrict(
+        [*landlock.SYSTEM, *readable], [*writable, "/dev/null"], network=network, loopback=loopback
+    )
     inside = own_pids or (files and landlock.version() >= landlock.SIGNALS)
     calls = seccomp.install(
-        seccomp.rules(programs=allow_exec, signals=inside, network=network, pid=os.getpid(), modes=modes)
+        seccomp.rules(
+            programs=allow_exec, signals=inside, network=network, pid=os.getpid(), modes=modes, loopback=loopback
+        )
     )
-    wrong = [name for name, there in (("Landlock", files), ("seccomp", calls)) if not there] + not_in_force(files)
+    alone = not loopback or namespaces.interfaces() == ["lo"]
+    parts = ("Landlock", files), ("seccomp", calls), ("a network of its own", alone)
+    wrong = [name for name, there in parts if not there] + not_in_force(files)
     if wrong and required:
         raise Unlocked(", ".join(wrong))
 

@@ -48,8 +48,10 @@ PROGRAMS = "fork vfork execve execveat setpgid setsid"
 """What a child that is a program may do beyond that: it starts others."""
 SIGNALS = "kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_send_signal"
 """For programs whose signals something else keeps inside the sandbox: Landlock, or a PID namespace of their own."""
-NETWORK = "socket bind connect listen accept accept4 memfd_create"
-"""For children that work together over sockets, or with a GPU's driver."""
+SOCKETS = "socket bind connect listen accept accept4"
+"""For children that work together over sockets."""
+NETWORK = f"{SOCKETS} memfd_create"
+"""For children that use this machine's network, or a GPU's driver."""
 
 IGNORED = "fchmod"
 """Does nothing, and says that it did: C++'s ``std::filesystem::copy`` gives up where it fails."""
@@ -63,6 +65,8 @@ _PRCTLS = (2, 3, 7, 15, 16, 21, 23, 27, 29, 30, 37, 38, 39, 40, 41, 42, 50, 51, 
 mappings: not the signal at the parent's death, not capabilities, not who may trace."""
 _FCNTLS = (8, 10, 15, 1024, 1026, 1033)
 """F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY, F_ADD_SEALS: signals by a detour, others' locks."""
+_INTERNET = (2, 10)
+"""AF_INET, AF_INET6."""
 _CLONE_THREAD = 0x00010000
 _CLONE_REFUSED = 0x7E020000 | 0x00008000 | 0x00002000 | 0x00800000
 """New namespaces; children of one's parent; tracing."""
@@ -81,14 +85,16 @@ class Only:
 
 
 def rules(
-    *, programs: bool, signals: bool, network: bool, pid: int, modes: bool = False
+    *, programs: bool, signals: bool, network: bool, pid: int, modes: bool = False, loopback: bool = False
 ) -> dict[str, tuple[Only, ...]]:
     """The calls that are let through, each with its conditions, all of which must hold.
 
     :param programs: the child may start programs. :param signals: of its, signals cannot leave the sandbox.
-    :param network: sockets and a driver's ioctls. :param pid: the child itself, which may signal itself.
+    :param network: sockets and a driver's ioctls. :param loopback: sockets of the Internet's families, for a child in
+        a network of its own; local ones (AF_UNIX) would lead out of it.
+    :param pid: the child itself, which may signal itself.
     """
-    names = ALWAYS + (PROGRAMS if programs else "") + " " + (NETWORK if network else "")
+    names = ALWAYS + (PROGRAMS if programs else "") + " " + (NETWORK if network else SOCKETS if loopback else "")
     found: dict[str, tuple[Only, ...]] = dict.fromkeys(names.split(), ())
     if programs:
         found["clone"] = (Only(0, clear=_CLONE_REFUSED),)
@@ -96,6 +102,8 @@ def rules(
     else:
         found["clone"] = Only(0, bits=_CLONE_THREAD), Only(0, clear=_CLONE_REFUSED)
         found |= {name: (Only(0, among=(pid,)),) for name in ("kill", "tgkill")}
+    if loopback and not network:
+        found["socket"] = (Only(0, among=_INTERNET),)
     if modes:
         found["fchmod"] = (Only(1, among=(0o600, 0o640, 0o644, 0o100600, 0o100640, 0o100644)),)
     found["ioctl"] = (Only(1, without=_TTY_IOCTLS) if network else Only(1, among=_IOCTLS),)

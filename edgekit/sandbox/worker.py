@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError, ModelError
-from edgekit.sandbox import lockdown, tree
+from edgekit.sandbox import lockdown, namespaces, tree
 
 _TICK = 0.05
 """Seconds between two looks at what memory a child occupies."""
@@ -93,9 +93,11 @@ def run_child(request: dict[str, Any], worker: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
+        if (inside := request["network"]) and not namespaces.enter(inside):
+            raise lockdown.Unlocked("a network of its own")
         lockdown.lock(
             [str(work), *request["writable"]], [str(folder), *request["readable"]], required=request["required"],
-            **request["limits"],
+            loopback=bool(inside), **request["limits"],
         )  # fmt: skip
         if os.getppid() != worker:
             os._exit(1)

@@ -28,6 +28,30 @@ def connect(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
     return {}, {}
 
 
+def serve(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    """On all interfaces; says what the first client said."""
+    with socket.create_server(("", args["port"])) as server:
+        tell(work, {"listens": True})
+        client, _ = server.accept()
+        with client:
+            client.sendall(b"hello")
+            return {"heard": client.recv(100).decode()}, {}
+
+
+def visit(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    """Connect to the server of :func:`serve`; try to open the sockets that lead out."""
+    with socket.create_connection(("127.0.0.1", args["port"])) as server:
+        said = server.recv(5)
+        server.sendall(b"good day")
+    refused = []
+    for family in ("AF_UNIX", "AF_NETLINK", "AF_PACKET"):
+        try:
+            socket.socket(getattr(socket, family), socket.SOCK_DGRAM).close()
+        except OSError:
+            refused.append(family)
+    return {"said": said.decode(), "refused": refused}, {}
+
+
 def write(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
     Path(args["path"]).write_text("escaped")
     return {}, {}

@@ -24,6 +24,7 @@ TASK = {"programs": False, "signals": True, "network": False}
 PROGRAM = {"programs": True, "signals": True, "network": False}
 LONE_PROGRAM = {"programs": True, "signals": False, "network": False}
 NETWORK = {"programs": False, "signals": True, "network": True}
+LOOPBACK = {"programs": False, "signals": True, "network": False, "loopback": True}
 COPIES = {"programs": False, "signals": True, "network": False, "modes": True}
 
 NEVER = """
@@ -53,7 +54,8 @@ _THREAD = 0x10000
 def calls() -> list[dict[str, Any]]:
     """Calls that are not on the list."""
     there = numbers(platform.machine()) if all(lockdown.available().values()) else {}
-    groups = (NEVER, PROGRAM), (NEVER, NETWORK), (NOT_IN_TASKS, TASK), (NO_SIGNALS, LONE_PROGRAM), (NO_NETWORK, PROGRAM)
+    groups = [(NEVER, PROGRAM), (NEVER, NETWORK), (NEVER, LOOPBACK), (NOT_IN_TASKS, TASK), (NOT_IN_TASKS, LOOPBACK)]
+    groups += [(NO_SIGNALS, LONE_PROGRAM), (NO_NETWORK, PROGRAM)]
     return [
         {"test": "call", "call": name, "arguments": HARMLESS.get(name, [-1] * 6), "kind": kind}
         for names, kind in groups for name in names.split() if name in there
@@ -70,7 +72,10 @@ def conditions() -> list[dict[str, Any]]:
         found.append((name, ["parent", "parent" if name == "tgkill" else 0, 0], TASK))
     for command in seccomp._TTY_IOCTLS:
         found += [("ioctl", [-1, command, 0], kind) for kind in (TASK, PROGRAM, NETWORK)]
-    found += [("ioctl", [-1, command, 0], TASK) for command in (0x4B33, 0x5402, 0xC0104800, 0x00000000)]
+    found += [("socket", [family, 1, 0], LOOPBACK) for family in (1, 16, 17, 38, 40)]
+    found += [
+        ("ioctl", [-1, command, 0], kind) for kind in (TASK, LOOPBACK) for command in (0x4B33, 0x5402, 0xC0104800, 0)
+    ]
     for option in (1, 4, 8, 22, 24, 26, 28, 35, 36, 47, 53, 59, 60, 65, 67, 0x59616D61):
         found.append(("prctl", [option, 0, 0, 0, 0], PROGRAM))
     found += [("fcntl", [-1, command, 0], PROGRAM) for command in (8, 10, 15, 1024, 1026, 1033)]
@@ -122,8 +127,9 @@ def _of_files() -> list[dict[str, Any]]:
 def shown(case: dict[str, Any]) -> str:
     """A case's name, for pytest."""
     kind = next(
-        name for name in ("TASK", "PROGRAM", "LONE_PROGRAM", "NETWORK", "COPIES") if globals()[name] is case["kind"]
-    )
+        name for name in ("TASK", "PROGRAM", "LONE_PROGRAM", "NETWORK", "LOOPBACK", "COPIES")
+        if globals()[name] is case["kind"]
+    )  # fmt: skip
     given = [value for value in case["arguments"] if value not in (-1, 0)]
     return "-".join([kind.lower(), case["call"], *(hex(v) if isinstance(v, int) else v for v in given)])
 

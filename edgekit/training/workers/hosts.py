@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.errors import DeviceError, ToolMissing
-from edgekit.ssh import Address, Connection
+from edgekit.ssh import FORWARDING, Address, Connection
 from edgekit.training import checkpoint
-from edgekit.training.workers import versions
+from edgekit.training.workers import node, processes, versions
 from edgekit.training.workers.frames import BEAT, SILENCE, Channel, Ended, Frame, pack, unpack
 from edgekit.training.workers.processes import Answer, Listener
 
@@ -31,8 +31,9 @@ NODE = "edgekit.training.workers.node"
 class Host:
     """A worker on a machine that ssh reaches. Open it; close it, whatever happens."""
 
-    def __init__(self, address: Address) -> None:
-        self.place, self.address, self._host = address.name, "", address.host
+    def __init__(self, address: Address, index: int) -> None:
+        self.place, self.index, self.folder = address.name, index, ""
+        self.address = processes.address(processes.FIRST_PORT + index)
         self._connection = Connection(address)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
@@ -54,22 +55,39 @@ class Host:
         if self._stopped:  # while it was started
             self.stop()
         said = self._answer("hello").value
-        self.address = f"{f'[{self._host}]' if ':' in self._host else self._host}:{int(said['port'])}"
+        self.folder = str(said["folder"])
         versions.check(self.place, said, versions.here())
 
-    def reach(self, others: Sequence[Host]) -> None:
-        """Let the worker try to connect to the others.
+    def join(self, count: int) -> None:
+        """Let the worker make its network, with a door to each of the ``count - 1`` other workers.
+
+        :raises ToolMissing: if the host's kernel gives it none. :raises DeviceError: if it fails.
+        """
+        self._say("join", {"index": self.index, "count": count})
+        self._answer("joined")
+
+    def connect(self, hosts: Sequence[Host]) -> None:
+        """Lead the worker's doors to the others' through this machine.
+
+        :raises DeviceError: if the host's ssh server does not allow it.
+        """
+        others = {node.door(self.folder, host.index): host.door for host in hosts if host is not self}
+        self._connection.forward({self.door: node.door(self.folder)}, others)
+
+    @property
+    def door(self) -> Path:
+        """The socket of this machine that leads to the worker."""
+        return self._connection.place("door")
+
+    def reach(self, hosts: Sequence[Host]) -> None:
+        """Let the worker try the doors to the others.
 
         :raises DeviceError: naming the one that it cannot reach.
         """
-        places = {other.address: other.place for other in others if other is not self}
-        self._say("reach", list(places))
+        self._say("reach")
         for failed in self._answer("reached").value:
-            address = str(failed["address"])
-            raise DeviceError(
-                f"{self.place} cannot reach {places.get(address, '')} as {address}: {failed['wrong']}",
-                "workers must find one another under the names given to --workers, at any port: no firewall between",
-            )
+            other = hosts[int(failed["worker"])].place
+            raise DeviceError(f"{self.place} cannot reach {other} through ssh: {failed['wrong']}", FORWARDING)
 
     def train(
         self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener
@@ -143,6 +161,9 @@ class Host:
 
     def _answer(self, kind: str) -> Frame:
         frame = self._hear(START_SECONDS)
+        if frame.kind == "error":
+            error = sandbox.rebuilt(frame.value)
+            raise type(error)(f"{self.place}: {error.message}", error.hint)
         if frame.kind != kind:
             raise DeviceError(f"the worker on {self.place} speaks another language", "install the same edgekit there")
         return frame
@@ -176,15 +197,18 @@ def _python() -> str:
 
 @contextmanager
 def team(addresses: Sequence[Address]) -> Iterator[list[Host]]:
-    """One worker on each host, all started, of the same versions, and in reach of one another.
+    """One worker on each host, all started, of the same versions, and connected with one another through ssh.
 
     :raises DeviceError: naming the host that is not. :raises ToolMissing: naming the host that lacks something.
     """
     with ExitStack() as stack:
-        hosts = [Host(address) for address in addresses]
+        hosts = [Host(address, index) for index, address in enumerate(addresses)]
         stack.callback(_each, hosts, Host.close)
         _each(hosts, Host.open)
-        _each(hosts, lambda host: host.reach(hosts))
+        if len(hosts) > 1:
+            _each(hosts, lambda host: host.join(len(hosts)))
+            _each(hosts, lambda host: host.connect(hosts))
+            _each(hosts, lambda host: host.reach(hosts))
         yield hosts
 
 

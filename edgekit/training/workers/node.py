@@ -1,8 +1,9 @@
 """A worker on a host, ``python -m edgekit.training.workers.node``; ``hosts.py`` starts it over ssh.
 
-It says which versions are here and on which port it will listen, then does what frames on its input ask: ``reach``
-tries to connect to the other workers, ``train`` trains in a sandboxed child. It ends, with everything it started and
-wrote, when its input ends, on SIGTERM, and when the other side gives no sign of life.
+It says which versions are here, then does what frames on its input ask: ``join`` makes a network in which only its own
+worker is, with a door to each other worker; ``reach`` tries these; ``train`` trains in a sandboxed child. The other
+side leads the doors to one another, through ssh. It ends, with everything it started and wrote, when its input ends,
+on SIGTERM, and when the other side gives no sign of life.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from edgekit import sandbox
-from edgekit.errors import EdgekitError
+from edgekit.errors import DeviceError, EdgekitError
+from edgekit.sandbox import loopback
 from edgekit.training import checkpoint
 from edgekit.training.workers import processes, versions
 from edgekit.training.workers.frames import BEAT, SILENCE, Channel, Ended, Frame, pack, unpack
@@ -39,6 +42,8 @@ class Node:
         self._ending, self._last = threading.Event(), threading.Lock()
         self._states = folder / "states"
         self._states.mkdir()
+        self._network: loopback.Loopback | None = None
+        self._others: dict[str, str] = {}
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, lambda *_: self._ending.set())
 
@@ -47,29 +52,47 @@ class Node:
         for task in (self._watch, self._report):
             threading.Thread(target=task, daemon=True).start()
         try:
-            with socket.create_server(("", 0)) as server:  # holds the port, and lets the others try it
-                self._channel.send("hello", versions.here() | {"port": server.getsockname()[1]})
-                while (frame := self._asked.get()).kind == "reach":
-                    self._channel.send("reached", unreachable(frame.value))
+            self._channel.send("hello", versions.here() | {"folder": str(self._folder)})
+            while (frame := self._asked.get()).kind in ("join", "reach"):
+                if frame.kind == "join":
+                    self._join(frame.value)
+                else:
+                    self._channel.send("reached", unreachable(self._others))
             self._train(frame)
         except Ended:
             pass
         finally:
             self.end()
 
+    def _join(self, value: Mapping[str, Any]) -> None:
+        """Make the network: this worker's own port in it, and one for each other worker, which is a door."""
+        first, index = processes.FIRST_PORT, int(value["index"])
+        self._others = {str(n): door(str(self._folder), n) for n in range(int(value["count"])) if n != index}
+        mine = door(str(self._folder))
+        try:
+            if max(map(len, map(os.fsencode, (mine, *self._others.values())))) > loopback.LONGEST:
+                raise DeviceError("the name of its temporary folder is too long", "set TMPDIR there to a shorter one")
+            outward = {first + int(n): path for n, path in self._others.items()}
+            self._network = loopback.Loopback({mine: first + index}, outward)
+        except EdgekitError as error:
+            self._refuse(error)
+        else:
+            self._channel.send("joined")
+
+    def _refuse(self, error: EdgekitError) -> None:
+        self._channel.send("error", {"kind": type(error).__name__, "message": error.message, "hint": error.hint})
+
     def _train(self, frame: Frame) -> None:
         args = frame.value | {"checkpoints": str(self._states)}
-        limits = processes.TOGETHER if args["cluster"] else processes.ALONE
         try:
             value, arrays = sandbox.call(
-                processes.TASK, args, unpack(frame.payload), limits=limits, writable=[self._states],
-                listen=lambda message: self._channel.send("message", message),
+                processes.TASK, args, unpack(frame.payload), limits=processes.LIMITS, writable=[self._states],
+                listen=lambda message: self._channel.send("message", message), network=self._network,
             )  # fmt: skip
         except sandbox.ChildDied as death:
             self._channel.send("died", death.reason)
         except EdgekitError as error:
-            said = {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
-            self._channel.send("error", said)
+            self._refuse(error)
         except OSError as error:  # a full disk, mostly
             self._channel.send("failed", error.strerror or str(error))
         else:
@@ -111,20 +134,26 @@ class Node:
             os._exit(0)
 
 
-def unreachable(addresses: Sequence[str]) -> list[dict[str, str]]:
-    """Try to connect to each ``host:port``; return those that fail, each with what is ``wrong``."""
+def door(folder: str, number: int | None = None) -> str:
+    """The socket in a node's folder that leads to another worker, or to this one."""
+    return f"{folder}/{'own' if number is None else number}"
 
-    def wrong(address: str) -> str:
-        host, _, port = address.rpartition(":")
+
+def unreachable(doors: Mapping[str, str]) -> list[dict[str, str]]:
+    """Go through the door to each ``worker``; return those that lead nowhere, each with what is ``wrong``."""
+
+    def wrong(path: str) -> str:
         try:
-            socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
+            with socket.socket(socket.AF_UNIX) as there:
+                there.settimeout(REACH_SECONDS)
+                there.connect(path)
+                return "" if there.recv(1) == loopback.GREETING else "the connection was closed"
         except OSError as error:
             return error.strerror or str(error)
-        return ""
 
-    with ThreadPoolExecutor(max(1, len(addresses))) as pool:
-        found = zip(addresses, pool.map(wrong, addresses), strict=True)
-    return [{"address": address, "wrong": problem} for address, problem in found if problem]
+    with ThreadPoolExecutor(max(1, len(doors))) as pool:
+        found = zip(doors, pool.map(wrong, doors.values()), strict=True)
+    return [{"worker": worker, "wrong": problem} for worker, problem in found if problem]
 
 
 def main() -> None:

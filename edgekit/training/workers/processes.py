@@ -6,16 +6,20 @@ import itertools
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from edgekit import sandbox
+from edgekit.errors import ToolMissing
+from edgekit.sandbox.loopback import Loopback
 
 TASK = "edgekit.training.loop:train"
-ALONE = sandbox.Limits(seconds=24 * 3600, memory_mb=8192)
-TOGETHER = sandbox.Limits(seconds=24 * 3600, memory_mb=8192, network=True)
+LIMITS = sandbox.Limits(seconds=24 * 3600, memory_mb=8192)
+FIRST_PORT = 10000
+"""The first worker's port in the network of the workers; the others follow."""
 STAGES = ("worker", "tensorflow", "the others")
 """What a worker reaches before it trains: it has its shard, it has TensorFlow, it has met its fellows."""
 Listener = Callable[[dict[str, Any]], None]
@@ -50,27 +54,58 @@ class Process:
 
     place = ""
 
-    def __init__(self, port: int) -> None:
-        self.address, self._lane = f"127.0.0.1:{port}", next(_lanes)
+    def __init__(self, port: int, network: Loopback | None, limits: sandbox.Limits = LIMITS) -> None:
+        self.address, self._lane = address(port), next(_lanes)
+        self._network, self._limits = network, limits
 
     def train(
         self, args: Mapping[str, Any], shard: Mapping[str, NDArray[Any]], folder: Path, listen: Listener
     ) -> Answer:
         """See :class:`Worker`."""
-        limits = TOGETHER if args["cluster"] else ALONE
         listen({"reached": "worker"})
-        return sandbox.call(TASK, args, shard, limits=limits, writable=[folder], lane=self._lane, listen=listen)
+        return sandbox.call(
+            TASK, args, shard, limits=self._limits, writable=[folder], lane=self._lane, listen=listen,
+            network=self._network,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """See :class:`Worker`."""
         sandbox.stop([self._lane])
 
 
+def address(port: int) -> str:
+    """Where the others find the worker of a port, in a network that has the loopback interface only."""
+    return f"127.0.0.1:{port}"
+
+
 @contextmanager
 def team(count: int) -> Iterator[list[Process]]:
-    """So many processes, each with a port of the loopback interface that nobody listens on now."""
+    """So many processes; several share a network that nobody else reaches.
+
+    TensorFlow's servers listen on all interfaces, and ask for no password. Only with ``--no-sandbox``, and where the
+    kernel gives no such network, they listen on this machine's.
+
+    :raises ToolMissing: if the kernel gives no such network.
+    """
+    ports = range(FIRST_PORT, FIRST_PORT + count)
+    if count == 1:
+        yield [Process(port, None) for port in ports]
+        return
+    try:
+        network = Loopback()
+    except ToolMissing:
+        if sandbox.required():
+            raise
+        yield [Process(port, None, replace(LIMITS, network=True)) for port in _free_ports(count)]
+        return
+    with network:
+        yield [Process(port, network) for port in ports]
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports of this machine's loopback interface that nobody listens on now."""
     servers = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [server.getsockname()[1] for server in servers]
     for server in servers:
         server.close()
-    yield [Process(port) for port in ports]
+    return ports

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,13 @@ from edgekit.passes import PassContext
 from edgekit.passes.finetune import Finetune
 from edgekit.ssh import Address
 from edgekit.training.workers import hosts, node
+from edgekit.training.workers.frames import Channel, Frame
 from tests.small_networks import classifier, digits
 from tests.ssh_server import SshServer, free_port, script, ssh_server
 from tests.training.process import below, gone, start, until
 
 pytest.importorskip("tensorflow")
+WITHOUT_NETWORKS = Path(__file__).parents[2] / "security" / "without_networks.py"
 SHELL = 'export TMPDIR="{tmp}"; exec sh -c "$SSH_ORIGINAL_COMMAND"'
 
 
@@ -94,7 +96,8 @@ def test_a_killed_worker_is_named_and_its_training_goes_on_elsewhere(server: Ssh
     until(lambda: list(tmp_path.glob("cache/training/*/state.npz")), 180)  # it came from the host
     family = below(server.server.pid)
     nodes = [pid for pid in family if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(f"\0{hosts.NODE}\0".encode())]
-    (child,) = [pid for pid in below(nodes[-1]) if not below(pid)]
+    tasks = [pid for pid in below(nodes[-1]) if b"edgekit.sandbox.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    (child,) = [pid for pid in tasks if not below(pid)]
     os.kill(child, signal.SIGKILL)
     said, _ = running.communicate(timeout=60)
     assert running.returncode == DeviceError.exit_code, said
@@ -157,19 +160,78 @@ def test_a_host_with_another_edgekit(server: SshServer, tmp_path: Path, monkeypa
     assert isinstance(error, ToolMissing) and "is not the edgekit here" in error.message
 
 
-def test_workers_that_cannot_reach_one_another(server: SshServer) -> None:
+def test_workers_reach_one_another_through_this_machine_only(server: SshServer) -> None:
     with hosts.team(two(server)) as team:
-        assert len({host.address for host in team}) == 2
-        nobody: Any = SimpleNamespace(address=f"localhost:{free_port()}", place="other")
-        with pytest.raises(DeviceError, match=r"cannot reach other as localhost:\d+: Connection refused"):
-            team[0].reach([*team, nobody])
+        assert [host.address for host in team] == ["127.0.0.1:10000", "127.0.0.1:10001"]
+        team[1].door.unlink()
+        with pytest.raises(DeviceError, match=r"cannot reach .* through ssh: the connection was closed"):
+            team[0].reach(team)
+        team[1].reach(team)
 
 
-def test_unreachable_addresses_are_told() -> None:
-    (failed,) = node.unreachable([f"127.0.0.1:{free_port()}"])
-    assert failed["wrong"] == "Connection refused"
-    assert node.unreachable(["no-such-host.invalid:1"])[0]["wrong"]
-    assert node.unreachable([]) == []
+@pytest.mark.parametrize(
+    ("allowed", "what"),
+    [("no", "does not forward sockets"), ("local", "does not forward sockets"), ("remote", "through ssh: the connec")],
+)
+def test_a_server_that_forwards_no_sockets(
+    allowed: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ssh_server(SHELL, f"AllowStreamLocalForwarding {allowed}") as server:
+        monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", server.options)
+        monkeypatch.setenv("EDGEKIT_WORKER_PYTHON", sys.executable)
+        error = refused(two(server))
+        assert isinstance(error, DeviceError) and what in error.message and "AllowStreamLocalForwarding" in error.hint
+        with hosts.team(two(server)[:1]):  # one worker needs none
+            pass
+        assert server.left_behind() == []
+
+
+def test_a_host_that_gives_no_network_of_its_own(
+    server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(tmp_path / "python", f'exec {sys.executable} {WITHOUT_NETWORKS} "$@"')
+    monkeypatch.setenv("EDGEKIT_WORKER_PYTHON", str(tmp_path / "python"))
+    error = refused(two(server))
+    assert isinstance(error, ToolMissing) and f":{server.port}: this machine gives workers no network" in error.message
+
+
+def test_doors_that_lead_nowhere_are_told(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as closed:
+        closed.bind(str(tmp_path / "1"))
+        found = node.unreachable({"1": str(tmp_path / "1"), "2": str(tmp_path / "2")})
+    assert found == [
+        {"worker": "1", "wrong": "Connection refused"},
+        {"worker": "2", "wrong": "No such file or directory"},
+    ]
+    assert node.unreachable({}) == []
+
+
+def test_a_folder_with_a_long_name_is_told(tmp_path: Path) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-m", hosts.NODE], cwd=folder_of(tmp_path, 100), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert worker.stdin and worker.stdout
+    channel = Channel(worker.stdout.fileno(), worker.stdin.fileno())
+    assert heard(channel).kind == "hello"
+    channel.send("join", {"index": 0, "count": 2})
+    assert "temporary folder is too long" in heard(channel).value["message"]
+    worker.stdin.close()
+    assert worker.wait(20) == 0
+    worker.stdout.close()
+
+
+def folder_of(tmp_path: Path, length: int) -> Path:
+    folder = tmp_path / ("x" * length)
+    folder.mkdir()
+    return folder
+
+
+def heard(channel: Channel) -> Frame:
+    while True:
+        frame = channel.receive(30)
+        assert frame is not None
+        if frame.kind != "alive":
+            return frame
 
 
 @pytest.mark.parametrize("end", ["input", "SIGTERM", "nonsense"])
