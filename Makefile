@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+C_FILES = $(shell find edgekit firmware_stubs tests -name '*.[ch]')
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -27,10 +28,12 @@ lint: ready  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 
 format: ready  ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(C_FILES)
 
 bench: ready  ## measure start-up, compile time and latency; writes docs/benchmarks.md
 	$(BIN)/python bench/bench.py

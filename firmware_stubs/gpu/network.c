@@ -51,7 +51,8 @@ bool gpu_read(struct gpu *gpu, const char *kernels)
     gpu->kernels = beside(kernels, &gpu->kernels_size);
     gpu->weights = beside("weights.bin", &gpu->weights_size);
     if (!text || !gpu->kernels || !gpu->weights) {
-        snprintf(error, sizeof error, "network.plan, %s and weights.bin must lie beside the network's library", kernels);
+        snprintf(error, sizeof error, "network.plan, %s and weights.bin must lie beside the network's library",
+                 kernels);
         return gpu_fail(gpu, error, 0);
     }
     if (!plan_read(&gpu->plan, text, error, sizeof error))
@@ -68,8 +69,11 @@ const struct ek_network *gpu_ready(struct gpu *gpu, const char *device,
     const struct plan *plan = &gpu->plan;
     snprintf(gpu->runtime, sizeof gpu->runtime, "%s on %s", plan->runtime, device);
     gpu->network = (struct ek_network){
-        EK_NETWORK_ABI, gpu->runtime, plan->inputs, plan->outputs, plan->kernels, plan->input_bytes,
-        plan->output_bytes, 0, plan->kernel, run,
+        EK_NETWORK_ABI,     gpu->runtime,
+        plan->inputs,       plan->outputs,
+        plan->kernels,      plan->input_bytes,
+        plan->output_bytes, 0,
+        plan->kernel,       run,
     };
     return &gpu->network;
 }

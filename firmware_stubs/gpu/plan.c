@@ -14,8 +14,8 @@ struct reader {
 static const char *line(struct reader *r, const char *word, char *into, size_t size)
 {
     size_t length = strcspn(r->at, "\n"), start = strlen(word);
-    if (r->damaged || r->at[length] != '\n' || length <= start || strncmp(r->at, word, start) ||
-        r->at[start] != ' ' || length - start - 1 >= size) {
+    if (r->damaged || r->at[length] != '\n' || length <= start || strncmp(r->at, word, start) || r->at[start] != ' ' ||
+        length - start - 1 >= size) {
         r->damaged = true;
         return NULL;
     }
@@ -80,7 +80,7 @@ static void steps(struct reader *r, struct plan *plan)
     for (uint32_t k = 0; k < plan->kernels && !r->damaged; k++) {
         struct plan_step *step = &plan->step[k];
         uint64_t value[6] = {0}; /* work-items, cleared bytes and offset, arguments */
-        uint64_t cost[3]; /* flops, bytes read, bytes written */
+        uint64_t cost[3];        /* flops, bytes read, bytes written */
         char node[PLAN_NAME];
         line(r, "kernel", step->name, sizeof step->name);
         line(r, "function", step->function, sizeof step->function);

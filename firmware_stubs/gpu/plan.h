@@ -19,7 +19,7 @@ struct plan_argument {
 
 struct plan_step {
     char function[PLAN_NAME], name[PLAN_NAME];
-    size_t size[3];            /* work-items */
+    size_t size[3];             /* work-items */
     uint64_t clear, clear_size; /* bytes of the arena that are zeroed before it */
     uint32_t count;
     struct plan_argument argument[PLAN_MAX_ARGUMENTS];

@@ -89,7 +89,8 @@ static int run(struct engine *e)
     if (!status)
         return 0;
     if (status > 0 && (uint32_t)status <= n->kernels)
-        return engine_fail(e, EXIT_OTHER, "kernel %d of the network failed: %s", status - 1, n->kernel[status - 1].name);
+        return engine_fail(e, EXIT_OTHER, "kernel %d of the network failed: %s", status - 1,
+                           n->kernel[status - 1].name);
     return engine_fail(e, EXIT_OTHER, "the network failed (status %d)", status);
 }
 
@@ -113,8 +114,12 @@ static int observed(struct engine *e, const struct profile_event **events, unsig
         return engine_fail(e, EXIT_OTHER, "the network has %u kernels, but ticked %u times", n->kernels, self.ticks);
     for (uint32_t k = 0; k < n->kernels; k++) {
         uint64_t start = microseconds(&self.reading[2 * k]), end = microseconds(&self.reading[2 * k + 1]);
-        found[k] = (struct profile_event){.tag = n->kernel[k].name, .type = OPERATOR, .source = SOURCE_COMPILED,
-                                          .node = n->kernel[k].node, .start_us = start, .elapsed_us = end - start};
+        found[k] = (struct profile_event){.tag = n->kernel[k].name,
+                                          .type = OPERATOR,
+                                          .source = SOURCE_COMPILED,
+                                          .node = n->kernel[k].node,
+                                          .start_us = start,
+                                          .elapsed_us = end - start};
     }
     *events = found;
     *count = n->kernels;
@@ -146,8 +151,9 @@ int compiled_open(struct engine *e, void *library)
     if (!n) /* it said why */
         return EXIT_OTHER;
     if (n->abi != EK_NETWORK_ABI)
-        return engine_fail(e, EXIT_OTHER, "the network's interface is version %u, this program's %d: they do not belong "
-                           "together", n->abi, EK_NETWORK_ABI);
+        return engine_fail(e, EXIT_OTHER,
+                           "the network's interface is version %u, this program's %d: they do not belong together",
+                           n->abi, EK_NETWORK_ABI);
     if (n->kernels > PROFILE_MAX_EVENTS || n->inputs > MAX_PORTS || n->outputs > MAX_PORTS)
         return engine_fail(e, EXIT_OTHER, "the network has more than %d kernels, or more than %d inputs or outputs",
                            PROFILE_MAX_EVENTS, MAX_PORTS);

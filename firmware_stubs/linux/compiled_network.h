@@ -12,24 +12,25 @@
 #define EK_NETWORK_SYMBOL "edgekit_network"
 
 struct ek_kernel {
-  const char *name;
-  int32_t node; /* index of the operator in model.tflite that the kernel computes, with those folded into it; -1: none */
+    const char *name;
+    /* Index of the operator in model.tflite that the kernel computes, with those folded into it; -1: none. */
+    int32_t node;
 };
 
 struct ek_network {
-  uint32_t abi;
-  const char *runtime; /* "tvm 0.27.0": what made it */
-  uint32_t inputs, outputs, kernels;
-  const uint64_t *input_bytes, *output_bytes; /* of one sample */
-  uint64_t arena_bytes;
-  const struct ek_kernel *kernel; /* in the order in which they run */
-  /* One inference. `tick`, where not NULL, is called before the first kernel and after each: kernels + 1 times.
-     Returns 0, or 1 + the number of the kernel that failed. */
-  int (*run)(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context);
+    uint32_t abi;
+    const char *runtime; /* "tvm 0.27.0": what made it */
+    uint32_t inputs, outputs, kernels;
+    const uint64_t *input_bytes, *output_bytes; /* of one sample */
+    uint64_t arena_bytes;
+    const struct ek_kernel *kernel; /* in the order in which they run */
+    /* One inference. `tick`, where not NULL, is called before the first kernel and after each: kernels + 1 times.
+       Returns 0, or 1 + the number of the kernel that failed. */
+    int (*run)(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context);
 };
 
-/* The library's only export: const struct ek_network *edgekit_network(void). NULL, after a line on standard error, where
-   there is no network. */
+/* The library's only export: const struct ek_network *edgekit_network(void). NULL, after a line on standard error,
+   where there is no network. */
 typedef const struct ek_network *(*ek_network_function)(void);
 
 /* Linked into the program itself (EDGEKIT_STATIC_NETWORK), there is no library, and this is called. */

@@ -14,8 +14,8 @@
 enum { EXIT_USAGE = 2, EXIT_MODEL = 3, EXIT_OTHER = 6 };
 
 struct engine {
-    char runtime[64]; /* name and version */
-    int threads;      /* that it uses */
+    char runtime[64];                 /* name and version */
+    int threads;                      /* that it uses */
     size_t input_bytes, output_bytes; /* of one sample */
     char error[512];
 

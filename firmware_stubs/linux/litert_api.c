@@ -18,8 +18,8 @@ static bool resolve(void *library, const char *name, void *function, char *error
 
 bool litert_load(struct litert *api, void *library, char *error, size_t size)
 {
-#define LITERT_RESOLVE(name, arguments)                                                                        \
-    if (!resolve(library, #name, &api->name, error, size))                                                     \
+#define LITERT_RESOLVE(name, arguments)                    \
+    if (!resolve(library, #name, &api->name, error, size)) \
         return false;
     LITERT_FUNCTIONS(LITERT_RESOLVE)
     LITERT_RESOLVE(LiteRtDestroyCompiledModel, )

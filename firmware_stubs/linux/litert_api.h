@@ -50,43 +50,43 @@ _Static_assert(sizeof(struct litert_event) == 104, "ProfiledEventData");
 typedef void *litert_handle;
 typedef int litert_status;
 
-#define LITERT_FUNCTIONS(F)                                                                                    \
-    F(LiteRtCreateEnvironment, (int, const void *, litert_handle *))                                           \
-    F(LiteRtCreateModelFromBuffer, (litert_handle, const void *, size_t, litert_handle *))                     \
-    F(LiteRtCreateOptions, (litert_handle *))                                                                  \
-    F(LiteRtSetOptionsHardwareAccelerators, (litert_handle, int))                                              \
-    F(LiteRtCreateOpaqueOptions, (const char *, void *, void (*)(void *), litert_handle *))                    \
-    F(LiteRtAddOpaqueOptions, (litert_handle, litert_handle))                                                  \
-    F(LiteRtCreateCompiledModel, (litert_handle, litert_handle, litert_handle, litert_handle *))               \
-    F(LiteRtCompiledModelResizeInputTensor, (litert_handle, size_t, size_t, const int *, size_t))              \
+#define LITERT_FUNCTIONS(F)                                                                                     \
+    F(LiteRtCreateEnvironment, (int, const void *, litert_handle *))                                            \
+    F(LiteRtCreateModelFromBuffer, (litert_handle, const void *, size_t, litert_handle *))                      \
+    F(LiteRtCreateOptions, (litert_handle *))                                                                   \
+    F(LiteRtSetOptionsHardwareAccelerators, (litert_handle, int))                                               \
+    F(LiteRtCreateOpaqueOptions, (const char *, void *, void (*)(void *), litert_handle *))                     \
+    F(LiteRtAddOpaqueOptions, (litert_handle, litert_handle))                                                   \
+    F(LiteRtCreateCompiledModel, (litert_handle, litert_handle, litert_handle, litert_handle *))                \
+    F(LiteRtCompiledModelResizeInputTensor, (litert_handle, size_t, size_t, const int *, size_t))               \
     F(LiteRtGetCompiledModelOutputTensorLayouts, (litert_handle, size_t, size_t, struct litert_layout *, bool)) \
-    F(LiteRtGetCompiledModelInputBufferRequirements, (litert_handle, size_t, size_t, litert_handle *))         \
-    F(LiteRtGetCompiledModelOutputBufferRequirements, (litert_handle, size_t, size_t, litert_handle *))        \
-    F(LiteRtRunCompiledModel, (litert_handle, size_t, size_t, litert_handle *, size_t, litert_handle *))       \
-    F(LiteRtCompiledModelGetProfiler, (litert_handle, litert_handle *))                                        \
-    F(LiteRtStartProfiler, (litert_handle))                                                                    \
-    F(LiteRtStopProfiler, (litert_handle))                                                                     \
-    F(LiteRtResetProfiler, (litert_handle))                                                                    \
-    F(LiteRtGetNumProfilerEvents, (litert_handle, int *))                                                      \
-    F(LiteRtGetProfilerEvents, (litert_handle, int, struct litert_event *))                                    \
-    F(LiteRtGetNumModelSignatures, (litert_handle, size_t *))                                                  \
-    F(LiteRtGetModelSignature, (litert_handle, size_t, litert_handle *))                                       \
-    F(LiteRtGetModelSubgraph, (litert_handle, size_t, litert_handle *))                                        \
-    F(LiteRtGetSignatureSubgraph, (litert_handle, litert_handle *))                                            \
-    F(LiteRtGetNumSignatureInputs, (litert_handle, size_t *))                                                  \
-    F(LiteRtGetNumSignatureOutputs, (litert_handle, size_t *))                                                 \
-    F(LiteRtGetSignatureInputTensorByIndex, (litert_handle, size_t, litert_handle *))                          \
-    F(LiteRtGetSignatureOutputTensorByIndex, (litert_handle, size_t, litert_handle *))                         \
-    F(LiteRtGetNumSubgraphInputs, (litert_handle, size_t *))                                                   \
-    F(LiteRtGetNumSubgraphOutputs, (litert_handle, size_t *))                                                  \
-    F(LiteRtGetSubgraphInput, (litert_handle, size_t, litert_handle *))                                        \
-    F(LiteRtGetSubgraphOutput, (litert_handle, size_t, litert_handle *))                                       \
-    F(LiteRtGetTensorIndex, (litert_handle, uint32_t *))                                                       \
-    F(LiteRtGetRankedTensorType, (litert_handle, struct litert_ranked_type *))                                 \
-    F(LiteRtCreateManagedTensorBufferFromRequirements,                                                         \
-      (litert_handle, const struct litert_ranked_type *, litert_handle, litert_handle *))                      \
-    F(LiteRtGetTensorBufferPackedSize, (litert_handle, size_t *))                                              \
-    F(LiteRtLockTensorBuffer, (litert_handle, void **, int))                                                   \
+    F(LiteRtGetCompiledModelInputBufferRequirements, (litert_handle, size_t, size_t, litert_handle *))          \
+    F(LiteRtGetCompiledModelOutputBufferRequirements, (litert_handle, size_t, size_t, litert_handle *))         \
+    F(LiteRtRunCompiledModel, (litert_handle, size_t, size_t, litert_handle *, size_t, litert_handle *))        \
+    F(LiteRtCompiledModelGetProfiler, (litert_handle, litert_handle *))                                         \
+    F(LiteRtStartProfiler, (litert_handle))                                                                     \
+    F(LiteRtStopProfiler, (litert_handle))                                                                      \
+    F(LiteRtResetProfiler, (litert_handle))                                                                     \
+    F(LiteRtGetNumProfilerEvents, (litert_handle, int *))                                                       \
+    F(LiteRtGetProfilerEvents, (litert_handle, int, struct litert_event *))                                     \
+    F(LiteRtGetNumModelSignatures, (litert_handle, size_t *))                                                   \
+    F(LiteRtGetModelSignature, (litert_handle, size_t, litert_handle *))                                        \
+    F(LiteRtGetModelSubgraph, (litert_handle, size_t, litert_handle *))                                         \
+    F(LiteRtGetSignatureSubgraph, (litert_handle, litert_handle *))                                             \
+    F(LiteRtGetNumSignatureInputs, (litert_handle, size_t *))                                                   \
+    F(LiteRtGetNumSignatureOutputs, (litert_handle, size_t *))                                                  \
+    F(LiteRtGetSignatureInputTensorByIndex, (litert_handle, size_t, litert_handle *))                           \
+    F(LiteRtGetSignatureOutputTensorByIndex, (litert_handle, size_t, litert_handle *))                          \
+    F(LiteRtGetNumSubgraphInputs, (litert_handle, size_t *))                                                    \
+    F(LiteRtGetNumSubgraphOutputs, (litert_handle, size_t *))                                                   \
+    F(LiteRtGetSubgraphInput, (litert_handle, size_t, litert_handle *))                                         \
+    F(LiteRtGetSubgraphOutput, (litert_handle, size_t, litert_handle *))                                        \
+    F(LiteRtGetTensorIndex, (litert_handle, uint32_t *))                                                        \
+    F(LiteRtGetRankedTensorType, (litert_handle, struct litert_ranked_type *))                                  \
+    F(LiteRtCreateManagedTensorBufferFromRequirements,                                                          \
+      (litert_handle, const struct litert_ranked_type *, litert_handle, litert_handle *))                       \
+    F(LiteRtGetTensorBufferPackedSize, (litert_handle, size_t *))                                               \
+    F(LiteRtLockTensorBuffer, (litert_handle, void **, int))                                                    \
     F(LiteRtUnlockTensorBuffer, (litert_handle))
 
 struct litert {

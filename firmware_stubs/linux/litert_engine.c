@@ -66,8 +66,11 @@ static int observed(struct engine *e, const struct profile_event **events, unsig
         return engine_fail(e, EXIT_OTHER, "LiteRT's profiler gave no usable events");
     for (int i = 0; i < number; i++) {
         struct litert_event *r = &raw[i];
-        found[i] = (struct profile_event){.tag = r->tag, .type = r->type, .source = r->source,
-                                          .node = (int64_t)r->node, .start_us = r->start_us,
+        found[i] = (struct profile_event){.tag = r->tag,
+                                          .type = r->type,
+                                          .source = r->source,
+                                          .node = (int64_t)r->node,
+                                          .start_us = r->start_us,
                                           .elapsed_us = r->elapsed_us};
     }
     *events = found;

@@ -41,8 +41,8 @@ static const char *arm_core(const char *part)
     static const struct {
         const char *part, *name;
     } cores[] = {
-        {"0xd03", "Cortex-A53"}, {"0xd04", "Cortex-A35"}, {"0xd05", "Cortex-A55"}, {"0xd07", "Cortex-A57"},
-        {"0xd08", "Cortex-A72"}, {"0xd09", "Cortex-A73"}, {"0xd0a", "Cortex-A75"}, {"0xd0b", "Cortex-A76"},
+        {"0xd03", "Cortex-A53"},  {"0xd04", "Cortex-A35"}, {"0xd05", "Cortex-A55"},   {"0xd07", "Cortex-A57"},
+        {"0xd08", "Cortex-A72"},  {"0xd09", "Cortex-A73"}, {"0xd0a", "Cortex-A75"},   {"0xd0b", "Cortex-A76"},
         {"0xd0c", "Neoverse-N1"}, {"0xd41", "Cortex-A78"}, {"0xd42", "Cortex-A78AE"}, {"0xd44", "Cortex-X1"},
     };
     for (size_t i = 0; i < sizeof cores / sizeof *cores; i++)

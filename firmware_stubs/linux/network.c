@@ -10,19 +10,19 @@ static bool fail(char *error, size_t size, const char *what, litert_status statu
     return false;
 }
 
-#define TRY(call, what)                                                                                        \
-    do {                                                                                                       \
-        litert_status status_ = (call);                                                                        \
-        if (status_ != LITERT_OK)                                                                              \
-            return fail(error, error_size, what, status_);                                                     \
+#define TRY(call, what)                                    \
+    do {                                                   \
+        litert_status status_ = (call);                    \
+        if (status_ != LITERT_OK)                          \
+            return fail(error, error_size, what, status_); \
     } while (0)
 
 typedef litert_status (*get_tensor)(litert_handle, size_t, litert_handle *);
 
 /* Find where in the signature each tensor of the subgraph is passed, and its type. */
 static bool match_ports(const struct litert *api, litert_handle subgraph, litert_handle signature, size_t count,
-                        get_tensor of_subgraph, get_tensor of_signature, size_t *slot,
-                        struct litert_ranked_type *type, char *error, size_t error_size)
+                        get_tensor of_subgraph, get_tensor of_signature, size_t *slot, struct litert_ranked_type *type,
+                        char *error, size_t error_size)
 {
     static uint32_t passed[NETWORK_MAX_PORTS];
     static bool taken[NETWORK_MAX_PORTS]; /* one tensor may be two outputs: each gets its own slot */
@@ -68,8 +68,7 @@ static bool find_signature(struct model *m, litert_handle subgraph, litert_handl
     return false;
 }
 
-bool model_load(struct model *m, const struct litert *api, uint8_t *bytes, size_t size, char *error,
-                size_t error_size)
+bool model_load(struct model *m, const struct litert *api, uint8_t *bytes, size_t size, char *error, size_t error_size)
 {
     m->api = api;
     TRY(api->LiteRtCreateEnvironment(0, NULL, &m->environment), "cannot start LiteRT");
@@ -98,11 +97,9 @@ bool model_load(struct model *m, const struct litert *api, uint8_t *bytes, size_
         return false;
     }
     return match_ports(api, subgraph, signature, inputs, api->LiteRtGetSubgraphInput,
-                       api->LiteRtGetSignatureInputTensorByIndex, m->input_slot, m->input_type, error,
-                       error_size) &&
+                       api->LiteRtGetSignatureInputTensorByIndex, m->input_slot, m->input_type, error, error_size) &&
            match_ports(api, subgraph, signature, outputs, api->LiteRtGetSubgraphOutput,
-                       api->LiteRtGetSignatureOutputTensorByIndex, m->output_slot, m->output_type, error,
-                       error_size);
+                       api->LiteRtGetSignatureOutputTensorByIndex, m->output_slot, m->output_type, error, error_size);
 }
 
 /* Add LiteRT options in the TOML form its opaque options take. */
@@ -159,13 +156,11 @@ static bool make_buffers(struct network *n, char *error, size_t error_size)
     static struct litert_layout layouts[NETWORK_MAX_PORTS];
     litert_handle requirements;
     memset(layouts, 0, sizeof layouts);
-    TRY(m->api->LiteRtGetCompiledModelOutputTensorLayouts(n->compiled, m->signature, m->output_count, layouts,
-                                                          true),
+    TRY(m->api->LiteRtGetCompiledModelOutputTensorLayouts(n->compiled, m->signature, m->output_count, layouts, true),
         "cannot size the model's outputs");
     for (size_t i = 0; i < m->input_count; i++) {
         size_t slot = m->input_slot[i];
-        TRY(m->api->LiteRtGetCompiledModelInputBufferRequirements(n->compiled, m->signature, slot,
-                                                                  &requirements),
+        TRY(m->api->LiteRtGetCompiledModelInputBufferRequirements(n->compiled, m->signature, slot, &requirements),
             "cannot size an input");
         if (!make_buffer(n, &n->input[i], slot, requirements, n->inputs, error, error_size))
             return false;
@@ -174,8 +169,7 @@ static bool make_buffers(struct network *n, char *error, size_t error_size)
     for (size_t i = 0; i < m->output_count; i++) {
         size_t slot = m->output_slot[i];
         n->output[i].type.layout = layouts[slot];
-        TRY(m->api->LiteRtGetCompiledModelOutputBufferRequirements(n->compiled, m->signature, slot,
-                                                                   &requirements),
+        TRY(m->api->LiteRtGetCompiledModelOutputBufferRequirements(n->compiled, m->signature, slot, &requirements),
             "cannot size an output");
         if (!make_buffer(n, &n->output[i], slot, requirements, n->outputs, error, error_size))
             return false;
@@ -201,8 +195,7 @@ bool network_compile(struct network *n, const struct model *m, int threads, bool
     snprintf(toml, sizeof toml, "num_threads = %d\n", threads);
     if (!add_options(api, options, "xnnpack", toml, error, error_size))
         return false;
-    if (profile &&
-        !add_options(api, options, "runtime_options_string", "enable_profiling = true\n", error, error_size))
+    if (profile && !add_options(api, options, "runtime_options_string", "enable_profiling = true\n", error, error_size))
         return false;
     TRY(api->LiteRtCreateCompiledModel(m->environment, m->handle, options, &n->compiled),
         "LiteRT cannot compile the model");

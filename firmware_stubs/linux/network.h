@@ -33,7 +33,7 @@ struct network {
     litert_handle compiled, profiler;
     struct port input[NETWORK_MAX_PORTS], output[NETWORK_MAX_PORTS];
     litert_handle inputs[NETWORK_MAX_PORTS], outputs[NETWORK_MAX_PORTS]; /* in the signature's order */
-    size_t input_bytes, output_bytes; /* of one sample */
+    size_t input_bytes, output_bytes;                                    /* of one sample */
 };
 
 /* All of these return false and leave one line in `error` on failure. `bytes` must outlive the model. */

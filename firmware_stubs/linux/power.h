@@ -21,8 +21,8 @@ struct power_rail {
 };
 
 struct power_meter {
-    const char *scope;    /* what the figures cover: "board_supply" or "core_rail"; NULL where there is no meter */
-    char source[160];     /* which meter, in words */
+    const char *scope; /* what the figures cover: "board_supply" or "core_rail"; NULL where there is no meter */
+    char source[160];  /* which meter, in words */
     unsigned int rail_count;
     struct power_rail rail[POWER_MAX_RAILS];
     char counter[POWER_PATH]; /* RAPL: file with microjoules, which wraps at counter_range */

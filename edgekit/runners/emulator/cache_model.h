@@ -26,7 +26,8 @@ static struct cache caches[LEVELS];
 static uint64_t streams[STREAMS];
 static unsigned next_stream;
 
-static bool cache_init(struct cache *cache, unsigned kib, unsigned ways) {
+static bool cache_init(struct cache *cache, unsigned kib, unsigned ways)
+{
     cache->sets = kib && ways ? ((uint64_t)kib << 10 >> LINE_SHIFT) / ways : 0;
     cache->ways = ways;
     if (!cache->sets)
@@ -38,7 +39,8 @@ static bool cache_init(struct cache *cache, unsigned kib, unsigned ways) {
     return cache->lines != NULL;
 }
 
-static inline bool cache_hit(struct cache *cache, uint64_t line) {
+static inline bool cache_hit(struct cache *cache, uint64_t line)
+{
     uint64_t *set = cache->lines + line % cache->sets * cache->ways;
     if (set[0] == line)
         return true;
@@ -51,7 +53,8 @@ static inline bool cache_hit(struct cache *cache, uint64_t line) {
     return hit;
 }
 
-static bool continues_stream(uint64_t line) {
+static bool continues_stream(uint64_t line)
+{
     for (unsigned i = 0; i < STREAMS; i++) {
         /* Up to two lines from where the run was last seen; the same line again is a conflict, not a run. */
         if (line - streams[i] + 2 <= 4 && line != streams[i]) {
@@ -63,7 +66,8 @@ static bool continues_stream(uint64_t line) {
     return false;
 }
 
-static void cache_access(uint64_t line, struct misses *misses) {
+static void cache_access(uint64_t line, struct misses *misses)
+{
     if (!caches[0].sets || cache_hit(&caches[0], line))
         return;
     bool streamed = continues_stream(line);

@@ -9,13 +9,13 @@
 enum insn_class {
     CLASS_LOAD,
     CLASS_STORE,
-    CLASS_FP_FMA_VEC, /* vector floating-point multiply-accumulate */
-    CLASS_FP_VEC,     /* any other vector floating-point operation */
-    CLASS_INT8_DOT,   /* SDOT, UDOT, USDOT, SMMLA and kin */
+    CLASS_FP_FMA_VEC,  /* vector floating-point multiply-accumulate */
+    CLASS_FP_VEC,      /* any other vector floating-point operation */
+    CLASS_INT8_DOT,    /* SDOT, UDOT, USDOT, SMMLA and kin */
     CLASS_INT_MLA_VEC, /* vector integer multiplies, with or without accumulation */
-    CLASS_INT_VEC,    /* any other vector integer operation, moves and permutations */
+    CLASS_INT_VEC,     /* any other vector integer operation, moves and permutations */
     CLASS_FP_SCALAR,
-    CLASS_BRANCH,     /* branches, system instructions, exceptions */
+    CLASS_BRANCH, /* branches, system instructions, exceptions */
     CLASS_INT_ALU,
     CLASSES
 };
@@ -61,7 +61,8 @@ static const struct pattern simd_patterns[] = {
     {0x9f80f400, 0x0f809000, CLASS_FP_VEC},      /* FMUL, FMULX (by element) */
 };
 
-static enum insn_class classify_load_store(uint32_t w) {
+static enum insn_class classify_load_store(uint32_t w)
+{
     int load = (w >> 22) & 1;
     if ((w & 0x3b000000) == 0x18000000) /* literal */
         return CLASS_LOAD;
@@ -76,7 +77,8 @@ static enum insn_class classify_load_store(uint32_t w) {
     return (w >> 22) & 3 ? CLASS_LOAD : CLASS_STORE;
 }
 
-static enum insn_class classify(uint32_t w) {
+static enum insn_class classify(uint32_t w)
+{
     uint32_t group = (w >> 25) & 15;
     if ((group & 5) == 4)
         return classify_load_store(w);

@@ -43,7 +43,8 @@ static uint32_t last_id;
 static bool recording, model_caches;
 static FILE *report;
 
-static void on_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data) {
+static void on_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address, void *data)
+{
     (void)cpu; /* also outside the marked inference: it must meet the caches as the ones before left them */
     struct block *block = data;
     uint64_t size = 1u << qemu_plugin_mem_size_shift(info);
@@ -54,7 +55,8 @@ static void on_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address
         cache_access(last, &block->misses);
 }
 
-static void *checked(void *pointer) {
+static void *checked(void *pointer)
+{
     if (!pointer) {
         fputs("edgekit trace plugin: out of memory\n", stderr);
         exit(1);
@@ -62,7 +64,8 @@ static void *checked(void *pointer) {
     return pointer;
 }
 
-static struct block *new_block(uint64_t address, const uint8_t *code, uint32_t instructions) {
+static struct block *new_block(uint64_t address, const uint8_t *code, uint32_t instructions)
+{
     struct block *block = checked(calloc(1, sizeof *block));
     block->address = address;
     block->instructions = instructions;
@@ -82,7 +85,8 @@ static struct block *new_block(uint64_t address, const uint8_t *code, uint32_t i
 }
 
 /* QEMU may translate the same code again (its buffer was flushed): such a block keeps its counters. */
-static struct block *find_block(uint64_t address, const uint8_t *code, uint32_t instructions) {
+static struct block *find_block(uint64_t address, const uint8_t *code, uint32_t instructions)
+{
     struct block **slot = &buckets[(address >> 2) % BUCKETS];
     for (struct block *block = *slot; block; block = block->next)
         if (block->address == address && block->instructions == instructions &&
@@ -93,7 +97,8 @@ static struct block *find_block(uint64_t address, const uint8_t *code, uint32_t 
     return *slot = block;
 }
 
-static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
+static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
     (void)id;
     uint8_t code[MAX_CODE];
     size_t instructions = qemu_plugin_tb_n_insns(tb);
@@ -101,7 +106,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
         instructions = MAX_CODE / 4; /* QEMU's own limit is 512 */
     for (size_t i = 0; i < instructions; i++)
         memcpy(code + i * 4, qemu_plugin_insn_data(qemu_plugin_tb_get_insn(tb, i)), 4);
-    struct block *block = find_block(qemu_plugin_tb_vaddr(tb), code, instructions);
+    struct block *block = find_block(qemu_plugin_tb_vaddr(tb), code, (uint32_t)instructions);
     qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &block->count, 1);
     if (!model_caches)
         return;
@@ -110,7 +115,8 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
                                          QEMU_PLUGIN_MEM_RW, block);
 }
 
-static void open_phase(void) {
+static void open_phase(void)
+{
     for (size_t i = 0; i < block_count; i++) {
         blocks[i]->counted = blocks[i]->count;
         memset(&blocks[i]->misses, 0, sizeof blocks[i]->misses);
@@ -118,7 +124,8 @@ static void open_phase(void) {
     load_bytes = store_bytes = 0;
 }
 
-static void close_phase(void) {
+static void close_phase(void)
+{
     uint64_t total = 0, classes[CLASSES] = {0};
     for (size_t i = 0; i < block_count; i++) {
         uint64_t runs = blocks[i]->count - blocks[i]->counted;
@@ -146,7 +153,8 @@ static void close_phase(void) {
     }
 }
 
-static void write_blocks(void) {
+static void write_blocks(void)
+{
     for (size_t i = 0; i < block_count; i++) {
         struct block *block = blocks[i];
         if (!block->id)
@@ -159,7 +167,8 @@ static void write_blocks(void) {
 }
 
 static void on_syscall(qemu_plugin_id_t id, unsigned cpu, int64_t number, uint64_t a1, uint64_t a2, uint64_t a3,
-                       uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8) {
+                       uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8)
+{
     (void)id, (void)cpu, (void)a2, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
     if (number != MARKER && !(number == CLOCK_GETTIME && recording))
         return;
@@ -170,7 +179,8 @@ static void on_syscall(qemu_plugin_id_t id, unsigned cpu, int64_t number, uint64
     open_phase();
 }
 
-static void on_exit_(qemu_plugin_id_t id, void *data) {
+static void on_exit_(qemu_plugin_id_t id, void *data)
+{
     (void)id, (void)data;
     if (recording)
         close_phase();
@@ -179,7 +189,8 @@ static void on_exit_(qemu_plugin_id_t id, void *data) {
     fclose(report);
 }
 
-QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv) {
+QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv)
+{
     if (strcmp(info->target_name, "aarch64") || info->system_emulation) {
         fputs("edgekit trace plugin: only for qemu-aarch64\n", stderr);
         return 1;

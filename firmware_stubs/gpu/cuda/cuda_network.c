@@ -12,7 +12,7 @@
 #include "cuda_api.h"
 #include "network.h"
 
-/* Threads of a block, for which the kernels are compiled, of its rows at first, and CUDA's limit of the third dimension. */
+/* Threads of a block, for which the kernels are compiled; of its rows at first; CUDA's limit of the third dimension. */
 enum { BLOCK = 128, ROW = 32, DEPTH = 64 };
 
 struct launch {
@@ -36,12 +36,12 @@ static const char *load(void)
         library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return "there is no CUDA driver here: libcuda.so.1 cannot be loaded";
-#define CUDA_FIND(name, symbol, arguments)                               \
-    {                                                                    \
-        void *found = dlsym(library, symbol);                            \
-        if (!found)                                                      \
+#define CUDA_FIND(name, symbol, arguments)                                \
+    {                                                                     \
+        void *found = dlsym(library, symbol);                             \
+        if (!found)                                                       \
             return "this CUDA driver is older than 11: it lacks " symbol; \
-        memcpy(&cu.name, &found, sizeof found);                          \
+        memcpy(&cu.name, &found, sizeof found);                           \
     }
     CUDA_FUNCTIONS(CUDA_FIND)
 #undef CUDA_FIND

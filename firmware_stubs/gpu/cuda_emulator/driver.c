@@ -25,6 +25,7 @@ struct place {
 static void *kernels;
 static struct place *block_index, *block_size, *thread_index;
 
+/* clang-format off */
 EXPORT int cuInit(unsigned flags) { return flags ? INVALID_VALUE : SUCCESS; }
 EXPORT int cuDeviceGetCount(int *count) { return *count = 1, SUCCESS; }
 EXPORT int cuDeviceGet(int *device, int number) { return *device = number, number ? INVALID_VALUE : SUCCESS; }
@@ -33,6 +34,7 @@ EXPORT int cuDevicePrimaryCtxRetain(void **context, int device) { return (void)d
 EXPORT int cuCtxSetCurrent(void *context) { return context == &kernels ? SUCCESS : INVALID_VALUE; }
 EXPORT int cuStreamCreate(void **stream, unsigned flags) { return (void)flags, *stream = &kernels, SUCCESS; }
 EXPORT int cuStreamSynchronize(void *stream) { return stream == &kernels ? SUCCESS : INVALID_VALUE; }
+/* clang-format on */
 
 EXPORT int cuDeviceGetName(char *name, int length, int device)
 {
@@ -53,7 +55,10 @@ EXPORT int cuMemAlloc_v2(uint64_t *made, size_t bytes)
     return SUCCESS;
 }
 
-static void *at(uint64_t memory) { return (void *)(uintptr_t)memory; }
+static void *at(uint64_t memory)
+{
+    return (void *)(uintptr_t)memory;
+}
 
 EXPORT int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *stream)
 {
@@ -79,8 +84,7 @@ EXPORT int cuModuleLoadData(void **module, const void *image)
     const unsigned char *head = image;
     Dl_info info;
     char path[PATH_MAX];
-    if (memcmp(head, "\x7f"
-                     "ELF", 4) || (head[18] | head[19] << 8) != EM_CUDA)
+    if (memcmp(head, "\177ELF", 4) || (head[18] | head[19] << 8) != EM_CUDA)
         return NO_BINARY;
     if (!dladdr(&kernels, &info) || !info.dli_fname)
         return NOT_FOUND;
@@ -113,6 +117,7 @@ static int call(void *function, void **p)
 #define GIVEN(i) at(*(uint64_t *)p[2 * (i)]), *(uint32_t *)p[2 * (i) + 1]
 #define PAIR void *, uint32_t
 #define AS(...) ((void (*)(__VA_ARGS__))function)
+    /* clang-format off */
     switch (count) {
     case 2: AS(PAIR)(GIVEN(0)); return SUCCESS;
     case 4: AS(PAIR, PAIR)(GIVEN(0), GIVEN(1)); return SUCCESS;
@@ -131,6 +136,7 @@ static int call(void *function, void **p)
         (GIVEN(0), GIVEN(1), GIVEN(2), GIVEN(3), GIVEN(4), GIVEN(5), GIVEN(6), GIVEN(7));
         return SUCCESS;
     }
+    /* clang-format on */
     return INVALID_VALUE;
 }
 

@@ -1,8 +1,8 @@
 /* A network on a GPU: the interface of compiled_network.h, with OpenCL below.
  *
- * `network.plan`, `kernels.cl` and `weights.bin` lie beside this library. They are read, and the kernels are built, when
- * the library is opened. All activations live in one buffer (the plan's arena), all weights in another; a kernel gets
- * for each argument the buffer and its offset in it. */
+ * `network.plan`, `kernels.cl` and `weights.bin` lie beside this library. They are read, and the kernels are built,
+ * when the library is opened. All activations live in one buffer (the plan's arena), all weights in another; a kernel
+ * gets for each argument the buffer and its offset in it. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
@@ -26,12 +26,12 @@ static const char *load(void)
         library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!library)
         return "there is no OpenCL here: libOpenCL.so.1 cannot be loaded";
-#define OPENCL_FIND(result, name, arguments)                          \
-    {                                                                 \
-        void *symbol = dlsym(library, #name);                         \
-        if (!symbol)                                                  \
-            return "this OpenCL is older than 1.2: it lacks " #name;  \
-        memcpy(&cl.name, &symbol, sizeof symbol);                \
+#define OPENCL_FIND(result, name, arguments)                         \
+    {                                                                \
+        void *symbol = dlsym(library, #name);                        \
+        if (!symbol)                                                 \
+            return "this OpenCL is older than 1.2: it lacks " #name; \
+        memcpy(&cl.name, &symbol, sizeof symbol);                    \
     }
     OPENCL_FUNCTIONS(OPENCL_FIND)
 #undef OPENCL_FIND
@@ -54,39 +54,37 @@ static bool choose_device(void)
     return false;
 }
 
-static int run(void *unused, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context)
+static int run(void *unused, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *listener)
 {
     const struct plan *plan = &self.plan;
     const int failed = (int)plan->kernels + 1; /* what is no kernel's fault */
     (void)unused;
     for (uint32_t i = 0; i < plan->inputs; i++)
-        if (plan->input_bytes[i] &&
-            cl.clEnqueueWriteBuffer(queue, arena, CL_FALSE, plan->input_offset[i], plan->input_bytes[i],
-                                     inputs[i], 0, NULL, NULL))
+        if (plan->input_bytes[i] && cl.clEnqueueWriteBuffer(queue, arena, CL_FALSE, plan->input_offset[i],
+                                                            plan->input_bytes[i], inputs[i], 0, NULL, NULL))
             return failed;
     if (tick) {
         if (cl.clFinish(queue))
             return failed;
-        tick(context);
+        tick(listener);
     }
     for (uint32_t k = 0; k < plan->kernels; k++) {
         const struct plan_step *step = &plan->step[k];
         const uint32_t zero = 0;
-        if (step->clear_size && cl.clEnqueueFillBuffer(queue, arena, &zero, sizeof zero, step->clear,
-                                                        step->clear_size, 0, NULL, NULL))
+        if (step->clear_size &&
+            cl.clEnqueueFillBuffer(queue, arena, &zero, sizeof zero, step->clear, step->clear_size, 0, NULL, NULL))
             return (int)(1 + k);
         if (cl.clEnqueueNDRangeKernel(queue, kernel[k], 3, NULL, step->size, NULL, 0, NULL, NULL))
             return (int)(1 + k);
         if (tick) { /* a kernel's time is its own only if nothing else is on its way */
             if (cl.clFinish(queue))
                 return (int)(1 + k);
-            tick(context);
+            tick(listener);
         }
     }
     for (uint32_t i = 0; i < plan->outputs; i++)
-        if (plan->output_bytes[i] &&
-            cl.clEnqueueReadBuffer(queue, arena, CL_FALSE, plan->output_offset[i], plan->output_bytes[i],
-                                    outputs[i], 0, NULL, NULL))
+        if (plan->output_bytes[i] && cl.clEnqueueReadBuffer(queue, arena, CL_FALSE, plan->output_offset[i],
+                                                            plan->output_bytes[i], outputs[i], 0, NULL, NULL))
             return failed;
     return cl.clFinish(queue) ? failed : 0;
 }
