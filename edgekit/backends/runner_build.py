@@ -20,6 +20,8 @@ from edgekit.errors import EdgekitError, ToolMissing
 from edgekit.sandbox.environment import NEUTRAL, clean
 
 NAME = "edgekit-run"
+STANDARD = "-std=gnu11"
+"""The standard of every C program that edgekit builds from its own sources; CONTRIBUTING.md has the table."""
 
 _lock = threading.Lock()
 
@@ -60,7 +62,7 @@ def get(arch: str) -> Runner:
     :raises ToolMissing: if there is no compiler for ``arch``.
     """
     flags = [
-        "-std=gnu99", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DLITERT_VERSION="{litert_version()}"',
+        STANDARD, "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DLITERT_VERSION="{litert_version()}"',
         "-fno-ident", "-s", "-Wl,--build-id=none",
         "-fvisibility=hidden", "-rdynamic",  # clock.c exports its clock_gettime, and nothing else is
     ]  # fmt: skip

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stubs, program = resources.folder("firmware_stubs"), tmp_path_factory.mktemp("reader") / "reader"
-    flags = ["-std=gnu99", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
+    flags = ["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined"]
     done = subprocess.run(
         ["gcc", *flags, "-fno-sanitize-recover=all", f"-I{stubs / 'gpu'}", f"-I{stubs / 'linux'}",
          HERE / "plan_reader.c", stubs / "gpu" / "plan.c", "-o", program],

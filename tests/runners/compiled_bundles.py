@@ -45,7 +45,7 @@ def library(path: Path, arch: str, *defines: str) -> None:
         compiler = toolchain.load(kind).find().argv
     except ToolMissing as error:
         pytest.skip(error.message)
-    flags = ["-std=gnu99", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wno-missing-braces"]
+    flags = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-Wno-missing-braces"]
     command = [*compiler, *flags, *(f"-D{d}" for d in defines), f"-I{SOURCES}", f"-I{path.parent}"]
     subprocess.run([*command, "-o", path, HERE / "compiled" / "network.c"], check=True)
     (path.parent / "weights.h").unlink()

@@ -40,7 +40,7 @@ def build(folder: Path, old: str = "", new: str = "") -> Path:
     assert old in text
     source, program = folder / "variables.c", folder / "reader"
     source.write_text(text.replace(old, new))
-    flags = ["-std=gnu99", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{stubs}"]
+    flags = ["-std=gnu11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{stubs}"]
     done = subprocess.run(
         ["gcc", *flags, READER, source, "-o", program], capture_output=True, text=True, check=False
     )  # fmt: skip

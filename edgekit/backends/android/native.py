@@ -40,9 +40,9 @@ def program(graph: Graph, target: Target, path: Path) -> dict[str, str]:
         for source in [*sources.glob("*.h"), *(sources / name for name in SOURCES)]:
             shutil.copyfile(source, folder / source.name)
         command = [
-            *tool.argv, "-std=gnu99", "-O2", "-D_GNU_SOURCE", "-DEDGEKIT_STATIC_NETWORK", "-static", "-fno-ident", "-s",
-            "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I.", *SOURCES, "network.c", "kernels.o", "-o", "program",
-            "-lpthread", "-lm",
+            *tool.argv, runner_build.STANDARD, "-O2", "-D_GNU_SOURCE", "-DEDGEKIT_STATIC_NETWORK", "-static",
+            "-fno-ident", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I.", *SOURCES, "network.c", "kernels.o",
+            "-o", "program", "-lpthread", "-lm",
         ]  # fmt: skip
         environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder), "HOME": str(folder)}
         done = sandbox.run_program(command, folder=folder, env=environment)

@@ -11,7 +11,7 @@ LIBRARY = "network.so"
 SHARED = ("plan.c", "network.c", "plan.h", "network.h")
 """What all host programs have in common."""
 FLAGS = [
-    "-std=gnu99", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-ident", "-s",
+    build.STANDARD, "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-ident", "-s",
     "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I..", "-I../../linux",
 ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from edgekit.errors import DeviceError, ToolMissing
 from edgekit.sandbox.environment import NEUTRAL, clean
 
 _SOURCES = ("trace_plugin.c", "cache_model.h", "classify.h", "qemu_plugin.h")
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden")
 
 
 def emulator() -> str:
@@ -46,8 +47,7 @@ def get() -> Path:
     compiler = toolchain.load("plugin-cc").find()
     with temporary.folder(resources.created(library.parent)) as scratch:
         built = scratch / library.name
-        command = [*compiler.argv, "-std=gnu99", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden",
-                   "-o", str(built), str(folder / _SOURCES[0])]  # fmt: skip
+        command = [*compiler.argv, *FLAGS, "-o", str(built), str(folder / _SOURCES[0])]
         done = subprocess.run(command, cwd=scratch, env=clean(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             first = (done.stderr.strip() or "no message").splitlines()[0]

@@ -1,0 +1,98 @@
+"""All C compiles without a warning, by the standard that CONTRIBUTING.md states for its folder."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from edgekit.backends import runner_build
+from edgekit.backends.gpu import host_build
+from edgekit.runners.cuda_emulator import FLAGS as CUDA_FLAGS
+from edgekit.runners.emulator import plugin
+
+ROOT = Path(__file__).parents[2]
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
+COMPILERS = {
+    ("x86-64", "C"): "gcc", ("x86-64", "C++"): "g++",
+    ("AArch64", "C"): "aarch64-linux-gnu-gcc", ("AArch64", "C++"): "aarch64-linux-gnu-g++",
+}  # fmt: skip
+WEIGHTS = """enum { ROWS = 2, COLUMNS = 3 };
+static const float weights[COLUMNS][ROWS] = {{0}}, bias[COLUMNS] = {0};
+"""
+"""What a test adds to ``tests/runners/compiled/network.c``."""
+
+
+@cache
+def table() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Path -> language and flags, as CONTRIBUTING.md has them."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("\n## C\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(.+?)` \| (C|C\+\+) \| `(.+?)` \|$", section, re.MULTILINE)
+    return {path: (language, tuple(flags.split())) for path, language, flags in rows}
+
+
+def sources() -> list[Path]:
+    """Every C file of the checkout, and the headers with a row of their own."""
+    folders = [ROOT / name for name in ("edgekit", "firmware_stubs", "tests", "examples", "tools", "bench")]
+    found = [path for folder in folders for path in sorted(folder.rglob("*.c"))]
+    return [*found, *(ROOT / path for path in table() if path.endswith(".h"))]
+
+
+def row(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The most specific row that covers ``path``."""
+    names = [str(path.relative_to(ROOT)), *(str(parent) for parent in path.relative_to(ROOT).parents)]
+    return next(table()[name] for name in names if name in table())
+
+
+def compile_strictly(path: Path, arch: str, folder: Path, *defines: str) -> str:
+    """What the compiler says."""
+    language, flags = row(path)
+    compiler = COMPILERS[arch, language]
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    (folder / "weights.h").write_text(WEIGHTS)
+    stubs = ROOT / "firmware_stubs"
+    folders = [f"-I{place}" for place in (path.parent, stubs / "gpu", stubs / "linux", folder)]
+    # A header's own functions are called by whoever includes it.
+    kind = ["-x", language.lower(), "-Wno-unused-function"] if path.suffix == ".h" else []
+    command = [compiler, *flags, *WARNINGS, "-O2", *folders, *defines, *kind, "-c", path, "-o", folder / "made.o"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == (not done.stderr)
+    return done.stderr
+
+
+@pytest.mark.parametrize("arch", ["x86-64", "AArch64"])
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_warnings(path: Path, arch: str, tmp_path: Path) -> None:
+    assert not compile_strictly(path, arch, tmp_path)
+    if "EDGEKIT_STATIC_NETWORK" in path.read_text():
+        assert not compile_strictly(path, arch, tmp_path, "-DEDGEKIT_STATIC_NETWORK")
+
+
+@pytest.mark.parametrize(
+    ("place", "code"),
+    [
+        ("firmware_stubs/linux", "int f(long x) { return x; }"),
+        ("firmware_stubs/linux", "int f(int x) { for (int x = 0; x < 3; x++) ; return x; }"),
+        ("firmware_stubs/linux/compiled_network.h", "int f(int x) { return ({ x; }); }"),
+        ("firmware_stubs/linux/compiled_network.h", "_Static_assert(1, \"C11\");"),
+    ],
+)  # fmt: skip
+def test_the_flags_refuse(place: str, code: str, tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text(code + "\n")
+    command = ["gcc", *table()[place][1], *WARNINGS, "-c", "a.c", "-o", "a.o"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "error" in done.stderr
+
+
+def test_edgekit_compiles_by_the_same_standards() -> None:
+    standards = {path: flags[0] for path, (_, flags) in table().items()}
+    assert standards["firmware_stubs/linux"] == runner_build.STANDARD
+    assert standards["firmware_stubs/gpu"] == host_build.FLAGS[0]
+    assert standards["edgekit/runners/emulator"] == plugin.FLAGS[0]
+    assert standards["firmware_stubs/gpu/cuda/prelude.h"] == CUDA_FLAGS[0]
+    assert standards["firmware_stubs/linux"] in (ROOT / "firmware_stubs" / "linux" / "Makefile").read_text()
