@@ -47,10 +47,16 @@ real-models: ready  ## compile networks from public packages by every recipe (ha
 onnx-nodes: ready  ## judge all official ONNX node tests (half an hour; goes on if stopped); rewrites the list of passes and docs/onnx.md
 	nice $(BIN)/python -m tests.onnx_nodes.record
 
-lock: ready  ## bring requirements.lock up to date with pyproject.toml
+lock: ready  ## bring requirements.lock up to date with pyproject.toml, and those of fetched tools with compile/toolchains/*.in
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --extra plot --extra search --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
 	  --custom-compile-command "make lock" --output-file requirements.lock
+	$(BIN)/uv pip compile compile/toolchains/onnx2tf.in --excludes compile/toolchains/onnx2tf.excluded --universal \
+	  --python-version 3.12 --only-binary :all: --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
+	  --custom-compile-command "make lock" --output-file compile/toolchains/onnx2tf.lock
+	$(BIN)/uv pip compile compile/toolchains/nvrtc.in --universal --python-version 3.11 --only-binary :all: \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
+	  --custom-compile-command "make lock" --output-file compile/toolchains/nvrtc.lock
 
 clean:  ## remove what was built; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from edgekit import toolchain
+from edgekit import resources, toolchain
 from edgekit.errors import ToolMissing, UsageError
 from edgekit.plugins import nearest
 from edgekit.progress import Progress, Silent
@@ -109,9 +109,12 @@ def _cuda(progress: Progress) -> str:
         "--quiet",
         "--only-binary",
         ":all:",
+        "--no-deps",
+        "--require-hashes",
         "--python",
         sys.executable,
-        *packages,
+        "-r",
+        str(resources.folder("compile") / "toolchains" / "nvrtc.lock"),
     ]
     done = subprocess.run(
         command,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgekit import left_behind, resources, sandbox, toolchain
+from edgekit.bundle import digest
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.progress import Progress, Silent
 from edgekit.readers import MAX_MODEL_BYTES
@@ -25,6 +27,7 @@ from edgekit.sandbox.environment import NEUTRAL, clean
 
 _PROGRAM, _RUNS = (Path(__file__).with_name(f"onnx2tf_{name}.py") for name in ("program", "runs"))
 _CONVERTED = "out/model_float32.tflite"
+_PYTHON = "3.12"
 _INSTALL_SECONDS = 1800
 _START_SECONDS = 60
 """What the converter may take to start, on top of the models' own limits."""
@@ -32,11 +35,19 @@ _START_SECONDS = 60
 
 def requirement() -> str:
     """Return what is installed, e.g. ``"onnx2tf==2.6.9"``."""
-    return toolchain.load("onnx2tf").tools[0].argv[-1]
+    pinned = re.search(r"^onnx2tf==\S+", lock_file().read_text(), re.MULTILINE)
+    assert pinned
+    return pinned[0]
+
+
+def lock_file() -> Path:
+    """The packages of the environment, with the sha256 of every file that will do."""
+    return resources.folder("compile") / "toolchains" / "onnx2tf.lock"
 
 
 def _home() -> Path:
-    return resources.cache("tools", requirement().replace("==", "-"))
+    """A folder for each state of the lock file."""
+    return resources.cache("tools", f"{requirement().replace('==', '-')}-{digest(lock_file())[:8]}")
 
 
 def python() -> Path | None:
@@ -56,26 +67,7 @@ def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
         return found
     progress.step(f"installing {requirement()} in its own environment (once, 0.6 GB)")
     home = resources.created(_home())
-    argv = list(toolchain.load("onnx2tf").find().argv)
-    argv[argv.index("--python") + 1] = _interpreter(argv[argv.index("--python") + 1])
-    env = {
-        **toolchain.fetching_environment(),
-        "UV_TOOL_DIR": str(home),
-        "UV_TOOL_BIN_DIR": str(home / "bin"),
-        "UV_NO_PROGRESS": "1",
-    }
-    env.pop("VIRTUAL_ENV", None)
-    try:
-        done = subprocess.run(
-            argv, cwd=NEUTRAL, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=_INSTALL_SECONDS, check=False,
-        )  # fmt: skip
-        why = "" if done.returncode == 0 else _why(done.stderr)
-    except subprocess.TimeoutExpired:
-        why = f"it took more than {_INSTALL_SECONDS} s"
-    except OSError as error:
-        why = str(error)
-    if why:
+    if why := _install(home / "onnx2tf", lock_file()):
         raise ToolMissing(
             f"{requirement()}, which converts ONNX models, could not be installed: {why}",
             "it needs Python 3.12 or later (uv fetches one where there is none) and a network connection; then run: "
@@ -86,6 +78,32 @@ def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
     if not found:
         raise ToolMissing(f"{requirement()} was installed but is not in {home}", f"delete {home} and try again")
     return found
+
+
+def _install(place: Path, lock: Path, *options: str) -> str:
+    """Make an environment of what a lock file lists, of wheels with its hashes only; say what went wrong."""
+    uv = toolchain.load("onnx2tf").find().argv
+    env = toolchain.fetching_environment() | {"UV_NO_PROGRESS": "1"}
+    env.pop("VIRTUAL_ENV", None)
+    shutil.rmtree(place, ignore_errors=True)
+    fetch = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--compile-bytecode", "-r", str(lock), *options]
+    commands = [
+        [*uv, "venv", "--python", _interpreter(_PYTHON), str(place)],
+        [*uv, "pip", "install", "--python", str(place / "bin" / "python"), *fetch],
+    ]
+    try:
+        for command in commands:
+            done = subprocess.run(
+                command, cwd=NEUTRAL, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                errors="replace", timeout=_INSTALL_SECONDS, check=False,
+            )  # fmt: skip
+            if done.returncode != 0:
+                return _why(done.stderr)
+    except subprocess.TimeoutExpired:
+        return f"it took more than {_INSTALL_SECONDS} s"
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _interpreter(version: str) -> str:

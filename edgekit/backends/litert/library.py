@@ -82,11 +82,11 @@ def installed() -> Path:
 def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
     """Unpack the other architecture's wheel with uv and keep the library."""
     with temporary.folder(resources.created(library.parent)) as scratch:
-        command = _fetch_command(known["platform"], str(scratch.resolve()))
+        command, wanted = _fetch_command(known["platform"], str(scratch.resolve())), _wanted(known)
         try:
             done = subprocess.run(
-                command, cwd=scratch, env=fetching_environment(), stdin=subprocess.DEVNULL, capture_output=True,
-                text=True, check=False,
+                command, cwd=scratch, env=fetching_environment(), input=wanted, capture_output=True, text=True,
+                check=False,
             )  # fmt: skip
         except OSError as error:
             raise ToolMissing(
@@ -97,7 +97,7 @@ def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
             reason = (done.stderr.strip() or "no message").splitlines()[-1].strip()
             raise ToolMissing(
                 f"cannot fetch LiteRT {litert_version()} for {arch}: {reason}",
-                f"with a network, run: {' '.join(_fetch_command(known['platform'], 'DIR'))} "
+                f"with a network, run: echo '{wanted}' | {' '.join(_fetch_command(known['platform'], 'DIR'))} "
                 f"and copy DIR/ai_edge_litert/{FILE} to {library}",
             )
         if digest(fetched) != known["sha256"]:
@@ -111,8 +111,13 @@ def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
 def _fetch_command(wheel_platform: str, folder: str) -> list[str]:
     return [
         _uv(), "--no-config", "pip", "install", "--quiet", "--only-binary", ":all:", "--target", folder,
-        "--python-version", "3.11", "--python-platform", wheel_platform, "--no-deps", f"{PACKAGE}=={litert_version()}",
+        "--python-version", "3.11", "--python-platform", wheel_platform, "--no-deps", "--require-hashes", "-r", "-",
     ]  # fmt: skip
+
+
+def _wanted(known: dict[str, Any]) -> str:
+    """What uv is to fetch, and the only file that will do."""
+    return f"{PACKAGE}=={litert_version()} --hash=sha256:{known['wheel']}"
 
 
 def _uv() -> str:
