@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph.onnx_operators import PREFIX
+from edgekit.sandbox import answers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,21 +32,41 @@ def graphs(models: Sequence[bytes], shown: Sequence[str], limits: sandbox.Limits
     arrays = {f"model{n}": np.frombuffer(model, np.uint8) for n, model in enumerate(models)}
     try:
         found, values = sandbox.call(
-            f"{__name__}:settle", {"count": len(models)}, arrays, limits=limits, preload=PRELOAD
+            f"{__name__}:settle", {"count": len(models)}, arrays, limits=limits, preload=PRELOAD, form=_Answer
         )
     except sandbox.ChildDied as died:
         return [ModelError(f"{name} cannot be read: the ONNX library {died.reason} on it") for name in shown]
-    return [
-        ModelError(f"{name}: {entry['refused']}", HINT) if "refused" in entry else _graph(entry, values)
-        for name, entry in zip(shown, found["models"], strict=True)
-    ]
+    with answers.consistent():
+        return [
+            ModelError(f"{name}: {entry['refused']}", HINT) if "refused" in entry else _graph(entry, values)
+            for name, entry in zip(shown, found["models"], strict=True)
+        ]
+
+
+class _Refused(TypedDict):
+    refused: str
+
+
+class _Network(TypedDict):
+    tensors: list[tuple[str, str, list[int], str | None]]
+    operators: list[tuple[str, list[int], list[int], str]]
+    inputs: list[int]
+    outputs: list[int]
+
+
+class _Answer(TypedDict):
+    models: list[_Refused | _Network]
 
 
 def _graph(entry: dict[str, Any], values: dict[str, NDArray[Any]]) -> Graph:
     from edgekit.graph import Graph, Operator, Signature, Subgraph, Tensor
+    from edgekit.graph.check import check
+    from edgekit.graph.schema import dtype_codes
 
     tensors = []
     for name, dtype, shape, key in entry["tensors"]:
+        if dtype not in dtype_codes():
+            raise ModelError(f"{answers.DAMAGED}: tensors of {dtype[:80]!r}")
         data = values[key].view(np.uint8).reshape(-1) if key else None
         tensors.append(Tensor(name, tuple(shape), dtype, data=data))
     operators = [
@@ -54,7 +75,9 @@ def _graph(entry: dict[str, Any], values: dict[str, NDArray[Any]]) -> Graph:
     ]
     main = Subgraph("main", tensors, operators, tuple(entry["inputs"]), tuple(entry["outputs"]))
     given, made = ({tensors[i].name: i for i in side} for side in (main.inputs, main.outputs))
-    return Graph([main], [Signature("serving_default", given, made)])
+    graph = Graph([main], [Signature("serving_default", given, made)])
+    check(graph)
+    return graph
 
 
 # The child's side

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from edgekit import sandbox
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.readers import ReadOptions, files, keras_config, saved_model
+from edgekit.sandbox import answers
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -101,6 +102,7 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
             },
             limits=limits,
             readable=[path],
+            form=_Answer,
         )
     except sandbox.ChildDied as died:
         raise ModelError(
@@ -109,8 +111,15 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
         ) from died
     graph = tflite.loads(arrays["model"].tobytes())
     graph.notes += answer["notes"]
-    _name(graph, answer["inputs"], answer["outputs"])
+    with answers.consistent():
+        _name(graph, answer["inputs"], answer["outputs"])
     return fixed(graph, str(path), options)
+
+
+class _Answer(TypedDict):
+    notes: list[str]
+    inputs: list[str]
+    outputs: list[str]
 
 
 def _name(graph: Graph, inputs: list[str], outputs: list[str]) -> None:

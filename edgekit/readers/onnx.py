@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from edgekit import sandbox
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
@@ -17,6 +17,7 @@ from edgekit.onnx import convert
 from edgekit.readers import MAX_MODEL_BYTES, ReadOptions, onnx2tf, onnx_wire
 from edgekit.readers.onnx_compare import check_default_kernels, compare
 from edgekit.readers.onnx_ends import name_ends, restore
+from edgekit.sandbox import answers
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -90,7 +91,8 @@ def _second_way(
             hint = first.hint if isinstance(first, ToolMissing) else graph.hint
             result[number] = type(first)(f"{first.message}; as ONNX operators: {_reason(graph, model)}", hint)
             continue
-        name_ends(graph, model.about)
+        with answers.consistent():
+            name_ends(graph, model.about)
         graph.notes += [
             f"read as ONNX operators, because {_why(first, model)}. TVM's ONNX frontend compiles them",
             *model.about["notes"],
@@ -115,6 +117,23 @@ def _tried(function: Callable[..., _T], *args: object) -> _T | EdgekitError:
         return function(*args)
     except EdgekitError as error:
         return error
+
+
+class _End(TypedDict):
+    name: str
+    key: str
+    dtype: str
+    shape: list[int]
+    operator: str
+    bounded: bool
+
+
+class _About(TypedDict):
+    inputs: list[_End]
+    outputs: list[_End]
+    operators: list[str]
+    by_reference: bool
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -145,6 +164,7 @@ def _prepare(path: Path, options: ReadOptions, limits: sandbox.Limits) -> _Prepa
             limits=limits,
             readable=[path.parent],
             preload=("onnx", "onnx.checker", "onnx.shape_inference", "onnx.external_data_helper"),
+            form=_About,
         )
     except sandbox.ChildDied as died:
         raise ModelError(f"{path} cannot be read: the ONNX library {died.reason} on it") from died
@@ -176,7 +196,8 @@ def _finish(
     graph.notes += [f"converted by {onnx2tf.requirement()}", *about["notes"]]
     comparison = compare(prepared.model, converted, about, str(path), limits)
     graph.notes.append(comparison.note)
-    restore(graph, converted.order, comparison.permutations, about, str(path))
+    with answers.consistent():
+        restore(graph, converted.order, comparison.permutations, about, str(path))
     graph = zeros_folded(from_sequences(graph))
     check_default_kernels(graph, converted.samples, about, str(path), limits)
     return graph

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.readers.onnx2tf import Converted, Sample
 from edgekit.runners.reference import reference_outputs
+from edgekit.sandbox import answers
 
 TOLERANCE, QUANTIZED_TOLERANCE = 1e-3, 0.1
 """Largest difference, relative to the output's largest value. Networks with quantization round differently in places,
@@ -129,13 +130,19 @@ def _by_reference(model: bytes, samples: Sequence[Sample], limits: sandbox.Limit
             {"model": np.frombuffer(model, np.uint8), **arrays},
             limits=replace(limits, seconds=min(limits.seconds, REFERENCE_SECONDS)),
             preload=("onnx", "onnx.reference"),
+            form=_Computed,
         )
     except sandbox.ChildDied:
         return list(samples)
-    return [
-        replace(sample, onnx=[found[f"{n}_{i}"] for i in range(count)]) if count else sample
-        for n, (sample, count) in enumerate(zip(samples, about["counts"], strict=True))
-    ]
+    with answers.consistent():
+        return [
+            replace(sample, onnx=[found[f"{n}_{i}"] for i in range(count)]) if count else sample
+            for n, (sample, count) in enumerate(zip(samples, about["counts"], strict=True))
+        ]
+
+
+class _Computed(TypedDict):
+    counts: list[int]
 
 
 def _layout(samples: Sequence[Sample], number: int, least: float) -> tuple[Permutation, float | None]:

@@ -6,9 +6,10 @@ for a [-1, 64] that is [32, 64]), and operators that compute sizes from the batc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from edgekit.graph.edit import compact, constant
 from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import Settled
 from edgekit.runners.reference import PRELOAD
+from edgekit.sandbox import answers
 
 FOLDED_BYTES = 1 << 20
 """What an operator that only depends on shapes may make at most to be replaced by its result."""
@@ -96,10 +98,19 @@ def _settled(graph: Graph, known: _Known, shapes: Sequence[tuple[int, ...]], sho
              "bytes": FOLDED_BYTES},
             {"model": np.frombuffer(tflite.dumps(graph), np.uint8)},
             limits=sandbox.Limits(seconds=options.seconds, memory_mb=options.memory_mb),
-            preload=PRELOAD,
+            preload=PRELOAD, form=_Shapes,
         )  # fmt: skip
     except sandbox.ChildDied as died:
         raise ModelError(f"{shown}: LiteRT {died.reason} on it with these shapes") from died
+    with answers.consistent():
+        return _inferred(graph, known, answer, values)
+
+
+class _Shapes(TypedDict):
+    shapes: dict[str, list[int]]
+
+
+def _inferred(graph: Graph, known: _Known, answer: Mapping[str, Any], values: Mapping[str, NDArray[Any]]) -> Graph:
     inferred = {int(index): tuple(shape) for index, shape in answer["shapes"].items()}
     tensors = [
         replace(tensor, shape=inferred.get(index, tensor.shape) if tensor.data is None else tensor.shape,

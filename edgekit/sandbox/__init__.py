@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import left_behind, plain_files, temporary
 from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
 from edgekit.pipes import MOST_BYTES, Output, TooMuch
-from edgekit.sandbox import environment
+from edgekit.sandbox import answers, environment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -214,6 +214,7 @@ def call(
     lane: int = 0,
     listen: Callable[[dict[str, Any]], None] | None = None,
     network: Loopback | None = None,
+    form: Any = dict[str, Any],
     anyway: bool = False,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Run ``task`` in a locked-down child and return its ``(json, arrays)``.
@@ -226,6 +227,7 @@ def call(
     :param lane: calls of different lanes run at the same time, those of one lane one after the other.
     :param listen: receives, in the calling thread, what the task tells with :func:`tell`.
     :param network: a network that children share, and nobody else; without one a child has none at all.
+    :param form: what the caller relies on in the JSON, see :mod:`edgekit.sandbox.answers`.
     :param anyway: run it even where the lock is not complete, to find out what is missing.
     :raises EdgekitError: the error that the task itself raised, rebuilt.
     :raises ChildDied: if the child crashed or ran past its limits.
@@ -253,11 +255,11 @@ def call(
             if isinstance(result.get("error"), dict):
                 raise rebuilt(result["error"])
             if not isinstance(result.get("value"), dict):
-                raise ModelError("the child process left a damaged result")
+                raise ModelError(answers.DAMAGED)
             outputs: dict[str, NDArray[Any]] = {}
             if os.path.lexists(work / "result.npz"):
                 outputs = left_behind.arrays(work, "result.npz", ModelError)
-            return result["value"], outputs
+            return answers.checked(result["value"], form), answers.Arrays(outputs)
         raise ChildDied(_reason(status, limits), _tail(work, "log"))
 
 
