@@ -14,6 +14,7 @@ import os
 import platform
 import struct
 from dataclasses import dataclass
+from functools import cache
 
 from .syscalls import numbers
 
@@ -121,6 +122,13 @@ def available() -> bool:
     return platform.machine() in _AUDIT_ARCH and os.path.exists("/proc/sys/kernel/seccomp")
 
 
+def warm() -> None:
+    """Compute, before children are forked, what all of their filters share."""
+    if available():
+        for loopback in (False, True):
+            _program(platform.machine(), rules(programs=False, signals=True, network=False, pid=1, loopback=loopback))
+
+
 def install(allowed: dict[str, tuple[Only, ...]]) -> bool:
     """Let only these calls through, for good; False if the kernel does not take the filter."""
     machine = platform.machine()
@@ -151,23 +159,29 @@ def _program(machine: str, allowed: dict[str, tuple[Only, ...]]) -> list[bytes]:
     answers = {number: _ALLOW for number, conditions in programs.items() if not conditions}
     answers |= dict.fromkeys(absent, _ERRNO | errno.ENOSYS)
     answers |= {known[name]: _ERRNO for name in IGNORED.split() if known[name] not in programs}
-    runs: list[tuple[int, int]] = [(0, _REFUSE)]  # from this number on, this answer
-    for number in range(_NEWEST + 2):
-        answer = answers.get(number, _REFUSE) if number <= _NEWEST else _ERRNO | errno.ENOSYS
-        if answer != runs[-1][1]:
-            runs.append((number, answer))
     special = {number: conditions for number, conditions in programs.items() if conditions}
     blocks = []
     for number, conditions in sorted(special.items()):
         block = [*(op for condition in conditions for op in _condition(condition)), _op(_RET, _ALLOW)]
         blocks += [_op(_JEQ, number, 0, len(block)), *block]
-    return program + _tree(runs, sorted(special), blocks)
+    return program + _tree(_search(frozenset(answers.items())), sorted(special), blocks)
 
 
-def _tree(runs: list[tuple[int, int]], special: list[int], blocks: list[bytes]) -> list[bytes]:
+@cache
+def _search(answers: frozenset[tuple[int, int]]) -> list[bytes]:
+    """Find the answer to a number without conditions. Children that are forked later have it already."""
+    known = dict(answers)
+    runs: list[tuple[int, int]] = [(0, _REFUSE)]  # from this number on, this answer
+    for number in range(_NEWEST + 2):
+        answer = known.get(number, _REFUSE) if number <= _NEWEST else _ERRNO | errno.ENOSYS
+        if answer != runs[-1][1]:
+            runs.append((number, answer))
+    return _halves(runs)
+
+
+def _tree(search: list[bytes], special: list[int], blocks: list[bytes]) -> list[bytes]:
     """Send the numbers with conditions to their blocks, and find the run of the others by halves."""
     checks = [_op(_JEQ, number, len(special) - place, 0) for place, number in enumerate(special)]
-    search = _halves(runs)
     return [*checks, _op(_JA, 1), _op(_JA, len(search)), *search, *blocks, _op(_RET, _REFUSE)]
 
 

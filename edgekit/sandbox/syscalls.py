@@ -5,6 +5,8 @@ Source: Linux's ``arch/x86/entry/syscalls/syscall_64.tbl`` and ``include/uapi/as
 
 from __future__ import annotations
 
+from functools import cache
+
 _TABLE = """
 read:0:63 write:1:64 open:2:- close:3:57 stat:4:- fstat:5:80 lstat:6:- poll:7:- lseek:8:62 mmap:9:222 mprotect:10:226
 munmap:11:215 brk:12:214 rt_sigaction:13:134 rt_sigprocmask:14:135 rt_sigreturn:15:139 ioctl:16:29 pread64:17:67
@@ -67,6 +69,7 @@ setxattrat:463:463 getxattrat:464:464 listxattrat:465:465 removexattrat:466:466 
 """
 
 
+@cache
 def numbers(machine: str) -> dict[str, int]:
     """The number of each call on a machine (``x86_64`` or ``aarch64``) by its name."""
     column = {"x86_64": 1, "aarch64": 2}[machine]

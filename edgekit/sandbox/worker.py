@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError, ModelError
-from edgekit.sandbox import lockdown, namespaces, tree
+from edgekit.sandbox import lockdown, namespaces, seccomp, tree
 
 _TICK = 0.05
 """Seconds between two looks at what memory a child occupies."""
@@ -30,6 +30,7 @@ def main() -> None:
     for name in sys.argv[1:]:
         with contextlib.suppress(ImportError):  # a missing package is reported by the task that needs it
             importlib.import_module(name)
+    seccomp.warm()
     pipe_out = os.dup(1)
     os.dup2(2, 1)
     buffer = b""
