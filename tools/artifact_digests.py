@@ -1,56 +1,98 @@
-"""Record what every backend makes of a fixed set of networks, or compare it with an earlier record.
+"""Record what every backend builds from a fixed set of networks, or compare it with an earlier record.
 
     python tools/artifact_digests.py before.json              # record: every backend, network and recipe
     python tools/artifact_digests.py after.json before.json   # record, then list what differs; exit 1 if anything does
     python tools/artifact_digests.py --only tvm after.json before.json     # only backends or networks of this name
+    python tools/artifact_digests.py --models FOLDER after.json before.json    # other networks
 
-For refactoring: an artifact has to stay the same byte for byte, wherever the code that makes it goes. The record holds
+For refactoring: an artifact has to stay the same byte for byte, wherever the code that builds it goes. The record holds
 the SHA-256 of each file of the artifact and of ``model.tflite``; a combination that is refused is recorded with the
-class of the error. The networks are those of ``../shared/models``. No tuning database is used.
+class of the error. Nothing is proven here, and no tuning database is used. The networks are those of
+``../shared/models``.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
-from edgekit import plugins, target
-from edgekit.api.compile import compile as compile_model
+from edgekit import plugins, recipe, target
+from edgekit.api.job import prepare, read
+from edgekit.backends import Backend, Tunable
 from edgekit.errors import EdgekitError
+from edgekit.graph import Graph
+from edgekit.progress import Silent
 
 MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 RECIPES = ("as-is", "int8")
 SUFFIXES = (".tflite", ".onnx", ".h5")
+ALSO = {"tvm": ("rpi4", "rpi5")}
+"""Boards beside a backend's first one, where processors differ in the kernels that they get."""
 
 
-def combinations(only: str) -> Iterator[tuple[Path, str, str, str]]:
-    """Yield model, recipe, backend and target: for each backend the first of the targets that it serves."""
-    boards = {name: target.load(name) for name in sorted(target.names())}
-    models = sorted(path for path in MODELS.rglob("*") if path.suffix in SUFFIXES)
+def boards() -> dict[str, list[str]]:
+    """Return the targets to compile for by backend: the first that each serves, and those of ``ALSO``."""
+    targets = {name: target.load(name) for name in sorted(target.names())}
+    result = {}
     for backend in sorted(plugins.names("backends")):
-        board = next((name for name, one in boards.items() if backend in one.backends), None)
-        if board is None:
-            continue
-        for model in models:
-            if only in backend or only in model.name:
-                yield from ((model, recipe, backend, board) for recipe in RECIPES)
+        first = next((name for name, one in targets.items() if backend in one.backends), None)
+        if first is not None:
+            result[backend] = list(dict.fromkeys((first, *ALSO.get(backend, ()))))
+    return result
 
 
-def digests(model: Path, recipe: str, backend: str, board: str) -> dict[str, str]:
-    """Compile once; return the SHA-256 of each file, or why there is none."""
-    with tempfile.TemporaryDirectory() as folder:
+def networks(folder: Path, only: str) -> list[Path]:
+    """Return the models of ``folder`` whose names contain ``only``; all of them if none does."""
+    models = sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+    return [path for path in models if only in path.name] or models
+
+
+def record(folder: Path, only: str, progress: Path, recipes: tuple[str, ...] = RECIPES) -> dict[str, dict[str, str]]:
+    """Build everything; write the record to ``progress`` as it grows."""
+    chosen = boards()
+    chosen = {name: chosen[name] for name in chosen if only in name} or chosen
+    result: dict[str, dict[str, str]] = {}
+    for model in networks(folder, only):
+        for name in recipes:
+            label = f"{model.relative_to(folder)}, {name}"
+            with tempfile.TemporaryDirectory() as scratch:
+                try:
+                    source = read(model, "random", None, 0, False, Silent())
+                    job = prepare(source, recipe.load(name), 0, "1", Silent())
+                except EdgekitError as error:
+                    result[label] = {"refused": type(error).__name__}
+                    progress.write_text(json.dumps(result, indent=1) + "\n")
+                    continue
+                file = Path(scratch) / "model.tflite"
+                file.write_bytes(job.data)
+                result[label] = {file.name: hashlib.sha256(job.data).hexdigest()}
+                for backend, targets in chosen.items():
+                    for board in targets:
+                        entry = digests(plugins.get("backends", backend), job.graph, file, board)
+                        result[f"{label}, {backend} on {board}"] = entry
+            print(label, flush=True)
+            progress.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def digests(backend: Backend, graph: Graph, model: Path, board: str) -> dict[str, str]:
+    """Build one artifact; return the SHA-256 of each of its files, or why there is none."""
+    if isinstance(backend, Tunable):
+        backend = backend.tuned_by(None)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         try:
-            (made,) = compile_model(
-                model, targets=[board], recipe=recipe, data="random", backend=backend, out=folder, database=None
-            )
+            if missing := backend.unsupported(graph, target.load(board)):
+                return {"refused": f"operator {missing[0].index}"}
+            backend.compile(graph, model, target.load(board), folder)
         except EdgekitError as error:
             return {"refused": type(error).__name__}
-        files = made.manifest["files"].items()
-        return {name: one["sha256"] for name, one in files if name.startswith(("artifact/", "model.tflite"))}
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def differences(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> list[str]:
@@ -71,19 +113,16 @@ def main() -> int:
     parser.add_argument("record", type=Path, help="where to write the record")
     parser.add_argument("before", type=Path, nargs="?", help="an earlier record to compare with")
     parser.add_argument("--only", default="", help="only backends or networks whose name contains this")
+    parser.add_argument("--models", type=Path, default=MODELS, help="the folder of the networks")
+    parser.add_argument("--recipe", action="append", help="recipes; default: as-is and int8")
     args = parser.parse_args()
-    if not MODELS.is_dir():
-        print(f"there are no networks in {MODELS}", file=sys.stderr)
+    if not args.models.is_dir():
+        print(f"there are no networks in {args.models}", file=sys.stderr)
         return 2
     before = json.loads(args.before.read_text()) if args.before else None
-    found: dict[str, dict[str, str]] = {}
-    for model, recipe, backend, board in combinations(args.only):
-        name = f"{backend} on {board}: {model.relative_to(MODELS)}, {recipe}"
-        found[name] = digests(model, recipe, backend, board)
-        print(name, found[name].get("refused", ""), flush=True)
-        args.record.write_text(json.dumps(found, indent=1) + "\n")
-    lines = differences(before, found) if before is not None else []
-    print("\n".join([*lines, f"{len(found)} combinations, {len(lines)} differ"]))
+    after = record(args.models, args.only, args.record, tuple(args.recipe or RECIPES))
+    lines = differences(before, after) if before is not None else []
+    print("\n".join([*lines, f"{len(after)} combinations, {len(lines)} differ"]))
     return 1 if lines else 0
 
 
