@@ -35,6 +35,10 @@ class ModelError(EdgekitError):
     exit_code = 3
 
 
+class DamagedModel(ModelError):
+    """Shapes, options or constants of the model contradict one another."""
+
+
 class QuantizationFailed(ModelError):
     """An operator of the network cannot be quantized as the recipe says; `edgekit diagnose` says which, and why."""
 
@@ -58,6 +62,7 @@ class DeviceError(EdgekitError):
 
 
 BY_NAME: dict[str, type[EdgekitError]] = {
-    kind.__name__: kind for kind in (UsageError, ModelError, QuantizationFailed, ToolMissing, CheckFailed, DeviceError)
+    kind.__name__: kind
+    for kind in (UsageError, ModelError, DamagedModel, QuantizationFailed, ToolMissing, CheckFailed, DeviceError)
 }
 """Error classes by name, to rebuild an error that a child process reported."""

@@ -15,8 +15,10 @@ from edgekit import bundle as bundles
 from edgekit import plugins, sandbox, target
 from edgekit.backends import tvm as compiling
 from edgekit.backends.tvm import database as databases
-from edgekit.backends.tvm.lowering import lower
-from edgekit.backends.tvm.machines import machine
+from edgekit.backends.tvm.processors import processor
+from edgekit.codegen.lower import lower
+from edgekit.codegen.schedule import cpu
+from edgekit.codegen.schedule.tuned import workload
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.progress import Progress, Silent
@@ -28,8 +30,8 @@ from edgekit.tuning.search import Search
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.backends.tvm.layout import Machine
-    from edgekit.backends.tvm.program import Program
+    from edgekit.backends.tvm.processors import Processor
+    from edgekit.codegen.program import Program
     from edgekit.graph import Graph
     from edgekit.target import Target
 
@@ -115,16 +117,17 @@ def tune(
     compiling.here()
     graph, board = _network(Path(path), target, shapes, trust, progress)
     on = on or ("host" if board.arch == "native" else "emulator")
-    made = machine(board)
+    made = processor(board)
     sandbox.warm(batches.PRELOAD)
-    program = lower(graph, made)
+    network = lower(graph)
+    program = cpu.schedule(network, made.machine)
     todo = tasks.tasks(program)
     if not todo:
         raise ModelError("the network has no kernel to tune: its operators only move or map elements")
     measure = _measure(on, board, made)
     with databases.opened(database, board) as base:
         result = Tuned(board.name, on, base.path, trials)
-        _tune(result, Search(graph, made, program, todo, {}, measure, base, seed, progress), board, on)
+        _tune(result, Search(network, made, program, todo, {}, measure, base, seed, progress), board, on)
     result.seconds = time.monotonic() - began
     return result
 
@@ -165,7 +168,7 @@ def _network(
     return graph, board
 
 
-def _measure(on: str, board: Target, made: Machine) -> Measure:
+def _measure(on: str, board: Target, made: Processor) -> Measure:
     if on.startswith(TRACKER):
         from edgekit.tuning.farm import Farm
 
@@ -186,7 +189,7 @@ def _tune(result: Tuned, search: Search, board: Target, on: str) -> None:
         if chosen:
             progress.step("measure the whole network")
             choices = {name: found["choice"] for name, found in chosen.items()}
-            result.network = _whole(search, lower(search.graph, search.machine, choices))
+            result.network = _whole(search, cpu.schedule(search.network, search.processor.machine, choices))
         result.used = bool(chosen) and (result.network is None or result.network.ratio < 1)
         search.decide(chosen if result.used else {})
     except KeyboardInterrupt:
@@ -197,14 +200,12 @@ def _tune(result: Tuned, search: Search, board: Target, on: str) -> None:
 
 def _rule_us(search: Search) -> dict[str, float]:
     """Each task's time in the network: all its calls."""
-    from edgekit.backends.tvm.tuned import workload
-
-    names = [workload(k.template, k.params) for k in search.program.kernels]
+    names = [workload(call.loops) for call in search.program.calls]
     if isinstance(search.measure, ByRunner):
         with sandbox.scratch() as folder:
             us = search.measure.kernels(search.measure.network(search.program, folder / "rules"), WHOLE_REPEAT)
     else:
-        alone = {t.workload: float(search.measure.times([(search.program, t.kernel)], 3).us[:, 0].min())
+        alone = {t.workload: float(search.measure.times([(search.program, t.call)], 3).us[:, 0].min())
                  for t in search.tasks}  # fmt: skip
         us = np.array([alone.get(name, 0.0) for name in names])
     return {t.workload: float(us[[n == t.workload for n in names]].sum()) for t in search.tasks}

@@ -1,6 +1,6 @@
-"""Several forms of one kernel as one network, so that whatever runs networks measures them, in turns.
+"""Several forms of one loop nest as one network, so that whatever runs networks measures them, in turns.
 
-The network's inputs are the kernel's, its outputs are what each form computes; the first form is the rule's. It is
+The network's inputs are the nest's, its outputs are what each form computes; the first form is the rule's. It is
 emitted, linked and run like any other: by the C runner, on this machine, on a board, or in its emulator.
 """
 
@@ -16,54 +16,54 @@ from numpy.typing import NDArray
 
 from edgekit.backends.runner_build import NAME, command, get, native_arch, put
 from edgekit.backends.tvm import LIBRARY, compiled, link
-from edgekit.backends.tvm.program import Kernel, Program, Storage, View
 from edgekit.bundle import Bundle
+from edgekit.codegen.program import Argument, Buffer, Call, Program
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 
 if TYPE_CHECKING:
-    from edgekit.backends.tvm.layout import Machine
+    from edgekit.backends.tvm.processors import Processor
     from edgekit.target import Target
 
 PRELOAD = ("tvm", "edgekit.tuning.child")
 """What the child's parent keeps imported: TVM is imported once, not for each trial."""
 OPERATOR = "edgekit.candidate"
-Form = tuple[Program, Kernel]
+Form = tuple[Program, Call]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Forms of a kernel, as a Program, with its Graph for who runs it."""
+    """Forms of a loop nest, as a program, with its Graph for who runs it."""
 
     program: Program
     graph: Graph
 
 
 def batch(forms: Sequence[Form]) -> Batch:
-    """Put forms of one kernel side by side; all take the same inputs and make an output of the same shape."""
+    """Put forms of one nest side by side; all take the same inputs and make an output of the same shape."""
     program, tensors, operators = Program(), list[Tensor](), list[Operator]()
-    source, kernel = forms[0]
-    given: list[View] = []
-    for view in kernel.args[:-1]:
-        if source.storages[view.storage].kind == "constant":
+    source, call = forms[0]
+    given: list[Argument] = []
+    for argument in call.args[:-1]:
+        if source.buffers[argument.buffer].kind == "constant":
             continue
-        storage = program.add(Storage("input", view.nbytes, dtype=view.dtype))
-        program.inputs.append(storage)
-        given.append(View(storage, view.shape, view.dtype))
-        tensors.append(Tensor(f"input{len(tensors)}", view.shape, view.dtype))
+        buffer = program.add(Buffer("input", argument.nbytes, dtype=argument.dtype))
+        program.inputs.append(buffer)
+        given.append(replace(argument, buffer=buffer))
+        tensors.append(Tensor(f"input{len(tensors)}", argument.shape, argument.dtype))
     count = len(tensors)
     for number, (own, form) in enumerate(forms):
         rest = iter(given)
         args = []
-        for view in form.args[:-1]:
-            kept = own.storages[view.storage]
+        for argument in form.args[:-1]:
+            kept = own.buffers[argument.buffer]
             if kept.kind == "constant" and kept.data is not None:
-                args.append(replace(program.constant(kept.data), shape=view.shape))
+                args.append(replace(program.constant(kept.data), shape=argument.shape))
             else:
                 args.append(next(rest))
         made = form.args[-1]
-        out = Storage("output", made.nbytes, dtype=made.dtype, border=own.storages[made.storage].border)
+        out = Buffer("output", made.nbytes, dtype=made.dtype, halo=own.buffers[made.buffer].halo)
         program.outputs.append(program.add(out))
-        program.kernels.append(replace(form, node=number, args=(*args, replace(made, storage=program.outputs[-1]))))
+        program.calls.append(replace(form, node=number, args=(*args, replace(made, buffer=program.outputs[-1]))))
         tensors.append(Tensor(f"output{number}", made.shape, made.dtype))
         operators.append(Operator(OPERATOR, tuple(range(count)), (count + number,), custom=True))
     main = Subgraph("main", tensors, operators, tuple(range(count)), tuple(range(count, len(tensors))))
@@ -84,13 +84,13 @@ def inputs(graph: Graph, seed: int = 0) -> list[NDArray[Any]]:
     return found
 
 
-def build(made: Program, graph: Graph, machine: Machine, target: Target, folder: Path) -> Bundle:
-    """Compile a Program and lay out in ``folder`` what runners take.
+def build(made: Program, graph: Graph, processor: Processor, target: Target, folder: Path) -> Bundle:
+    """Compile a program and lay out in ``folder`` what runners take.
 
     :raises ModelError: if TVM fails on one of its kernels.
     """
     (folder / "artifact").mkdir(parents=True)
-    link(compiled(made, machine, PRELOAD), target, folder / "artifact" / LIBRARY)
+    link(compiled(made, processor, PRELOAD), target, folder / "artifact" / LIBRARY)
     put(get(native_arch(target.arch)).path, folder / "artifact", NAME, 0o755)
     bundle = Bundle(folder, {"target": target.name, "backend": "tvm", "run": list(command(LIBRARY, model=False)),
                              "files": {}, "inputs": [], "outputs": []})  # fmt: skip

@@ -1,4 +1,4 @@
-"""The child's side of tuning: MetaSchedule proposes schedules for the plain loops of a kernel.
+"""The child's side of tuning: MetaSchedule proposes schedules for plain loops.
 
 Its search keeps no state between two calls but the trials that it is told of, so it goes on after a kill. TVM's own
 tensor intrinsics (15 seconds to import, and its VNNI does not compile) are replaced by the templates'.
@@ -13,13 +13,15 @@ import types
 from pathlib import Path
 from typing import Any
 
+from edgekit.codegen.loops import Conv, Loops, decoded
+
 TASK = f"{__name__}:propose"
 LEAST, POPULATION = 8, 24
 """Fresh schedules and all schedules of one step of the evolution: few, because only measured times rank them."""
 
 
 def propose(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return up to ``count`` new ``traces`` (JSON) for the kernel ``template``, ``params`` on ``target`` (TVM's).
+    """Return up to ``count`` new ``traces`` (JSON) for the nest ``loops`` on ``target`` (TVM's).
 
     :param args: also ``known``: ``[trace, seconds]`` of each earlier trial, and ``seed``.
     """
@@ -30,11 +32,12 @@ def propose(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple
 
     from edgekit.backends.tvm.templates import plain
 
-    function = plain(args["template"], args["params"])
+    nest = decoded(args["loops"])
+    function = plain(nest)
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     processor = tvm.target.Target({**args["target"], "num-cores": 1})
     context = ms.TuneContext(
-        mod=module, target=processor, space_generator=_space(args["params"]),
+        mod=module, target=processor, space_generator=_space(nest),
         search_strategy=ms.search_strategy.EvolutionarySearch(
             population_size=POPULATION, init_measured_ratio=0.5, init_min_unmeasured=LEAST, genetic_num_iters=1,
             genetic_max_fail_count=4, eps_greedy=0.25,
@@ -69,7 +72,7 @@ def _text(trace: Any) -> str:
     return json.dumps(plain(trace.as_json()))
 
 
-def _space(params: dict[str, Any]) -> Any:
+def _space(nest: Loops) -> Any:
     """MetaSchedule's rules for processors, for one thread, with the templates' dot product where they use it."""
     from tvm.s_tir import meta_schedule as ms
 
@@ -78,8 +81,8 @@ def _space(params: dict[str, Any]) -> Any:
     rules, checks, mutators = ms.schedule_rule, ms.postproc, ms.mutator
     tiling = {"structure": "SSRSRS", "max_innermost_factor": 64,
               "reuse_write": rules.ReuseType(req="may", levels=[1, 2], scope="global")}  # fmt: skip
-    if params.get("dot"):
-        name = intrinsics.register(params["dot"], params["tile"][2])
+    if isinstance(nest, Conv) and nest.dot:
+        name = intrinsics.register(nest.dot, nest.tile[2])
         tiled = rules.MultiLevelTilingWithIntrin(name, **tiling)
     else:
         tiled = rules.MultiLevelTiling(**tiling)

@@ -25,7 +25,7 @@ from edgekit.tuning.batch import Form
 from edgekit.tuning.measure import Times
 
 if TYPE_CHECKING:
-    from edgekit.backends.tvm.layout import Machine
+    from edgekit.backends.tvm.processors import Processor
     from edgekit.target import Target
 
 TASK = "edgekit.tuning.farm_child:measure"
@@ -43,9 +43,9 @@ class Farm:
 
     name, exact = "tracker", False
 
-    def __init__(self, on: str, target: Target, machine: Machine) -> None:
+    def __init__(self, on: str, target: Target, processor: Processor) -> None:
         self._host, self._port = address(on)
-        self._target, self._machine = target, machine
+        self._target, self._processor = target, processor
         self.boards = boards(self._host, self._port, target.name)
 
     def times(self, forms: Sequence[Form], rounds: int) -> Times:
@@ -54,21 +54,21 @@ class Farm:
         The forms are shared among the boards; each board also times the first form, and all ratios are to its own.
         """
         made = batches.batch(forms)
-        pieces = compiled(made.program, self._machine, batches.PRELOAD)
+        pieces = compiled(made.program, self._processor, batches.PRELOAD)
         with sandbox.scratch() as folder:
             link(pieces, self._target, folder / LIBRARY)
             library = (folder / LIBRARY).read_bytes()
         arrays: dict[str, NDArray[Any]] = {"library": np.frombuffer(library, np.uint8)}
         given = dict(zip(made.program.inputs, batches.inputs(made.graph), strict=True))
         calls = []
-        for function, kernel in zip(pieces.functions, made.program.kernels, strict=True):
+        for function, call in zip(pieces.functions, made.program.calls, strict=True):
             names = []
-            for view in kernel.args[:-1]:
-                kept = made.program.storages[view.storage].data
-                values = given[view.storage][0] if kept is None else kept
-                names.append(f"a{view.storage}")
-                arrays[names[-1]] = values.reshape(view.shape)
-            out = kernel.args[-1]
+            for argument in call.args[:-1]:
+                kept = made.program.buffers[argument.buffer].data
+                values = given[argument.buffer][0] if kept is None else kept
+                names.append(f"a{argument.buffer}")
+                arrays[names[-1]] = values.reshape(argument.shape)
+            out = call.args[-1]
             calls.append({"function": function, "args": names, "shape": list(out.shape), "dtype": out.dtype})
         request = {
             "host": self._host, "port": self._port, "key": self._target.name, "boards": self.boards,

@@ -1,4 +1,4 @@
-"""Times of kernels: by any of edgekit's runners, or on the boards of TVM's RPC tracker (:mod:`edgekit.tuning.farm`)."""
+"""Times of loop nests: by any of edgekit's runners, or on boards of TVM's RPC tracker (:mod:`.farm`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.backends.runner_build import native_arch
-from edgekit.backends.tvm.program import Program
+from edgekit.codegen.program import ITEM, Program
 from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.runners import Run, Runner, RunOptions
@@ -24,7 +24,7 @@ from edgekit.tuning import batch as batches
 from edgekit.tuning.batch import Batch, Form
 
 if TYPE_CHECKING:
-    from edgekit.backends.tvm.layout import Machine
+    from edgekit.backends.tvm.processors import Processor
     from edgekit.bundle import Bundle
     from edgekit.target import Target
 
@@ -59,9 +59,9 @@ class Measure(Protocol):
 class ByRunner:
     """Times forms of a kernel, and whole networks, as networks that a runner runs."""
 
-    def __init__(self, on: str, target: Target, machine: Machine) -> None:
+    def __init__(self, on: str, target: Target, processor: Processor) -> None:
         self.name, self.exact = on.partition(":")[0], on == "emulator"
-        self._target, self._machine = target, machine
+        self._target, self._processor = target, processor
         if self.name not in (*target.runners, "host") or self.name in ("null", "estimate"):
             raise UsageError(f"kernels cannot be measured on {on}", "use host, emulator, ssh://... or tracker://...")
         if self.name == "host" and native_arch(target.arch) != platform.machine():
@@ -75,7 +75,7 @@ class ByRunner:
         """See :class:`Measure`. The first form runs twice, because what runs first in an inference pays for others."""
         made = batches.batch([forms[0], *forms])
         with sandbox.scratch() as folder:
-            bundle = batches.build(made.program, made.graph, self._machine, self._target, folder / "batch")
+            bundle = batches.build(made.program, made.graph, self._processor, self._target, folder / "batch")
             run, us = self._rounds(bundle, rounds)
         same = [batches.same(run.outputs[0][0], output[0]) for output in run.outputs]
         return Times(us[:, 1:], same[1:])
@@ -83,7 +83,7 @@ class ByRunner:
     def network(self, program: Program, folder: Path) -> Bundle:
         """A whole network, to be given to :meth:`kernels`."""
         made = whole(program)
-        return batches.build(made.program, made.graph, self._machine, self._target, folder)
+        return batches.build(made.program, made.graph, self._processor, self._target, folder)
 
     def kernels(self, bundle: Bundle, repeat: int) -> NDArray[np.float64]:
         """One round of a whole network: microseconds of each kernel."""
@@ -132,20 +132,19 @@ def one_core(here: bool) -> Iterator[None]:
 
 
 def whole(program: Program) -> Batch:
-    """A Program with a Graph that has one operator for each kernel."""
+    """A program with a Graph that has one operator for each call."""
     from dataclasses import replace
 
-    def tensor(storage: int) -> Tensor:
-        kept = program.storages[storage]
-        size = {"float32": 4}.get(kept.dtype, 1)
-        return Tensor(f"t{storage}", (kept.nbytes // size,), kept.dtype)
+    def tensor(buffer: int) -> Tensor:
+        kept = program.buffers[buffer]
+        return Tensor(f"t{buffer}", (kept.nbytes // ITEM[kept.dtype],), kept.dtype)
 
     ends = [*program.inputs, *program.outputs]
     count = len(program.inputs)
     operators = [
         Operator(batches.OPERATOR, tuple(range(count)), tuple(range(count, len(ends))), custom=True)
-        for _ in program.kernels
+        for _ in program.calls
     ]
     main = Subgraph("main", [tensor(s) for s in ends], operators, tuple(range(count)), tuple(range(count, len(ends))))
-    kernels = [replace(kernel, node=number) for number, kernel in enumerate(program.kernels)]
-    return Batch(replace(program, kernels=kernels), Graph([main]))
+    calls = [replace(call, node=number) for number, call in enumerate(program.calls)]
+    return Batch(replace(program, calls=calls), Graph([main]))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import sandbox
+from edgekit.codegen.loops import encoded
 from edgekit.errors import DeviceError, ModelError
 from edgekit.tuning import batch as batches
 from edgekit.tuning import tasks as tasking
@@ -26,9 +27,9 @@ from edgekit.tuning.measure import ROUNDS, Times
 
 if TYPE_CHECKING:
     from edgekit.backends.tvm.database import Database
-    from edgekit.backends.tvm.layout import Machine
-    from edgekit.backends.tvm.program import Program
-    from edgekit.graph import Graph
+    from edgekit.backends.tvm.processors import Processor
+    from edgekit.codegen.kernels import Network
+    from edgekit.codegen.program import Program
     from edgekit.progress import Progress
     from edgekit.tuning.measure import Measure
     from edgekit.tuning.tasks import Task
@@ -50,8 +51,8 @@ class Search:
     :param us: each task's time in the rules' network, microseconds, all its calls.
     """
 
-    graph: Graph
-    machine: Machine
+    network: Network
+    processor: Processor
     program: Program
     tasks: list[Task]
     us: dict[str, float]
@@ -98,7 +99,7 @@ class Search:
         trials = self.database.of(task.workload)
         tried = [trial["choice"] for trial in trials]
         schedules = [trial.get("ratio", HOPELESS) for trial in trials if "trace" in trial["choice"]]
-        fresh = (v for v in tasking.variants(task, self.machine) if v not in tried)
+        fresh = (v for v in tasking.variants(task, self.processor.machine) if v not in tried)
         variants = list(itertools.islice(fresh, count))
         if len(schedules) >= LEAST_SCHEDULES and min(schedules) >= HOPELESS:
             return variants
@@ -110,7 +111,7 @@ class Search:
         trials = [t for t in self.database.of(task.workload) if "trace" in t["choice"]]
         known = [(t["choice"]["trace"], t["us"] * 1e-6 if "error" not in t else 1.0) for t in trials]
         args = {
-            "template": task.kernel.template, "params": task.kernel.params, "target": self.machine.target,
+            "loops": encoded(task.call.loops), "target": self.processor.target,
             "known": known, "count": count,
             "seed": zlib.crc32(f"{self.seed} {len(known)} {task.workload}".encode()) & 0x3FFFFFFF,
         }  # fmt: skip
@@ -147,8 +148,8 @@ class Search:
         self.new += 1
 
     def _times(self, task: Task, choices: Sequence[dict[str, Any]], rounds: int) -> Times:
-        forms = [(self.program, task.kernel)]
-        forms += [tasking.candidate(self.graph, self.machine, task, choice) for choice in choices]
+        forms = [(self.program, task.call)]
+        forms += [tasking.candidate(self.network, self.processor.machine, task, choice) for choice in choices]
         return self.measure.times(forms, rounds)
 
     # The end

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import edgekit
 from edgekit import bundle, plugins, target, toolchain
-from edgekit.backends.gpu import MACHINE, kernels, plan
+from edgekit.backends.gpu import kernels, plan
 from edgekit.backends.gpu.dialect import OPENCL
-from edgekit.backends.gpu.tiling import tiled
-from edgekit.backends.tvm.lowering import lower
+from edgekit.codegen.lower import lower
+from edgekit.codegen.schedule import gpu
 from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.graph.stats import statistics
@@ -147,7 +147,7 @@ CLANG = next((c for c in ("clang", "clang-19", "clang-16", "clang-15", "clang-14
 def test_kernels_are_plain_opencl_c_1_2(name: str, form: plan.Form, tmp_path: Path) -> None:
     """No extension, no warning: what a driver's compiler may be expected to take."""
     graph = chains() if name == "chains" else NETWORKS[name]()
-    plan.write(tiled(lower(graph, MACHINE), 256), form, "opencl 1", tmp_path, OPENCL)
+    plan.write(gpu.schedule(lower(graph), 256), form, "opencl 1", tmp_path, OPENCL)
     flags = "-x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -pedantic -Werror"
     command = [str(CLANG), *flags.split(), "-target", "spir64", str(tmp_path / OPENCL.source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

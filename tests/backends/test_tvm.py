@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit.backends.tvm.elements import REAL
-from edgekit.backends.tvm.lowering import LOWER
+from edgekit.codegen.functions import REAL
+from edgekit.codegen.lower import RULES
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Quantization, tflite
 from tests.backends.tvm_networks import (
@@ -245,7 +245,7 @@ TYPES: dict[str, Callable[[], Graph]] = {"choices": choices, "lookups": lookups}
 
 def test_every_operator_is_among_the_networks() -> None:
     used = {o.op for make in (*NETWORKS.values(), *TYPES.values(), chains) for o in make().operators}
-    missing = {name for name in LOWER if not name.startswith("edgekit.")} - used
+    missing = {name for name in RULES if not name.startswith("edgekit.")} - used
     assert missing <= {"QUANTIZE", "DEQUANTIZE"}  # those come with int8
 
 
@@ -253,7 +253,7 @@ def test_the_docs_name_every_operator() -> None:
     text = (Path(__file__).parents[2] / "docs" / "tvm.md").read_text()
     table = set(re.findall(r"`([A-Z0-9_]{2,})`", text.split("## What is covered")[1].split("All in float32")[0]))
     assert table - {"TRANSPOSE_CONV", "LOG_SOFTMAX", "L2_NORMALIZATION"} == {
-        name for name in LOWER if not name.startswith("edgekit.")
+        name for name in RULES if not name.startswith("edgekit.")
     }
 
 

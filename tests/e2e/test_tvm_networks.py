@@ -10,8 +10,9 @@ import pytest
 
 from edgekit import doctor, target
 from edgekit.backends.tvm import TVM
-from edgekit.backends.tvm.lowering import Machine
+from edgekit.backends.tvm.processors import Processor
 from edgekit.bundle import digest
+from edgekit.codegen.schedule.machine import Machine
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
@@ -97,8 +98,8 @@ def test_a_kernel_that_tvm_cannot_compile_is_named(tmp_path: Path, monkeypatch: 
     from edgekit.backends import tvm as backend
 
     llvm = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "generic", "mattr": ["+neon"]}
-    odd = Machine(llvm, 4, 32, "sdot")  # without +dotprod, so LLVM ends the process
-    monkeypatch.setattr(backend, "machine", lambda target: odd)
+    odd = Processor(llvm, Machine(4, 32, "sdot"))  # without +dotprod, so LLVM ends the process
+    monkeypatch.setattr(backend, "processor", lambda target: odd)
     tflite.write(convolutional(), tmp_path / "net.tflite")
     made = edgekit(
         "compile", tmp_path / "net.tflite", "--backend", "null", "--recipe", "int8", "--data", "random", "--target",

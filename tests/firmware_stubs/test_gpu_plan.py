@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from edgekit import resources
-from edgekit.backends.gpu import MACHINE, plan
+from edgekit.backends.gpu import plan
 from edgekit.backends.gpu.dialect import OPENCL
-from edgekit.backends.tvm.lowering import lower
+from edgekit.codegen.lower import lower
+from edgekit.codegen.schedule import gpu
 from tests.small_networks import convolutional
 
 HERE = Path(__file__).parent
@@ -45,7 +46,7 @@ def read(reader: Path, folder: Path, texts: list[bytes]) -> list[str]:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> bytes:
-    plan.write(lower(convolutional(), MACHINE), plan.Form(), "opencl 1", tmp_path, OPENCL)
+    plan.write(gpu.schedule(lower(convolutional()), 1), plan.Form(), "opencl 1", tmp_path, OPENCL)
     return (tmp_path / plan.PLAN).read_bytes()
 
 

@@ -11,8 +11,10 @@ import pytest
 
 from edgekit import target
 from edgekit.backends.tvm import database, traces
-from edgekit.backends.tvm.lowering import lower
-from edgekit.backends.tvm.machines import machine
+from edgekit.backends.tvm.processors import processor
+from edgekit.codegen.loops import encoded
+from edgekit.codegen.lower import lower
+from edgekit.codegen.schedule import cpu
 from edgekit.errors import UsageError
 from edgekit.tuning import child, tasks
 from tests.backends.tvm_networks import Pictures
@@ -69,10 +71,10 @@ def test_what_tuning_writes_passes_and_code_in_it_is_not_applied(tmp_path: Path)
     n = Pictures()
     x = n.tensor((1, 8, 8, 8))
     n.conv(x, 16, (3, 3))
-    program = lower(n.all_results(x), machine(HOST))
+    program = cpu.schedule(lower(n.all_results(x)), processor(HOST).machine)
     task = tasks.tasks(program)[0]
     request = {
-        "template": task.kernel.template, "params": task.kernel.params, "target": machine(HOST).target, "known": [],
+        "loops": encoded(task.call.loops), "target": processor(HOST).target, "known": [],
         "count": 4, "seed": 1,
     }  # fmt: skip
     proposed = child.propose(request, {}, tmp_path)[0]["traces"]
@@ -80,7 +82,7 @@ def test_what_tuning_writes_passes_and_code_in_it_is_not_applied(tmp_path: Path)
     assert proposed
     from edgekit.backends.tvm.templates import plain, traced
 
-    function = plain(task.kernel.template, task.kernel.params)
+    function = plain(task.call.loops)
     for trace in proposed:
         traces.checked(trace)
         traced(function, trace)

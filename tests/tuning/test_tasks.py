@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit import sandbox, target
-from edgekit.backends.tvm.lowering import lower
-from edgekit.backends.tvm.machines import machine
-from edgekit.backends.tvm.program import Kernel, Program
+from edgekit.backends.tvm.processors import processor
+from edgekit.codegen.loops import Conv, Depthwise, encoded
+from edgekit.codegen.lower import lower
+from edgekit.codegen.program import Call, Program
+from edgekit.codegen.schedule import cpu
 from edgekit.errors import ModelError
 from edgekit.graph import Graph
 from edgekit.tuning import tasks
@@ -24,11 +26,12 @@ from tests.backends.tvm_networks import RELU, Pictures, quantized
 
 pytest.importorskip("tvm", reason="needs the extra 'tvm'")
 HOST = target.load("host")
-MACHINE = machine(HOST)
-BOARDS = [machine(target.load(name)) for name in ("host", "rpi4", "rpi5")]
+PROCESSOR = processor(HOST)
+MACHINE = PROCESSOR.machine
+BOARDS = [processor(target.load(name)).machine for name in ("host", "rpi4", "rpi5")]
 
 
-def compiles(measure: ByRunner, form: tuple[Program, Kernel]) -> bool:
+def compiles(measure: ByRunner, form: tuple[Program, Call]) -> bool:
     """Some of MetaSchedule's random schedules break TVM's own passes; the search keeps them as failed trials."""
     try:
         measure.times([form], 1)
@@ -52,7 +55,7 @@ def test_equal_kernels_are_one_task() -> None:
     x = n.tensor((1, 12, 12, 8))
     y = n.conv(n.conv(x, 8, (3, 3)), 8, (3, 3))
     n.conv(y, 8, (3, 3))
-    found = tasks.tasks(lower(n.all_results(x), MACHINE))
+    found = tasks.tasks(cpu.schedule(lower(n.all_results(x)), MACHINE))
     assert sum(task.calls for task in found) == 3
 
 
@@ -60,13 +63,14 @@ def test_equal_kernels_are_one_task() -> None:
 @pytest.mark.parametrize("integers", [False, True], ids=["float32", "int8"])
 def test_a_variant_is_what_is_lowered(board: Any, integers: bool, tmp_path: Path) -> None:
     graph = quantized(network(), tmp_path / "q") if integers else network()
-    for task in tasks.tasks(lower(graph, board)):
+    lowered = lower(graph)
+    for task in tasks.tasks(cpu.schedule(lowered, board)):
         every = list(tasks.variants(task, board))
-        assert every or task.kernel.template not in (*tasks.TILED, *tasks.WINDOWED)
+        assert every or not isinstance(task.call.loops, Conv | Depthwise)
         assert len({str(one) for one in every}) == len(every)
         for choice in every:
-            _, kernel = tasks.candidate(graph, board, task, choice)
-            assert {key: kernel.params[key] for key in choice} == choice
+            _, call = tasks.candidate(lowered, board, task, choice)
+            assert {key: tasks.chosen(call.loops, key) for key in choice} == choice
 
 
 @given(choice=st.dictionaries(
@@ -75,34 +79,33 @@ def test_a_variant_is_what_is_lowered(board: Any, integers: bool, tmp_path: Path
 ))  # fmt: skip
 @settings(max_examples=50)
 def test_a_choice_that_does_not_fit_is_the_rules(choice: dict[str, Any]) -> None:
-    graph = network()
-    rules = lower(graph, MACHINE)
+    lowered = lower(network())
+    rules = cpu.schedule(lowered, MACHINE)
     fits = {str(one.get("tile")) for t in tasks.tasks(rules) for one in tasks.variants(t, MACHINE)}
-    found = lower(graph, MACHINE, {t.workload: choice for t in tasks.tasks(rules)})
-    for kernel, rule in zip(found.kernels, rules.kernels, strict=True):
+    found = cpu.schedule(lowered, MACHINE, {t.workload: choice for t in tasks.tasks(rules)})
+    for call, rule in zip(found.calls, rules.calls, strict=True):
         if str(choice.get("tile")) not in fits:
-            assert kernel.params.get("tile") == rule.params.get("tile")
-        assert isinstance(kernel.schedule, str)
-        assert kernel.params.get("rows", 1) in (1, 2, 4)
+            assert getattr(call.loops, "tile", None) == getattr(rule.loops, "tile", None)
+        assert isinstance(call.trace, str)
+        assert getattr(call.loops, "rows", 1) in (1, 2, 4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("integers", [False, True], ids=["float32", "int8"])
 def test_every_form_computes_what_the_rules_does(integers: bool, tmp_path: Path) -> None:
-    graph = quantized(network(), tmp_path / "q") if integers else network()
-    program = lower(graph, MACHINE)
-    measure = ByRunner("host", HOST, MACHINE)
+    lowered = lower(quantized(network(), tmp_path / "q") if integers else network())
+    program = cpu.schedule(lowered, MACHINE)
+    measure = ByRunner("host", HOST, PROCESSOR)
     searched = 0
     for task in tasks.tasks(program):
-        args = {"template": task.kernel.template, "params": task.kernel.params, "target": MACHINE.target, "known": [],
-                "seed": 0, "count": 2}  # fmt: skip
+        args = {"loops": encoded(task.call.loops), "target": PROCESSOR.target, "known": [], "seed": 0, "count": 2}
         traces = sandbox.call(TASK, args, preload=PRELOAD)[0]["traces"]
         searched += len(traces)
         again = sandbox.call(TASK, {**args, "known": [(traces[0], 1e-6)]}, preload=PRELOAD)[0]["traces"]
         assert traces[0] not in again
-        tiles = [tasks.candidate(graph, MACHINE, task, c) for c in list(tasks.variants(task, MACHINE))[::9]]
-        schedules = [tasks.candidate(graph, MACHINE, task, {"trace": trace}) for trace in traces]
-        forms = [(program, task.kernel), *tiles, *(form for form in schedules if compiles(measure, form))]
+        tiles = [tasks.candidate(lowered, MACHINE, task, c) for c in list(tasks.variants(task, MACHINE))[::9]]
+        schedules = [tasks.candidate(lowered, MACHINE, task, {"trace": trace}) for trace in traces]
+        forms = [(program, task.call), *tiles, *(form for form in schedules if compiles(measure, form))]
         times = measure.times(forms, 1)
         assert all(times.same), task.title
         assert (times.us > 0).all() and times.us.shape == (1, len(forms))
@@ -110,11 +113,12 @@ def test_every_form_computes_what_the_rules_does(integers: bool, tmp_path: Path)
 
 
 def test_a_trace_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
-    program = lower(network(), MACHINE)
+    lowered = lower(network())
+    program = cpu.schedule(lowered, MACHINE)
     task = tasks.tasks(program)[0]
-    forms = [(program, task.kernel)]
-    forms += [tasks.candidate(network(), MACHINE, task, {"trace": trace}) for trace in ("[", '[[["No",[],[],[]]],[]]')]
-    times = ByRunner("host", HOST, MACHINE).times(forms, 1)
+    forms = [(program, task.call)]
+    forms += [tasks.candidate(lowered, MACHINE, task, {"trace": trace}) for trace in ("[", '[[["No",[],[],[]]],[]]')]
+    times = ByRunner("host", HOST, PROCESSOR).times(forms, 1)
     assert times.same == [True, True, True]
 
 

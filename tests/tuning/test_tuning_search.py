@@ -9,8 +9,9 @@ import pytest
 
 from edgekit import target
 from edgekit.backends.tvm.database import Database, opened, read
-from edgekit.backends.tvm.lowering import lower
-from edgekit.backends.tvm.machines import machine
+from edgekit.backends.tvm.processors import processor
+from edgekit.codegen.lower import lower
+from edgekit.codegen.schedule import cpu
 from edgekit.progress import Silent
 from edgekit.tuning import tasks
 from edgekit.tuning.measure import ByRunner
@@ -18,7 +19,8 @@ from edgekit.tuning.search import LEAST_SCHEDULES, TOGETHER, Search
 from tests.backends.tvm_networks import Pictures
 
 HOST = target.load("host")
-MACHINE = machine(HOST)
+PROCESSOR = processor(HOST)
+MACHINE = PROCESSOR.machine
 
 
 @pytest.fixture
@@ -27,11 +29,12 @@ def search(tmp_path: Path) -> Search:
     x = n.tensor((1, 16, 16, 8))
     n.conv(n.conv(x, 16, (3, 3)), 32, (3, 3))
     graph = n.all_results(x)
-    program = lower(graph, MACHINE)
+    network = lower(graph)
+    program = cpu.schedule(network, MACHINE)
     todo = tasks.tasks(program)
     us = {task.workload: 1.0 for task in todo}
-    measure = ByRunner("host", HOST, MACHINE)
-    return Search(graph, MACHINE, program, todo, us, measure, Database(tmp_path / "d"), 0, Silent())
+    measure = ByRunner("host", HOST, PROCESSOR)
+    return Search(network, PROCESSOR, program, todo, us, measure, Database(tmp_path / "d"), 0, Silent())
 
 
 def trial(task: tasks.Task, choice: dict[str, Any], ratio: float) -> dict[str, Any]:

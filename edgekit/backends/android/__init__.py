@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edgekit.backends import Artifact, Unsupported, runner_build
 from edgekit.backends.android import native, project
 from edgekit.backends.litert import library, operators
-from edgekit.backends.tvm.lowering import obstacle
+from edgekit.codegen.lower import unsupported_reason
 from edgekit.errors import ToolMissing
 from edgekit.progress import Progress, Silent
 
@@ -52,6 +52,6 @@ class Android:
 
 def _no_kernel(graph: Graph) -> str:
     for index, operator in enumerate(graph.operators):
-        if reason := obstacle(graph, operator):
+        if reason := unsupported_reason(graph, operator):
             return f"operator {index} {operator.op}: {reason}"
     return ""

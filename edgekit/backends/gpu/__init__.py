@@ -1,4 +1,4 @@
-"""What backends for GPUs share: lowering, tiles, kernels and the plan; each adds a language and a host program.
+"""What backends for GPUs share: kernels and the plan; each adds a language and a host program.
 
 The artifact is the kernels, ``network.plan`` (launches, memory), ``weights.bin``, and two programs that are the same
 for every network: the host program ``network.so`` (``firmware_stubs/gpu``) and the C runner that loads it.
@@ -14,21 +14,18 @@ from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.gpu import host_build, kernels, onnx, plan
 from edgekit.backends.gpu.dialect import Dialect
-from edgekit.backends.gpu.tiling import tiled
-from edgekit.backends.tvm.lowering import Contradiction, Machine, lower, obstacles
+from edgekit.codegen.lower import lower, unsupported
+from edgekit.codegen.schedule import gpu
 from edgekit.errors import ModelError
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.progress import Progress, Silent
 from edgekit.reference.hybrid import hybrid
 
 if TYPE_CHECKING:
-    from edgekit.backends.tvm.program import Program
+    from edgekit.codegen.program import Program
     from edgekit.graph import Graph
     from edgekit.target import Target
 
-MACHINE = Machine({"kind": "gpu"}, lanes=4, registers=11, borders=False)
-"""Vectors of four, and at most eight of them as accumulators: 32 of the 64 registers that a thread of Mali has at full
-occupancy."""
 FLOATS = "for GPUs, compile the float model: --recipe float16 or float32"
 LITERT = "compile it for a target with a processor, as rpi5"
 
@@ -57,7 +54,7 @@ class GpuBackend:
             if self.form(graph).activations == "float16":
                 reason, cure = "operators of ONNX keep their float32", "omit --backend"
                 return [Unsupported(n, o.op, reason, cure) for n, o in enumerate(graph.operators)]
-            return onnx.unsupported(graph, MACHINE)
+            return onnx.unsupported(graph, gpu.THREAD)
         if graph.is_quantized:
             index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
             name = graph.operators[index].op if graph.operators else ""
@@ -66,11 +63,8 @@ class GpuBackend:
         if mixed:  # runtimes round its activations, each in its own way
             reason = "its weights are integers, its arithmetic would not be"
             return [Unsupported(n, graph.operators[n].op, reason, FLOATS) for n in mixed]
-        found = [Unsupported(n, o.op, reason.replace("TVM", self.title), LITERT) for n, o, reason in obstacles(graph)]
-        try:
-            return found or self._without_kernel(lower(graph, MACHINE), graph)
-        except Contradiction as error:
-            return [Unsupported(error.node, error.op, error.reason)]
+        missing = [Unsupported(one.node, one.op, one.reason, LITERT) for one in unsupported(graph)]
+        return missing or self._without_kernel(gpu.schedule(lower(graph), 1), graph)
 
     def compile(
         self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
@@ -85,7 +79,7 @@ class GpuBackend:
         arch = build.native_arch(target.arch)
         runner, host = build.get(arch), host_build.get(arch, self.driver)
         multipliers = int(target.get("gpu.flops_per_cycle")) // 2
-        program = onnx.lower(graph, MACHINE) if has_onnx(graph) else tiled(lower(graph, MACHINE), multipliers)
+        program = onnx.lower(graph, gpu.THREAD) if has_onnx(graph) else gpu.schedule(lower(graph), multipliers)
         plan.write(program, self.form(graph), self.runtime, folder, self.dialect)
         tools = {"compiler": runner.compiler, **self.built(target, folder)}
         build.put(host, folder, host_build.LIBRARY)
@@ -98,12 +92,10 @@ class GpuBackend:
 
     def _without_kernel(self, program: Program, graph: Graph) -> list[Unsupported]:
         found = []
-        for kernel in program.kernels:
-            if not kernels.supported(kernel.template, kernel.params):
-                op = graph.operators[kernel.node].op if kernel.node >= 0 else ""
-                found.append(
-                    Unsupported(kernel.node, op, f"edgekit's {self.title} backend has no kernel for it", LITERT)
-                )
+        for call in program.calls:
+            if not kernels.supported(call.loops):
+                op = graph.operators[call.node].op if call.node >= 0 else ""
+                found.append(Unsupported(call.node, op, "there is no kernel for it", LITERT))
         return [one for one in found if one.index >= 0] or found
 
 

@@ -9,12 +9,14 @@ import numpy as np
 
 from edgekit import sandbox
 from edgekit.backends import Unsupported
+from edgekit.backends.gpu.kernels import Source
 from edgekit.backends.tvm.onnx import lowering as onnx
-from edgekit.backends.tvm.program import Kernel, Program, Storage, View
+from edgekit.backends.tvm.onnx.loops import Frontend
+from edgekit.codegen.program import Argument, Buffer, Call, Program
 from edgekit.errors import ModelError
 
 if TYPE_CHECKING:
-    from edgekit.backends.tvm.layout import Machine
+    from edgekit.codegen.schedule.machine import Machine
     from edgekit.graph import Graph
 
 TASK = "edgekit.backends.gpu.onnx_child:kernels"
@@ -28,51 +30,56 @@ def unsupported(graph: Graph, machine: Machine) -> list[Unsupported]:
         return missing
     program = onnx.lower(graph, machine)
     found: dict[int, str] = {}
-    for kernel, made in zip(program.kernels, _made(program), strict=True):
-        odd = next((view.dtype for view in kernel.args if view.dtype not in TYPES), "")
+    for call, made in zip(program.calls, _made(program), strict=True):
+        odd = next((one.dtype for one in call.args if one.dtype not in TYPES), "")
         reason = f"edgekit's GPU backends have no {odd}" if odd else made.get("refused", "")
         if reason:
-            found.setdefault(kernel.node, reason)
+            found.setdefault(call.node, reason)
     return [Unsupported(node, graph.operators[node].op, reason, REMEDY) for node, reason in found.items()]
 
 
 def lower(graph: Graph, machine: Machine) -> Program:
-    """The Program of kernels ``source``.
+    """The Program of :class:`~edgekit.backends.gpu.kernels.Source` functions.
 
     :raises ModelError: naming the first operator that cannot be compiled.
     """
     program = onnx.lower(graph, machine)
     functions = _made(program)
-    kernels, program.kernels = program.kernels, []
-    for kernel, made in zip(kernels, functions, strict=True):
+    calls, program.calls = program.calls, []
+    for call, made in zip(calls, functions, strict=True):
         if "refused" in made:
-            op = graph.operators[kernel.node].op
-            raise ModelError(f"operator {kernel.node} ({op}) cannot be compiled: {made['refused']}", REMEDY)
+            op = graph.operators[call.node].op
+            raise ModelError(f"operator {call.node} ({op}) cannot be compiled: {made['refused']}", REMEDY)
         between = []
         for dtype, shape in made["temporaries"]:
-            view = View(0, tuple(shape), dtype)
-            between.append(View(program.add(Storage("arena", view.nbytes, dtype=dtype)), view.shape, dtype))
+            one = Argument(0, tuple(shape), dtype)
+            between.append(Argument(program.add(Buffer("arena", one.nbytes, dtype=dtype)), one.shape, dtype))
         for part in made["parts"]:
-            program.kernels.append(_kernel(kernel, part, between))
+            program.calls.append(_call(call, part, between))
     return program
 
 
-def _kernel(kernel: Kernel, part: dict[str, Any], between: list[View]) -> Kernel:
-    args = [(kernel.args if kind == "given" else between)[number] for _, kind, number in part["arguments"]]
+def _call(call: Call, part: dict[str, Any], between: list[Argument]) -> Call:
+    args = [(call.args if kind == "given" else between)[number] for _, kind, number in part["arguments"]]
     # What is written comes last, as everywhere.
     order = sorted(range(len(args)), key=lambda n: n in part["written"])
-    params = {
-        "function": kernel.params["function"], "shape": list(args[order[-1]].shape), "text": part["text"],
-        "c_types": [part["arguments"][n][0] for n in order], "call": [order.index(n) for n in range(len(args))],
-        "written": len(part["written"]), "items": part["items"], "flops": part["flops"],
-    }  # fmt: skip
-    return Kernel("source", params, kernel.node, tuple(args[n] for n in order))
+    out = args[order[-1]]
+    nest = Source(
+        out.dtype, _frontend(call).function, out.shape, part["text"], tuple(part["arguments"][n][0] for n in order),
+        tuple(order.index(n) for n in range(len(args))), len(part["written"]), part["items"], part["flops"],
+    )  # fmt: skip
+    return Call(nest, call.node, tuple(args[n] for n in order))
+
+
+def _frontend(call: Call) -> Frontend:
+    assert isinstance(call.loops, Frontend), call.loops
+    return call.loops
 
 
 def _made(program: Program) -> list[dict[str, Any]]:
-    texts = tuple(dict.fromkeys(str(kernel.params["loops"]) for kernel in program.kernels))
+    texts = tuple(dict.fromkeys(_frontend(call).loops for call in program.calls))
     answers = dict(zip(texts, _ask(texts), strict=True))
-    return [answers[kernel.params["loops"]] for kernel in program.kernels]
+    return [answers[_frontend(call).loops] for call in program.calls]
 
 
 @functools.lru_cache(maxsize=8)

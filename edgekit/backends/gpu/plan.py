@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edgekit.backends.gpu import kernels
 from edgekit.backends.gpu.dialect import Dialect
-from edgekit.backends.tvm.program import Kernel, Program, Storage, View, packed, product
+from edgekit.codegen import loops
+from edgekit.codegen.program import Argument, Buffer, Call, Program, packed
 from edgekit.documents import write_text
 from edgekit.errors import DeviceError, ModelError
 
@@ -68,51 +69,51 @@ def files(dialect: Dialect) -> tuple[str, str, str]:
 def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dialect) -> None:
     """Write the three :func:`files` into ``folder``."""
     program = program if form.isolated else without_copies(program)
-    types = {n: _type(program, n, form) for n in range(len(program.storages))}
-    program = replace(program, storages=[_sized(s, types[n]) for n, s in enumerate(program.storages)])
+    types = {n: _type(program, n, form) for n in range(len(program.buffers))}
+    program = replace(program, buffers=[_sized(b, types[n]) for n, b in enumerate(program.buffers)])
     places, arena = program.placements()
-    used = {view.storage for kernel in program.kernels for view in kernel.args}
-    constants = {n: s.data for n, s in enumerate(program.storages) if n in used and s.data is not None}
+    used = {argument.buffer for call in program.calls for argument in call.args}
+    constants = {n: b.data for n, b in enumerate(program.buffers) if n in used and b.data is not None}
     stored = {n: stored_as(data, form) for n, data in constants.items()}
     types |= {n: str(data.dtype) for n, data in stored.items()}
     blob, offsets = packed(stored)
-    functions: dict[str, tuple[str, kernels.Function]] = {}
+    functions: dict[Any, tuple[str, kernels.Function]] = {}
     texts, rows = [], []
     cleared: set[int] = set()
-    for kernel in program.kernels:
-        inputs = kernel.args[:-1]
-        arguments = [(v.storage in stored, types[v.storage]) for v in inputs]
-        made_type = types[kernel.args[-1].storage]
-        key = json.dumps([kernel.template, kernel.params, arguments, made_type], sort_keys=True)
+    for call in program.calls:
+        inputs = call.args[:-1]
+        arguments = tuple((a.buffer in stored, types[a.buffer]) for a in inputs)
+        made_type = types[call.args[-1].buffer]
+        key = call.loops, arguments, made_type
         if key not in functions:
-            name = f"k{len(functions)}_{kernel.template}"
-            text, made = kernels.make(kernel.template, kernel.params, name, arguments, made_type, dialect)
+            name = f"k{len(functions)}_{call.loops.name}"
+            text, made = kernels.make(call.loops, name, arguments, made_type, dialect)
             texts.append(text)
             functions[key] = name, made
         name, made = functions[key]
-        out = kernel.args[-1].storage
+        out = call.args[-1].buffer
         clear = (0, 0)
-        border = program.storages[out].border
-        if out not in cleared and border is not None:  # made by PAD
-            if border.value:
-                raise ModelError(f"operator {kernel.node} pads with {border.value}", "pad with 0 for GPUs")
+        halo = program.buffers[out].halo
+        if out not in cleared and halo is not None:  # of PAD
+            if halo.value:
+                raise ModelError(f"operator {call.node} pads with {halo.value}", "pad with 0 for GPUs")
             cleared.add(out)
-            clear = program.storages[out].nbytes, places[out]
-        read = sum(_bytes(kernel, v, types[v.storage]) for v in inputs)
-        written = _bytes(kernel, kernel.args[-1], made_type)
+            clear = program.buffers[out].nbytes, places[out]
+        read = sum(_bytes(call, a, types[a.buffer]) for a in inputs)
+        written = _bytes(call, call.args[-1], made_type)
         rows += [
-            f"kernel {_title(kernel)}", f"function {name}", f"node {kernel.node}",
-            "launch " + " ".join(map(str, (*made.size, *clear, len(kernel.args)))),
+            f"kernel {call.loops.title}", f"function {name}", f"node {call.node}",
+            "launch " + " ".join(map(str, (*made.size, *clear, len(call.args)))),
             f"cost {made.flops} {read} {written}",
-            *(f"argument {int(v.storage in stored)} {(offsets if v.storage in stored else places)[v.storage]}"
-              for v in kernel.args),
+            *(f"argument {int(a.buffer in stored)} {(offsets if a.buffer in stored else places)[a.buffer]}"
+              for a in call.args),
         ]  # fmt: skip
     ports = [
-        f"{side} {program.storages[i].nbytes} {places[i]}"
-        for side, storages in (("input", program.inputs), ("output", program.outputs))
-        for i in storages
+        f"{side} {program.buffers[i].nbytes} {places[i]}"
+        for side, buffers in (("input", program.inputs), ("output", program.outputs))
+        for i in buffers
     ]
-    counts = f"counts {len(program.inputs)} {len(program.outputs)} {len(program.kernels)}"
+    counts = f"counts {len(program.inputs)} {len(program.outputs)} {len(program.calls)}"
     head = ["edgekit-plan 1", f"runtime {runtime}", f"bytes {arena} {len(blob)}", counts]
     write_text(folder / PLAN, "\n".join([*head, *ports, *rows]) + "\n")
     write_text(folder / dialect.source, dialect.head() + "\n".join(texts))
@@ -124,14 +125,15 @@ def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dia
 def without_copies(program: Program) -> Program:
     """The program without the copies that only fill outputs: these are read from where they were made."""
     sources: dict[int, int] = {}
-    for kernel in program.kernels:
-        given, made = kernel.args[0].storage, kernel.args[-1].storage
-        copies = kernel.params.get("function") == "copy" and kernel.node < 0 and made in program.outputs
-        if copies and program.storages[given].nbytes == program.storages[made].nbytes:
+    for call in program.calls:
+        given, made = call.args[0].buffer, call.args[-1].buffer
+        copies = isinstance(call.loops, loops.Map) and call.loops.function == "copy"
+        fills = copies and call.node < 0 and made in program.outputs
+        if fills and program.buffers[given].nbytes == program.buffers[made].nbytes:
             sources[made] = given
-    kept = [k for k in program.kernels if k.args[-1].storage not in sources]
+    kept = [call for call in program.calls if call.args[-1].buffer not in sources]
     outputs = [sources.get(i, i) for i in program.outputs]
-    return replace(program, kernels=kept, outputs=outputs)
+    return replace(program, calls=kept, outputs=outputs)
 
 
 def read(path: Path) -> list[Launch]:
@@ -146,7 +148,7 @@ def read(path: Path) -> list[Launch]:
             word, _, rest = line.partition(" ")
             fields[word] = rest
             if word == "cost":
-                items = product([int(n) for n in fields["launch"].split()[:3]])
+                items = math.prod([int(n) for n in fields["launch"].split()[:3]])
                 flops, given, made = (int(n) for n in rest.split())
                 found.append(
                     Launch(fields["kernel"], fields["function"], int(fields["node"]), items, flops, given, made)
@@ -156,22 +158,17 @@ def read(path: Path) -> list[Launch]:
     return found
 
 
-def _title(kernel: Kernel) -> str:
-    size = "x".join(map(str, kernel.params.get("shape", kernel.params.get("size", []))))
-    return f"{kernel.params.get('function', kernel.template)} {size}"
-
-
 def _type(program: Program, number: int, form: Form) -> str:
-    """What the elements of a storage are; a float network's inputs and outputs are float32."""
-    if program.storages[number].dtype != "float32":
-        return program.storages[number].dtype
-    inner = program.storages[number].kind == "arena" and number not in program.outputs
+    """What the elements of a buffer are; a float network's inputs and outputs are float32."""
+    if program.buffers[number].dtype != "float32":
+        return program.buffers[number].dtype
+    inner = program.buffers[number].kind == "arena" and number not in program.outputs
     return "float16" if inner and form.activations == "float16" else "float32"
 
 
-def _sized(storage: Storage, dtype: str) -> Storage:
-    """The storage in bytes of ``dtype``, a multiple of four."""
-    return storage if dtype != "float16" else replace(storage, nbytes=-(-storage.nbytes // 2 // 4) * 4)
+def _sized(buffer: Buffer, dtype: str) -> Buffer:
+    """The buffer in bytes of ``dtype``, a multiple of four."""
+    return buffer if dtype != "float16" else replace(buffer, nbytes=-(-buffer.nbytes // 2 // 4) * 4)
 
 
 def stored_as(data: NDArray[Any], form: Form) -> NDArray[Any]:
@@ -185,10 +182,11 @@ def stored_as(data: NDArray[Any], form: Form) -> NDArray[Any]:
     return half if form.weights == "float16" or np.array_equal(half.astype(np.float32), whole) else whole
 
 
-def _bytes(kernel: Kernel, view: View, dtype: str) -> int:
+def _bytes(call: Call, argument: Argument, dtype: str) -> int:
     """What a kernel moves of an argument, each byte once."""
-    count = product(view.shape)
-    if kernel.template in kernels.STRIDED:
-        inner = [] if view is kernel.args[-1] else kernel.params.get("reduced", [])
-        count = min(count, product([*kernel.params["shape"], *inner]))
+    count = math.prod(argument.shape)
+    if isinstance(call.loops, kernels.STRIDED):
+        reduced = call.loops.reduced if isinstance(call.loops, loops.Accumulate) else ()
+        inner = () if argument is call.args[-1] else reduced
+        count = min(count, math.prod((*call.loops.shape, *inner)))
     return count * np.dtype(dtype).itemsize

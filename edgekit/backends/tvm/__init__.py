@@ -1,13 +1,13 @@
 """The TVM backend: kernels made for one network and one processor, in a library that needs no runtime.
 
-The Graph is lowered by rules of our own (:mod:`.lowering`, :mod:`.templates`), not by TVM's importers, and TVM's LLVM
-makes an object file of the kernels. The artifact is that library (``network.so``, weights included) and the C runner.
+The Graph is lowered by edgekit's own rules (:mod:`edgekit.codegen`), not by TVM's importers; :mod:`.templates` write
+the loops, and TVM's LLVM makes an object file of them. The artifact is that library (``network.so``, weights included)
+and the C runner.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +19,12 @@ from edgekit import resources, sandbox
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.tvm import database, emit
-from edgekit.backends.tvm.lowering import lower, obstacles
-from edgekit.backends.tvm.machines import machine
 from edgekit.backends.tvm.onnx import lowering as onnx
-from edgekit.backends.tvm.tuned import Choices, workload
+from edgekit.backends.tvm.processors import processor
+from edgekit.codegen.loops import Loops, encoded
+from edgekit.codegen.lower import lower, unsupported
+from edgekit.codegen.schedule import cpu
+from edgekit.codegen.schedule.tuned import Choices, workload
 from edgekit.documents import write_text
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.graph.onnx_operators import has_onnx
@@ -31,8 +33,8 @@ from edgekit.reference.hybrid import hybrid
 from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
-    from edgekit.backends.tvm.layout import Machine
-    from edgekit.backends.tvm.program import Kernel, Program
+    from edgekit.backends.tvm.processors import Processor
+    from edgekit.codegen.program import Program
     from edgekit.graph import Graph
     from edgekit.target import Target
 
@@ -42,7 +44,7 @@ LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)
 
 
 class TVM:
-    """Compiles float32 and int8 networks of picture operators for x86-64 and AArch64 Linux."""
+    """Compiles float32 and int8 networks for x86-64 and AArch64 Linux."""
 
     name = "tvm"
     bit_exact = False
@@ -63,7 +65,7 @@ class TVM:
         if mixed:
             reason, cure = "it quantizes its float input as it runs", "use --recipe float32, or --backend litert"
             return [Unsupported(n, graph.operators[n].op, reason, cure) for n in mixed]
-        return [Unsupported(index, operator.op, reason, remedy) for index, operator, reason in obstacles(graph)]
+        return [Unsupported(one.node, one.op, one.reason, remedy) for one in unsupported(graph)]
 
     def compile(
         self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
@@ -118,11 +120,11 @@ def pieces(graph: Graph, target: Target, choices: Choices = MappingProxyType({})
     :raises ModelError: naming an operator that cannot be compiled; :raises ToolMissing: if TVM is not installed.
     """
     here()
-    made = machine(target)
+    made = processor(target)
     if has_onnx(graph):
-        return compiled(onnx.lower(graph, made), made)
-    program = lower(graph, made, choices)
-    tuned = {workload(k.template, k.params) for k in program.kernels} & set(choices)
+        return compiled(onnx.lower(graph, made.machine), made)
+    program = cpu.schedule(lower(graph), made.machine, choices)
+    tuned = {workload(call.loops) for call in program.calls} & set(choices)
     return replace(compiled(program, made), tuned=len(tuned))
 
 
@@ -132,41 +134,25 @@ def here() -> None:
         raise ToolMissing("TVM is not installed", "install it: pip install 'edgekit[tvm]'")
 
 
-def compiled(program: Program, machine: Machine, preload: Sequence[str] = ()) -> Pieces:
-    """Compile a program's kernels, in a child.
+def compiled(program: Program, processor: Processor, preload: Sequence[str] = ()) -> Pieces:
+    """Compile the functions of a program, in a child.
 
     :param preload: modules that the child's parent keeps imported, for who compiles many programs.
     :raises ModelError: if TVM fails.
     """
-    functions, names = _functions(program)
-    wanted = [
-        {"name": name, "template": t, "params": json.loads(p), "trace": trace}
-        for (t, p, trace), name in functions.items()
-    ]
+    functions: dict[tuple[Loops, str], str] = {}
+    for call in program.calls:
+        functions.setdefault((call.loops, call.trace), f"k{len(functions)}_{call.loops.name}")
+    wanted = [{"name": name, "loops": encoded(nest), "trace": trace} for (nest, trace), name in functions.items()]
     try:
         found, arrays = sandbox.call(
-            TASK, {"functions": wanted, "target": machine.target}, limits=LIMITS, preload=preload
+            TASK, {"functions": wanted, "target": processor.target}, limits=LIMITS, preload=preload
         )
     except sandbox.ChildDied as death:
         raise ModelError(f"TVM {death.reason} on this network", "use --backend litert") from death
-    called = tuple(functions[_key(k)] for k in program.kernels)
-    text, blob = emit.source(program, called, names, f"tvm {found['tvm']}")
+    called = tuple(functions[call.loops, call.trace] for call in program.calls)
+    text, blob = emit.source(program, called, f"tvm {found['tvm']}")
     return Pieces(text, blob, arrays["object"].tobytes(), str(found["tvm"]), called)
-
-
-def _key(kernel: Kernel) -> tuple[str, str, str]:
-    return kernel.template, json.dumps(kernel.params, sort_keys=True), kernel.schedule
-
-
-def _functions(program: Program) -> tuple[dict[tuple[str, str, str], str], list[str]]:
-    """A name for each different kernel, and what people read of each call."""
-    functions: dict[tuple[str, str, str], str] = {}
-    names = []
-    for kernel in program.kernels:
-        functions.setdefault(_key(kernel), f"k{len(functions)}_{kernel.template}")
-        size = "x".join(map(str, kernel.params.get("shape", kernel.params.get("size", []))))
-        names.append(f"{kernel.params.get('function', kernel.template)} {size}")
-    return functions, names
 
 
 def link(made: Pieces, target: Target, library: Path) -> None:

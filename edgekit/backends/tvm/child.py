@@ -14,7 +14,7 @@ TASK = f"{__name__}:compile_kernels"
 def compile_kernels(
     args: dict[str, Any], arrays: dict[str, Any], folder: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Compile each of ``functions`` (``name``, ``template``, ``params``, ``trace``) for ``target`` (TVM's).
+    """Compile each of ``functions`` (``name``, ``loops``, ``trace``) for ``target`` (TVM's).
 
     :returns: TVM's version; the object file's bytes, in which function NAME is the symbol ``__tvm_ffi_NAME``.
     """
@@ -22,10 +22,11 @@ def compile_kernels(
     import tvm
 
     from edgekit.backends.tvm.templates import make
+    from edgekit.codegen.loops import decoded
 
     made = {}
     for entry in args["functions"]:
-        function = make(entry["template"], entry["params"], entry.get("trace", ""))
+        function = make(decoded(entry["loops"]), entry["trace"])
         made[entry["name"]] = function.with_attr("global_symbol", entry["name"])
     # The kernels are called by one caller, with the arguments that they were made for.
     with tvm.transform.PassContext(config={"tirx.disable_assert": True}):

@@ -2,7 +2,7 @@
 
 The first line says whose it is. Each other line is a *trial* (``kernel``, ``choice``, ``us``, ``rule_us``, ``ratio`` of
 both, ``on``, or an ``error``) or a *verdict* (``kernel``, ``verdict``: the choice to use, or null for the rule's); the
-last verdict counts. ``kernel`` is a workload (:mod:`edgekit.backends.tvm.tuned`); docs/formats.md has an example.
+last verdict counts. ``kernel`` is a workload (:mod:`edgekit.codegen.schedule.tuned`); docs/formats.md has an example.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ class Database:
 
 def identity(target: Target) -> Identity:
     """The identity of a target's processor."""
-    from edgekit.backends.tvm.machines import machine
+    from edgekit.backends.tvm.processors import processor
 
     try:
         tvm = version("apache-tvm")
     except PackageNotFoundError:
         tvm = ""
     core = _this_processor() if target.arch == "native" else str(target.get("cpu.core") or target.name)
-    return Identity(core, machine(target).target, tvm)
+    return Identity(core, processor(target).target, tvm)
 
 
 def _this_processor() -> str:

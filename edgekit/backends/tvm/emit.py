@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgekit.backends.tvm.program import Program, View, packed
+from edgekit.codegen.program import Argument, Program, packed
 
 _HEAD = """#define _GNU_SOURCE
 #include <stdint.h>
@@ -117,46 +117,46 @@ _KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
 
 
 def weights(program: Program) -> tuple[bytes, dict[int, int]]:
-    """All constants in one piece, each at a multiple of 64 bytes, equal ones once; and the storages' offsets."""
-    kept = enumerate(program.storages)
+    """All constants in one piece, each at a multiple of 64 bytes, equal ones once; and the buffers' offsets."""
+    kept = enumerate(program.buffers)
     return packed({n: s.data for n, s in kept if s.kind == "constant" and s.data is not None})
 
 
-def source(program: Program, functions: Sequence[str], names: Sequence[str], runtime: str) -> tuple[str, bytes]:
+def source(program: Program, functions: Sequence[str], runtime: str) -> tuple[str, bytes]:
     """Return the C source and the file ``weights.bin``.
 
-    :param functions: each kernel's function. :param names: of the kernels, for people.
+    :param functions: the name of each call's function.
     """
     blob, constants = weights(program)
     places, arena = program.placements()
     offsets = constants | places
-    ranks = max([len(view.shape) for kernel in program.kernels for view in kernel.args] or [1])
+    ranks = max([len(argument.shape) for call in program.calls for argument in call.args] or [1])
     arguments: list[str] = []
     calls: list[str] = []
     borders: list[str] = []
     filled: set[int] = set()
-    for kernel, function in zip(program.kernels, functions, strict=True):
+    for call, function in zip(program.calls, functions, strict=True):
         first, start = len(arguments), len(borders)
-        arguments += [_argument(view, view.storage in constants, offsets[view.storage]) for view in kernel.args]
-        out = kernel.args[-1].storage
-        if program.storages[out].border is not None and out not in filled:
+        arguments += [_argument(one, one.buffer in constants, offsets[one.buffer]) for one in call.args]
+        out = call.args[-1].buffer
+        if program.buffers[out].halo is not None and out not in filled:
             filled.add(out)
             borders.append(_border(program, out, offsets[out]))
-        calls.append(f"{{__tvm_ffi_{function}, {first}, {len(kernel.args)}, {start}, {len(borders) - start}}}")
-    most = max([len(kernel.args) for kernel in program.kernels] or [1])
+        calls.append(f"{{__tvm_ffi_{function}, {first}, {len(call.args)}, {start}, {len(borders) - start}}}")
+    most = max([len(call.args) for call in program.calls] or [1])
     parts = [_HEAD.format(ranks=ranks)]
     parts += [f"int __tvm_ffi_{f}(void *, const ffi_any *, int32_t, ffi_any *);" for f in sorted(set(functions))]
-    rows = [f"{{{_quoted(name)}, {kernel.node}}}" for name, kernel in zip(names, program.kernels, strict=True)]
-    counts = {"INPUTS": len(program.inputs), "OUTPUTS": len(program.outputs), "KERNELS": len(program.kernels)}
+    rows = [f"{{{_quoted(call.loops.title)}, {call.node}}}" for call in program.calls]
+    counts = {"INPUTS": len(program.inputs), "OUTPUTS": len(program.outputs), "KERNELS": len(program.calls)}
     parts += [f"#define {name} {value}" for name, value in {**counts, "MOST": most}.items()]
     parts += [f"#define ARENA {arena}ull", f"#define RUNTIME {_quoted(runtime)}"]
     parts += [
         _array("struct argument", "arguments", arguments), _array("struct border", "borders", borders),
         _array("struct call", "calls", calls), _array("struct ek_kernel", "kernels", rows),
         *(_array("uint64_t", f"{side}_{what}", [f"{value}ull" for value in values])
-          for side, storages in (("input", program.inputs), ("output", program.outputs))
-          for what, values in (("bytes", [program.storages[i].nbytes for i in storages]),
-                               ("offset", [places[i] for i in storages]))),
+          for side, buffers in (("input", program.inputs), ("output", program.outputs))
+          for what, values in (("bytes", [program.buffers[i].nbytes for i in buffers]),
+                               ("offset", [places[i] for i in buffers]))),
     ]  # fmt: skip
     return "\n".join(parts) + _RUN, blob
 
@@ -170,19 +170,19 @@ def _quoted(text: str) -> str:
     return f'"{plain[:120]}"'
 
 
-def _argument(view: View, constant: bool, offset: int) -> str:
-    dtype = np.dtype(view.dtype)
+def _argument(argument: Argument, constant: bool, offset: int) -> str:
+    dtype = np.dtype(argument.dtype)
     code, bits = _KINDS[dtype.kind], dtype.itemsize * 8
-    shape = ", ".join(map(str, view.shape))
-    return f"{{{int(constant)}, {code}, {bits}, {len(view.shape)}, {offset}ull, {{{shape}}}}}"
+    shape = ", ".join(map(str, argument.shape))
+    return f"{{{int(constant)}, {code}, {bits}, {len(argument.shape)}, {offset}ull, {{{shape}}}}}"
 
 
-def _border(program: Program, storage: int, offset: int) -> str:
-    border = program.storages[storage].border
-    assert border is not None
-    (height, width, channels), (top, left, inner_height, inner_width) = border.outer, border.inner
-    size = 4 if program.storages[storage].dtype == "float32" else 1
+def _border(program: Program, buffer: int, offset: int) -> str:
+    halo = program.buffers[buffer].halo
+    assert halo is not None
+    (height, width, channels), (top, left, inner_height, inner_width) = halo.outer, halo.inner
+    size = 4 if program.buffers[buffer].dtype == "float32" else 1
     pixel = channels * size
-    value = np.float32(border.value).view(np.uint32) if size == 4 else int(border.value) & 255
+    value = np.float32(halo.value).view(np.uint32) if size == 4 else int(halo.value) & 255
     sizes = (height, width * pixel, top, left * pixel, inner_height, inner_width * pixel, size, int(value))
     return f"{{{offset}ull, {', '.join(map(str, sizes))}}}"

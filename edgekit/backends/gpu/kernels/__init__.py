@@ -1,44 +1,66 @@
-"""Functions for each template: what :mod:`edgekit.backends.tvm.lowering` lowers to, written for GPUs.
+"""Functions for the loop nests of :mod:`edgekit.codegen`, written for GPUs.
 
 The text is OpenCL C, and CUDA C++ behind a prelude (:mod:`edgekit.backends.gpu.dialect`).
-A function takes its arguments in the kernel's order (inputs, constants, output), each as a buffer and an offset in
+A function takes its arguments in the call's order (inputs, constants, output), each as a buffer and an offset in
 bytes. Shapes, corners and limits are literals. One work-item computes a tile of pixels by a few vectors of channels;
-arithmetic is float32. A convolution compares coordinates where it reads beyond its input: on a GPU that costs less than
-a border, which needs launches to fill it and to copy pictures into it.
+arithmetic is float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from edgekit.backends.gpu.dialect import OPENCL, Dialect
 from edgekit.backends.gpu.kernels import convolutions, elements, strided, windows
-from edgekit.backends.gpu.kernels.common import Function, Params
+from edgekit.backends.gpu.kernels.common import Function, Types
+from edgekit.codegen import loops
+from edgekit.codegen.loops import Loops
 
-__all__ = ["Function", "make", "supported"]
+__all__ = ["Function", "Source", "make", "supported"]
 
 C_TYPES = {"float32": "float", "float16": "half", "int32": "int"}
-STRIDED = ("nest", "accumulate")
-"""Templates whose arguments are rows of elements; constants may be anywhere among them."""
+STRIDED = (loops.Nest, loops.Accumulate)
+"""Loops whose arguments are rows of elements; constants may be anywhere among them."""
+
+
+@dataclass(frozen=True)
+class Source(Loops):
+    """A function that somebody else wrote.
+
+    :param text: of a function ``NAME`` that takes pointers. :param c_types: of the arguments in the call's order.
+    :param call: the function's order. :param written: how many of the arguments, the last, are results.
+    :param items: work-items.
+    """
+
+    template = "source"
+    function: str
+    shape: tuple[int, ...]
+    text: str
+    c_types: tuple[str, ...]
+    call: tuple[int, ...]
+    written: int
+    items: int
+    flops: int
 
 
 def make(
-    template: str, params: Params, name: str, arguments: Sequence[tuple[bool, str]], made: str = "float32",
-    dialect: Dialect = OPENCL,
-) -> tuple[str, Function]:  # fmt: skip
+    nest: Loops, name: str, arguments: Sequence[tuple[bool, str]], made: str = "float32", dialect: Dialect = OPENCL
+) -> tuple[str, Function]:
     """Return the source of a function called ``name``.
 
-    :param arguments: of each input and constant, in the kernel's order: whether it is a constant, and its dtype.
+    :param arguments: of each input and constant, in the call's order: whether it is a constant, and its dtype.
     :param made: dtype of the output.
     """
-    if template == "source":
-        return source(params, name, dialect)
+    if isinstance(nest, Source):
+        return source(nest, name, dialect)
     inputs = sum(not constant for constant, _ in arguments)
     names = [f"w{n - inputs}" if n >= inputs else f"a{n}" for n in range(len(arguments))]
-    if template in STRIDED:
+    if isinstance(nest, STRIDED):
         names = [f"v{n}" for n in range(len(arguments))]
     types = {n: dtype for n, (_, dtype) in zip(names, arguments, strict=True)} | {"d": made}
-    body = TEMPLATES[template]({**params, "types": types})
+    body = TEMPLATES[type(nest)](nest, types)
     heads, lines = [], []
     for n, dtype in types.items():
         kind = C_TYPES[dtype] if n == "d" else f"const {C_TYPES[dtype]}"
@@ -52,45 +74,42 @@ def make(
 SELECT = "#define EK_SELECT(otherwise, then, condition) ((condition) ? (then) : (otherwise))\n"
 
 
-def source(params: Params, name: str, dialect: Dialect) -> tuple[str, Function]:
-    """A function that somebody else wrote, its arguments as pointers, and the kernel that calls it.
-
-    :param params: ``text`` of a function ``NAME``, ``c_types`` of the arguments in the kernel's order, ``call``: the
-        function's order, ``written``: how many of them, the last, are results.
-    """
-    types, results = params["c_types"], len(params["c_types"]) - params["written"]
+def source(nest: Source, name: str, dialect: Dialect) -> tuple[str, Function]:
+    """The function, its arguments as pointers, and the kernel that calls it."""
+    types, results = nest.c_types, len(nest.c_types) - nest.written
     heads = [f"__global {'' if n >= results else 'const '}char *v{n}_, uint v{n}_at" for n in range(len(types))]
-    given = [f"(__global {types[n]} *)(v{n}_ + v{n}_at)" for n in params["call"]]
-    size = (params["items"], 1, 1)
-    loops = dialect.function + params["text"].replace("void NAME(", f"void {name}_loops(", 1)
+    given = [f"(__global {types[n]} *)(v{n}_ + v{n}_at)" for n in nest.call]
+    size = (nest.items, 1, 1)
+    body = dialect.function + nest.text.replace("void NAME(", f"void {name}_loops(", 1)
     head = f"__kernel void {name}(\n    " + ",\n    ".join(heads)
     call = f"{dialect.guard(size)}  {name}_loops({', '.join(given)});\n"
-    return f"{SELECT}{loops}{head}) {{\n{call}}}\n", Function(call, size, params["flops"])
+    return f"{SELECT}{body}{head}) {{\n{call}}}\n", Function(call, size, nest.flops)
 
 
-def supported(template: str, params: Params) -> bool:
+def supported(nest: Loops) -> bool:
     """Whether there is a function for it: all of them compute in floats."""
-    if {params.get("dtype", "float32"), *params.get("dtypes", ())} != {"float32"}:
+    if {nest.dtype, *getattr(nest, "dtypes", ()), getattr(nest, "given", "float32")} != {"float32"}:
         return False
-    if template == "accumulate":
-        return params["kind"] in strided.JOINED
-    if template == "map":
-        return params["function"] in elements.MAPS
-    if template == "binary" or (template == "nest" and params["function"] != "copy"):
-        return params["function"] in elements.BINARIES
-    return template in TEMPLATES
+    if isinstance(nest, loops.Accumulate):
+        return nest.kind in strided.JOINED
+    if isinstance(nest, loops.Map):
+        return nest.function in elements.MAPS
+    if isinstance(nest, loops.Binary) or (isinstance(nest, loops.Nest) and nest.function != "copy"):
+        return nest.function in elements.BINARIES
+    return type(nest) in TEMPLATES
 
 
-TEMPLATES: dict[str, Callable[[Params], Function]] = {
-    "conv": convolutions.conv,
-    "depthwise": convolutions.depthwise,
-    "map": elements.mapped,
-    "binary": elements.binary,
-    "pool": windows.pool,
-    "mean": windows.mean,
-    "softmax": windows.softmax,
-    "nest": strided.nest,
-    "accumulate": strided.accumulate,
-    "nearest": strided.nearest,
-    "bilinear": strided.bilinear,
+TEMPLATES: dict[type[Loops], Callable[[Any, Types], Function]] = {
+    loops.Conv: convolutions.conv,
+    loops.Depthwise: convolutions.depthwise,
+    loops.Map: elements.mapped,
+    loops.Binary: elements.binary,
+    loops.Pool: windows.pool,
+    loops.Mean: windows.mean,
+    loops.Softmax: windows.softmax,
+    loops.Nest: strided.nest,
+    loops.Accumulate: strided.accumulate,
+    loops.Nearest: strided.nearest,
+    loops.Bilinear: strided.bilinear,
 }
+"""What writes the text of each kind of loops."""

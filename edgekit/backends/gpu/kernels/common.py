@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Params = dict[str, Any]
+Types = Mapping[str, str]
+"""What the elements of each argument are, by its name in the source."""
 Size = tuple[int, int, int]
 
 
@@ -27,15 +27,15 @@ def vector(lanes: int) -> str:
     return "float" if lanes == 1 else f"float{lanes}"
 
 
-def load(p: Params, lanes: int, pointer: str, place: str) -> str:
-    """A vector from an argument; ``p["types"]`` says what each argument's elements are."""
-    if p["types"][pointer] == "float16":
+def load(types: Types, lanes: int, pointer: str, place: str) -> str:
+    """A vector from an argument."""
+    if types[pointer] == "float16":
         return f"vload_half{lanes if lanes > 1 else ''}(0, {pointer} + {place})"
     return f"{pointer}[{place}]" if lanes == 1 else f"vload{lanes}(0, {pointer} + {place})"
 
 
-def store(p: Params, lanes: int, value: str, place: str) -> str:
-    if p["types"]["d"] == "float16":
+def store(types: Types, lanes: int, value: str, place: str) -> str:
+    if types["d"] == "float16":
         return f"vstore_half{lanes if lanes > 1 else ''}({value}, 0, d + {place});"
     return f"d[{place}] = {value};" if lanes == 1 else f"vstore{lanes}({value}, 0, d + {place});"
 
@@ -52,7 +52,7 @@ def clamped(value: str, low: float, high: float, lanes: int) -> str:
 
 
 def place(spec: Sequence[int], y: str, x: str, c: str) -> str:
-    """Index of an element of a picture in its storage."""
+    """Index of an element of a feature map in its buffer."""
     _, width, channels, top, left = spec
     row = f"({y} + {top})" if top else f"{y}" if y.isalnum() else f"({y})"
     column = f"({x} + {left})" if left else f"{x}" if x.isalnum() else f"({x})"

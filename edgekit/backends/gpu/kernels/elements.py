@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from edgekit.backends.gpu.kernels.common import (
     Function,
-    Params,
+    Types,
     clamped,
     indented,
     lanes_of,
@@ -17,6 +17,7 @@ from edgekit.backends.gpu.kernels.common import (
     store,
     vector,
 )
+from edgekit.codegen import loops
 
 MAPS: dict[str, str] = {
     "copy": "{0}",
@@ -51,39 +52,39 @@ BINARIES: dict[str, str] = {
 }
 
 
-def _elements(p: Params, value: Callable[[list[str], int], str], flops: int) -> Function:
+def _elements(p: loops.Elements, types: Types, value: Callable[[list[str], int], str], flops: int) -> Function:
     """``value`` of the elements at the same place of all inputs; the variable ``c`` is the channel."""
-    height, width, count = p["shape"]
+    height, width, count = p.shape
     lanes = lanes_of(count)
     kind = vector(lanes)
     lines = [f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);"]
-    names = [f"e{n}" for n in range(len(p["in"]))]
-    for n, spec in enumerate(p["in"]):
-        lines.append(f"const {kind} e{n} = {load(p, lanes, f'a{n}', place(spec, 'y', 'x', 'c'))};")
+    names = [f"e{n}" for n in range(len(p.inputs))]
+    for n, spec in enumerate(p.inputs):
+        lines.append(f"const {kind} e{n} = {load(types, lanes, f'a{n}', place(spec, 'y', 'x', 'c'))};")
     lines.append(f"const {kind} made = {value(names, lanes)};")
-    lines.append(store(p, lanes, "made", place(p["out"], "y", "x", "c")))
+    lines.append(store(types, lanes, "made", place(p.output, "y", "x", "c")))
     return Function(indented(lines), (count // lanes, width, height), flops * height * width * count)
 
 
-def mapped(p: Params) -> Function:
-    form = MAPS[p["function"]]
-    flops = 0 if p["function"] == "copy" else form.count("f(") + form.count(" * ") + form.count(" / ") or 1
-    alpha = number(p.get("alpha", 0.0))
-    return _elements(p, lambda names, lanes: form.format(names[0], vector(lanes), alpha), flops)
+def mapped(p: loops.Map, types: Types) -> Function:
+    form = MAPS[p.function]
+    flops = 0 if p.function == "copy" else form.count("f(") + form.count(" * ") + form.count(" / ") or 1
+    alpha = number(p.alpha)
+    return _elements(p, types, lambda names, lanes: form.format(names[0], vector(lanes), alpha), flops)
 
 
-def binary(p: Params) -> Function:
-    low, high = p["limits"]
+def binary(p: loops.Binary, types: Types) -> Function:
+    low, high = p.limits
 
     def value(names: list[str], lanes: int) -> str:
-        pictures, kept, sides = iter(names), itertools.count(), []
-        for kind in p["kinds"]:
-            if kind == "picture":
-                sides.append(next(pictures))
+        maps, kept, sides = iter(names), itertools.count(), []
+        for kind in p.kinds:
+            if kind == "map":
+                sides.append(next(maps))
             elif kind == "scalar":
-                sides.append(f"({vector(lanes)})({load(p, 1, f'w{next(kept)}', '0')})")
+                sides.append(f"({vector(lanes)})({load(types, 1, f'w{next(kept)}', '0')})")
             else:
-                sides.append(load(p, lanes, f"w{next(kept)}", "c"))
-        return clamped(f"({BINARIES[p['function']].format(*sides)})", low, high, lanes)
+                sides.append(load(types, lanes, f"w{next(kept)}", "c"))
+        return clamped(f"({BINARIES[p.function].format(*sides)})", low, high, lanes)
 
-    return _elements(p, value, 1)
+    return _elements(p, types, value, 1)

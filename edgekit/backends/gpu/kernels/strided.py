@@ -1,4 +1,4 @@
-"""Rows of elements at strided places, and resized pictures."""
+"""Rows of elements at strided places, and resized feature maps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edgekit.backends.gpu.kernels.common import (
     Function,
-    Params,
+    Types,
     clamped,
     indented,
     lanes_of,
@@ -18,6 +18,7 @@ from edgekit.backends.gpu.kernels.common import (
     vector,
 )
 from edgekit.backends.gpu.kernels.elements import BINARIES
+from edgekit.codegen import loops
 
 
 def _index(offset: int, steps: Sequence[int], axes: Sequence[str]) -> str:
@@ -35,18 +36,18 @@ def _axes(extents: Sequence[int]) -> tuple[list[str], list[str]]:
     return names[::-1], lines
 
 
-def nest(p: Params) -> Function:
-    axes, lines = _axes(p["shape"])
-    *strides, made_strides = p["strides"]
-    *offsets, made_offset = p["offsets"]
-    values = [load(p, 1, f"v{n}", f"({_index(offsets[n], strides[n], axes)})") for n in range(len(offsets))]
+def nest(p: loops.Nest, types: Types) -> Function:
+    axes, lines = _axes(p.shape)
+    *strides, made_strides = p.strides
+    *offsets, made_offset = p.offsets
+    values = [load(types, 1, f"v{n}", f"({_index(offsets[n], strides[n], axes)})") for n in range(len(offsets))]
     value = values[0]
-    if p["function"] != "copy":
-        low, high = p["limits"]
-        value = clamped(f"({BINARIES[p['function']].format(*values)})", low, high, 1)
-    lines.append(store(p, 1, value, _index(made_offset, made_strides, axes)))
-    count = math.prod(p["shape"])
-    return Function(indented(lines), (count, 1, 1), 0 if p["function"] == "copy" else count)
+    if p.limits is not None:
+        low, high = p.limits
+        value = clamped(f"({BINARIES[p.function].format(*values)})", low, high, 1)
+    lines.append(store(types, 1, value, _index(made_offset, made_strides, axes)))
+    count = math.prod(p.shape)
+    return Function(indented(lines), (count, 1, 1), 0 if p.function == "copy" else count)
 
 
 JOINED = {
@@ -58,47 +59,49 @@ JOINED = {
 """A reduction's start and step."""
 
 
-def accumulate(p: Params) -> Function:
-    axes, lines = _axes(p["shape"])
-    *strides, made_strides = p["strides"]
-    *offsets, made_offset = p["offsets"]
-    inner = [f"r{n}" for n in range(len(p["reduced"]))]
-    start, join = JOINED[p["kind"]]
+def accumulate(p: loops.Accumulate, types: Types) -> Function:
+    axes, lines = _axes(p.shape)
+    *strides, made_strides = p.strides
+    *offsets, made_offset = p.offsets
+    inner = [f"r{n}" for n in range(len(p.reduced))]
+    start, join = JOINED[p.kind]
     lines.append(f"float made = {start};")
-    lines += [f"for (int {r} = 0; {r} < {n}; ++{r})" for r, n in zip(inner, p["reduced"], strict=True)]
-    places = [_index(offsets[n], [*strides[n], *p["steps"][n]], [*axes, *inner]) for n in range(len(offsets))]
-    values = [load(p, 1, f"v{n}", f"({places[n]})") for n in range(len(offsets))]
+    lines += [f"for (int {r} = 0; {r} < {n}; ++{r})" for r, n in zip(inner, p.reduced, strict=True)]
+    places = [_index(offsets[n], [*strides[n], *p.steps[n]], [*axes, *inner]) for n in range(len(offsets))]
+    values = [load(types, 1, f"v{n}", f"({places[n]})") for n in range(len(offsets))]
     lines.append(f"  made = {join.format(' * '.join(values))};")
-    lines.append(store(p, 1, f"made * {number(p['factor'])}", _index(made_offset, made_strides, axes)))
-    count = math.prod(p["shape"])
-    return Function(indented(lines), (count, 1, 1), len(offsets) * count * math.prod(p["reduced"]))
+    lines.append(store(types, 1, f"made * {number(p.factor)}", _index(made_offset, made_strides, axes)))
+    count = math.prod(p.shape)
+    return Function(indented(lines), (count, 1, 1), len(offsets) * count * math.prod(p.reduced))
 
 
-def nearest(p: Params) -> Function:
-    height, width, count = p["shape"]
+def nearest(p: loops.Nearest, types: Types) -> Function:
+    height, width, count = p.shape
     lanes = lanes_of(count)
-    value = load(p, lanes, "a0", place(p["in"][0], "w0[y]", "w1[x]", "c"))
+    value = load(types, lanes, "a0", place(p.inputs[0], "w0[y]", "w1[x]", "c"))
     lines = [
         f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);",
-        store(p, lanes, value, place(p["out"], "y", "x", "c")),
+        store(types, lanes, value, place(p.output, "y", "x", "c")),
     ]
     return Function(indented(lines), (count // lanes, width, height), 0)
 
 
-def bilinear(p: Params) -> Function:
-    height, width, count = p["shape"]
-    lanes, (low, high) = lanes_of(count), p["limits"]
+def bilinear(p: loops.Bilinear, types: Types) -> Function:
+    height, width, count = p.shape
+    lanes, (low, high) = lanes_of(count), p.limits
     kind = vector(lanes)
 
     def value(row: str, column: str) -> str:
-        return load(p, lanes, "a0", place(p["in"][0], f"{row}[y]", f"{column}[x]", "c"))
+        return load(types, lanes, "a0", place(p.inputs[0], f"{row}[y]", f"{column}[x]", "c"))
 
-    v, h = load(p, 1, "w2", "y"), load(p, 1, "w5", "x")
+    v, h = load(types, 1, "w2", "y"), load(types, 1, "w5", "x")
     lines = [
         f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);",
         f"const float v = {v}, h = {h};",
         f"const {kind} upper = {value('w0', 'w3')} * (1.0f - h) + {value('w0', 'w4')} * h;",
         f"const {kind} lower = {value('w1', 'w3')} * (1.0f - h) + {value('w1', 'w4')} * h;",
-        store(p, lanes, clamped("(upper * (1.0f - v) + lower * v)", low, high, lanes), place(p["out"], "y", "x", "c")),
+        store(
+            types, lanes, clamped("(upper * (1.0f - v) + lower * v)", low, high, lanes), place(p.output, "y", "x", "c")
+        ),
     ]
     return Function(indented(lines), (count // lanes, width, height), 9 * height * width * count)

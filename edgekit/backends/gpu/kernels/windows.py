@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgekit.backends.gpu.kernels.common import (
     Function,
-    Params,
+    Types,
     clamped,
     indented,
     lanes_of,
@@ -14,15 +14,16 @@ from edgekit.backends.gpu.kernels.common import (
     store,
     vector,
 )
+from edgekit.codegen import loops
 
 
-def pool(p: Params) -> Function:
-    (height, width, count), (ah, aw) = p["shape"], p["size"]
-    (wh, ww), (sy, sx), (pt, pl) = p["window"], p["strides"], p["pads"]
-    low, high = p["limits"]
-    lanes, largest = lanes_of(count), p["kind"] == "max"
+def pool(p: loops.Pool, types: Types) -> Function:
+    (height, width, count), (ah, aw) = p.shape, p.size
+    (wh, ww), (sy, sx), (pt, pl) = p.window, p.strides, p.pads
+    low, high = p.limits
+    lanes, largest = lanes_of(count), p.kind == "max"
     kind = vector(lanes)
-    value = load(p, lanes, "a0", place(p["in"][0], "ay", "ax", "c"))
+    value = load(types, lanes, "a0", place(p.inputs[0], "ay", "ax", "c"))
     lines = [
         f"const int c = get_global_id(0) * {lanes}, x = get_global_id(1), y = get_global_id(2);",
         f"{kind} made = ({kind})({'-INFINITY' if largest else '0.0f'});",
@@ -31,34 +32,34 @@ def pool(p: Params) -> Function:
         "for (int ay = y0; ay < y1; ++ay)", "  for (int ax = x0; ax < x1; ++ax)",
         f"    made = {f'fmax(made, {value})' if largest else f'made + {value}'};",
         *([] if largest else ["made = made / (float)((y1 - y0) * (x1 - x0));"]),
-        store(p, lanes, clamped("made", low, high, lanes), place(p["out"], "y", "x", "c")),
+        store(types, lanes, clamped("made", low, high, lanes), place(p.output, "y", "x", "c")),
     ]  # fmt: skip
     return Function(indented(lines), (count // lanes, width, height), height * width * count * wh * ww)
 
 
-def mean(p: Params) -> Function:
-    height, width, count = p["size"]
+def mean(p: loops.Mean, types: Types) -> Function:
+    height, width, count = p.size
     lanes = lanes_of(count)
     kind = vector(lanes)
     lines = [
         f"const int c = get_global_id(0) * {lanes};", f"{kind} made = ({kind})(0.0f);",
         f"for (int y = 0; y < {height}; ++y)", f"  for (int x = 0; x < {width}; ++x)",
-        f"    made += {load(p, lanes, 'a0', place(p['in'][0], 'y', 'x', 'c'))};",
-        store(p, lanes, f"made * {number(1 / (height * width))}", "c"),
+        f"    made += {load(types, lanes, 'a0', place(p.inputs[0], 'y', 'x', 'c'))};",
+        store(types, lanes, f"made * {number(1 / (height * width))}", "c"),
     ]  # fmt: skip
     return Function(indented(lines), (count // lanes, 1, 1), height * width * count)
 
 
-def softmax(p: Params) -> Function:
-    height, width, count = p["shape"]
-    made = place(p["out"], "y", "x", "c")
-    value = load(p, 1, "a0", place(p["in"][0], "y", "x", "c"))
-    one = f"exp(({value} - most) * {number(p['beta'])})"
+def softmax(p: loops.Softmax, types: Types) -> Function:
+    height, width, count = p.shape
+    made = place(p.output, "y", "x", "c")
+    value = load(types, 1, "a0", place(p.inputs[0], "y", "x", "c"))
+    one = f"exp(({value} - most) * {number(p.beta)})"
     lines = [
         "const int x = get_global_id(0), y = get_global_id(1);",
         "float most = -INFINITY, total = 0.0f;",
         f"for (int c = 0; c < {count}; ++c) most = fmax(most, {value});",
         f"for (int c = 0; c < {count}; ++c) total += {one};",
-        f"for (int c = 0; c < {count}; ++c) {store(p, 1, f'{one} / total', made)}",
+        f"for (int c = 0; c < {count}; ++c) {store(types, 1, f'{one} / total', made)}",
     ]
     return Function(indented(lines), (width, height, 1), 8 * height * width * count)

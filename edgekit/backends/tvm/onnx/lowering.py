@@ -1,4 +1,4 @@
-"""Graph of ONNX operators -> Program: TVM's loops, made in a child, over a storage a tensor."""
+"""Graph of ONNX operators -> Program: TVM's loops, made in a child, over one buffer per tensor."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import numpy as np
 
 from edgekit import sandbox
 from edgekit.backends import Unsupported
-from edgekit.backends.tvm.program import Kernel, Program, Storage, View
+from edgekit.backends.tvm.onnx.loops import Frontend
+from edgekit.codegen.program import Argument, Buffer, Call, Program
 from edgekit.errors import ModelError
 from edgekit.graph.onnx_operators import PREFIX, from_onnx
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.backends.tvm.layout import Machine
+    from edgekit.codegen.schedule.machine import Machine
     from edgekit.graph import Graph
 
 TASK = "edgekit.backends.tvm.onnx.child:lower"
@@ -146,25 +147,25 @@ def lower(graph: Graph, machine: Machine) -> Program:
         first = missing[0]
         raise ModelError(f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy)
     program = Program()
-    storages: dict[int, int] = {}
+    buffers: dict[int, int] = {}
     tensors = graph.tensors
     for index in dict.fromkeys(graph.main.inputs):
-        storages[index] = program.add(Storage("input", tensors[index].nbytes, dtype=tensors[index].dtype))
-    constants: dict[int, View] = {}
+        buffers[index] = program.add(Buffer("input", tensors[index].nbytes, dtype=tensors[index].dtype))
+    constants: dict[int, Argument] = {}
 
-    def view(index: int) -> View:
+    def argument(index: int) -> Argument:
         tensor = tensors[index]
         if tensor.data is not None:
             if index not in constants:
                 constants[index] = program.constant(tensor.array())
             return constants[index]
-        if index not in storages:
-            storages[index] = program.add(Storage("arena", tensor.nbytes, dtype=tensor.dtype))
-        return View(storages[index], tensor.shape, tensor.dtype)
+        if index not in buffers:
+            buffers[index] = program.add(Buffer("arena", tensor.nbytes, dtype=tensor.dtype))
+        return Argument(buffers[index], tensor.shape, tensor.dtype)
 
     for number, (operator, entry) in enumerate(zip(graph.operators, found(graph), strict=True)):
         temporaries = [
-            View(program.add(Storage("arena", View(0, shape, dtype).nbytes, dtype=dtype)), shape, dtype)
+            Argument(program.add(Buffer("arena", Argument(0, shape, dtype).nbytes, dtype=dtype)), shape, dtype)
             for dtype, shape in entry.temporaries
         ]
         own = [program.constant(values) for values in entry.constants]
@@ -172,17 +173,15 @@ def lower(graph: Graph, machine: Machine) -> Program:
             args = []
             for kind, place in arguments:
                 if kind == "in":
-                    args.append(view(operator.inputs[place]))
+                    args.append(argument(operator.inputs[place]))
                 elif kind == "out":
-                    args.append(view(operator.outputs[place]))
+                    args.append(argument(operator.outputs[place]))
                 else:
                     args.append((temporaries if kind == "temporary" else own)[place])
-            params = {
-                "function": operator.op.removeprefix(PREFIX).lower(), "shape": list(args[-1].shape),
-                "loops": function,
-                "lanes": machine.lanes, "registers": machine.registers,
-            }  # fmt: skip
-            program.kernels.append(Kernel("tir", params, number, tuple(args)))
-    program.inputs = [storages[i] for i in graph.main.inputs]
-    program.outputs = [storages[i] for i in graph.main.outputs]
+            out = args[-1]
+            name = operator.op.removeprefix(PREFIX).lower()
+            nest = Frontend(out.dtype, name, out.shape, function, machine.lanes, machine.registers)
+            program.calls.append(Call(nest, number, tuple(args)))
+    program.inputs = [buffers[i] for i in graph.main.inputs]
+    program.outputs = [buffers[i] for i in graph.main.outputs]
     return program

@@ -1,7 +1,7 @@
 """What each kernel computes and how its loops run; imports TVM, so it is used in a child only.
 
 A function takes its arguments in a kernel's order (inputs, constants, output), as dense arrays of the outer shapes,
-and finds pictures at their corners. Schedules are fixed rules: a register tile of pixels by channels whose
+and finds feature maps at their corners. Schedules are fixed rules: a register tile of pixels by channels whose
 accumulators stay local, the reduction around it, everything inside unrolled, vectorized over channels.
 """
 
@@ -15,29 +15,30 @@ from tvm.s_tir import Schedule
 from tvm.s_tir.schedule import Trace
 
 from edgekit.backends.tvm import traces
-from edgekit.backends.tvm.templates import building, convolutions, elements, indices, loops, strided, windows
-from edgekit.backends.tvm.templates.common import Params
+from edgekit.backends.tvm.onnx.loops import Frontend
+from edgekit.backends.tvm.templates import convolutions, elements, frontend, indices, strided, windows
+from edgekit.backends.tvm.templates.building import Template
+from edgekit.codegen import loops
+from edgekit.codegen.loops import Loops
 
 
-def make(template: str, params: Params, trace: str = "") -> Any:
-    """Return the scheduled function of a kernel.
+def make(nest: Loops, trace: str = "") -> Any:
+    """Return the scheduled function of a loop nest.
 
     :param trace: a schedule of TVM's, JSON, in place of the template's; where it does not fit, the template's is taken.
     """
-    made = TEMPLATES[template](params)
-    if not trace:
-        return made
-    try:
-        return traced(building.described[0], trace).mod["main"]
-    except (RuntimeError, ValueError, LookupError, TypeError):  # TVM raises all of them
-        return made
+    template = TEMPLATES[type(nest)](nest)
+    if trace:
+        try:
+            return traced(template.plain, trace).mod["main"]
+        except (RuntimeError, ValueError, LookupError, TypeError):  # TVM raises all of them
+            pass
+    return template.scheduled()
 
 
-def plain(template: str, params: Params) -> Any:
-    """Return the function of a kernel without any schedule: the same arguments, the same layouts."""
-    building.described.clear()
-    made = TEMPLATES[template](params)
-    return building.described[0] if building.described else made
+def plain(nest: Loops) -> Any:
+    """Return the function of a loop nest without any schedule: the same arguments, the same layouts."""
+    return TEMPLATES[type(nest)](nest).plain
 
 
 def traced(function: Any, trace: str) -> Any:
@@ -50,22 +51,23 @@ def traced(function: Any, trace: str) -> Any:
     return schedule
 
 
-TEMPLATES: dict[str, Callable[[Params], Any]] = {
-    **dict.fromkeys(("conv", "conv_int8"), convolutions.conv),
-    **dict.fromkeys(("depthwise", "depthwise_int8"), convolutions.depthwise),
-    "map": elements.mapped,
-    "shift": elements.shift,
-    "table": elements.table,
-    "binary": elements.binary,
-    "convert": elements.convert,
-    "pool": windows.pool,
-    "mean": windows.mean,
-    "softmax": windows.softmax,
-    "nest": strided.nest,
-    "accumulate": strided.accumulate,
-    "largest": indices.largest,
-    "running": indices.running,
-    "nearest": strided.nearest,
-    "bilinear": strided.bilinear,
-    "tir": loops.made,
+TEMPLATES: dict[type[Loops], Callable[[Any], Template]] = {
+    loops.Conv: convolutions.conv,
+    loops.Depthwise: convolutions.depthwise,
+    loops.Map: elements.mapped,
+    loops.Shift: elements.shift,
+    loops.Table: elements.table,
+    loops.Binary: elements.binary,
+    loops.Convert: elements.convert,
+    loops.Pool: windows.pool,
+    loops.Mean: windows.mean,
+    loops.Softmax: windows.softmax,
+    loops.Nest: strided.nest,
+    loops.Accumulate: strided.accumulate,
+    loops.Largest: indices.largest,
+    loops.Running: indices.running,
+    loops.Nearest: strided.nearest,
+    loops.Bilinear: strided.bilinear,
+    Frontend: frontend.frontend,
 }
+"""What writes the code of each kind of loops."""

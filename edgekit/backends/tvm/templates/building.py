@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from tvm.s_tir import Schedule
 from tvm.script.ir_builder import IRBuilder
 from tvm.script.ir_builder import tirx as I
 
 Shape = Sequence[int]
-described: list[Any] = []
-"""The function described last, before any schedule: what MetaSchedule starts from."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """Loops and their schedule.
+
+    :param plain: the function before any schedule, which MetaSchedule starts from. :param schedule: applies the
+        template's own to it.
+    """
+
+    plain: Any
+    schedule: Callable[[Schedule], None] = lambda schedule: None
+
+    def scheduled(self) -> Any:
+        """The function with the template's schedule."""
+        schedule = Schedule(self.plain)
+        self.schedule(schedule)
+        return schedule.mod["main"]
 
 
 def function(arguments: Sequence[tuple[Shape, str]], body: Callable[..., None]) -> Any:
@@ -20,8 +38,7 @@ def function(arguments: Sequence[tuple[Shape, str]], body: Callable[..., None]) 
         I.func_attr({"tirx.noalias": True})
         buffers = [I.arg(f"a{n}", I.buffer(tuple(shape), dtype)) for n, (shape, dtype) in enumerate(arguments)]
         body(*buffers)
-    described[:] = [ib.get()]
-    return described[0]
+    return ib.get()
 
 
 def local(shape: Shape, dtype: str) -> Any:

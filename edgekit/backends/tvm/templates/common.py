@@ -8,7 +8,6 @@ from typing import Any
 from tvm import tirx
 
 F, I32, I16 = "float32", "int32", "int16"
-Params = dict[str, Any]
 
 
 def f32(value: float) -> Any:

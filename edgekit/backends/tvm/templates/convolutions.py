@@ -8,14 +8,13 @@ from tvm import tirx
 from tvm.s_tir import Schedule
 
 from edgekit.backends.tvm.templates import intrinsics
-from edgekit.backends.tvm.templates.building import block, function, local, store
+from edgekit.backends.tvm.templates.building import Template, block, function, local, store
 from edgekit.backends.tvm.templates.common import (
     I16,
     I32,
     MAGIC,
     MAGIC_BITS,
     F,
-    Params,
     at,
     clamped,
     f32,
@@ -26,29 +25,31 @@ from edgekit.backends.tvm.templates.common import (
     outer_shape,
     rounded_to,
 )
+from edgekit.codegen import loops
+from edgekit.codegen.schedule.packing import GROUPS
 
 UNROLLED = 512
 """Window positions times pixels, above which a window stays a loop."""
 
 
-def conv(p: Params) -> Any:
-    (height, width, count), (kh, kw, depth) = p["shape"], p["kernel"]
-    sy, sx, dy, dx = p["steps"]
-    top, left = p["corner"]
-    channels = p["tile"][1]
-    integer, dtype, dot = p["dtype"] != F, p["dtype"], p.get("dot", "")
-    lanes = p["tile"][2]
-    groups, together = intrinsics.GROUPS[dot] if dot else (1, 1)
+def conv(p: loops.Conv) -> Template:
+    (height, width, count), (kh, kw, depth) = p.shape, p.kernel
+    sy, sx, dy, dx = p.steps
+    top, left = p.corner
+    channels = p.tile[1]
+    integer, dtype, dot = p.dtype != F, p.dtype, p.dot
+    lanes = p.tile[2]
+    groups, together = GROUPS[dot] if dot else (1, 1)
     step, grouped = groups * together, [groups] if groups > 1 else []
     packed = (kh, kw, depth // step, channels // lanes, *grouped, lanes, together) if dot else (kh, kw, depth, channels)
-    arguments = [(outer_shape(spec), dtype) for spec in p["in"]]
+    arguments = [(outer_shape(spec), dtype) for spec in p.inputs]
     arguments += [((count // channels, *packed), "int8" if integer else F), ((count,), I32 if integer else F)]
-    arguments += [((count,), F)] * integer + [(outer_shape(p["out"]), dtype)]
+    arguments += [((count,), F)] * integer + [(outer_shape(p.output), dtype)]
 
     def body(*given: Any) -> None:
         a, d, rest = given[0], given[-1], given[1:-1]
-        other = rest[0] if p["residual"] else None
-        w, b, *scale = rest[1:] if p["residual"] else rest
+        other = rest[0] if p.residual else None
+        w, b, *scale = rest[1:] if p.residual else rest
         c = local((height, width, count), I32 if integer else F)
 
         def factors(y: Any, x: Any, j: Any, r: Any, q: Any, k: Any, *inner: Any) -> tuple[Any, Any]:
@@ -69,63 +70,64 @@ def conv(p: Params) -> Any:
 
         def end(y: Any, x: Any, j: Any) -> None:
             value = c[y, x, j]
-            extra = at(other, p["in"][1], y, x, j) if other is not None else None
-            value = _int8_end(p, value, scale[0][j], extra) if integer else _float_end(p, value, extra)
-            store(d, value, y + p["out"][3], x + p["out"][4], j)
+            extra = at(other, p.inputs[1], y, x, j) if other is not None else None
+            value = _ended(p, value, scale[0][j] if integer else None, extra)
+            store(d, value, y + p.output[3], x + p.output[4], j)
 
         block("C", (height, width, count), multiply, reduced=reduced, reads=factors,
               first=lambda y, x, j, *_: store(c, b[j], y, x, j))  # fmt: skip
         block("D", (height, width, count), end)
 
-    return _tiled(function(arguments, body), p, outer=p["outer"])
+    return Template(function(arguments, body), lambda s: _tiled(s, p))
 
 
-def _float_end(p: Params, value: Any, other: Any) -> Any:
-    return clamped(value if other is None else value + other, p["low"], p["high"])
+def _ended(p: loops.Conv | loops.Depthwise, value: Any, scale: Any, other: Any) -> Any:
+    """What is stored of an accumulator."""
+    end = p.end
+    if isinstance(end, loops.IntegerEnd):
+        return _integer_end(end, p.dtype, value, scale, other)
+    return clamped(value if other is None else value + other, end.low, end.high)
 
 
-def _int8_end(p: Params, value: Any, scale: Any, other: Any) -> Any:
-    """The stored byte of an accumulator; see :func:`edgekit.backends.tvm.convolutions._integers`."""
-    zero, low, high, dtype = p["zero"], p["low"], p["high"], p["dtype"]
-    value = float_of(value) if p["shifted"] else value.astype(F)
-    if other is None and p["bits"] < 22:
-        return limited(rounded_to(value, scale, zero, dtype, halves=_halves(p, p["bits"])), low, high, dtype)
-    if other is None:
+def _integer_end(p: loops.IntegerEnd, dtype: str, value: Any, scale: Any, other: Any) -> Any:
+    """The stored byte of an accumulator."""
+    zero, low, high, add = p.zero, p.low, p.high, p.add
+    value = float_of(value) if p.shifted else value.astype(F)
+    if add is None and p.bits < 22:
+        return limited(rounded_to(value, scale, zero, dtype, halves=_halves(p, p.bits)), low, high, dtype)
+    if add is None:
         return integer_of(value * scale, zero, low, high, dtype)
-    ka, kb, zero_r, zero_2, low_2, high_2 = p["add"]
+    ka, kb, zero_r, zero_2 = add.own_factor, add.other_factor, add.other_zero, add.zero
     own = value * scale
-    if p["bits"] < 22:  # round, then clamp, both above MAGIC
+    if p.bits < 22:  # round, then clamp, both above MAGIC
         own = clamped(multiply_add(value, scale, f32(MAGIC)), MAGIC + low - zero, MAGIC + high - zero) - f32(MAGIC)
     else:
         own = tirx.nearbyint(clamped(own, low - zero, high - zero))
-    if p["neon"]:
+    if p.neon:
         more = float_of(other.astype(I16).astype(I32) + tirx.const(MAGIC_BITS, I32), zero_r)
     else:
         more = (other.astype(I32) - tirx.const(zero_r, I32)).astype(F)
-    if p["add_bits"] < 22:
+    if add.bits < 22:
         both = multiply_add(own, f32(ka), more * f32(kb))
-        made = rounded_to(both, f32(1), zero_2, dtype, halves=_halves(p, p["add_bits"]))
-        return limited(made, low_2, high_2, dtype)
-    return integer_of(own * f32(ka) + more * f32(kb), zero_2, low_2, high_2, dtype)
+        made = rounded_to(both, f32(1), zero_2, dtype, halves=_halves(p, add.bits))
+        return limited(made, add.low, add.high, dtype)
+    return integer_of(own * f32(ka) + more * f32(kb), zero_2, add.low, add.high, dtype)
 
 
-def _halves(p: Params, bits: int) -> bool:
-    return bool(p["neon"]) and bits < 15
+def _halves(p: loops.IntegerEnd, bits: int) -> bool:
+    return p.neon and bits < 15
 
 
-def _tiled(f: Any, p: Params, *, outer: bool) -> Any:
-    """Tile the blocks C and D of a convolution.
-
-    :param outer: the weights do not fit the first cache: walk the picture for each block of channels.
-    """
-    pixels, channels, lanes = p["tile"]
-    s = Schedule(f)
+def _tiled(s: Schedule, p: loops.Conv) -> None:
+    """Tile the blocks C and D of a convolution."""
+    pixels, channels, lanes = p.tile
+    outer = p.outer
     c, d = s.get_sblock("C"), s.get_sblock("D")
     y, x, j = s.get_loops(d)
     xo, xi = s.split(x, [None, pixels])
     jo, ji = s.split(j, [None, channels])
     s.reorder(*((jo, y, xo, xi, ji) if outer else (y, xo, jo, xi, ji)))
-    wide = next(n for n in (16, 8, 4, 2, 1) if channels % n == 0) if p["dtype"] != F else lanes
+    wide = next(n for n in (16, 8, 4, 2, 1) if channels % n == 0) if p.dtype != F else lanes
     vectors, lane = s.split(ji, [None, max(wide, lanes)])  # bytes are narrowed together
     s.vectorize(lane)
     s.unroll(vectors)
@@ -133,7 +135,7 @@ def _tiled(f: Any, p: Params, *, outer: bool) -> Any:
     s.compute_at(c, xo if outer else jo, preserve_unit_loops=True)
     cx, cj, r, q, k, *inner = s.get_loops(c)[1 - len(s.get(c).iter_vars) :]
     a, b = s.split(cj, [None, lanes])
-    if p.get("dot"):
+    if p.dot:
         s.reorder(r, q, k, cx, a, b, *inner)
     else:
         s.reorder(r, q, k, cx, a, b)
@@ -141,24 +143,23 @@ def _tiled(f: Any, p: Params, *, outer: bool) -> Any:
     s.unroll(cx)
     s.unroll(a)
     init = s.decompose_reduction(c, r)
-    if p.get("dot"):
+    if p.dot:
         s.vectorize(s.get_loops(init)[-1])
-        s.tensorize(b, intrinsics.register(p["dot"], lanes))
-    return s.mod["main"]
+        s.tensorize(b, intrinsics.register(p.dot, lanes))
 
 
-def depthwise(p: Params) -> Any:
-    (height, width, count), (kh, kw) = p["shape"], p["kernel"]
-    sy, sx, dy, dx = p["steps"]
-    top, left = p["corner"]
-    integer, dtype = p["dtype"] != F, p["dtype"]
+def depthwise(p: loops.Depthwise) -> Template:
+    (height, width, count), (kh, kw) = p.shape, p.kernel
+    sy, sx, dy, dx = p.steps
+    top, left = p.corner
+    integer, dtype = p.dtype != F, p.dtype
     kind = I32 if integer else F
     odd = kh * kw % 2
-    window = (kh * kw // 2, 1) if p.get("pairs") and kh * kw > 1 else (kh, kw)
-    pairs = p.get("pairs", False)
+    window = (kh * kw // 2, 1) if p.pairs and kh * kw > 1 else (kh, kw)
+    pairs = p.pairs
     held = "int8" if pairs else I16 if integer else F
-    arguments = [(outer_shape(p["in"][0]), dtype), ((kh, kw, count), held), ((count,), kind)]
-    arguments += [((count,), F)] * integer + [(outer_shape(p["out"]), dtype)]
+    arguments = [(outer_shape(p.inputs[0]), dtype), ((kh, kw, count), held), ((count,), kind)]
+    arguments += [((count,), F)] * integer + [(outer_shape(p.output), dtype)]
 
     def body(a: Any, w: Any, b: Any, *rest: Any) -> None:
         d = rest[-1]
@@ -182,15 +183,19 @@ def depthwise(p: Params) -> Any:
 
         def end(y: Any, x: Any, j: Any) -> None:
             value = c[y, x, j]
-            value = _int8_end(p, value, rest[0][j], None) if integer else _float_end(p, value, None)
-            store(d, value, y + p["out"][3], x + p["out"][4], j)
+            value = _ended(p, value, rest[0][j] if integer else None, None)
+            store(d, value, y + p.output[3], x + p.output[4], j)
 
         block("C", (height, width, count), multiply, reduced=window, first=start)
         block("D", (height, width, count), end)
 
-    pixels, channels, _ = p["tile"]
-    rows = p["rows"]
-    s = Schedule(function(arguments, body))
+    return Template(function(arguments, body), lambda s: _windowed(s, p))
+
+
+def _windowed(s: Schedule, p: loops.Depthwise) -> None:
+    """Tile the blocks C and D of a depthwise convolution."""
+    pixels, channels, _ = p.tile
+    (kh, kw), rows = p.kernel, p.rows
     c, d = s.get_sblock("C"), s.get_sblock("D")
     y, x, j = s.get_loops(d)
     yo, yi = s.split(y, [None, rows])
@@ -207,4 +212,3 @@ def depthwise(p: Params) -> Any:
     for loop in (r, q, cy, cx) if kh * kw * rows * pixels <= UNROLLED else (cy, cx):
         s.unroll(loop)
     s.decompose_reduction(c, r)
-    return s.mod["main"]

@@ -9,11 +9,10 @@ from typing import Any
 from tvm import tirx
 from tvm.s_tir import Schedule
 
-from edgekit.backends.tvm.templates.building import block, function, store
+from edgekit.backends.tvm.templates.building import Template, block, function, store
 from edgekit.backends.tvm.templates.common import (
     I32,
     F,
-    Params,
     at,
     clamped,
     f32,
@@ -21,14 +20,17 @@ from edgekit.backends.tvm.templates.common import (
     lanes_of,
     outer_shape,
 )
+from edgekit.codegen import loops
 
 
-def each(p: Params, dtypes: Sequence[str], constants: Sequence[tuple[Sequence[int], str]], value: Any) -> Any:
+def each(
+    p: loops.Elements, dtypes: Sequence[str], constants: Sequence[tuple[Sequence[int], str]], value: Any
+) -> Template:
     """``out[y, x, c] = value(inputs, constants, y, x, c)`` with ``inputs`` the elements there, vectorized."""
-    shape = tuple(p["shape"])
-    specs, out = p["in"], p["out"]
+    shape = tuple(p.shape)
+    specs, out = p.inputs, p.output
     arguments: list[tuple[Sequence[int], str]] = [(outer_shape(spec), d) for spec, d in zip(specs, dtypes, strict=True)]
-    arguments += [*constants, (outer_shape(out), p["dtype"])]
+    arguments += [*constants, (outer_shape(out), p.dtype)]
 
     def body(*given: Any) -> None:
         inputs, kept, d = given[: len(specs)], given[len(specs) : -1], given[-1]
@@ -39,20 +41,21 @@ def each(p: Params, dtypes: Sequence[str], constants: Sequence[tuple[Sequence[in
 
         block("E", shape, one)
 
-    s = Schedule(function(arguments, body))
-    loop = s.get_loops(s.get_sblock("E"))[-1]
-    _, lane = s.split(loop, [None, lanes_of(shape[2])])
-    s.vectorize(lane)
-    return s.mod["main"]
+    def schedule(s: Schedule) -> None:
+        loop = s.get_loops(s.get_sblock("E"))[-1]
+        _, lane = s.split(loop, [None, lanes_of(shape[2])])
+        s.vectorize(lane)
+
+    return Template(function(arguments, body), schedule)
 
 
-_MAPS: dict[str, Callable[[Any, Params], Any]] = {
+_MAPS: dict[str, Callable[[Any, loops.Map], Any]] = {
     "copy": lambda x, p: x,
     "relu": lambda x, p: tirx.max(x, f32(0)),
     "relu6": lambda x, p: tirx.min(tirx.max(x, f32(0)), f32(6)),
     "relu_n1_to_1": lambda x, p: tirx.min(tirx.max(x, f32(-1)), f32(1)),
     "relu_0_to_1": lambda x, p: tirx.min(tirx.max(x, f32(0)), f32(1)),
-    "leaky_relu": lambda x, p: tirx.max(x, f32(0)) + tirx.min(x, f32(0)) * f32(p["alpha"]),
+    "leaky_relu": lambda x, p: tirx.max(x, f32(0)) + tirx.min(x, f32(0)) * f32(p.alpha),
     "elu": lambda x, p: tirx.Select(x < f32(0), tirx.exp(tirx.min(x, f32(0))) - f32(1), x),
     "hard_swish": lambda x, p: x * tirx.min(tirx.max(x + f32(3), f32(0)), f32(6)) * f32(1 / 6),
     "logistic": lambda x, p: f32(1) / (f32(1) + tirx.exp(-x)),
@@ -95,72 +98,73 @@ _DIVISIONS: dict[str, Callable[[Any, Any], Any]] = {
 """Of plain integers."""
 
 
-def mapped(p: Params) -> Any:
-    function_ = _MAPS[p["function"]]
-    return each(p, [p["dtype"]], [], lambda given, kept, c: function_(given[0], p))
+def mapped(p: loops.Map) -> Template:
+    function_ = _MAPS[p.function]
+    return each(p, [p.dtype], [], lambda given, kept, c: function_(given[0], p))
 
 
-def shift(p: Params) -> Any:
+def shift(p: loops.Shift) -> Template:
     """int8 to uint8 with 128 added, or back."""
-    other = "int8" if p["dtype"] == "uint8" else "uint8"
+    other = "int8" if p.dtype == "uint8" else "uint8"
 
     def flip(x: Any) -> Any:
-        return tirx.bitwise_xor(x.astype("uint8"), tirx.const(128, "uint8")).astype(p["dtype"])
+        return tirx.bitwise_xor(x.astype("uint8"), tirx.const(128, "uint8")).astype(p.dtype)
 
     return each(p, [other], [], lambda given, kept, c: flip(given[0]))
 
 
-def table(p: Params) -> Any:
+def table(p: loops.Table) -> Template:
     """Each of the 256 values has its own result."""
-    least = tirx.const(p["least"], I32)
-    return each(p, [p["dtype"]], [((256,), p["dtype"])], lambda g, kept, c: kept[0][g[0].astype(I32) - least])
+    least = tirx.const(p.least, I32)
+    return each(p, [p.dtype], [((256,), p.dtype)], lambda g, kept, c: kept[0][g[0].astype(I32) - least])
 
 
-def binary(p: Params) -> Any:
-    """Pictures and constants, one value or one a channel, in the operator's order."""
-    count, kinds = p["shape"][2], p["kinds"]
-    constants = [((1 if kind == "scalar" else count,), p["dtype"]) for kind in kinds if kind != "picture"]
+def binary(p: loops.Binary) -> Template:
+    """Feature maps and constants, one value or one a channel, in the operator's order."""
+    count, kinds = p.shape[2], p.kinds
+    constants = [((1 if kind == "scalar" else count,), p.dtype) for kind in kinds if kind != "map"]
 
     def value(given: list[Any], kept: Sequence[Any], c: Any) -> Any:
-        pictures, others = iter(given), iter(kept)
+        maps, others = iter(given), iter(kept)
         return combined(
             p,
-            [next(pictures) if kind == "picture" else next(others)[0 if kind == "scalar" else c] for kind in kinds],
+            [next(maps) if kind == "map" else next(others)[0 if kind == "scalar" else c] for kind in kinds],
         )
 
-    return each(p, [p["dtype"]] * len(p["in"]), constants, value)
+    return each(p, [p.dtype] * len(p.inputs), constants, value)
 
 
-def combined(p: Params, values: Sequence[Any]) -> Any:
+def combined(p: loops.Binary | loops.Nest, values: Sequence[Any]) -> Any:
     """The function of two stored elements as it is stored: integers with a scale, floats, or plain integers."""
-    integer, function_ = "scales" in p, _BINARIES[p["function"]]
-    if p["function"] in _DIVISIONS and p["dtype"] != F and not integer:
-        none = tirx.EQ(values[1], tirx.const(0, p["dtype"]))  # a division by 0 would end the process
-        return _DIVISIONS[p["function"]](values[0], tirx.Select(none, tirx.const(1, p["dtype"]), values[1]))
+    integer, function_ = bool(p.scales), _BINARIES[p.function]
+    if p.function in _DIVISIONS and p.dtype != F and not integer:
+        none = tirx.EQ(values[1], tirx.const(0, p.dtype))  # a division by 0 would end the process
+        return _DIVISIONS[p.function](values[0], tirx.Select(none, tirx.const(1, p.dtype), values[1]))
     if integer:
         values = [
             (one.astype(I32) - tirx.const(zero, I32)).astype(F) * f32(scale)
-            for one, (scale, zero) in zip(values, p["scales"], strict=True)
+            for one, (scale, zero) in zip(values, p.scales, strict=True)
         ]
     made = function_(*values)
-    if not integer and p["dtype"] != F:
+    if not integer and p.dtype != F:
         return made
-    if not integer:
-        return clamped(made, p["limits"][0], p["limits"][1])
-    scale, zero = p["made"]
-    low, high = p["limits"]
-    return integer_of(made * f32(1 / scale), zero, low, high, p["dtype"])
+    assert p.limits is not None
+    low, high = p.limits
+    if p.made is None:
+        return clamped(made, low, high)
+    scale, zero = p.made
+    return integer_of(made * f32(1 / scale), zero, low, high, p.dtype)
 
 
-def convert(p: Params) -> Any:
+def convert(p: loops.Convert) -> Template:
     def value(given: list[Any], kept: Sequence[Any], c: Any) -> Any:
         one = given[0]
-        if "from" in p:
-            scale, zero = p["from"]
+        if p.source is not None:
+            scale, zero = p.source
             one = (one.astype(I32) - tirx.const(zero, I32)).astype(F) * f32(scale)
-        if "to" not in p:
+        if p.target is None:
             return one
-        scale, zero, low, high = p["to"]
-        return integer_of(one * f32(1 / scale), zero, low, high, p["dtype"])
+        scale, zero, low, high = p.target
+        return integer_of(one * f32(1 / scale), zero, low, high, p.dtype)
 
-    return each(p, [p["given"]], [], value)
+    return each(p, [p.given], [], value)

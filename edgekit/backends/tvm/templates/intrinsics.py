@@ -12,8 +12,8 @@ from typing import Any
 from tvm.s_tir import TensorIntrin
 from tvm.script import tirx as T
 
-GROUPS = {"vnni": (1, 4), "sdot": (1, 4), "sdot8": (2, 4), "sdot16": (4, 4), "mlal": (2, 2)}
-"""How one call walks its part of the reduction: groups, and elements of each that are multiplied by one register."""
+from edgekit.codegen.schedule.packing import GROUPS
+
 _registered: set[str] = set()
 
 

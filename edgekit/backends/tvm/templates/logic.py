@@ -7,7 +7,8 @@ from typing import Any
 
 from tvm import tirx
 
-from edgekit.backends.tvm.templates.common import I32, F, Params, f32
+from edgekit.backends.tvm.templates.common import I32, F, f32
+from edgekit.codegen import loops
 
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "equal": lambda a, b: tirx.EQ(a, b),
@@ -25,23 +26,23 @@ def _scaled(value: Any, scale: float, zero: int) -> Any:
     return tirx.trunc(real + tirx.Select(real < f32(0), f32(-0.5), f32(0.5)))
 
 
-def _compared(p: Params, values: Sequence[Any]) -> Any:
-    if "scales" in p:
-        values = [_scaled(one, *scale) for one, scale in zip(values, p["scales"], strict=True)]
-    return _COMPARED[p["function"]](*values).astype(p["dtype"])
+def _compared(p: loops.Nest, values: Sequence[Any]) -> Any:
+    if p.scales:
+        values = [_scaled(one, *scale) for one, scale in zip(values, p.scales, strict=True)]
+    return _COMPARED[p.function](*values).astype(p.dtype)
 
 
-def _cast(p: Params, values: Sequence[Any]) -> Any:
+def _cast(p: loops.Nest, values: Sequence[Any]) -> Any:
     """Floats lose their fraction; whatever is not 0 is true."""
-    given = p.get("dtypes", [p["dtype"]])[0]
-    return tirx.NE(values[0], tirx.const(0, given)).astype(p["dtype"]) if p["truth"] else values[0].astype(p["dtype"])
+    given = p.dtypes[0] if p.dtypes else p.dtype
+    return tirx.NE(values[0], tirx.const(0, given)).astype(p.dtype) if p.truth else values[0].astype(p.dtype)
 
 
 def _true(value: Any) -> Any:
     return tirx.NE(value, tirx.const(0, "uint8"))
 
 
-TYPED: dict[str, Callable[[Params, Sequence[Any]], Any]] = {
+TYPED: dict[str, Callable[[loops.Nest, Sequence[Any]], Any]] = {
     **dict.fromkeys(_COMPARED, _compared),
     "logical_and": lambda p, v: tirx.bitwise_and(v[0], v[1]),
     "logical_or": lambda p, v: tirx.bitwise_or(v[0], v[1]),

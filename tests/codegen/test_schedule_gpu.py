@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.backends.gpu import MACHINE
-from edgekit.backends.gpu.tiling import WAVES, smaller, tiled
-from edgekit.backends.tvm.lowering import lower
-from edgekit.backends.tvm.program import Kernel, Program
+from edgekit.codegen import loops
+from edgekit.codegen.kernels import Conv2D, MatMul
+from edgekit.codegen.lower import lower
+from edgekit.codegen.program import Call, Program
+from edgekit.codegen.schedule.gpu import WAVES, schedule, smaller
 from tests.backends.tvm_networks import Pictures
 
 
@@ -33,15 +34,16 @@ def test_a_smaller_tile(height: int, width: int, vectors: int, lanes: int, wante
         assert (p, c) == tile[:2]
 
 
-def unpacked(program: Program, kernel: Kernel) -> np.ndarray[Any, Any]:
-    """A convolution's weights ``[rows, columns, depth, channels]``."""
-    data = program.storages[kernel.args[len(kernel.params["in"])].storage].data
+def unpacked(program: Program, call: Call) -> np.ndarray[Any, Any]:
+    """A convolution's weights ``[out, rows, columns, in]``."""
+    assert isinstance(call.loops, loops.Conv)
+    data = program.buffers[call.args[len(call.loops.inputs)].buffer].data
     assert data is not None
-    return np.moveaxis(data, 0, -2).reshape(*data.shape[1:4], -1)
+    return np.moveaxis(data, -1, 1).reshape(-1, *data.shape[1:4])
 
 
 @pytest.mark.parametrize("multipliers", [1, 64, 256, 100_000])
-def test_packed_anew_the_weights_are_the_same(multipliers: int) -> None:
+def test_whatever_the_tile_every_weight_is_there(multipliers: int) -> None:
     n = Pictures()
     a, b = n.tensor((1, 16, 16, 8)), n.tensor((1, 48))
     n.conv(n.conv(a, 64), 24, (1, 1))
@@ -49,17 +51,20 @@ def test_packed_anew_the_weights_are_the_same(multipliers: int) -> None:
     n.depthwise(a)
     n.dense(b, 128)
     n.dense(b, 1000)  # tiles that do not divide each other
-    program = lower(n.all_results(a, b), MACHINE)
-    made = tiled(program, multipliers)
-    assert [k.template for k in made.kernels] == [k.template for k in program.kernels]
+    network = lower(n.all_results(a, b))
+    program, largest = schedule(network, multipliers), schedule(network, 0)
+    weights = {k.node: k.weights for k in network.kernels if isinstance(k, Conv2D | MatMul)}
     cut = 0
-    for before, after in zip(program.kernels, made.kernels, strict=True):
-        if before.template == "conv":
-            assert np.array_equal(unpacked(program, before), unpacked(made, after))
-            cut += before.params["tile"] != after.params["tile"]
-            blocks = after.args[len(after.params["in"])].shape
-            assert blocks[-1] == after.params["tile"][1]
-            height, width, count = after.params["shape"]
-            items = height * (width // after.params["tile"][0]) * blocks[0]
-            assert items >= min(WAVES * multipliers, height * width * math.ceil(count / after.params["tile"][2]))
+    for call, whole in zip(program.calls, largest.calls, strict=True):
+        nest = call.loops
+        if not isinstance(nest, loops.Conv):
+            continue
+        assert np.array_equal(unpacked(program, call).reshape(-1), weights[call.node].reshape(-1))
+        assert isinstance(whole.loops, loops.Conv)
+        cut += nest.tile != whole.loops.tile
+        blocks = call.args[len(nest.inputs)].shape
+        assert blocks[-1] == nest.tile[1]
+        height, width, count = nest.shape
+        items = height * (width // nest.tile[0]) * blocks[0]
+        assert items >= min(WAVES * multipliers, height * width * math.ceil(count / nest.tile[2]))
     assert (cut > 0) == (multipliers > 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from edgekit.backends.tvm.layout import Machine, divisors
+from edgekit.codegen.schedule.machine import Machine
 
 DOT_LANES = {"vnni": (8, 16), "sdot": (4,), "mlal": (4,)}
 """Outputs of one dot product instruction."""
@@ -15,6 +15,11 @@ CACHE = 32768
 Tile = tuple[int, int, int]
 """Pixels and channels of a register tile, and lanes."""
 _LEAST: tuple[float, Tile] = (0.0, (1, 1, 1))
+
+
+def divisors(number: int, most: int) -> list[int]:
+    """Divisors of a number up to ``most``."""
+    return [d for d in range(1, min(number, most) + 1) if number % d == 0]
 
 
 def tile(width: int, channels: int, machine: Machine, *, dots: bool = False, held: int = 1) -> Tile:

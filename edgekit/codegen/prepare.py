@@ -1,7 +1,7 @@
 """What is rewritten before lowering: operators that others stand for, and weights kept in fewer bits than are used.
 
-The Graph that comes out has operators of edgekit's own: ``edgekit.stuff`` spreads a picture over a larger one (options:
-its corner's row and column, strides), ``edgekit.repeat`` repeats each channel.
+The Graph that comes out has operators of edgekit's own: ``edgekit.spread`` spreads a feature map over a larger one
+(options: its corner's row and column, strides), ``edgekit.repeat`` repeats each channel.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.codegen.forms import malformed
 from edgekit.graph import Graph, Operator, Quantization, Tensor, tflite
 from edgekit.passes.float32 import restore
 
-STUFF, REPEAT = "edgekit.stuff", "edgekit.repeat"
+SPREAD, REPEAT = "edgekit.spread", "edgekit.repeat"
 
 
 def prepared(graph: Graph) -> tuple[Graph, list[int]]:
@@ -44,9 +45,11 @@ def _floats(graph: Graph) -> tuple[Graph, list[int]]:
 
 
 def _rewrite(work: _Rewriting, operator: Operator) -> None:
-    if operator.op in _ONE_PICTURE and _pictures(work, operator):
-        return
-    _REWRITE.get(operator.op, _Rewriting.keep)(work, operator)
+    if malformed(work.tensors, operator):
+        return work.keep(operator)
+    if operator.op in _ONE_FEATURE_MAP and _feature_maps(work, operator):
+        return None
+    return _REWRITE.get(operator.op, _Rewriting.keep)(work, operator)
 
 
 class _Rewriting:
@@ -74,7 +77,7 @@ class _Rewriting:
 
 
 def _transposed(work: _Rewriting, operator: Operator) -> None:
-    """TRANSPOSE_CONV: each input pixel ``strides`` apart on a larger picture, then a plain convolution, mirrored."""
+    """TRANSPOSE_CONV: input pixels ``strides`` apart on a larger feature map, then a plain convolution, mirrored."""
     o, tensors = operator.options, work.tensors
     weights, x, y = (tensors[i] for i in (operator.inputs[1], operator.inputs[2], operator.outputs[0]))
     if weights.data is None or weights.sparsity is not None or x.data is not None:
@@ -87,8 +90,8 @@ def _transposed(work: _Rewriting, operator: Operator) -> None:
         if corner[-1] < 0 or total > kernel - 1 + corner[-1]:
             return work.keep(operator)
     shape = (1, y.shape[1] + kh - 1, y.shape[2] + kw - 1, x.shape[3])
-    larger = work.tensor(replace(x, name=f"{x.name}/stuffed", shape=shape))
-    work.keep(Operator(STUFF, (operator.inputs[2],), (larger,), (*corner, o.strideH, o.strideW)))
+    larger = work.tensor(replace(x, name=f"{x.name}/spread", shape=shape))
+    work.keep(Operator(SPREAD, (operator.inputs[2],), (larger,), (*corner, o.strideH, o.strideW)))
     mirrored = work.constant(weights, weights.array()[:, ::-1, ::-1], weights.quantization)
     bias = operator.inputs[3] if len(operator.inputs) > 3 else -1
     options = _convolution(o.fusedActivationFunction, 1, 1, 1, 1, valid=True)
@@ -157,12 +160,12 @@ def _convolution(activation: int, sy: int, sx: int, dy: int, dx: int, *, valid: 
     return options
 
 
-def _pictures(work: _Rewriting, operator: Operator) -> bool:
-    """Several pictures at once: each by itself, side by side along the first axis."""
+def _feature_maps(work: _Rewriting, operator: Operator) -> bool:
+    """Several feature maps at once: each by itself, side by side along the first axis."""
     place = 2 if operator.op == "TRANSPOSE_CONV" else 0
     x, y = (work.tensors[i] for i in (operator.inputs[place], operator.outputs[0]))
     count = x.shape[0] if len(x.shape) == 4 else 1
-    if not 1 < count <= MOST_PICTURES or x.data is not None or len(y.shape) != 4 or y.shape[0] != count:
+    if not 1 < count <= MOST_FEATURE_MAPS or x.data is not None or len(y.shape) != 4 or y.shape[0] != count:
         return False
     parts, made = (
         [work.tensor(replace(t, name=f"{t.name}/{n}", shape=(1, *t.shape[1:]))) for n in range(count)] for t in (x, y)
@@ -209,10 +212,10 @@ def _by_rows(work: _Rewriting, operator: Operator) -> None:
     return work.keep(Operator(*last, (target,)))
 
 
-MOST_PICTURES = 64
+MOST_FEATURE_MAPS = 64
 LEAST_NORM = 1e-6
 """TFLite's reference_ops/l2normalization.h: what a norm is at least."""
-_ONE_PICTURE = (
+_ONE_FEATURE_MAP = (
     "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_BILINEAR",
     "RESIZE_NEAREST_NEIGHBOR",
 )  # fmt: skip

@@ -1,12 +1,13 @@
-"""What a target's processor offers the templates."""
+"""The processor of a target, as LLVM and as the schedules see it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.backends.runner_build import native_arch
-from edgekit.backends.tvm.layout import Machine
+from edgekit.codegen.schedule.machine import Machine
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,8 +22,16 @@ _X86: list[tuple[set[str], list[str], int, int, str]] = [
 """Flags of /proc/cpuinfo; LLVM's attributes; 32-bit lanes, vector registers, dot product."""
 
 
-def machine(target: Target) -> Machine:
-    """Return the target's machine.
+@dataclass(frozen=True)
+class Processor:
+    """What kernels are compiled for: ``target``: TVM's, for LLVM; ``machine``: what schedules know of it."""
+
+    target: dict[str, Any]
+    machine: Machine
+
+
+def processor(target: Target) -> Processor:
+    """Return the target's processor.
 
     :raises UsageError: if TVM kernels cannot be made for it.
     """
@@ -38,15 +47,15 @@ def machine(target: Target) -> Machine:
         core = str(target.get("cpu.core") or "").lower()
         if core.startswith("cortex-"):
             options["mcpu"] = core
-        return Machine(_llvm("aarch64-linux-gnu", options), 4, 32, "sdot" if dot else "mlal")
+        return Processor(_llvm("aarch64-linux-gnu", options), Machine(4, 32, "sdot" if dot else "mlal"))
     raise UsageError(f"edgekit makes no TVM kernels for {arch}", "use the backend litert")
 
 
-def _x86(flags: set[str]) -> Machine:
+def _x86(flags: set[str]) -> Processor:
     for needed, attributes, lanes, registers, dot in _X86:
         if needed <= flags:
-            return Machine(_llvm("x86_64-linux-gnu", {"mattr": attributes}), lanes, registers, dot)
-    return Machine(_llvm("x86_64-linux-gnu", {}), 4, 16)
+            return Processor(_llvm("x86_64-linux-gnu", {"mattr": attributes}), Machine(lanes, registers, dot))
+    return Processor(_llvm("x86_64-linux-gnu", {}), Machine(4, 16))
 
 
 def _llvm(triple: str, options: dict[str, Any]) -> dict[str, Any]:

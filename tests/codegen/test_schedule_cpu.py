@@ -1,4 +1,4 @@
-"""Graph -> Program without TVM: where things lie, what borders hold, which tiles are chosen."""
+"""Graph -> Program for processors: where things lie, what halos hold, which tiles are chosen."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.backends.tvm import emit
-from edgekit.backends.tvm.layout import Machine, size3
-from edgekit.backends.tvm.lowering import lower, obstacle
-from edgekit.backends.tvm.program import Program
-from edgekit.backends.tvm.tiles import tile
+from edgekit.codegen import loops
+from edgekit.codegen.lower import lower, unsupported_reason
+from edgekit.codegen.program import Program
+from edgekit.codegen.schedule import cpu
+from edgekit.codegen.schedule.base import size_of
+from edgekit.codegen.schedule.machine import Machine
+from edgekit.codegen.schedule.tiles import tile
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Quantization, tflite
 from tests.backends.tvm_networks import RELU, Pictures
 from tests.small_networks import convolutional
 
-MACHINES = [Machine({}, 16, 32, "vnni"), Machine({}, 8, 16), Machine({}, 4, 32, "sdot"), Machine({}, 4, 16)]
+MACHINES = [Machine(16, 32, "vnni"), Machine(8, 16), Machine(4, 32, "sdot"), Machine(4, 16)]
 NETWORKS = st.integers(0, 2**31)
 
 
 def random_network(seed: int, integers: bool) -> Graph:
-    """Convolutions, depthwise ones, pools and additions in any order, on a picture of any size."""
+    """Convolutions, depthwise ones, pools and additions in any order, on a feature map of any size."""
     rng = np.random.default_rng(seed)
     n = Pictures(seed)
     first = n.tensor((1, int(rng.integers(3, 17)), int(rng.integers(3, 17)), int(rng.choice([1, 3, 8, 10]))))
@@ -66,27 +69,27 @@ def as_integers(graph: Graph, rng: np.random.Generator) -> Graph:
 
 
 def lifetimes(program: Program) -> dict[int, tuple[int, int]]:
-    """First and last kernel that touches each storage of the arena."""
+    """First and last call that touches each buffer of the arena."""
     seen: dict[int, list[int]] = {}
-    for number, kernel in enumerate(program.kernels):
-        for view in kernel.args:
-            if program.storages[view.storage].kind != "constant":
-                seen.setdefault(view.storage, []).append(number)
+    for number, call in enumerate(program.calls):
+        for argument in call.args:
+            if program.buffers[argument.buffer].kind != "constant":
+                seen.setdefault(argument.buffer, []).append(number)
     for index in program.inputs:
         seen.setdefault(index, []).append(-1)
     for index in program.outputs:
-        seen.setdefault(index, []).append(len(program.kernels))
+        seen.setdefault(index, []).append(len(program.calls))
     return {index: (min(times), max(times)) for index, times in seen.items()}
 
 
 @settings(max_examples=60, deadline=None)
 @given(NETWORKS, st.booleans(), st.sampled_from(MACHINES))
 def test_what_lives_at_once_lies_apart_and_inside_the_arena(seed: int, integers: bool, machine: Machine) -> None:
-    program = lower(random_network(seed, integers), machine)
+    program = cpu.schedule(lower(random_network(seed, integers)), machine)
     places, arena = program.placements()
     life = lifetimes(program)
     assert set(places) == set(life)
-    spans = [(places[i], places[i] + program.storages[i].nbytes, *life[i]) for i in life]
+    spans = [(places[i], places[i] + program.buffers[i].nbytes, *life[i]) for i in life]
     for number, (start, end, first, last) in enumerate(spans):
         assert start % 64 == 0 and end <= arena
         for other_start, other_end, other_first, other_last in spans[:number]:
@@ -96,23 +99,24 @@ def test_what_lives_at_once_lies_apart_and_inside_the_arena(seed: int, integers:
 
 @settings(max_examples=60, deadline=None)
 @given(NETWORKS, st.booleans(), st.sampled_from(MACHINES))
-def test_borders_keep_their_value(seed: int, integers: bool, machine: Machine) -> None:
-    """A picture with a border is written inside it only, and holds what means 0 around."""
+def test_halos_keep_their_value(seed: int, integers: bool, machine: Machine) -> None:
+    """A feature map with a halo is written inside it only, and holds what means 0 around."""
     graph = random_network(seed, integers)
-    program = lower(graph, machine)
-    for kernel in program.kernels:
-        out = kernel.args[-1]
-        border = program.storages[out.storage].border
-        if border is None:
+    program = cpu.schedule(lower(graph), machine)
+    for call in program.calls:
+        out, nest = call.args[-1], call.loops
+        halo = program.buffers[out.buffer].halo
+        if halo is None:
             continue
-        top, left, height, width = border.inner
-        *outer, corner_y, corner_x = kernel.params["out"]
-        assert tuple(outer) == border.outer == out.shape
+        assert isinstance(nest, loops.Conv | loops.Depthwise | loops.Elements | loops.Pool)
+        top, left, height, width = halo.inner
+        *outer, corner_y, corner_x = nest.output
+        assert tuple(outer) == halo.outer == out.shape
         assert (corner_y, corner_x) >= (top, left)
-        assert corner_y + kernel.params["shape"][0] <= top + height
-        assert corner_x + kernel.params["shape"][1] <= left + width
+        assert corner_y + nest.shape[0] <= top + height
+        assert corner_x + nest.shape[1] <= left + width
         if not integers:
-            assert border.value == 0
+            assert halo.value == 0
 
 
 @settings(max_examples=200, deadline=None)
@@ -125,8 +129,8 @@ def test_tiles_divide_and_fit_the_registers(width: int, channels: int, machine: 
 
 
 @given(st.lists(st.integers(1, 9), max_size=5))
-def test_a_picture_has_as_many_elements_as_its_tensor(shape: list[int]) -> None:
-    assert np.prod(size3(shape)) == np.prod(shape, initial=1)
+def test_a_feature_map_has_as_many_elements_as_its_tensor(shape: list[int]) -> None:
+    assert np.prod(size_of(shape)) == np.prod(shape, initial=1)
 
 
 def test_equal_weights_are_stored_once_and_aligned() -> None:
@@ -134,7 +138,7 @@ def test_equal_weights_are_stored_once_and_aligned() -> None:
     x = n.tensor((1, 8))
     first = n.dense(x, 8)
     n.add("FULLY_CONNECTED", (first, *n.operators[0].inputs[1:]), (1, 8), options="FullyConnected")
-    program = lower(n.all_results(x), MACHINES[0])
+    program = cpu.schedule(lower(n.all_results(x)), MACHINES[0])
     blob, offsets = emit.weights(program)
     assert len(offsets) == 4 and len(set(offsets.values())) == 2
     assert all(offset % 64 == 0 for offset in offsets.values())
@@ -145,9 +149,8 @@ def test_the_same_graph_gives_the_same_source(tmp_path: Path) -> None:
     tflite.write(convolutional(np.ones((10, 577), np.float32)), tmp_path / "n.tflite")
     made = []
     for _ in range(2):
-        program = lower(tflite.read(tmp_path / "n.tflite"), MACHINES[0])
-        names = [k.template for k in program.kernels]
-        made.append(emit.source(program, names, names, "tvm"))
+        program = cpu.schedule(lower(tflite.read(tmp_path / "n.tflite")), MACHINES[0])
+        made.append(emit.source(program, [call.loops.name for call in program.calls], "tvm"))
     assert made[0] == made[1]
 
 
@@ -165,13 +168,13 @@ def test_the_same_graph_gives_the_same_source(tmp_path: Path) -> None:
 def test_what_cannot_be_lowered_says_why(change: object, words: str, tmp_path: Path) -> None:
     graph = convolutional()
     change(graph)  # type: ignore[operator]
-    assert words in obstacle(graph, graph.operators[0])
+    assert words in unsupported_reason(graph, graph.operators[0])
     with pytest.raises(ModelError, match=words):
-        lower(graph, MACHINES[0])
+        lower(graph)
 
 
 def test_a_custom_operator_is_refused_by_name() -> None:
     n = Pictures()
     x, y = n.tensor((1, 4)), n.tensor((1, 4))
     n.operators.append(Operator("CONV_2D", (x,), (y,), custom=True))
-    assert obstacle(n.graph((x,), (y,)), n.operators[0])
+    assert unsupported_reason(n.graph((x,), (y,)), n.operators[0])

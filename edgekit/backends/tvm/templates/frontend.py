@@ -12,20 +12,21 @@ import tvm
 from tvm import tirx
 from tvm.s_tir import Schedule
 
-from edgekit.backends.tvm.templates.common import Params
+from edgekit.backends.tvm.onnx.loops import Frontend
+from edgekit.backends.tvm.templates.building import Template
 
 _ROWS = (8, 6, 4, 3, 2, 1)
 _LEAST, _NARROW = 4, 16
 """A shorter axis is not worth a vector; one up to this long may be a vector of its own."""
 
 
-def made(params: Params) -> Any:
-    """The function whose JSON is ``loops``; ``lanes`` and ``registers`` are the processor's."""
-    function = tvm.ir.load_json(params["loops"])
+def frontend(p: Frontend) -> Template:
+    """TVM's own function; loops that the rule does not fit stay as they are."""
+    function = tvm.ir.load_json(p.loops)
     try:
-        return scheduled(function, params["lanes"], params["registers"])
-    except Exception:  # loops that the rule does not fit stay as they are
-        return function
+        return Template(scheduled(function, p.lanes, p.registers))
+    except Exception:  # TVM raises errors of many kinds
+        return Template(function)
 
 
 def scheduled(function: Any, lanes: int, registers: int) -> Any:

@@ -1,0 +1,108 @@
+"""The network so far, and what rules need to add to it. Rules import this module; it imports no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.codegen.kernels import Kernel, Limits, Network, Scale, reads, scale_of
+from edgekit.codegen.views import View, whole
+from edgekit.errors import DamagedModel
+from edgekit.graph import Graph, Operator, Tensor
+from edgekit.graph.edit import uses
+
+INFINITE = 3.0e38
+CLAMPS: dict[int, Limits] = {0: (-INFINITE, INFINITE), 1: (0.0, INFINITE), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+"""Fused activations by the schema's ActivationFunctionType: the range of real values."""
+
+
+def require(condition: object, reason: str) -> None:
+    """:raises DamagedModel: with this reason if the condition does not hold."""
+    if not condition:
+        raise DamagedModel(reason)
+
+
+class Builder:
+    """Collects the kernels of a graph.
+
+    :param graph: rewritten by :mod:`edgekit.codegen.prepare`. :param nodes: for each of its operators the index of the
+        one in the source graph that it comes from. :param reason: says why an operator has no kernel, if it has none.
+    """
+
+    def __init__(self, graph: Graph, nodes: Sequence[int], reason: Callable[[Graph, Operator], str]) -> None:
+        self.graph, self.nodes, self._reason = graph, nodes, reason
+        self.tensors: list[Tensor] = list(graph.tensors)
+        self.kernels: list[Kernel] = []
+        self.uses = uses(graph)
+        self.folded: set[int] = set()
+        """Operators that a kernel before them computes."""
+        self._known: set[int] = set(graph.main.inputs)
+
+    def network(self) -> Network:
+        """Everything that was added."""
+        main = self.graph.main
+        for index in main.outputs:
+            require(self.known(index), f"its output {index} is not computed")
+        return Network(tuple(self.tensors), tuple(self.kernels), tuple(main.inputs), tuple(main.outputs))
+
+    def add(self, kernel: Kernel) -> None:
+        """Append a kernel.
+
+        :raises DamagedModel: if it reads a tensor that has no value yet.
+        """
+        for index in reads(kernel):
+            require(self.known(index) or self.tensors[index].data is not None, f"tensor {index} has no value yet")
+        self._known.add(kernel.output)
+        self.kernels.append(kernel)
+
+    def unsupported(self, operator: Operator) -> str:
+        """Why an operator has no kernel; empty if it has one."""
+        return self._reason(self.graph, operator)
+
+    def known(self, index: int) -> bool:
+        """True if a kernel so far, or the caller of the network, writes this tensor."""
+        return index in self._known
+
+    def constant(self, values: NDArray[Any]) -> int:
+        """Add a constant tensor and return its number."""
+        kept = np.ascontiguousarray(values)
+        data = kept.reshape(-1).view(np.uint8)
+        self.tensors.append(Tensor(f"constant/{len(self.tensors)}", values.shape, str(kept.dtype), data=data))
+        return len(self.tensors) - 1
+
+    def view(self, index: int) -> View:
+        """A tensor in its own shape.
+
+        :raises DamagedModel: if the operator lacks that operand.
+        """
+        require(index >= 0, "an operand is missing")
+        return whole(index, self.tensors[index].shape)
+
+    def scale(self, index: int) -> Scale | None:
+        """The scale of an int8 tensor; None for other types."""
+        return scale_of(self.tensors[index]) if self.tensors[index].dtype == "int8" else None
+
+    def limits(self, index: int, fused: int) -> Limits:
+        """The stored values that a fused activation leaves, for floats and int8."""
+        low, high = CLAMPS[fused]
+        if (scale := self.scale(index)) is None:
+            return low, high
+        least = round(max(low / scale.scale, -1e6)) + scale.zero_point
+        most = round(min(high / scale.scale, 1e6)) + scale.zero_point
+        return max(-128, least), min(127, most)
+
+    def values(self, index: int) -> NDArray[Any]:
+        """A constant's values.
+
+        :raises DamagedModel: if the tensor has none.
+        """
+        require(index >= 0 and self.tensors[index].data is not None, "an operand is not constant")
+        return self.tensors[index].array()
+
+
+def fused(operator: Operator) -> int:
+    """The operator's fused activation; 0 for none."""
+    return int(getattr(operator.options, "fusedActivationFunction", 0))

@@ -1,0 +1,133 @@
+"""TFLite's integer arithmetic for scales: a real factor as a 32-bit multiplier and a shift.
+
+The functions compute what TensorFlow Lite's reference kernels compute, bit for bit
+(``tensorflow/lite/kernels/internal/common.h`` and ``quantization_util.cc``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+
+
+def quantize_multiplier(factor: float) -> tuple[int, int]:
+    """Return ``multiplier`` and ``shift`` with ``factor ~ multiplier * 2**(shift - 31)``; ``QuantizeMultiplier``.
+
+    :param factor: not negative. :returns: a multiplier in ``[2**30, 2**31)``, or ``(0, 0)`` for factors that are 0 or
+        too small for a shift.
+    """
+    if factor == 0.0:
+        return 0, 0
+    fraction, shift = math.frexp(factor)
+    multiplier = math.floor(fraction * (1 << 31) + 0.5)
+    if multiplier == 1 << 31:
+        multiplier, shift = multiplier // 2, shift + 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def quantize_multipliers(factors: Iterable[float]) -> tuple[Integers, Integers]:
+    """:func:`quantize_multiplier` of each factor."""
+    pairs = [quantize_multiplier(float(factor)) for factor in factors]
+    return np.array([m for m, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64)
+
+
+def saturating_rounding_doubling_high_mul(a: Integers, b: Integers | int) -> Integers:
+    """The high 32 bits of ``2 * a * b``, rounded to nearest, halves away from zero (gemmlowp's function)."""
+    product = a.astype(np.int64) * b
+    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    high = np.where(nudged >= 0, nudged >> 31, -((-nudged) >> 31))  # a division that truncates
+    return np.minimum(high, (1 << 31) - 1).astype(np.int64)
+
+
+def rounding_divide_by_pot(x: Integers, exponent: Integers | int) -> Integers:
+    """``x / 2**exponent``, rounded to nearest, halves away from zero (gemmlowp's function)."""
+    power = np.asarray(exponent, np.int64)
+    mask = (np.int64(1) << power) - 1
+    remainder = x & mask
+    threshold = (mask >> 1) + (x < 0)
+    return (x >> power) + (remainder > threshold)
+
+
+def multiply_by_quantized_multiplier(x: Integers, multiplier: Integers | int, shift: Integers | int) -> Integers:
+    """``x * multiplier * 2**(shift - 31)`` with two roundings, as TFLite's ``MultiplyByQuantizedMultiplier``.
+
+    :param x: 32-bit integers, as int64. :param multiplier: and ``shift`` broadcast with ``x``.
+    """
+    s = np.asarray(shift, np.int64)
+    left, right = np.maximum(s, 0), np.maximum(-s, 0)
+    wide = saturating_rounding_doubling_high_mul(_int32(x.astype(np.int64) << left), np.asarray(multiplier, np.int64))
+    return rounding_divide_by_pot(wide, right)
+
+
+def multiply_rounding_once(x: Integers, multiplier: Integers | int, shift: Integers | int) -> Integers:
+    """``x * multiplier * 2**(shift - 31)`` in 64 bits, rounded to nearest, halves up.
+
+    The parameters are those of :func:`multiply_by_quantized_multiplier`, from which the result can differ by 1.
+    """
+    total = 31 - np.asarray(shift, np.int64)
+    rounded: Integers = (x.astype(np.int64) * multiplier + (np.int64(1) << (total - 1))) >> total
+    return rounded
+
+
+def _int32(x: Integers) -> Integers:
+    """Wrapped to 32 bits, as the left shift of a C ``int32_t`` wraps."""
+    return x.astype(np.uint64).astype(np.uint32).astype(np.int32).astype(np.int64)
+
+
+# Fixed-point functions of gemmlowp (fixedpoint/fixedpoint.h); an integer ``x`` with ``bits`` integer bits is the number
+# ``x * 2**(bits - 31)``.
+
+
+def exp_on_negative_values(x: Integers, bits: int = 5) -> Integers:
+    """``exp`` of numbers that are not positive, with no integer bits; gemmlowp's ``exp_on_negative_values``.
+
+    :param bits: integer bits of ``x``.
+    """
+    fraction = 31 - bits
+    quarter = np.int64(1) << (fraction - 2)
+    within = (x & (quarter - 1)) - quarter  # in [-1/4, 0)
+    result = _exp_on_quarter(within << bits)
+    remainder = within - x
+    for exponent, multiplier in zip(range(-2, 5), _POWERS_OF_E, strict=True):
+        if bits > exponent:
+            step = saturating_rounding_doubling_high_mul(result, multiplier)
+            result = np.where(remainder >> (fraction + exponent) & 1 == 1, step, result)
+    return np.where(x == 0, np.int64((1 << 31) - 1), result)
+
+
+_POWERS_OF_E = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+"""``exp(-2**n)`` for n from -2 to 4, with no integer bits."""
+
+
+def _exp_on_quarter(x: Integers) -> Integers:
+    """``exp`` on ``[-1/4, 0)`` by a Taylor polynomial about -1/8; all numbers without integer bits."""
+    constant, third = 1895147668, 715827883  # exp(-1/8), 1/3
+    y = x + (np.int64(1) << 28)
+    square = saturating_rounding_doubling_high_mul(y, y)
+    cube = saturating_rounding_doubling_high_mul(square, y)
+    fourth = rounding_divide_by_pot(saturating_rounding_doubling_high_mul(square, square), 2)
+    inner = saturating_rounding_doubling_high_mul(fourth + cube, third)
+    terms = rounding_divide_by_pot(inner + square, 1)
+    return constant + saturating_rounding_doubling_high_mul(y + terms, constant)
+
+
+def one_over_one_plus_x(x: Integers) -> Integers:
+    """``1 / (1 + x)`` for ``x`` in ``[0, 1]``, without integer bits; gemmlowp's Newton iterations."""
+    half = (x + (1 << 31) - 1 + 1) >> 1  # RoundingHalfSum with the largest number
+    constant_48, constant_32 = 1515870810, -1010580540  # 48/17, -32/17 with 2 integer bits
+    y = constant_48 + saturating_rounding_doubling_high_mul(half, constant_32)
+    for _ in range(3):
+        error = (np.int64(1) << 29) - saturating_rounding_doubling_high_mul(half, y)
+        y = y + _shifted_left(saturating_rounding_doubling_high_mul(y, error), 2)
+    return _shifted_left(y, 1)
+
+
+def _shifted_left(x: Integers, bits: int) -> Integers:
+    """Times a power of two, saturated to 32 bits."""
+    shifted: Integers = np.clip(x << bits, -(1 << 31), (1 << 31) - 1)
+    return shifted

@@ -1,0 +1,372 @@
+"""Typed kernels: what a network computes, without a word on where its values lie or in which order loops run.
+
+Every kernel names its operator (``node``), its inputs and its output by the number of a tensor of the network. Weights
+are unpacked arrays in the order that TFLite stores them in, converted to nothing. Integer kernels carry what TFLite's
+arithmetic takes: real scales, zero points, limits in stored integers; :mod:`edgekit.codegen.fixed_point` makes the
+exact fixed-point form of the scales.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.codegen.fixed_point import (
+    Integers,
+    multiply_by_quantized_multiplier,
+    multiply_rounding_once,
+    quantize_multipliers,
+)
+from edgekit.codegen.views import View
+from edgekit.graph import Tensor
+
+Limits = tuple[float, float]
+"""The least and the largest stored value that an activation leaves: real for floats, integers for quantized tensors."""
+Padding = tuple[int, int, int, int]
+"""Top, left, bottom, right: rows and columns around a feature map that mean 0."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The real value of a stored integer: ``(stored - zero_point) * scale``."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, eq=False)
+class Requantization:
+    """How a 32-bit sum of products becomes a stored integer.
+
+    :param input: of the values that weights are multiplied by. :param weights: one scale per output channel, or one.
+    :param output: of the result. :param rounds_once: LiteRT's reference kernels round twice in convolutions and once in
+        FULLY_CONNECTED (measured with LiteRT 2.3.0).
+    """
+
+    input: Scale
+    weights: NDArray[np.float64]
+    output: Scale
+    rounds_once: bool = False
+
+    def factors(self, channels: int) -> NDArray[np.float64]:
+        """One real factor per output channel, ``[channels]``."""
+        return np.broadcast_to(self.input.scale * self.weights / self.output.scale, channels)
+
+    def fixed_point(self, channels: int) -> tuple[Integers, Integers]:
+        """The same as TFLite's kernels have it: multipliers and shifts, ``[channels]`` each."""
+        return quantize_multipliers(self.factors(channels))
+
+    def apply(self, sums: Integers) -> Integers:
+        """The stored integers of sums ``[..., channels]``, as the reference has them, before they are clamped."""
+        multiply = multiply_rounding_once if self.rounds_once else multiply_by_quantized_multiplier
+        return multiply(sums, *self.fixed_point(sums.shape[-1])) + self.output.zero_point
+
+
+@dataclass(frozen=True)
+class Residual:
+    """An addition that follows a convolution in the same kernel.
+
+    :param tensor: what is added. :param other: its scale; :param output: the sum's; None for floats.
+    :param limits: of the sum. :param first: True if the convolution is the addition's first operand.
+    """
+
+    tensor: int
+    other: Scale | None
+    output: Scale | None
+    limits: Limits
+    first: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Epilogue:
+    """What happens to a sum of products before it is stored.
+
+    :param limits: of the convolution's own fused activation. :param requantization: None for floats.
+    """
+
+    limits: Limits
+    requantization: Requantization | None = None
+    residual: Residual | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """One step of a network; ``node``: the operator of the source graph, ``output``: the tensor that it writes."""
+
+    node: int
+    output: int
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2D(Kernel):
+    """``[1, h, w, in] -> [1, h', w', out]``.
+
+    :param weights: ``[out, kernel height, kernel width, in]``. :param bias: ``[out]``, float32 or int32.
+    :param strides: and ``dilations``: rows, columns.
+    """
+
+    input: int
+    weights: NDArray[Any]
+    bias: NDArray[Any] | None
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    padding: Padding
+    epilogue: Epilogue
+
+
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv2D(Kernel):
+    """``[1, h, w, channels] -> [1, h', w', channels]``; fields as of :class:`Conv2D`.
+
+    :param weights: ``[kernel height, kernel width, channels]``.
+    """
+
+    input: int
+    weights: NDArray[Any]
+    bias: NDArray[Any] | None
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    padding: Padding
+    epilogue: Epilogue
+
+
+@dataclass(frozen=True, eq=False)
+class MatMul(Kernel):
+    """A matrix product with constant weights, ``[rows, in] -> [rows, out]``; the input's elements as rows of ``in``.
+
+    :param weights: ``[out, in]``. :param bias: ``[out]``.
+    """
+
+    input: int
+    weights: NDArray[Any]
+    bias: NDArray[Any] | None
+    epilogue: Epilogue
+
+
+@dataclass(frozen=True, eq=False)
+class Pool(Kernel):
+    """The largest or the mean of windows; what lies outside the feature map does not count."""
+
+    kind: Literal["max", "average"]
+    input: int
+    window: tuple[int, int]
+    strides: tuple[int, int]
+    padding: tuple[int, int]
+    """Top, left."""
+    limits: Limits
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax(Kernel):
+    """Shares of ``exp(beta * x)`` along the last axis."""
+
+    input: int
+    beta: float
+
+
+@dataclass(frozen=True, eq=False)
+class Map(Kernel):
+    """A function of each element by itself (:mod:`edgekit.codegen.functions`).
+
+    :param function: the operator's name. :param alpha: LEAKY_RELU's slope. :param approximate: GELU by ``tanh``.
+    """
+
+    function: str
+    input: int
+    alpha: float | None = None
+    approximate: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the function in :data:`edgekit.codegen.functions.REAL`."""
+        if self.function == "LEAKY_RELU":
+            return {"alpha": self.alpha}
+        return {"approximate": self.approximate} if self.function == "GELU" else {}
+
+
+@dataclass(frozen=True, eq=False)
+class Elementwise(Kernel):
+    """A function of the elements at the same place of several operands, already broadcast to one shape.
+
+    Arithmetic on int8 is TFLite's: operands are rescaled, the result is requantized and clamped. Comparisons, choices
+    and conversions take and make other types.
+
+    :param function: the operator's name in lower case. :param limits: of arithmetic on float32 and int8.
+    """
+
+    function: str
+    inputs: tuple[View, ...]
+    result: View
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Move(Kernel):
+    """Copies elements: ``result[i] = source[i]``. Several of them may fill one tensor."""
+
+    source: View
+    result: View
+
+
+@dataclass(frozen=True, eq=False)
+class Convert(Kernel):
+    """Quantizes, dequantizes or requantizes each element, with the scales of input and output."""
+
+    input: int
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(Kernel):
+    """The same elements in the same order under another shape."""
+
+    input: int
+
+
+@dataclass(frozen=True, eq=False)
+class Pad(Kernel):
+    """A feature map with rows and columns around it that mean 0; ``top`` and ``left``: its corner's new place."""
+
+    input: int
+    top: int
+    left: int
+
+
+@dataclass(frozen=True, eq=False)
+class Spread(Kernel):
+    """A feature map's pixels ``strides`` apart on a larger one that means 0 elsewhere, from ``top``, ``left`` on."""
+
+    input: int
+    top: int
+    left: int
+    strides: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Reduce(Kernel):
+    """Reduces products of views over all axes but the first ``kept``, which are the result's.
+
+    :param kind: what joins two products. :param mean: divide by how many there are.
+    :param spatial: a mean over the pixels of one feature map.
+    """
+
+    kind: Literal["sum", "prod", "max", "min"]
+    inputs: tuple[View, ...]
+    kept: int
+    result: View
+    mean: bool = False
+    spatial: bool = False
+    limits: Limits | None = None
+
+    @property
+    def reduced(self) -> tuple[int, ...]:
+        """Extents of the axes that go."""
+        return self.inputs[0].shape[self.kept :]
+
+
+@dataclass(frozen=True, eq=False)
+class Gather(Kernel):
+    """Elements at places that other tensors hold; an index that is out of range finds the nearest end.
+
+    ``result[i] = source[i] + sum(clamp(indices[n][i], 0, lengths[n] - 1) * axes[n])``, in the source's coordinates.
+
+    :param axes: one step along the source's axes for each array of indices.
+    """
+
+    source: View
+    indices: tuple[View, ...]
+    axes: tuple[tuple[int, ...], ...]
+    lengths: tuple[int, ...]
+    result: View
+
+
+@dataclass(frozen=True, eq=False)
+class ArgExtreme(Kernel):
+    """The index of the largest or smallest element along an axis; of equal ones the first."""
+
+    kind: Literal["max", "min"]
+    input: View
+    axis: int
+    result: View
+    """Of the input's shape without the axis."""
+
+
+@dataclass(frozen=True, eq=False)
+class CumSum(Kernel):
+    """Running sums along an axis of two views of one shape; ``exclusive``: without the element itself."""
+
+    input: View
+    axis: int
+    result: View
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Resize(Kernel):
+    """A feature map of another size.
+
+    :param rows: and ``columns``: between which of the input's positions each of the output's lies, and how far it is to
+        the second: ``first``, ``second`` (int32) and ``share`` (float32). For ``nearest`` the first is the nearest.
+    """
+
+    method: Literal["nearest", "bilinear"]
+    input: int
+    rows: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+    columns: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+    limits: Limits
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Kernels in the order in which they run.
+
+    :param tensors: shapes, types, quantization, and the values of constants. :param inputs: and ``outputs``: numbers.
+    """
+
+    tensors: tuple[Tensor, ...]
+    kernels: tuple[Kernel, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    def scale(self, tensor: int) -> Scale:
+        """A quantized tensor's scale; per-channel scales are the weights' own."""
+        return scale_of(self.tensors[tensor])
+
+    @cached_property
+    def readers(self) -> dict[int, list[Kernel]]:
+        """The kernels that read each tensor, in order."""
+        result: dict[int, list[Kernel]] = {}
+        for kernel in self.kernels:
+            for tensor in dict.fromkeys(reads(kernel)):
+                result.setdefault(tensor, []).append(kernel)
+        return result
+
+
+def scale_of(tensor: Tensor) -> Scale:
+    """The scale of a tensor that has one for all elements.
+
+    :raises ValueError: if it is not quantized.
+    """
+    if tensor.quantization is None or not tensor.has_scale:
+        raise ValueError(f"the tensor {tensor.name} has no scale")
+    return Scale(float(tensor.quantization.scale[0]), int(tensor.quantization.zero_point[0]))
+
+
+def reads(kernel: Kernel) -> list[int]:
+    """The numbers of the tensors that a kernel reads."""
+    match kernel:
+        case Elementwise(inputs=views) | Reduce(inputs=views):
+            return [view.tensor for view in views]
+        case Move(source=view):
+            return [view.tensor]
+        case Gather(source=view, indices=others):
+            return [view.tensor, *(one.tensor for one in others)]
+        case ArgExtreme(input=view) | CumSum(input=view):
+            return [view.tensor]
+        case Conv2D(input=tensor, epilogue=end) | MatMul(input=tensor, epilogue=end):
+            return [tensor, *([end.residual.tensor] if end.residual else [])]
+        case _:
+            return [kernel.input]  # type: ignore[attr-defined]

@@ -1,0 +1,183 @@
+"""Graph -> Network: which kernels compute each operator, and why some operators have none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgekit.codegen.builder import Builder
+from edgekit.codegen.forms import UNKNOWN, malformed
+from edgekit.codegen.functions import REAL
+from edgekit.codegen.kernels import Network
+from edgekit.codegen.prepare import REPEAT, SPREAD, prepared
+from edgekit.codegen.rules import convolutions, elements, indices, movement, padding, reductions, windows
+from edgekit.errors import DamagedModel, ModelError
+from edgekit.graph import Graph, Operator
+
+MOST_ELEMENTS = 1 << 24
+"""Of one tensor."""
+
+_REARRANGED = (
+    "TRANSPOSE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "TILE", "REVERSE_V2",
+)  # fmt: skip
+_REDUCED = ("SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
+_BATCHES = ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
+_GATHERS = ("GATHER", "GATHER_ND", "EMBEDDING_LOOKUP")
+_TYPED = (*elements.COMPARISONS, *elements.LOGICAL, *elements.SELECTS, "CAST")
+_SHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+_RESIZED = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
+Rule = Callable[[Builder, int, Operator], None]
+RULES: dict[str, Rule] = {
+    "CONV_2D": convolutions.convolution,
+    "FULLY_CONNECTED": convolutions.dense,
+    "DEPTHWISE_CONV_2D": convolutions.depthwise,
+    **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D"), windows.pool),
+    "SOFTMAX": windows.softmax,
+    **dict.fromkeys(_RESIZED, windows.resize),
+    **dict.fromkeys(elements.ARITHMETIC, elements.arithmetic),
+    **dict.fromkeys(REAL, elements.mapped),
+    **dict.fromkeys(_SHAPES, elements.reshape),
+    **dict.fromkeys(_TYPED, elements.typed),
+    **dict.fromkeys(("QUANTIZE", "DEQUANTIZE"), elements.convert),
+    "PAD": elements.padded,
+    "PADV2": padding.filled,
+    "MIRROR_PAD": padding.mirrored,
+    **dict.fromkeys(_BATCHES, padding.batches),
+    "GATHER": indices.gather,
+    "EMBEDDING_LOOKUP": indices.lookup,
+    "GATHER_ND": indices.gather_nd,
+    "ONE_HOT": indices.one_hot,
+    **dict.fromkeys(("ARG_MAX", "ARG_MIN"), indices.largest),
+    "CUMSUM": indices.cumsum,
+    SPREAD: movement.spread,
+    REPEAT: movement.repeated,
+    "CONCATENATION": movement.concatenation,
+    **dict.fromkeys(("SPLIT", "SPLIT_V"), movement.split),
+    "PACK": movement.pack,
+    "UNPACK": movement.unpack,
+    **dict.fromkeys(_REARRANGED, movement.rearranged),
+    **dict.fromkeys(("MEAN", *_REDUCED), reductions.reduced),
+    "BATCH_MATMUL": reductions.matmul,
+}
+"""Every operator that has kernels."""
+UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
+    **dict.fromkeys(("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"), convolutions.weights_unsupported),
+    **dict.fromkeys(("MEAN", *_REDUCED), reductions.reduced_unsupported),
+    **dict.fromkeys(("SPLIT", "SPLIT_V", *_REARRANGED, *_RESIZED), movement.constants_unsupported),
+    **dict.fromkeys(("CONCATENATION", "PACK", "UNPACK"), movement.joined_unsupported),
+    **dict.fromkeys(("PAD", "PADV2"), padding.padding_unsupported),
+    "MIRROR_PAD": padding.mirrored_unsupported,
+    **dict.fromkeys(_BATCHES, padding.batches_unsupported),
+    **dict.fromkeys(_GATHERS, indices.gather_unsupported),
+    **dict.fromkeys(("ARG_MAX", "ARG_MIN", "CUMSUM", "ONE_HOT"), indices.axis_unsupported),
+    **dict.fromkeys(_TYPED, elements.typed_unsupported),
+    **dict.fromkeys(elements.ARITHMETIC, elements.arithmetic_unsupported),
+}
+"""What says that a rule does not cover an operator."""
+_WHOLE = frozenset(("int32", "int64"))
+_PLAIN = _WHOLE | {"bool", "uint8"}
+_BOTH = frozenset(("float32", "int8"))
+_ONE_TYPE = frozenset(("float32",))
+TYPES: dict[str, frozenset[str]] = {
+    **dict.fromkeys(
+        (
+            *_SHAPES, "PAD", "PADV2", "MIRROR_PAD", "CONCATENATION", "SPLIT", "SPLIT_V", "PACK", "UNPACK",
+            *_REARRANGED, *_BATCHES, *_GATHERS, *elements.COMPARISONS, *elements.SELECTS, "CAST", "ONE_HOT",
+            "ARG_MAX", "ARG_MIN",
+        ),
+        _BOTH | _PLAIN,
+    ),
+    **dict.fromkeys(
+        (*elements.INTEGER_ARITHMETIC, "SUM", "REDUCE_MAX", "REDUCE_MIN", "ABS", "NEG"), _BOTH | _WHOLE
+    ),
+    **dict.fromkeys(("CUMSUM", "REDUCE_PROD"), _ONE_TYPE | _WHOLE),
+    **dict.fromkeys((*elements.LOGICAL, "REDUCE_ANY", "REDUCE_ALL"), frozenset(("bool",))),
+    "POW": _ONE_TYPE,
+    "FLOOR_DIV": _ONE_TYPE | _WHOLE,
+    "FLOOR_MOD": _ONE_TYPE | _WHOLE,
+}  # fmt: skip
+"""Of activations; float32 and int8 where nothing else is said."""
+MIXED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "ONE_HOT", "ARG_MAX", "ARG_MIN", *_GATHERS,
+                   *elements.COMPARISONS, *elements.SELECTS))  # fmt: skip
+"""What may have activations of more than one type."""
+FEATURE_MAPS = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", *_RESIZED, SPREAD, REPEAT))
+"""What takes one feature map at a time."""
+
+
+class CannotLower(ModelError):
+    """An operator has no kernel; ``node``: its index, ``op``: its name, ``reason``: why, in a few words."""
+
+    def __init__(self, node: int, op: str, reason: str) -> None:
+        self.node, self.op, self.reason = node, op, reason
+        super().__init__(f"operator {node} ({op}) cannot be compiled: {reason}")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An operator without a kernel: its index in the graph, its name, why."""
+
+    node: int
+    op: str
+    reason: str
+
+
+def lower(graph: Graph) -> Network:
+    """Lower the main subgraph; a kernel's ``node`` is an index of ``graph``.
+
+    :raises CannotLower: naming the first operator that has no kernel; see :func:`unsupported_reason`.
+    """
+    ready, nodes = prepared(graph)
+    builder = Builder(ready, nodes, unsupported_reason)
+    for number, operator in enumerate(ready.operators):
+        if number in builder.folded:
+            continue
+        if reason := unsupported_reason(ready, operator):
+            raise CannotLower(nodes[number], operator.op, reason)
+        try:
+            RULES[operator.op](builder, number, operator)
+        except DamagedModel as error:
+            raise CannotLower(nodes[number], operator.op, f"it is damaged: {error.message}") from error
+    return builder.network()
+
+
+def unsupported(graph: Graph) -> list[Missing]:
+    """List all operators of ``graph`` that have no kernel even after rewriting."""
+    ready, nodes = prepared(graph)
+    reasons = [unsupported_reason(ready, operator) for operator in ready.operators]
+    missing = [
+        Missing(node, graph.operators[node].op, reason) for node, reason in zip(nodes, reasons, strict=True) if reason
+    ]
+    if missing:
+        return missing
+    try:
+        lower(graph)
+    except CannotLower as error:
+        return [Missing(error.node, error.op, error.reason)]
+    return []
+
+
+def unsupported_reason(graph: Graph, operator: Operator) -> str:
+    """Why the operator has no kernel, in a few words; empty if it has one."""
+    if operator.op not in RULES or operator.custom:
+        return "there is no kernel for it"
+    if reason := malformed(graph.tensors, operator):
+        return reason
+    tensors = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
+    flowing = [t for t in tensors if t.data is None]
+    if any(size < 1 for t in tensors for size in t.shape):
+        return UNKNOWN
+    if any(t.elements > MOST_ELEMENTS for t in tensors):
+        return "its tensors are too large"
+    types = TYPES.get(operator.op, _BOTH)
+    for tensor in flowing:
+        if tensor.dtype == "uint8" and tensor.has_scale and operator.op == "QUANTIZE":
+            continue
+        plain = tensor.dtype != "int8" and (tensor.dtype == "float32" or not tensor.has_scale)
+        if tensor.dtype not in types or not (plain or (tensor.dtype == "int8" and tensor.has_scale)):
+            return f"there is no kernel for {tensor.dtype}"
+        if operator.op in FEATURE_MAPS and len(tensor.shape) == 4 and tensor.shape[0] != 1:
+            return "its batch is not 1"
+    if len({t.dtype for t in flowing}) > 1 and operator.op not in MIXED:
+        return "it mixes integers and floats"
+    special = UNSUPPORTED.get(operator.op)
+    return special(graph, operator) if special else ""

@@ -1,0 +1,98 @@
+"""Operators that compute each element from the elements at its place, and new shapes and types."""
+
+from __future__ import annotations
+
+from edgekit.codegen.builder import CLAMPS, Builder, fused, require
+from edgekit.codegen.kernels import Convert, Elementwise, Map, Pad, Reshape
+from edgekit.codegen.rules import padding
+from edgekit.codegen.rules.movement import same_scale
+from edgekit.codegen.views import View
+from edgekit.graph import Graph, Operator
+
+INTEGER_ARITHMETIC = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE")
+"""What plain integers are combined by, too."""
+ARITHMETIC = (*INTEGER_ARITHMETIC, "PRELU", "FLOOR_DIV", "FLOOR_MOD", "POW")
+COMPARISONS = ("EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL")
+LOGICAL = ("LOGICAL_AND", "LOGICAL_OR", "LOGICAL_NOT")
+SELECTS = ("SELECT", "SELECT_V2")
+
+
+def arithmetic(b: Builder, number: int, operator: Operator) -> None:
+    """Arithmetic on operands of shapes that broadcast."""
+    target = operator.outputs[0]
+    made = b.view(target)
+    given = tuple(b.view(i).broadcast(made.shape) for i in operator.inputs)
+    scaled = b.graph.tensors[target].dtype in ("float32", "int8")
+    limits = b.limits(target, fused(operator)) if scaled else None
+    b.add(Elementwise(b.nodes[number], target, operator.op.lower(), given, made, limits))
+
+
+def typed(b: Builder, number: int, operator: Operator) -> None:
+    """Comparisons, choices, truth values, conversions of types."""
+    target = operator.outputs[0]
+    made = b.view(target)
+    given: list[View] = []
+    for index in operator.inputs:
+        one = b.view(index)
+        if operator.op == "SELECT" and one.ndim == 1 and made.ndim > 1 and index == operator.inputs[0]:
+            one = one.split((one.shape[0], *(1,) * (made.ndim - 1)))  # one value per row
+        given.append(one.broadcast(made.shape))
+    function = "select" if operator.op in SELECTS else operator.op.lower()
+    b.add(Elementwise(b.nodes[number], target, function, tuple(given), made))
+
+
+def mapped(b: Builder, number: int, operator: Operator) -> None:
+    x, y = (b.graph.tensors[i].elements for i in (operator.inputs[0], operator.outputs[0]))
+    require(x == y, "its output has another number of elements")
+    alpha = float(operator.options.alpha) if operator.op == "LEAKY_RELU" else None
+    approximate = operator.op == "GELU" and bool(getattr(operator.options, "approximate", False))
+    b.add(Map(b.nodes[number], operator.outputs[0], operator.op, operator.inputs[0], alpha, approximate))
+
+
+def reshape(b: Builder, number: int, operator: Operator) -> None:
+    x, y = (b.graph.tensors[i].elements for i in (operator.inputs[0], operator.outputs[0]))
+    require(x == y, "its output has another number of elements")
+    b.add(Reshape(b.nodes[number], operator.outputs[0], operator.inputs[0]))
+
+
+def padded(b: Builder, number: int, operator: Operator) -> None:
+    """Rows and columns around one feature map; other axes and types are filled first."""
+    target = operator.outputs[0]
+    pads, tensor = b.values(operator.inputs[1]), b.graph.tensors[target]
+    feature_map = pads.shape == (4, 2) and tensor.shape[0] == 1 and tensor.dtype in ("float32", "int8")
+    if not feature_map or pads[[0, 3]].any():
+        padding.filled(b, number, operator)
+        return
+    x = b.graph.tensors[operator.inputs[0]].shape
+    sizes = tuple(n + int(before) + int(after) for n, (before, after) in zip(x, pads, strict=True))
+    require((pads >= 0).all() and sizes == tensor.shape, "its padding does not fit its shapes")
+    b.add(Pad(b.nodes[number], target, operator.inputs[0], int(pads[1, 0]), int(pads[2, 0])))
+
+
+def convert(b: Builder, number: int, operator: Operator) -> None:
+    x, y = (b.graph.tensors[i].elements for i in (operator.inputs[0], operator.outputs[0]))
+    require(x == y, "its output has another number of elements")
+    b.add(Convert(b.nodes[number], operator.outputs[0], operator.inputs[0]))
+
+
+def arithmetic_unsupported(graph: Graph, operator: Operator) -> str:
+    out = graph.tensors[operator.outputs[0]]
+    activation = fused(operator)
+    if activation not in CLAMPS:
+        return "its activation is not one that clamps"
+    if any(graph.tensors[i].data is not None and graph.tensors[i].dtype != out.dtype for i in operator.inputs):
+        return "its constant has another type"
+    if out.dtype not in ("float32", "int8") and activation:
+        return "it has an activation on integers"
+    return "" if any(graph.tensors[i].data is None for i in operator.inputs) else "all its operands are constants"
+
+
+def typed_unsupported(graph: Graph, operator: Operator) -> str:
+    tensors = [graph.tensors[i] for i in operator.inputs]
+    if all(t.data is not None for t in tensors):
+        return "all its operands are constants"
+    if operator.op in COMPARISONS and tensors[0].dtype != tensors[1].dtype:
+        return "its operands have different types"
+    if operator.op == "CAST" and "int8" in (tensors[0].dtype, graph.tensors[operator.outputs[0]].dtype):
+        return "there is no kernel for int8"
+    return same_scale(graph, operator) if operator.op in SELECTS else ""

@@ -1,0 +1,67 @@
+"""Windows and rows: pooling, softmax, resized feature maps."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.codegen.builder import Builder, require
+from edgekit.codegen.kernels import Pool, Resize, Softmax
+from edgekit.graph import Operator
+from edgekit.graph.padding import SAME, same
+
+
+def pool(b: Builder, number: int, operator: Operator) -> None:
+    o, target = operator.options, operator.outputs[0]
+    x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], target))
+    require(len(x) == len(y) == 4 and x[3] == y[3], "its shapes do not fit one another")
+    pads = []
+    for axis, stride, window in ((1, o.strideH, o.filterHeight), (2, o.strideW, o.filterWidth)):
+        require(stride > 0 and window > 0, "its windows have no size")
+        before, after = same(x[axis], y[axis], window, stride) if o.padding == SAME else (0, 0)
+        reach = (y[axis] - 1) * stride + window
+        require(reach <= x[axis] + before + after, "its output is larger than its windows reach")
+        pads.append(before)
+    kind: Literal["max", "average"] = "max" if operator.op == "MAX_POOL_2D" else "average"
+    limits = b.limits(target, o.fusedActivationFunction)
+    b.add(Pool(
+        b.nodes[number], target, kind, operator.inputs[0], (o.filterHeight, o.filterWidth), (o.strideH, o.strideW),
+        (pads[0], pads[1]), limits,
+    ))  # fmt: skip
+
+
+def softmax(b: Builder, number: int, operator: Operator) -> None:
+    x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
+    require(x == y, "its output has another shape")
+    b.add(Softmax(b.nodes[number], operator.outputs[0], operator.inputs[0], float(operator.options.beta)))
+
+
+def resize(b: Builder, number: int, operator: Operator) -> None:
+    """RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR of one feature map."""
+    x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
+    require(len(x) == len(y) == 4 and x[3] == y[3], "its shapes do not fit one another")
+    rows, columns = (positions(x[axis], y[axis], operator) for axis in (1, 2))
+    method: Literal["nearest", "bilinear"] = "nearest" if operator.op == "RESIZE_NEAREST_NEIGHBOR" else "bilinear"
+    limits = b.limits(operator.outputs[0], 0)
+    b.add(Resize(b.nodes[number], operator.outputs[0], method, operator.inputs[0], rows, columns, limits))
+
+
+def positions(given: int, made: int, operator: Operator) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """For each output position the two input positions it lies between, and how far it is to the second.
+
+    For RESIZE_NEAREST_NEIGHBOR the first is the nearest. Formulas: TFLite's reference_ops/resize_*.h.
+    """
+    o, i = operator.options, np.arange(made, dtype=np.float32)
+    scale = np.float32((given - 1) / (made - 1) if o.alignCorners and made > 1 else given / made)
+    half = np.float32(0.5 if o.halfPixelCenters else 0)
+    if operator.op == "RESIZE_NEAREST_NEIGHBOR":
+        at = (i + half) * scale
+        at = np.floor(at + np.float32(0.5)) if o.alignCorners else np.floor(at)
+        nearest = np.clip(at, 0, given - 1).astype(np.int32)
+        return nearest, nearest, np.zeros(made, np.float32)
+    at = (i + half) * scale - half
+    first = np.maximum(np.floor(at), 0)
+    second = np.minimum(np.ceil(at), given - 1)
+    return first.astype(np.int32), second.astype(np.int32), (at - first).astype(np.float32)
