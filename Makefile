@@ -29,6 +29,7 @@ lint: ready  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	$(BIN)/lint-imports --no-logo
 
 format: ready  ## format the code and apply the linter's safe fixes
 	$(BIN)/ruff check --fix .

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from compression_networks import NETWORKS, article
 
-from edgekit import accuracy, plugins
+from edgekit import plugins
 from edgekit.api.load import load
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.graph import Graph, stats, tflite
+from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 
 Passes = tuple[tuple[str, dict[str, Any]], ...]

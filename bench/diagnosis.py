@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 from edgekit.diagnosis.cure import Cure, cure  # noqa: E402
 from edgekit.diagnosis.diagnose import diagnose  # noqa: E402
 from edgekit.passes import PassContext  # noqa: E402
-from edgekit.passes.mixed_precision import plan_of  # noqa: E402
+from edgekit.passes.precisions import plan_of  # noqa: E402
 from edgekit.passes.quantize import Settings  # noqa: E402
 from edgekit.progress import Silent  # noqa: E402
 from tests.diagnosis.sabotage import PATIENTS, Patient  # noqa: E402

@@ -21,7 +21,7 @@ from typing import Any
 
 from edgekit import plugins
 from edgekit.api.load import load
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.passes import PassContext
 from edgekit.progress import Silent
 

@@ -103,7 +103,7 @@ def digits(count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.i
 def classifier(folder: Path, training: int = 3000) -> Graph:
     """A digit classifier with real accuracy, made in a second without a framework: fixed random convolutions and a
     read-out fitted by ridge regression."""
-    from edgekit.runners.reference import reference_outputs
+    from edgekit.reference.litert import reference_outputs
 
     x, y = digits(training)
     path = folder / "features.tflite"

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import small_networks
 
-from edgekit import plugins, recipe, target
+from edgekit import plugins, target
 from edgekit.graph import tflite
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, recipe
 from edgekit.target import Target
 from tests.e2e.command import edgekit
 

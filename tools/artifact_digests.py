@@ -20,11 +20,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edgekit import plugins, recipe, target
+from edgekit import plugins, target
 from edgekit.api.job import prepare, read
 from edgekit.backends import Backend, Tunable
 from edgekit.errors import EdgekitError
 from edgekit.graph import Graph
+from edgekit.passes import recipe
 from edgekit.progress import Silent
 
 MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import plugins
 from edgekit.backends import HalfActivations
 from edgekit.errors import DeviceError, ModelError
-from edgekit.recipe import Recipe
+from edgekit.passes.recipe import Recipe
 
 if TYPE_CHECKING:
     from edgekit.api.job import Job
@@ -27,7 +27,7 @@ _NAMED = re.compile(r"--backend (\S+?)(?=[\s,;.]|$)")
 def why(plan: Recipe, given: Sequence[str], name: str | None = None) -> str:
     """Return the command that finds what a quantization does to the network; nothing where it cannot be asked.
 
-    :param given: :func:`edgekit.commands.arguments` of the model. :param name: of the recipe, as the user gave it.
+    :param given: :func:`edgekit.text.commands.arguments` of the model. :param name: of the recipe, as the user gave it.
     """
     if "--data" not in given or not any(step.name in QUANTIZING and _integer(step.params) for step in plan.steps):
         return ""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import bundle as bundles
-from edgekit import plugins, temporary
+from edgekit import plugins
 from edgekit.api.profile import profile
 from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
+from edgekit.files import temporary
 from edgekit.progress import Progress
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 
 import edgekit
 from edgekit import bundle as bundles
-from edgekit import delegates, plugins, recipe, sandbox, target
+from edgekit import delegates, plugins, sandbox, target
 from edgekit.api import advice
 from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
@@ -21,19 +21,20 @@ from edgekit.api.output import output
 from edgekit.api.prove import prove
 from edgekit.backends import Artifact, Backend, Tunable
 from edgekit.backends.runner_build import native_arch
-from edgekit.bundle_readme import readme
-from edgekit.documents import dumps, write_text
+from edgekit.bundle.readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
+from edgekit.files.documents import dumps, write_text
 from edgekit.graph import Graph
 from edgekit.graph.onnx_operators import has_onnx
-from edgekit.parity import NOTHING, Parity
+from edgekit.metrics.parity import NOTHING, Parity
+from edgekit.passes import recipe
 from edgekit.profiling import Profile
 from edgekit.profiling.roofline import Roofline
 from edgekit.progress import Progress, Silent
+from edgekit.reference.litert import PRELOAD
 from edgekit.runners import RunOptions, provers
 from edgekit.runners import get as get_runner
 from edgekit.runners.linux.program import holds_network
-from edgekit.runners.reference import PRELOAD
 from edgekit.target import Target
 from edgekit.training.workers import parse as parse_workers
 

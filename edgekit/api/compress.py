@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import edgekit
-from edgekit import accuracy, data_spec, dataset, fairness, plugins, resources, sandbox, target
+from edgekit import plugins, resources, sandbox, target
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
 from edgekit.api.output import output
@@ -23,15 +23,18 @@ from edgekit.compression import journal, result, search, space
 from edgekit.compression.candidates import Candidate, Evaluator
 from edgekit.compression.finalists import Finalist
 from edgekit.compression.result import Compression
-from edgekit.documents import write_text
+from edgekit.data import dataset
+from edgekit.data import spec as data_spec
 from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing, UsageError
+from edgekit.files.documents import write_text
 from edgekit.graph import Graph
+from edgekit.graph.floats import refuse_integer
 from edgekit.graph.stats import statistics
+from edgekit.metrics import accuracy, fairness
 from edgekit.passes import PassContext
-from edgekit.passes.float32 import refuse_integer
+from edgekit.passes.recipe import Recipe, Step
 from edgekit.progress import Progress, Silent
-from edgekit.recipe import Recipe, Step
-from edgekit.runners.reference import PRELOAD
+from edgekit.reference.litert import PRELOAD
 from edgekit.target import Target
 
 TRIALS, FINALISTS = 40, 5

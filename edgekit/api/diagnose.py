@@ -9,26 +9,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import recipe as recipes
 from edgekit import sandbox
 from edgekit import target as boards
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
 from edgekit.api.output import output
-from edgekit.commands import arguments
 from edgekit.diagnosis.cure import Cure, cure, search_samples
 from edgekit.diagnosis.diagnose import Diagnosis
 from edgekit.diagnosis.diagnose import diagnose as examine
 from edgekit.diagnosis.measure import Judge, loss, metric
 from edgekit.diagnosis.rules import FOREIGN
-from edgekit.documents import write_text
 from edgekit.errors import CheckFailed, DeviceError, EdgekitError, ModelError, UsageError
+from edgekit.files.documents import write_text
+from edgekit.graph.floats import refuse_integer, restore
 from edgekit.passes import PassContext
-from edgekit.passes.float32 import refuse_integer, restore
-from edgekit.passes.mixed_precision import ALLOWED, MAX_DROP, Plan, plan_of
+from edgekit.passes import recipe as recipes
+from edgekit.passes.precisions import ALLOWED, MAX_DROP, Plan, plan_of
 from edgekit.passes.quantize import PRELOAD
+from edgekit.passes.recipe import Recipe, Step
 from edgekit.progress import Progress, Silent
-from edgekit.recipe import Recipe, Step
+from edgekit.text.commands import arguments
 
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled

@@ -10,25 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import accuracy, commands, dataset, plugins, recipe, sandbox
-from edgekit.accuracy import Accuracy
+from edgekit import plugins, sandbox
 from edgekit.api import advice
 from edgekit.api.load import digest, reader_for
+from edgekit.data import dataset
 from edgekit.errors import CheckFailed, ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.graph.stats import statistics
-from edgekit.passes import PassContext
+from edgekit.metrics import accuracy
+from edgekit.metrics.accuracy import Accuracy
+from edgekit.passes import PassContext, recipe
 from edgekit.progress import Progress
 from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import parse as parse_shapes
-from edgekit.runners.reference import reference_outputs, reference_tensors
+from edgekit.reference.litert import reference_outputs, reference_tensors
+from edgekit.text import commands
 from edgekit.training.workers import parse as parse_workers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
 
 GOLDEN_MOST, GOLDEN_LEAST = 16, 2
 UNTRAINED = 1.5
@@ -260,7 +263,7 @@ def _not_finite(outputs: list[NDArray[Any]]) -> NDArray[np.bool_]:
 
 def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | None:
     """Compare before and after, whole, by class and by group, and hold the recipe's bounds against it."""
-    from edgekit import fairness
+    from edgekit.metrics import fairness
 
     plan = job.recipe
     if source.tests is None or job.measured is None or source.measured is None:
@@ -290,7 +293,7 @@ def _bounds_can_be_checked(plan: recipe.Recipe, tests: Dataset | None) -> None:
 def _quantization(
     source: Graph, graph: Graph, samples: Dataset | None, progress: Progress, why: str
 ) -> dict[str, Any] | None:
-    from edgekit import quality
+    from edgekit.metrics import quality
 
     progress.step("measure the quantization error")
     report: dict[str, Any] | None = quality.report(source, graph, samples)

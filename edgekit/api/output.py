@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edgekit import temporary
-from edgekit.system import explained
+from edgekit.files import temporary
+from edgekit.text.system import explained
 
 
 @contextmanager

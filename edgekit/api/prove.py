@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import parity, plugins, sandbox
+from edgekit import plugins, sandbox
 from edgekit.backends import Backend, HalfActivations
 from edgekit.bundle import Bundle, digest, relative_files
 from edgekit.errors import EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import folded
 from edgekit.graph.explode import Exploded, explode
+from edgekit.metrics import parity
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
+from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import Runner, RunOptions
 from edgekit.runners.linux.program import made_of_network
-from edgekit.runners.reference import reference_outputs, reference_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ STATE = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"
 def prove(
     bundle: Bundle, runner: Runner, options: RunOptions = RunOptions(), backend: Backend | None = None
 ) -> parity.Parity:
-    """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.parity`).
+    """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.metrics.parity`).
 
     :param backend: what made the artifact; default: the bundle's backend, without a tuning database.
     """

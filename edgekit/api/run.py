@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import bundle as bundles
-from edgekit import dataset, temporary
 from edgekit.api.verify import default_runner
+from edgekit.data import dataset
+from edgekit.files import temporary
 from edgekit.progress import Progress, Silent
 from edgekit.runners import Run, RunOptions
 from edgekit.runners import get as get_runner
-from edgekit.system import explained
+from edgekit.text.system import explained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,11 +13,11 @@ from edgekit import bundle as bundles
 from edgekit.api.prove import prove
 from edgekit.errors import EdgekitError
 from edgekit.graph import check
-from edgekit.parity import Parity
+from edgekit.metrics.parity import Parity
 from edgekit.progress import Progress, Silent
+from edgekit.reference.litert import reference_outputs
 from edgekit.runners import RunOptions, provers
 from edgekit.runners import get as get_runner
-from edgekit.runners.reference import reference_outputs
 from edgekit.target import Target
 
 

@@ -11,17 +11,21 @@ import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from edgekit import resources, temporary, toolchain
-from edgekit.backends.litert.library import litert_version
+from edgekit import resources
 from edgekit.errors import EdgekitError, ToolMissing
+from edgekit.files import temporary
 from edgekit.sandbox.environment import NEUTRAL, clean
+from edgekit.tools import toolchain
 
 NAME = "edgekit-run"
 STANDARD = "-std=gnu11"
 """The standard of every C program that edgekit builds from its own sources; CONTRIBUTING.md has the table."""
+PACKAGE = "ai-edge-litert"
+"""LiteRT's package, which the runner is built for."""
 
 _lock = threading.Lock()
 
@@ -43,6 +47,18 @@ def command(library: str, *, model: bool) -> tuple[str, ...]:
     given = ("--model", "model.tflite") if model else ()
     files = ("--inputs", "in.bin", "--outputs", "out.bin", "--samples", "1")
     return (f"artifact/{NAME}", "--library", f"artifact/{library}", *given, *files)
+
+
+@cache
+def litert_version() -> str:
+    """Version of the installed LiteRT.
+
+    :raises ToolMissing: if it is not installed.
+    """
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError as error:
+        raise ToolMissing(f"{PACKAGE} is not installed", "install edgekit again, with its dependencies") from error
 
 
 def put(source: Path, folder: Path, name: str, mode: int = 0o644) -> None:

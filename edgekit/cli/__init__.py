@@ -17,7 +17,7 @@ import click
 from edgekit import __version__
 from edgekit.cli import streams
 from edgekit.errors import EdgekitError, UsageError
-from edgekit.printable import guard
+from edgekit.text.printable import guard
 
 VERBS = {  # name: (module, short help); kept here so that `edgekit --help` imports no verb
     "targets": ("targets", "List the boards edgekit knows."),
@@ -131,7 +131,7 @@ def _refused(error: OSError, debug: bool) -> int:
         streams.discard()
         return 0
     streams.discard()
-    from edgekit.system import explained
+    from edgekit.text.system import explained
 
     return _failed(explained(error), debug)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.streams import say
-from edgekit.documents import dumps
-from edgekit.printable import MOST_IN_CELL, printable
+from edgekit.files.documents import dumps
+from edgekit.text.printable import MOST_IN_CELL, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

@@ -116,7 +116,7 @@ APART = ("edgetpu",)
 
 
 def _print_accuracy(accuracy: dict[str, Any]) -> None:
-    from edgekit.fairness import words
+    from edgekit.metrics.fairness import words
 
     say(
         f"accuracy ({accuracy['metric']}, {accuracy['samples']} samples): {accuracy['float']:.2%} before, "

@@ -67,7 +67,7 @@ def command(model: Path, seconds: float | None, plot: Path | None, trust: bool, 
     from edgekit.api.compress import compress
 
     if plot is not None:
-        from edgekit.picture import check_plot
+        from edgekit.data.picture import check_plot
 
         check_plot(plot)
     with output.progress() as progress:
@@ -133,7 +133,7 @@ def _print_finalists(made: Compression) -> None:
         say("accuracy within noise of the most accurate: " + ", ".join(f.name for f in alike))
     if made.best is not None:
         from edgekit.compression.result import command as again
-        from edgekit.fairness import words
+        from edgekit.metrics.fairness import words
 
         say(f"best: {made.best.name}" + (f": {line}" if (line := words(made.best.accuracy)) else ""))
         say(f"next: {again(made, made.best.recipe and made.out / 'best.toml')}")

@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.common import Output, output_options, seed_option, shape_option, size, table, trust_option
 from edgekit.cli.streams import say
-from edgekit.printable import name
+from edgekit.text.printable import name
 
 if TYPE_CHECKING:
     from edgekit.api.diagnose import Diagnosed, Fixed
@@ -59,7 +59,7 @@ def command(
     from edgekit.api.diagnose import diagnose
 
     if plot is not None:
-        from edgekit.picture import check_plot
+        from edgekit.data.picture import check_plot
 
         check_plot(plot)
     if allow:

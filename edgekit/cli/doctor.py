@@ -12,7 +12,7 @@ from edgekit.cli.streams import say
 from edgekit.errors import ToolMissing
 
 if TYPE_CHECKING:
-    from edgekit.doctor import Check
+    from edgekit.api.doctor import Check
 
 
 @click.command(epilog="Example: edgekit doctor --install onnx")
@@ -24,7 +24,7 @@ def command(names: tuple[str, ...], output: Output) -> None:
 
     Exits with 0 when everything essential is here, else with 4.
     """
-    from edgekit import doctor
+    from edgekit.api import doctor
 
     if names:
         _install(names, output)
@@ -48,7 +48,7 @@ def _next(check: Check) -> str:
 
 def _print(results: list[Check]) -> None:
     """A table for each purpose, and under it what is missing: what for, what not without it, how to get it."""
-    from edgekit.doctor import GROUPS
+    from edgekit.api.doctor import GROUPS
 
     for group, title in GROUPS.items():
         rows = [check for check in results if check.group == group]
@@ -69,7 +69,7 @@ def _word(ok: bool, essential: bool) -> str:
 
 
 def _install(names: tuple[str, ...], output: Output) -> None:
-    from edgekit import installing
+    from edgekit.api import installing
 
     with output.progress() as progress:
         done, failed = installing.install_all(list(names), progress)

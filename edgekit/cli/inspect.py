@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.common import Output, count, output_options, shape_option, size, table, trust_option
 from edgekit.cli.streams import say
-from edgekit.printable import name
+from edgekit.text.printable import name
 
 if TYPE_CHECKING:
     from edgekit.delegates import Advice

@@ -50,7 +50,7 @@ def command(path: Path, plot: Path | None, trust: bool, output: Output, **option
     from edgekit.api.profile import profile
 
     if plot is not None:
-        from edgekit.picture import check_plot
+        from edgekit.data.picture import check_plot
 
         check_plot(plot)
     with output.progress() as progress:

@@ -9,7 +9,7 @@ import click
 
 from edgekit.cli.common import Output, on_option, output_options, seed_option, threads_option
 from edgekit.cli.streams import say
-from edgekit.printable import name
+from edgekit.text.printable import name
 
 MOST_LABELS = 20
 

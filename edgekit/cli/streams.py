@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import click
 
-from edgekit.printable import printable
+from edgekit.text.printable import printable
 
 
 def prepare() -> bool:
@@ -32,7 +32,7 @@ def prepare() -> bool:
 
 
 def say(line: str, *, err: bool = False) -> None:
-    """Print one line for people, on stdout or stderr, as :func:`edgekit.printable.printable`."""
+    """Print one line for people, on stdout or stderr, as :func:`edgekit.text.printable.printable`."""
     click.echo(printable(line), err=err)
 
 

@@ -120,6 +120,10 @@ class Missing:
     op: str
     reason: str
 
+    def of(self, backend: str) -> str:
+        """The reason, naming the backend that has no kernel."""
+        return self.reason.replace("there is no kernel", f"edgekit's {backend} backend has no kernel")
+
 
 def lower(graph: Graph) -> Network:
     """Lower the main subgraph; a kernel's ``node`` is an index of ``graph``.

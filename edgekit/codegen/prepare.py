@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgekit.codegen.forms import malformed
 from edgekit.graph import Graph, Operator, Quantization, Tensor, tflite
-from edgekit.passes.float32 import restore
+from edgekit.graph.floats import restore
 
 SPREAD, REPEAT = "edgekit.spread", "edgekit.repeat"
 

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import accuracy, dataset, fairness
 from edgekit.compression import space
 from edgekit.compression.budget import COSTS
+from edgekit.data import dataset
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import Graph, tflite
+from edgekit.metrics import accuracy, fairness
+from edgekit.passes.recipe import Step
 from edgekit.profiling.roofline import Roofline
-from edgekit.recipe import Step
 
 if TYPE_CHECKING:
     from edgekit.backends import Backend
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
     from edgekit.target import Target
 
 CACHE_BYTES = 1 << 30

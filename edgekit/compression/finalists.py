@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import fairness
-from edgekit import recipe as recipes
 from edgekit.compression import front, space
 from edgekit.compression.budget import COSTS, DROPS, Budget, distance, excesses
 from edgekit.compression.candidates import Candidate
-from edgekit.recipe import Bounds, Recipe
+from edgekit.metrics import fairness
+from edgekit.metrics.bounds import Bounds
+from edgekit.passes import recipe as recipes
+from edgekit.passes.recipe import Recipe
 
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import picture
 from edgekit.compression import search
+from edgekit.data import picture
 
 if TYPE_CHECKING:
     from edgekit.compression.result import Compression

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgekit.commands import arguments
 from edgekit.compression import budget as budgeting
 from edgekit.compression import finalists as final
 from edgekit.compression import front, search
 from edgekit.compression.candidates import Candidate
 from edgekit.compression.finalists import Finalist
-from edgekit.documents import dumps, write_text
 from edgekit.errors import CheckFailed
+from edgekit.files.documents import dumps, write_text
 from edgekit.target import Target
+from edgekit.text.commands import arguments
 
 
 @dataclass

@@ -22,8 +22,8 @@ from edgekit.compression.budget import Budget, distance, excesses
 from edgekit.compression.candidates import Candidate, Evaluator
 from edgekit.compression.space import Space
 from edgekit.errors import EdgekitError
+from edgekit.passes.recipe import Step
 from edgekit.progress import Progress
-from edgekit.recipe import Step
 
 if TYPE_CHECKING:
     from optuna import Study

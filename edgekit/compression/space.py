@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from edgekit.recipe import Step
+from edgekit.passes.recipe import Step
 
 if TYPE_CHECKING:
     from optuna import Trial

@@ -14,11 +14,11 @@ from edgekit.graph import Graph
 from edgekit.graph.stats import label, statistics
 from edgekit.passes import PassContext
 from edgekit.passes.equalize import Equalized, equalize
-from edgekit.passes.mixed_precision import Plan
+from edgekit.passes.precisions import Plan
 from edgekit.passes.quantize import Settings, measured
 
 if TYPE_CHECKING:
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
 
 BETTER = 0.5
 """Equalized channels are kept where they bring the outputs' noise below this share of what it was."""

@@ -21,7 +21,7 @@ from edgekit.passes.quantize import Settings, measured, why_float
 from edgekit.passes.quantize_child import NO_KERNEL
 
 if TYPE_CHECKING:
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
     from edgekit.progress import Progress
 
 SPREAD_SAMPLES = 200

@@ -21,12 +21,12 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph, Tensor, tflite
 from edgekit.graph.edit import with_values
 from edgekit.graph.explode import Exploded, explode
+from edgekit.graph.floats import real_values
 from edgekit.graph.mixture import FLOAT, Mixture
-from edgekit.passes.float32 import real_values
-from edgekit.runners.reference import reference_outputs, reference_tensors
+from edgekit.reference.litert import reference_outputs, reference_tensors
 
 if TYPE_CHECKING:
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
 
 LOCAL_BYTES = 128 << 20
 """Activations that are held in memory to measure operators alone."""
@@ -59,7 +59,7 @@ def local_samples(graph: Graph) -> int:
 
 def tensors(graph: Graph, data: Dataset) -> Values:
     """All activations of a network over the samples, inputs included, ``[n, *shape]`` by tensor."""
-    from edgekit.dataset import as_network_inputs
+    from edgekit.data.dataset import as_network_inputs
 
     inputs = as_network_inputs(data, graph)
     with sandbox.scratch() as folder:

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import accuracy, quality
 from edgekit.diagnosis.trial import run
 from edgekit.diagnosis.versions import Versions
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Tensor
 from edgekit.graph.mixture import FLOAT
 from edgekit.graph.stats import statistics
+from edgekit.metrics import accuracy, quality
 from edgekit.metrics.channels import collapsed
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
 
 EFFECT_MACS = 2e11
 """Operators' effects are measured on as many samples as fit in this many MACs (a minute or so), within bounds."""

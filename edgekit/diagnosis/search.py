@@ -21,7 +21,7 @@ from edgekit.diagnosis.measure import Judge, Outcome, effect_samples, effects, l
 from edgekit.diagnosis.versions import Versions
 from edgekit.errors import CheckFailed
 from edgekit.graph import Graph
-from edgekit.passes.mixed_precision import PRECISIONS
+from edgekit.passes.precisions import PRECISIONS
 from edgekit.progress import Progress
 
 Cost = Callable[[Graph], float]

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
-from edgekit.runners.reference import LIMITS, PRELOAD
+from edgekit.reference.litert import LIMITS, PRELOAD
 
 if TYPE_CHECKING:
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
     from edgekit.progress import Progress
 
 QUANTILE = 0.99
@@ -58,7 +58,7 @@ def spreads(graph: Graph, data: Dataset, progress: Progress) -> dict[int, Spread
 
     :raises ModelError: if LiteRT refuses the network.
     """
-    from edgekit.dataset import as_network_inputs
+    from edgekit.data.dataset import as_network_inputs
 
     inputs = as_network_inputs(data, graph)
     found: dict[int, Spread] = {}

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
-from edgekit.runners import reference
+from edgekit.reference import litert as reference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
 
 
 def run(graph: Graph, data: Dataset, *, plain: bool = True) -> list[NDArray[Any]]:
@@ -25,7 +25,7 @@ def run(graph: Graph, data: Dataset, *, plain: bool = True) -> list[NDArray[Any]
     :param plain: ask the plain kernels, too; they lack some operators (ELU, ROUND, CEIL).
     :raises ModelError: if one of the kernels refuses the network or crashes on it.
     """
-    from edgekit.dataset import as_network_inputs
+    from edgekit.data.dataset import as_network_inputs
 
     arrays = {f"input{i}": values for i, values in enumerate(as_network_inputs(data, graph))}
     with sandbox.scratch() as folder:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from edgekit import temporary
 from edgekit.errors import ModelError
+from edgekit.files import temporary
 from edgekit.graph import check, flatbuffer, repair
 from edgekit.graph.ir import Graph
 from edgekit.graph.schema import operator_names, schema

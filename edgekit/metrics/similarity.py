@@ -1,6 +1,6 @@
 """Whether results follow the reference at all, whatever bound each operator keeps.
 
-Rounding differences add up along a deep network, so a sound artifact may leave the bounds of :mod:`edgekit.parity`. It
+Rounding differences add up along a deep network, so a sound artifact may leave the bounds of :mod:`.parity`. It
 still follows the reference: where the reference varies, so does the artifact, in every channel. A constant output, a
 lost channel, a swapped layout or an overflow does not.
 

@@ -19,7 +19,7 @@ HINT = "the samples may be outside of what it is defined for: give --data that t
 
 
 def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Task: as :func:`edgekit.runners.reference.run_task`."""
+    """Task: as :func:`edgekit.reference.litert.run_task`."""
     tempfile.tempdir = str(work)
     graph = tflite.read(Path(args["model"]))
     samples = [arrays[f"input{i}"] for i in range(len(arrays))]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
     from edgekit.graph import Graph
 
 

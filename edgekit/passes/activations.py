@@ -18,8 +18,8 @@ SAMPLES = 200
 
 def activations(graph: Graph, context: PassContext) -> dict[int, NDArray[Any]]:
     """Return the main subgraph's float tensors over some samples, ``[n, *tensor shape]``; nothing without data."""
-    from edgekit.dataset import as_network_inputs
-    from edgekit.runners.reference import reference_tensors
+    from edgekit.data.dataset import as_network_inputs
+    from edgekit.reference.litert import reference_tensors
 
     if context.data is None:
         return {}

@@ -13,8 +13,8 @@ from typing import Any
 
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, tflite
+from edgekit.graph.floats import refuse_integer, restore
 from edgekit.passes import PassContext
-from edgekit.passes.float32 import refuse_integer, restore
 from edgekit.readers import ReadOptions, load
 from edgekit.training import job
 from edgekit.training.settings import Training, parse

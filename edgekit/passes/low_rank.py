@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.graph.edit import compact, constant, uses
+from edgekit.graph.floats import refuse_integer, restore
 from edgekit.graph.stats import label
 from edgekit.passes import PassContext
 from edgekit.passes.activations import activations, moments
 from edgekit.passes.decompose import Factors, Method, Moments, matrix, tucker
-from edgekit.passes.float32 import refuse_integer, restore
 
 KINDS = ("dense", "conv")
 

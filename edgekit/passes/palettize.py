@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.graph.edit import with_values
+from edgekit.graph.floats import refuse_integer, restore
 from edgekit.passes import PassContext
-from edgekit.passes.float32 import refuse_integer, restore
 
 BITS = (1, 2, 4, 6, 8)
 """Core ML's palettes."""

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, stats
+from edgekit.graph.floats import refuse_integer, restore
 from edgekit.graph.stats import label
 from edgekit.passes import PassContext
 from edgekit.passes.activations import activations, moments
 from edgekit.passes.channels import WEIGHTED, Channels, analyze, layer_input, remove
 from edgekit.passes.decompose import Moments
-from edgekit.passes.float32 import refuse_integer, restore
 
 RIDGE = 1e-3
 """Share of the mean variance added to every input, so that unseen data does not upset the new weights."""

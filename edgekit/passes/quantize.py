@@ -20,12 +20,12 @@ from edgekit import sandbox
 from edgekit.errors import ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, Operator, Signature, Subgraph, Tensor, tflite
 from edgekit.graph.edit import compact
+from edgekit.graph.floats import refuse_integer, restore
 from edgekit.passes import PassContext, bias, float16, recurrent
-from edgekit.passes.float32 import refuse_integer, restore
 from edgekit.passes.quantize_child import TASKS, WRONG_KERNELS
 
 if TYPE_CHECKING:
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
     from edgekit.progress import Progress
 
 PRELOAD = ("ai_edge_quantizer",)
@@ -223,7 +223,7 @@ def calibrate(model: Path, graph: Graph, data: Dataset, progress: Progress) -> R
     :param model: ``graph`` as a file.
     :raises ModelError: if the network gives NaN or infinity on a sample, or LiteRT refuses it.
     """
-    from edgekit.dataset import as_network_inputs
+    from edgekit.data.dataset import as_network_inputs
 
     inputs = as_network_inputs(data, graph)
     low = np.full(len(graph.tensors), np.nan, np.float32)

@@ -19,24 +19,17 @@ from edgekit import sandbox
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, Operator, Tensor, tflite
 from edgekit.graph.edit import constant, uses, with_values
+from edgekit.graph.floats import restore
 from edgekit.graph.onnx_operators import has_onnx
+from edgekit.graph.ops import JOINS, MOVES, SUMS, suits
 from edgekit.graph.schema import schema
 from edgekit.graph.stats import label
 from edgekit.metrics.channels import STEPS, Lost, lost
 from edgekit.passes import PassContext
-from edgekit.passes.float32 import restore
 
 if TYPE_CHECKING:
-    from edgekit.dataset import Dataset
+    from edgekit.data.dataset import Dataset
 
-MOVES = (
-    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "SPLIT_V", "UNPACK", "GATHER",
-)  # fmt: skip
-"""Operators whose results are elements of one input."""
-JOINS = ("CONCATENATION", "PACK")
-SUMS = ("ADD", "SUB", "MUL")
-FIXED = ("SOFTMAX", "LOGISTIC", "TANH")
-"""Operators whose scale is given by TFLite's specification: it suits all their channels."""
 SAMPLES, MOST_BYTES = 64, 256 << 20
 _CHANNEL_AXIS = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "DEPTHWISE_CONV_2D": 3}
 _LINEAR, _RELU = 0, 1
@@ -130,18 +123,6 @@ def joined_outputs(graph: Graph) -> list[int]:
     ]
 
 
-def suits(made: dict[int, Operator], tensor: int) -> bool:
-    """True if the specification gives the tensor's values their scale, which suits all of them."""
-    operator = made.get(tensor)
-    if operator is None:
-        return False
-    if operator.op in ("CONCATENATION", "PACK"):
-        return all(suits(made, i) for i in operator.inputs)
-    if operator.op in (*MOVES, "QUANTIZE", "DEQUANTIZE"):
-        return any(suits(made, i) for i in operator.inputs)
-    return operator.op in FIXED
-
-
 def tail(graph: Graph, output: int) -> set[int]:
     """The operators behind which nothing is but moves, joins and sums up to this output."""
     made = {i: n for n, o in enumerate(graph.operators) for i in o.outputs}
@@ -178,8 +159,8 @@ def split_outputs(graph: Graph, data: Dataset, levels: int = 255, outputs: list[
 
 def float_values(graph: Graph, tensors: list[int], data: Dataset) -> dict[int, NDArray[Any]]:
     """Run samples, at most 64 and as many as fit into 256 MiB, and return these float32 tensors' values."""
-    from edgekit.dataset import as_network_inputs
-    from edgekit.runners.reference import reference_outputs
+    from edgekit.data.dataset import as_network_inputs
+    from edgekit.reference.litert import reference_outputs
 
     size = sum(graph.tensors[i].nbytes for i in tensors)
     few = data.subset(int(max(2, min(SAMPLES, MOST_BYTES // max(1, size)))))

@@ -16,8 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit import resources, temporary, toolchain
+from edgekit import resources
+from edgekit.files import temporary
 from edgekit.sandbox.environment import NEUTRAL, clean
+from edgekit.tools import toolchain
 
 ITERATIONS = 100
 _CYCLES = re.compile(r"Code Region - b(\d+)\n+Iterations:\s+\d+\nInstructions:\s+\d+\nTotal Cycles:\s+(\d+)")

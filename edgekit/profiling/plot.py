@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit import picture
+from edgekit.data import picture
 from edgekit.profiling import Profile
 
 MOST_BARS = 60

@@ -9,8 +9,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path, PurePosixPath
 
-from edgekit import archives
 from edgekit.errors import ModelError
+from edgekit.files import archives
 from edgekit.readers import MAX_MODEL_BYTES
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"

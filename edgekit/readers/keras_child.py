@@ -11,8 +11,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from edgekit import archives, documents
 from edgekit.errors import ModelError, ToolMissing
+from edgekit.files import archives, documents
 from edgekit.readers import frozen, keras_config
 from edgekit.readers.frozen import Answer, Arrays
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from edgekit import documents
 from edgekit.errors import ModelError
+from edgekit.files import documents
 
 MAX_CONFIG_BYTES = 16 << 20
 MAX_DEPTH = 200

@@ -18,12 +18,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgekit import left_behind, resources, sandbox, toolchain
+from edgekit import resources, sandbox
 from edgekit.bundle import digest
 from edgekit.errors import ModelError, ToolMissing
+from edgekit.files import left_behind
 from edgekit.progress import Progress, Silent
 from edgekit.readers import MAX_MODEL_BYTES
 from edgekit.sandbox.environment import NEUTRAL, clean
+from edgekit.tools import toolchain
 
 _PROGRAM, _RUNS = (Path(__file__).with_name(f"onnx2tf_{name}.py") for name in ("program", "runs"))
 _CONVERTED = "out/model_float32.tflite"

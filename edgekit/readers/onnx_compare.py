@@ -17,7 +17,7 @@ from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.readers.onnx2tf import Converted, Sample
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from edgekit.sandbox import answers
 
 TOLERANCE, QUANTIZED_TOLERANCE = 1e-3, 0.1

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
-from edgekit.runners.reference import brief
+from edgekit.reference.litert import brief
 
 Arrays = Mapping[str, NDArray[Any]]
 

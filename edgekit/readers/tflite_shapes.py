@@ -20,7 +20,7 @@ from edgekit.graph import Graph, Operator, tflite
 from edgekit.graph.edit import compact, constant
 from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import Settled
-from edgekit.runners.reference import PRELOAD
+from edgekit.reference.litert import PRELOAD
 from edgekit.sandbox import answers
 
 FOLDED_BYTES = 1 << 20

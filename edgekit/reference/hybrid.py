@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgekit.errors import ModelError
 from edgekit.graph import Graph
 from edgekit.graph.edit import with_values
-from edgekit.passes.float32 import real_values
+from edgekit.graph.floats import real_values
 
 _INTEGER_WEIGHTS = ("int8", "uint8", "int4", "int2")
 _BY_ROW = ("FULLY_CONNECTED", "BATCH_MATMUL")

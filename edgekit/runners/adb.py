@@ -11,14 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgekit import left_behind
-from edgekit.adb import Phone
 from edgekit.backends.runner_build import native_arch
+from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, UsageError
+from edgekit.files import left_behind
 from edgekit.progress import Silent
 from edgekit.runners import Run, RunOptions
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
+from edgekit.transport.adb import Phone
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,14 +53,14 @@ class AdbRunner:
         :raises DeviceError: one line on what failed: the server, the phone, or the run.
         """
         progress = options.progress or Silent()
-        samples = runner.samples_in(inputs)
+        samples = samples_in(inputs)
         program = _native(bundle)
         with Phone(self.serial) as phone:
             _check_arch(phone, bundle)
             progress.step(f"copy to {phone.name}")
             for name, path in program.files(bundle).items():
                 phone.push(name, path.read_bytes(), 0o755)
-            phone.push(runner.INPUTS, runner.pack(inputs), 0o644)
+            phone.push(runner.INPUTS, pack(inputs), 0o644)
             progress.step(f"run on {phone.name}")
             command = [f"./{programs.PROGRAM}", *runner.arguments(samples, options)]
             script = f'sh -c \'echo $$ >pid; exec "$0" "$@"\' {shlex.join(command)}; s=$?; rm -f pid; exit $s'

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import left_behind, sandbox
+from edgekit import sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.gpu import host_build, plan
 from edgekit.backends.gpu.dialect import Dialect
 from edgekit.errors import DeviceError
+from edgekit.files import left_behind
 from edgekit.runners import OperatorTrace, Run, RunOptions, Trace, host
 from edgekit.runners.linux import attribution, kernels, process
 from edgekit.runners.linux import program as programs

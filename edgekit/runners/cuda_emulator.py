@@ -13,13 +13,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import sandbox, toolchain
+from edgekit import sandbox
 from edgekit.backends.cuda import CUBIN, cubin
 from edgekit.backends.gpu import host_build, plan
 from edgekit.backends.gpu.dialect import CUDA
 from edgekit.errors import DeviceError
 from edgekit.runners.counted import CountedRunner
 from edgekit.sandbox.environment import clean
+from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle

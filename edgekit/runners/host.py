@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from edgekit import sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.litert import library
+from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, EdgekitError, ModelError
+from edgekit.reference.litert import reference_outputs
 from edgekit.runners import Run, RunOptions, instead
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import Program
-from edgekit.runners.reference import reference_outputs
 from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def execute(
 
     :raises ModelError, DeviceError: see :meth:`HostRunner.run`; ``where`` names the place in their messages.
     """
-    samples = runner.samples_in(inputs)
-    (folder / runner.INPUTS).write_bytes(runner.pack(inputs))
+    samples = samples_in(inputs)
+    (folder / runner.INPUTS).write_bytes(pack(inputs))
     try:
         done = sandbox.run_program(
             [*command, *runner.arguments(samples, options)], folder=folder, limits=limits, env=env, writable=writable,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgekit.reference.litert import reference_outputs
 from edgekit.runners import Run, RunOptions, Trace
-from edgekit.runners.reference import reference_outputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

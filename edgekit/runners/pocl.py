@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import toolchain
 from edgekit.backends.gpu.dialect import OPENCL
 from edgekit.runners.counted import CountedRunner
+from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle

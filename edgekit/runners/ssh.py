@@ -13,15 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edgekit import left_behind
 from edgekit.backends.runner_build import native_arch
+from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, UsageError
+from edgekit.files import left_behind
 from edgekit.progress import Silent
 from edgekit.runners import Run, RunOptions
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import PROGRAM, SCRIPT, Program
-from edgekit.ssh import MOST_OUTPUT, Address, Connection
+from edgekit.transport.ssh import MOST_OUTPUT, Address, Connection
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,13 +54,13 @@ class SshRunner:
         if self.address is None:
             raise UsageError("ssh needs the board's address", "write --on ssh://user@host")
         progress = options.progress or Silent()
-        samples = runner.samples_in(inputs)
+        samples = samples_in(inputs)
         program = programs.of(bundle)
         progress.step(f"connect to {self.address.shown}")
         with Connection(self.address) as board:
             _check_arch(board, bundle)
             progress.step(f"copy to {self.address.shown}")
-            _upload(board, _archive(bundle, program, runner.pack(inputs)))
+            _upload(board, _archive(bundle, program, pack(inputs)))
             progress.step(f"run on {self.address.shown}")
             _execute(board, program, runner.arguments(samples, options))
             expected = samples * sum(tensor.nbytes for tensor in bundle.graph.outputs)

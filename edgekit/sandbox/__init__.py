@@ -29,9 +29,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import left_behind, plain_files, temporary
 from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
-from edgekit.pipes import MOST_BYTES, Output, TooMuch
+from edgekit.files import left_behind, plain_files, temporary
+from edgekit.files.pipes import MOST_BYTES, Output, TooMuch
 from edgekit.sandbox import answers, environment
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator
-from edgekit.passes.float32 import refuse_integer
+from edgekit.graph.floats import refuse_integer
 from edgekit.training.operators import FUSED, OPERATORS, Kind
 
 _DTYPES = ("float32", "bool", "int8", "uint8", "int16", "int32", "int64")

@@ -18,8 +18,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import left_behind
 from edgekit.errors import DeviceError
+from edgekit.files import left_behind
 
 NAME = "state.npz"
 MOST_BYTES = 8 << 30

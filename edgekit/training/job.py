@@ -11,17 +11,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit import dataset, resources
-from edgekit.dataset import Dataset
+from edgekit import resources
+from edgekit.data import dataset
+from edgekit.data.dataset import Dataset
 from edgekit.errors import ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
-from edgekit.passes import PassContext
-from edgekit.passes.float32 import refuse_integer, restore
+from edgekit.graph.floats import refuse_integer, restore
+from edgekit.progress import Progress
 from edgekit.training import checkpoint, workers
 from edgekit.training.fake_quant import Plan
 from edgekit.training.lanes import Lanes
@@ -32,6 +33,17 @@ VALIDATION_SHARE, LEAST_VALIDATION = 0.1, 2
 """Of the samples so many are held back to say whether training helped; fewer than ``LEAST_VALIDATION`` are none."""
 KEPT_DAYS = 14
 """A training that was stopped and not taken up again is forgotten after so many days."""
+
+
+class Context(Protocol):
+    """What a training takes of the pass that asks for it; see :class:`edgekit.passes.PassContext`."""
+
+    data: Dataset | None
+    seed: int
+    source: Graph | None
+    workers: str
+    progress: Progress
+    report: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ class Trained:
     high: NDArray[np.float32] | None
 
 
-def ready(graph: Graph, context: PassContext, name: str) -> Graph:
+def ready(graph: Graph, context: Context, name: str) -> Graph:
     """Return the Graph in float32, if it can be trained on the context's samples.
 
     :param name: what is done to it, as in "fine-tuning".
@@ -85,7 +97,7 @@ def ready(graph: Graph, context: PassContext, name: str) -> Graph:
     return graph
 
 
-def taught(graph: Graph, context: PassContext, settings: Training, name: str) -> tuple[Graph, float, Graph | None]:
+def taught(graph: Graph, context: Context, settings: Training, name: str) -> tuple[Graph, float, Graph | None]:
     """Return the Graph, :func:`ready`; its :func:`teacher_share`; the network before compression, if that teaches."""
     graph = ready(graph, context, name)
     assert context.data is not None
@@ -127,7 +139,7 @@ def labelled(graph: Graph, data: Dataset) -> None:
         )
 
 
-def train(job: Job, context: PassContext, name: str) -> Trained:
+def train(job: Job, context: Context, name: str) -> Trained:
     """Train in children; write the history to the context's report. Deterministic for a seed.
 
     A training that was interrupted goes on where it was: the same job finds its checkpoint in edgekit's cache.
@@ -167,7 +179,7 @@ def train(job: Job, context: PassContext, name: str) -> Trained:
 class _Shown:
     """Shows what a worker tells."""
 
-    def __init__(self, context: PassContext, name: str, epochs: int) -> None:
+    def __init__(self, context: Context, name: str, epochs: int) -> None:
         self._progress, self._name, self._epochs, self._epoch = context.progress, name, epochs, 0
 
     def __call__(self, message: Mapping[str, Any]) -> None:
@@ -181,7 +193,7 @@ class _Shown:
         self._progress.advance(int(message["done"]), int(message["total"]))
 
 
-def _arguments(job: Job, context: PassContext) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+def _arguments(job: Job, context: Context) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What every worker gets: JSON, and arrays of all samples, in two parts."""
     assert context.data is not None
     settings, data = job.settings, context.data

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.passes.sparsify import kept
+from edgekit.training.patterns import kept
 
 RAMP = 0.6
 """Share of the steps after which the zeros are final."""

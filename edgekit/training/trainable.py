@@ -15,7 +15,7 @@ import numpy as np
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator
 from edgekit.graph.edit import with_values
-from edgekit.passes.float32 import restore
+from edgekit.graph.floats import restore
 from edgekit.training.analysis import activations, check, parameters
 from edgekit.training.operators import FUSED, OPERATORS, Call
 

@@ -14,11 +14,11 @@ from edgekit.api.compile import backend_for, compile
 from edgekit.api.job import Job
 from edgekit.backends.litert import LiteRT
 from edgekit.cli import invoke
-from edgekit.commands import arguments
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, tflite
+from edgekit.passes.recipe import load
 from edgekit.progress import Silent
-from edgekit.recipe import load
+from edgekit.text.commands import arguments
 from tests.small_networks import Builder, dense
 
 

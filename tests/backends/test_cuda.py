@@ -14,7 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import edgekit
-from edgekit import bundle, installing, plugins, target, toolchain
+from edgekit import bundle, plugins, target
+from edgekit.api import installing
 from edgekit.backends.cuda import CUBIN, cubin, nvrtc
 from edgekit.backends.gpu import plan
 from edgekit.backends.gpu.dialect import CUDA
@@ -24,6 +25,7 @@ from edgekit.runners import Run, RunOptions
 from edgekit.runners import get as get_runner
 from edgekit.runners.cuda_emulator import CudaEmulator
 from edgekit.runners.host_gpu import HostGpu, found
+from edgekit.tools import toolchain
 from tests.backends.test_opencl import mobilenet_v2
 from tests.backends.test_tvm import NETWORKS, chains
 from tests.backends.tvm_networks import FLOAT_NAMES, given

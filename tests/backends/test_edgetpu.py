@@ -128,7 +128,7 @@ def test_float_networks_are_refused_before_any_work(workplace: Path) -> None:
 
 def test_what_the_compiler_refuses_is_said_in_its_words(workplace: Path, tmp_path: Path) -> None:
     from edgekit.errors import ModelError
-    from edgekit.toolchain import Tool
+    from edgekit.tools.toolchain import Tool
 
     program = str(workplace / "bin" / "edgetpu_compiler")
     tool = Tool((program,), program, "", (), (), ())

@@ -12,6 +12,7 @@ import pytest
 from edgekit import target
 from edgekit.backends import runner_build as build
 from edgekit.backends.litert import LiteRT, library, operators
+from edgekit.backends.runner_build import litert_version
 from edgekit.bundle import digest
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
@@ -92,7 +93,7 @@ def test_without_a_network_the_command_is_named(tmp_path: Path, monkeypatch: pyt
 def test_a_damaged_library_in_the_cache_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     foreign = "x86_64" if build.native_arch("native") == "aarch64" else "aarch64"
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path))
-    damaged = tmp_path / "runtimes" / f"litert-{library.litert_version()}-{foreign}" / library.FILE
+    damaged = tmp_path / "runtimes" / f"litert-{litert_version()}-{foreign}" / library.FILE
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(b"not a library")
     try:
@@ -115,7 +116,7 @@ def test_an_artifact_is_complete(tmp_path: Path) -> None:
     artifact = LiteRT().compile(graph, tmp_path / "model.tflite", target.load("host"), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["edgekit-run", "libLiteRt.so", "run.py"]
     assert (tmp_path / "edgekit-run").stat().st_mode & 0o111
-    assert artifact.runtime == f"litert {library.litert_version()}"
+    assert artifact.runtime == f"litert {litert_version()}"
 
 
 def graph_with(*ops: Operator, dtype: str = "float32") -> Graph:

@@ -14,9 +14,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 import edgekit
-from edgekit import bundle, plugins, target, toolchain
+from edgekit import bundle, plugins, target
 from edgekit.backends.gpu import kernels, plan
 from edgekit.backends.gpu.dialect import OPENCL
+from edgekit.codegen import loops
 from edgekit.codegen.lower import lower
 from edgekit.codegen.schedule import gpu
 from edgekit.errors import DeviceError, ModelError, ToolMissing
@@ -26,6 +27,7 @@ from edgekit.profiling.gpu import Device
 from edgekit.profiling.measured import Measured
 from edgekit.runners import OperatorTrace, Run, RunOptions, Trace
 from edgekit.runners.pocl import PoclRunner
+from edgekit.tools import toolchain
 from tests.backends.test_tvm import NETWORKS, TYPES, chains
 from tests.backends.tvm_networks import RELU, RELU6, Pictures, given
 from tests.small_networks import Builder, convolutional
@@ -237,16 +239,17 @@ def test_bundles_of_other_backends_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_convolution_compares_coordinates_only_where_it_reads_beyond() -> None:
-    n = Pictures()
-    x = n.tensor((1, 8, 8, 8))
-    n.conv(x, 8, activation=RELU)
-    padded = {"shape": [8, 8, 8], "kernel": [3, 3, 8], "steps": [1, 1, 1, 1], "corner": [-1, -1], "tile": [4, 8, 4],
-              "residual": False, "low": 0.0, "high": 3e38, "in": [[8, 8, 8, 0, 0]], "out": [8, 8, 8, 0, 0],
-              "dtype": "float32"}  # fmt: skip
-    inside = padded | {"shape": [6, 6, 8], "corner": [0, 0], "tile": [2, 8, 4], "out": [6, 6, 8, 0, 0]}
-    arguments = [(False, "float32"), (True, "float32"), (True, "float32")]
-    assert ">= 0 &&" in kernels.make("conv", padded, "k", arguments)[0]
-    assert ">= 0 &&" not in kernels.make("conv", inside, "k", arguments)[0]
+    texts = []
+    for valid in (False, True):
+        n = Pictures()
+        x = n.tensor((1, 8, 8, 8))
+        n.conv(x, 8, valid=valid, activation=RELU)
+        program = gpu.schedule(lower(n.all_results(x)), 1)
+        nest = next(call.loops for call in program.calls if isinstance(call.loops, loops.Conv))
+        arguments = [(False, "float32"), (True, "float32"), (True, "float32")]
+        texts.append(kernels.make(nest, "k", arguments)[0])
+    padded, inside = texts
+    assert ">= 0 &&" in padded and ">= 0 &&" not in inside
 
 
 def test_a_kernel_too_small_to_fill_the_gpu_is_slower() -> None:

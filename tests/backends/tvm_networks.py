@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edgekit
-from edgekit import parity, plugins, target
+from edgekit import plugins, target
 from edgekit.bundle import Bundle
 from edgekit.graph import Graph, tflite
 from edgekit.graph.explode import explode
+from edgekit.metrics import parity
+from edgekit.reference.litert import reference_tensors
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
-from edgekit.runners.reference import reference_tensors
 from tests.small_networks import Builder
 
 SAMPLES = 3

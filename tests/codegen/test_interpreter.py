@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.codegen.lower import lower
 from edgekit.graph import tflite
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.codegen.interpreter import run
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"

@@ -9,10 +9,10 @@ import pytest
 
 from edgekit import plugins, target
 from edgekit.compression.candidates import Evaluator
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.graph import Graph
 from edgekit.passes import PassContext
-from edgekit.recipe import Step
+from edgekit.passes.recipe import Step
 from tests.small_networks import classifier, digits
 
 

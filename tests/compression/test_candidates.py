@@ -5,13 +5,14 @@ import zlib
 import numpy as np
 import pytest
 
-from edgekit import accuracy, target
+from edgekit import target
 from edgekit.compression import candidates
 from edgekit.compression.candidates import Candidate, Evaluator
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
+from edgekit.metrics import accuracy
+from edgekit.passes.recipe import Step
 from edgekit.profiling.roofline import Roofline
-from edgekit.recipe import Step
 
 PRUNE, INT8 = Step("prune", {"macs": 0.5}), Step("quantize", {"weights": "int8", "activations": "int8"})
 FLOAT16 = Step("quantize", {"weights": "float16", "activations": "float"})

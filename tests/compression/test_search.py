@@ -131,7 +131,7 @@ def test_rungs(samples, macs, expected):
 
 def test_the_same_network_is_one_candidate():
     from edgekit.compression.candidates import Candidate
-    from edgekit.recipe import Step
+    from edgekit.passes.recipe import Step
 
     first, again = Candidate((), {}, "a"), Candidate((Step("finetune", {"epochs": 2}),), {}, "a")
     other = Candidate((Step("float32", {}),), {}, "b")

@@ -7,15 +7,16 @@ import itertools
 import numpy as np
 import pytest
 
-from edgekit import dataset, plugins, recipe
+from edgekit import plugins
 from edgekit.compression import space
 from edgekit.compression.candidates import Candidate
 from edgekit.compression.finalists import recipe_text
-from edgekit.passes import PassContext
-from edgekit.passes.mixed_precision import plan_of
+from edgekit.data import dataset
+from edgekit.passes import PassContext, recipe
+from edgekit.passes.precisions import plan_of
 from edgekit.passes.qat import Settings as Qat
 from edgekit.passes.quantize import Settings as Quantize
-from edgekit.recipe import Step
+from edgekit.passes.recipe import Step
 from edgekit.training.settings import Training, parse
 from tests.small_networks import convolutional
 

@@ -13,7 +13,7 @@ from edgekit.backends import Backend
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, tflite
 from edgekit.graph.ir import Quantization
-from edgekit.parity import compare
+from edgekit.metrics.parity import compare
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
 from tests.small_networks import Builder, convolutional, dense

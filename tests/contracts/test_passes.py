@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgekit import dataset, plugins, recipe
+from edgekit import plugins
+from edgekit.data import dataset
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
-from edgekit.passes import Pass, PassContext
+from edgekit.passes import Pass, PassContext, recipe
 from tests.small_networks import convolutional
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.graph import Graph
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.small_networks import Builder, classifier, digits
 
 CHANNELS, FEATURES = 16, 576

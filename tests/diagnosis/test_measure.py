@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.diagnosis.local import local_samples, locals_, tensors
 from edgekit.diagnosis.measure import Judge, decibels, effect_samples, effects, loss, noise
 from edgekit.diagnosis.spread import spreads

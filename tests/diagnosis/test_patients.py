@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.diagnosis.cure import Cure, cure
 from edgekit.diagnosis.diagnose import Diagnosis, diagnose
 from edgekit.diagnosis.rules import OPERATOR_RULES, TENSOR_RULES
 from edgekit.graph import tflite
 from edgekit.graph.edit import with_values
 from edgekit.passes import PassContext
-from edgekit.passes.mixed_precision import plan_of
+from edgekit.passes.precisions import plan_of
 from edgekit.passes.quantize import Settings
 from edgekit.progress import Silent
 from tests.diagnosis import sabotage

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.diagnosis.diagnose import Diagnosis, diagnose
 from edgekit.diagnosis.evidence import Evidence
 from edgekit.diagnosis.find import find

@@ -91,7 +91,7 @@ def test_the_recipe_makes_the_same_bundle_again(place: Path, found: dict[str, An
 
 
 def test_no_sample_is_used_twice(place: Path, found: dict[str, Any]) -> None:
-    from edgekit import dataset
+    from edgekit.data import dataset
 
     graph = tflite.read(place / "digits.tflite")
     specs = [entry["spec"].replace("digits.npz", str(place / "digits.npz")) for entry in found["data"].values()]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgekit import toolchain
+from edgekit.tools import toolchain
 from tests.e2e.command import edgekit, refused
 
 needs_pocl = pytest.mark.skipif(not toolchain.load("pocl").found(), reason="PoCL is not installed")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit import toolchain
 from edgekit.backends.cuda import CUBIN, cubin
+from edgekit.tools import toolchain
 from tests.e2e.command import edgekit, refused
 
 BOARDS = {"jetson-orin-nano": "sm_87", "jetson-agx-xavier": "sm_72"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import toolchain
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, tflite
+from edgekit.tools import toolchain
 from tests.e2e.command import edgekit, refused
 from tests.small_networks import MODELS, Builder
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import doctor, target
+from edgekit import target
+from edgekit.api import doctor
 from edgekit.backends.tvm import TVM
 from edgekit.backends.tvm.processors import Processor
 from edgekit.bundle import digest

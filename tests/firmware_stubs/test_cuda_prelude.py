@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import toolchain
 from edgekit.backends.gpu import host_build
 from edgekit.backends.gpu.dialect import CUDA
 from edgekit.runners.cuda_emulator import FLAGS
+from edgekit.tools import toolchain
 
 pytestmark = pytest.mark.skipif(not toolchain.load("host-cxx").found(), reason="no C++ compiler")
 KERNELS = """

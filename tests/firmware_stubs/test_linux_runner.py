@@ -18,6 +18,7 @@ import pytest
 
 from edgekit.backends import runner_build as build
 from edgekit.backends.litert import library
+from edgekit.backends.runner_build import litert_version
 from edgekit.errors import ToolMissing
 from edgekit.graph import tflite
 from edgekit.runners.linux import kernels
@@ -58,7 +59,7 @@ def test_outputs_and_trace(program: str, tmp_path: Path) -> None:
     y = np.fromfile(tmp_path / "out.bin", np.float32)
     assert np.abs(y - np.sin(np.linspace(0, 1, 4))).max() < 0.1
     found = trace(tmp_path)
-    assert found["schema"] == 1 and found["runtime"] == f"litert {library.litert_version()}"
+    assert found["schema"] == 1 and found["runtime"] == f"litert {litert_version()}"
     assert len(found["latency_ms"]) == 7 and found["profiled_inferences"] == 7
     kernels = [event for event in found["events"] if event["type"] & 0b1110]
     assert [event["tag"].split(" (")[0] for event in kernels].count("Fully Connected") == 3

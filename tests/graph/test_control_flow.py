@@ -11,7 +11,7 @@ from edgekit import target
 from edgekit.graph import Graph, Operator, Subgraph, stats, tflite
 from edgekit.graph.control_flow import bodies
 from edgekit.profiling.roofline import LOOPS, Roofline
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.small_networks import Builder
 
 

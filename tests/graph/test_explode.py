@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import dataset
+from edgekit.data import dataset
 from edgekit.graph import tflite
 from edgekit.graph.explode import explode
-from edgekit.runners.reference import reference_outputs, reference_tensors
+from edgekit.reference.litert import reference_outputs, reference_tensors
 from tests.small_networks import Builder
 
 

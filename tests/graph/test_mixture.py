@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit import dataset
-from edgekit.dataset import Dataset, as_network_inputs
+from edgekit.data import dataset
+from edgekit.data.dataset import Dataset, as_network_inputs
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Signature, tflite
 from edgekit.graph.check import check
+from edgekit.graph.floats import restore
 from edgekit.graph.mixture import Mixture, counterparts, mix
 from edgekit.passes import PassContext
-from edgekit.passes.float32 import restore
 from edgekit.passes.quantize import Quantize
-from edgekit.runners.reference import reference_outputs, reference_tensors
+from edgekit.reference.litert import reference_outputs, reference_tensors
 from tests.small_networks import MODELS, Builder, convolutional, unary
 from tests.training.networks import NETWORKS
 

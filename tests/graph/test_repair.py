@@ -10,7 +10,7 @@ from edgekit.graph import tflite
 from edgekit.graph.check import check_quantization
 from edgekit.graph.ir import Graph, Quantization, Signature, Subgraph, Tensor
 from edgekit.graph.repair import repair
-from edgekit.runners.reference import reference_outputs, reference_tensors
+from edgekit.reference.litert import reference_outputs, reference_tensors
 from tests.small_networks import Builder
 
 MODELS = Path(__file__).parents[3] / "shared" / "models" / "tflite_micro"

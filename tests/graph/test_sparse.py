@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgekit import dataset
+from edgekit.data import dataset
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Tensor, tflite
 from edgekit.graph.explode import explode
+from edgekit.graph.floats import restore
 from edgekit.graph.sparse import densified
 from edgekit.passes import PassContext
-from edgekit.passes.float32 import restore
 from edgekit.passes.quantize import Quantize
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
 from tests.small_networks import Builder
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import dataset
+from edgekit.data import dataset
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Signature, tflite
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.conftest import SHARED_TFLITE
 from tests.small_networks import Builder, dense
 

@@ -20,7 +20,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.onnx import convert
 from edgekit.onnx.static import evaluate
-from edgekit.runners.reference import reference_outputs, reference_tensors
+from edgekit.reference.litert import reference_outputs, reference_tensors
 from tests.onnx_nodes import cases
 from tests.readers import onnx_models
 from tests.readers.onnx_models import node, value

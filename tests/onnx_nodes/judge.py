@@ -22,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import bundle as bundles
-from edgekit import dataset, plugins, recipe, sandbox, target
+from edgekit import plugins, sandbox, target
 from edgekit.api import job
 from edgekit.api.compile import FIRST, backend_for, build
 from edgekit.api.run import run
+from edgekit.data import dataset
 from edgekit.errors import EdgekitError
 from edgekit.graph import Graph
+from edgekit.passes import recipe
 from edgekit.progress import Silent
 from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import read_all

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from small_networks import dense
 
-from edgekit import quality
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
+from edgekit.metrics import quality
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit import accuracy, dataset
+from edgekit.data import dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
+from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.distil import Distil
 from edgekit.passes.prune import Prune

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit import dataset
-from edgekit.dataset import as_network_inputs
+from edgekit.data import dataset
+from edgekit.data.dataset import as_network_inputs
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
 from edgekit.passes.equalize import equalize
-from edgekit.runners.reference import reference_tensors
+from edgekit.reference.litert import reference_tensors
 from tests.small_networks import Builder
 
 CHANNELS = 4

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import plugins, recipe
+from edgekit import plugins
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
-from edgekit.passes import PassContext
+from edgekit.graph.floats import restore
+from edgekit.passes import PassContext, recipe
 from edgekit.passes.float16 import halved
-from edgekit.passes.float32 import restore
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
 from tests.small_networks import MODELS, Builder, dense
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from small_networks import MODELS, convolutional, dense
 
-from edgekit import dataset
+from edgekit.data import dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import tflite
 from edgekit.passes import PassContext
 from edgekit.passes.float32 import Float32
 from edgekit.passes.quantize import Quantize
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 
 HEAD = np.random.default_rng(5).normal(size=(10, 577)).astype(np.float32)
 

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit import accuracy, dataset
+from edgekit.data import dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, stats, tflite
 from edgekit.graph.check import check
+from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.decompose import patches
 from edgekit.passes.low_rank import LowRank
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.small_networks import Builder, dense, digits
 
 

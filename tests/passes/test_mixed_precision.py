@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit import accuracy
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
+from edgekit.diagnosis.mixed_precision import MixedPrecision, plan_of
 from edgekit.errors import CheckFailed, ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
+from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
-from edgekit.passes.mixed_precision import MixedPrecision, plan_of
 from edgekit.passes.quantize import Quantize, Settings
 from tests.diagnosis import sabotage
 

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit import accuracy, dataset
+from edgekit.data import dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, stats, tflite
 from edgekit.graph.check import check
+from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.channels import analyze
 from edgekit.passes.prune import Prune
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.small_networks import Builder, dense, digits
 
 RNG = np.random.default_rng(0)

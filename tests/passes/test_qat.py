@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit import accuracy, dataset
+from edgekit.data import dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
 from edgekit.graph.stats import statistics
+from edgekit.metrics import accuracy
 from edgekit.passes import PassContext, quantize
 from edgekit.passes.finetune import Finetune
 from edgekit.passes.prune import Prune
 from edgekit.passes.qat import QuantizationAwareTraining, plan
 from edgekit.readers import load
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.readers.onnx_models import exported
 from tests.small_networks import Builder, classifier, digits
 

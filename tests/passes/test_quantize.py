@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from small_networks import MODELS, Builder, classifier, convolutional, dense, digits, unary
 
-from edgekit import accuracy, dataset, plugins, quality, recipe
-from edgekit.dataset import Dataset
+from edgekit import plugins
+from edgekit.data import dataset
+from edgekit.data.dataset import Dataset
 from edgekit.errors import EdgekitError, ModelError, UsageError
 from edgekit.graph import Graph, Signature, tflite
-from edgekit.passes import PassContext
+from edgekit.metrics import accuracy, quality
+from edgekit.passes import PassContext, recipe
 from edgekit.passes.quantize import Quantize
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
 
 FLOATS = ("ic_resnet8_fp32", "kws_fp32", "ad01_fp32")

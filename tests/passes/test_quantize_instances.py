@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit import dataset
+from edgekit.data import dataset
 from edgekit.graph import Graph, tflite
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import dataset
+from edgekit.data import dataset
 from edgekit.graph import Graph, tflite
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
 from edgekit.passes.recurrent import hybrid
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.small_networks import Builder
 
 STEPS, FEATURES, UNITS = 6, 16, 24

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit import accuracy, dataset
+from edgekit.data import dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
+from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.sparsify import Sparsify
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.small_networks import classifier, convolutional, dense, digits
 
 RNG = np.random.default_rng(0)

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgekit import quality, recipe, sandbox
+from edgekit import sandbox
 from edgekit.api.job import transform
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.graph import Graph, tflite
-from edgekit.passes import PassContext
-from edgekit.runners.reference import reference_outputs
+from edgekit.metrics import quality
+from edgekit.passes import PassContext, recipe
+from edgekit.reference.litert import reference_outputs
 from tests.small_networks import Builder
 
 RNG = np.random.default_rng(3)
@@ -159,7 +160,7 @@ def without_the_pass(plan: recipe.Recipe) -> recipe.Recipe:
 
 
 def outputs(graph: Graph, data: Dataset) -> list[np.ndarray]:
-    from edgekit.dataset import as_network_inputs
+    from edgekit.data.dataset import as_network_inputs
 
     with sandbox.scratch() as folder:
         tflite.write(graph, folder / "model.tflite")

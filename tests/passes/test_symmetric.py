@@ -19,7 +19,7 @@ from edgekit.graph.check import check
 from edgekit.graph.ir import Quantization
 from edgekit.passes import PassContext
 from edgekit.passes.symmetric import Symmetric, asymmetric, symmetric
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.backends.test_tvm import NETWORKS, chains
 from tests.backends.tvm_networks import given, quantized
 from tests.small_networks import classifier, digits, unary

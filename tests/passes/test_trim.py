@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import dataset
+from edgekit.data import dataset
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, Quantization, tflite
 from edgekit.graph.ir import Signature
 from edgekit.passes import PassContext
 from edgekit.passes.trim import Trim, trimmed
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
 from tests.small_networks import Builder
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import picture, target
+from edgekit import target
+from edgekit.data import picture
 from edgekit.errors import UsageError
 from edgekit.profiling import plot
 from edgekit.profiling.roofline import Roofline

@@ -16,7 +16,7 @@ from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions
 from edgekit.readers.keras import H5Reader, KerasReader, SavedModelReader
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 

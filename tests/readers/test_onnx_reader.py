@@ -19,7 +19,7 @@ from edgekit.errors import ModelError, ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions, onnx2tf
 from edgekit.readers.onnx import OnnxReader, read_all
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.onnx_nodes import cases
 
 

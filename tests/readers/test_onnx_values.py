@@ -18,7 +18,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import OnnxReader, read_all
 from edgekit.readers.onnx_values import open_sizes, plain_names
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 
 ODD = ["images:0", "a/b", "a b", "x.1", "bild_ä", "日本", "3x", "a-b", "x,y", "a[0]", "it's", 'q"q', "a=b", "%x",
        "x\\y", "serving_default_x:0", "$(x)", "..", "a#b", " "]  # fmt: skip

@@ -15,7 +15,7 @@ from edgekit.graph.onnx_operators import has_onnx
 from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import read_all
 from edgekit.readers.recurrent import zeros_folded
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.readers import onnx_models
 from tests.small_networks import Builder
 

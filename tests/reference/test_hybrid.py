@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from edgekit.graph import Graph, Quantization, tflite
 from edgekit.reference.hybrid import rounded, with_float_weights
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 from tests.small_networks import Builder
 
 rng = np.random.default_rng(3)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import target, toolchain
+from edgekit import target
 from edgekit.backends import runner_build
 from edgekit.bundle import Bundle
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, tflite
+from edgekit.tools import toolchain
 from tests.small_networks import Builder
 
 HERE = Path(__file__).parent

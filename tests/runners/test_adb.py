@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit import adb, bundle
+from edgekit import bundle
 from edgekit.api.compile import compile
 from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import tflite
-from edgekit.parity import compare
+from edgekit.metrics.parity import compare
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
+from edgekit.transport import adb
 from tests.e2e.command import EDGEKIT, edgekit, refused
 from tests.runners.adb_phone import MODEL, SERIAL, Phone, free_port, phone
 from tests.small_networks import convolutional

@@ -13,14 +13,15 @@ from compiled_bundles import COLUMNS, ROWS, compiled_bundle
 
 from edgekit.api.profile import profile
 from edgekit.bundle import Bundle, finish, save_golden
-from edgekit.bundle_readme import readme
+from edgekit.bundle.readme import readme
+from edgekit.bundle.samples import pack
 from edgekit.errors import DeviceError
 from edgekit.profiling import energy
+from edgekit.reference.litert import reference_outputs
 from edgekit.runners import OperatorTrace, Runner, RunOptions
 from edgekit.runners.emulator import RUNTIME_ROW, EmulatorRunner
 from edgekit.runners.host import HostRunner
 from edgekit.runners.linux import process
-from edgekit.runners.reference import reference_outputs
 
 emulated = pytest.mark.emulator
 PLACES = [pytest.param(HostRunner(), "host", id="host"), pytest.param(EmulatorRunner(), "rpi4", id="e", marks=emulated)]
@@ -154,7 +155,7 @@ def test_the_readmes_command_runs(tmp_path: Path) -> None:
     assert "run.py" not in text
     (command,) = [line.strip() for line in text.splitlines() if line.startswith("    artifact/")]
     inputs = samples_for(bundle.graph, 1)
-    (bundle.path / "in.bin").write_bytes(process.pack(inputs))
+    (bundle.path / "in.bin").write_bytes(pack(inputs))
     subprocess.run(command.split(), cwd=bundle.path, check=True)
     outputs = process.unpack((bundle.path / "out.bin").read_bytes(), bundle.graph, 1)
     np.testing.assert_allclose(outputs[0], reference_outputs(bundle.model, inputs)[0], rtol=0, atol=1e-4)

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from bundles import bundle_of, graph_of, samples_for
 
-from edgekit import target, toolchain
+from edgekit import target
 from edgekit.bundle import Bundle
 from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph.stats import macs
+from edgekit.reference.litert import reference_outputs
 from edgekit.runners import RunOptions, Trace
 from edgekit.runners.emulator import RUNTIME_ROW, EmulatorRunner, guest, plugin
-from edgekit.runners.reference import reference_outputs
+from edgekit.tools import toolchain
 
 pytestmark = pytest.mark.emulator
 

@@ -12,9 +12,9 @@ from bundles import MODELS, bundle_of, graph_of, samples_for
 from edgekit.bundle import Bundle
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, tflite
+from edgekit.reference.litert import reference_outputs
 from edgekit.runners import RunOptions
 from edgekit.runners.host import HostRunner
-from edgekit.runners.reference import reference_outputs
 from tests.small_networks import Builder
 
 NAMES = sorted(str(path.relative_to(MODELS)) for path in MODELS.glob("*/*.tflite")) or ["none"]

@@ -8,7 +8,7 @@ import pytest
 
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
-from edgekit.runners.reference import reference_outputs, reference_tensors
+from edgekit.reference.litert import reference_outputs, reference_tensors
 from tests.small_networks import unary
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"

@@ -21,9 +21,9 @@ from ssh_board import StandIn, stand_in
 from edgekit import runners
 from edgekit.bundle import Bundle
 from edgekit.errors import DeviceError, UsageError
+from edgekit.reference.litert import reference_outputs
 from edgekit.runners import RunOptions
-from edgekit.runners.reference import reference_outputs
-from edgekit.ssh import Address
+from edgekit.transport.ssh import Address
 
 pytestmark = pytest.mark.emulator
 

@@ -9,8 +9,9 @@ from typing import Any, NotRequired, TypedDict
 
 import pytest
 
-from edgekit import left_behind, sandbox
+from edgekit import sandbox
 from edgekit.errors import EdgekitError, ModelError
+from edgekit.files import left_behind
 from edgekit.graph import tflite
 from edgekit.onnx import convert
 from edgekit.readers import ReadOptions

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from edgekit import sandbox, toolchain
+from edgekit import sandbox
 from edgekit.sandbox import environment
+from edgekit.tools import toolchain
 
 Result = tuple[dict[str, Any], dict[str, Any]]
 MODULES = (

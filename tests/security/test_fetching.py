@@ -12,23 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from edgekit import toolchain
 from edgekit.backends.litert import library
+from edgekit.backends.runner_build import litert_version
 from edgekit.errors import ToolMissing
 from edgekit.readers import onnx2tf
-from edgekit.toolchain import fetching_environment
+from edgekit.tools import toolchain
+from edgekit.tools.toolchain import fetching_environment
 
 
 @pytest.mark.parametrize("way", ["uv.toml", "environment"])
 def test_a_strangers_package_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     mark, folder = tmp_path / "ran", tmp_path / "stranger"
     folder.mkdir()
-    name = f"ai_edge_litert-{library.litert_version()}"
+    name = f"ai_edge_litert-{litert_version()}"
     project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     files = {
         "pyproject.toml": project,
         "backend.py": f"open({str(mark)!r}, 'w').close()\n",
-        "PKG-INFO": f"Metadata-Version: 2.1\nName: ai-edge-litert\nVersion: {library.litert_version()}\n",
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: ai-edge-litert\nVersion: {litert_version()}\n",
     }
     with tarfile.open(folder / f"{name}.tar.gz", "w:gz") as tar:
         for file, text in files.items():
@@ -63,7 +64,7 @@ def wheel(folder: Path, project: str, version: str, tag: str, member: str) -> Pa
 @pytest.mark.parametrize("known", [True, False])
 def test_a_wheel_for_boards_is_not_unpacked_unless_it_is_the_known_one(tmp_path: Path, known: bool) -> None:
     """From an index that serves another file of that name."""
-    version = library.litert_version()
+    version = litert_version()
     served = wheel(tmp_path, library.PACKAGE, version, "cp311-cp311-manylinux_2_27_aarch64", "ai_edge_litert/x.py")
     said = hashlib.sha256(served.read_bytes()).hexdigest() if known else library.facts("aarch64")["wheel"]
     command = library._fetch_command("aarch64-manylinux_2_35", str(tmp_path / "out"))

@@ -19,16 +19,17 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from edgekit import left_behind, pipes, sandbox
-from edgekit.adb import Phone
+from edgekit import sandbox
 from edgekit.errors import CheckFailed, DeviceError, EdgekitError, ModelError
+from edgekit.files import left_behind, pipes
 from edgekit.graph import Graph
 from edgekit.readers import onnx2tf
 from edgekit.runners import RunOptions, host
 from edgekit.runners.emulator import report
 from edgekit.runners.linux import process
 from edgekit.runners.linux.program import Program
-from edgekit.ssh import Address, Connection
+from edgekit.transport.adb import Phone
+from edgekit.transport.ssh import Address, Connection
 from tests.small_networks import dense
 
 Result = tuple[dict[str, Any], dict[str, Any]]
@@ -267,7 +268,7 @@ def flooding_phone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("ADB_SERVER_SOCKET", f"tcp:127.0.0.1:{server.server_address[1]}")
-    monkeypatch.setattr("edgekit.adb.CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr("edgekit.transport.adb.CONNECT_SECONDS", 2.0)
     yield
     server.shutdown()
     server.server_close()
@@ -301,7 +302,7 @@ def flooding_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         def find(self) -> Tool:
             return self
 
-    monkeypatch.setattr("edgekit.toolchain.load", lambda name: Tool())
+    monkeypatch.setattr("edgekit.tools.toolchain.load", lambda name: Tool())
     return tmp_path
 
 
@@ -322,7 +323,7 @@ def test_a_board_that_greets_without_end(tmp_path: Path, monkeypatch: pytest.Mon
         def find(self) -> Tool:
             return self
 
-    monkeypatch.setattr("edgekit.toolchain.load", lambda name: Tool())
+    monkeypatch.setattr("edgekit.tools.toolchain.load", lambda name: Tool())
     begun = time.monotonic()
     with pytest.raises(DeviceError, match=r"no usable shell|cannot connect"):
         Connection(Address("", "board", None)).open()

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from edgekit import doctor, sandbox
-from edgekit.doctor import Check
+from edgekit import sandbox
+from edgekit.api import doctor
+from edgekit.api.doctor import Check
 from edgekit.errors import ToolMissing
 from edgekit.sandbox import lockdown, probe
 

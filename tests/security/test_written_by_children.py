@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit import plain_files, sandbox, target, toolchain
+from edgekit import sandbox, target
 from edgekit.backends import coreml
 from edgekit.errors import ModelError, ToolMissing
+from edgekit.files import plain_files
 from edgekit.graph import tflite
+from edgekit.tools import toolchain
 from edgekit.training import checkpoint
 from tests.small_networks import dense
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.graph import Graph, Tensor, tflite
-from edgekit.runners.reference import reference_outputs
+from edgekit.reference.litert import reference_outputs
 
 LIMITS = sandbox.Limits(seconds=240, memory_mb=8192)
 NO_PLAIN_KERNEL = {"ELU", "CEIL", "ROUND", "LOCAL_RESPONSE_NORMALIZATION"}

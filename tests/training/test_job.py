@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph
 from edgekit.passes import PassContext

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
-from edgekit.passes.float32 import restore
+from edgekit.graph.floats import restore
 from edgekit.training.trainable import check, parameters
 from tests.small_networks import Builder, classifier, digits, unary
 from tests.training.judging import assert_litert_agrees, run, samples

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.errors import EdgekitError
 from edgekit.graph import tflite
 from edgekit.passes import PassContext

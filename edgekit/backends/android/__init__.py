@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from edgekit.backends import Artifact, Unsupported, runner_build
 from edgekit.backends.android import native, project
-from edgekit.backends.litert import library, operators
+from edgekit.backends.litert import operators
+from edgekit.backends.runner_build import litert_version
 from edgekit.codegen.lower import unsupported_reason
 from edgekit.errors import ToolMissing
 from edgekit.progress import Progress, Silent
@@ -37,7 +38,7 @@ class Android:
     ) -> Artifact:
         """See :class:`edgekit.backends.Backend`. Why there is no native program, a warning says in one line."""
         project.write(graph, model, folder / project.FOLDER)
-        runtime = f"litert {library.litert_version()}"
+        runtime = f"litert {litert_version()}"
         if reason := _no_kernel(graph):
             progress.warn(f"{target.name}: the bundle has no native program: {reason}")
             return Artifact(runtime=runtime)

@@ -11,10 +11,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import resources, sandbox, toolchain
+from edgekit import resources, sandbox
 from edgekit.backends import runner_build, tvm
 from edgekit.errors import EdgekitError
 from edgekit.sandbox.environment import clean
+from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph

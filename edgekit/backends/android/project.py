@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekit import resources
-from edgekit.documents import write_text
-from edgekit.runners.linux.process import pack
+from edgekit.bundle.samples import pack
+from edgekit.files.documents import write_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

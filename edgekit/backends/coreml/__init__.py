@@ -10,12 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import plain_files, sandbox, toolchain
+from edgekit import sandbox
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends.coreml import operators, project
-from edgekit.documents import dumps, write_text
 from edgekit.errors import ModelError
+from edgekit.files import plain_files
+from edgekit.files.documents import dumps, write_text
 from edgekit.progress import Progress, Silent
+from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph

@@ -12,7 +12,7 @@ import numpy as np
 from edgekit import resources
 from edgekit.backends.coreml.ends import entered
 from edgekit.backends.coreml.package import NAME
-from edgekit.documents import write_text
+from edgekit.files.documents import write_text
 
 CHECK = "verify_on_mac.py"
 APP = "app"

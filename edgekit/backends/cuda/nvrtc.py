@@ -6,8 +6,9 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgekit import sandbox, toolchain
+from edgekit import sandbox
 from edgekit.errors import EdgekitError, ToolMissing
+from edgekit.tools import toolchain
 
 TASK = "edgekit.backends.cuda.child:compile_kernels"
 LIBRARY = "libnvrtc.so.11.2"

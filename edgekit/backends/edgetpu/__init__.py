@@ -12,24 +12,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import delegates, resources, toolchain
+from edgekit import delegates, resources
 from edgekit.backends import Artifact, Unsupported, runner_build
 from edgekit.backends.edgetpu import vendor
-from edgekit.backends.litert import library, operators
+from edgekit.backends.litert import operators
+from edgekit.backends.runner_build import litert_version
+from edgekit.bundle import NETWORK
 from edgekit.delegates.node import VALUES, Node
 from edgekit.delegates.rules import refusal
-from edgekit.documents import dumps, write_text
 from edgekit.errors import ToolMissing
+from edgekit.files.documents import dumps, write_text
 from edgekit.graph import tflite
 from edgekit.progress import Progress, Silent
-from edgekit.runners.linux import program
+from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
 DELEGATE, INTEGERS = "edgetpu", ("int8", "uint8")
-NETWORK, COMPILED, REPORT = program.NETWORK, "network_edgetpu.tflite", "compiler.json"
+COMPILED, REPORT = "network_edgetpu.tflite", "compiler.json"
 RECIPES = "compile it with --recipe int8, or qat"
 LEFT = "quantization leaves it in float: take it out of the model, or use another target"
 """What to do about an operator that computes in float in a network of 8-bit integers."""
@@ -66,7 +68,7 @@ class EdgeTPU:
         """See :class:`edgekit.backends.Backend`. Without the vendor's compiler the network is ready for it."""
         tflite.write(fixed(graph), folder / NETWORK)
         runner_build.put(resources.folder("firmware_stubs") / "linux" / "run.py", folder, "run.py", 0o755)
-        runtime = f"litert {library.litert_version()} with libedgetpu"
+        runtime = f"litert {litert_version()} with libedgetpu"
         try:
             tool = toolchain.load("edgetpu-compiler").find()
         except ToolMissing as missing:

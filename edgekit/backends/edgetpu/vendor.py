@@ -11,7 +11,7 @@ from typing import Any
 from edgekit import sandbox
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.sandbox.environment import clean
-from edgekit.toolchain import Tool
+from edgekit.tools.toolchain import Tool
 
 SUFFIX = "_edgetpu"
 LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)

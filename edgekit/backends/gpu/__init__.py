@@ -63,7 +63,7 @@ class GpuBackend:
         if mixed:  # runtimes round its activations, each in its own way
             reason = "its weights are integers, its arithmetic would not be"
             return [Unsupported(n, graph.operators[n].op, reason, FLOATS) for n in mixed]
-        missing = [Unsupported(one.node, one.op, one.reason, LITERT) for one in unsupported(graph)]
+        missing = [Unsupported(one.node, one.op, one.of(self.title), LITERT) for one in unsupported(graph)]
         return missing or self._without_kernel(gpu.schedule(lower(graph), 1), graph)
 
     def compile(
@@ -95,7 +95,7 @@ class GpuBackend:
         for call in program.calls:
             if not kernels.supported(call.loops):
                 op = graph.operators[call.node].op if call.node >= 0 else ""
-                found.append(Unsupported(call.node, op, "there is no kernel for it", LITERT))
+                found.append(Unsupported(call.node, op, f"edgekit's {self.title} backend has no kernel for it", LITERT))
         return [one for one in found if one.index >= 0] or found
 
 

@@ -14,8 +14,8 @@ from edgekit.backends.gpu import kernels
 from edgekit.backends.gpu.dialect import Dialect
 from edgekit.codegen import loops
 from edgekit.codegen.program import Argument, Buffer, Call, Program, packed
-from edgekit.documents import write_text
 from edgekit.errors import DeviceError, ModelError
+from edgekit.files.documents import write_text
 
 PLAN, WEIGHTS = "network.plan", "weights.bin"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from edgekit import resources
 from edgekit.backends import Artifact, Unsupported, runner_build
 from edgekit.backends.litert import library, operators
+from edgekit.backends.runner_build import litert_version
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class LiteRT:
         runner_build.put(library.get(arch), folder, library.FILE)
         runner_build.put(resources.folder("firmware_stubs") / "linux" / "run.py", folder, "run.py", 0o755)
         return Artifact(
-            tools={"compiler": runner.compiler, "litert": library.litert_version()},
+            tools={"compiler": runner.compiler, "litert": litert_version()},
             run=runner_build.command(library.FILE, model=True),
-            runtime=f"litert {library.litert_version()}",
+            runtime=f"litert {litert_version()}",
         )

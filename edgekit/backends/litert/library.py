@@ -10,32 +10,19 @@ import subprocess
 import sys
 import threading
 import tomllib
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from edgekit import resources, temporary
+from edgekit import resources
+from edgekit.backends.runner_build import PACKAGE, litert_version
 from edgekit.bundle import digest
 from edgekit.errors import ToolMissing
-from edgekit.toolchain import fetching_environment
+from edgekit.files import temporary
+from edgekit.tools.toolchain import fetching_environment
 
-PACKAGE = "ai-edge-litert"
 FILE = "libLiteRt.so"
 
 _lock = threading.Lock()
-
-
-@cache
-def litert_version() -> str:
-    """Version of the installed LiteRT.
-
-    :raises ToolMissing: if it is not installed.
-    """
-    try:
-        return version(PACKAGE)
-    except PackageNotFoundError as error:
-        raise ToolMissing(f"{PACKAGE} is not installed", "install edgekit again, with its dependencies") from error
 
 
 def facts(arch: str) -> dict[str, Any]:

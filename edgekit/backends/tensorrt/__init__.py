@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from edgekit import resources
 from edgekit.backends import Artifact, Unsupported
 from edgekit.backends import runner_build as build
-from edgekit.documents import dumps, write_text
 from edgekit.errors import ModelError
+from edgekit.files.documents import dumps, write_text
 from edgekit.passes.symmetric import asymmetric
 from edgekit.progress import Progress, Silent
 from edgekit.reference.hybrid import hybrid

@@ -25,8 +25,8 @@ from edgekit.codegen.loops import Loops, encoded
 from edgekit.codegen.lower import lower, unsupported
 from edgekit.codegen.schedule import cpu
 from edgekit.codegen.schedule.tuned import Choices, workload
-from edgekit.documents import write_text
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
+from edgekit.files.documents import write_text
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.progress import Progress, Silent
 from edgekit.reference.hybrid import hybrid
@@ -65,7 +65,7 @@ class TVM:
         if mixed:
             reason, cure = "it quantizes its float input as it runs", "use --recipe float32, or --backend litert"
             return [Unsupported(n, graph.operators[n].op, reason, cure) for n in mixed]
-        return [Unsupported(one.node, one.op, one.reason, remedy) for one in unsupported(graph)]
+        return [Unsupported(one.node, one.op, one.of("TVM"), remedy) for one in unsupported(graph)]
 
     def compile(
         self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()

@@ -18,9 +18,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from edgekit import documents, resources
+from edgekit import resources
 from edgekit.backends.tvm import traces
 from edgekit.errors import UsageError
+from edgekit.files import documents
 
 if TYPE_CHECKING:
     from edgekit.target import Target

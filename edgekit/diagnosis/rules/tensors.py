@@ -6,8 +6,9 @@ import numpy as np
 
 from edgekit.diagnosis.evidence import INPUT, WEIGHTED, Evidence
 from edgekit.diagnosis.rules.common import LOUD, Cause, channels, far, median, named, op_of
+from edgekit.graph.ops import suits
 from edgekit.metrics.channels import lost
-from edgekit.passes.split_scales import suits, tail
+from edgekit.passes.split_scales import tail
 
 BURIED = 2.0
 """A channel that varies by less than this many steps is lost."""

@@ -12,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import left_behind, sandbox
+from edgekit import sandbox
+from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError
+from edgekit.files import left_behind
 from edgekit.progress import Silent
 from edgekit.runners import BlockUse, OperatorTrace, Run, RunOptions, Trace
 from edgekit.runners.emulator import guest, report
@@ -50,7 +52,7 @@ class EmulatorRunner:
         machine = guest.machine(bundle.target)
         program = programs.of(bundle)
         job = guest.Job(program, program.files(bundle), machine)
-        samples, packed = process.samples_in(inputs), process.pack(inputs)
+        samples, packed = samples_in(inputs), pack(inputs)
         one = packed[: len(packed) // samples]
         progress.step(f"Emulating {bundle.target.get('cpu.core')}")
         with sandbox.scratch() as folder, ThreadPoolExecutor(2) as pool:

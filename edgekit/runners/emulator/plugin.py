@@ -8,9 +8,11 @@ import platform
 import subprocess
 from pathlib import Path
 
-from edgekit import resources, temporary, toolchain
+from edgekit import resources
 from edgekit.errors import DeviceError, ToolMissing
+from edgekit.files import temporary
 from edgekit.sandbox.environment import NEUTRAL, clean
+from edgekit.tools import toolchain
 
 _SOURCES = ("trace_plugin.c", "cache_model.h", "classify.h", "qemu_plugin.h")
 FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden")

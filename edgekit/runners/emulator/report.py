@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekit import left_behind
 from edgekit.errors import DeviceError
+from edgekit.files import left_behind
 from edgekit.runners import BlockUse
 
 MOST_BYTES = 64 << 20

@@ -8,9 +8,11 @@ import os
 import shutil
 from pathlib import Path
 
-from edgekit import resources, temporary, toolchain
+from edgekit import resources
+from edgekit.files import temporary
 from edgekit.runners.emulator import fakecpu
 from edgekit.target import Target
+from edgekit.tools import toolchain
 
 _LIBRARIES = (
     "ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1",

@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit import left_behind
 from edgekit.errors import DeviceError, EdgekitError, ModelError
+from edgekit.files import left_behind
 from edgekit.graph import Graph
 from edgekit.runners import OperatorTrace, RunOptions, Trace
 from edgekit.runners.linux import kernels
@@ -28,23 +28,6 @@ if TYPE_CHECKING:
 PROFILER_STEP_US = 1.01
 """LiteRT's profiler tells whole microseconds, so a mean time of its lies this near to the truth."""
 INPUTS, OUTPUTS, TRACE = "in.bin", "out.bin", "trace.json"
-
-
-def samples_in(inputs: Sequence[NDArray[Any]]) -> int:
-    """Number of samples; a network without inputs runs once.
-
-    :raises DeviceError: if there are none.
-    """
-    count = len(inputs[0]) if inputs else 1
-    if count == 0:
-        raise DeviceError("there are no samples to run", "give --data with samples in it")
-    return count
-
-
-def pack(inputs: Sequence[NDArray[Any]]) -> bytes:
-    """The runner's input file: per sample, each input's little-endian bytes, back to back."""
-    swapped = [array.astype(array.dtype.newbyteorder("<"), copy=False) for array in inputs]
-    return b"".join(array[i].tobytes() for i in range(samples_in(inputs)) for array in swapped)
 
 
 def results(folder: Path, graph: Graph, samples: int) -> list[NDArray[Any]]:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgekit.backends.litert.library import FILE as LITERT_LIBRARY
-from edgekit.bundle import relative_files
+from edgekit.bundle import NETWORK, relative_files
 from edgekit.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 PROGRAM = "edgekit-run"
 SCRIPT = "run.py"
 MODEL = "model.tflite"
-NETWORK = "network.tflite"
-"""A TFLite file in ``artifact/``, for bundles without a program."""
 
 
 @dataclass(frozen=True)

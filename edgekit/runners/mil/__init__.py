@@ -11,12 +11,13 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from edgekit import sandbox, toolchain
+from edgekit import sandbox
 from edgekit.backends.coreml import DESCRIPTION, LIMITS, PRELOAD
 from edgekit.backends.coreml.ends import entered, left
 from edgekit.backends.coreml.package import NAME
 from edgekit.errors import DeviceError
 from edgekit.runners import Run, RunOptions, Trace
+from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

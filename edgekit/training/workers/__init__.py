@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.errors import DeviceError, EdgekitError, ModelError, UsageError
-from edgekit.ssh import Address
 from edgekit.training.workers import hosts, processes
 from edgekit.training.workers.processes import STAGES, Answer, Listener, Worker
+from edgekit.transport.ssh import Address
 
 MOST = 64
 TICK, PATIENCE = 1.0, 600.0

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.errors import DeviceError, ToolMissing
-from edgekit.ssh import FORWARDING, Address, Connection
 from edgekit.training import checkpoint
 from edgekit.training.workers import node, processes, versions
 from edgekit.training.workers.frames import BEAT, SILENCE, Channel, Ended, Frame, pack, unpack
 from edgekit.training.workers.processes import Answer, Listener
+from edgekit.transport.ssh import FORWARDING, Address, Connection
 
 START_SECONDS = 40.0
 """For Python to start there, and for the workers to try one another; with ssh's own time still below ``SILENCE``."""

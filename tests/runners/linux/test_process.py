@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 
+from edgekit.bundle.samples import pack
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.runners import RunOptions
@@ -22,7 +23,7 @@ def graph(*outputs: Tensor, ops: tuple[Operator, ...] = ()) -> Graph:
 def test_packing_is_sample_by_sample_little_endian() -> None:
     a = np.array([[1, 2], [3, 4]], ">i2")
     b = np.array([[7], [8]], np.int8)
-    assert process.pack([a, b]) == bytes([1, 0, 2, 0, 7, 3, 0, 4, 0, 8])
+    assert pack([a, b]) == bytes([1, 0, 2, 0, 7, 3, 0, 4, 0, 8])
 
 
 def test_unpacking_reverses_it() -> None:
@@ -30,7 +31,7 @@ def test_unpacking_reverses_it() -> None:
     b = np.array([[True], [False]])
     c = np.array([[2**40], [-1]])
     network = graph(Tensor("a", (1, 2, 3), "float32"), Tensor("b", (1,), "bool"), Tensor("c", (1,), "int64"))
-    for sent, got in zip([a, b, c], process.unpack(process.pack([a, b, c]), network, 2), strict=True):
+    for sent, got in zip([a, b, c], process.unpack(pack([a, b, c]), network, 2), strict=True):
         np.testing.assert_array_equal(sent, got)
         assert sent.dtype == got.dtype
 
@@ -48,7 +49,7 @@ def test_outputs_larger_than_the_model_says_are_the_models_fault(shape: tuple[in
 
 def test_no_samples() -> None:
     with pytest.raises(DeviceError, match="no samples"):
-        process.pack([np.zeros((0, 3))])
+        pack([np.zeros((0, 3))])
 
 
 def test_arguments() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from edgekit.errors import DeviceError, ModelError, ToolMissing, UsageError
 from edgekit.sandbox import ChildDied
-from edgekit.ssh import Address
 from edgekit.training import workers
 from edgekit.training.workers import versions
+from edgekit.transport.ssh import Address
 
 
 def test_a_number_is_processes_of_this_machine() -> None:

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit.dataset import Dataset
+from edgekit.data.dataset import Dataset
 from edgekit.errors import DeviceError, EdgekitError, ToolMissing
 from edgekit.passes import PassContext
 from edgekit.passes.finetune import Finetune
-from edgekit.ssh import Address
 from edgekit.training.workers import hosts, node
 from edgekit.training.workers.frames import Channel, Frame
+from edgekit.transport.ssh import Address
 from tests.small_networks import classifier, digits
 from tests.ssh_server import SshServer, free_port, script, ssh_server
 from tests.training.process import below, gone, start, until

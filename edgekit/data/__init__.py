@@ -1,0 +1,1 @@
+"""Samples: loading, checking, preprocessing."""

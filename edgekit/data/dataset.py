@@ -1,0 +1,245 @@
+"""Samples for calibration, accuracy and golden outputs: what ``--data`` names.
+
+docs/data.md describes for users what may be given; :mod:`edgekit.data.spec` reads the options behind it, and
+:mod:`edgekit.data.conform` brings each array into the shape and dtype of its input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.data import images, labelling, npz
+from edgekit.data.conform import FLOATS, INTEGERS, SCALED, conform, scaling, shape_of, shape_text
+from edgekit.data.spec import PIXELS, parsed
+from edgekit.errors import ModelError, UsageError
+from edgekit.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+
+RANDOM_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples for a network.
+
+    :param inputs: one array per network input, ``[n, *tensor shape]`` (the tensor's own batch dimension of 1
+        included, so one sample is what the interpreter takes). Real values are float32; integers are in the
+        input tensor's own dtype and go into the network as they are.
+    :param labels: the right class of each sample, int64 ``[n]``, or None.
+    :param groups: the group each sample belongs to, int64 or str ``[n]``, or None: accuracy is told for each.
+    :param random: True if the samples are noise, so that accuracy means nothing.
+    :param source: where they come from, in words.
+    :param index: where each sample stands in the source, int64 ``[n]``; None where that holds all of them, in order.
+    :param notes: what reading had to assume or convert, in words.
+    """
+
+    inputs: list[NDArray[Any]]
+    labels: NDArray[np.int64] | None = None
+    random: bool = False
+    source: str = ""
+    notes: list[str] = field(default_factory=list)
+    groups: NDArray[Any] | None = None
+    index: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def subset(self, limit: int | None, seed: int = 0) -> Dataset:
+        """Return at most ``limit`` samples, drawn without replacement (data sorted by class stays mixed)."""
+        if limit is None or limit >= len(self):
+            return self
+        return self.take(_draw(len(self), limit, seed))
+
+    def take(self, chosen: NDArray[np.int64]) -> Dataset:
+        """Return the samples with these indices."""
+        labels = None if self.labels is None else self.labels[chosen]
+        groups = None if self.groups is None else self.groups[chosen]
+        index = np.asarray(chosen, np.int64) if self.index is None else self.index[chosen]
+        return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups, index=index)
+
+    def _part(self, parts: Sequence[tuple[int, int]], seed: int) -> Dataset:
+        """Return the K-th of N parts, which are as large as can be, mixed, and have no sample in common; part of parts.
+
+        :raises UsageError: if there are fewer samples than parts.
+        """
+        part = self
+        for number, count in parts:
+            if len(part) < count:
+                raise UsageError(f"{self.source}: {len(part)} samples cannot be split into {count} parts", "give more")
+            part = part.take(np.sort(np.random.default_rng(seed).permutation(len(part))[number - 1 :: count]))
+        return part
+
+
+def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, progress: Progress = Silent()) -> Dataset:
+    """Read the samples that ``spec`` names, in the shapes that ``graph`` takes.
+
+    :param limit: draw at most so many samples; None takes all (32 for ``random``).
+    :raises UsageError: one line that names the array or file, what was expected and what was found.
+    """
+    if not graph.inputs:
+        raise ModelError("the network has no inputs, so it takes no data")
+    name, pixel_range, parts = parsed(spec)
+    if name == "random":
+        dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)._part(parts, seed)
+        progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
+    elif name and Path(name).is_dir():
+        first = None if parts else limit
+        pixels, labels, index = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
+        notes = [scaling(f"{name} is pictures", pixel_range)] if pixels.dtype != np.uint8 else []
+        dataset = (
+            Dataset([pixels], labels, source=name, notes=notes, index=index)._part(parts, seed).subset(limit, seed)
+        )
+    elif Path(name).is_file():
+        dataset = _load_npz(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
+    else:
+        raise UsageError(
+            f"--data {name or repr(name)}: there is no such file or folder", "give an .npz, a folder, or `random`"
+        )
+    if dataset.labels is not None:
+        check_labels(dataset.labels, graph, name)
+    if pixel_range != PIXELS and not any(SCALED in note for note in dataset.notes):
+        dataset.notes.append(f"{spec}: ?range= changes nothing here: only bytes (pixels) are scaled to real values")
+    for note in dataset.notes:
+        progress.warn(note)
+    return dataset
+
+
+def random(graph: Graph, *, seed: int = 0, samples: int = RANDOM_SAMPLES) -> Dataset:
+    """Return noise: uniform in 0..1 for real inputs, over the whole range for quantized ones, valid indices for ids."""
+    generator = np.random.default_rng(seed)
+    inputs: list[NDArray[Any]] = []
+    for index, tensor in zip(graph.main.inputs, graph.inputs, strict=True):
+        shape = (samples, *shape_of(tensor))
+        if tensor.dtype in FLOATS:
+            inputs.append(generator.random(shape, dtype=np.float32))
+        elif tensor.dtype == "bool":
+            inputs.append(generator.integers(0, 2, shape).astype(np.bool_))
+        elif tensor.dtype not in INTEGERS:
+            raise ModelError(f"input {tensor.name!r} is {tensor.dtype}: no samples can be made for it")
+        elif tensor.has_scale:
+            info = np.iinfo(tensor.dtype)
+            inputs.append(generator.integers(info.min, info.max, shape, endpoint=True).astype(tensor.dtype))
+        else:
+            inputs.append(generator.integers(0, vocabulary(graph, index), shape).astype(tensor.dtype))
+    return Dataset(inputs, random=True, source="random")
+
+
+def vocabulary(graph: Graph, index: int, otherwise: int = 2) -> int:
+    """Return how many values an integer input may take: the rows of the table it looks up, through simple operators."""
+    tensors = graph.tensors
+    reached, sizes = {index}, [otherwise] if otherwise > 2 else []
+    for operator in graph.operators:
+        if not reached.intersection(operator.inputs):
+            continue
+        if operator.op in ("CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "STRIDED_SLICE"):
+            reached.update(operator.outputs)
+        elif operator.op == "GATHER" and operator.inputs[1] in reached:
+            table, axis = tensors[operator.inputs[0]], getattr(operator.options, "axis", 0)
+            sizes.append(table.shape[axis] if table.shape else 1)
+        elif operator.op == "EMBEDDING_LOOKUP" and operator.inputs[0] in reached:
+            sizes.append(tensors[operator.inputs[1]].shape[0])
+        elif (
+            operator.op == "ONE_HOT" and operator.inputs[0] in reached and tensors[operator.inputs[1]].data is not None
+        ):
+            sizes.append(int(tensors[operator.inputs[1]].array().reshape(-1)[0]))
+    return max(1, min(sizes, default=otherwise))
+
+
+def as_network_inputs(dataset: Dataset, graph: Graph) -> list[NDArray[Any]]:
+    """Return the samples as ``graph`` takes them: one ``[n, *tensor shape]`` per input, in the tensors' dtypes.
+
+    Real values are quantized with the input tensor's scale where it is integer; integers pass through.
+
+    :raises UsageError: if the samples were made for another network.
+    """
+    if len(dataset.inputs) != len(graph.inputs):
+        raise UsageError(f"the data has {len(dataset.inputs)} inputs, the network {len(graph.inputs)}")
+    arrays = []
+    for values, tensor in zip(dataset.inputs, graph.inputs, strict=True):
+        if values.shape[1:] != shape_of(tensor):
+            raise UsageError(
+                f"the data for input {tensor.name!r} has shape {shape_text(values.shape[1:])}, "
+                f"the network takes {shape_text(shape_of(tensor))}"
+            )
+        if str(values.dtype) == tensor.dtype:
+            arrays.append(values)
+        elif values.dtype.kind == "f" and tensor.dtype in FLOATS:
+            arrays.append(values.astype(tensor.dtype))
+        elif values.dtype.kind == "f" and tensor.quantization is not None and tensor.has_scale:
+            arrays.append(tensor.quantization.quantize(values, tensor.dtype))
+        else:
+            raise UsageError(f"input {tensor.name!r} takes {tensor.dtype}, the data is {values.dtype}")
+    return arrays
+
+
+def check_labels(labels: NDArray[np.int64], graph: Graph, source: str) -> None:
+    """Compare the labels with the number of classes that the network's first output has, where that is known.
+
+    :raises UsageError: if one is negative or too large.
+    """
+    count = classes(graph)
+    low, high = int(labels.min()), int(labels.max())
+    limit = max(count, 2) if count is not None else None  # one output is one probability: classes 0 and 1
+    if low < 0 or (limit is not None and high >= limit):
+        expected = f"0..{limit - 1}" if limit is not None else "0 or more"
+        raise UsageError(f"{source}: labels must be {expected}, found {low}..{high}", "count classes from 0")
+
+
+def classes(graph: Graph) -> int | None:
+    """Return the number of classes of a classifier: the last dimension of its first output ``[1, .., classes]``."""
+    if not graph.outputs or not graph.outputs[0].shape:
+        return None
+    shape = graph.outputs[0].shape
+    return shape[-1] if math.prod(shape) == shape[-1] else None
+
+
+def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
+    arrays = npz.read(path, texts=("g",))
+    inputs, notes = [], []
+    names = _input_names(arrays, graph, path)
+    for tensor, name in zip(graph.inputs, names, strict=True):
+        values, note = conform(arrays[name], tensor, f"{path}: {name}", pixel_range)
+        inputs.append(values)
+        notes += [note] if note else []
+    counts = [len(values) for values in inputs]
+    if len(set(counts)) > 1:
+        raise UsageError(f"{path}: the inputs have different numbers of samples: {', '.join(map(str, counts))}")
+    labels = None
+    if "y" in arrays:
+        labels, note = labelling.labels(arrays["y"], counts[0], path)
+        notes += [note] if note else []
+    groups = labelling.groups(arrays["g"], counts[0], path) if "g" in arrays and "g" not in names else None
+    return Dataset(inputs, labels, source=str(path), notes=notes, groups=groups)
+
+
+def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> list[str]:
+    """Say which array feeds which input: by the inputs' names (the signature's or the tensors'), or x, x0, x1, ..."""
+    signature = {index: name for s in graph.signatures if s.subgraph == 0 for name, index in s.inputs.items()}
+    count = len(graph.inputs)
+    chosen = []
+    for position, (index, tensor) in enumerate(zip(graph.main.inputs, graph.inputs, strict=True)):
+        candidates = [signature.get(index, ""), tensor.name, f"x{position}", *(["x"] if count == 1 else [])]
+        name = next((c for c in candidates if c in arrays), None)
+        if name is None:
+            expected = "x" if count == 1 else ", ".join(f"x{i}" for i in range(count))
+            found = ", ".join(sorted(arrays)) or "none"
+            raise UsageError(
+                f"{path}: no array for input {tensor.name!r}; expected {expected}, found {found}",
+                "save it with np.savez(file, x=..., y=...)",
+            )
+        chosen.append(name)
+    return chosen
+
+
+def _draw(count: int, limit: int, seed: int) -> NDArray[np.int64]:
+    """Draw ``limit`` of ``count`` indices without replacement, in ascending order."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:limit])

@@ -1,0 +1,56 @@
+"""The pass ``mixed_precision``: quantization with a precision for each operator.
+
+The precisions are given, or searched within a bound on the accuracy that they may cost.
+"""
+
+from __future__ import annotations
+
+from edgekit.diagnosis import cure
+from edgekit.errors import UsageError
+from edgekit.graph import Graph
+from edgekit.graph.floats import refuse_integer, restore
+from edgekit.passes import PassContext
+from edgekit.passes.precisions import Plan, plan_of
+
+
+class MixedPrecision:
+    """The pass ``mixed_precision``; its parameters are those of :class:`Plan` and of ``quantize``."""
+
+    name = "mixed_precision"
+
+    def apply(self, graph: Graph, context: PassContext) -> Graph:
+        """Return the quantized Graph.
+
+        :raises UsageError: on wrong parameters, or without samples.
+        :raises ModelError: if the Graph is quantized already or cannot be quantized.
+        :raises CheckFailed: if nothing keeps the accuracy.
+        """
+        plan = plan_of(context.params)
+        refuse_integer(graph, "quantized again")
+        if context.data is None:
+            raise UsageError("mixed_precision needs samples to measure on", "give them with --data")
+        restored, _ = restore(graph)
+        made = _searched(restored, plan, context) if plan.precision is None else _given(restored, plan, context)
+        made.notes = list(graph.notes)
+        return made
+
+
+def _given(graph: Graph, plan: Plan, context: PassContext) -> Graph:
+    """Quantize with the table."""
+    assert plan.precision is not None and context.data is not None
+    count = len(graph.operators)
+    outside = [number for number in plan.precision if number >= count]
+    if outside:
+        raise UsageError(f"mixed_precision: there is no operator {outside[0]}", f"the network has {count}, from 0")
+    scaled, versions = cure.quantizations(graph, plan.settings, context, plan.scale)
+    choice = [plan.precision.get(number, plan.base) for number in range(count)]
+    made = versions.mix(choice, io=plan.settings.io).graph
+    context.report.update(scaled_channels=scaled.channels, precision=cure.table(graph, choice, plan.base))
+    return made
+
+
+def _searched(graph: Graph, plan: Plan, context: PassContext) -> Graph:
+    assert context.data is not None
+    found, versions = cure.cure(graph, plan, context.data, context.data, context)
+    context.report.update(found.json(graph, plan.base))
+    return versions.mix(found.precision, io=plan.settings.io).graph

@@ -1,0 +1,1 @@
+"""External programs: what there is, how to find and install it."""
