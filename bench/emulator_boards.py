@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit import target
+from edgekit.backends import Planned, Request
 from edgekit.backends.litert import LiteRT
 from edgekit.bundle import Bundle
 from edgekit.graph import tflite
@@ -102,7 +103,7 @@ def emulate(model: Path, board: str, folder: Path) -> tuple[Bundle, Trace]:
     (place / "artifact").mkdir(parents=True)
     graph = tflite.read(model)
     tflite.write(graph, place / "model.tflite")
-    LiteRT().compile(graph, place / "model.tflite", target.load(board), place / "artifact")
+    LiteRT().build(Planned(graph, target.load(board)), Request(place / "model.tflite", place / "artifact"))
     bundle = Bundle(place, {"target": board})
     random = np.random.default_rng(0)
     inputs = [random.integers(-100, 100, (1, *t.shape)).astype(t.dtype) for t in graph.inputs]

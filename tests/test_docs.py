@@ -16,6 +16,7 @@ import pytest
 import small_networks
 
 from edgekit import plugins, target
+from edgekit.backends import Request
 from edgekit.graph import tflite
 from edgekit.passes import PassContext, recipe
 from edgekit.target import Target
@@ -116,10 +117,10 @@ def test_the_backend_of_the_documentation_works(tmp_path: Path) -> None:
     tflite.write(graph, tmp_path / "model.tflite")
     (tmp_path / "artifact").mkdir()
     board: Target = target.load("rpi4")
-    assert backend.unsupported(graph, board) == []
+    planned = backend.plan(graph, board)
     graph.operators[0].custom = True
-    assert [row.operator for row in backend.unsupported(graph, board)] == ["RELU"]
-    artifact = backend.compile(graph, tmp_path / "model.tflite", board, tmp_path / "artifact")
+    assert [row.operator for row in backend.plan(graph, board)] == ["RELU"]
+    artifact = backend.build(planned, Request(tmp_path / "model.tflite", tmp_path / "artifact"))
     assert (tmp_path / "artifact" / "network.tflite").read_bytes() == (tmp_path / "model.tflite").read_bytes()
     assert artifact.runtime
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from edgekit import plugins, target
 from edgekit.api.job import prepare, read
-from edgekit.backends import Backend, Tunable
+from edgekit.backends import Backend, Request
 from edgekit.errors import EdgekitError
 from edgekit.graph import Graph
 from edgekit.passes import recipe
@@ -82,14 +82,13 @@ def record(folder: Path, only: str, progress: Path, recipes: tuple[str, ...] = R
 
 def digests(backend: Backend, graph: Graph, model: Path, board: str) -> dict[str, str]:
     """Build one artifact; return the SHA-256 of each of its files, or why there is none."""
-    if isinstance(backend, Tunable):
-        backend = backend.tuned_by(None)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            if missing := backend.unsupported(graph, target.load(board)):
-                return {"refused": f"operator {missing[0].index}"}
-            backend.compile(graph, model, target.load(board), folder)
+            planned = backend.plan(graph, target.load(board))
+            if isinstance(planned, list):
+                return {"refused": f"operator {planned[0].index}"}
+            backend.build(planned, Request(model, folder))
         except EdgekitError as error:
             return {"refused": type(error).__name__}
         files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edgekit import plugins
-from edgekit.backends import HalfActivations
+from edgekit.backends import unsupported
 from edgekit.errors import DeviceError, ModelError
 from edgekit.passes.recipe import Recipe
 
@@ -47,7 +47,7 @@ def other_backends(graph: Graph, board: Target, failed: str) -> list[str]:
     """Names of the target's other backends that take the network."""
     names = [name for name in board.backends if name not in ("null", failed)]
     found: dict[str, Backend] = {name: plugins.get("backends", name) for name in names}
-    return [name for name, backend in found.items() if not backend.unsupported(graph, board)]
+    return [name for name, backend in found.items() if not unsupported(backend, graph, board)]
 
 
 @contextmanager
@@ -67,10 +67,10 @@ def ways_out(job: Job, board: Target, backend: Backend, *, keep: bool = False) -
 def way_out(job: Job, board: Target, backend: Backend) -> str:
     """What to do where no bundle comes out: find the cause, or take another backend or recipe."""
     nothing, others = "no bundle was written", other_backends(job.graph, board, backend.name)
-    if isinstance(backend, HalfActivations) and backend.half(job.graph):
+    if backend.exactness(job.graph).half_activations:
         for name in sorted(others, key=lambda name: not backend.name.startswith(name)):  # of its own kind first
             other: Backend = plugins.get("backends", name)
-            if not (isinstance(other, HalfActivations) and other.half(job.graph)):
+            if not other.exactness(job.graph).half_activations:
                 return f"{nothing}; --backend {name} computes in float32"
     if job.why:
         return f"{nothing}; the cause: {job.why}" + (f"; or try --backend {others[0]}" if others else "")

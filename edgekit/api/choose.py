@@ -20,12 +20,12 @@ from edgekit.progress import Progress
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled
     from edgekit.api.job import Job
-    from edgekit.backends import Backend
+    from edgekit.backends import Backend, Planned
     from edgekit.target import Target
 
 ROUNDS, REPEAT = 5, 40
 """On a machine that measures, the candidates take turns, so that its moods strike all alike."""
-Build = Callable[["Job", "Target", "Backend", Path, bool, Progress], "Compiled"]
+Build = Callable[["Job", "Backend", "Planned", Path, bool, Progress], "Compiled"]
 
 
 @dataclass
@@ -73,12 +73,13 @@ def _candidate(build: Build, name: str, job: Job, board: Target, scratch: Path, 
     if name == "null":
         return _Candidate(name)
     backend: Backend = plugins.get("backends", name)
-    if missing := backend.unsupported(job.graph, board):
-        return _Candidate(name, reason=f"operator {missing[0].index} {missing[0].operator}: {missing[0].reason}")
+    planned = backend.plan(job.graph, board)
+    if isinstance(planned, list):
+        return _Candidate(name, reason=f"operator {planned[0].index} {planned[0].operator}: {planned[0].reason}")
     folder = scratch / name
     folder.mkdir()
     try:
-        return _Candidate(name, build(job, board, backend, folder, False, progress))
+        return _Candidate(name, build(job, backend, planned, folder, False, progress))
     except EdgekitError as error:
         return _Candidate(name, reason=error.message, error=error)
 

@@ -19,8 +19,9 @@ from edgekit.api.choose import fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
-from edgekit.backends import Artifact, Backend, Tunable
+from edgekit.backends import Artifact, Backend, Planned, Request
 from edgekit.backends.runner_build import native_arch
+from edgekit.bundle.execution import Footprint
 from edgekit.bundle.readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
 from edgekit.files.documents import dumps, write_text
@@ -34,7 +35,6 @@ from edgekit.progress import Progress, Silent
 from edgekit.reference.litert import PRELOAD
 from edgekit.runners import RunOptions, provers
 from edgekit.runners import get as get_runner
-from edgekit.runners.linux.program import holds_network
 from edgekit.target import Target
 from edgekit.training.workers import parse as parse_workers
 
@@ -131,7 +131,7 @@ def compile(
             tuned.choices(database, board)
     with output(Path(out)) as folder:
         source = read(Path(model), data, test, seed, trust, progress, shapes)
-        chosen: list[Backend] = []
+        chosen: list[tuple[Backend, Planned]] = []
 
         def choose(graph: Graph) -> None:
             chosen.extend(backend_for(FIRST if backend == AUTO else backend, graph, board) for board in boards)
@@ -139,11 +139,11 @@ def compile(
         job = prepare(source, plan, seed, workers, progress, check=choose, named=None if changes else recipe)
         job.tuning = database
         makers: list[Callable[[], Compiled]] = []
-        for board, one in zip(boards, chosen, strict=True):
+        for board, (one, planned) in zip(boards, chosen, strict=True):
             if backend == AUTO:
                 makers.append(functools.partial(fastest, build, job, board, folder, pack, progress))
             else:
-                makers.append(functools.partial(build, job, board, one, folder, pack, progress))
+                makers.append(functools.partial(build, job, one, planned, folder, pack, progress))
         # Backends that are timed against each other on this machine do not run beside others.
         return _side_by_side(makers, 1 if backend == AUTO else min(len(boards), 4))
 
@@ -179,19 +179,19 @@ def _known_backend(name: str, board: Target) -> None:
         raise UsageError(f"the backend {name!r} does not serve {board.name}", "it has: " + ", ".join(board.backends))
 
 
-def backend_for(name: str, graph: Graph, board: Target) -> Backend:
-    """Return the backend asked for, or the first that supports every operator.
+def backend_for(name: str, graph: Graph, board: Target) -> tuple[Backend, Planned]:
+    """Return the backend asked for, or the first that supports every operator, and its plan.
 
     :raises ModelError: listing what is not supported.
     """
-    names = [name] if name != FIRST else [n for n in board.backends if n != "null"]
+    names = [name] if name != FIRST else [n for n in board.backends if n != "null"] or board.backends[:1]
     refused: dict[str, str] = {}
     hints: list[str] = []
     for candidate in names:
         backend: Backend = plugins.get("backends", candidate)
-        missing = backend.unsupported(graph, board)
-        if not missing:
-            return backend
+        missing = backend.plan(graph, board)
+        if not isinstance(missing, list):
+            return backend, missing
         first = missing[0]
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         refused[candidate] = f"{candidate}: operator {first.index} {first.operator}: {first.reason}{more}"
@@ -207,8 +207,9 @@ def backend_for(name: str, graph: Graph, board: Target) -> Backend:
     )
 
 
-def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, progress: Progress) -> Compiled:
+def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, progress: Progress) -> Compiled:
     """Make one bundle and prove it."""
+    board = planned.target
     start = time.monotonic()
     final = out / f"{job.name}.{job.recipe.name}.{board.name}"
     with bundles.writing(final, packed=pack) as folder:
@@ -216,18 +217,17 @@ def build(job: Job, board: Target, backend: Backend, out: Path, pack: bool, prog
         (folder / "model.tflite").write_bytes(job.data)
         bundles.save_golden(folder, *job.golden)
         (folder / "artifact").mkdir()
-        if isinstance(backend, Tunable):
-            backend = backend.tuned_by(job.tuning)
+        request = Request(folder / "model.tflite", folder / "artifact", job.tuning, progress)
         with advice.ways_out(job, board, backend, keep=True):
-            artifact = backend.compile(job.graph, folder / "model.tflite", board, folder / "artifact", progress)
+            artifact = backend.build(planned, request)
         estimate = Roofline().profile(job.graph, None, board, {"threads": 1, "runtime": artifact.runtime})
         write_text(folder / "profile.json", dumps(estimate.json()) + "\n")
-        manifest = _manifest(job, board, backend, artifact)
-        write_text(folder / "README.md", readme(manifest, board))
+        manifest = _manifest(job, board, backend, artifact, folder)
+        write_text(folder / "README.md", readme(manifest, board, artifact.execution))
         bundles.finish(folder, manifest)
         progress.step(f"prove on {board.name}")
         with advice.ways_out(job, board, backend):
-            parity = _prove(bundles.load(folder), board, backend, progress)
+            parity = _prove(bundles.load(folder), backend, planned, job.tuning, progress)
         manifest["parity"] = parity.json()
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
@@ -253,20 +253,22 @@ def _slower(job: Job, board: Target, artifact: Artifact, estimate: Profile, prog
         )
 
 
-def _prove(bundle: bundles.Bundle, board: Target, made_by: Backend, progress: Progress) -> Parity:
+def _prove(
+    bundle: bundles.Bundle, made_by: Backend, planned: Planned, tuning: str | None, progress: Progress
+) -> Parity:
     """Prove on the target's emulator; where that is not installed, on the host's own LiteRT, and say so.
 
     :raises ToolMissing: if the emulator is not installed and this machine cannot run the bundle.
     """
-    backend = bundle.manifest["backend"]
-    names = ["null"] if backend == "null" else provers(board, backend)
-    if holds_network(bundle) and native_arch(board.arch) != platform.machine():
+    board, execution = bundle.target, bundle.execution
+    names = provers(board, execution)
+    if execution.holds_network and native_arch(board.arch) != platform.machine():
         names = [name for name in names if name != "host"]  # this machine cannot run another one's code
-    if not bundle.manifest["run"] and "host" in names:
+    if not execution.command and "host" in names:
         names = ["host"]  # it has the network only, and no program for the target
     for number, name in enumerate(names):
         try:
-            return prove(bundle, get_runner(name), RunOptions(progress=progress), made_by)
+            return prove(bundle, get_runner(name), RunOptions(progress=progress), made_by, planned, tuning)
         except ToolMissing as error:
             if number == len(names) - 1:
                 raise
@@ -274,7 +276,9 @@ def _prove(bundle: bundles.Bundle, board: Target, made_by: Backend, progress: Pr
     raise ToolMissing(f"{board.name} has no runner that can prove a bundle")
 
 
-def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact) -> dict[str, Any]:
+def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact, folder: Path) -> dict[str, Any]:
+    files = sum((folder / "artifact" / name).stat().st_size for name in bundles.relative_files(folder / "artifact"))
+    model = 0 if artifact.execution.made_of_network else len(job.data)
     return {
         "edgekit": edgekit.__version__,
         "model": job.model,
@@ -283,7 +287,9 @@ def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact) -> 
         "target": board.name,
         "backend": backend.name,
         "runtime": artifact.runtime,
-        "run": list(artifact.run),
+        "run": list(artifact.execution.command),
+        "execution": artifact.execution.json(),
+        "footprint": Footprint(files + model, artifact.ram_bytes).json(),
         "tools": artifact.tools,
         "inputs": [t.json() for t in job.graph.inputs],
         "outputs": [t.json() for t in job.graph.outputs],

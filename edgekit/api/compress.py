@@ -170,7 +170,7 @@ def _evaluator(
         return jobs.transform(graph, Recipe("", "", False, (step,)), context)[0]
 
     return Evaluator(
-        source.graph, apply, searched, board, lambda graph: compiling.backend_for(compiling.FIRST, graph, board),
+        source.graph, apply, searched, board, lambda graph: compiling.backend_for(compiling.FIRST, graph, board)[0],
         packed="packed" in goal.costs, seed=seed,
     )  # fmt: skip
 
@@ -234,8 +234,8 @@ def _finalist(
     board, graph = made.board, evaluator.graph(candidate.steps)
     plan = Recipe(candidate.name, candidate.name, bool(candidate.steps), candidate.steps)
     job = jobs.prepare(source, plan, made.seed, "1", progress, transformed=graph)
-    backend = compiling.backend_for(compiling.FIRST, graph, board)
-    bundle = compiling.build(job, board, backend, made.out, False, progress)
+    backend, planned = compiling.backend_for(compiling.FIRST, graph, board)
+    bundle = compiling.build(job, backend, planned, made.out, False, progress)
     where = bundle.parity.on if bundle.parity.on == "emulator" or board.name == "host" else "estimate"
     measured = profile(bundle.path, on=where, progress=progress)
     assert source.tests is not None and source.tests.labels is not None and job.measured is not None

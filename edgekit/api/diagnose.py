@@ -231,8 +231,8 @@ def _fixed(job: _Job) -> Fixed:
             "written",
             "raise --max-drop, or give more samples",
         )
-    backend = compiling.backend_for(compiling.FIRST, made.graph, job.board)
-    bundle = compiling.build(made, job.board, backend, job.folder, False, progress)
+    backend, planned = compiling.backend_for(compiling.FIRST, made.graph, job.board)
+    bundle = compiling.build(made, backend, planned, job.folder, False, progress)
     file = job.folder / "recipes" / f"{source.name}.{job.board.name}" / f"{recipe.name}.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     given = arguments(job.model, *job.specs, job.shapes, seed, job.trust)

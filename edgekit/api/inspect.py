@@ -10,7 +10,7 @@ from typing import Any
 from edgekit import bundle as bundles
 from edgekit import delegates, plugins, target
 from edgekit.api.load import load
-from edgekit.backends import Unsupported
+from edgekit.backends import Unsupported, unsupported
 from edgekit.delegates import Advice
 from edgekit.graph import Graph
 from edgekit.graph.stats import Statistics, statistics
@@ -77,11 +77,22 @@ def inspect(
         graph = load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress))
     names = [board.name for board in boards] or target.names()
     advice = {board.name: delegates.for_target(graph, board) for board in boards}
-    return Inspection(graph, statistics(graph), {name: _missing(graph, name) for name in names}, advice)
+    return Inspection(graph, statistics(graph), _missing(graph, [target.load(name) for name in names]), advice)
 
 
-def _missing(graph: Graph, name: str) -> list[Unsupported]:
-    """What the target's best backend cannot compile: the shortest list among its backends."""
-    board = target.load(name)
-    lists = [plugins.get("backends", b).unsupported(graph, board) for b in board.backends if b != "null"]
-    return min(lists, key=len, default=[])
+def _missing(graph: Graph, boards: Sequence[target.Target]) -> dict[str, list[Unsupported]]:
+    """What each target's best backend cannot compile: the shortest list among its backends.
+
+    Targets of one kind and architecture share a backend's analysis, which can take seconds.
+    """
+    known: dict[tuple[str, str, str], list[Unsupported]] = {}
+    result = {}
+    for board in boards:
+        lists = []
+        for name in (name for name in board.backends if name != "null"):
+            key = name, board.kind, board.arch
+            if key not in known:
+                known[key] = unsupported(plugins.get("backends", name), graph, board)
+            lists.append(known[key])
+        result[board.name] = min(lists, key=len, default=[])
+    return result

@@ -20,7 +20,6 @@ from edgekit.readers.shapes import no_shapes
 from edgekit.readers.shapes import parse as parse_shapes
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
-from edgekit.runners.linux.program import holds_network
 from edgekit.target import Target
 
 REPEAT, WARMUP = 50, 5
@@ -52,7 +51,7 @@ def profile(
         with bundles.opened(path) as bundle:
             if target is not None and target != bundle.target.name:
                 raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "omit --target")
-            threads = 1 if holds_network(bundle) else threads  # compiled networks run on one, whatever is wanted
+            threads = 1 if not bundle.execution.threads else threads  # compiled networks run on one, whatever is wanted
             if on == "estimate":
                 return _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
             return _observed(bundle, on, threads, repeat, progress)

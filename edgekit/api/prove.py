@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import plugins, sandbox
-from edgekit.backends import Backend, HalfActivations
+from edgekit.backends import Backend, Planned, Request
 from edgekit.bundle import Bundle, digest, relative_files
-from edgekit.errors import EdgekitError, ToolMissing, UsageError
+from edgekit.errors import EdgekitError, ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import folded
 from edgekit.graph.explode import Exploded, explode
@@ -20,7 +20,6 @@ from edgekit.metrics import parity
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import Runner, RunOptions
-from edgekit.runners.linux.program import made_of_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,13 +33,17 @@ STATE = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"
 
 
 def prove(
-    bundle: Bundle, runner: Runner, options: RunOptions = RunOptions(), backend: Backend | None = None
-) -> parity.Parity:
+    bundle: Bundle, runner: Runner, options: RunOptions = RunOptions(), backend: Backend | None = None,
+    planned: Planned | None = None, tuning: str | None = None,
+) -> parity.Parity:  # fmt: skip
     """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.metrics.parity`).
 
-    :param backend: what made the artifact; default: the bundle's backend, without a tuning database.
+    :param backend: what made the artifact; default: the bundle's backend. :param planned: its plan of the bundle's
+        network; default: made anew. :param tuning: the tuning database that it used.
     """
-    return _Proof(bundle, runner, options, backend or plugins.get("backends", bundle.manifest["backend"])).judge()
+    return _Proof(
+        bundle, runner, options, backend or plugins.get("backends", bundle.manifest["backend"]), planned, tuning
+    ).judge()
 
 
 @dataclass(frozen=True)
@@ -49,16 +52,22 @@ class _Proof:
     runner: Runner
     options: RunOptions
     backend: Backend
+    planned: Planned | None
+    tuning: str | None
 
     @property
     def bounds(self) -> parity.Bounds:
-        if self.backend.bit_exact:
+        if self._exact:
             return parity.EXACT
         return parity.HALF if self._half else parity.Bounds()
 
     @property
     def _half(self) -> bool:
-        return isinstance(self.backend, HalfActivations) and self.backend.half(self.bundle.graph)
+        return self.backend.exactness(self.bundle.graph).half_activations
+
+    @property
+    def _exact(self) -> bool:
+        return self.backend.exactness(self.bundle.graph).bit_exact
 
     def judge(self) -> parity.Parity:
         graph = self.bundle.graph
@@ -68,7 +77,7 @@ class _Proof:
         if not result.ok and is_hybrid(graph) and (floats := with_float_weights(graph)):
             result = parity.compare(graph, reference, outputs, self.bounds, _outputs(floats, inputs))
         result.on = self.runner.name
-        if result.ok or result.reason or self.backend.bit_exact:
+        if result.ok or result.reason or self._exact:
             return result
         oracle, disturbed = (_outputs(floats or graph, given) for given in (inputs, self._disturbed(inputs)))
         result.unlike = parity.unlike_outputs(graph, oracle, outputs, disturbed)
@@ -111,7 +120,7 @@ class _Proof:
             return [], "its operators cannot be judged one by one"
         if not all(_same(values[i], y) for i, y in zip(graph.main.outputs, golden, strict=True)):
             return [], "the golden outputs are not those of the bundle's network"
-        if made_of_network(self.bundle) and not self._made_anew():
+        if self.bundle.execution.made_of_network and not self._made_anew():
             return [], "the artifact is not what its backend makes of the network, so its operators cannot be judged"
         fed = [_halved(values[i]) if self._half else values[i] for i in parts.inputs]
         try:
@@ -136,10 +145,11 @@ class _Proof:
     def _apart(self, parts: Exploded, folder: Path) -> Bundle:
         """A bundle like this one, whose network is taken apart; an artifact that is the network is made anew."""
         tflite.write(parts.graph, folder / "model.tflite")
-        if made_of_network(self.bundle):
-            backend = self.backend.isolated() if isinstance(self.backend, HalfActivations) else self.backend
+        if self.bundle.execution.made_of_network:
+            backend = self.backend.isolated()
+            planned = _planned(backend, parts.graph, self.bundle)
             (folder / "artifact").mkdir()
-            backend.compile(parts.graph, folder / "model.tflite", self.bundle.target, folder / "artifact")
+            backend.build(planned, Request(folder / "model.tflite", folder / "artifact", self.tuning))
         elif self.bundle.artifact.is_dir():
             shutil.copytree(self.bundle.artifact, folder / "artifact")
         return Bundle(folder, self.bundle.manifest)
@@ -152,10 +162,19 @@ class _Proof:
                 shutil.copyfile(self.bundle.path / name, folder / name)
             made = folder / "artifact"
             made.mkdir()
-            self.backend.compile(self.bundle.graph, folder / "model.tflite", self.bundle.target, made)
+            planned = self.planned or _planned(self.backend, self.bundle.graph, self.bundle)
+            self.backend.build(planned, Request(folder / "model.tflite", made, self.tuning))
             names = relative_files(made)
             kept = self.bundle.artifact
             return names == relative_files(kept) and all(digest(made / n) == digest(kept / n) for n in names)
+
+
+def _planned(backend: Backend, graph: Graph, bundle: Bundle) -> Planned:
+    """:raises ModelError: if the backend cannot compile the network."""
+    planned = backend.plan(graph, bundle.target)
+    if isinstance(planned, list):
+        raise ModelError(f"operator {planned[0].index} ({planned[0].operator}): {planned[0].reason}")
+    return planned
 
 
 def _halved(values: NDArray[Any]) -> NDArray[Any]:

@@ -85,7 +85,7 @@ def run(
             index = np.arange(len(samples)) if samples.index is None else samples.index
             if limit is not None and not np.array_equal(index, np.arange(len(index))):
                 progress.note(f"--limit: {len(index)} samples drawn with --seed {seed}, in the data's order")
-        on = on or default_runner(bundle.target, bundle.manifest["backend"])
+        on = on or default_runner(bundle)
         progress.step(f"run on {on}")
         result = get_runner(on).run(bundle, inputs, RunOptions(repeat=repeat, threads=threads, progress=progress))
         outputs = [tensor.json() for tensor in bundle.graph.outputs]

@@ -14,6 +14,7 @@ import numpy as np
 from edgekit import bundle as bundles
 from edgekit import plugins, sandbox, target
 from edgekit.backends import tvm as compiling
+from edgekit.backends import unsupported
 from edgekit.backends.tvm import database as databases
 from edgekit.backends.tvm.processors import processor
 from edgekit.codegen.lower import lower
@@ -158,8 +159,7 @@ def _network(
         raise UsageError(f"TVM makes no kernels for {board.name}", "its backends: " + ", ".join(board.backends))
     if has_onnx(graph):
         raise ModelError("networks kept in ONNX's operators cannot be tuned", "their loops are TVM's own")
-    missing = plugins.get("backends", "tvm").unsupported(graph, board)
-    if missing:
+    if missing := unsupported(plugins.get("backends", "tvm"), graph, board):
         first = missing[0]
         raise ModelError(
             f"cannot be compiled with TVM: operator {first.index} {first.operator}: {first.reason}",

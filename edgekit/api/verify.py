@@ -18,7 +18,6 @@ from edgekit.progress import Progress, Silent
 from edgekit.reference.litert import reference_outputs
 from edgekit.runners import RunOptions, provers
 from edgekit.runners import get as get_runner
-from edgekit.target import Target
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,9 @@ class Verification:
         }
 
 
-def default_runner(target: Target, backend: str = "") -> str:
+def default_runner(bundle: bundles.Bundle) -> str:
     """Where a bundle runs if the user does not say: the target's emulator, else this host."""
-    if backend == "null":
-        return "null"
-    return next(iter(provers(target, backend)), "host")
+    return next(iter(provers(bundle.target, bundle.execution)), "host")
 
 
 def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progress: Progress = Silent()) -> Verification:
@@ -80,7 +77,7 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         except EdgekitError as error:
             result.checks.append(Check("model", False, error.message))
             return result
-        on = on or default_runner(bundle.target, bundle.manifest["backend"])
+        on = on or default_runner(bundle)
         progress.step(f"run on {on}")
         result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads, progress=progress))
         result.checks.append(Check("parity", result.parity.ok, f"on {on}: {result.parity.words()}"))

@@ -1,16 +1,20 @@
-"""Backends: Graph + Target -> Artifact."""
+"""Backends: a network and a target -> an artifact."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
+from edgekit.bundle.execution import Execution
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
+
+AUTO = "auto"
+"""The tuning database in edgekit's cache."""
 
 
 @dataclass(frozen=True)
@@ -24,57 +28,96 @@ class Unsupported:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """A network that a backend can compile for a target. Backends derive from it what their analysis found."""
+
+    graph: Graph
+    target: Target
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an artifact is built from, beside the plan.
+
+    :param model: the Graph as a TFLite file, the bundle's ``model.tflite``. :param folder: the bundle's empty
+        ``artifact/``.
+    :param tuning: a tuning database: a file, a folder of them, ``auto`` (edgekit's cache), or None for none.
+    """
+
+    model: Path
+    folder: Path
+    tuning: str | None = None
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass(frozen=True)
 class Artifact:
-    """What a backend made.
+    """What a backend built.
 
     :param tools: versions of the tools that made it, for the manifest.
-    :param run: the command line on the device, relative to the bundle's folder.
     :param runtime: name and version of what executes it, e.g. ``"litert 2.3.0"``.
+    :param ram_bytes: activations; None where the runtime plans its memory itself.
     """
 
     tools: dict[str, str] = field(default_factory=dict)
-    run: tuple[str, ...] = ()
+    execution: Execution = Execution()
     runtime: str = ""
+    ram_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """How near an artifact's results must be to the reference's (:mod:`edgekit.metrics.parity`).
+
+    :param bit_exact: integers must be equal bit for bit. :param half_activations: values between operators are float16.
+    """
+
+    bit_exact: bool = False
+    half_activations: bool = False
 
 
 class Backend(Protocol):
-    """Compiles Graphs for targets."""
+    """Compiles networks for targets. :class:`Defaults` has what most backends need of it."""
 
     name: str
-    bit_exact: bool
-    """True if integer results must equal the reference's bit for bit.
+    tunable: bool
+    """True if `edgekit tune` can make its kernels faster."""
 
-    A backend that keeps activations in float16 is also a :class:`HalfActivations`. One whose artifact only one runner
-    without a device can run has ``prover``, that runner's name."""
+    def exactness(self, graph: Graph) -> Exactness:
+        """How near the artifact of this network must be to the reference."""
 
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
-        """List what cannot be compiled, before any work."""
+    def isolated(self) -> Backend:
+        """The backend as it compiles a network taken apart (:mod:`edgekit.graph.explode`): the result of each operator
+        is rounded as it would be inside a network, although here it is an output."""
 
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
-        """Fill ``folder`` (the bundle's empty ``artifact/``).
+    def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
+        """Analyse a network: what :meth:`build` takes, or the operators that cannot be compiled. Nothing is built.
 
-        :param model: the Graph as a TFLite file, the bundle's ``model.tflite``.
+        :raises ModelError: if a tool dies of the network.
+        """
+
+    def build(self, planned: Planned, request: Request) -> Artifact:
+        """Fill ``request.folder``, from a plan of this backend.
+
         :raises ToolMissing: if a tool is not installed.
         """
 
 
-@runtime_checkable
-class HalfActivations(Backend, Protocol):
-    """A backend that keeps the values between operators in float16, always or for some networks."""
+class Defaults:
+    """A backend's answers where it does not give its own."""
 
-    def half(self, graph: Graph) -> bool:
-        """True if it does so for this network."""
+    tunable = False
 
-    def isolated(self) -> Backend:
-        """The backend as it compiles a network taken apart (:mod:`edgekit.graph.explode`): the result of each operator
-        is rounded to float16 as it would be inside a network, although here it is an output."""
+    def exactness(self, graph: Graph) -> Exactness:
+        """See :class:`Backend`."""
+        return Exactness()
+
+    def isolated(self) -> Any:
+        """See :class:`Backend`."""
+        return self
 
 
-@runtime_checkable
-class Tunable(Backend, Protocol):
-    """A backend whose kernels `edgekit tune` can make faster."""
-
-    def tuned_by(self, tuning: str | None) -> Backend:
-        """The backend with another tuning database (:mod:`edgekit.backends.tvm.database`); None: with none."""
+def unsupported(backend: Backend, graph: Graph, target: Target) -> list[Unsupported]:
+    """The operators that a backend cannot compile; none if it can compile the network."""
+    planned = backend.plan(graph, target)
+    return planned if isinstance(planned, list) else []

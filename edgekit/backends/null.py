@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.backends import Artifact, Unsupported
-from edgekit.progress import Progress, Silent
+from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request
+from edgekit.bundle.execution import Execution
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
 
-class Null:
+class Null(Defaults):
     """Supports whatever the reference supports."""
 
     name = "null"
-    bit_exact = True
 
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
+    def exactness(self, graph: Graph) -> Exactness:
+        """See :class:`edgekit.backends.Backend`."""
+        return Exactness(bit_exact=True)
+
+    def plan(self, graph: Graph, target: Target) -> Planned:
         """Nothing is refused up front; the reference kernels refuse when the bundle's golden outputs are made."""
-        return []
+        return Planned(graph, target)
 
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
-        """Leave ``folder`` empty."""
-        return Artifact(runtime="reference kernels")
+    def build(self, planned: Planned, request: Request) -> Artifact:
+        """Leave the folder empty."""
+        return Artifact({}, Execution(prover="null"), "reference kernels")

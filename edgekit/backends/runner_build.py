@@ -16,14 +16,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from edgekit import resources
+from edgekit.bundle.execution import PROGRAM
 from edgekit.errors import EdgekitError, ToolMissing
 from edgekit.files import temporary
 from edgekit.sandbox.environment import NEUTRAL, clean
 from edgekit.tools import toolchain
 
-NAME = "edgekit-run"
 STANDARD = "-std=gnu11"
 """The standard of every C program that edgekit builds from its own sources; CONTRIBUTING.md has the table."""
+NAME = PROGRAM
 PACKAGE = "ai-edge-litert"
 """LiteRT's package, which the runner is built for."""
 
@@ -36,17 +37,6 @@ class Runner:
 
     path: Path
     compiler: str
-
-
-def command(library: str, *, model: bool) -> tuple[str, ...]:
-    """The command line on the device, from the bundle's folder, for the manifest's ``run``.
-
-    :param library: name of the file in ``artifact/`` that the runner loads.
-    :param model: whether it is a runtime that takes the bundle's model, or the network itself.
-    """
-    given = ("--model", "model.tflite") if model else ()
-    files = ("--inputs", "in.bin", "--outputs", "out.bin", "--samples", "1")
-    return (f"artifact/{NAME}", "--library", f"artifact/{library}", *given, *files)
 
 
 @cache

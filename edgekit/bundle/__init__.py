@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from edgekit.bundle.execution import Execution, of_manifest
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import archives, plain_files, temporary
 from edgekit.files.documents import dumps, loads
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _MANIFEST = "manifest.json"
-NETWORK = "network.tflite"
-"""A TFLite file in ``artifact/``, for bundles without a program."""
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_GOLDEN_BYTES = 512 << 20
@@ -56,6 +55,14 @@ class Bundle:
     @cached_property
     def target(self) -> Target:
         return load_target(self.manifest["target"])
+
+    @cached_property
+    def execution(self) -> Execution:
+        """How it is run.
+
+        :raises CheckFailed: if the manifest is damaged.
+        """
+        return of_manifest(self.manifest)
 
     @property
     def model(self) -> Path:

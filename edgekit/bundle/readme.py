@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgekit.bundle.execution import Execution, Kind
 from edgekit.target import Target
 
 BUILD = "build.sh"
@@ -11,7 +12,7 @@ BUILD = "build.sh"
 OPENCL_NEEDS = "it needs the OpenCL driver of the GPU, which builds its kernels when it starts"
 
 
-def readme(manifest: dict[str, Any], target: Target) -> str:
+def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> str:
     """Return the README of a bundle with this manifest."""
 
     def table(tensors: list[dict[str, Any]]) -> str:
@@ -23,7 +24,7 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
         return "\n".join(["| name | dtype | shape | quantization |", "|---|---|---|---|", *rows])
 
     name = f"{manifest['model']['name']}, recipe {manifest['recipe']['name']}, for {target.name}"
-    on_device = _on_device(manifest, target)
+    on_device = _on_device(manifest, target, execution)
     return f"""# {name}
 
 {target.description}. Runtime: {manifest["runtime"]}. Made by edgekit {manifest["edgekit"]}.
@@ -44,18 +45,18 @@ def readme(manifest: dict[str, Any], target: Target) -> str:
 """
 
 
-def _on_device(manifest: dict[str, Any], target: Target) -> str:
+def _on_device(manifest: dict[str, Any], target: Target, execution: Execution) -> str:
     """How to run it there: with Python where LiteRT runs the model, else with the compiled network alone."""
-    run, runtime = manifest["run"], manifest["runtime"]
+    run, runtime = execution.command, manifest["runtime"]
     if target.kind == "phone":
-        return _on_phone(run)
+        return _on_phone(execution)
     if target.kind == "accelerator" and manifest["backend"] == "edgetpu":
         return _on_edgetpu("edgetpu_compiler" in manifest["tools"])
     if not run:
         return ""
-    if run == [f"artifact/{BUILD}"]:
+    if execution.kind is Kind.HANDOVER:
         return _engine()
-    if "--model" in run:
+    if execution.kind is Kind.RUNTIME:
         first = """Copy this folder there and check it with Python and numpy (`sudo apt-get install python3-numpy`).
 Where the system's C library is too old for `edgekit-run`, it takes ai-edge-litert or tflite-runtime instead:
 
@@ -118,9 +119,10 @@ An engine fits one GPU and one version of TensorRT. Copy this folder there, buil
 """
 
 
-def _on_phone(run: list[str]) -> str:
+def _on_phone(execution: Execution) -> str:
     """The app's project, and the native program where there is one; an iPhone's package."""
-    if run[:1] == ["python3"]:
+    run = execution.command
+    if execution.kind is Kind.HANDOVER:
         return _on_iphone(run)
     app = """## Run it on the phone
 `artifact/app` is a project for Android Studio: an app that runs the model on CPU and GPU, and compares the outputs with
@@ -144,7 +146,7 @@ By hand, on raw tensors (each input's little-endian bytes back to back, one samp
 """
 
 
-def _on_iphone(run: list[str]) -> str:
+def _on_iphone(run: tuple[str, ...]) -> str:
     return f"""## Run it on the phone
 `artifact/network.mlpackage` is the network for Core ML; `artifact/network.json` says what goes in and comes out.
 `artifact/app` is a Swift package that runs it: on a Mac, `swift run sample` in that folder; on a phone, in an app of

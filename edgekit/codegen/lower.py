@@ -144,8 +144,8 @@ def lower(graph: Graph) -> Network:
     return builder.network()
 
 
-def unsupported(graph: Graph) -> list[Missing]:
-    """List all operators of ``graph`` that have no kernel even after rewriting."""
+def lowered(graph: Graph) -> Network | list[Missing]:
+    """Lower the main subgraph; or list all operators that have no kernel even after rewriting."""
     ready, nodes = prepared(graph)
     reasons = [unsupported_reason(ready, operator) for operator in ready.operators]
     missing = [
@@ -154,10 +154,9 @@ def unsupported(graph: Graph) -> list[Missing]:
     if missing:
         return missing
     try:
-        lower(graph)
+        return lower(graph)
     except CannotLower as error:
         return [Missing(error.node, error.op, error.reason)]
-    return []
 
 
 def unsupported_reason(graph: Graph, operator: Operator) -> str:

@@ -4,7 +4,7 @@ The reference is LiteRT's reference kernels on the host. The rules, by what the 
 
 * **integers**: within 1 LSB (0 for backends that must be bit-exact); integers without a scale must be equal;
 * **float**: within 1e-4 of the output's largest magnitude;
-* **float16**: where a backend keeps activations in float16 (:class:`edgekit.backends.HalfActivations`), or the
+* **float16**: where a backend keeps activations in float16 (:class:`edgekit.backends.Exactness`), or the
   network's own outputs are float16, within 1e-2: each rounding is 5e-4 of a value, and sums of them may cancel;
 * **hybrid** (float activations, integer weights): runtimes quantize activations on the fly, each in its own way. The
   oracle is float arithmetic with the same weights (:mod:`edgekit.reference.hybrid`), and an artifact may be off by

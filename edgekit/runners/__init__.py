@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
+    from edgekit.bundle.execution import Execution
     from edgekit.progress import Progress
     from edgekit.target import Target
 
@@ -19,18 +20,18 @@ PROVERS = ("emulator", "pocl", "cuda-emulator", "mil", "host")
 """Runners that need no device and run what several backends make."""
 
 
-def provers(target: Target, backend: str = "") -> list[str]:
-    """Runners that can prove a backend's bundles for a target without the device, the best first."""
-    from edgekit import plugins
+def provers(target: Target, execution: Execution | None = None) -> list[str]:
+    """Runners that can prove bundles for a target without the device, the best first.
 
-    known = backend in plugins.names("backends")  # a bundle may come from a plug-in that is not here
-    own = getattr(plugins.get("backends", backend), "prover", None) if known else None
-    return [name for name in ([own] if own else PROVERS) if name in target.runners]
+    :param execution: of the bundle, which may be for one of them only.
+    """
+    own = execution.prover if execution else ""
+    return [own] if own else [name for name in PROVERS if name in target.runners]
 
 
-def instead(target: Target, backend: str = "") -> str:
+def instead(target: Target, execution: Execution | None = None) -> str:
     """What to say where a runner cannot run a bundle: the one that can, without the device."""
-    names = provers(target, backend)
+    names = provers(target, execution)
     return f"run it with --on {names[0]}, or on the device" if names else "run it on the device"
 
 

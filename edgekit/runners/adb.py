@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.backends.runner_build import native_arch
+from edgekit.bundle.execution import PROGRAM, Kind
 from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import left_behind
@@ -62,7 +63,7 @@ class AdbRunner:
                 phone.push(name, path.read_bytes(), 0o755)
             phone.push(runner.INPUTS, pack(inputs), 0o644)
             progress.step(f"run on {phone.name}")
-            command = [f"./{programs.PROGRAM}", *runner.arguments(samples, options)]
+            command = [f"./{PROGRAM}", *runner.arguments(samples, options)]
             script = f'sh -c \'echo $$ >pid; exec "$0" "$@"\' {shlex.join(command)}; s=$?; rm -f pid; exit $s'
             done = phone.run(script, seconds=RUN_SECONDS)
             if done.returncode in _CANNOT_EXECUTE:
@@ -81,9 +82,8 @@ class AdbRunner:
 
 def _native(bundle: Bundle) -> programs.Program:
     """The bundle's statically linked program."""
-    run = bundle.manifest.get("run") or []
     program = programs.of(bundle)
-    if not run or program.library:
+    if bundle.execution.kind is not Kind.PROGRAM:
         raise DeviceError(
             "the bundle has no native program for Android", "compile it for android-arm64; docs/phones.md says for what"
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.litert import library
+from edgekit.bundle.execution import PROGRAM
 from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.reference.litert import reference_outputs
@@ -87,11 +88,11 @@ def execute(
 def _tools(bundle: Bundle, program: Program) -> tuple[Path, Path]:
     """The C runner and the library that work here."""
     here, arch = platform.machine(), runner_build.native_arch(bundle.target.arch)
-    own, network = bundle.artifact / programs.PROGRAM, bundle.artifact / program.library
+    own, network = bundle.artifact / PROGRAM, bundle.artifact / program.library
     if program.compiled and arch != here:
         raise DeviceError(
             f"the bundle's network is compiled for {arch}, this machine is {here}",
-            instead(bundle.target, bundle.manifest["backend"]),
+            instead(bundle.target, bundle.execution),
         )
     if program.compiled and not network.is_file():
         raise DeviceError(f"the bundle has no artifact/{program.library}", "compile it again")

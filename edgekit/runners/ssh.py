@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.backends.runner_build import native_arch
+from edgekit.bundle.execution import MODEL, PROGRAM
 from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import left_behind
@@ -21,7 +22,7 @@ from edgekit.progress import Silent
 from edgekit.runners import Run, RunOptions
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
-from edgekit.runners.linux.program import PROGRAM, SCRIPT, Program
+from edgekit.runners.linux.program import SCRIPT, Program
 from edgekit.transport.ssh import MOST_OUTPUT, Address, Connection
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _upload(board: Connection, archive: bytes) -> None:
 
 def _execute(board: Connection, program: Program, arguments: list[str]) -> None:
     """Run the C runner, or where the system cannot load it or LiteRT, the Python one."""
-    given = program.arguments(f"./{program.library}", programs.MODEL)
+    given = program.arguments(f"./{program.library}", MODEL)
     first = _start(board, [f"./{PROGRAM}", *given, *arguments])
     if first is None:
         return
@@ -133,7 +134,7 @@ def _execute(board: Connection, program: Program, arguments: list[str]) -> None:
             f"{board.address.shown} cannot run edgekit-run: {_brief(text)}",
             "use a 64-bit system with glibc 2.34 or later (Raspberry Pi OS bookworm)",
         )
-    second = _start(board, ["python3", SCRIPT, "--python", "--model", programs.MODEL, *arguments])
+    second = _start(board, ["python3", SCRIPT, "--python", "--model", MODEL, *arguments])
     if second is not None:
         raise DeviceError(
             f"{board.address.shown} can run neither edgekit-run ({_brief(text)}) nor run.py ({_brief(second[1])})",

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends.runner_build import NAME, command, get, native_arch, put
+from edgekit.backends.runner_build import NAME, get, native_arch, put
 from edgekit.backends.tvm import LIBRARY, compiled, link
 from edgekit.bundle import Bundle
+from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.codegen.program import Argument, Buffer, Call, Program
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 
@@ -92,7 +93,8 @@ def build(made: Program, graph: Graph, processor: Processor, target: Target, fol
     (folder / "artifact").mkdir(parents=True)
     link(compiled(made, processor, PRELOAD), target, folder / "artifact" / LIBRARY)
     put(get(native_arch(target.arch)).path, folder / "artifact", NAME, 0o755)
-    bundle = Bundle(folder, {"target": target.name, "backend": "tvm", "run": list(command(LIBRARY, model=False)),
+    execution = Execution(Kind.LIBRARY, runner_command(LIBRARY, model=False), LIBRARY)
+    bundle = Bundle(folder, {"target": target.name, "backend": "tvm", "execution": execution.json(),
                              "files": {}, "inputs": [], "outputs": []})  # fmt: skip
     bundle.__dict__["graph"] = graph  # no model.tflite stands for it
     return bundle

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from edgekit import bundle, plugins, resources, target
 from edgekit.api.compile import compile
+from edgekit.backends import unsupported
 from edgekit.backends.coreml import operators
 from edgekit.backends.coreml.ends import entered, left
 from edgekit.errors import DeviceError, ModelError
@@ -261,16 +262,16 @@ def test_refusals_name_the_operator() -> None:
     b = Builder()
     x = b.tensor((1, 4), name="x")
     graph = b.graph((x,), (b.add("CUMSUM", (x, b.constant(np.array(1, np.int32))), (1, 4), options="Cumsum"),))
-    assert [(u.operator, u.reason) for u in backend.unsupported(graph, ios)] == [
+    assert [(u.operator, u.reason) for u in unsupported(backend, graph, ios)] == [
         ("CUMSUM", "edgekit's Core ML backend has no rule for it")
     ]
     b = Builder()
     x = b.tensor((1, 1, 2, 1, 1, 2), name="x")
-    assert "at most 5" in backend.unsupported(b.graph((x,), (b.add("RELU", (x,), (1, 1, 2, 1, 1, 2)),)), ios)[0].reason
+    assert "at most 5" in unsupported(backend, b.graph((x,), (b.add("RELU", (x,), (1, 1, 2, 1, 1, 2)),)), ios)[0].reason
     b = Builder()
     x, w = b.tensor((1, 4, 4, 1), name="x"), b.tensor((1, 3, 3, 1), name="w")
     y = b.add("CONV_2D", (x, w, b.constant(weights(1))), (1, 2, 2, 1), options="Conv2D", padding=1)
-    assert "input 1 is computed" in backend.unsupported(b.graph((x, w), (y,)), ios)[0].reason
+    assert "input 1 is computed" in unsupported(backend, b.graph((x, w), (y,)), ios)[0].reason
 
 
 def test_what_float16_cannot_hold_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import edgekit
 from edgekit import bundle, plugins, target
 from edgekit.api import installing
+from edgekit.backends import unsupported
 from edgekit.backends.cuda import CUBIN, cubin, nvrtc
 from edgekit.backends.gpu import plan
 from edgekit.backends.gpu.dialect import CUDA
@@ -185,7 +186,7 @@ def test_refusals(tmp_path: Path) -> None:
     backend, board = plugins.get("backends", "cuda"), target.load(ORIN)
     models = Path(__file__).parents[3] / "shared" / "models" / "mlperf_tiny"
     for name in ("kws_int8", "kws_fp32"):  # the second has integer weights
-        missing = backend.unsupported(tflite.read(models / f"{name}.tflite"), board)
+        missing = unsupported(backend, tflite.read(models / f"{name}.tflite"), board)
         assert missing and "float16 or float32" in missing[0].remedy
     with pytest.raises(EdgekitError, match="NVRTC refuses the kernels"):
         nvrtc.compiled("this is no kernel", "sm_87")

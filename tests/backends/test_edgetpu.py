@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from edgekit import bundle, delegates, target
+from edgekit.backends import unsupported
 from edgekit.backends.edgetpu import EdgeTPU, fixed, vendor
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
@@ -154,7 +155,7 @@ def test_a_network_of_which_nothing_could_be_taken_is_refused() -> None:
     b = Builder()
     x = b.tensor((1, 4), "int8", name="x")
     graph = b.graph((x,), (b.add("FLOOR_MOD", (x, x), (1, 4), "int8"),))
-    (only,) = EdgeTPU().unsupported(graph, target.load("coral-edgetpu"))
+    (only,) = unsupported(EdgeTPU(), graph, target.load("coral-edgetpu"))
     assert "take no operator" in only.reason and "not in the list" in only.reason
 
 
@@ -177,7 +178,7 @@ def test_float_inputs_and_outputs_are_converted_on_the_cpu() -> None:
     r = b.add("RELU", (q,), (1, 4), "int8")
     y = b.add("DEQUANTIZE", (r,), (1, 4))
     graph = b.graph((x,), (y,))
-    assert EdgeTPU().unsupported(graph, target.load("coral-edgetpu")) == []
+    assert unsupported(EdgeTPU(), graph, target.load("coral-edgetpu")) == []
     verdicts = delegates.advise(graph, delegates.load("edgetpu")).verdicts
     assert [v.taken for v in verdicts] == [False, True, False]
 
@@ -186,11 +187,11 @@ def test_free_batches_are_fixed_for_the_compiler() -> None:
     b = Builder()
     x = b.tensor((1, 4), "int8", name="x", shape_signature=(-1, 4))
     graph = b.graph((x,), (b.add("RELU", (x,), (1, 4), "int8"),))
-    assert EdgeTPU().unsupported(graph, target.load("coral-edgetpu")) == []
+    assert unsupported(EdgeTPU(), graph, target.load("coral-edgetpu")) == []
     assert [t.shape_signature for t in fixed(graph).tensors] == [None, None]
     assert graph.tensors[0].shape_signature == (-1, 4)
     graph.tensors[1].shape_signature = (1, -1)
-    (only,) = EdgeTPU().unsupported(graph, target.load("coral-edgetpu"))
+    (only,) = unsupported(EdgeTPU(), graph, target.load("coral-edgetpu"))
     assert "known only when it runs" in only.reason
 
 

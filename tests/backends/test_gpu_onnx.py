@@ -8,6 +8,7 @@ import pytest
 
 from edgekit import sandbox, target
 from edgekit.api.compile import compile
+from edgekit.backends import unsupported
 from edgekit.backends.cuda import CUDA
 from edgekit.backends.opencl import OpenCL
 from edgekit.graph import Graph, tflite
@@ -47,5 +48,5 @@ def test_floats_integers_and_booleans(board: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", [OpenCL(), CUDA()], ids=["opencl", "cuda"])
 def test_what_a_gpu_has_not_is_refused_by_name(backend: OpenCL | CUDA, tmp_path: Path) -> None:
     net = graph(tmp_path, [node("Mish", ["x"], ["y"])], [value("x", [4], 11)], [value("y", [4], 11)])
-    (only,) = backend.unsupported(net, target.load("jetson-orin-nano"))
+    (only,) = unsupported(backend, net, target.load("jetson-orin-nano"))
     assert only.operator == "ONNX_Mish" and "float64" in only.reason and "tvm" in only.remedy

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import target
+from edgekit.backends import Request, unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.litert import LiteRT, library, operators
 from edgekit.backends.runner_build import litert_version
@@ -113,7 +114,7 @@ def test_a_missing_compiler_is_named_with_its_package(monkeypatch: pytest.Monkey
 def test_an_artifact_is_complete(tmp_path: Path) -> None:
     needs_compiler("native")
     graph = Graph([Subgraph("main", [Tensor("x", (1,), "float32")], [], (0,), (0,))])
-    artifact = LiteRT().compile(graph, tmp_path / "model.tflite", target.load("host"), tmp_path)
+    artifact = LiteRT().build(LiteRT().plan(graph, target.load("host")), Request(tmp_path / "model.tflite", tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["edgekit-run", "libLiteRt.so", "run.py"]
     assert (tmp_path / "edgekit-run").stat().st_mode & 0o111
     assert artifact.runtime == f"litert {litert_version()}"
@@ -131,7 +132,7 @@ def test_operators_without_a_kernel_are_refused_up_front() -> None:
         Operator("TFLite_Detection_PostProcess", (0,), (0,), custom=True),
         Operator("STABLEHLO_SORT", (0,), (0,)),
     )
-    refused = LiteRT().unsupported(graph, target.load("host"))
+    refused = unsupported(LiteRT(), graph, target.load("host"))
     assert [(r.index, r.operator) for r in refused] == [(1, "SignalWindow"), (2, "FlexErf"), (4, "STABLEHLO_SORT")]
     assert all(r.reason and r.remedy for r in refused)
     assert "SELECT_TF_OPS" in refused[1].remedy

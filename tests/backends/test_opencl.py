@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import edgekit
 from edgekit import bundle, plugins, target
+from edgekit.backends import unsupported
 from edgekit.backends.gpu import kernels, plan
 from edgekit.backends.gpu.dialect import OPENCL
 from edgekit.codegen import loops
@@ -64,7 +65,7 @@ def test_operators(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", TYPES)
 def test_other_types_than_floats_are_refused_by_name(name: str) -> None:
     graph = TYPES[name]()
-    found = plugins.get("backends", "opencl").unsupported(graph, target.load(BOARD))
+    found = unsupported(plugins.get("backends", "opencl"), graph, target.load(BOARD))
     assert found and all("OpenCL backend has no kernel" in one.reason for one in found)
     made = {n: graph.tensors[o.outputs[0]].dtype for n, o in enumerate(graph.operators) if o.op != "RESHAPE"}
     whole = {n for n, dtype in made.items() if dtype != "float32"}
@@ -199,7 +200,7 @@ def test_operators_without_a_kernel_are_named() -> None:
     b = Builder()
     x = b.tensor((1, 4, 4, 8), name="x")
     y = b.add("LOCAL_RESPONSE_NORMALIZATION", (x,), (1, 4, 4, 8), options="LocalResponseNormalization")
-    missing = plugins.get("backends", "opencl").unsupported(b.graph((x,), (y,)), target.load(BOARD))
+    missing = unsupported(plugins.get("backends", "opencl"), b.graph((x,), (y,)), target.load(BOARD))
     assert [(m.index, m.operator) for m in missing] == [(0, "LOCAL_RESPONSE_NORMALIZATION")]
     assert "OpenCL" in missing[0].reason
 

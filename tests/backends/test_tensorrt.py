@@ -19,6 +19,7 @@ from onnx import numpy_helper
 import edgekit
 from edgekit import bundle, plugins, target
 from edgekit.api.prove import prove
+from edgekit.backends import unsupported
 from edgekit.backends.tensorrt import BOUNDS, MODEL, SHAPES
 from edgekit.errors import DeviceError, ModelError, UsageError
 from edgekit.graph import Graph, tflite
@@ -138,22 +139,22 @@ def test_pictures_are_transposed_only_where_readers_want_another_layout(tmp_path
 
 def test_zero_points_are_refused_with_the_cure(tmp_path: Path) -> None:
     graph = quantized(convolutional(), tmp_path / "int8")
-    (missing,) = plugins.get("backends", "tensorrt").unsupported(graph, target.load(BOARD))
+    (missing,) = unsupported(plugins.get("backends", "tensorrt"), graph, target.load(BOARD))
     assert "zero point" in missing.reason and "--recipe symmetric" in missing.remedy
 
 
 def test_refusals() -> None:
     models = Path(__file__).parents[3] / "shared" / "models" / "mlperf_tiny"
     backend, board = plugins.get("backends", "tensorrt"), target.load(BOARD)
-    mixed = backend.unsupported(tflite.read(models / "kws_fp32.tflite"), board)
+    mixed = unsupported(backend, tflite.read(models / "kws_fp32.tflite"), board)
     assert mixed and "weights are integers" in mixed[0].reason
     b = Builder()
     x = b.tensor((1, 4, 4, 8), name="x")
     y = b.add("LOCAL_RESPONSE_NORMALIZATION", (x,), (1, 4, 4, 8), options="LocalResponseNormalization")
     z = b.add("RELU", (y,), (1, 4, 4, 8))
-    (missing,) = backend.unsupported(b.graph((x,), (z,)), board)
+    (missing,) = unsupported(backend, b.graph((x,), (z,)), board)
     assert (missing.index, missing.operator) == (0, "LOCAL_RESPONSE_NORMALIZATION") and "ONNX" in missing.reason
-    halves = plugins.get("backends", "tensorrt-f16").unsupported(tflite.read(models / "kws_int8.tflite"), board)
+    halves = unsupported(plugins.get("backends", "tensorrt-f16"), tflite.read(models / "kws_int8.tflite"), board)
     assert "not for float16" in halves[0].reason
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import edgekit
 from edgekit import plugins, target
+from edgekit.backends import Request
 from edgekit.bundle import Bundle
 from edgekit.graph import Graph, tflite
 from edgekit.graph.explode import explode
@@ -181,8 +182,9 @@ def build(graph: Graph, folder: Path, board: str = "host") -> Built:
     (folder / "artifact").mkdir(parents=True)
     tflite.write(graph, folder / "model.tflite")
     backend = plugins.get("backends", "tvm")
-    artifact = backend.compile(graph, folder / "model.tflite", target.load(board), folder / "artifact")
-    return Built(Bundle(folder, {"target": board, "backend": "tvm", "run": artifact.run}))
+    request = Request(folder / "model.tflite", folder / "artifact")
+    artifact = backend.build(backend.plan(graph, target.load(board)), request)
+    return Built(Bundle(folder, {"target": board, "backend": "tvm", "execution": artifact.execution.json()}))
 
 
 def check_operators(graph: Graph, folder: Path, board: str = "host") -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from edgekit import bundle, plugins, target
 from edgekit.api.compile import compile
-from edgekit.backends import Backend
+from edgekit.backends import Backend, unsupported
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, tflite
 from edgekit.graph.ir import Quantization
@@ -86,12 +86,12 @@ def test_backends_state_what_they_cannot_compile_before_any_work(name: str) -> N
     backend: Backend = plugins.get("backends", name)
     for board in map(target.load, target.names()):
         if name in board.backends:
-            assert backend.unsupported(network(name), board) == []
+            assert unsupported(backend, network(name), board) == []
     b = Builder()
     x, y = b.tensor((1, 4), name="x"), b.tensor((1, 4), name="y")
     b.operators.append(Operator("Nobody", (x,), (y,), custom=True))
     if name != "null":
-        missing = backend.unsupported(b.graph((x,), (y,)), target.load("rpi4"))
+        missing = unsupported(backend, b.graph((x,), (y,)), target.load("rpi4"))
         assert [m.operator for m in missing] == ["Nobody"]
         assert missing[0].reason
 

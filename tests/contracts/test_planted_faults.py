@@ -21,7 +21,7 @@ from edgekit import bundle as bundles
 from edgekit import plugins, target
 from edgekit.api.compile import compile
 from edgekit.api.verify import verify
-from edgekit.backends import Artifact, HalfActivations
+from edgekit.backends import Artifact, Planned, Request
 from edgekit.errors import CheckFailed, ToolMissing
 from edgekit.graph import Graph, tflite
 from tests.small_networks import Builder
@@ -144,7 +144,7 @@ def cases() -> list[Any]:
     for backend in sorted(plugins.names("backends")):
         kinds = ["int8"] if backend == "edgetpu" else ["float", "int8"] if backend in ("litert", "tvm") else ["float"]
         made = plugins.get("backends", backend)
-        half = isinstance(made, HalfActivations) and made.half(sound())
+        half = made.exactness(sound()).half_activations
         for kind in kinds:
             for fault in FAULTS:
                 if kind == "int8" and fault in ("NaN", "overflow", "float16 overflow"):
@@ -195,7 +195,8 @@ def test_is_refused(
     shutil.copytree(good, spoilt)
     shutil.rmtree(spoilt / "artifact")
     (spoilt / "artifact").mkdir()
-    planted.compile(graph, spoilt / "model.tflite", target.load(board), spoilt / "artifact")
+    request = Request(spoilt / "model.tflite", spoilt / "artifact")
+    planted.build(planted.plan(graph, target.load(board)), request)
     manifest = {k: v for k, v in bundles.load(spoilt).manifest.items() if k not in ("schema", "files")}
     (spoilt / "manifest.json").unlink()
     bundles.finish(spoilt, manifest)
@@ -214,19 +215,21 @@ def _plant(real: Any, graph: Graph, faulty: Graph, kept: Path) -> Any:
     """The backend, but of this network it makes the artifact of another one (or the file that LiteRT runs)."""
     artifacts: list[Artifact] = []
 
-    def compile(self: Any, given: Graph, model: Path, board: Any, folder: Path, *rest: Any) -> Artifact:
+    def build(self: Any, planned: Planned, request: Request) -> Artifact:
+        given, model, folder = planned.graph, request.model, request.folder
         if len(given.operators) != len(graph.operators) or len(given.outputs) != len(graph.outputs):
-            one: Artifact = real.compile(given, model, board, folder, *rest)
+            one: Artifact = real.build(planned, request)
             return one
         if not artifacts:
             kept.mkdir()
             (kept / "artifact").mkdir()
             shutil.copyfile(model.with_name("golden.npz"), kept / "golden.npz")
             tflite.write(faulty, kept / "model.tflite")
-            artifacts.append(real.compile(faulty, kept / "model.tflite", board, kept / "artifact", *rest))
+            own = replace(request, model=kept / "model.tflite", folder=kept / "artifact")
+            artifacts.append(real.build(real.plan(faulty, planned.target), own))
         shutil.copytree(kept / "artifact", folder, dirs_exist_ok=True)
         if real.name in ("litert", "null"):
             shutil.copyfile(kept / "model.tflite", model)
         return artifacts[0]
 
-    return type("Planted", (type(real),), {"compile": compile, "tuned_by": lambda self, tuning: self})()
+    return type("Planted", (type(real),), {"build": build})()

@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit import sandbox, target
+from edgekit.backends import unsupported
 from edgekit.backends.tvm import TVM
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import Graph, tflite
@@ -148,7 +149,7 @@ def test_damaged_options_end_in_one_line(tmp_path: Path) -> None:
         damaged = tflite.loads(good)
         damaged.operators[number].custom_options = bytes(options)
         try:
-            for refused in TVM().unsupported(damaged, host):
+            for refused in unsupported(TVM(), damaged, host):
                 assert "\n" not in refused.reason
                 seen.add(refused.reason[:30])
         except EdgekitError as error:  # TVM crashed or ran out of memory in its child
@@ -169,7 +170,7 @@ def test_damaged_options_end_in_one_line(tmp_path: Path) -> None:
 def test_a_node_of_more_inputs_than_the_file_says_is_refused() -> None:
     graph = read(network())
     graph.operators[0].custom_options = graph.operators[3].custom_options
-    found = TVM().unsupported(graph, target.load("host"))
+    found = unsupported(TVM(), graph, target.load("host"))
     assert found[0].index == 0 and "another operator's node" in found[0].reason
 
 

@@ -26,6 +26,7 @@ from edgekit import plugins, sandbox, target
 from edgekit.api import job
 from edgekit.api.compile import FIRST, backend_for, build
 from edgekit.api.run import run
+from edgekit.backends import unsupported
 from edgekit.data import dataset
 from edgekit.errors import EdgekitError
 from edgekit.graph import Graph
@@ -134,7 +135,7 @@ def _judged(case: Case, graph: Graph | EdgekitError, path: Path) -> Outcome:
         return refusal(case, error.message.replace(f"{path.parent}/", ""), graph)
     result: Outcome | None = None
     for backend in [name for name in host.backends if name != "null"]:
-        if plugins.get("backends", backend).unsupported(graph, host):
+        if unsupported(plugins.get("backends", backend), graph, host):
             continue
         outcome = _through(case, ready, backend, data)
         if outcome.verdict == "passed":

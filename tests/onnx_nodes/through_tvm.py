@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgekit import target
+from edgekit.backends import unsupported
 from edgekit.backends.tvm import TVM
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, ModelError
@@ -35,7 +36,7 @@ def _batch(graphs: Sequence[Graph], inputs: Sequence[Arrays]) -> list[Arrays | E
     host, whole = target.load("host"), side_by_side(graphs)
     owner = [number for number, graph in enumerate(graphs) for _ in graph.operators]
     answers: list[Arrays | EdgekitError | None] = [None] * len(graphs)
-    for found in TVM().unsupported(whole, host):
+    for found in unsupported(TVM(), whole, host):
         if answers[owner[found.index]] is None:
             answers[owner[found.index]] = ModelError(f"operator {found.operator}: {found.reason}", found.remedy)
     good = [number for number, answer in enumerate(answers) if answer is None]

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgekit import target
+from edgekit.backends import Planned, Request
 from edgekit.backends.litert import LiteRT
 from edgekit.bundle import Bundle
 from edgekit.graph import Graph, tflite
@@ -27,8 +28,9 @@ def bundle_of(graph: Graph, board: str, folder: Path) -> Bundle:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "artifact").mkdir()
     tflite.write(graph, folder / "model.tflite")
-    artifact = LiteRT().compile(graph, folder / "model.tflite", target.load(board), folder / "artifact")
-    return Bundle(folder, {"target": board, "backend": "litert", "run": list(artifact.run)})
+    request = Request(folder / "model.tflite", folder / "artifact")
+    artifact = LiteRT().build(Planned(graph, target.load(board)), request)
+    return Bundle(folder, {"target": board, "backend": "litert", "execution": artifact.execution.json()})
 
 
 def samples_for(graph: Graph, count: int, seed: int = 0) -> list[NDArray]:

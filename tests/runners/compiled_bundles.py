@@ -11,6 +11,7 @@ import pytest
 from edgekit import target
 from edgekit.backends import runner_build
 from edgekit.bundle import Bundle
+from edgekit.bundle.execution import runner_command
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.tools import toolchain
@@ -60,5 +61,5 @@ def compiled_bundle(folder: Path, board: str, *defines: str) -> Bundle:
     library(folder / "artifact" / "network.so", arch, *defines)
     runner = runner_build.get(arch).path
     runner_build.put(runner, folder / "artifact", runner_build.NAME, 0o755)
-    run = runner_build.command("network.so", model=False)
+    run = runner_command("network.so", model=False)
     return Bundle(folder, {"target": board, "backend": "by-hand", "run": list(run)})

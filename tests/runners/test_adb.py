@@ -195,7 +195,9 @@ def test_no_samples_and_wrong_programs(made: Path, device: Phone, tmp_path: Path
     empty = [np.zeros((0, *t.shape), t.dtype) for t in found.graph.inputs]
     with pytest.raises(DeviceError, match="no samples"):
         get_runner("adb").run(found, empty, RunOptions())
-    other = bundle.Bundle(found.path, {**found.manifest, "run": ["artifact/edgekit-run", "--library", "l", "--model"]})
+    other = bundle.Bundle(
+        found.path, {**found.manifest, "execution": None, "run": ["artifact/edgekit-run", "--library", "l", "--model"]}
+    )
     with pytest.raises(DeviceError, match="no native program"):
         get_runner("adb").run(other, [], RunOptions())
     assert not device.commands or nothing_is_left(device)

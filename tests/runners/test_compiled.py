@@ -15,7 +15,7 @@ from edgekit.api.profile import profile
 from edgekit.bundle import Bundle, finish, save_golden
 from edgekit.bundle.readme import readme
 from edgekit.bundle.samples import pack
-from edgekit.errors import DeviceError
+from edgekit.errors import CheckFailed, DeviceError
 from edgekit.profiling import energy
 from edgekit.reference.litert import reference_outputs
 from edgekit.runners import OperatorTrace, Runner, RunOptions
@@ -151,7 +151,7 @@ def test_the_readmes_command_runs(tmp_path: Path) -> None:
         "model": {"name": "net"}, "recipe": {"name": "fp32"}, "runtime": "by hand", "edgekit": "1", "outputs": [],
         "inputs": [],
     }  # fmt: skip
-    text = readme({**bundle.manifest, **described}, bundle.target)
+    text = readme({**bundle.manifest, **described}, bundle.target, bundle.execution)
     assert "run.py" not in text
     (command,) = [line.strip() for line in text.splitlines() if line.startswith("    artifact/")]
     inputs = samples_for(bundle.graph, 1)
@@ -164,5 +164,5 @@ def test_the_readmes_command_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("run", ["edgekit-run", ["edgekit-run", "--library"], ["x"], ["--library", 3], {"a": 1}])
 def test_a_bundle_that_something_else_runs(run: object, board_bundle: Bundle) -> None:
     damaged = Bundle(board_bundle.path, {**board_bundle.manifest, "run": run})
-    with pytest.raises(DeviceError, match="no command of edgekit-run"):
+    with pytest.raises(CheckFailed, match="no command of edgekit-run"):
         HostRunner().run(damaged, samples_for(board_bundle.graph, 1), RunOptions())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgekit import sandbox, target
-from edgekit.backends import coreml
+from edgekit.backends import Request, coreml
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.files import plain_files
 from edgekit.graph import tflite
@@ -83,8 +83,9 @@ def test_core_ml_children_write_to_a_folder_of_their_own(
         return told
 
     monkeypatch.setattr(coreml.sandbox, "call", hostile)
+    planned = coreml.CoreML().plan(graph, target.load("ios"))
     with pytest.raises(ModelError, match=r"left more than a package: description\.json is a"):
-        coreml.CoreML().compile(graph, tmp_path / "model.tflite", target.load("ios"), artifact)
+        coreml.CoreML().build(planned, Request(tmp_path / "model.tflite", artifact))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

@@ -7,36 +7,34 @@ runs it.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.backends import Artifact, Unsupported, runner_build
+from edgekit.backends import Artifact, Defaults, Planned, Request, Unsupported, runner_build
 from edgekit.backends.android import native, project
 from edgekit.backends.litert import operators
 from edgekit.backends.runner_build import litert_version
+from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.codegen.lower import unsupported_reason
 from edgekit.errors import ToolMissing
-from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
 
-class Android:
+class Android(Defaults):
     """Compiles for 64-bit Android phones."""
 
     name = "android"
-    bit_exact = False
 
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
-        """What LiteRT has no kernels for."""
-        return operators.unsupported(graph)
+    def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
+        """Refuse what LiteRT has no kernels for."""
+        return operators.unsupported(graph) or Planned(graph, target)
 
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
+    def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`. Why there is no native program, a warning says in one line."""
+        graph, target, model, progress = planned.graph, planned.target, request.model, request.progress
+        folder = request.folder
         project.write(graph, model, folder / project.FOLDER)
         runtime = f"litert {litert_version()}"
         if reason := _no_kernel(graph):
@@ -48,7 +46,8 @@ class Android:
         except ToolMissing as missing:
             progress.warn(f"{target.name}: the bundle has no native program: {missing.message}; {missing.hint}")
             return Artifact(runtime=runtime)
-        return Artifact(tools, native.RUN, f"{runtime} in the app, tvm {tools['tvm']} in the native program")
+        execution = Execution(Kind.PROGRAM, runner_command("", model=False))
+        return Artifact(tools, execution, f"{runtime} in the app, tvm {tools['tvm']} in the native program")
 
 
 def _no_kernel(graph: Graph) -> str:

@@ -25,7 +25,6 @@ SOURCES = (
     "edgekit_run.c", "arguments.c", "clock.c", "compiled_engine.c", "engine.c", "machine.c", "power.c", "profile.c",
     "trace.c",
 )  # fmt: skip
-RUN = (f"artifact/{runner_build.NAME}", "--inputs", "in.bin", "--outputs", "out.bin", "--samples", "1")
 
 
 def program(graph: Graph, target: Target, path: Path) -> dict[str, str]:
@@ -34,7 +33,7 @@ def program(graph: Graph, target: Target, path: Path) -> dict[str, str]:
     :raises ModelError: naming an operator without a kernel; :raises ToolMissing: if TVM or the compiler is missing.
     """
     tool = toolchain.load("aarch64-static-cc").find()
-    made = tvm.pieces(graph, target)
+    made = tvm.pieces(tvm.planned(graph, target))
     with sandbox.scratch() as folder:
         made.write(folder)
         sources = resources.folder("firmware_stubs") / "linux"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import sandbox
-from edgekit.backends import Artifact, Unsupported
+from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported
 from edgekit.backends.coreml import operators, project
+from edgekit.bundle.execution import Execution, Kind
 from edgekit.errors import ModelError
 from edgekit.files import plain_files
 from edgekit.files.documents import dumps, write_text
-from edgekit.progress import Progress, Silent
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
@@ -30,37 +30,32 @@ DESCRIPTION = "network.json"
 RUN = ("python3", f"artifact/{project.CHECK}")
 
 
-class CoreML:
+class CoreML(Defaults):
     """Compiles ML programs."""
 
     name = "coreml"
-    bit_exact = False
 
-    def half(self, graph: Graph) -> bool:
-        """See :class:`edgekit.backends.HalfActivations`."""
-        return operators.precision(graph) == "float16"
+    def exactness(self, graph: Graph) -> Exactness:
+        """See :class:`edgekit.backends.Backend`: a program's precision follows its constants."""
+        return Exactness(half_activations=operators.precision(graph) == "float16")
 
-    def isolated(self) -> CoreML:
-        """See :class:`edgekit.backends.HalfActivations`: a program's precision follows its constants."""
-        return self
+    def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
+        """Refuse operators without a rule, and what Core ML's tensors cannot hold."""
+        return operators.unsupported(graph) or Planned(graph, target)
 
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
-        """Operators without a rule, and what Core ML's tensors cannot hold."""
-        return operators.unsupported(graph)
-
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
+    def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`.
 
         :raises ModelError: if coremltools refuses the network, or a constant is too large for float16.
         """
         toolchain.load("coremltools").find()
+        model, folder = request.model, request.folder
         about = build(model, folder)
         write_text(folder / DESCRIPTION, dumps({"schema": 1, **about}) + "\n")
         project.write(about, model.with_name("golden.npz"), folder)
-        where = f"iOS {about['ios']} or later, {operators.precision(graph)}"
-        return Artifact({"coremltools": about["version"]}, RUN, f"Core ML ({where})")
+        where = f"iOS {about['ios']} or later, {operators.precision(planned.graph)}"
+        execution = Execution(Kind.HANDOVER, RUN, prover="mil")
+        return Artifact({"coremltools": about["version"]}, execution, f"Core ML ({where})")
 
 
 def build(model: Path, folder: Path) -> dict[str, Any]:

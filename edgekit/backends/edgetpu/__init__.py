@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import delegates, resources
-from edgekit.backends import Artifact, Unsupported, runner_build
+from edgekit.backends import Artifact, Defaults, Planned, Request, Unsupported, runner_build
 from edgekit.backends.edgetpu import vendor
 from edgekit.backends.litert import operators
 from edgekit.backends.runner_build import litert_version
-from edgekit.bundle import NETWORK
+from edgekit.bundle.execution import NETWORK, Execution
 from edgekit.delegates.node import VALUES, Node
 from edgekit.delegates.rules import refusal
 from edgekit.errors import ToolMissing
 from edgekit.files.documents import dumps, write_text
 from edgekit.graph import tflite
-from edgekit.progress import Progress, Silent
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
@@ -37,15 +35,14 @@ LEFT = "quantization leaves it in float: take it out of the model, or use anothe
 """What to do about an operator that computes in float in a network of 8-bit integers."""
 
 
-class EdgeTPU:
+class EdgeTPU(Defaults):
     """Compiles networks that are 8-bit throughout."""
 
     name = "edgetpu"
-    bit_exact = False
 
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
-        """Operators that compute in other numbers than 8-bit integers or have no fixed size, and what LiteRT lacks;
-        also a network of which the Edge TPU could take nothing."""
+    def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
+        """Refuse operators that compute in other numbers than 8-bit integers or have no fixed size, and what LiteRT
+        lacks; also a network of which the Edge TPU could take nothing."""
         found = operators.unsupported(graph)
         known = {item.index for item in found}
         for index, operator in enumerate(graph.operators):
@@ -60,12 +57,11 @@ class EdgeTPU:
                 first = advice.verdicts[0]
                 reason = f"the Edge TPU could take no operator; of the first: {first.reason}"
                 found.append(Unsupported(0, first.operator, reason, "use another target"))
-        return found
+        return found or Planned(graph, target)
 
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
+    def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`. Without the vendor's compiler the network is ready for it."""
+        graph, target, folder, progress = planned.graph, planned.target, request.folder, request.progress
         tflite.write(fixed(graph), folder / NETWORK)
         runner_build.put(resources.folder("firmware_stubs") / "linux" / "run.py", folder, "run.py", 0o755)
         runtime = f"litert {litert_version()} with libedgetpu"
@@ -73,7 +69,7 @@ class EdgeTPU:
             tool = toolchain.load("edgetpu-compiler").find()
         except ToolMissing as missing:
             progress.warn(f"{target.name}: not compiled for the Edge TPU: {missing.message}; {missing.hint}")
-            return Artifact(runtime=runtime)
+            return Artifact({}, Execution(network=NETWORK), runtime)
         progress.step("compile for the Edge TPU")
         made = vendor.compile(tool, folder / NETWORK, folder / COMPILED)
         write_text(folder / REPORT, dumps({"schema": 1, **made.json()}) + "\n")
@@ -83,7 +79,7 @@ class EdgeTPU:
             progress.warn(
                 f"{target.name}: the vendor's compiler maps {made.mapped} operators, the published list said {expected}"
             )
-        return Artifact({"edgetpu_compiler": made.version}, runtime=runtime)
+        return Artifact({"edgetpu_compiler": made.version}, Execution(network=NETWORK), runtime)
 
 
 def fixed(graph: Graph) -> Graph:

@@ -6,23 +6,22 @@ for every network: the host program ``network.so`` (``firmware_stubs/gpu``) and 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.backends import Artifact, Unsupported
+from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.gpu import host_build, kernels, onnx, plan
 from edgekit.backends.gpu.dialect import Dialect
-from edgekit.codegen.lower import lower, unsupported
+from edgekit.bundle.execution import Execution, Kind, runner_command
+from edgekit.codegen.lower import lowered
+from edgekit.codegen.program import Program
 from edgekit.codegen.schedule import gpu
-from edgekit.errors import ModelError
 from edgekit.graph.onnx_operators import has_onnx
-from edgekit.progress import Progress, Silent
 from edgekit.reference.hybrid import hybrid
 
 if TYPE_CHECKING:
-    from edgekit.codegen.program import Program
     from edgekit.graph import Graph
     from edgekit.target import Target
 
@@ -30,7 +29,14 @@ FLOATS = "for GPUs, compile the float model: --recipe float16 or float32"
 LITERT = "compile it for a target with a processor, as rpi5"
 
 
-class GpuBackend:
+@dataclass(frozen=True)
+class Plan(Planned):
+    """A network as calls of loop nests, scheduled for the target's GPU."""
+
+    program: Program
+
+
+class GpuBackend(Defaults):
     """Compiles float networks with float32 or float16 weights.
 
     A subclass names its ``title`` in messages, its ``runtime`` in plans, the folder of its ``driver``'s host program
@@ -41,20 +47,20 @@ class GpuBackend:
     runtime: str
     driver: str
     dialect: Dialect
-    bit_exact = False
 
     def form(self, graph: Graph) -> plan.Form:
         """How its numbers are kept: weights as in the model."""
         halves = any(t.dtype == "float16" for t in graph.constants())
         return plan.Form(weights="exact" if halves else "float32")
 
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
-        """Operators, types and shapes without a kernel."""
+    def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
+        """Refuse operators, types and shapes without a kernel."""
         if has_onnx(graph):
             if self.form(graph).activations == "float16":
                 reason, cure = "operators of ONNX keep their float32", "omit --backend"
                 return [Unsupported(n, o.op, reason, cure) for n, o in enumerate(graph.operators)]
-            return onnx.unsupported(graph, gpu.THREAD)
+            program = onnx.program(graph, gpu.THREAD)
+            return program if isinstance(program, list) else Plan(graph, target, program)
         if graph.is_quantized:
             index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
             name = graph.operators[index].op if graph.operators else ""
@@ -63,28 +69,25 @@ class GpuBackend:
         if mixed:  # runtimes round its activations, each in its own way
             reason = "its weights are integers, its arithmetic would not be"
             return [Unsupported(n, graph.operators[n].op, reason, FLOATS) for n in mixed]
-        missing = [Unsupported(one.node, one.op, one.of(self.title), LITERT) for one in unsupported(graph)]
-        return missing or self._without_kernel(gpu.schedule(lower(graph), 1), graph)
+        network = lowered(graph)
+        if isinstance(network, list):
+            return [Unsupported(one.node, one.op, one.of(self.title), LITERT) for one in network]
+        program = gpu.schedule(network, int(target.get("gpu.flops_per_cycle")) // 2)
+        return self._without_kernel(program, graph) or Plan(graph, target, program)
 
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
+    def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
-        if missing := self.unsupported(graph, target):
-            first = missing[0]
-            raise ModelError(
-                f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy
-            )
-        progress.step(f"write kernels for {target.name}")
+        assert isinstance(planned, Plan), planned
+        target, folder = planned.target, request.folder
+        request.progress.step(f"write kernels for {target.name}")
         arch = build.native_arch(target.arch)
         runner, host = build.get(arch), host_build.get(arch, self.driver)
-        multipliers = int(target.get("gpu.flops_per_cycle")) // 2
-        program = onnx.lower(graph, gpu.THREAD) if has_onnx(graph) else gpu.schedule(lower(graph), multipliers)
-        plan.write(program, self.form(graph), self.runtime, folder, self.dialect)
+        arena = plan.write(planned.program, self.form(planned.graph), self.runtime, folder, self.dialect)
         tools = {"compiler": runner.compiler, **self.built(target, folder)}
         build.put(host, folder, host_build.LIBRARY)
         build.put(runner.path, folder, build.NAME, 0o755)
-        return Artifact(tools, build.command(host_build.LIBRARY, model=False), self.runtime)
+        execution = Execution(Kind.LIBRARY, runner_command(host_build.LIBRARY, model=False), host_build.LIBRARY)
+        return Artifact(tools, execution, self.runtime, arena)
 
     def built(self, target: Target, folder: Path) -> dict[str, str]:
         """Compile the kernels in ``folder`` as far as it is done here; return the tools and their versions."""
@@ -108,12 +111,12 @@ class HalfGpuBackend(GpuBackend):
     def form(self, graph: Graph) -> plan.Form:
         return self._form
 
-    def half(self, graph: Graph) -> bool:
-        """See :class:`edgekit.backends.HalfActivations`."""
-        return True
+    def exactness(self, graph: Graph) -> Exactness:
+        """See :class:`edgekit.backends.Backend`."""
+        return Exactness(half_activations=True)
 
     def isolated(self) -> HalfGpuBackend:
-        """See :class:`edgekit.backends.HalfActivations`."""
+        """See :class:`edgekit.backends.Backend`."""
         return type(self)(replace(self._form, isolated=True))
 
 

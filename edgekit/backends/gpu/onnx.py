@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,39 +23,30 @@ TYPES = ("float32", "int32", "int64", "int8", "uint8", "bool")
 REMEDY = "use --backend tvm on a processor"
 
 
-def unsupported(graph: Graph, machine: Machine) -> list[Unsupported]:
-    """Operators that TVM's ONNX frontend does not make loops of, or whose loops are none for GPUs."""
-    if missing := onnx.unsupported(graph):
-        return missing
-    program = onnx.lower(graph, machine)
-    found: dict[int, str] = {}
-    for call, made in zip(program.calls, _made(program), strict=True):
+def program(graph: Graph, machine: Machine) -> Program | list[Unsupported]:
+    """The program of :class:`~edgekit.backends.gpu.kernels.Source` functions; or the operators that TVM's ONNX frontend
+    does not make loops of, or whose loops are none for GPUs."""
+    nodes = onnx.analysed(graph)
+    if isinstance(nodes, list):
+        return nodes
+    made = onnx.program(graph, nodes, machine)
+    functions = _functions(made)
+    missing: dict[int, str] = {}
+    for call, function in zip(made.calls, functions, strict=True):
         odd = next((one.dtype for one in call.args if one.dtype not in TYPES), "")
-        reason = f"edgekit's GPU backends have no {odd}" if odd else made.get("refused", "")
+        reason = f"edgekit's GPU backends have no {odd}" if odd else function.get("refused", "")
         if reason:
-            found.setdefault(call.node, reason)
-    return [Unsupported(node, graph.operators[node].op, reason, REMEDY) for node, reason in found.items()]
-
-
-def lower(graph: Graph, machine: Machine) -> Program:
-    """The Program of :class:`~edgekit.backends.gpu.kernels.Source` functions.
-
-    :raises ModelError: naming the first operator that cannot be compiled.
-    """
-    program = onnx.lower(graph, machine)
-    functions = _made(program)
-    calls, program.calls = program.calls, []
-    for call, made in zip(calls, functions, strict=True):
-        if "refused" in made:
-            op = graph.operators[call.node].op
-            raise ModelError(f"operator {call.node} ({op}) cannot be compiled: {made['refused']}", REMEDY)
+            missing.setdefault(call.node, reason)
+    if missing:
+        return [Unsupported(node, graph.operators[node].op, reason, REMEDY) for node, reason in missing.items()]
+    calls, made.calls = made.calls, []
+    for call, function in zip(calls, functions, strict=True):
         between = []
-        for dtype, shape in made["temporaries"]:
+        for dtype, shape in function["temporaries"]:
             one = Argument(0, tuple(shape), dtype)
-            between.append(Argument(program.add(Buffer("arena", one.nbytes, dtype=dtype)), one.shape, dtype))
-        for part in made["parts"]:
-            program.calls.append(_call(call, part, between))
-    return program
+            between.append(Argument(made.add(Buffer("arena", one.nbytes, dtype=dtype)), one.shape, dtype))
+        made.calls += [_call(call, part, between) for part in function["parts"]]
+    return made
 
 
 def _call(call: Call, part: dict[str, Any], between: list[Argument]) -> Call:
@@ -76,22 +66,16 @@ def _frontend(call: Call) -> Frontend:
     return call.loops
 
 
-def _made(program: Program) -> list[dict[str, Any]]:
-    texts = tuple(dict.fromkeys(_frontend(call).loops for call in program.calls))
-    answers = dict(zip(texts, _ask(texts), strict=True))
-    return [answers[_frontend(call).loops] for call in program.calls]
-
-
-@functools.lru_cache(maxsize=8)
-def _ask(texts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """What the child says of each function.
+def _functions(program: Program) -> list[dict[str, Any]]:
+    """What the child says of each call's function; equal functions are asked about once.
 
     :raises ModelError: if TVM crashes on the network.
     """
+    texts = tuple(dict.fromkeys(_frontend(call).loops for call in program.calls))
     arrays = {f"f{number}": np.frombuffer(text.encode(), np.uint8) for number, text in enumerate(texts)}
     try:
         said, _ = sandbox.call(TASK, {"functions": len(texts)}, arrays, limits=onnx.LIMITS, preload=onnx.PRELOAD)
     except sandbox.ChildDied as death:
         raise ModelError(f"TVM {death.reason} on this network", "export it another way") from death
-    found: list[dict[str, Any]] = said["functions"]
-    return found
+    answers: dict[str, dict[str, Any]] = dict(zip(texts, said["functions"], strict=True))
+    return [answers[_frontend(call).loops] for call in program.calls]

@@ -66,8 +66,8 @@ def files(dialect: Dialect) -> tuple[str, str, str]:
     return PLAN, dialect.source, WEIGHTS
 
 
-def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dialect) -> None:
-    """Write the three :func:`files` into ``folder``."""
+def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dialect) -> int:
+    """Write the three :func:`files` into ``folder``; return the bytes of activations."""
     program = program if form.isolated else without_copies(program)
     types = {n: _type(program, n, form) for n in range(len(program.buffers))}
     program = replace(program, buffers=[_sized(b, types[n]) for n, b in enumerate(program.buffers)])
@@ -120,6 +120,7 @@ def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dia
     (folder / WEIGHTS).write_bytes(blob)
     for name in files(dialect):
         (folder / name).chmod(0o644)
+    return arena
 
 
 def without_copies(program: Program) -> Program:

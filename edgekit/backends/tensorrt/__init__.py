@@ -6,16 +6,14 @@ by ONNX Runtime (:mod:`edgekit.runners.onnx`); ``check.py`` proves the engine on
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import resources
-from edgekit.backends import Artifact, Unsupported
+from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported
 from edgekit.backends import runner_build as build
-from edgekit.errors import ModelError
+from edgekit.bundle.execution import Execution, Kind
 from edgekit.files.documents import dumps, write_text
 from edgekit.passes.symmetric import asymmetric
-from edgekit.progress import Progress, Silent
 from edgekit.reference.hybrid import hybrid
 
 if TYPE_CHECKING:
@@ -35,16 +33,18 @@ SYMMETRIC = "make the ranges symmetric: --recipe symmetric, or int8-symmetric fo
 INTEGERS = "hand it to --backend tensorrt, with --recipe symmetric"
 
 
-class TensorRT:
+class TensorRT(Defaults):
     """Writes float networks as they are, and int8 networks with explicit quantization, symmetric for TensorRT."""
 
     name = "tensorrt"
-    bit_exact = False
-    prover = "onnx"
     float16 = False
 
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
-        """Operators that edgekit does not write to ONNX, and types that TensorRT does not take."""
+    def exactness(self, graph: Graph) -> Exactness:
+        """See :class:`edgekit.backends.Backend`."""
+        return Exactness(half_activations=self.float16)
+
+    def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
+        """Refuse operators that edgekit does not write to ONNX, and types that TensorRT does not take."""
         from edgekit.writers import onnx
 
         cure = "compile the float model: --recipe float32 or int8"
@@ -59,19 +59,16 @@ class TensorRT:
             name = graph.operators[makers[0]].op if makers else ""
             reason = f"{graph.tensors[index].name!r} has a zero point, and TensorRT takes only 0"
             missing.append(Unsupported(makers[0] if makers else 0, name, reason, SYMMETRIC))
-        return missing
+        return missing or Planned(graph, target)
 
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
+    def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
         from importlib.metadata import version
 
         from edgekit.writers import onnx
 
-        for index, operator, reason in onnx.obstacles(graph):
-            raise ModelError(f"operator {index} ({operator.op}) cannot be compiled: {reason}", "use --backend cuda")
-        progress.step(f"write ONNX for {target.name}")
+        graph, target, folder = planned.graph, planned.target, request.folder
+        request.progress.step(f"write ONNX for {target.name}")
         ports = onnx.write(graph, folder / MODEL, half=self.float16)
         sides = {
             side: [_port(tensor, name) for tensor, name in zip(tensors, names, strict=True)]
@@ -87,7 +84,8 @@ class TensorRT:
             (folder / name).chmod(0o644)
         for name in SCRIPTS:
             build.put(resources.folder("firmware_stubs") / "tensorrt" / name, folder, name, 0o755)
-        return Artifact({"onnx": version("onnx")}, (f"artifact/{SCRIPTS[0]}",), RUNTIME)
+        execution = Execution(Kind.HANDOVER, (f"artifact/{SCRIPTS[0]}",), prover="onnx")
+        return Artifact({"onnx": version("onnx")}, execution, RUNTIME)
 
 
 class TensorRTHalf(TensorRT):
@@ -96,19 +94,12 @@ class TensorRTHalf(TensorRT):
     name = "tensorrt-f16"
     float16 = True
 
-    def half(self, graph: Graph) -> bool:
-        """See :class:`edgekit.backends.HalfActivations`."""
-        return True
-
-    def isolated(self) -> TensorRTHalf:
-        """See :class:`edgekit.backends.HalfActivations`: the ONNX file has float16 between its inputs and outputs."""
-        return self
-
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
+    def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
+        """See :class:`edgekit.backends.Backend`."""
         if graph.is_quantized:
             first = graph.operators[0].op if graph.operators else ""
             return [Unsupported(0, first, "it is an integer network, not for float16", INTEGERS)]
-        return super().unsupported(graph, target)
+        return super().plan(graph, target)
 
 
 def _port(tensor: Tensor, name: str) -> dict[str, Any]:

@@ -16,19 +16,20 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from edgekit import resources, sandbox
-from edgekit.backends import Artifact, Unsupported
+from edgekit.backends import Artifact, Defaults, Planned, Request, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.tvm import database, emit
 from edgekit.backends.tvm.onnx import lowering as onnx
 from edgekit.backends.tvm.processors import processor
+from edgekit.bundle.execution import Execution, Kind, runner_command
+from edgekit.codegen.kernels import Network
 from edgekit.codegen.loops import Loops, encoded
-from edgekit.codegen.lower import lower, unsupported
+from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule import cpu
 from edgekit.codegen.schedule.tuned import Choices, workload
 from edgekit.errors import EdgekitError, ModelError, ToolMissing
 from edgekit.files.documents import write_text
 from edgekit.graph.onnx_operators import has_onnx
-from edgekit.progress import Progress, Silent
 from edgekit.reference.hybrid import hybrid
 from edgekit.sandbox.environment import clean
 
@@ -43,45 +44,51 @@ TASK = "edgekit.backends.tvm.child:compile_kernels"
 LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)
 
 
-class TVM:
+@dataclass(frozen=True)
+class Plan(Planned):
+    """A network as kernels: edgekit's own, or for networks of ONNX operators what TVM's frontend makes of each node."""
+
+    network: Network | None = None
+    nodes: tuple[onnx.Found, ...] = ()
+
+
+class TVM(Defaults):
     """Compiles float32 and int8 networks for x86-64 and AArch64 Linux."""
 
     name = "tvm"
-    bit_exact = False
+    tunable = True
 
-    def __init__(self, tuning: str | None = database.AUTO) -> None:
-        self._tuning = tuning
-
-    def tuned_by(self, tuning: str | None) -> TVM:
-        """This backend with another tuning database: a file, a folder of them, ``auto`` (edgekit's cache), or None."""
-        return TVM(tuning)
-
-    def unsupported(self, graph: Graph, target: Target) -> list[Unsupported]:
-        """Operators, types and shapes without a kernel."""
+    def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
+        """Refuse operators, types and shapes without a kernel."""
         if has_onnx(graph):
-            return onnx.unsupported(graph)
+            nodes = onnx.analysed(graph)
+            return nodes if isinstance(nodes, list) else Plan(graph, target, nodes=nodes)
         remedy = "use --backend litert"
         mixed = [n for n in range(len(graph.operators)) if hybrid(graph, n)]
         if mixed:
             reason, cure = "it quantizes its float input as it runs", "use --recipe float32, or --backend litert"
             return [Unsupported(n, graph.operators[n].op, reason, cure) for n in mixed]
-        return [Unsupported(one.node, one.op, one.of("TVM"), remedy) for one in unsupported(graph)]
+        network = lowered(graph)
+        if isinstance(network, list):
+            return [Unsupported(one.node, one.op, one.of("TVM"), remedy) for one in network]
+        return Plan(graph, target, network)
 
-    def compile(
-        self, graph: Graph, model: Path, target: Target, folder: Path, progress: Progress = Silent()
-    ) -> Artifact:
+    def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
+        assert isinstance(planned, Plan), planned
+        target, folder = planned.target, request.folder
         arch = build.native_arch(target.arch)
         runner = build.get(arch)
-        progress.step(f"compile kernels for {target.name}")
-        choices = database.choices(self._tuning, target)
-        made = network(graph, target, folder / LIBRARY, choices)
+        request.progress.step(f"compile kernels for {target.name}")
+        made = pieces(planned, database.choices(request.tuning, target))
+        link(made, target, folder / LIBRARY)
         build.put(runner.path, folder, build.NAME, 0o755)
         tools = {"compiler": runner.compiler, "tvm": made.version}
         if made.tuned:
             tools["tuned"] = f"{made.tuned} kernel{'s' if made.tuned > 1 else ''}"
-            progress.note(f"{target.name}: tuned: {tools['tuned']}")
-        return Artifact(tools, build.command(LIBRARY, model=False), f"tvm {made.version}")
+            request.progress.note(f"{target.name}: tuned: {tools['tuned']}")
+        execution = Execution(Kind.LIBRARY, runner_command(LIBRARY, model=False), LIBRARY)
+        return Artifact(tools, execution, f"tvm {made.version}", made.ram_bytes)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class Pieces:
     """What is linked: the C source, the file ``weights.bin`` that it takes in, the kernels' object file.
 
     :param functions: the name of each kernel's function in it.
-    :param tuned: how many different kernels are not as the rules would have them.
+    :param tuned: how many different kernels are not as the rules would have them. :param ram_bytes: of activations.
     """
 
     source: str
@@ -98,6 +105,7 @@ class Pieces:
     version: str
     functions: tuple[str, ...] = ()
     tuned: int = 0
+    ram_bytes: int = 0
 
     def write(self, folder: Path) -> None:
         """As ``network.c``, ``weights.bin``, ``kernels.o``."""
@@ -106,24 +114,29 @@ class Pieces:
         (folder / "kernels.o").write_bytes(self.kernels)
 
 
-def network(graph: Graph, target: Target, library: Path, choices: Choices = MappingProxyType({})) -> Pieces:
-    """Compile the network and write its shared library; see :func:`pieces`."""
-    made = pieces(graph, target, choices)
-    link(made, target, library)
-    return made
+def planned(graph: Graph, target: Target) -> Plan:
+    """Plan a network that must be compiled.
+
+    :raises ModelError: naming an operator that cannot be.
+    """
+    plan = TVM().plan(graph, target)
+    if isinstance(plan, list):
+        first = plan[0]
+        raise ModelError(f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy)
+    return plan
 
 
-def pieces(graph: Graph, target: Target, choices: Choices = MappingProxyType({})) -> Pieces:
-    """Compile the network.
+def pieces(plan: Plan, choices: Choices = MappingProxyType({})) -> Pieces:
+    """Compile a network's kernels.
 
-    :param choices: what tuning found for some of its kernels.
-    :raises ModelError: naming an operator that cannot be compiled; :raises ToolMissing: if TVM is not installed.
+    :param choices: what tuning found for some of them.
+    :raises ModelError: if TVM fails; :raises ToolMissing: if it is not installed.
     """
     here()
-    made = processor(target)
-    if has_onnx(graph):
-        return compiled(onnx.lower(graph, made.machine), made)
-    program = cpu.schedule(lower(graph), made.machine, choices)
+    made = processor(plan.target)
+    if plan.network is None:
+        return compiled(onnx.program(plan.graph, plan.nodes, made.machine), made)
+    program = cpu.schedule(plan.network, made.machine, choices)
     tuned = {workload(call.loops) for call in program.calls} & set(choices)
     return replace(compiled(program, made), tuned=len(tuned))
 
@@ -152,7 +165,8 @@ def compiled(program: Program, processor: Processor, preload: Sequence[str] = ()
         raise ModelError(f"TVM {death.reason} on this network", "use --backend litert") from death
     called = tuple(functions[call.loops, call.trace] for call in program.calls)
     text, blob = emit.source(program, called, f"tvm {found['tvm']}")
-    return Pieces(text, blob, arrays["object"].tobytes(), str(found["tvm"]), called)
+    _, arena = program.placements()
+    return Pieces(text, blob, arrays["object"].tobytes(), str(found["tvm"]), called, ram_bytes=arena)
 
 
 def link(made: Pieces, target: Target, library: Path) -> None:

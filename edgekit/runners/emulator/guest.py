@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import sandbox
+from edgekit.bundle.execution import MODEL, PROGRAM
 from edgekit.errors import DeviceError, EdgekitError, ModelError, ToolMissing
 from edgekit.runners import instead
 from edgekit.runners.emulator import plugin, sysroot
 from edgekit.runners.linux.process import crash_hint
-from edgekit.runners.linux.program import MODEL, PROGRAM, Program
+from edgekit.runners.linux.program import Program
 from edgekit.target import Target
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}

@@ -14,13 +14,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit.bundle.execution import PROGRAM
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.files import left_behind
 from edgekit.graph import Graph
 from edgekit.runners import OperatorTrace, RunOptions, Trace
 from edgekit.runners.linux import kernels
 from edgekit.runners.linux.attribution import attribute
-from edgekit.runners.linux.program import PROGRAM, SCRIPT, Program
+from edgekit.runners.linux.program import SCRIPT, Program
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

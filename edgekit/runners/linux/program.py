@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from edgekit.backends.litert.library import FILE as LITERT_LIBRARY
-from edgekit.bundle import NETWORK, relative_files
+from edgekit.bundle import relative_files
+from edgekit.bundle.execution import MODEL, PROGRAM, Kind
 from edgekit.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
     from edgekit.bundle import Bundle
 
-PROGRAM = "edgekit-run"
 SCRIPT = "run.py"
-MODEL = "model.tflite"
 
 
 @dataclass(frozen=True)
@@ -61,43 +60,27 @@ class Program:
 def model(bundle: Bundle) -> Path:
     """The TFLite file that runs: the bundle's network, or what the backend made of it where its artifact is a file for
     any LiteRT (Coral's)."""
-    own = bundle.artifact / NETWORK
-    return own if not bundle.manifest.get("run") and own.is_file() else bundle.model
-
-
-def made_of_network(bundle: Bundle) -> bool:
-    """Whether the artifact was made of this network, so that it serves no other one."""
-    return holds_network(bundle) or model(bundle) != bundle.model
-
-
-def holds_network(bundle: Bundle) -> bool:
-    """Whether the artifact is the network itself, so that it serves no other one; else it runs the bundle's model."""
-    run = bundle.manifest.get("run") or []
-    return bool(run) and "--model" not in run
+    network = bundle.execution.network
+    return bundle.artifact / network if network else bundle.model
 
 
 def of(bundle: Bundle) -> Program:
-    """Read it from the manifest's ``run``; a bundle without one has only its model, which any LiteRT runs.
+    """What runs the bundle; one without a program has only its model, which any LiteRT runs.
 
-    :raises DeviceError: if it is no command of ``edgekit-run``.
+    :raises DeviceError: if nothing on Linux does.
     """
-    run = bundle.manifest.get("run") or []
-    if not run:
-        return Program()
-    if list(run)[:1] == ["artifact/build.sh"]:
+    execution = bundle.execution
+    if execution.kind is Kind.HANDOVER:
         raise DeviceError(
-            "the bundle's engine is built and checked on the device", "its README says how; here: --on onnx"
+            _HANDED_OVER.get(execution.prover, "the bundle is run by another vendor's tools"),
+            "its README says how" + (f"; here: --on {execution.prover}" if execution.prover else ""),
         )
-    if list(run)[-1:] == ["artifact/verify_on_mac.py"]:
-        raise DeviceError(
-            "the bundle's package runs in Core ML, on a Mac or an iPhone", "its README says how; here: --on mil"
-        )
-    if list(run)[:1] == [f"artifact/{PROGRAM}"] and "--library" not in run and "--model" not in run:
+    if execution.kind is Kind.PROGRAM:
         return Program("", True)
-    try:
-        library = PurePosixPath(list(run)[list(run).index("--library") + 1]).name  # in artifact/, whatever it says
-    except (ValueError, IndexError, TypeError) as error:
-        raise DeviceError(
-            f"{bundle.path}: 'run' in manifest.json is no command of {PROGRAM}", "compile the bundle again"
-        ) from error
-    return Program(library, holds_network(bundle))
+    return Program(execution.library or LITERT_LIBRARY, execution.kind is Kind.LIBRARY)
+
+
+_HANDED_OVER = {
+    "onnx": "the bundle's engine is built and checked on the device",
+    "mil": "the bundle's package runs in Core ML, on a Mac or an iPhone",
+}

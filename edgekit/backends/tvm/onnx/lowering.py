@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,6 @@ TASK = "edgekit.backends.tvm.onnx.child:lower"
 PRELOAD = ("onnx", "onnx.reference", "onnx.shape_inference", "tvm", "tvm.relax.frontend.onnx")
 LIMITS = sandbox.Limits(seconds=600, memory_mb=8192)
 REMEDY = "export the model without that operator"
-_KEPT = 8192
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,8 @@ class Found:
     constants: tuple[NDArray[Any], ...] = ()
 
 
-_found: dict[str, Found] = {}
-_lock = threading.Lock()
-
-
-def unsupported(graph: Graph) -> list[Unsupported]:
-    """Operators that TVM's ONNX frontend does not make loops of.
+def analysed(graph: Graph) -> tuple[Found, ...] | list[Unsupported]:
+    """What TVM's ONNX frontend makes of each operator; or those that it makes no loops of.
 
     :raises ModelError: if TVM crashes on the network.
     """
@@ -59,27 +54,15 @@ def unsupported(graph: Graph) -> list[Unsupported]:
     if importlib.util.find_spec("tvm") is None:
         op = graph.operators[0].op
         return [Unsupported(0, op, "TVM is not installed", "install it: pip install 'edgekit[tvm]'")]
-    return [
-        Unsupported(number, graph.operators[number].op, entry.refused, REMEDY)
-        for number, entry in enumerate(found(graph))
-        if entry.refused
-    ]
-
-
-def found(graph: Graph) -> list[Found]:
-    """What the child says of each operator; it is asked once for each.
-
-    :raises ModelError: if TVM crashes on the network.
-    """
     described = [_described(graph, number) for number in range(len(graph.operators))]
     keys = [_digest(*one) for one in described]
-    with _lock:
-        new = {key: one for key, one in zip(keys, described, strict=True) if key not in _found}
-        answers = {key: _found[key] for key in keys if key in _found} | _ask(new)
-        _found.update(answers)
-        for key in list(_found)[: max(0, len(_found) - _KEPT)]:
-            del _found[key]
-    return [answers[key] for key in keys]
+    answers = _ask(dict(zip(keys, described, strict=True)))  # equal operators are asked about once
+    missing = [
+        Unsupported(number, graph.operators[number].op, answers[key].refused, REMEDY)
+        for number, key in enumerate(keys)
+        if answers[key].refused
+    ]
+    return missing or tuple(answers[key] for key in keys)
 
 
 Described = tuple[dict[str, Any], "dict[str, NDArray[Any]]"]
@@ -138,37 +121,31 @@ def _digest(node: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> str:
     return total.hexdigest()
 
 
-def lower(graph: Graph, machine: Machine) -> Program:
-    """Put the calls together.
-
-    :raises ModelError: naming the first operator that cannot be compiled.
-    """
-    if missing := unsupported(graph):
-        first = missing[0]
-        raise ModelError(f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy)
-    program = Program()
+def program(graph: Graph, nodes: Sequence[Found], machine: Machine) -> Program:
+    """Put the calls of all operators together."""
+    made = Program()
     buffers: dict[int, int] = {}
     tensors = graph.tensors
     for index in dict.fromkeys(graph.main.inputs):
-        buffers[index] = program.add(Buffer("input", tensors[index].nbytes, dtype=tensors[index].dtype))
+        buffers[index] = made.add(Buffer("input", tensors[index].nbytes, dtype=tensors[index].dtype))
     constants: dict[int, Argument] = {}
 
     def argument(index: int) -> Argument:
         tensor = tensors[index]
         if tensor.data is not None:
             if index not in constants:
-                constants[index] = program.constant(tensor.array())
+                constants[index] = made.constant(tensor.array())
             return constants[index]
         if index not in buffers:
-            buffers[index] = program.add(Buffer("arena", tensor.nbytes, dtype=tensor.dtype))
+            buffers[index] = made.add(Buffer("arena", tensor.nbytes, dtype=tensor.dtype))
         return Argument(buffers[index], tensor.shape, tensor.dtype)
 
-    for number, (operator, entry) in enumerate(zip(graph.operators, found(graph), strict=True)):
+    for number, (operator, entry) in enumerate(zip(graph.operators, nodes, strict=True)):
         temporaries = [
-            Argument(program.add(Buffer("arena", Argument(0, shape, dtype).nbytes, dtype=dtype)), shape, dtype)
+            Argument(made.add(Buffer("arena", Argument(0, shape, dtype).nbytes, dtype=dtype)), shape, dtype)
             for dtype, shape in entry.temporaries
         ]
-        own = [program.constant(values) for values in entry.constants]
+        own = [made.constant(values) for values in entry.constants]
         for function, arguments in entry.calls:
             args = []
             for kind, place in arguments:
@@ -181,7 +158,7 @@ def lower(graph: Graph, machine: Machine) -> Program:
             out = args[-1]
             name = operator.op.removeprefix(PREFIX).lower()
             nest = Frontend(out.dtype, name, out.shape, function, machine.lanes, machine.registers)
-            program.calls.append(Call(nest, number, tuple(args)))
-    program.inputs = [buffers[i] for i in graph.main.inputs]
-    program.outputs = [buffers[i] for i in graph.main.outputs]
-    return program
+            made.calls.append(Call(nest, number, tuple(args)))
+    made.inputs = [buffers[i] for i in graph.main.inputs]
+    made.outputs = [buffers[i] for i in graph.main.outputs]
+    return made

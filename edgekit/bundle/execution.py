@@ -1,0 +1,137 @@
+"""How a bundle is run: what a backend says of its artifact, and what the manifest keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Any
+
+from edgekit.errors import CheckFailed
+
+PROGRAM, MODEL = "edgekit-run", "model.tflite"
+NETWORK = "network.tflite"
+"""A TFLite file in ``artifact/``, for bundles without a program."""
+
+
+class Kind(StrEnum):
+    """What executes the network."""
+
+    RUNTIME = "runtime"
+    """The C runner with a runtime's library, which takes the bundle's model."""
+    LIBRARY = "library"
+    """The C runner with a library that is the network itself."""
+    PROGRAM = "program"
+    """One program with the network linked in."""
+    HANDOVER = "handover"
+    """Another vendor's tools; a script in the bundle builds or checks what they take."""
+    MODEL = "model"
+    """Any LiteRT, with a network file of the bundle."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How an artifact is run.
+
+    :param command: the command line on the device, from the bundle's folder; empty where there is no program.
+    :param library: name of the library in ``artifact/`` that the program loads.
+    :param network: name of the network's file in ``artifact/``, where that is not the bundle's model.
+    :param prover: the runner that runs it without a device, where only one can.
+    """
+
+    kind: Kind = Kind.MODEL
+    command: tuple[str, ...] = ()
+    library: str = ""
+    network: str = ""
+    prover: str = ""
+
+    @property
+    def holds_network(self) -> bool:
+        """True if the artifact is the network, so that it serves no other one; else it runs the bundle's model."""
+        return self.kind in (Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER)
+
+    @property
+    def made_of_network(self) -> bool:
+        """True if the artifact was made of the bundle's network, be it code or a network file."""
+        return self.holds_network or bool(self.network)
+
+    @property
+    def threads(self) -> bool:
+        """True if it can use more than one thread."""
+        return self.kind in (Kind.RUNTIME, Kind.MODEL)
+
+    def json(self) -> dict[str, Any]:
+        """The manifest's ``execution``."""
+        return {
+            "kind": str(self.kind), "command": list(self.command), "library": self.library, "network": self.network,
+            "prover": self.prover,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that the network takes on the device.
+
+    :param flash: the files that have to be there. :param ram: activations; None where nothing is known of them.
+    """
+
+    flash: int = 0
+    ram: int | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The manifest's ``footprint``."""
+        return {"flash_bytes": self.flash, "ram_bytes": self.ram}
+
+
+def runner_command(library: str, *, model: bool) -> tuple[str, ...]:
+    """The C runner's command line on the device, from the bundle's folder.
+
+    :param library: name of the file in ``artifact/`` that the runner loads; empty: the network is linked in.
+    :param model: True for a runtime that takes the bundle's model.
+    """
+    loaded = ("--library", f"artifact/{library}") if library else ()
+    given = ("--model", MODEL) if model else ()
+    return (f"artifact/{PROGRAM}", *loaded, *given, "--inputs", "in.bin", "--outputs", "out.bin", "--samples", "1")
+
+
+def of_manifest(manifest: Mapping[str, Any]) -> Execution:
+    """Read the manifest's ``execution``, or, in a bundle of an older edgekit, what its command line means.
+
+    :raises CheckFailed: if it is damaged.
+    """
+    value = manifest.get("execution")
+    if value is None:
+        return _of_command(manifest)
+    try:
+        command, names = value["command"], [value["library"], value["network"], value["prover"]]
+        if not isinstance(command, list) or not all(isinstance(word, str) for word in [*command, *names]):
+            raise ValueError("its fields are not text")
+        if any(name and PurePosixPath(name).name != name for name in names):
+            raise ValueError("it names files outside artifact/")
+        return Execution(Kind(value["kind"]), tuple(command), *names)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckFailed(f"'execution' in manifest.json is damaged: {error}", "compile the bundle again") from error
+
+
+def _of_command(manifest: Mapping[str, Any]) -> Execution:
+    """What ``run`` means where the manifest has no ``execution``."""
+    words = manifest.get("run") or []
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        words = [""]  # damaged
+    run = tuple(words)
+    if not run:
+        files = manifest.get("files")
+        own = isinstance(files, Mapping) and f"artifact/{NETWORK}" in files
+        prover = "null" if manifest.get("backend") == "null" else ""
+        return Execution(network=NETWORK if own else "", prover=prover)
+    if run[0] == "artifact/build.sh":
+        return Execution(Kind.HANDOVER, run, prover="onnx")
+    if run[-1] == "artifact/verify_on_mac.py":
+        return Execution(Kind.HANDOVER, run, prover="mil")
+    if "--library" in run[:-1]:
+        library = PurePosixPath(run[run.index("--library") + 1]).name  # in artifact/, whatever it says
+        return Execution(Kind.RUNTIME if "--model" in run else Kind.LIBRARY, run, library)
+    if run[0] == f"artifact/{PROGRAM}" and "--library" not in run and "--model" not in run:
+        return Execution(Kind.PROGRAM, run)
+    raise CheckFailed(f"'run' in manifest.json is no command of {PROGRAM}", "compile the bundle again")
