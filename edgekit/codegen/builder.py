@@ -102,6 +102,15 @@ class Builder:
         require(index >= 0 and self.tensors[index].data is not None, "an operand is not constant")
         return self.tensors[index].array()
 
+    def integers(self, index: int) -> NDArray[np.int64]:
+        """A constant's values, which must be integers: axes, sizes, padding.
+
+        :raises DamagedModel: if they are not.
+        """
+        values = self.values(index)
+        require(values.dtype.kind in "iu", "an operand is not made of integers")
+        return values.astype(np.int64)
+
 
 def fused(operator: Operator) -> int:
     """The operator's fused activation; 0 for none."""

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgekit.codegen.builder import Builder
-from edgekit.codegen.forms import UNKNOWN, malformed
 from edgekit.codegen.functions import REAL
 from edgekit.codegen.kernels import Network
 from edgekit.codegen.prepare import REPEAT, SPREAD, prepared
 from edgekit.codegen.rules import convolutions, elements, indices, movement, padding, reductions, windows
 from edgekit.errors import DamagedModel, ModelError
 from edgekit.graph import Graph, Operator
+from edgekit.graph.ir import BITS
+from edgekit.graph.forms import UNKNOWN, malformed
 
 MOST_ELEMENTS = 1 << 24
 """Of one tensor."""
@@ -171,6 +172,8 @@ def unsupported_reason(graph: Graph, operator: Operator) -> str:
         return UNKNOWN
     if any(t.elements > MOST_ELEMENTS for t in tensors):
         return "its tensors are too large"
+    if any(t.data is not None and (t.sparsity is not None or t.dtype not in BITS) for t in tensors):
+        return "its constant is not dense"
     types = TYPES.get(operator.op, _BOTH)
     for tensor in flowing:
         if tensor.dtype == "uint8" and tensor.has_scale and operator.op == "QUANTIZE":

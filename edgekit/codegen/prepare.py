@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.forms import malformed
 from edgekit.graph import Graph, Operator, Quantization, Tensor, tflite
 from edgekit.graph.floats import restore
+from edgekit.graph.forms import malformed
 
 SPREAD, REPEAT = "edgekit.spread", "edgekit.repeat"
 
@@ -124,9 +124,13 @@ def _grouped(work: _Rewriting, operator: Operator) -> None:
     tensors = work.tensors
     x, weights, y = (tensors[i] for i in (*operator.inputs[:2], operator.outputs[0]))
     depth = weights.shape[3]
-    if len(x.shape) != 4 or x.shape[3] == depth or weights.data is None or weights.sparsity is not None:
+    if x.shape[3] == depth or weights.data is None or weights.sparsity is not None:
         return work.keep(operator)
     groups = x.shape[3] // depth
+    biases = [tensors[i] for i in operator.inputs[2:3] if i >= 0]
+    fits = groups and weights.shape[0] % groups == 0 and all(b.elements == weights.shape[0] for b in biases)
+    if not fits or any(b.data is None for b in biases):
+        return work.keep(operator)
     parts = [work.tensor(replace(x, name=f"{x.name}/{g}", shape=(*x.shape[:3], depth))) for g in range(groups)]
     axis = work.constant(Tensor("axis", (), "int32"), np.array(3, np.int32), None)
     work.keep(Operator("SPLIT", (axis, operator.inputs[0]), tuple(parts)))
@@ -138,7 +142,7 @@ def _grouped(work: _Rewriting, operator: Operator) -> None:
         bias = -1
         if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
             whole = tensors[operator.inputs[2]]
-            bias = work.constant(whole, whole.array()[mine], _some(whole.quantization, mine))
+            bias = work.constant(whole, whole.array().reshape(-1)[mine], _some(whole.quantization, mine))
         made.append(work.tensor(replace(y, name=f"{y.name}/{g}", shape=(*y.shape[:3], count))))
         work.keep(replace(operator, inputs=(part, kernel, bias), outputs=(made[-1],)))
     return work.keep(Operator("CONCATENATION", tuple(made), operator.outputs, _joined(3)))

@@ -114,7 +114,7 @@ class View:
             if extent == 1:
                 steps.append(none)
                 continue
-            if not whole or (whole[-1][0] // pending) % extent or whole[-1][0] % pending:
+            if extent < 1 or not whole or (whole[-1][0] // pending) % extent or whole[-1][0] % pending:
                 raise DamagedModel(f"a view of shape {self.shape} does not split into {tuple(shape)}")
             steps.append(tuple(s * pending for s in whole[-1][1]))
             pending *= extent

@@ -162,7 +162,7 @@ def test_the_same_graph_gives_the_same_source(tmp_path: Path) -> None:
         (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (2, 28, 28, 1)), "batch"),
         (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (1, -1, 28, 1)), "not known"),
         (lambda g: setattr(g.operators[0].options, "fusedActivationFunction", 4), "activation"),
-        (lambda g: setattr(g.tensors[g.operators[0].inputs[1]], "sparsity", object()), "not constant"),
+        (lambda g: setattr(g.tensors[g.operators[0].inputs[1]], "sparsity", object()), "not dense"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_lowered_says_why(change: object, words: str, tmp_path: Path) -> None:

@@ -138,15 +138,9 @@ class Emitter:
                 continue
             result = self.tensor(operator.outputs[0]).name if operator.outputs else ""
             self.place = f"operator {number} {operator.op} ({result})"
-            try:
-                made = rules[operator.op](self, operator)
-                for index, variable in zip(operator.outputs, made.variables, strict=False):
-                    self.put(operator, index, variable, made.channels_first)
-            except (AttributeError, ValueError, LookupError, TypeError, ArithmeticError, AssertionError) as error:
-                first = str(error).splitlines()[0] if str(error) else type(error).__name__
-                raise ModelError(
-                    f"operator {number} ({operator.op}) cannot be compiled for Core ML: {first}", "change the model"
-                ) from error
+            made = rules[operator.op](self, operator)
+            for index, variable in zip(operator.outputs, made.variables, strict=False):
+                self.put(operator, index, variable, made.channels_first)
 
     def put(self, operator: Operator, index: int, variable: Any, channels_first: bool) -> None:
         """Take an operator's result: its activation, its rounding to integers, its name."""

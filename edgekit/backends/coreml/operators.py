@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.backends import Unsupported
 from edgekit.delegates.node import computes_half
 from edgekit.graph.edit import folded
+from edgekit.graph.forms import INCOMPLETE, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +98,8 @@ def _refused(graph: Graph, operator: Operator) -> tuple[str, str] | None:
     if not operator.inputs or not operator.outputs or operator.inputs[0] < 0:
         return "it has no inputs or no outputs", "the file is damaged: convert the model again"
     flowing = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
+    if malformed(graph.tensors, operator) == INCOMPLETE:
+        return INCOMPLETE, "the file is damaged: convert the model again"
     for tensor in flowing:
         if reason := _tensor(tensor):
             return reason
@@ -110,10 +113,7 @@ def _refused(graph: Graph, operator: Operator) -> tuple[str, str] | None:
     for place in CONSTANT_INPUTS.get(operator.op, ()):
         if place < len(operator.inputs) and (index := operator.inputs[place]) >= 0 and not _constant(graph, index):
             return f"its input {place} is computed as it runs", "make it a constant of the model"
-    try:
-        special = _SPECIAL[operator.op](graph, operator) if operator.op in _SPECIAL else ""
-    except (AttributeError, ValueError, LookupError, TypeError, ArithmeticError):
-        special = "its shapes and options contradict one another"
+    special = _SPECIAL[operator.op](graph, operator) if operator.op in _SPECIAL else ""
     return (special, "change the model") if special else None
 
 
@@ -156,7 +156,10 @@ def _strided(graph: Graph, operator: Operator) -> str:
 
 
 def _padding(graph: Graph, operator: Operator) -> str:
-    return "its padding is negative" if (graph.tensors[operator.inputs[1]].array() < 0).any() else ""
+    pads = graph.tensors[operator.inputs[1]]
+    if pads.data is None or pads.shape != (len(graph.tensors[operator.inputs[0]].shape), 2):
+        return "its padding does not fit its input"
+    return "its padding is negative" if (pads.array() < 0).any() else ""
 
 
 def _transposed(graph: Graph, operator: Operator) -> str:
@@ -171,6 +174,8 @@ def _shuffled(graph: Graph, operator: Operator) -> str:
 
 
 def _mirrored(graph: Graph, operator: Operator) -> str:
+    if reason := _padding(graph, operator):
+        return reason
     pads = graph.tensors[operator.inputs[1]].array()
     if operator.options.mode:
         return "it mirrors symmetrically, and Core ML by reflection only"
@@ -178,7 +183,7 @@ def _mirrored(graph: Graph, operator: Operator) -> str:
 
 
 def _gathered(graph: Graph, operator: Operator) -> str:
-    return "it gathers in batches" if operator.options is not None and operator.options.batchDims else ""
+    return "it gathers in batches" if getattr(operator.options, "batchDims", 0) else ""
 
 
 _SPECIAL: dict[str, Callable[[Graph, Operator], str]] = {

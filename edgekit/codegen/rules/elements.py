@@ -58,7 +58,7 @@ def reshape(b: Builder, number: int, operator: Operator) -> None:
 def padded(b: Builder, number: int, operator: Operator) -> None:
     """Rows and columns around one feature map; other axes and types are filled first."""
     target = operator.outputs[0]
-    pads, tensor = b.values(operator.inputs[1]), b.graph.tensors[target]
+    pads, tensor = b.integers(operator.inputs[1]), b.graph.tensors[target]
     feature_map = pads.shape == (4, 2) and tensor.shape[0] == 1 and tensor.dtype in ("float32", "int8")
     if not feature_map or pads[[0, 3]].any():
         padding.filled(b, number, operator)

@@ -20,13 +20,14 @@ NEW = None
 def gather(b: Builder, number: int, operator: Operator) -> None:
     """GATHER: constant indices move neighbours together, others are read as the network runs."""
     indices = b.graph.tensors[operator.inputs[1]]
-    if indices.data is None or operator.options.batchDims or len(indices.shape) > 1:
+    batches = int(getattr(operator.options, "batchDims", 0))
+    if indices.data is None or batches or len(indices.shape) > 1:
         return lookup(b, number, operator)
-    runs = _runs(b.values(operator.inputs[1]))
+    runs = _runs(b.integers(operator.inputs[1]))
     if len(runs) > MOST_MOVES:
         return lookup(b, number, operator)
     given, made = b.view(operator.inputs[0]), b.view(operator.outputs[0])
-    before = (EVERY,) * axis_of(operator.options.axis, given.ndim)
+    before = (EVERY,) * axis_of(int(getattr(operator.options, "axis", 0)), given.ndim)
     for first, start, count in runs:
         if made.ndim < given.ndim:  # one index, its axis goes
             move(b, number, given[(*before, first, Ellipsis)], made)
@@ -99,7 +100,7 @@ def one_hot(b: Builder, number: int, operator: Operator) -> None:
 def largest(b: Builder, number: int, operator: Operator) -> None:
     """ARG_MAX, ARG_MIN: of equal ones the first."""
     given, made = b.view(operator.inputs[0]), b.view(operator.outputs[0])
-    axis = axis_of(int(b.values(operator.inputs[1]).reshape(-1)[0]), given.ndim)
+    axis = axis_of(int(b.integers(operator.inputs[1]).reshape(-1)[0]), given.ndim)
     result = made.split((*given.shape[:axis], *given.shape[axis + 1 :]))
     kind: Literal["max", "min"] = "max" if operator.op == "ARG_MAX" else "min"
     b.add(ArgExtreme(b.nodes[number], operator.outputs[0], kind, given, axis, result))
@@ -108,7 +109,7 @@ def largest(b: Builder, number: int, operator: Operator) -> None:
 def cumsum(b: Builder, number: int, operator: Operator) -> None:
     """CUMSUM along a constant axis, forwards or backwards, with or without an element itself."""
     given, made = b.view(operator.inputs[0]), b.view(operator.outputs[0])
-    axis = axis_of(int(b.values(operator.inputs[1]).reshape(-1)[0]), given.ndim)
+    axis = axis_of(int(b.integers(operator.inputs[1]).reshape(-1)[0]), given.ndim)
     require(given.shape == made.shape, "it changes the shape")
     way = (*(EVERY,) * axis, slice(None, None, -1 if operator.options.reverse else 1))
     exclusive = bool(operator.options.exclusive)

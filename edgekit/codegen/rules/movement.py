@@ -56,7 +56,7 @@ def split(b: Builder, number: int, operator: Operator) -> None:
 
 def _one(b: Builder, index: int) -> int:
     """The only value of a constant."""
-    values = b.values(index).reshape(-1)
+    values = b.integers(index).reshape(-1)
     require(values.size >= 1, "its axis is missing")
     return int(values[0])
 
@@ -82,7 +82,7 @@ def rearranged(b: Builder, number: int, operator: Operator) -> None:
 
 
 def _seen(b: Builder, operator: Operator, x: View) -> View:
-    constants = [[int(v) for v in b.values(i).reshape(-1).tolist()] for i in operator.inputs[1:]]
+    constants = [b.integers(i).reshape(-1).tolist() for i in operator.inputs[1:]]
     output = b.graph.tensors[operator.outputs[0]].shape
     if operator.op == "TRANSPOSE":
         return x.transpose(constants[0])

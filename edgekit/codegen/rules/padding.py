@@ -27,11 +27,12 @@ def filled(b: Builder, number: int, operator: Operator) -> None:
 
 def _pads(b: Builder, operator: Operator, given: View) -> list[list[int]]:
     """Before and after each axis of the input."""
-    pads = b.values(operator.inputs[1])
+    pads = b.integers(operator.inputs[1])
     require(pads.shape == (given.ndim, 2) and (pads >= 0).all(), "its padding does not fit its input")
     sizes = tuple(n + int(before) + int(after) for n, (before, after) in zip(given.shape, pads, strict=True))
     require(sizes == b.graph.tensors[operator.outputs[0]].shape, "its padding does not fit its output")
-    return [[int(v) for v in row] for row in pads.tolist()]
+    rows: list[list[int]] = pads.tolist()
+    return rows
 
 
 def _fill(b: Builder, number: int, made: View, value: int = -1) -> None:
@@ -70,7 +71,7 @@ def batches(b: Builder, number: int, operator: Operator) -> None:
     given, made = b.view(x), b.view(operator.outputs[0])
     scattered = operator.op == "SPACE_TO_BATCH_ND"
     whole, parts = (given, made) if scattered else (made, given)
-    if scattered and b.values(shifts).any():
+    if scattered and b.integers(shifts).any():
         _fill(b, number, made)
     count = whole.shape[0]
     for place, (dense, sparse) in enumerate(_blocks(b, operator, whole.shape, parts.shape)):
@@ -84,12 +85,12 @@ def _blocks(
     b: Builder, operator: Operator, whole: tuple[int, ...], parts: tuple[int, ...]
 ) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
     """For each place within a block its elements in the whole, and in its batch: ``i * block + place - shift``, i."""
-    sizes = [int(v) for v in b.values(operator.inputs[1]).reshape(-1).tolist()]
-    shifts = b.values(operator.inputs[2])
+    sizes = b.integers(operator.inputs[1]).reshape(-1).tolist()
+    shifts = b.integers(operator.inputs[2])
     require(shifts.shape == (len(sizes), 2) and len(sizes) < min(len(whole), len(parts)), "its blocks do not fit")
     for places in itertools.product(*(range(size) for size in sizes)):
         dense, sparse = [], []
-        rows = zip(sizes, places, [int(v) for v in shifts[:, 0].tolist()], strict=True)
+        rows = zip(sizes, places, shifts[:, 0].tolist(), strict=True)
         for axis, (size, place, shift) in enumerate(rows, 1):
             first = max(0, -((place - shift) // size))
             last = min(parts[axis], (whole[axis] - 1 - place + shift) // size + 1)

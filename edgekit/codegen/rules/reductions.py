@@ -20,7 +20,7 @@ def reduced(b: Builder, number: int, operator: Operator) -> None:
     """SUM, MEAN and REDUCE_* over any axes."""
     source, target = operator.inputs[0], operator.outputs[0]
     given = b.view(source)
-    axes = sorted({axis_of(int(a), given.ndim) for a in b.values(operator.inputs[1]).reshape(-1)})
+    axes = sorted({axis_of(int(a), given.ndim) for a in b.integers(operator.inputs[1]).reshape(-1)})
     kept = [a for a in range(given.ndim) if a not in axes]
     result = b.view(target).split(tuple(given.shape[a] for a in kept))
     spatial = operator.op == "MEAN" and given.ndim == 4 and given.shape[0] == 1 and axes == [1, 2]

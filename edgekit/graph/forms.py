@@ -1,6 +1,6 @@
 """What an operator must have before anything looks into it: operands, options, ranks.
 
-A file can lack any of them. Rules rely on this check and do not repeat it.
+A file can lack any of them. The rules of backends rely on this check and do not repeat it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.graph import Operator, Tensor
+from edgekit.graph.ir import Operator, Tensor
 
 INCOMPLETE = "its operands or options are incomplete"
 UNKNOWN = "its shape is not known"
@@ -60,7 +60,7 @@ FORMS: dict[str, Form] = {
     **_each("EXPAND_DIMS PAD TRANSPOSE BROADCAST_TO TILE REVERSE_V2 EMBEDDING_LOOKUP GATHER_ND", Form(2, 2)),
     "MIRROR_PAD": Form(2, 2, ("mode",)),
     **_each("PADV2 SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND SLICE", Form(3, 3)),
-    "GATHER": Form(2, 2, ("axis", "batchDims")),
+    "GATHER": Form(2, 2),  # its options may be missing: axis 0, no batches
     "ONE_HOT": Form(4, 4, ("axis",)),
     **_each("ARG_MAX ARG_MIN", Form(2, 2)),
     "CUMSUM": Form(2, 2, ("reverse", "exclusive")),
@@ -73,7 +73,7 @@ FORMS: dict[str, Form] = {
     "BATCH_MATMUL": Form(2, 2, ("adjX", "adjY")),
     **_each("RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR", Form(2, 2, _RESIZE, maps=(0,))),
 }
-"""By operator; those of :mod:`edgekit.codegen.prepare`'s own are not in a file."""
+"""By operator."""
 
 
 def malformed(tensors: Sequence[Tensor], operator: Operator) -> str:
