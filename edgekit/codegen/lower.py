@@ -12,8 +12,8 @@ from edgekit.codegen.prepare import REPEAT, SPREAD, prepared
 from edgekit.codegen.rules import convolutions, elements, indices, movement, padding, reductions, windows
 from edgekit.errors import DamagedModel, ModelError
 from edgekit.graph import Graph, Operator
-from edgekit.graph.ir import BITS
 from edgekit.graph.forms import UNKNOWN, malformed
+from edgekit.graph.ir import BITS
 
 MOST_ELEMENTS = 1 << 24
 """Of one tensor."""

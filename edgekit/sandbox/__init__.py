@@ -71,6 +71,14 @@ class Limits:
     modes: bool = False
 
 
+class ChildBug(Exception):
+    """Edgekit's own code failed in a child: a bug, as it would be one in edgekit's own process."""
+
+    def __init__(self, message: str, trace: str) -> None:
+        super().__init__(message)
+        self.add_note(f"in a child process:\n{trace}")
+
+
 class ChildDied(EdgekitError):
     """The child ended without an answer: it crashed, was killed, or ran past a limit.
 
@@ -230,6 +238,7 @@ def call(
     :param form: what the caller relies on in the JSON, see :mod:`edgekit.sandbox.answers`.
     :param anyway: run it even where the lock is not complete, to find out what is missing.
     :raises EdgekitError: the error that the task itself raised, rebuilt.
+    :raises ChildBug: if edgekit's own code in the task failed.
     :raises ChildDied: if the child crashed or ran past its limits.
     """
     import numpy as np
@@ -254,6 +263,8 @@ def call(
                 raise unlocked(result["unlocked"])
             if isinstance(result.get("error"), dict):
                 raise rebuilt(result["error"])
+            if isinstance(result.get("bug"), dict):
+                raise ChildBug(str(result["bug"].get("message")), str(result["bug"].get("traceback")))
             if not isinstance(result.get("value"), dict):
                 raise ModelError(answers.DAMAGED)
             outputs: dict[str, NDArray[Any]] = {}

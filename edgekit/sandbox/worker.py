@@ -19,9 +19,13 @@ from typing import Any
 
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.sandbox import lockdown, namespaces, seccomp, tree
+from edgekit.sandbox.blame import is_bug
 
 _TICK = 0.05
 """Seconds between two looks at what memory a child occupies."""
+
+_TRACEBACK = 8000
+"""Characters of a traceback that are kept, the last ones."""
 
 
 def main() -> None:
@@ -111,7 +115,11 @@ def run_child(request: dict[str, Any], worker: int) -> None:
         result = {"error": {"kind": "ModelError", "message": "the model needs more memory than allowed", "hint": ""}}
     except BaseException as error:
         traceback.print_exc()
-        result = {"error": {"kind": ModelError.__name__, "message": f"{type(error).__name__}: {error}"[:500]}}
+        said = f"{type(error).__name__}: {error}"[:500]
+        if is_bug(error):
+            result = {"bug": {"message": said, "traceback": traceback.format_exc()[-_TRACEBACK:]}}
+        else:
+            result = {"error": {"kind": ModelError.__name__, "message": said}}
     try:
         (work / "result.json").write_text(json.dumps(result))
     finally:

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from edgekit.backends.coreml import weights
 from edgekit.backends.coreml.operators import SAME_VALUES, precision
 from edgekit.backends.coreml.tools import mb
-from edgekit.errors import ModelError
+from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import Graph, Operator, Tensor
+from edgekit.sandbox.blame import is_bug
 
 TO_CHANNELS_FIRST, TO_CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH")
@@ -138,9 +139,19 @@ class Emitter:
                 continue
             result = self.tensor(operator.outputs[0]).name if operator.outputs else ""
             self.place = f"operator {number} {operator.op} ({result})"
-            made = rules[operator.op](self, operator)
-            for index, variable in zip(operator.outputs, made.variables, strict=False):
-                self.put(operator, index, variable, made.channels_first)
+            try:
+                made = rules[operator.op](self, operator)
+                for index, variable in zip(operator.outputs, made.variables, strict=False):
+                    self.put(operator, index, variable, made.channels_first)
+            except EdgekitError:
+                raise
+            except Exception as error:  # coremltools raises errors of many kinds
+                if is_bug(error):
+                    raise
+                first = str(error).splitlines()[0] if str(error) else type(error).__name__
+                raise ModelError(
+                    f"operator {number} ({operator.op}) cannot be compiled for Core ML: {first}", "change the model"
+                ) from error
 
     def put(self, operator: Operator, index: int, variable: Any, channels_first: bool) -> None:
         """Take an operator's result: its activation, its rounding to integers, its name."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.onnx.node import Refused, Spec, model, unpack
+from edgekit.sandbox.blame import is_bug
 
 KNOWN_ELEMENTS = 256
 """Constants up to this size are given to the frontend; it needs the values of shapes, axes and the like."""
@@ -88,7 +89,9 @@ def lower(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple[d
             prefix = f"operator {entry['op']}: "
             answers.append({"refused": str(refused).removeprefix(prefix)})
             continue
-        except Exception as error:  # what rules stumble over in a damaged file
+        except Exception as error:
+            if is_bug(error):
+                raise
             answers.append({"refused": f"its node makes no sense ({type(error).__name__})"})
             continue
         keys = []

@@ -1,0 +1,28 @@
+"""Whose fault an exception is: edgekit's own, or the data's that a library refused.
+
+Libraries raise whatever they like on a damaged model, so what one of them raised is said of the model. What edgekit's
+own code raised is a bug and stays one, unless it is an :class:`~edgekit.errors.EdgekitError`: damaged data is to be
+found by validation, not by stumbling over it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+SLIPS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
+"""What a slip in Python raises. Other errors of ours, as ValueError, often say what a library's C code found."""
+_OWN = str(Path(__file__).resolve().parents[1]) + "/"
+
+
+def is_bug(error: BaseException) -> bool:
+    """True if edgekit's own code slipped."""
+    return isinstance(error, SLIPS) and _raised_in(error.__traceback__).startswith(_OWN)
+
+
+def _raised_in(trace: TracebackType | None) -> str:
+    """The file of the frame that raised."""
+    name = ""
+    while trace is not None:
+        name, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
+    return name
