@@ -97,7 +97,7 @@ def compile(
     shapes: Sequence[str] = (),
     trust: bool = False,
     pack: bool = False,
-    database: str | None = AUTO,
+    database: str | None = None,
     progress: Progress = Silent(),
 ) -> list[Compiled]:
     """Compile a model for one or more targets.
@@ -112,7 +112,7 @@ def compile(
     :param shapes: of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each; ``"1x3x224x224"`` of the only one.
     :param pack: also write each bundle as one ``.edgekit`` file.
     :param database: kernels that were tuned (docs/tuning.md): a file, or a folder of them; ``auto``: edgekit's cache;
-        None: the rules' kernels.
+        None: the rules' kernels, so that a cache does not change what is compiled.
     :returns: one :class:`Compiled` per target, in the order given.
     :raises EdgekitError: a subclass says what went wrong; no bundle is left half-written.
     """
@@ -291,6 +291,7 @@ def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact, fol
         "execution": artifact.execution.json(),
         "footprint": Footprint(files + model, artifact.ram_bytes).json(),
         "tools": artifact.tools,
+        **({"tuning": {"sha256": artifact.tuning_sha256}} if artifact.tuning_sha256 else {}),
         "inputs": [t.json() for t in job.graph.inputs],
         "outputs": [t.json() for t in job.graph.outputs],
         "accuracy": job.accuracy,

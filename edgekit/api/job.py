@@ -85,7 +85,7 @@ class Job:
     """The network before the recipe."""
     why: str = ""
     """The command that finds what its quantization does to the network, where there is one to ask."""
-    tuning: str | None = "auto"
+    tuning: str | None = None
     """Where kernels that were tuned are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import bundle as bundles
-from edgekit import plugins, sandbox, target
+from edgekit import plugins, resources, sandbox, target
 from edgekit.backends import tvm as compiling
 from edgekit.backends import unsupported
 from edgekit.backends.tvm import database as databases
@@ -68,6 +68,12 @@ class Tuned:
     used: bool = False
     interrupted: bool = False
     seconds: float = 0.0
+
+    @property
+    def to_use(self) -> str:
+        """What ``edgekit compile --database`` takes to use what was found."""
+        own = self.database.parent == resources.cache("tuning")
+        return databases.AUTO if own else str(self.database)
 
     def json(self) -> dict[str, Any]:
         whole = self.network

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
-AUTO = "auto"
-"""The tuning database in edgekit's cache."""
-
 
 @dataclass(frozen=True)
 class Unsupported:
@@ -57,12 +54,14 @@ class Artifact:
     :param tools: versions of the tools that made it, for the manifest.
     :param runtime: name and version of what executes it, e.g. ``"litert 2.3.0"``.
     :param ram_bytes: activations; None where the runtime plans its memory itself.
+    :param tuning_sha256: of the tuning database that kernels were taken from; empty for none.
     """
 
     tools: dict[str, str] = field(default_factory=dict)
     execution: Execution = Execution()
     runtime: str = ""
     ram_bytes: int | None = None
+    tuning_sha256: str = ""
 
 
 @dataclass(frozen=True)

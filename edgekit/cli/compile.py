@@ -49,9 +49,11 @@ if TYPE_CHECKING:
 @workers_option
 @seed_option
 @click.option(
-    "--database", metavar="PATH", help="Tuned kernels (edgekit tune): a file, or a folder; default: edgekit's cache."
+    "--database",
+    metavar="PATH",
+    help="Use tuned kernels (edgekit tune): a file, a folder, or auto for edgekit's cache; default: none.",
 )
-@click.option("--no-tuned", is_flag=True, help="The rules' kernels, whatever was tuned.")
+@click.option("--no-tuned", is_flag=True, hidden=True, help="No tuned kernels, which is the default.")
 @click.option("--zip", "pack", is_flag=True, help="Also write each bundle as one .edgekit file.")
 @shape_option
 @trust_option
@@ -69,9 +71,8 @@ def command(
 
     if database is not None and no_tuned:
         raise click.UsageError("--database and --no-tuned exclude each other")
-    tuning = None if no_tuned else database or "auto"
     with output.progress() as progress:
-        made = compile(model, targets=targets, trust=trust, database=tuning, progress=progress, **options)
+        made = compile(model, targets=targets, trust=trust, database=database, progress=progress, **options)
     if output.json:
         output.emit({"schema": 1, "bundles": [bundle.json() for bundle in made]})
         return

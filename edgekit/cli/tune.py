@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,7 @@ def _print(made: Tuned) -> None:
             f"{1 / whole.ratio:.2f}x ({1 / whole.high:.2f} to {1 / whole.low:.2f})"
         )
     if made.used:
-        say(f"{faster} of {len(made.kernels)} kernels became faster; compile --backend tvm uses them")
+        use = shlex.join(["--backend", "tvm", "--database", made.to_use])
+        say(f"{faster} of {len(made.kernels)} kernels became faster; to use them: compile {use}")
     else:
         say("nothing is faster than the rules: compile uses their kernels")

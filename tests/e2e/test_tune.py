@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import edgekit
+from edgekit.bundle import digest
 from edgekit.graph import Graph, tflite
 from tests.backends.tvm_networks import RELU, Pictures
 from tests.e2e.command import EDGEKIT, refused
@@ -71,7 +72,8 @@ def test_tunes_is_used_and_goes_on(model: Path, tmp_path: Path) -> None:
     assert made[0]["artifact"] == made[1]["artifact"]
     manifest = json.loads((Path(made[0]["path"]) / "manifest.json").read_text())
     assert manifest["tools"]["tuned"] == "2 kernels"
-    rules = call(*compile_, out / "rules", "--no-tuned", "--json").json["bundles"][0]
+    assert manifest["tuning"]["sha256"] == digest(base)
+    rules = call(*compile_, out / "rules", "--json").json["bundles"][0]
     assert "tuned" not in json.loads((Path(rules["path"]) / "manifest.json").read_text())["tools"]
     assert rules["artifact"] != made[0]["artifact"]
 

@@ -21,6 +21,7 @@ from edgekit.backends import runner_build as build
 from edgekit.backends.tvm import database, emit
 from edgekit.backends.tvm.onnx import lowering as onnx
 from edgekit.backends.tvm.processors import processor
+from edgekit.bundle import digest
 from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.codegen.kernels import Network
 from edgekit.codegen.loops import Loops, encoded
@@ -83,12 +84,13 @@ class TVM(Defaults):
         made = pieces(planned, database.choices(request.tuning, target))
         link(made, target, folder / LIBRARY)
         build.put(runner.path, folder, build.NAME, 0o755)
-        tools = {"compiler": runner.compiler, "tvm": made.version}
+        tools, used = {"compiler": runner.compiler, "tvm": made.version}, ""
         if made.tuned:
+            used = digest(database.place(request.tuning, target))
             tools["tuned"] = f"{made.tuned} kernel{'s' if made.tuned > 1 else ''}"
             request.progress.note(f"{target.name}: tuned: {tools['tuned']}")
         execution = Execution(Kind.LIBRARY, runner_command(LIBRARY, model=False), LIBRARY)
-        return Artifact(tools, execution, f"tvm {made.version}", made.ram_bytes)
+        return Artifact(tools, execution, f"tvm {made.version}", made.ram_bytes, used)
 
 
 @dataclass(frozen=True)
