@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo test quick lint format bench bench-compression real-models onnx-nodes lock clean
+.PHONY: help setup ready demo test smoke quick lint format bench bench-compression real-models onnx-nodes lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,6 +20,9 @@ demo: ready  ## train a network on MNIST, compile it for two Raspberry Pis, chec
 
 test: lint  ## everything: style, types, all tests (about a quarter of an hour on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope --durations 15
+
+smoke: ready  ## one network through compile, verify and profile on this machine (seconds)
+	$(BIN)/python -m pytest -q tests/e2e/test_smoke.py
 
 quick: ready  ## the tests but for the slow ones (about a minute)
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "not slow"

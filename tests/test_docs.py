@@ -10,10 +10,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import keras_mnist
 import numpy as np
 import pytest
-import small_networks
 
 from edgekit import plugins, target
 from edgekit.backends import Request
@@ -21,6 +19,8 @@ from edgekit.graph import tflite
 from edgekit.passes import PassContext, recipe
 from edgekit.target import Target
 from tests.e2e.command import edgekit
+from tests.networks import keras_mnist
+from tests.networks import small as small_networks
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -19,7 +19,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.passes.recipe import load
 from edgekit.progress import Silent
 from edgekit.text.commands import arguments
-from tests.small_networks import Builder, dense
+from tests.networks.small import Builder, dense
 
 
 class Heard(Silent):

@@ -11,7 +11,7 @@ from edgekit.api.compile import compile
 from edgekit.api.run import run
 from edgekit.graph import tflite
 from edgekit.progress import Silent
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 
 class Heard(Silent):

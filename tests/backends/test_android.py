@@ -17,7 +17,7 @@ from edgekit.backends.android import native, project
 from edgekit.bundle.execution import runner_command
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit
-from tests.small_networks import Builder, classifier, digits, unary
+from tests.networks.small import Builder, classifier, digits, unary
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "firmware_stubs" / "android"

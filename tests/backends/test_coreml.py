@@ -26,7 +26,7 @@ from edgekit.graph import Graph, Operator, tflite
 from edgekit.graph.ir import Quantization
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
-from tests.small_networks import Builder, convolutional, dense
+from tests.networks.small import Builder, convolutional, dense
 
 RNG = np.random.default_rng(0)
 

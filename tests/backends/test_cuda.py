@@ -27,10 +27,10 @@ from edgekit.runners import get as get_runner
 from edgekit.runners.cuda_emulator import CudaEmulator
 from edgekit.runners.host_gpu import HostGpu, found
 from edgekit.tools import toolchain
-from tests.backends.test_opencl import mobilenet_v2
-from tests.backends.test_tvm import NETWORKS, chains
-from tests.backends.tvm_networks import FLOAT_NAMES, given
-from tests.small_networks import convolutional
+from tests.networks.building import FLOAT_NAMES, given
+from tests.networks.mobilenet import mobilenet_v2
+from tests.networks.operators import NETWORKS, chains
+from tests.networks.small import convolutional
 
 ORIN, XAVIER = "jetson-orin-nano", "jetson-agx-xavier"
 ARCHITECTURES = {ORIN: "sm_87", XAVIER: "sm_72"}

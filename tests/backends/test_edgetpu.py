@@ -21,7 +21,7 @@ from edgekit.backends import unsupported
 from edgekit.backends.edgetpu import EdgeTPU, fixed, vendor
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
-from tests.small_networks import Builder, classifier, digits
+from tests.networks.small import Builder, classifier, digits
 
 STAND_IN = '''#!{python}
 """A stand-in for edgetpu_compiler: maps all operators but those named in STAND_IN_REFUSES."""

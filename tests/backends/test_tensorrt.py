@@ -25,9 +25,9 @@ from edgekit.errors import DeviceError, ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.runners import RunOptions, onnx_child
 from edgekit.runners import get as get_runner
-from tests.backends.test_tvm import NETWORKS, chains
-from tests.backends.tvm_networks import FLOAT_NAMES, RELU, Pictures, quantized
-from tests.small_networks import Builder, convolutional
+from tests.networks.building import FLOAT_NAMES, RELU, Pictures, quantized
+from tests.networks.operators import NETWORKS, chains
+from tests.networks.small import Builder, convolutional
 
 BOARD = "jetson-orin-nano"
 

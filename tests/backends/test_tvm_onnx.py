@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from edgekit.errors import EdgekitError
 from edgekit.graph import Graph
 from edgekit.onnx import convert
-from tests.onnx.test_convert import LIMITS, model
+from tests.onnx.models import LIMITS, model
 from tests.onnx_nodes.through_tvm import run
 from tests.readers.onnx_models import node, value
 

@@ -19,8 +19,8 @@ from edgekit.codegen.schedule.machine import Machine
 from edgekit.codegen.schedule.tiles import tile
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Quantization, tflite
-from tests.backends.tvm_networks import RELU, Pictures
-from tests.small_networks import convolutional
+from tests.networks.building import RELU, Pictures
+from tests.networks.small import convolutional
 
 MACHINES = [Machine(16, 32, "vnni"), Machine(8, 16), Machine(4, 32, "sdot"), Machine(4, 16)]
 NETWORKS = st.integers(0, 2**31)

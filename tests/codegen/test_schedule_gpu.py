@@ -15,7 +15,7 @@ from edgekit.codegen.kernels import Conv2D, MatMul
 from edgekit.codegen.lower import lower
 from edgekit.codegen.program import Call, Program
 from edgekit.codegen.schedule.gpu import WAVES, schedule, smaller
-from tests.backends.tvm_networks import Pictures
+from tests.networks.building import Pictures
 
 
 @given(

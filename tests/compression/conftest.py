@@ -13,7 +13,7 @@ from edgekit.data.dataset import Dataset
 from edgekit.graph import Graph
 from edgekit.passes import PassContext
 from edgekit.passes.recipe import Step
-from tests.small_networks import classifier, digits
+from tests.networks.small import classifier, digits
 
 
 @pytest.fixture(scope="session")

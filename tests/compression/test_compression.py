@@ -13,7 +13,7 @@ from edgekit.compression import budget, finalists, plot, search
 from edgekit.compression.result import Compression
 from edgekit.errors import CheckFailed
 from edgekit.graph import tflite
-from tests.small_networks import digits
+from tests.networks.small import digits
 
 
 def nothing(tmp_path, interrupted=False):

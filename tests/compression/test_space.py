@@ -18,7 +18,7 @@ from edgekit.passes.qat import Settings as Qat
 from edgekit.passes.quantize import Settings as Quantize
 from edgekit.passes.recipe import Step
 from edgekit.training.settings import Training, parse
-from tests.small_networks import convolutional
+from tests.networks.small import convolutional
 
 WHOLE = space.space(plugins.names("passes"), "rpi4", train=True, packed=True)
 

@@ -12,11 +12,10 @@ from edgekit.api.compile import compile
 from edgekit.backends import Backend, unsupported
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, tflite
-from edgekit.graph.ir import Quantization
 from edgekit.metrics.parity import compare
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
-from tests.small_networks import Builder, convolutional, dense
+from tests.networks.small import Builder, convolutional, dense, integers
 
 BACKENDS = sorted(plugins.names("backends"))
 LOCAL_RUNNERS = sorted(set(plugins.names("runners")) - {"ssh", "adb"})  # those are tested against servers of their own
@@ -25,17 +24,6 @@ LOCAL_RUNNERS = sorted(set(plugins.names("runners")) - {"ssh", "adb"})  # those 
 def network(backend: str) -> Graph:
     """One that the backend takes: of integers where it takes no other."""
     return integers() if backend == "edgetpu" else dense(np.ones((2, 2), np.float32), np.zeros(2, np.float32))
-
-
-def integers() -> Graph:
-    b = Builder()
-    real = Quantization(np.array([0.5], np.float32), np.array([0]))
-    x = b.tensor((1, 2), "int8", name="x", quantization=real)
-    weights = b.constant(np.ones((2, 2), np.int8), quantization=real)
-    bias = b.constant(np.zeros(2, np.int32), quantization=Quantization(np.array([0.25], np.float32), np.array([0])))
-    y = b.add("FULLY_CONNECTED", (x, weights, bias), (1, 2), "int8", options="FullyConnected")
-    b.tensors[y].quantization = real
-    return b.graph((x,), (y,))
 
 
 @pytest.fixture(scope="module")

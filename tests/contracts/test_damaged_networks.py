@@ -17,8 +17,8 @@ from edgekit import plugins, target
 from edgekit.backends import Planned
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator
-from tests.backends.test_tvm import NETWORKS, TYPES
-from tests.backends.tvm_types import bytes_
+from tests.networks.operators import NETWORKS, TYPES
+from tests.networks.types import bytes_
 
 BACKENDS = ["litert", "tvm", "opencl", "cuda-f16", "coreml", "tensorrt", "edgetpu", "android"]
 DAMAGES = 200

@@ -12,7 +12,7 @@ from edgekit.data import dataset
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
 from edgekit.passes import Pass, PassContext, recipe
-from tests.small_networks import convolutional
+from tests.networks.small import convolutional
 
 
 def transformed(name: str, graph: Graph, seed: int = 0) -> Graph:

@@ -24,7 +24,7 @@ from edgekit.api.verify import verify
 from edgekit.backends import Artifact, Planned, Request
 from edgekit.errors import CheckFailed, ToolMissing
 from edgekit.graph import Graph, tflite
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 BOARDS = {
     "android": "android-arm64", "coreml": "ios", "cuda": "jetson-orin-nano", "cuda-f16": "jetson-orin-nano",

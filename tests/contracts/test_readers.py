@@ -13,7 +13,7 @@ from edgekit.errors import EdgekitError, ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
 from edgekit.readers import Reader, ReadOptions
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 READERS = sorted(plugins.names("readers"))
 

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from small_networks import Builder, convolutional, dense
 
 from edgekit.data import dataset, npz
 from edgekit.data import spec as data_spec
 from edgekit.data.conform import conform
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Quantization, Tensor
+from tests.networks.small import Builder, convolutional, dense
 
 HEAD = np.zeros((10, 577), np.float32)
 

@@ -7,7 +7,7 @@ import pytest
 
 from edgekit.data import dataset, labelling
 from edgekit.errors import UsageError
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 FILE = Path("d.npz")
 

@@ -14,7 +14,7 @@ from edgekit.delegates.rules import RULES
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, Operator, tflite
 from edgekit.graph.ir import Quantization
-from tests.small_networks import Builder, convolutional
+from tests.networks.small import Builder, convolutional
 
 
 def verdict(graph: Graph, name: str, index: int = -1) -> delegates.Verdict:

@@ -18,7 +18,7 @@ from edgekit.backends.litert import library
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.graph.ir import Quantization
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 SHAPE = (1, 4, 4, 8)
 REAL = Quantization(np.array([0.5], np.float32), np.array([0]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgekit.data.dataset import Dataset
 from edgekit.graph import Graph
 from edgekit.reference.litert import reference_outputs
-from tests.small_networks import Builder, classifier, digits
+from tests.networks.small import Builder, classifier, digits
 
 CHANNELS, FEATURES = 16, 576
 TRAINING, TEST = 3000, 1000

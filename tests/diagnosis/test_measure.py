@@ -18,7 +18,7 @@ from edgekit.graph import Graph
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Settings, measured
 from edgekit.progress import Silent
-from tests.small_networks import Builder, convolutional, dense
+from tests.networks.small import Builder, convolutional, dense
 
 
 def versions(graph: Graph, data: Dataset) -> Versions:

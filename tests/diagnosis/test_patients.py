@@ -20,7 +20,7 @@ from edgekit.passes.quantize import Settings
 from edgekit.progress import Silent
 from tests.diagnosis import sabotage
 from tests.diagnosis.sabotage import PATIENTS, Patient
-from tests.small_networks import MODELS, digits
+from tests.networks.small import MODELS, digits
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAX_DROP = 0.5

@@ -20,8 +20,8 @@ from edgekit.graph import Graph, Quantization
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Settings, measured
 from edgekit.progress import Silent
-from tests.graph.test_control_flow import loop
-from tests.small_networks import Builder, dense
+from tests.networks.loops import loop
+from tests.networks.small import Builder, dense
 
 
 def examined(graph: Graph, data: Dataset, max_drop: float = 0.1) -> Diagnosis:

@@ -10,7 +10,7 @@ import pytest
 from edgekit import bundle
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
-from tests.small_networks import convolutional, unary
+from tests.networks.small import convolutional, unary
 
 pytest.importorskip("tvm")
 

@@ -15,7 +15,7 @@ import pytest
 
 from edgekit.graph import tflite
 from tests.e2e.command import EDGEKIT, edgekit, refused
-from tests.small_networks import convolutional, dense
+from tests.networks.small import convolutional, dense
 
 FORMATS = (".tflite", ".onnx", ".keras", ".h5")
 
@@ -164,7 +164,7 @@ def test_requantizing(models: Path, tmp_path: Path) -> None:
 
 def test_custom_operators(tmp_path: Path) -> None:
     from edgekit.graph import Operator
-    from tests.small_networks import Builder
+    from tests.networks.small import Builder
 
     b = Builder()
     x, y = b.tensor((1, 4), name="x"), b.tensor((1, 4), name="y")

@@ -18,7 +18,7 @@ import pytest
 
 from edgekit.graph import tflite
 from tests.e2e.command import EDGEKIT, edgekit, refused
-from tests.small_networks import MODELS, classifier, digits
+from tests.networks.small import MODELS, classifier, digits
 
 BUDGETS = ("--budget", "size=9kB", "--budget", "accuracy-drop=4")
 

@@ -12,7 +12,7 @@ import pytest
 import edgekit
 from edgekit.graph import tflite
 from edgekit.progress import Silent
-from tests.detector import average_precision, scenes
+from tests.networks.detector import average_precision, scenes
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
 PLAIN = """schema = 1

@@ -11,7 +11,7 @@ import pytest
 from edgekit.graph import tflite
 from tests.diagnosis import sabotage
 from tests.e2e.command import edgekit, refused
-from tests.small_networks import convolutional
+from tests.networks.small import convolutional
 
 
 def bed(folder: Path, patient: sabotage.Patient) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
-from tests.small_networks import classifier, digits
+from tests.networks.small import classifier, digits
 
 HARSH = 'schema = 1\ndescription = "three of four weights zero"\n[[pass]]\nname = "sparsify"\nsparsity = 0.75\n'
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
-from tests.small_networks import Builder, convolutional
+from tests.networks.small import Builder, convolutional
 
 
 def test_a_bundle_says_what_it_is(tmp_path: Path) -> None:

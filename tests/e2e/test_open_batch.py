@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.command import edgekit
-from tests.small_networks import MODELS
+from tests.networks.small import MODELS
 
 CASES = MODELS.parent / "cases"
 

@@ -15,7 +15,7 @@ import pytest
 
 from edgekit.graph import tflite
 from tests.e2e.command import EDGEKIT, edgekit, refused
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 NARROW = {
     "ascii": {"PYTHONIOENCODING": "ascii"},

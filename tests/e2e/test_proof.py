@@ -12,7 +12,7 @@ from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.tools import toolchain
 from tests.e2e.command import edgekit, refused
-from tests.small_networks import MODELS, Builder
+from tests.networks.small import MODELS, Builder
 
 CASES = MODELS.parent / "cases"
 HALVES = [("mali-g610", "opencl-f16", "pocl"), ("jetson-orin-nano", "cuda-f16", "nvrtc"),

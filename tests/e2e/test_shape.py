@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 
 @pytest.fixture

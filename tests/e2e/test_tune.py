@@ -20,10 +20,10 @@ import pytest
 import edgekit
 from edgekit.bundle import digest
 from edgekit.graph import Graph, tflite
-from tests.backends.tvm_networks import RELU, Pictures
 from tests.e2e.command import EDGEKIT, refused
 from tests.e2e.command import edgekit as call
-from tests.small_networks import unary
+from tests.networks.building import RELU, Pictures
+from tests.networks.small import unary
 
 pytest.importorskip("tvm", reason="needs the extra 'tvm'")
 

@@ -17,7 +17,7 @@ from edgekit.codegen.schedule.machine import Machine
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
-from tests.small_networks import Builder, classifier, convolutional, digits, unary
+from tests.networks.small import Builder, classifier, convolutional, digits, unary
 
 pytest.importorskip("tvm", reason="needs the extra 'tvm'")
 

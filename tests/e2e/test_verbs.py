@@ -188,7 +188,7 @@ def test_profile_a_bare_model(models: Path) -> None:
 def test_float_network_with_data_and_labels(tmp_path: Path) -> None:
     """Accuracy before and after, and the quantization figures, on digits that were really drawn."""
     from edgekit.graph import tflite
-    from tests.small_networks import classifier, digits
+    from tests.networks.small import classifier, digits
 
     tflite.write(classifier(tmp_path), tmp_path / "digits.tflite")
     x, y = digits(400, seed=7)

@@ -14,7 +14,7 @@ import pytest
 
 from edgekit.files import temporary
 from edgekit.graph import tflite
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 HOLDER = """
 import sys, time

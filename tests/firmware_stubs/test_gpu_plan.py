@@ -14,7 +14,7 @@ from edgekit.backends.gpu import plan
 from edgekit.backends.gpu.dialect import OPENCL
 from edgekit.codegen.lower import lower
 from edgekit.codegen.schedule import gpu
-from tests.small_networks import convolutional
+from tests.networks.small import convolutional
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

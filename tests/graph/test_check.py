@@ -11,7 +11,7 @@ import pytest
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Quantization, Signature, tflite
 from edgekit.graph.check import check
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 
 def network() -> Graph:

@@ -11,7 +11,7 @@ from edgekit.data import dataset
 from edgekit.graph import tflite
 from edgekit.graph.explode import explode
 from edgekit.reference.litert import reference_outputs, reference_tensors
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 
 @pytest.mark.parametrize("name", ["mlperf_tiny/ic_resnet8_int8", "mlperf_tiny/kws_fp32", "tflite_micro/person_detect"])

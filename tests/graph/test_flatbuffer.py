@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgekit.errors import ModelError
 from edgekit.graph import flatbuffer, tflite
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 SOUND = tflite.dumps(dense(np.ones((3, 4), np.float32), np.zeros(3, np.float32)))
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edgekit.graph import Graph, memory, tflite
 from tests.conftest import SHARED_TFLITE
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 
 def chain(sizes: list[int], skips: list[int]) -> Graph:

@@ -19,7 +19,7 @@ from edgekit.graph.mixture import Mixture, counterparts, mix
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
 from edgekit.reference.litert import reference_outputs, reference_tensors
-from tests.small_networks import MODELS, Builder, convolutional, unary
+from tests.networks.small import MODELS, Builder, convolutional, unary
 from tests.training.networks import NETWORKS
 
 PRECISIONS = ("int8", "int16", "float32")

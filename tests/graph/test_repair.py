@@ -11,7 +11,7 @@ from edgekit.graph.check import check_quantization
 from edgekit.graph.ir import Graph, Quantization, Signature, Subgraph, Tensor
 from edgekit.graph.repair import repair
 from edgekit.reference.litert import reference_outputs, reference_tensors
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 MODELS = Path(__file__).parents[3] / "shared" / "models" / "tflite_micro"
 needs_models = pytest.mark.skipif(not MODELS.is_dir(), reason="the shared models are not there")

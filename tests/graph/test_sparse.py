@@ -20,7 +20,7 @@ from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
 from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 rng = np.random.default_rng(11)
 

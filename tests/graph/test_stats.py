@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.graph import stats, tflite
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 PUBLISHED = {  # multiply-accumulates, from the networks' own documentation
     "mlperf_tiny/ad01_fp32": 264_192, "mlperf_tiny/ad01_int8": 264_192,

@@ -12,7 +12,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Signature, tflite
 from edgekit.reference.litert import reference_outputs
 from tests.conftest import SHARED_TFLITE
-from tests.small_networks import Builder, dense
+from tests.networks.small import Builder, dense
 
 
 @pytest.mark.parametrize("path", SHARED_TFLITE, ids=lambda p: p.stem)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_networks import Builder, classifier, dense, digits
 
 from edgekit.data import dataset
 from edgekit.data.dataset import Dataset
@@ -10,6 +9,7 @@ from edgekit.graph import tflite
 from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
+from tests.networks.small import Builder, classifier, dense, digits
 
 
 @pytest.mark.parametrize("params", [{}, {"io": "float32"}, {"activations": "int16"}])

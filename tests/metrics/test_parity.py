@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from edgekit.graph import Graph, Quantization, Tensor, tflite
 from edgekit.metrics import parity
 from edgekit.reference.hybrid import hybrid, is_hybrid
-from tests.small_networks import Builder, dense, unary
+from tests.networks.small import Builder, dense, unary
 
 SCALE = Quantization(np.array([0.5], np.float32), np.array([3]))
 INT8 = Tensor("y", (1, 4), "int8", SCALE)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from small_networks import convolutional, dense
 
 from edgekit.data import dataset
 from edgekit.graph import Quantization, Tensor
 from edgekit.metrics import quality
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
+from tests.networks.small import convolutional, dense
 
 REALS = hnp.arrays(np.float64, st.integers(1, 40), elements=st.floats(-1e3, 1e3, width=32))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit import sandbox, target
+from edgekit import target
 from edgekit.backends import unsupported
 from edgekit.backends.tvm import TVM
 from edgekit.errors import EdgekitError, ModelError
@@ -22,26 +21,10 @@ from edgekit.graph.onnx_operators import has_onnx
 from edgekit.onnx import convert
 from edgekit.onnx.static import evaluate
 from edgekit.reference.litert import reference_outputs, reference_tensors
+from tests.onnx.models import LIMITS, model, read
 from tests.onnx_nodes import cases
 from tests.readers import onnx_models
 from tests.readers.onnx_models import node, value
-
-LIMITS = sandbox.Limits(seconds=60)
-
-
-def model(
-    nodes: list[Any], inputs: list[Any], outputs: list[Any], weights: Sequence[Any] = (), opset: int = 18
-) -> bytes:
-    graph = helper.make_graph(nodes, "g", inputs, outputs, weights)
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
-    return bytes(made.SerializeToString())
-
-
-def read(data: bytes) -> Graph:
-    (found,) = convert.graphs([data], ["m.onnx"], LIMITS)
-    if isinstance(found, ModelError):
-        raise found
-    return found
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
 from edgekit.reference.litert import reference_outputs
-from tests.onnx.test_convert import model, read
+from tests.onnx.models import model, read
 from tests.readers.onnx_models import node, value
 
 INT64, BOOL = TensorProto.INT64, TensorProto.BOOL

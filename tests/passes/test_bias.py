@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_networks import dense
 
 from edgekit.data.dataset import Dataset
 from edgekit.metrics import quality
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
+from tests.networks.small import dense
 
 
 def network():

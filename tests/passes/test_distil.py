@@ -16,7 +16,7 @@ from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.distil import Distil
 from edgekit.passes.prune import Prune
-from tests.small_networks import classifier, convolutional, dense, digits
+from tests.networks.small import classifier, convolutional, dense, digits
 
 pytest.importorskip("tensorflow")
 

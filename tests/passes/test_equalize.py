@@ -15,7 +15,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.graph.check import check
 from edgekit.passes.equalize import equalize
 from edgekit.reference.litert import reference_tensors
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 CHANNELS = 4
 

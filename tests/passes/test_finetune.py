@@ -16,7 +16,7 @@ from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.finetune import Finetune
 from edgekit.passes.sparsify import Sparsify
-from tests.small_networks import classifier, digits
+from tests.networks.small import classifier, digits
 
 
 def samples(count: int, seed: int) -> dataset.Dataset:

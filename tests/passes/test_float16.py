@@ -16,7 +16,7 @@ from edgekit.passes import PassContext, recipe
 from edgekit.passes.float16 import halved
 from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
-from tests.small_networks import MODELS, Builder, dense
+from tests.networks.small import MODELS, Builder, dense
 
 rng = np.random.default_rng(11)
 NESTED = MODELS.parent / "cases" / "nested_f16.tflite"

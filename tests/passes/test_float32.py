@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_networks import MODELS, convolutional, dense
 
 from edgekit.data import dataset
 from edgekit.errors import ModelError, UsageError
@@ -11,6 +10,7 @@ from edgekit.passes import PassContext
 from edgekit.passes.float32 import Float32
 from edgekit.passes.quantize import Quantize
 from edgekit.reference.litert import reference_outputs
+from tests.networks.small import MODELS, convolutional, dense
 
 HEAD = np.random.default_rng(5).normal(size=(10, 577)).astype(np.float32)
 

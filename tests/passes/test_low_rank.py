@@ -17,7 +17,7 @@ from edgekit.passes import PassContext
 from edgekit.passes.decompose import patches
 from edgekit.passes.low_rank import LowRank
 from edgekit.reference.litert import reference_outputs
-from tests.small_networks import Builder, dense, digits
+from tests.networks.small import Builder, dense, digits
 
 
 def apply(graph: Graph, data: dataset.Dataset | None = None, **params: Any) -> tuple[Graph, dict[str, Any]]:

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from edgekit.errors import ModelError, UsageError
 from edgekit.passes import PassContext
 from edgekit.passes.palettize import Palettize, nearest, palette
-from tests.small_networks import convolutional
+from tests.networks.small import convolutional
 
 FLOATS = arrays.arrays(np.float32, st.integers(1, 300), elements=st.floats(-100, 100, width=32))
 
@@ -56,7 +56,7 @@ def test_wrong_parameters(params: dict[str, Any]) -> None:
 
 
 def test_quantized_networks_are_refused() -> None:
-    from tests.contracts.test_backends_and_runners import integers
+    from tests.networks.small import integers
 
     with pytest.raises(ModelError, match="already quantized"):
         Palettize().apply(integers(), PassContext())

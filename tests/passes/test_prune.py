@@ -17,7 +17,7 @@ from edgekit.passes import PassContext
 from edgekit.passes.channels import analyze
 from edgekit.passes.prune import Prune
 from edgekit.reference.litert import reference_outputs
-from tests.small_networks import Builder, dense, digits
+from tests.networks.small import Builder, dense, digits
 
 RNG = np.random.default_rng(0)
 

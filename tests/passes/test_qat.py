@@ -22,8 +22,8 @@ from edgekit.passes.prune import Prune
 from edgekit.passes.qat import QuantizationAwareTraining, plan
 from edgekit.readers import load
 from edgekit.reference.litert import reference_outputs
+from tests.networks.small import Builder, classifier, digits
 from tests.readers.onnx_models import exported
-from tests.small_networks import Builder, classifier, digits
 
 pytest.importorskip("tensorflow")
 

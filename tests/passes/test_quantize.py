@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_networks import MODELS, Builder, classifier, convolutional, dense, digits, unary
 
 from edgekit import plugins
 from edgekit.data import dataset
@@ -16,6 +15,7 @@ from edgekit.passes import PassContext, recipe
 from edgekit.passes.quantize import Quantize
 from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
+from tests.networks.small import MODELS, Builder, classifier, convolutional, dense, digits, unary
 
 FLOATS = ("ic_resnet8_fp32", "kws_fp32", "ad01_fp32")
 

@@ -8,7 +8,7 @@ from edgekit.data import dataset
 from edgekit.graph import Graph, tflite
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 rng = np.random.default_rng(4)
 

@@ -13,7 +13,7 @@ from edgekit.passes import PassContext
 from edgekit.passes.quantize import Quantize
 from edgekit.passes.recurrent import hybrid
 from edgekit.reference.litert import reference_outputs
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 STEPS, FEATURES, UNITS = 6, 16, 24
 

@@ -18,7 +18,7 @@ from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.sparsify import Sparsify
 from edgekit.reference.litert import reference_outputs
-from tests.small_networks import classifier, convolutional, dense, digits
+from tests.networks.small import classifier, convolutional, dense, digits
 
 RNG = np.random.default_rng(0)
 

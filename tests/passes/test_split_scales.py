@@ -15,7 +15,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.metrics import quality
 from edgekit.passes import PassContext, recipe
 from edgekit.reference.litert import reference_outputs
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 RNG = np.random.default_rng(3)
 SAMPLES = 48

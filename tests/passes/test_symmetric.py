@@ -20,9 +20,9 @@ from edgekit.graph.ir import Quantization
 from edgekit.passes import PassContext
 from edgekit.passes.symmetric import Symmetric, asymmetric, symmetric
 from edgekit.reference.litert import reference_outputs
-from tests.backends.test_tvm import NETWORKS, chains
-from tests.backends.tvm_networks import given, quantized
-from tests.small_networks import classifier, digits, unary
+from tests.networks.building import given, quantized
+from tests.networks.operators import NETWORKS, chains
+from tests.networks.small import classifier, digits, unary
 
 
 def applied(graph: Graph) -> Graph:

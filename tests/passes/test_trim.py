@@ -15,7 +15,7 @@ from edgekit.passes import PassContext
 from edgekit.passes.trim import Trim, trimmed
 from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 LONG = "functional_1/block_3/conv2d_7/Relu;functional_1/block_3/batch_normalization/FusedBatchNormV3"
 

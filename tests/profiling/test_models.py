@@ -16,7 +16,7 @@ from edgekit.profiling.measured import Measured
 from edgekit.profiling.roofline import Roofline
 from edgekit.runners import OperatorTrace, Trace
 from tests.conftest import SHARED_TFLITE
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 GRAPH = dense(np.ones((64, 128), np.float32), np.zeros(64, np.float32))
 

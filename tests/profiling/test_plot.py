@@ -12,7 +12,7 @@ from edgekit.data import picture
 from edgekit.errors import UsageError
 from edgekit.profiling import plot
 from edgekit.profiling.roofline import Roofline
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 PROFILE = Roofline().profile(dense(np.ones((8, 8), np.float32), np.zeros(8, np.float32)), None, target.load("rpi4"), {})
 MAGIC = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_networks import MODELS
 
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions, keras_config
 from edgekit.readers.keras import H5Reader, KerasReader, SavedModelReader
 from edgekit.reference.litert import reference_outputs
+from tests.networks.small import MODELS
 
 CASES = MODELS.with_name("cases")
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from small_networks import MODELS
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions
 from edgekit.readers.keras import H5Reader, KerasReader, SavedModelReader
 from edgekit.reference.litert import reference_outputs
+from tests.networks.small import MODELS
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 

@@ -16,8 +16,8 @@ from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import read_all
 from edgekit.readers.recurrent import zeros_folded
 from edgekit.reference.litert import reference_outputs
+from tests.networks.small import Builder
 from tests.readers import onnx_models
-from tests.small_networks import Builder
 
 STEPS, FEATURES, UNITS = 6, 5, 7
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

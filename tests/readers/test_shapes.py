@@ -17,7 +17,7 @@ from edgekit.graph.stats import statistics
 from edgekit.readers import ReadOptions, load, shapes
 from edgekit.readers.shapes import Declared, parse, settle
 from edgekit.reference.litert import reference_outputs
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=5).map(tuple)
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from edgekit.graph import Graph, Quantization, tflite
 from edgekit.reference.hybrid import rounded, with_float_weights
 from edgekit.reference.litert import reference_outputs
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 rng = np.random.default_rng(3)
 WEIGHTS = rng.integers(-127, 128, (6, 16)).astype(np.int8)

@@ -15,7 +15,7 @@ from edgekit.bundle.execution import runner_command
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.tools import toolchain
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "firmware_stubs" / "linux"

@@ -21,8 +21,8 @@ from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
 from edgekit.transport import adb
 from tests.e2e.command import EDGEKIT, edgekit, refused
+from tests.networks.small import convolutional
 from tests.runners.adb_phone import MODEL, SERIAL, Phone, free_port, phone
-from tests.small_networks import convolutional
 
 pytestmark = pytest.mark.emulator
 

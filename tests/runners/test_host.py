@@ -15,7 +15,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.reference.litert import reference_outputs
 from edgekit.runners import RunOptions
 from edgekit.runners.host import HostRunner
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 NAMES = sorted(str(path.relative_to(MODELS)) for path in MODELS.glob("*/*.tflite")) or ["none"]
 

@@ -9,7 +9,7 @@ import pytest
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
 from edgekit.reference.litert import reference_outputs, reference_tensors
-from tests.small_networks import unary
+from tests.networks.small import unary
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="the shared models are not there")

@@ -12,7 +12,7 @@ from edgekit import cli, sandbox
 from edgekit.codegen import lower
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
-from tests.small_networks import convolutional
+from tests.networks.small import convolutional
 
 HERE = "tests.sandbox.bugs"
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from edgekit import bundle
 from edgekit.graph import Graph, Operator, Subgraph, Tensor, tflite
-from tests.small_networks import Builder, dense
+from tests.networks.small import Builder, dense
 
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\r\u202egnp"
 Command = tuple[str, ...]

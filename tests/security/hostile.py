@@ -17,9 +17,9 @@ import numpy as np
 
 from edgekit import cli
 from edgekit.graph import tflite
+from tests.networks.small import dense
 from tests.security import corpus
 from tests.security.corpus import Case
-from tests.small_networks import dense
 
 MOST_SECONDS, MOST_MEMORY = 30.0, 2 << 30
 _ACTS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029]")

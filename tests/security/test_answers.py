@@ -18,8 +18,8 @@ from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import _prepare
 from edgekit.readers.tflite import TFLiteReader
 from edgekit.sandbox import answers
+from tests.networks.small import Builder
 from tests.readers import onnx_models
-from tests.small_networks import Builder
 
 
 class Inner(TypedDict):

@@ -20,7 +20,7 @@ from edgekit.bundle import Bundle
 from edgekit.errors import CheckFailed
 from edgekit.graph import tflite
 from edgekit.runners.linux.program import Program
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from edgekit.runners.linux import process
 from edgekit.runners.linux.program import Program
 from edgekit.transport.adb import Phone
 from edgekit.transport.ssh import Address, Connection
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 Result = tuple[dict[str, Any], dict[str, Any]]
 SECONDS = 30.0

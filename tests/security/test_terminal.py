@@ -19,7 +19,7 @@ from edgekit.cli import common
 from edgekit.errors import DeviceError
 from edgekit.graph import tflite
 from edgekit.text.printable import MOST, MOST_IN_CELL, guard, printable
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 EVIL = "\x1b]0;title\x07\x1b[2Jx\r\x08\x9b31m\x7f\u202egnp\u2066\ninjected"
 MARKUP = "[bold red]loud[/bold red]:smile:[link=https://example.com]"

@@ -17,7 +17,7 @@ from edgekit.codegen.lower import lower
 from edgekit.codegen.schedule import cpu
 from edgekit.errors import UsageError
 from edgekit.tuning import child, tasks
-from tests.backends.tvm_networks import Pictures
+from tests.networks.building import Pictures
 
 HOST = target.load("host")
 BLOCK = ["GetSBlock", [], ["C", "main"], ["b0"]]

@@ -16,7 +16,7 @@ import pytest
 
 from edgekit import resources
 from edgekit.graph import tflite
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 READER = Path(__file__).with_name("variables_reader.c")
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")

@@ -17,7 +17,7 @@ from edgekit.files import plain_files
 from edgekit.graph import tflite
 from edgekit.tools import toolchain
 from edgekit.training import checkpoint
-from tests.small_networks import dense
+from tests.networks.small import dense
 
 SECRET = b"the user's key"
 

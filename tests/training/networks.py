@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.graph import Graph
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 RNG = np.random.default_rng(7)
 Shape = tuple[int, ...]

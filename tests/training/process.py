@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.graph import tflite
-from tests.small_networks import classifier, digits
+from tests.networks.small import classifier, digits
 
 PROGRAM = Path(__file__).with_name("train_once.py")
 

@@ -17,7 +17,7 @@ from edgekit.graph import Graph
 from edgekit.passes import PassContext
 from edgekit.passes.finetune import Finetune
 from edgekit.passes.qat import QuantizationAwareTraining
-from tests.small_networks import classifier, digits
+from tests.networks.small import classifier, digits
 from tests.training.process import below, gone, start, until
 
 pytest.importorskip("tensorflow")

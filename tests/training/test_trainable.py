@@ -13,7 +13,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.floats import restore
 from edgekit.training.trainable import check, parameters
-from tests.small_networks import Builder, classifier, digits, unary
+from tests.networks.small import Builder, classifier, digits, unary
 from tests.training.judging import assert_litert_agrees, run, samples
 from tests.training.networks import NETWORKS, beside, dense, lookup, normal, several
 

@@ -9,7 +9,7 @@ import pytest
 
 import edgekit
 from edgekit.graph import tflite
-from tests.backends.tvm_networks import Pictures
+from tests.networks.building import Pictures
 from tests.runners.ssh_board import StandIn, stand_in
 
 pytest.importorskip("tvm", reason="needs the extra 'tvm'")

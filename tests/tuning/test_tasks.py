@@ -22,7 +22,7 @@ from edgekit.tuning import tasks
 from edgekit.tuning.batch import PRELOAD, same
 from edgekit.tuning.child import TASK
 from edgekit.tuning.measure import ByRunner
-from tests.backends.tvm_networks import RELU, Pictures, quantized
+from tests.networks.building import RELU, Pictures, quantized
 
 pytest.importorskip("tvm", reason="needs the extra 'tvm'")
 HOST = target.load("host")

@@ -16,7 +16,7 @@ from edgekit.progress import Silent
 from edgekit.tuning import tasks
 from edgekit.tuning.measure import ByRunner
 from edgekit.tuning.search import LEAST_SCHEDULES, TOGETHER, Search
-from tests.backends.tvm_networks import Pictures
+from tests.networks.building import Pictures
 
 HOST = target.load("host")
 PROCESSOR = processor(HOST)

@@ -24,7 +24,7 @@ from edgekit.passes.finetune import Finetune
 from edgekit.training.workers import hosts, node
 from edgekit.training.workers.frames import Channel, Frame
 from edgekit.transport.ssh import Address
-from tests.small_networks import classifier, digits
+from tests.networks.small import classifier, digits
 from tests.ssh_server import SshServer, free_port, script, ssh_server
 from tests.training.process import below, gone, start, until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.graph import Graph, Quantization
-from tests.backends.tvm_networks import RELU, RELU6, Pictures, several
+from tests.networks.building import RELU, RELU6, Pictures, several
 
 
 def choices() -> Graph:

@@ -20,7 +20,7 @@ from edgekit.metrics import parity
 from edgekit.reference.litert import reference_tensors
 from edgekit.runners import RunOptions
 from edgekit.runners import get as get_runner
-from tests.small_networks import Builder
+from tests.networks.small import Builder
 
 SAMPLES = 3
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3

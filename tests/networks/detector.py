@@ -23,7 +23,7 @@ def scenes(count: int, seed: int) -> tuple[Array, list[Array]]:
     """Scenes of one to three digits that do not overlap: pictures ``[count, 160, 160, 1]`` in 0..1, and the digits'
     boxes in pixels of the whole scene, ``[digits, 4]`` each."""
     rng = np.random.default_rng(seed)
-    with np.load(Path(__file__).parents[1] / "examples" / "mnist" / "digits.npz") as archive:
+    with np.load(Path(__file__).parents[2] / "examples" / "mnist" / "digits.npz") as archive:
         digits = archive["x"]
     pictures = rng.uniform(0, 0.2, (count, SHRUNK, SHRUNK)).astype(np.float32)
     boxes: list[Array] = []

@@ -1,7 +1,8 @@
 """The MNIST example as most users hand it over: trained in Keras, exported by TensorFlow's converter with defaults.
 
-``python tests/keras_mnist.py FOLDER`` writes ``FOLDER/model.tflite``: float32, its batch left open, its shapes computed
-in the network (SHAPE, STRIDED_SLICE, PACK, RESHAPE). A process of its own, so that the tests' stays free of TensorFlow.
+``python tests/networks/keras_mnist.py FOLDER`` writes ``FOLDER/model.tflite``: float32, its batch left open, its shapes
+computed in the network (SHAPE, STRIDED_SLICE, PACK, RESHAPE). A process of its own, so that the tests' stays free of
+TensorFlow.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "mnist"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "mnist"
 DIGITS, EPOCHS = 4000, 1
 """Ten seconds of training; about 93 % of unseen digits are right."""
 

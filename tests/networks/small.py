@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.graph import Graph, Operator, Subgraph, Tensor, tflite
+from edgekit.graph import Graph, Operator, Quantization, Subgraph, Tensor, tflite
 
-MODELS = Path(__file__).parents[2] / "shared" / "models"
-DIGITS = Path(__file__).parents[1] / "examples" / "mnist" / "digits.npz"
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+DIGITS = Path(__file__).parents[2] / "examples" / "mnist" / "digits.npz"
 
 
 class Builder:
@@ -113,3 +113,14 @@ def classifier(folder: Path, training: int = 3000) -> Graph:
     wanted = 8 * np.eye(10)[y] - 4
     gram = features.T @ features + 10 * np.eye(features.shape[1])
     return convolutional(np.linalg.solve(gram, features.T @ wanted).T.astype(np.float32))
+
+
+def integers() -> Graph:
+    b = Builder()
+    real = Quantization(np.array([0.5], np.float32), np.array([0]))
+    x = b.tensor((1, 2), "int8", name="x", quantization=real)
+    weights = b.constant(np.ones((2, 2), np.int8), quantization=real)
+    bias = b.constant(np.zeros(2, np.int32), quantization=Quantization(np.array([0.25], np.float32), np.array([0])))
+    y = b.add("FULLY_CONNECTED", (x, weights, bias), (1, 2), "int8", options="FullyConnected")
+    b.tensors[y].quantization = real
+    return b.graph((x,), (y,))

@@ -1,6 +1,0 @@
-"""Makes ``small_networks`` importable, whichever test file pytest is given."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
