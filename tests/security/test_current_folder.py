@@ -90,7 +90,7 @@ def test_toolchains_start_python_without_the_current_folder(name: str) -> None:
 
 def test_compilers_are_asked_from_a_neutral_folder(trap: Path, tmp_path: Path) -> None:
     code = (
-        "import dataclasses, sys\nfrom edgekit import toolchain\nfrom edgekit.backends import runner_build\n"
+        "import dataclasses, sys\nfrom edgekit.backends import runner_build\nfrom edgekit.tools import toolchain\n"
         "tool = dataclasses.replace(toolchain.load('host-cc').tools[0], module='',\n"
         "    argv=(sys.executable, '-P', '-E', '-c', 'import os; print(os.getcwd(), dict(os.environ))'))\n"
         "print(runner_build.describe(tool))"

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from edgekit import sandbox
+from edgekit.bundle.execution import Execution
 from edgekit.errors import CheckFailed, DeviceError, EdgekitError, ModelError
 from edgekit.files import left_behind, pipes
 from edgekit.graph import Graph
@@ -46,6 +47,7 @@ class Bundle:
     graph: Graph = dense(np.ones((4, 8), np.float32), np.zeros(4, np.float32))
     artifact = model = Path("/nonexistent")
     manifest: ClassVar[dict[str, Any]] = {}
+    execution = Execution()
 
 
 def execute(folder: Path, code: str) -> object:

@@ -133,7 +133,7 @@ def test_however_it_ends_nothing_is_left_but_the_state(how: str, server: SshServ
 def test_a_host_that_is_not_there(server: SshServer) -> None:
     address = Address("", "localhost", free_port())
     error = refused([two(server)[0], address])
-    assert isinstance(error, DeviceError) and f"[localhost]:{address.port} refuses connections" in error.message
+    assert isinstance(error, DeviceError) and f"localhost:{address.port} refuses connections" in error.message
 
 
 def test_a_host_without_that_python(server: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
