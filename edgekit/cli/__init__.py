@@ -21,6 +21,7 @@ from edgekit.text.printable import guard
 
 VERBS = {  # name: (module, short help); kept here so that `edgekit --help` imports no verb
     "targets": ("targets", "List the boards edgekit knows."),
+    "recipes": ("recipes", "List the recipes that come with edgekit, and what they need."),
     "inspect": ("inspect", "Show what a model is, what it costs, where it can run."),
     "compile": ("compile", "Compile a model into a proven bundle for each target."),
     "compress": ("compress", "Search recipes that hold a budget of latency, size, energy, accuracy."),

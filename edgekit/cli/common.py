@@ -163,6 +163,36 @@ class ConsoleProgress:
             self._tasks[thread] = self._bars.add_task(self._current[thread], total=None)
 
 
+class Listing(click.Option):
+    """An option whose help lists what there is, looked up when the help is printed.
+
+    :param names: what stands for ``{names}`` in the help.
+    """
+
+    def __init__(self, *args: Any, names: Callable[[], list[str]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._names = names
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The two columns of the help."""
+        record = super().get_help_record(ctx)
+        return record and (record[0], record[1].replace("{names}", ", ".join(self._names())))
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with edgekit."""
+    from edgekit.passes import recipe
+
+    return recipe.names()
+
+
+def backend_names() -> list[str]:
+    """The backends that are installed."""
+    from edgekit import plugins
+
+    return sorted(plugins.names("backends"))
+
+
 def table(title: str, columns: list[str], rows: list[list[str]], *, right: tuple[int, ...] = ()) -> None:
     """Print a table on stdout; columns whose index is in ``right`` are right-aligned."""
     from rich.console import Console

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.common import (
+    Listing,
     Output,
+    backend_names,
     figure,
     output_options,
+    recipe_names,
     seed_option,
     shape_option,
     size,
@@ -31,14 +34,14 @@ if TYPE_CHECKING:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-t", "--target", "targets", multiple=True, required=True, metavar="T", help="A board; repeatable.")
 @click.option(
-    "-r", "--recipe", default="as-is", metavar="R", show_default=True,
-    help="What to do first: as-is, float32, float16, int8-dynamic, int8, int8-w/int16-a, or your own .toml.",
+    "-r", "--recipe", default="as-is", metavar="R", show_default=True, cls=Listing, names=recipe_names,
+    help="What to do first: {names}, or your own .toml.",
 )  # fmt: skip
 @click.option("-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a folder of images, or random.")
 @click.option("--test", metavar="FILE", help="Labelled samples to measure the accuracy on; default: --data.")
 @click.option(
-    "-b", "--backend", default="first", metavar="B", show_default=True,
-    help="litert, tvm; first: the target's first that can; auto: all that can, the fastest is kept.",
+    "-b", "--backend", default="first", metavar="B", show_default=True, cls=Listing, names=backend_names,
+    help="{names}; first: the target's first that can; auto: all that can, the fastest is kept.",
 )  # fmt: skip
 @click.option(
     "-o", "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder for the bundles."

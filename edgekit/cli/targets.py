@@ -7,6 +7,11 @@ import click
 from edgekit import target
 from edgekit.cli.common import Output, output_options, table
 
+KINDS = {
+    "linux": "Linux boards", "gpu": "GPUs", "phone": "Phones", "accelerator": "Accelerators",
+}  # fmt: skip
+"""Headings of the tables, by a target's ``kind``."""
+
 
 @click.command(epilog="Example: edgekit targets --json")
 @output_options
@@ -31,5 +36,8 @@ def command(output: Output) -> None:
             }
         )  # fmt: skip
         return
-    rows = [[b.name, b.kind, b.description, ", ".join(b.backends), ", ".join(b.runners)] for b in boards]
-    table("Targets", ["name", "kind", "what it is", "backends", "runners"], rows)
+    kinds = KINDS | {b.kind: f"Targets of kind {b.kind}" for b in boards if b.kind not in KINDS}
+    for kind, title in kinds.items():
+        rows = [[b.name, b.description, ", ".join(b.backends), ", ".join(b.runners)] for b in boards if b.kind == kind]
+        if rows:
+            table(title, ["Name", "Description", "Backends", "Runners"], rows)

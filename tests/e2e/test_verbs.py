@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit import plugins, target
+from edgekit.passes import recipe
 from tests.e2e.command import edgekit, refused
 
 pytestmark = pytest.mark.emulator
@@ -175,6 +177,29 @@ def test_targets() -> None:
     boards = {t["name"]: t for t in document["targets"]}
     assert boards["rpi4"]["runners"][:2] == ["emulator", "ssh"]
     assert "rpi5" in edgekit("targets").out
+
+
+def test_targets_are_grouped_by_kind() -> None:
+    out = edgekit("targets").out
+    headings = [line.strip() for line in out.splitlines() if line.strip() and line[0].isalpha()]
+    assert headings == ["Linux boards", "GPUs", "Phones", "Accelerators"]
+    assert all(name in out for name in target.names())
+
+
+def test_recipes() -> None:
+    listed = {r["name"]: r for r in edgekit("recipes", "--json").json["recipes"]}
+    assert list(listed) == recipe.names()
+    assert listed["qat"]["trains"] and listed["qat"]["needs_data"] and "qat" in listed["qat"]["passes"]
+    assert listed["sparse-trained"]["trains"] and not listed["int8"]["trains"]
+    assert listed["as-is"] == {"name": "as-is", "description": listed["as-is"]["description"], "needs_data": False,
+                               "trains": False, "passes": []}  # fmt: skip
+    assert all(name in edgekit("recipes").out for name in listed)
+
+
+def test_help_names_every_recipe_and_backend() -> None:
+    text = " ".join(edgekit("compile", "--help").out.replace("-\n", "-").split())
+    words = text.replace("low- rank", "low-rank")
+    assert all(name in words for name in (*recipe.names(), *plugins.names("backends")))
 
 
 def test_profile_a_bare_model(models: Path) -> None:
