@@ -10,13 +10,14 @@ from typing import Any
 from edgekit import plugins, resources
 from edgekit.errors import UsageError
 from edgekit.files import documents
+from edgekit.target import schema
 
 
 @dataclass(frozen=True)
 class Target:
     """A board or device, as data. ``data`` is the whole TOML; docs/formats.md lists its keys and units.
 
-    :param kind: ``linux``, later ``mcu``, ``fpga``, ``gpu``, ``phone``.
+    :param kind: ``linux``, ``gpu``, ``phone``, ``accelerator``.
     :param arch: the processor's architecture as Linux names it (``aarch64``, ``x86_64``), or ``native``.
     """
 
@@ -63,6 +64,7 @@ def read(path: Path) -> Target:
         texts = (data["name"], data["kind"], data["description"], data["arch"])
         if not all(isinstance(text, str) for text in (*texts, *data["backends"], *data["runners"])):
             raise TypeError("a name is not a text")
+        schema.check(path, data, data["kind"], data["runners"])
         return Target(
             name=data["name"], kind=data["kind"], description=data["description"], arch=data["arch"],
             backends=tuple(data["backends"]), runners=tuple(data["runners"]), data=data,

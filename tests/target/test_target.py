@@ -18,7 +18,19 @@ arch = "aarch64"
 backends = ["litert"]
 runners = ["emulator"]
 [cpu]
+cores = 2
 clock_mhz = 1000
+macs_per_cycle = {float32 = 4}
+[memory]
+bandwidth_gbps = 10
+sustained_gbps = 5
+latency_ns = 100
+[power]
+one_core_w = 2
+all_cores_w = 3
+[cycles]
+exposure = 0.5
+fork_join_us = 10
 """
 
 
@@ -39,7 +51,7 @@ def test_dotted_keys(tmp_path: Path) -> None:
     (tmp_path / "board.toml").write_text(GOOD)
     board = target.read(tmp_path / "board.toml")
     assert board.get("cpu.clock_mhz") == 1000
-    assert board.get("cpu.cores") is None
+    assert board.get("cpu.features") is None
     assert board.get("cpu.clock_mhz.nothing", 7) == 7
     assert board.get("nothing.at.all", "x") == "x"
 
