@@ -102,11 +102,10 @@ class Kernel:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2D(Kernel):
-    """``[1, h, w, in] -> [1, h', w', out]``.
+class Convolution(Kernel):
+    """What both kinds of convolutions have.
 
-    :param weights: ``[out, kernel height, kernel width, in]``. :param bias: ``[out]``, float32 or int32.
-    :param strides: and ``dilations``: rows, columns.
+    :param bias: one per output channel, float32 or int32. :param strides: and ``dilations``: rows, columns.
     """
 
     input: int
@@ -119,19 +118,13 @@ class Conv2D(Kernel):
 
 
 @dataclass(frozen=True, eq=False)
-class DepthwiseConv2D(Kernel):
-    """``[1, h, w, channels] -> [1, h', w', channels]``; fields as of :class:`Conv2D`.
+class Conv2D(Convolution):
+    """``[1, h, w, in] -> [1, h', w', out]``; weights ``[out, kernel height, kernel width, in]``."""
 
-    :param weights: ``[kernel height, kernel width, channels]``.
-    """
 
-    input: int
-    weights: NDArray[Any]
-    bias: NDArray[Any] | None
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    padding: Padding
-    epilogue: Epilogue
+@dataclass(frozen=True, eq=False)
+class DepthwiseConv2D(Convolution):
+    """``[1, h, w, channels] -> [1, h', w', channels]``; weights ``[kernel height, kernel width, channels]``."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.graph.padding import SAME, same
+
 DAMPING = 1e-3
 """Share of the inputs' mean variance added to every direction, so that unseen inputs keep some weight."""
 ROWS = 20_000
@@ -49,10 +51,9 @@ def patches(inputs: NDArray[np.float32], weights: NDArray[np.float32], options: 
         (2, weights.shape[2], options.strideW, options.dilationWFactor),
     ):
         reach = (kernel - 1) * dilation + 1
-        if options.padding == 0:  # SAME, as TFLite pads: the odd row goes behind
-            total = max(0, (-(-x.shape[axis] // stride) - 1) * stride + reach - x.shape[axis])
+        if options.padding == SAME:
             width = [(0, 0)] * x.ndim
-            width[axis] = (total // 2, total - total // 2)
+            width[axis] = same(x.shape[axis], -(-x.shape[axis] // stride), kernel, stride, dilation)
             x = np.pad(x, width)
         x = np.lib.stride_tricks.sliding_window_view(x, reach, axis)[
             (slice(None),) * axis + (slice(None, None, stride),)

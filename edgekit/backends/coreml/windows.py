@@ -9,16 +9,16 @@ import numpy as np
 from edgekit.backends.coreml.emitter import Emitter, Made, Rule
 from edgekit.backends.coreml.tools import mb
 from edgekit.graph import Operator
-from edgekit.writers.onnx.convolutions import padding
+from edgekit.graph.padding import SAME, same
 
 
 def _pads(e: Emitter, operator: Operator, window: tuple[int, int], dilations: tuple[int, int] = (1, 1)) -> list[int]:
     """MIL's ``pad``: top, bottom, left, right."""
     o, x, y = operator.options, e.shape(operator.inputs[0]), e.shape(operator.outputs[0])
-    if o.padding != 0:
+    if o.padding != SAME:
         return [0, 0, 0, 0]
     sides = [
-        padding(x[axis], y[axis], stride, wide, dilation)
+        same(x[axis], y[axis], wide, stride, dilation)
         for axis, stride, wide, dilation in zip((1, 2), (o.strideH, o.strideW), window, dilations, strict=True)
     ]
     return [*sides[0], *sides[1]]

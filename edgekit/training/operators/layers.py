@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from edgekit.graph import Graph, Operator
+from edgekit.graph.padding import same
 from edgekit.training.operators.call import Call, Kind, axis
 
 PADDING = {0: "SAME", 1: "VALID"}
@@ -23,8 +24,7 @@ def _padded(call: Call, x: Any, kernel: tuple[int, int]) -> Any:
     steps = ((o.strideH, o.dilationHFactor), (o.strideW, o.dilationWFactor))
     pads = []
     for size, window, (stride, dilation) in zip(call.shapes[0][1:3], kernel, steps, strict=True):
-        missing = max((-(-size // stride) - 1) * stride + (window - 1) * dilation + 1 - size, 0)
-        pads.append((missing // 2, missing - missing // 2))
+        pads.append(same(size, -(-size // stride), window, stride, dilation))
     return call.tf.pad(x, ((0, 0), *pads, (0, 0)))
 
 

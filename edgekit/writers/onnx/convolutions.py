@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgekit.graph import Operator
+from edgekit.graph.padding import SAME, same
 from edgekit.writers.onnx.exporter import Exporter, Refusal
-
-
-def padding(size: int, made: int, stride: int, window: int, dilation: int = 1) -> tuple[int, int]:
-    """Before and after: what TFLite's SAME adds to ``size`` so that ``made`` windows fit, the odd one at the end."""
-    total = max(0, (made - 1) * stride + (window - 1) * dilation + 1 - size)
-    return total // 2, total - total // 2
 
 
 def _pads(b: Exporter, operator: Operator, window: tuple[int, int], dilations: tuple[int, int] = (1, 1)) -> list[int]:
     """ONNX's ``pads``: top, left, bottom, right."""
     o, x, y = operator.options, b.tensor(operator.inputs[0]).shape, b.tensor(operator.outputs[0]).shape
-    if o.padding != 0:
+    if o.padding != SAME:
         return [0, 0, 0, 0]
     sides = [
-        padding(x[axis], y[axis], stride, wide, dilation)
+        same(x[axis], y[axis], wide, stride, dilation)
         for axis, stride, wide, dilation in zip((1, 2), (o.strideH, o.strideW), window, dilations, strict=True)
     ]
     return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]]
