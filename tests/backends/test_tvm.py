@@ -20,7 +20,7 @@ from tests.networks.building import (
 )
 from tests.networks.operators import NETWORKS, TYPES, chains, convolutions, dense, depthwise
 from tests.networks.small import Builder
-from tests.networks.types import bytes_, extremes
+from tests.networks.typed import bytes_, extremes
 
 pytest.importorskip("tvm", reason="needs the extra 'tvm'")
 

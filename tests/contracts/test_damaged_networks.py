@@ -18,7 +18,7 @@ from edgekit.backends import Planned
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator
 from tests.networks.operators import NETWORKS, TYPES
-from tests.networks.types import bytes_
+from tests.networks.typed import bytes_
 
 BACKENDS = ["litert", "tvm", "opencl", "cuda-f16", "coreml", "tensorrt", "edgetpu", "android"]
 DAMAGES = 200

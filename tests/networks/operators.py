@@ -10,7 +10,7 @@ import numpy as np
 from edgekit.codegen.functions import REAL
 from edgekit.graph import Graph
 from tests.networks.building import RELU, RELU6, RELU_N1_TO_1, Pictures, several
-from tests.networks.types import choices, layouts, lookups
+from tests.networks.typed import choices, layouts, lookups
 
 
 def convolutions() -> Graph:
