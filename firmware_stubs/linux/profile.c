@@ -42,7 +42,8 @@ bool profile_add(struct profile *p, const struct profile_event *events, unsigned
     *row++ = reading_count ? readings[reading_count - 1] - readings[0] : 0;
     for (unsigned int i = 0; i < event_count; i++)
         *row++ = events[i].elapsed_us;
-    memcpy(row, readings, reading_count * sizeof *row);
+    if (reading_count) /* else there is no array, and memcpy wants one */
+        memcpy(row, readings, reading_count * sizeof *row);
     return true;
 }
 
