@@ -1,0 +1,27 @@
+"""Compiles C for the tests, with AddressSanitizer and UndefinedBehaviorSanitizer where that is wanted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgekit import resources
+from edgekit.backends import runner_build
+
+HERE = Path(__file__).parent
+STUBS = resources.folder("firmware_stubs")
+LINUX = STUBS / "linux"
+SANITIZE = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+"""Programs that end with ``_exit`` keep their memory on purpose."""
+
+
+def compiled(to: Path, sources: Sequence[Path], *flags: str) -> Path:
+    """Compile and link ``sources``."""
+    command = ["gcc", runner_build.STANDARD, "-D_GNU_SOURCE", f"-I{STUBS / 'gpu'}", f"-I{LINUX}", *flags]
+    command += [*map(str, sources), "-o", str(to), "-ldl", "-lpthread"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return to
