@@ -152,7 +152,9 @@ def other_gpu(image: bytes) -> bytes:
      (CUBIN, lambda data: data.replace(b".text.k0_conv", b".text.kX_conv"), "no function k0_conv"),
      (CUDA.source, lambda data: data.replace(b"vload4(0, a0", b"nothing(0, a0").replace(b"fma(", b"fmx("),
       "does not compile"),
-     (plan.WEIGHTS, lambda data: data[:-4], "weights.bin"), (plan.PLAN, lambda data: b"edgekit-plan 2\n", "plan")],
+     (plan.WEIGHTS, lambda data: data[:-4], "weights.bin"),
+     (plan.WEIGHTS, lambda data: data + bytes(4), "weights.bin does not have the size"),
+     (plan.PLAN, lambda data: b"edgekit-plan 2\n", "plan")],
 )  # fmt: skip
 def test_damaged_files_are_refused(changed: bundle.Bundle, name: str, change: object, message: str) -> None:
     path = changed.artifact / name

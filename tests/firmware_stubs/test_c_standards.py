@@ -21,6 +21,7 @@ COMPILERS = {
     ("x86-64", "C"): "gcc", ("x86-64", "C++"): "g++",
     ("AArch64", "C"): "aarch64-linux-gnu-gcc", ("AArch64", "C++"): "aarch64-linux-gnu-g++",
 }  # fmt: skip
+EMULATOR = ROOT / "edgekit" / "runners" / "emulator"
 WEIGHTS = """enum { ROWS = 2, COLUMNS = 3 };
 static const float weights[COLUMNS][ROWS] = {{0}}, bias[COLUMNS] = {0};
 """
@@ -56,7 +57,7 @@ def compile_strictly(path: Path, arch: str, folder: Path, *defines: str) -> str:
         pytest.skip(f"{compiler} is not installed")
     (folder / "weights.h").write_text(WEIGHTS)
     stubs = ROOT / "firmware_stubs"
-    folders = [f"-I{place}" for place in (path.parent, stubs / "gpu", stubs / "linux", folder)]
+    folders = [f"-I{place}" for place in (path.parent, stubs / "gpu", stubs / "linux", EMULATOR, folder)]
     # A header's own functions are called by whoever includes it.
     kind = ["-x", language.lower(), "-Wno-unused-function"] if path.suffix == ".h" else []
     command = [compiler, *flags, *WARNINGS, "-O2", *folders, *defines, *kind, "-c", path, "-o", folder / "made.o"]

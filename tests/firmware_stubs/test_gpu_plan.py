@@ -76,6 +76,46 @@ def test_impossible_numbers_are_refused(reader: Path, whole: bytes, old: bytes, 
     assert "damaged near its byte" in found
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"input 3136 9216", b"input 3140 9216"),  # its end is beyond the arena's, which has 12352 bytes
+        (b"output 2304 9216", b"output 3140 9216"),
+        (b"launch 3 2 12 0 0 4", b"launch 3 2 12 4 12352 4"),  # what is cleared, too
+        (b"launch 3 2 12 0 0 4", b"launch 3 2 12 2 0 4"),  # and no multiple of 4
+        (b"launch 3 2 12 0 0 4", b"launch 3 2 12 4 2 4"),
+        (b"argument 0 9216", b"argument 0 9214"),
+        (b"argument 0 9216", b"argument 0 12356"),
+        (b"argument 1 1600", b"argument 1 1668"),  # the weights have 1664
+        (b"launch 3 2 12 0 0 4", b"launch 3 2 12 0 0 9"),
+        (b"launch 3 2 12 0 0 4", b"launch 3 0 12 0 0 4"),
+        (b"cost 115200 4800 9216", b"cost 115200 4800"),
+        (b"cost 115200 4800 9216", b"cost 115200 4800 9216 1"),
+    ],
+)
+def test_numbers_just_beyond_their_bounds_are_refused(
+    reader: Path, whole: bytes, old: bytes, new: bytes, tmp_path: Path
+) -> None:
+    assert old in whole
+    (found,) = read(reader, tmp_path, [whole.replace(old, new, 1)])
+    assert "damaged near its byte" in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"input 3136 9216", b"input 3136 9216"),
+        (b"launch 3 2 12 0 0 4", b"launch 3 2 12 4 12348 4"),
+        (b"argument 0 9216", b"argument 0 12352"),
+        (b"argument 1 1600", b"argument 1 1664"),
+    ],
+)
+def test_numbers_at_their_bounds_are_accepted(
+    reader: Path, whole: bytes, old: bytes, new: bytes, tmp_path: Path
+) -> None:
+    assert old in whole and read(reader, tmp_path, [whole.replace(old, new, 1)]) == ["accepted"]
+
+
 def test_mutations_never_overrun(reader: Path, whole: bytes, tmp_path: Path) -> None:
     draw, texts = random.Random(0), []
     for _ in range(600):

@@ -95,6 +95,46 @@ def test_the_cache_model_is_lru_and_sees_streams(
     assert (first, second, streamed) == expected and third == 0
 
 
+def traced(program: Path, folder: Path, events: str, *caches: str) -> list[list[int]]:
+    """The phases and uses of a run, as numbers; a use has 9, a phase more."""
+    subprocess.run([program, f"out={folder / 'report'}", *caches], input=events, text=True, check=True)
+    lines = (folder / "report").read_text().splitlines()
+    assert lines[0] == "edgekit-trace 1" and lines[-1] == "end"
+    return [[int(word) for word in line.split()[1:]] for line in lines if line.startswith(("phase", "use"))]
+
+
+@pytest.fixture(scope="module")
+def plugin_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trace plugin in a program that plays QEMU."""
+    made = tmp_path_factory.mktemp("plugin") / "host"
+    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    source = Path(__file__).parent / "plugin_host.c"
+    subprocess.run(["gcc", *flags, f"-I{Path(package).parent}", source, "-o", made], check=True)
+    return made
+
+
+def test_the_plugin_counts_each_phase_by_itself(plugin_host: Path, tmp_path: Path) -> None:
+    """What runs before the inference does not count; the clock divides it."""
+    events = "run 1 clock run 2 begin run 1 run 1 run 3 clock clock run 1 end run 3 clock run 1"
+    alu = [0] * 9
+    found = traced(plugin_host, tmp_path, events)
+    assert found == [
+        [6, *alu, 6, 0, 0], [1, 2, *[0] * 6], [2, 1, *[0] * 6],
+        [0, *alu, 0, 0, 0],
+        [2, *alu, 2, 0, 0], [1, 1, *[0] * 6],
+    ]  # fmt: skip
+
+
+def test_the_plugin_tells_loads_from_stores_and_sees_lines_that_are_crossed(plugin_host: Path, tmp_path: Path) -> None:
+    """An access of 16 bytes at 6392 lies in two lines of 64 bytes. Misses are counted anew in each phase."""
+    accesses = "load 1 6392 4 load 1 64000 3 store 1 64008 2"
+    events = f"begin run 1 {accesses} clock run 1 {accesses} load 1 128000 0 end"
+    first, use, second, again = traced(plugin_host, tmp_path, events, "l1=1:2", "l2=4:4")
+    assert first[-2:] == [24, 4] and second[-2:] == [25, 4]
+    assert use[2:5] == [3, 3, 0] and use[5] == 1  # the second line of the crossing one is streamed
+    assert again[2:5] == [1, 1, 0] and again[5] == 0
+
+
 REPORT = """edgekit-trace 1
 classes load store branch
 phase 10 3 2 5 64 32
