@@ -163,6 +163,17 @@ def test_loading_litert_is_no_part_of_a_networks_start(machine: Machine, models:
     assert trace["init_ms"] == 0 and trace["peak_ram_bytes"] > 1 << 20
 
 
+def test_no_state_passes_from_one_sample_to_the_next(machine: Machine, tmp_path: Path) -> None:
+    """An SVDF of two units that remembers four inputs; every output is the sum of what it remembers."""
+    b = Builder()
+    x, state = b.tensor((1, 3), name="x"), b.tensor((1, 8), name="state", is_variable=True)
+    feature, time = b.constant(np.ones((2, 3), np.float32)), b.constant(np.ones((2, 4), np.float32))
+    y = b.add("SVDF", (x, feature, time, -1, state), (1, 2), options="SVDF", rank=1)
+    tflite.write(b.graph((x,), (y,)), tmp_path / "m.tflite")
+    found, _ = litert(machine, tmp_path, tmp_path / "m.tflite", np.diag([1, 2, 4]).astype(np.float32), "--repeat", 2)
+    assert np.frombuffer(found, np.float32).reshape(3, 2).tolist() == [[1, 1], [2, 2], [4, 4]]
+
+
 def test_outputs_come_in_the_models_order(machine: Machine, tmp_path: Path) -> None:
     """A tensor may be two outputs. LiteRT writes the last of them only; parity refuses such networks."""
     b = Builder()
