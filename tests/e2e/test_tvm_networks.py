@@ -10,6 +10,7 @@ import pytest
 
 from edgekit import target
 from edgekit.api import doctor
+from edgekit.backends import Request
 from edgekit.backends.tvm import TVM
 from edgekit.backends.tvm.processors import Processor
 from edgekit.bundle import digest
@@ -83,8 +84,9 @@ def test_operators_without_a_kernel_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_without_tvm_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tvm", None)
+    planned = TVM().plan(convolutional(), target.load("rpi5"))
     with pytest.raises(ToolMissing, match="TVM is not installed") as caught:
-        TVM().compile(convolutional(), tmp_path / "m", target.load("rpi5"), tmp_path)
+        TVM().build(planned, Request(tmp_path / "m", tmp_path))
     assert "edgekit[tvm]" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
