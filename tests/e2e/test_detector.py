@@ -36,7 +36,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``detector.keras``, ``scenes.npz`` for the ranges, ``test.npz`` to judge by, ``plain.toml``."""
     pytest.importorskip("tensorflow")
     folder = tmp_path_factory.mktemp("detector")
-    program = Path(__file__).parents[1] / "detector.py"
+    program = Path(__file__).parents[1] / "networks" / "detector.py"
     subprocess.run([sys.executable, str(program), str(folder)], check=True, stdout=subprocess.DEVNULL, timeout=600)
     np.savez(folder / "test.npz", x=scenes(150, seed=3)[0])
     (folder / "plain.toml").write_text(PLAIN)
