@@ -20,11 +20,13 @@ from edgekit.progress import Progress
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled
     from edgekit.api.job import Job
-    from edgekit.backends import Backend, Planned
+    from edgekit.backends import Backend, Planned, Unsupported
     from edgekit.target import Target
 
 ROUNDS, REPEAT = 5, 40
 """On a machine that measures, the candidates take turns, so that its moods strike all alike."""
+Plans = dict[str, "Planned | list[Unsupported]"]
+"""By backend: its plan, or why it has none."""
 Build = Callable[["Job", "Backend", "Planned", Path, bool, Progress], "Compiled"]
 
 
@@ -42,16 +44,19 @@ class _Candidate:
         return {"backend": self.backend, "latency_ms": self.latency_ms, "reason": self.reason or None}
 
 
-def fastest(build: Build, job: Job, board: Target, out: Path, pack: bool, progress: Progress) -> Compiled:
+def fastest(
+    build: Build, job: Job, board: Target, plans: Plans, out: Path, pack: bool, progress: Progress
+) -> Compiled:  # fmt: skip
     """Make the bundle of the fastest backend that passes parity; its manifest says why, under ``choice``.
 
-    :param build: makes and proves one bundle.
+    :param build: makes and proves one bundle. :param plans: of each backend.
     :raises EdgekitError: with every backend's reason, if none can: of the first one's kind.
     """
     start = time.monotonic()
     with temporary.folder(out) as scratch:
-        candidates = [_candidate(build, name, job, board, scratch, progress) for name in board.backends]
-        candidates = [c for c in candidates if c.backend != "null"]
+        candidates = [
+            _candidate(build, name, plan, job, scratch, progress) for name, plan in plans.items() if name != "null"
+        ]
         ready = [c for c in candidates if c.made is not None]
         if not ready:
             reasons = "; ".join(f"{c.backend}: {c.reason}" for c in candidates)
@@ -69,17 +74,15 @@ def fastest(build: Build, job: Job, board: Target, out: Path, pack: bool, progre
         return _kept(best, choice, out, pack, time.monotonic() - start)
 
 
-def _candidate(build: Build, name: str, job: Job, board: Target, scratch: Path, progress: Progress) -> _Candidate:
-    if name == "null":
-        return _Candidate(name)
-    backend: Backend = plugins.get("backends", name)
-    planned = backend.plan(job.graph, board)
+def _candidate(
+    build: Build, name: str, planned: Planned | list[Unsupported], job: Job, scratch: Path, progress: Progress
+) -> _Candidate:  # fmt: skip
     if isinstance(planned, list):
         return _Candidate(name, reason=f"operator {planned[0].index} {planned[0].operator}: {planned[0].reason}")
     folder = scratch / name
     folder.mkdir()
     try:
-        return _Candidate(name, build(job, backend, planned, folder, False, progress))
+        return _Candidate(name, build(job, plugins.get("backends", name), planned, folder, False, progress))
     except EdgekitError as error:
         return _Candidate(name, reason=error.message, error=error)
 

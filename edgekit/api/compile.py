@@ -15,7 +15,7 @@ import edgekit
 from edgekit import bundle as bundles
 from edgekit import delegates, plugins, sandbox, target
 from edgekit.api import advice
-from edgekit.api.choose import fastest
+from edgekit.api.choose import Plans, fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
@@ -131,19 +131,19 @@ def compile(
             tuned.choices(database, board)
     with output(Path(out)) as folder:
         source = read(Path(model), data, test, seed, trust, progress, shapes)
-        chosen: list[tuple[Backend, Planned]] = []
+        plans: list[Plans] = []
 
         def choose(graph: Graph) -> None:
-            chosen.extend(backend_for(FIRST if backend == AUTO else backend, graph, board) for board in boards)
+            plans.extend(_plans(backend, graph, board) for board in boards)
 
         job = prepare(source, plan, seed, workers, progress, check=choose, named=None if changes else recipe)
         job.tuning = database
         makers: list[Callable[[], Compiled]] = []
-        for board, (one, planned) in zip(boards, chosen, strict=True):
+        for board, found in zip(boards, plans, strict=True):
             if backend == AUTO:
-                makers.append(functools.partial(fastest, build, job, board, folder, pack, progress))
+                makers.append(functools.partial(fastest, build, job, board, found, folder, pack, progress))
             else:
-                makers.append(functools.partial(build, job, one, planned, folder, pack, progress))
+                makers.append(functools.partial(build, job, *_usable(found), folder, pack, progress))
         # Backends that are timed against each other on this machine do not run beside others.
         return _side_by_side(makers, 1 if backend == AUTO else min(len(boards), 4))
 
@@ -184,25 +184,43 @@ def backend_for(name: str, graph: Graph, board: Target) -> tuple[Backend, Planne
 
     :raises ModelError: listing what is not supported.
     """
-    names = [name] if name != FIRST else [n for n in board.backends if n != "null"] or board.backends[:1]
-    refused: dict[str, str] = {}
-    hints: list[str] = []
+    return _usable(_plans(name, graph, board))
+
+
+def _usable(plans: Plans) -> tuple[Backend, Planned]:
+    """The first backend that can compile the network."""
+    return next((plugins.get("backends", name), plan) for name, plan in plans.items() if isinstance(plan, Planned))
+
+
+def _plans(name: str, graph: Graph, board: Target) -> Plans:
+    """What backends plan: up to the first that can compile the network; of all for ``auto``.
+
+    :raises ModelError: listing what is not supported, if none can.
+    """
+    one = name not in (FIRST, AUTO)
+    names = [name] if one else [n for n in board.backends if n != "null"] or board.backends[:1]
+    plans: Plans = {}
     for candidate in names:
         backend: Backend = plugins.get("backends", candidate)
-        missing = backend.plan(graph, board)
-        if not isinstance(missing, list):
-            return backend, missing
-        first = missing[0]
+        plans[candidate] = backend.plan(graph, board)
+        if name != AUTO and isinstance(plans[candidate], Planned):
+            break
+    if any(isinstance(plan, Planned) for plan in plans.values()):
+        return plans
+    refused: list[str] = []
+    hints: list[str] = []
+    for candidate, missing in plans.items():
+        assert isinstance(missing, list)
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        refused[candidate] = f"{candidate}: operator {first.index} {first.operator}: {first.reason}{more}"
-        hints.append(first.remedy)
-    others = advice.other_backends(graph, board, name) if name != FIRST else []
+        refused.append(f"{candidate}: operator {missing[0].index} {missing[0].operator}: {missing[0].reason}{more}")
+        hints.append(missing[0].remedy)
+    others = advice.other_backends(graph, board, name) if one else []
     unusable = [other for other in plugins.names("backends") if other not in others]
     hints = [hint for hint in (advice.without(hint, unusable) for hint in hints) if hint]
     if others:
         hints = [f"{hints[-1]}, or --backend {others[0]}" if hints else f"use --backend {others[0]}"]
     raise ModelError(
-        f"cannot be compiled for {board.name}: " + "; ".join(refused.values()),
+        f"cannot be compiled for {board.name}: " + "; ".join(refused),
         hints[-1] if hints else "`edgekit inspect MODEL` says which targets take it",
     )
 

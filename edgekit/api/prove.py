@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgekit import plugins, sandbox
-from edgekit.backends import Backend, Planned, Request
+from edgekit.backends import Backend, Exactness, Planned, Request, planned
 from edgekit.bundle import Bundle, digest, relative_files
-from edgekit.errors import EdgekitError, ModelError, ToolMissing, UsageError
+from edgekit.errors import EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import folded
 from edgekit.graph.explode import Exploded, explode
@@ -55,19 +56,15 @@ class _Proof:
     planned: Planned | None
     tuning: str | None
 
+    @cached_property
+    def exactness(self) -> Exactness:
+        return self.backend.exactness(self.bundle.graph)
+
     @property
     def bounds(self) -> parity.Bounds:
-        if self._exact:
+        if self.exactness.bit_exact:
             return parity.EXACT
-        return parity.HALF if self._half else parity.Bounds()
-
-    @property
-    def _half(self) -> bool:
-        return self.backend.exactness(self.bundle.graph).half_activations
-
-    @property
-    def _exact(self) -> bool:
-        return self.backend.exactness(self.bundle.graph).bit_exact
+        return parity.HALF if self.exactness.half_activations else parity.Bounds()
 
     def judge(self) -> parity.Parity:
         graph = self.bundle.graph
@@ -77,7 +74,7 @@ class _Proof:
         if not result.ok and is_hybrid(graph) and (floats := with_float_weights(graph)):
             result = parity.compare(graph, reference, outputs, self.bounds, _outputs(floats, inputs))
         result.on = self.runner.name
-        if result.ok or result.reason or self._exact:
+        if result.ok or result.reason or self.exactness.bit_exact:
             return result
         oracle, disturbed = (_outputs(floats or graph, given) for given in (inputs, self._disturbed(inputs)))
         result.unlike = parity.unlike_outputs(graph, oracle, outputs, disturbed)
@@ -92,11 +89,12 @@ class _Proof:
     def _disturbed(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """The inputs off by a rounding step of the arithmetic: up to one step of an integer, half a step of a float."""
         graph, rng = self.bundle.graph, np.random.default_rng(0)
+        half = self.exactness.half_activations
         found = []
         for tensor, x in zip(graph.inputs, inputs, strict=True):
             if x.dtype.kind == "f":
                 coarse = graph.is_quantized or is_hybrid(graph)
-                step = np.ptp(x) / 255 if coarse else np.abs(x) * (2.0**-10 if self._half else 2.0**-23)
+                step = np.ptp(x) / 255 if coarse else np.abs(x) * (2.0**-10 if half else 2.0**-23)
                 found.append((x + step * rng.uniform(-0.5, 0.5, x.shape)).astype(x.dtype))
             elif tensor.has_scale:
                 ends = np.iinfo(x.dtype)
@@ -122,17 +120,18 @@ class _Proof:
             return [], "the golden outputs are not those of the bundle's network"
         if self.bundle.execution.made_of_network and not self._made_anew():
             return [], "the artifact is not what its backend makes of the network, so its operators cannot be judged"
-        fed = [_halved(values[i]) if self._half else values[i] for i in parts.inputs]
+        half = self.exactness.half_activations
+        fed = [_halved(values[i]) if half else values[i] for i in parts.inputs]
         try:
             with sandbox.scratch() as folder:
                 apart = self._apart(parts, folder)
                 outputs = self.runner.run(apart, fed, self.options).outputs
-                reference = self._of_rounded(parts, fed, folder) if self._half else [values[i] for i in parts.outputs]
+                reference = self._of_rounded(parts, fed, folder) if half else [values[i] for i in parts.outputs]
         except (UsageError, ToolMissing):
             raise  # of this machine, not of the network
         except EdgekitError as error:
             return [], f"its operators could not be run one by one ({error.message})"
-        exact = {} if self._half else _exact_results(graph, parts, values)
+        exact = {} if half else _exact_results(graph, parts, values)
         rows = parity.compare_operators(graph, parts.operators, parts.outputs, reference, outputs, self.bounds, exact)
         return rows, ""
 
@@ -147,9 +146,9 @@ class _Proof:
         tflite.write(parts.graph, folder / "model.tflite")
         if self.bundle.execution.made_of_network:
             backend = self.backend.isolated()
-            planned = _planned(backend, parts.graph, self.bundle)
+            plan = planned(backend, parts.graph, self.bundle.target)
             (folder / "artifact").mkdir()
-            backend.build(planned, Request(folder / "model.tflite", folder / "artifact", self.tuning))
+            backend.build(plan, Request(folder / "model.tflite", folder / "artifact", self.tuning))
         elif self.bundle.artifact.is_dir():
             shutil.copytree(self.bundle.artifact, folder / "artifact")
         return Bundle(folder, self.bundle.manifest)
@@ -162,19 +161,11 @@ class _Proof:
                 shutil.copyfile(self.bundle.path / name, folder / name)
             made = folder / "artifact"
             made.mkdir()
-            planned = self.planned or _planned(self.backend, self.bundle.graph, self.bundle)
-            self.backend.build(planned, Request(folder / "model.tflite", made, self.tuning))
+            plan = self.planned or planned(self.backend, self.bundle.graph, self.bundle.target)
+            self.backend.build(plan, Request(folder / "model.tflite", made, self.tuning))
             names = relative_files(made)
             kept = self.bundle.artifact
             return names == relative_files(kept) and all(digest(made / n) == digest(kept / n) for n in names)
-
-
-def _planned(backend: Backend, graph: Graph, bundle: Bundle) -> Planned:
-    """:raises ModelError: if the backend cannot compile the network."""
-    planned = backend.plan(graph, bundle.target)
-    if isinstance(planned, list):
-        raise ModelError(f"operator {planned[0].index} ({planned[0].operator}): {planned[0].reason}")
-    return planned
 
 
 def _halved(values: NDArray[Any]) -> NDArray[Any]:

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import bundle as bundles
-from edgekit import plugins, resources, sandbox, target
+from edgekit import resources, sandbox, target
 from edgekit.backends import tvm as compiling
-from edgekit.backends import unsupported
 from edgekit.backends.tvm import database as databases
 from edgekit.backends.tvm.processors import processor
-from edgekit.codegen.lower import lower
 from edgekit.codegen.schedule import cpu
 from edgekit.codegen.schedule.tuned import workload
 from edgekit.errors import ModelError, UsageError
@@ -32,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.backends.tvm.processors import Processor
+    from edgekit.codegen.kernels import Network as Kernels
     from edgekit.codegen.program import Program
-    from edgekit.graph import Graph
     from edgekit.target import Target
 
 TRIALS = 64
@@ -122,11 +120,10 @@ def tune(
     if trials < 1:
         raise UsageError(f"trials must be at least 1, not {trials}", "64 are a good beginning")
     compiling.here()
-    graph, board = _network(Path(path), target, shapes, trust, progress)
+    network, board = _network(Path(path), target, shapes, trust, progress)
     on = on or ("host" if board.arch == "native" else "emulator")
     made = processor(board)
     sandbox.warm(batches.PRELOAD)
-    network = lower(graph)
     program = cpu.schedule(network, made.machine)
     todo = tasks.tasks(program)
     if not todo:
@@ -141,8 +138,8 @@ def tune(
 
 def _network(
     path: Path, name: str | None, shapes: Sequence[str], trust: bool, progress: Progress
-) -> tuple[Graph, Target]:
-    """The Graph and its target, which TVM's backend must serve."""
+) -> tuple[Kernels, Target]:
+    """The network's kernels and the target, which TVM's backend must serve."""
     from edgekit.api.load import load
     from edgekit.readers import ReadOptions
     from edgekit.readers.shapes import no_shapes
@@ -165,13 +162,15 @@ def _network(
         raise UsageError(f"TVM makes no kernels for {board.name}", "its backends: " + ", ".join(board.backends))
     if has_onnx(graph):
         raise ModelError("networks kept in ONNX's operators cannot be tuned", "their loops are TVM's own")
-    if missing := unsupported(plugins.get("backends", "tvm"), graph, board):
-        first = missing[0]
+    plan = compiling.TVM().plan(graph, board)
+    if isinstance(plan, list):
+        first = plan[0]
         raise ModelError(
             f"cannot be compiled with TVM: operator {first.index} {first.operator}: {first.reason}",
             "compile it with another recipe first, and tune the bundle",
         )
-    return graph, board
+    assert plan.network is not None
+    return plan.network, board
 
 
 def _measure(on: str, board: Target, made: Processor) -> Measure:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgekit.bundle.execution import Execution
+from edgekit.errors import ModelError
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -114,6 +115,18 @@ class Defaults:
     def isolated(self) -> Any:
         """See :class:`Backend`."""
         return self
+
+
+def planned(backend: Backend, graph: Graph, target: Target) -> Planned:
+    """The plan of a network that must be compiled.
+
+    :raises ModelError: naming the first operator that cannot be.
+    """
+    plan = backend.plan(graph, target)
+    if isinstance(plan, list):
+        first = plan[0]
+        raise ModelError(f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy)
+    return plan
 
 
 def unsupported(backend: Backend, graph: Graph, target: Target) -> list[Unsupported]:

@@ -105,14 +105,6 @@ FEATURE_MAPS = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAG
 """What takes one feature map at a time."""
 
 
-class CannotLower(ModelError):
-    """An operator has no kernel; ``node``: its index, ``op``: its name, ``reason``: why, in a few words."""
-
-    def __init__(self, node: int, op: str, reason: str) -> None:
-        self.node, self.op, self.reason = node, op, reason
-        super().__init__(f"operator {node} ({op}) cannot be compiled: {reason}")
-
-
 @dataclass(frozen=True)
 class Missing:
     """An operator without a kernel: its index in the graph, its name, why."""
@@ -129,35 +121,33 @@ class Missing:
 def lower(graph: Graph) -> Network:
     """Lower the main subgraph; a kernel's ``node`` is an index of ``graph``.
 
-    :raises CannotLower: naming the first operator that has no kernel; see :func:`unsupported_reason`.
+    :raises ModelError: naming the first operator that has no kernel; see :func:`lowered`.
     """
-    ready, nodes = prepared(graph)
-    builder = Builder(ready, nodes, unsupported_reason)
-    for number, operator in enumerate(ready.operators):
-        if number in builder.folded:
-            continue
-        if reason := unsupported_reason(ready, operator):
-            raise CannotLower(nodes[number], operator.op, reason)
-        try:
-            RULES[operator.op](builder, number, operator)
-        except DamagedModel as error:
-            raise CannotLower(nodes[number], operator.op, f"it is damaged: {error.message}") from error
-    return builder.network()
+    network = lowered(graph)
+    if isinstance(network, list):
+        first = network[0]
+        raise ModelError(f"operator {first.node} ({first.op}) cannot be compiled: {first.reason}")
+    return network
 
 
 def lowered(graph: Graph) -> Network | list[Missing]:
     """Lower the main subgraph; or list all operators that have no kernel even after rewriting."""
     ready, nodes = prepared(graph)
+    builder = Builder(ready, nodes, unsupported_reason)
     reasons = [unsupported_reason(ready, operator) for operator in ready.operators]
     missing = [
         Missing(node, graph.operators[node].op, reason) for node, reason in zip(nodes, reasons, strict=True) if reason
     ]
     if missing:
         return missing
-    try:
-        return lower(graph)
-    except CannotLower as error:
-        return [Missing(error.node, error.op, error.reason)]
+    for number, operator in enumerate(ready.operators):
+        if number in builder.folded:
+            continue
+        try:
+            RULES[operator.op](builder, number, operator)
+        except DamagedModel as error:
+            return [Missing(nodes[number], operator.op, f"it is damaged: {error.message}")]
+    return builder.network()
 
 
 def unsupported_reason(graph: Graph, operator: Operator) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit import target
 from edgekit.api import doctor
-from edgekit.backends import Request
+from edgekit.backends import Request, planned
 from edgekit.backends.tvm import TVM
 from edgekit.backends.tvm.processors import Processor
 from edgekit.bundle import digest
@@ -110,4 +110,4 @@ def test_a_kernel_that_tvm_cannot_compile_is_named(tmp_path: Path, monkeypatch: 
     ).json  # fmt: skip
     graph = tflite.read(Path(made["bundles"][0]["path"]) / "model.tflite")
     with pytest.raises(ModelError, match="TVM"):
-        backend.pieces(backend.planned(graph, target.load("rpi5")))
+        backend.pieces(planned(backend.TVM(), graph, target.load("rpi5")))

@@ -11,8 +11,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgekit import target
-from edgekit.backends import Request, unsupported
-from edgekit.backends.tvm import TVM, planned
+from edgekit.backends import Request, planned, unsupported
+from edgekit.backends.tvm import TVM
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import Graph, Operator, Subgraph, tflite
@@ -60,7 +60,7 @@ def _outputs(graphs: Sequence[Graph], inputs: Sequence[Arrays]) -> list[Arrays |
         folder = Path(name)
         tflite.write(whole, folder / "model.tflite")
         (folder / "artifact").mkdir()
-        artifact = TVM().build(planned(whole, host), Request(folder / "model.tflite", folder / "artifact"))
+        artifact = TVM().build(planned(TVM(), whole, host), Request(folder / "model.tflite", folder / "artifact"))
         bundle = Bundle(folder, {"target": "host", "backend": "tvm", "execution": artifact.execution.json()})
         found = HostRunner().run(bundle, [x[None] for each in inputs for x in each], RunOptions()).outputs
     values = iter(found)

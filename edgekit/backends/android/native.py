@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import resources, sandbox
-from edgekit.backends import runner_build, tvm
+from edgekit.backends import planned, runner_build, tvm
 from edgekit.errors import EdgekitError
 from edgekit.sandbox.environment import clean
 from edgekit.tools import toolchain
@@ -33,7 +33,7 @@ def program(graph: Graph, target: Target, path: Path) -> dict[str, str]:
     :raises ModelError: naming an operator without a kernel; :raises ToolMissing: if TVM or the compiler is missing.
     """
     tool = toolchain.load("aarch64-static-cc").find()
-    made = tvm.pieces(tvm.planned(graph, target))
+    made = tvm.pieces(planned(tvm.TVM(), graph, target))
     with sandbox.scratch() as folder:
         made.write(folder)
         sources = resources.folder("firmware_stubs") / "linux"

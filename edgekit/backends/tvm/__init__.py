@@ -76,7 +76,6 @@ class TVM(Defaults):
 
     def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
-        assert isinstance(planned, Plan), planned
         target, folder = planned.target, request.folder
         arch = build.native_arch(target.arch)
         runner = build.get(arch)
@@ -116,29 +115,18 @@ class Pieces:
         (folder / "kernels.o").write_bytes(self.kernels)
 
 
-def planned(graph: Graph, target: Target) -> Plan:
-    """Plan a network that must be compiled.
-
-    :raises ModelError: naming an operator that cannot be.
-    """
-    plan = TVM().plan(graph, target)
-    if isinstance(plan, list):
-        first = plan[0]
-        raise ModelError(f"operator {first.index} ({first.operator}) cannot be compiled: {first.reason}", first.remedy)
-    return plan
-
-
-def pieces(plan: Plan, choices: Choices = MappingProxyType({})) -> Pieces:
-    """Compile a network's kernels.
+def pieces(planned: Planned, choices: Choices = MappingProxyType({})) -> Pieces:
+    """Compile the kernels of a network that :class:`TVM` planned.
 
     :param choices: what tuning found for some of them.
     :raises ModelError: if TVM fails; :raises ToolMissing: if it is not installed.
     """
+    assert isinstance(planned, Plan), planned
     here()
-    made = processor(plan.target)
-    if plan.network is None:
-        return compiled(onnx.program(plan.graph, plan.nodes, made.machine), made)
-    program = cpu.schedule(plan.network, made.machine, choices)
+    made = processor(planned.target)
+    if planned.network is None:
+        return compiled(onnx.program(planned.graph, planned.nodes, made.machine), made)
+    program = cpu.schedule(planned.network, made.machine, choices)
     tuned = {workload(call.loops) for call in program.calls} & set(choices)
     return replace(compiled(program, made), tuned=len(tuned))
 
