@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit import sandbox, target
+from edgekit.backends.tvm import compiled
 from edgekit.backends.tvm.processors import processor
 from edgekit.codegen.loops import Conv, Depthwise, encoded
 from edgekit.codegen.lower import lower
@@ -19,7 +20,7 @@ from edgekit.codegen.schedule import cpu
 from edgekit.errors import ModelError
 from edgekit.graph import Graph
 from edgekit.tuning import tasks
-from edgekit.tuning.batch import PRELOAD, same
+from edgekit.tuning.batch import PRELOAD, batch, same
 from edgekit.tuning.child import TASK
 from edgekit.tuning.measure import ByRunner
 from tests.networks.building import RELU, Pictures, quantized
@@ -77,7 +78,7 @@ def test_a_variant_is_what_is_lowered(board: Any, integers: bool, tmp_path: Path
     st.sampled_from(["tile", "outer", "rows", "trace"]),
     st.none() | st.integers(-9, 9) | st.lists(st.integers(-3, 40), max_size=4) | st.just("[]") | st.just([[1], 2, 3]),
 ))  # fmt: skip
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_a_choice_that_does_not_fit_is_the_rules(choice: dict[str, Any]) -> None:
     lowered = lower(network())
     rules = cpu.schedule(lowered, MACHINE)
@@ -108,6 +109,8 @@ def test_every_form_computes_what_the_rules_does(integers: bool, tmp_path: Path)
         forms = [(program, task.call), *tiles, *(form for form in schedules if compiles(measure, form))]
         times = measure.times(forms, 1)
         assert all(times.same), task.title
+        for form in forms[1 + len(tiles) :]:  # each alone, as a child has only what its own kernels need
+            assert compiled(batch([form]).program, PROCESSOR, PRELOAD).unfit == (), task.title
         assert (times.us > 0).all() and times.us.shape == (1, len(forms))
     assert searched >= 4
 
@@ -118,6 +121,7 @@ def test_a_trace_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
     task = tasks.tasks(program)[0]
     forms = [(program, task.call)]
     forms += [tasks.candidate(lowered, MACHINE, task, {"trace": trace}) for trace in ("[", '[[["No",[],[],[]]],[]]')]
+    assert len(compiled(batch(forms).program, PROCESSOR, PRELOAD).unfit) == 2
     times = ByRunner("host", HOST, PROCESSOR).times(forms, 1)
     assert times.same == [True, True, True]
 

@@ -88,6 +88,9 @@ class TVM(Defaults):
             used = digest(database.place(request.tuning, target))
             tools["tuned"] = f"{made.tuned} kernel{'s' if made.tuned > 1 else ''}"
             request.progress.note(f"{target.name}: tuned: {tools['tuned']}")
+        if made.unfit:
+            several = f"{len(made.unfit)} schedules do not" if len(made.unfit) > 1 else "1 schedule does not"
+            request.progress.warn(f"{target.name}: {several} fit and the rules' are used: edgekit tune finds others")
         execution = Execution(Kind.LIBRARY, runner_command(LIBRARY, model=False), LIBRARY)
         return Artifact(tools, execution, f"tvm {made.version}", made.ram_bytes, used)
 
@@ -97,7 +100,8 @@ class Pieces:
     """What is linked: the C source, the file ``weights.bin`` that it takes in, the kernels' object file.
 
     :param functions: the name of each kernel's function in it.
-    :param tuned: how many different kernels are not as the rules would have them. :param ram_bytes: of activations.
+    :param tuned: how many different kernels are not as the rules would have them. :param unfit: the functions whose
+        trace does not fit, so that they are as the rules would have them. :param ram_bytes: of activations.
     """
 
     source: str
@@ -106,6 +110,7 @@ class Pieces:
     version: str
     functions: tuple[str, ...] = ()
     tuned: int = 0
+    unfit: tuple[str, ...] = ()
     ram_bytes: int = 0
 
     def write(self, folder: Path) -> None:
@@ -127,8 +132,10 @@ def pieces(planned: Planned, choices: Choices = MappingProxyType({})) -> Pieces:
     if planned.network is None:
         return compiled(onnx.program(planned.graph, planned.nodes, made.machine), made)
     program = cpu.schedule(planned.network, made.machine, choices)
-    tuned = {workload(call.loops) for call in program.calls} & set(choices)
-    return replace(compiled(program, made), tuned=len(tuned))
+    found = compiled(program, made)
+    called = zip(program.calls, found.functions, strict=True)
+    tuned = {workload(call.loops) for call, name in called if name not in found.unfit} & set(choices)
+    return replace(found, tuned=len(tuned))
 
 
 def here() -> None:
@@ -156,7 +163,8 @@ def compiled(program: Program, processor: Processor, preload: Sequence[str] = ()
     called = tuple(functions[call.loops, call.trace] for call in program.calls)
     text, blob = emit.source(program, called, f"tvm {found['tvm']}")
     _, arena = program.placements()
-    return Pieces(text, blob, arrays["object"].tobytes(), str(found["tvm"]), called, ram_bytes=arena)
+    unfit, kernels = tuple(found["unfit"]), arrays["object"].tobytes()
+    return Pieces(text, blob, kernels, str(found["tvm"]), called, unfit=unfit, ram_bytes=arena)
 
 
 def link(made: Pieces, target: Target, library: Path) -> None:

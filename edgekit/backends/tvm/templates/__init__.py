@@ -22,18 +22,18 @@ from edgekit.codegen import loops
 from edgekit.codegen.loops import Loops
 
 
-def make(nest: Loops, trace: str = "") -> Any:
-    """Return the scheduled function of a loop nest.
+def make(nest: Loops, trace: str = "") -> tuple[Any, bool]:
+    """Return the scheduled function of a loop nest, and whether it has the schedule that was asked for.
 
     :param trace: a schedule of TVM's, JSON, in place of the template's; where it does not fit, the template's is taken.
     """
     template = TEMPLATES[type(nest)](nest)
-    if trace:
-        try:
-            return traced(template.plain, trace).mod["main"]
-        except (RuntimeError, ValueError, LookupError, TypeError):  # TVM raises all of them
-            pass
-    return template.scheduled()
+    if not trace:
+        return template.scheduled(), True
+    try:
+        return traced(template.plain, trace).mod["main"], True
+    except (RuntimeError, ValueError, LookupError, TypeError):  # TVM raises all of them
+        return template.scheduled(), False
 
 
 def plain(nest: Loops) -> Any:

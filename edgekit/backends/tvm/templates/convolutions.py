@@ -42,6 +42,7 @@ def conv(p: loops.Conv) -> Template:
     groups, together = GROUPS[dot] if dot else (1, 1)
     step, grouped = groups * together, [groups] if groups > 1 else []
     packed = (kh, kw, depth // step, channels // lanes, *grouped, lanes, together) if dot else (kh, kw, depth, channels)
+    instruction = intrinsics.register(dot, lanes) if dot else ""  # here, as traces of tuning name it
     arguments = [(outer_shape(spec), dtype) for spec in p.inputs]
     arguments += [((count // channels, *packed), "int8" if integer else F), ((count,), I32 if integer else F)]
     arguments += [((count,), F)] * integer + [(outer_shape(p.output), dtype)]
@@ -78,7 +79,7 @@ def conv(p: loops.Conv) -> Template:
               first=lambda y, x, j, *_: store(c, b[j], y, x, j))  # fmt: skip
         block("D", (height, width, count), end)
 
-    return Template(function(arguments, body), lambda s: _tiled(s, p))
+    return Template(function(arguments, body), lambda s: _tiled(s, p, instruction))
 
 
 def _ended(p: loops.Conv | loops.Depthwise, value: Any, scale: Any, other: Any) -> Any:
@@ -118,8 +119,8 @@ def _halves(p: loops.IntegerEnd, bits: int) -> bool:
     return p.neon and bits < 15
 
 
-def _tiled(s: Schedule, p: loops.Conv) -> None:
-    """Tile the blocks C and D of a convolution."""
+def _tiled(s: Schedule, p: loops.Conv, instruction: str) -> None:
+    """Tile the blocks C and D of a convolution; ``instruction`` is the intrinsic of a dot product."""
     pixels, channels, lanes = p.tile
     outer = p.outer
     c, d = s.get_sblock("C"), s.get_sblock("D")
@@ -145,7 +146,7 @@ def _tiled(s: Schedule, p: loops.Conv) -> None:
     init = s.decompose_reduction(c, r)
     if p.dot:
         s.vectorize(s.get_loops(init)[-1])
-        s.tensorize(b, intrinsics.register(p.dot, lanes))
+        s.tensorize(b, instruction)
 
 
 def depthwise(p: loops.Depthwise) -> Template:
