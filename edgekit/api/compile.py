@@ -240,6 +240,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
             artifact = backend.build(planned, request)
         estimate = Roofline().profile(job.graph, None, board, {"threads": 1, "runtime": artifact.runtime})
         write_text(folder / "profile.json", dumps(estimate.json()) + "\n")
+        _slower(job, board, artifact, estimate, progress)
         manifest = _manifest(job, board, backend, artifact, folder)
         write_text(folder / "README.md", readme(manifest, board, artifact.execution))
         bundles.finish(folder, manifest)

@@ -15,6 +15,7 @@ from edgekit.passes import PassContext
 from edgekit.passes.trim import Trim, trimmed
 from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
+from tests.networks.building import Pictures
 from tests.networks.small import Builder
 
 LONG = "functional_1/block_3/conv2d_7/Relu;functional_1/block_3/batch_normalization/FusedBatchNormV3"
@@ -124,3 +125,17 @@ def test_a_recipe_that_does_not_pay_is_told(tmp_path: Path) -> None:
     result = edgekit("compile", tmp_path / "net.tflite", "--recipe", "int8", "--data", "random", "--target", "host",
                      "--out", tmp_path)  # fmt: skip
     assert result.code == 0 and "the recipe int8 makes this network larger" in result.err
+
+
+@pytest.mark.parametrize("slower", [True, False])
+def test_a_recipe_that_is_estimated_slower_is_told(slower: bool, tmp_path: Path) -> None:
+    """ELU has no integer kernel: each stays in float, between two conversions that additions do not pay for."""
+    n = Pictures()
+    y = x = n.tensor((1, 16, 16, 16))
+    for _ in range(4):
+        y = n.add("ELU", (n.add2("ADD", y, y),), (1, 16, 16, 16)) if slower else n.conv(y, 16, (3, 3))
+    tflite.write(n.graph((x,), (y,)), tmp_path / "net.tflite")
+    arguments = ["--recipe", "int8", "--data", "random", "--target", "rpi4", "--out", tmp_path]
+    result = edgekit("compile", tmp_path / "net.tflite", *arguments)
+    assert result.code == 0, result.err
+    assert ("rpi4: the recipe int8 is estimated slower than the network as it is" in result.err) == slower
