@@ -13,9 +13,11 @@ import pytest
 
 from edgekit import bundle, target
 from edgekit.api.compile import compile
+from edgekit.backends import planned
 from edgekit.backends.android import native, project
+from edgekit.backends.tvm import TVM
 from edgekit.bundle.execution import runner_command
-from edgekit.graph import tflite
+from edgekit.graph import Graph, Quantization, tflite
 from tests.e2e.command import edgekit
 from tests.networks.small import Builder, classifier, digits, unary
 
@@ -45,7 +47,7 @@ def test_the_program_is_static_and_proven(made: bundle.Bundle) -> None:
 
 
 def test_the_same_inputs_give_the_same_program(made: bundle.Bundle, tmp_path: Path) -> None:
-    native.program(made.graph, made.target, tmp_path / "again")
+    native.program(planned(TVM(), made.graph, made.target), tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == (made.artifact / "edgekit-run").read_bytes()
 
 
@@ -105,13 +107,32 @@ def test_names_of_tensors_cannot_break_the_source() -> None:
     assert row.count('"') == 4 and "$" not in row and "\\" not in row
 
 
-def test_without_a_kernel_there_is_the_app_and_a_warning(tmp_path: Path) -> None:
-    lrn = unary("LOCAL_RESPONSE_NORMALIZATION", (1, 4, 4, 8), options="LocalResponseNormalization")
-    tflite.write(lrn, tmp_path / "net.tflite")
+def hybrid() -> Graph:
+    """Float data by int8 weights: LiteRT rounds the data as it runs, which TVM's kernels do not."""
+    b = Builder()
+    x = b.tensor((3, 16), name="x")
+    weights = np.random.default_rng(3).integers(-127, 128, (6, 16)).astype(np.int8)
+    w = b.constant(weights, quantization=Quantization(np.array([0.01], np.float32), np.array([0])))
+    return b.graph((x,), (b.add("FULLY_CONNECTED", (x, w), (3, 6), options="FullyConnected"),))
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (
+            unary("LOCAL_RESPONSE_NORMALIZATION", (1, 4, 4, 8), options="LocalResponseNormalization"),
+            "operator 0 LOCAL_RESPONSE_NORMALIZATION: edgekit's TVM backend has no kernel",
+        ),
+        (hybrid(), "operator 0 FULLY_CONNECTED: it quantizes its float input as it runs"),
+    ],
+    ids=["unknown", "hybrid"],
+)
+def test_without_a_kernel_there_is_the_app_and_a_warning(network: Graph, words: str, tmp_path: Path) -> None:
+    tflite.write(network, tmp_path / "net.tflite")
     done = edgekit("compile", "net.tflite", "-t", "android-arm64", "--json", cwd=tmp_path)
     found = bundle.load(tmp_path / done.json["bundles"][0]["path"])
     (line,) = [line for line in done.err.splitlines() if "no native program" in line]
-    assert "operator 0 LOCAL_RESPONSE_NORMALIZATION" in line
+    assert words in line
     assert found.manifest["run"] == [] and found.manifest["parity"]["on"] == "host"
     assert not (found.artifact / "edgekit-run").exists() and (found.artifact / "app").is_dir()
     assert "adb push" not in (found.path / "README.md").read_text()

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekit.backends import Artifact, Defaults, Planned, Request, Unsupported, runner_build
+from edgekit.backends import Artifact, Defaults, Planned, Request, Unsupported, runner_build, tvm
 from edgekit.backends.android import native, project
 from edgekit.backends.litert import operators
 from edgekit.backends.runner_build import litert_version
 from edgekit.bundle.execution import Execution, Kind, runner_command
-from edgekit.codegen.lower import unsupported_reason
 from edgekit.errors import ToolMissing
 
 if TYPE_CHECKING:
@@ -37,21 +36,16 @@ class Android(Defaults):
         folder = request.folder
         project.write(graph, model, folder / project.FOLDER)
         runtime = f"litert {litert_version()}"
-        if reason := _no_kernel(graph):
-            progress.warn(f"{target.name}: the bundle has no native program: {reason}")
+        kernels = tvm.TVM().plan(graph, target)
+        if isinstance(kernels, list):
+            why = f"operator {kernels[0].index} {kernels[0].operator}: {kernels[0].reason}"
+            progress.warn(f"{target.name}: the bundle has no native program: {why}")
             return Artifact(runtime=runtime)
         progress.step(f"compile kernels for {target.name}")
         try:
-            tools = native.program(graph, target, folder / runner_build.NAME)
+            tools = native.program(kernels, folder / runner_build.NAME)
         except ToolMissing as missing:
             progress.warn(f"{target.name}: the bundle has no native program: {missing.message}; {missing.hint}")
             return Artifact(runtime=runtime)
         execution = Execution(Kind.PROGRAM, runner_command("", model=False))
         return Artifact(tools, execution, f"{runtime} in the app, tvm {tools['tvm']} in the native program")
-
-
-def _no_kernel(graph: Graph) -> str:
-    for index, operator in enumerate(graph.operators):
-        if reason := unsupported_reason(graph, operator):
-            return f"operator {index} {operator.op}: {reason}"
-    return ""

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import resources, sandbox
-from edgekit.backends import planned, runner_build, tvm
+from edgekit.backends import runner_build, tvm
 from edgekit.errors import EdgekitError
 from edgekit.sandbox.environment import clean
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
-    from edgekit.graph import Graph
-    from edgekit.target import Target
+    from edgekit.backends import Planned
 
 SOURCES = (
     "edgekit_run.c", "arguments.c", "clock.c", "compiled_engine.c", "engine.c", "machine.c", "power.c", "profile.c",
@@ -27,13 +26,14 @@ SOURCES = (
 )  # fmt: skip
 
 
-def program(graph: Graph, target: Target, path: Path) -> dict[str, str]:
+def program(kernels: Planned, path: Path) -> dict[str, str]:
     """Write the program; return the versions of the tools that made it.
 
-    :raises ModelError: naming an operator without a kernel; :raises ToolMissing: if TVM or the compiler is missing.
+    :param kernels: what :class:`edgekit.backends.tvm.TVM` planned.
+    :raises ToolMissing: if TVM or the compiler is missing.
     """
     tool = toolchain.load("aarch64-static-cc").find()
-    made = tvm.pieces(planned(tvm.TVM(), graph, target))
+    made = tvm.pieces(kernels)
     with sandbox.scratch() as folder:
         made.write(folder)
         sources = resources.folder("firmware_stubs") / "linux"
