@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgekit.codegen.builder import Builder
+from edgekit.codegen.builder import CLAMPS, Builder, fused
 from edgekit.codegen.functions import REAL
 from edgekit.codegen.kernels import Network
 from edgekit.codegen.prepare import REPEAT, SPREAD, prepared
@@ -13,7 +13,6 @@ from edgekit.codegen.rules import convolutions, elements, indices, movement, pad
 from edgekit.errors import DamagedModel, ModelError
 from edgekit.graph import Graph, Operator
 from edgekit.graph.forms import UNKNOWN, malformed
-from edgekit.graph.ir import BITS
 
 MOST_ELEMENTS = 1 << 24
 """Of one tensor."""
@@ -156,13 +155,15 @@ def unsupported_reason(graph: Graph, operator: Operator) -> str:
         return "there is no kernel for it"
     if reason := malformed(graph.tensors, operator):
         return reason
+    if fused(operator) not in CLAMPS:
+        return "its activation is not one that clamps"
     tensors = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
     flowing = [t for t in tensors if t.data is None]
     if any(size < 1 for t in tensors for size in t.shape):
         return UNKNOWN
     if any(t.elements > MOST_ELEMENTS for t in tensors):
         return "its tensors are too large"
-    if any(t.data is not None and (t.sparsity is not None or t.dtype not in BITS) for t in tensors):
+    if any(t.data is not None and not t.is_dense for t in tensors):
         return "its constant is not dense"
     types = TYPES.get(operator.op, _BOTH)
     for tensor in flowing:
@@ -173,6 +174,8 @@ def unsupported_reason(graph: Graph, operator: Operator) -> str:
             return f"there is no kernel for {tensor.dtype}"
         if operator.op in FEATURE_MAPS and len(tensor.shape) == 4 and tensor.shape[0] != 1:
             return "its batch is not 1"
+    if any(t.has_scale and t.quantization is not None and t.quantization.per_channel for t in flowing):
+        return "its activations have a scale for each channel"
     if len({t.dtype for t in flowing}) > 1 and operator.op not in MIXED:
         return "it mixes integers and floats"
     special = UNSUPPORTED.get(operator.op)

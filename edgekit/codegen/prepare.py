@@ -80,10 +80,12 @@ def _transposed(work: _Rewriting, operator: Operator) -> None:
     """TRANSPOSE_CONV: input pixels ``strides`` apart on a larger feature map, then a plain convolution, mirrored."""
     o, tensors = operator.options, work.tensors
     weights, x, y = (tensors[i] for i in (operator.inputs[1], operator.inputs[2], operator.outputs[0]))
-    if weights.data is None or weights.sparsity is not None or x.data is not None:
+    if not weights.is_dense or x.data is not None:
         return work.keep(operator)
     _, kh, kw, _ = weights.shape
     corner = []
+    if min(o.strideH, o.strideW) < 1:
+        return work.keep(operator)
     for axis, stride, kernel in ((1, o.strideH, kh), (2, o.strideW, kw)):
         total = (x.shape[axis] - 1) * stride + kernel - y.shape[axis]
         corner.append(kernel - 1 - max(0, total) // 2)
@@ -103,7 +105,7 @@ def _depthwise(work: _Rewriting, operator: Operator) -> None:
     o, tensors = operator.options, work.tensors
     x, weights = (tensors[i] for i in operator.inputs[:2])
     count = weights.shape[3]
-    if x.shape[3] == count or weights.data is None or weights.sparsity is not None:
+    if x.shape[3] == count or not weights.is_dense:
         return work.keep(operator)
     if x.shape[3] == 1:
         turned = weights.quantization and replace(weights.quantization, axis=0)
@@ -124,12 +126,12 @@ def _grouped(work: _Rewriting, operator: Operator) -> None:
     tensors = work.tensors
     x, weights, y = (tensors[i] for i in (*operator.inputs[:2], operator.outputs[0]))
     depth = weights.shape[3]
-    if x.shape[3] == depth or weights.data is None or weights.sparsity is not None:
+    if x.shape[3] == depth or not weights.is_dense:
         return work.keep(operator)
     groups = x.shape[3] // depth
     biases = [tensors[i] for i in operator.inputs[2:3] if i >= 0]
     fits = groups and weights.shape[0] % groups == 0 and all(b.elements == weights.shape[0] for b in biases)
-    if not fits or any(b.data is None for b in biases):
+    if not fits or any(not b.is_dense for b in biases):
         return work.keep(operator)
     parts = [work.tensor(replace(x, name=f"{x.name}/{g}", shape=(*x.shape[:3], depth))) for g in range(groups)]
     axis = work.constant(Tensor("axis", (), "int32"), np.array(3, np.int32), None)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from edgekit.errors import ModelError
-from edgekit.graph.ir import BITS, Graph, Operator, Subgraph, Tensor
+from edgekit.graph.ir import Graph, Operator, Subgraph, Tensor
 
 MAX_TENSOR_BYTES = 4 << 30
 MAX_RANK = 16
@@ -61,8 +61,7 @@ def _tensor(tensor: Tensor) -> None:
         raise ModelError(f"{label} has a negative dimension in its shape {list(tensor.shape)}")
     if tensor.nbytes > MAX_TENSOR_BYTES:
         raise ModelError(f"{label} of shape {list(tensor.shape)} is larger than 4 GiB")
-    dense = tensor.data is not None and tensor.sparsity is None and tensor.dtype in BITS
-    if dense and tensor.data is not None and tensor.data.size != tensor.nbytes:
+    if tensor.is_dense and tensor.data is not None and tensor.data.size != tensor.nbytes:
         wanted = f"{tensor.nbytes} bytes for {tensor.dtype} {list(tensor.shape)}"
         raise ModelError(f"{label} holds {tensor.data.size} bytes of data where it needs {wanted}")
 

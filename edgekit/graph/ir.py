@@ -100,12 +100,17 @@ class Tensor:
         """True if the tensor's integers stand for real values."""
         return self.quantization is not None and self.quantization.scale.size > 0
 
+    @property
+    def is_dense(self) -> bool:
+        """True for a constant of which :meth:`array` gives the values."""
+        return self.data is not None and self.sparsity is None and self.dtype in BITS
+
     def array(self) -> NDArray[Any]:
         """Return the constant as an array of ``shape``; 2- and 4-bit values come unpacked as int8/uint8.
 
         :raises ValueError: if the tensor has no constant data, is sparse, or has no fixed-size dtype.
         """
-        if self.data is None or self.sparsity is not None or self.dtype not in BITS:
+        if self.data is None or not self.is_dense:
             raise ValueError(f"{self.name!r} has no dense constant data")
         if self.dtype in ("int4", "int2", "uint4"):
             return _unpack(self.data, BITS[self.dtype], self.elements, self.dtype[0] == "i").reshape(self.shape)

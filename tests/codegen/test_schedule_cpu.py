@@ -5,20 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.backends.tvm import emit
 from edgekit.codegen import loops
-from edgekit.codegen.lower import lower, unsupported_reason
+from edgekit.codegen.lower import lower
 from edgekit.codegen.program import Program
 from edgekit.codegen.schedule import cpu
 from edgekit.codegen.schedule.base import size_of
 from edgekit.codegen.schedule.machine import Machine
 from edgekit.codegen.schedule.tiles import tile
-from edgekit.errors import ModelError
-from edgekit.graph import Graph, Operator, Quantization, tflite
+from edgekit.graph import Graph, Quantization, tflite
 from tests.networks.building import RELU, Pictures
 from tests.networks.small import convolutional
 
@@ -152,29 +150,3 @@ def test_the_same_graph_gives_the_same_source(tmp_path: Path) -> None:
         program = cpu.schedule(lower(tflite.read(tmp_path / "n.tflite")), MACHINES[0])
         made.append(emit.source(program, [call.loops.name for call in program.calls], "tvm"))
     assert made[0] == made[1]
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda g: setattr(g.operators[0], "op", "WHERE"), "no kernel for it"),
-        (lambda g: setattr(g.tensors[g.main.inputs[0]], "dtype", "int16"), "no kernel for int16"),
-        (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (2, 28, 28, 1)), "batch"),
-        (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (1, -1, 28, 1)), "not known"),
-        (lambda g: setattr(g.operators[0].options, "fusedActivationFunction", 4), "activation"),
-        (lambda g: setattr(g.tensors[g.operators[0].inputs[1]], "sparsity", object()), "not dense"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_lowered_says_why(change: object, words: str, tmp_path: Path) -> None:
-    graph = convolutional()
-    change(graph)  # type: ignore[operator]
-    assert words in unsupported_reason(graph, graph.operators[0])
-    with pytest.raises(ModelError, match=words):
-        lower(graph)
-
-
-def test_a_custom_operator_is_refused_by_name() -> None:
-    n = Pictures()
-    x, y = n.tensor((1, 4)), n.tensor((1, 4))
-    n.operators.append(Operator("CONV_2D", (x,), (y,), custom=True))
-    assert unsupported_reason(n.graph((x,), (y,)), n.operators[0])

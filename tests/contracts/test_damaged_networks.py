@@ -15,13 +15,16 @@ import pytest
 
 from edgekit import plugins, target
 from edgekit.backends import Planned
+from edgekit.backends.tvm import Plan
+from edgekit.backends.tvm.processors import processor
+from edgekit.codegen.schedule import cpu
 from edgekit.errors import ModelError
-from edgekit.graph import Graph, Operator
+from edgekit.graph import Graph, Operator, Quantization, Tensor
 from tests.networks.operators import NETWORKS, TYPES
 from tests.networks.typed import bytes_
 
 BACKENDS = ["litert", "tvm", "opencl", "cuda-f16", "coreml", "tensorrt", "edgetpu", "android"]
-DAMAGES = 200
+DAMAGES = 400
 
 
 def damaged(graph: Graph, rng: np.random.Generator) -> Graph:
@@ -60,7 +63,7 @@ def damaged(graph: Graph, rng: np.random.Generator) -> Graph:
             tensor.dtype = str(rng.choice(["float32", "int8", "int32", "bool", "uint8", "int16", "string"]))
             _reshape(tensor, tensor.shape)
         elif kind == "quantization":
-            tensor.quantization = None
+            tensor.quantization = _quantization(tensor, rng)
         elif kind == "op":
             operator.op = graph.operators[int(rng.integers(len(graph.operators)))].op
     return graph
@@ -71,6 +74,14 @@ def _field(operator: Operator, rng: np.random.Generator) -> None:
     names = [n for n in vars(options) if isinstance(getattr(options, n), int | float)] if options is not None else []
     if names and not is_dataclass(options):
         setattr(options, str(rng.choice(names)), int(rng.choice([-7, -1, 0, 1, 2, 3, 9])))
+
+
+def _quantization(tensor: Tensor, rng: np.random.Generator) -> Quantization | None:
+    """None, one that says nothing, or one that a reader would accept."""
+    count = int(rng.choice([0, 1, *tensor.shape[-1:]]))
+    scale = rng.uniform(0.001, 1, count).astype(np.float32)
+    zero_point = rng.integers(-9, 9, count)
+    return None if rng.random() < 0.3 else Quantization(scale, zero_point, max(0, len(tensor.shape) - 1))
 
 
 def _reshape(tensor: Any, shape: tuple[int, ...]) -> None:
@@ -96,5 +107,7 @@ def test_a_backend_does_not_stumble(name: str) -> None:
             refused += 1
             continue
         assert isinstance(plan, Planned | list)
+        if isinstance(plan, Plan) and plan.network is not None:  # the other backends schedule as they plan
+            cpu.schedule(plan.network, processor(board).machine)
         refused += isinstance(plan, list)
     assert refused  # the damage is not all harmless

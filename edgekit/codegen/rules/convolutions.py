@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.builder import CLAMPS, Builder, fused, require
+from edgekit.codegen.builder import Builder, fused, require
 from edgekit.codegen.kernels import (
     Conv2D,
     DepthwiseConv2D,
@@ -131,12 +131,10 @@ def _epilogue(b: Builder, operator: Operator, residual: Residual | None) -> Epil
 def weights_unsupported(graph: Graph, operator: Operator) -> str:
     tensor = graph.tensors[operator.inputs[1]]
     given = graph.tensors[operator.inputs[0]].dtype
-    if tensor.data is None or tensor.sparsity is not None:
+    if not tensor.is_dense:
         return "its weights are not constant"
     if tensor.dtype != given and (tensor.dtype, given) != ("int4", "int8"):
         return f"its weights are {tensor.dtype}, its input is {given}"
-    if operator.options.fusedActivationFunction not in CLAMPS:
-        return "its activation is not one that clamps"
     if len(operator.inputs) > 2 and operator.inputs[2] >= 0 and graph.tensors[operator.inputs[2]].data is None:
         return "its bias is not constant"
     if operator.op == "CONV_2D" and graph.tensors[operator.inputs[0]].shape[3] != tensor.shape[3]:

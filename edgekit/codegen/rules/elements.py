@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.codegen.builder import CLAMPS, Builder, fused, require
+from edgekit.codegen.builder import Builder, fused, require
 from edgekit.codegen.kernels import Convert, Elementwise, Map, Pad, Reshape
 from edgekit.codegen.rules import padding
 from edgekit.codegen.rules.movement import same_scale
@@ -77,22 +77,29 @@ def convert(b: Builder, number: int, operator: Operator) -> None:
 
 def arithmetic_unsupported(graph: Graph, operator: Operator) -> str:
     out = graph.tensors[operator.outputs[0]]
-    activation = fused(operator)
-    if activation not in CLAMPS:
-        return "its activation is not one that clamps"
     if any(graph.tensors[i].data is not None and graph.tensors[i].dtype != out.dtype for i in operator.inputs):
         return "its constant has another type"
-    if out.dtype not in ("float32", "int8") and activation:
+    if out.dtype not in ("float32", "int8") and fused(operator):
         return "it has an activation on integers"
-    return "" if any(graph.tensors[i].data is None for i in operator.inputs) else "all its operands are constants"
+    return _constants_unsupported(graph, operator)
 
 
 def typed_unsupported(graph: Graph, operator: Operator) -> str:
     tensors = [graph.tensors[i] for i in operator.inputs]
-    if all(t.data is not None for t in tensors):
-        return "all its operands are constants"
+    if reason := _constants_unsupported(graph, operator):
+        return reason
     if operator.op in COMPARISONS and tensors[0].dtype != tensors[1].dtype:
         return "its operands have different types"
     if operator.op == "CAST" and "int8" in (tensors[0].dtype, graph.tensors[operator.outputs[0]].dtype):
         return "there is no kernel for int8"
     return same_scale(graph, operator) if operator.op in SELECTS else ""
+
+
+def _constants_unsupported(graph: Graph, operator: Operator) -> str:
+    """Some operand must be computed; integers that are computed with must mean real values. SELECT only moves them."""
+    constants = [tensor for tensor in (graph.tensors[i] for i in operator.inputs) if tensor.data is not None]
+    if len(constants) == len(operator.inputs):
+        return "all its operands are constants"
+    if operator.op not in SELECTS and any(t.dtype == "int8" and not t.has_scale for t in constants):
+        return "its constant has no scale"
+    return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgekit.codegen.builder import Builder, fused, require
-from edgekit.codegen.kernels import Move, Spread
+from edgekit.codegen.kernels import Move, Spread, scale_of
 from edgekit.codegen.views import View
 from edgekit.graph import Graph, Operator
 
@@ -158,6 +158,5 @@ def joined_unsupported(graph: Graph, operator: Operator) -> str:
 def same_scale(graph: Graph, operator: Operator) -> str:
     """Moved integers must mean the same real values afterwards."""
     flowing = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
-    flowing = [t for t in flowing if t.dtype == "int8" and t.quantization is not None]
-    pairs = {(float(t.quantization.scale[0]), int(t.quantization.zero_point[0])) for t in flowing if t.quantization}
-    return "" if len(pairs) <= 1 else "its tensors have different scales"
+    scales = {scale_of(t) for t in flowing if t.dtype == "int8" and t.has_scale}
+    return "" if len(scales) <= 1 else "its tensors have different scales"
