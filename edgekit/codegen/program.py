@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -74,6 +74,19 @@ class Call:
     trace: str = ""
 
 
+@dataclass(frozen=True)
+class Placements:
+    """Where things lie in the arena, in bytes.
+
+    :param buffers: offset of each buffer that is not constant. :param scratch: offset of each call's scratch.
+    :param arena: bytes of all.
+    """
+
+    buffers: dict[int, int]
+    scratch: tuple[int, ...]
+    arena: int
+
+
 @dataclass
 class Program:
     """Calls in order; buffers by number; the network's inputs and outputs among them."""
@@ -92,10 +105,11 @@ class Program:
         kept = np.ascontiguousarray(values)
         return Argument(self.add(Buffer("constant", kept.nbytes, kept)), kept.shape, str(kept.dtype))
 
-    def placements(self) -> tuple[dict[int, int], int]:
-        """Return each non-constant buffer's offset in the arena, multiples of 64, and the arena's bytes.
+    def placements(self, scratch: Sequence[int] = ()) -> Placements:
+        """Place buffers in the arena, at multiples of 64, greedy by size over lifetimes.
 
-        Greedy by size over lifetimes (:func:`edgekit.graph.memory.place`).
+        :param scratch: bytes that each call needs while it runs; none: no call needs any.
+        :returns: see :func:`edgekit.graph.memory.place`.
         """
         life: dict[int, tuple[int, int]] = {}
         for number, call in enumerate(self.calls):
@@ -107,7 +121,14 @@ class Program:
             life[index] = (-1, life.get(index, (-1, -1))[1])
         for index in self.outputs:
             life[index] = (life[index][0] if index in life else -1, len(self.calls))
-        return place({i: self.buffers[i].nbytes for i in life}, life)
+        sizes = {i: self.buffers[i].nbytes for i in life}
+        first = len(self.buffers)  # scratch is numbered after the buffers
+        for number, nbytes in enumerate(scratch):
+            if nbytes:
+                sizes[first + number], life[first + number] = nbytes, (number, number)
+        places, arena = place(sizes, life)
+        rooms = tuple(places.pop(first + number, 0) for number in range(len(scratch)))
+        return Placements(places, rooms, arena)
 
 
 def packed(constants: Mapping[int, NDArray[Any]]) -> tuple[bytes, dict[int, int]]:

@@ -84,10 +84,13 @@ def lifetimes(program: Program) -> dict[int, tuple[int, int]]:
 @given(NETWORKS, st.booleans(), st.sampled_from(MACHINES))
 def test_what_lives_at_once_lies_apart_and_inside_the_arena(seed: int, integers: bool, machine: Machine) -> None:
     program = cpu.schedule(lower(random_network(seed, integers)), machine)
-    places, arena = program.placements()
-    life = lifetimes(program)
+    scratch = np.random.default_rng(seed).integers(0, 3, len(program.calls)) * 700
+    placed = program.placements([int(nbytes) for nbytes in scratch])
+    places, arena, life = placed.buffers, placed.arena, lifetimes(program)
     assert set(places) == set(life)
     spans = [(places[i], places[i] + program.buffers[i].nbytes, *life[i]) for i in life]
+    rooms = zip(placed.scratch, scratch, strict=True)
+    spans += [(start, start + int(nbytes), n, n) for n, (start, nbytes) in enumerate(rooms) if nbytes]
     for number, (start, end, first, last) in enumerate(spans):
         assert start % 64 == 0 and end <= arena
         for other_start, other_end, other_first, other_last in spans[:number]:

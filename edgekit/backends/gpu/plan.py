@@ -71,7 +71,8 @@ def write(program: Program, form: Form, runtime: str, folder: Path, dialect: Dia
     program = program if form.isolated else without_copies(program)
     types = {n: _type(program, n, form) for n in range(len(program.buffers))}
     program = replace(program, buffers=[_sized(b, types[n]) for n, b in enumerate(program.buffers)])
-    places, arena = program.placements()
+    placed = program.placements()
+    places, arena = placed.buffers, placed.arena
     used = {argument.buffer for call in program.calls for argument in call.args}
     constants = {n: b.data for n, b in enumerate(program.buffers) if n in used and b.data is not None}
     stored = {n: stored_as(data, form) for n, data in constants.items()}

@@ -161,10 +161,9 @@ def compiled(program: Program, processor: Processor, preload: Sequence[str] = ()
     except sandbox.ChildDied as death:
         raise ModelError(f"TVM {death.reason} on this network", "use --backend litert") from death
     called = tuple(functions[call.loops, call.trace] for call in program.calls)
-    text, blob = emit.source(program, called, f"tvm {found['tvm']}")
-    _, arena = program.placements()
+    source = emit.source(program, called, f"tvm {found['tvm']}", found["scratch"])
     unfit, kernels = tuple(found["unfit"]), arrays["object"].tobytes()
-    return Pieces(text, blob, kernels, str(found["tvm"]), called, unfit=unfit, ram_bytes=arena)
+    return Pieces(source.text, source.weights, kernels, str(found["tvm"]), called, unfit=unfit, ram_bytes=source.arena)
 
 
 def link(made: Pieces, target: Target, library: Path) -> None:
@@ -174,7 +173,7 @@ def link(made: Pieces, target: Target, library: Path) -> None:
     with sandbox.scratch() as folder:
         made.write(folder)
         command = [
-            *tool.argv, "-std=gnu99", "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-ident", "-s",
+            *tool.argv, build.STANDARD, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-ident", "-s",
             "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"-I{headers}", "network.c", "kernels.o", "-o", "network.so",
             "-lm",
         ]  # fmt: skip

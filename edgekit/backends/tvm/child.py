@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ def compile_kernels(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Compile each of ``functions`` (``name``, ``loops``, ``trace``) for ``target`` (TVM's).
 
-    :returns: TVM's version and ``unfit``, the functions whose trace does not fit; the object file's bytes, in which
-        function NAME is the symbol ``__tvm_ffi_NAME``.
+    :returns: TVM's version; ``unfit``, the functions whose trace does not fit; ``scratch``, the bytes that functions
+        ask for while they run; the object file's bytes, in which function NAME is the symbol ``__tvm_ffi_NAME``.
     """
     tempfile.tempdir = str(folder)  # the only place a child may write
     import tvm
@@ -35,4 +36,31 @@ def compile_kernels(
         library = tvm.compile(tvm.IRModule(made), target=tvm.target.Target(args["target"]))
     path = folder / "kernels.o"
     library.mod.write_to_file(str(path))
-    return {"tvm": tvm.__version__, "unfit": unfit}, {"object": np.frombuffer(path.read_bytes(), np.uint8)}
+    scratch = scratch_bytes(library.mod.inspect_source("ll"))
+    return {"tvm": tvm.__version__, "unfit": unfit, "scratch": scratch}, {
+        "object": np.frombuffer(path.read_bytes(), np.uint8)
+    }
+
+
+def scratch_bytes(ir: str) -> dict[str, int]:
+    """Return how many bytes each function of a module may hold at once, in pieces at multiples of 64.
+
+    TVM keeps small tiles on the stack and asks ``TVMBackendAllocWorkspace`` for larger ones; sizes are constants, and a
+    piece is freed before its line runs again, so the sum over the calls in a function is enough.
+
+    :param ir: LLVM's text.
+    :raises ValueError: if a call of the allocator is not as TVM 0.27 writes it.
+    """
+    result: dict[str, int] = {}
+    for name, body in re.findall(r"^define [^@]*@([\w.]+)\(.*?$(.*?)^\}", ir, re.MULTILINE | re.DOTALL):
+        pointers = re.findall(r"(%[\w.]+) = load ptr, ptr @__TVMBackendAllocWorkspace\b", body)
+        total = 0
+        for pointer in pointers:
+            call = re.search(rf"call ptr {re.escape(pointer)}\(i32 [^,]+, i32 [^,]+, i64 (\d+),", body)
+            if call is None:
+                raise ValueError(f"the function {name} asks for memory in an unknown way")
+            total += -(-int(call[1]) // 64) * 64
+        kernel = name.removeprefix("__tvm_ffi_").removesuffix("_compute_")
+        if total:
+            result[kernel] = max(total, result.get(kernel, 0))
+    return result

@@ -7,7 +7,9 @@ the call's status does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,7 +17,6 @@ from edgekit.codegen.program import Argument, Program, packed
 
 _HEAD = """#define _GNU_SOURCE
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include "compiled_network.h"
 
@@ -32,21 +33,28 @@ __attribute__((visibility("hidden"))) void TVMFFIErrorSetRaisedFromCStrParts(con
   (void)kind; (void)parts; (void)count;
 }}
 
-/* Where a kernel keeps a tile's accumulators: memory of the thread, or the heap's for more. TVM reaches both functions
-   through pointers. */
-static __thread struct {{ uint8_t memory[8192] __attribute__((aligned(64))); int taken; }} scratch;
+/* Memory that a kernel asks for while it runs lies in the arena, where the compiler planned it: no kernel allocates.
+   Pieces are freed in any order; the room of those at the end is free again. TVM reaches both functions through
+   pointers. */
+static __thread struct {{
+  uint8_t *start, *end;
+  uint32_t count;
+  struct {{ uint8_t *at; int free; }} pieces[{pieces}];
+}} scratch;
 static void *allocate(int32_t type, int32_t id, uint64_t bytes, int32_t code, int32_t bits) {{
-  void *memory = 0;
+  uint64_t size = (bytes + 63) / 64 * 64;
   (void)type; (void)id; (void)code; (void)bits;
-  if (!scratch.taken && bytes <= sizeof scratch.memory) {{
-    scratch.taken = 1;
-    return scratch.memory;
-  }}
-  return posix_memalign(&memory, 64, bytes) == 0 ? memory : 0;
+  if (scratch.count == {pieces} || size > (uint64_t)(scratch.end - scratch.start)) return 0;
+  scratch.pieces[scratch.count].at = scratch.start;
+  scratch.pieces[scratch.count++].free = 0;
+  scratch.start += size;
+  return scratch.start - size;
 }}
 static int release(int32_t type, int32_t id, void *memory) {{
   (void)type; (void)id;
-  if (memory == scratch.memory) scratch.taken = 0; else free(memory);
+  for (uint32_t i = 0; i < scratch.count; i++)
+    if (scratch.pieces[i].at == memory) scratch.pieces[i].free = 1;
+  while (scratch.count && scratch.pieces[scratch.count - 1].free) scratch.start = scratch.pieces[--scratch.count].at;
   return 0;
 }}
 void *(*__TVMBackendAllocWorkspace)(int32_t, int32_t, uint64_t, int32_t, int32_t) = allocate;
@@ -59,7 +67,7 @@ extern const uint8_t weights[] __attribute__((visibility("hidden")));
 /* An argument: where it lies (0 the arena, 1 the weights), its offset, type and shape. */
 struct argument {{ uint8_t constant, code, bits, ndim; uint64_t offset; int64_t shape[{ranks}]; }};
 typedef int (*kernel_function)(void *, const ffi_any *, int32_t, ffi_any *);
-struct call {{ kernel_function function; uint32_t first, count, border, borders; }};
+struct call {{ kernel_function function; uint32_t first, count, border, borders; uint64_t scratch, scratch_bytes; }};
 /* Rows and columns around a picture: filled before its first writer runs. Bytes, but for `bytes` of each value. */
 struct border {{ uint64_t offset; uint32_t height, row, top, left, inner_height, inner_row; uint32_t bytes, value; }};
 """
@@ -99,6 +107,9 @@ static int run(void *arena, const void *const *given, void *const *made, void (*
       tensors[i] = (dl_tensor){data, {1, 0}, a->ndim, {a->code, a->bits, 1}, a->shape, 0, 0};
       values[i] = (ffi_any){7, 0, {.pointer = &tensors[i]}};
     }
+    scratch.start = base + call->scratch;
+    scratch.end = scratch.start + call->scratch_bytes;
+    scratch.count = 0;
     if (call->function(0, values, (int32_t)call->count, &result) != 0) return (int)(1 + k);
     if (tick) tick(context);
   }
@@ -112,6 +123,9 @@ static const struct ek_network network = {
 
 __attribute__((visibility("default"))) const struct ek_network *edgekit_network(void) { return &network; }
 """
+NO_SCRATCH: Mapping[str, int] = MappingProxyType({})
+PIECES = 64
+"""Of scratch that a kernel may hold at once."""
 _KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
 """DLDataTypeCode (dlpack.h) by numpy's kind."""
 
@@ -122,34 +136,46 @@ def weights(program: Program) -> tuple[bytes, dict[int, int]]:
     return packed({n: s.data for n, s in kept if s.kind == "constant" and s.data is not None})
 
 
-def source(program: Program, functions: Sequence[str], runtime: str) -> tuple[str, bytes]:
-    """Return the C source and the file ``weights.bin``.
+@dataclass(frozen=True)
+class Source:
+    """The C source, the file ``weights.bin`` that it takes in, the bytes of the arena."""
 
-    :param functions: the name of each call's function.
+    text: str
+    weights: bytes
+    arena: int
+
+
+def source(program: Program, functions: Sequence[str], runtime: str, scratch: Mapping[str, int] = NO_SCRATCH) -> Source:
+    """Write a program's calls in C.
+
+    :param functions: the name of each call's function. :param scratch: bytes that functions ask for while they run.
     """
     blob, constants = weights(program)
-    places, arena = program.placements()
+    placed = program.placements([scratch.get(function, 0) for function in functions])
+    places = placed.buffers
     offsets = constants | places
     ranks = max([len(argument.shape) for call in program.calls for argument in call.args] or [1])
     arguments: list[str] = []
     calls: list[str] = []
     borders: list[str] = []
     filled: set[int] = set()
-    for call, function in zip(program.calls, functions, strict=True):
+    for call, function, room in zip(program.calls, functions, placed.scratch, strict=True):
         first, start = len(arguments), len(borders)
         arguments += [_argument(one, one.buffer in constants, offsets[one.buffer]) for one in call.args]
         out = call.args[-1].buffer
         if program.buffers[out].halo is not None and out not in filled:
             filled.add(out)
             borders.append(_border(program, out, offsets[out]))
-        calls.append(f"{{__tvm_ffi_{function}, {first}, {len(call.args)}, {start}, {len(borders) - start}}}")
+        need = scratch.get(function, 0)
+        rows_of = f"{first}, {len(call.args)}, {start}, {len(borders) - start}"
+        calls.append(f"{{__tvm_ffi_{function}, {rows_of}, {room}ull, {need}ull}}")
     most = max([len(call.args) for call in program.calls] or [1])
-    parts = [_HEAD.format(ranks=ranks)]
+    parts = [_HEAD.format(ranks=ranks, pieces=PIECES)]
     parts += [f"int __tvm_ffi_{f}(void *, const ffi_any *, int32_t, ffi_any *);" for f in sorted(set(functions))]
     rows = [f"{{{_quoted(call.loops.title)}, {call.node}}}" for call in program.calls]
     counts = {"INPUTS": len(program.inputs), "OUTPUTS": len(program.outputs), "KERNELS": len(program.calls)}
     parts += [f"#define {name} {value}" for name, value in {**counts, "MOST": most}.items()]
-    parts += [f"#define ARENA {arena}ull", f"#define RUNTIME {_quoted(runtime)}"]
+    parts += [f"#define ARENA {placed.arena}ull", f"#define RUNTIME {_quoted(runtime)}"]
     parts += [
         _array("struct argument", "arguments", arguments), _array("struct border", "borders", borders),
         _array("struct call", "calls", calls), _array("struct ek_kernel", "kernels", rows),
@@ -158,7 +184,7 @@ def source(program: Program, functions: Sequence[str], runtime: str) -> tuple[st
           for what, values in (("bytes", [program.buffers[i].nbytes for i in buffers]),
                                ("offset", [places[i] for i in buffers]))),
     ]  # fmt: skip
-    return "\n".join(parts) + _RUN, blob
+    return Source("\n".join(parts) + _RUN, blob, placed.arena)
 
 
 def _array(kind: str, name: str, rows: Sequence[str]) -> str:
