@@ -13,6 +13,7 @@ from edgekit.codegen.views import View, whole
 from edgekit.errors import DamagedModel
 from edgekit.graph import Graph, Operator, Tensor
 from edgekit.graph.edit import uses
+from edgekit.graph.padding import Sides
 
 INFINITE = 3.0e38
 CLAMPS: dict[int, Limits] = {0: (-INFINITE, INFINITE), 1: (0.0, INFINITE), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
@@ -110,6 +111,20 @@ class Builder:
         values = self.values(index)
         require(values.dtype.kind in "iu", "an operand is not made of integers")
         return values.astype(np.int64)
+
+
+def reached(
+    x: Sequence[int], y: Sequence[int], pads: Sides, window: Sequence[int], strides: Sequence[int],
+    dilations: Sequence[int] = (1, 1),
+) -> None:  # fmt: skip
+    """Check that the windows of an output lie on the padded input.
+
+    :param x: and ``y``: shapes of input and output, ``[n, h, w, c]``.
+    :raises DamagedModel: if they do not.
+    """
+    for axis in (0, 1):
+        reach = (y[1 + axis] - 1) * strides[axis] + (window[axis] - 1) * dilations[axis] + 1
+        require(reach <= x[1 + axis] + sum(pads[axis]), "its output is larger than its windows reach")
 
 
 def fused(operator: Operator) -> int:

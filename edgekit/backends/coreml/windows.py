@@ -9,19 +9,14 @@ import numpy as np
 from edgekit.backends.coreml.emitter import Emitter, Made, Rule
 from edgekit.backends.coreml.tools import mb
 from edgekit.graph import Operator
-from edgekit.graph.padding import SAME, same
+from edgekit.graph.padding import SAME, sides
 
 
 def _pads(e: Emitter, operator: Operator, window: tuple[int, int], dilations: tuple[int, int] = (1, 1)) -> list[int]:
     """MIL's ``pad``: top, bottom, left, right."""
-    o, x, y = operator.options, e.shape(operator.inputs[0]), e.shape(operator.outputs[0])
-    if o.padding != SAME:
-        return [0, 0, 0, 0]
-    sides = [
-        same(x[axis], y[axis], wide, stride, dilation)
-        for axis, stride, wide, dilation in zip((1, 2), (o.strideH, o.strideW), window, dilations, strict=True)
-    ]
-    return [*sides[0], *sides[1]]
+    x, y = e.shape(operator.inputs[0]), e.shape(operator.outputs[0])
+    rows, columns = sides(operator.options, x, y, window, dilations)
+    return [*rows, *columns]
 
 
 def _bias(e: Emitter, operator: Operator, place: int) -> dict[str, Any]:
@@ -53,7 +48,7 @@ def transposed(e: Emitter, operator: Operator) -> Made:
     pads = []
     for axis, stride in ((1, o.strideH), (2, o.strideW)):
         total = (x[axis] - 1) * stride + w[axis] - y[axis]
-        before = total // 2 if o.padding == 0 else 0
+        before = total // 2 if o.padding == SAME else 0
         pads += [before, total - before]
     made = mb.conv_transpose(
         x=e.picture(data), weight=e.constant(weight, order=(3, 0, 1, 2)), strides=[o.strideH, o.strideW],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.builder import Builder, fused, require
+from edgekit.codegen.builder import Builder, fused, reached, require
 from edgekit.codegen.kernels import (
     Conv2D,
     DepthwiseConv2D,
@@ -18,18 +18,7 @@ from edgekit.codegen.kernels import (
     Residual,
 )
 from edgekit.graph import Graph, Operator
-from edgekit.graph.padding import SAME, same
-
-
-def padding_of(graph: Graph, operator: Operator) -> Padding:
-    """Top, left, bottom, right padding of a convolution."""
-    o = operator.options
-    if o.padding != SAME:
-        return 0, 0, 0, 0
-    x, w, y = (graph.tensors[i].shape for i in (operator.inputs[0], operator.inputs[1], operator.outputs[0]))
-    top, bottom = same(x[1], y[1], w[1], o.strideH, o.dilationHFactor)
-    left, right = same(x[2], y[2], w[2], o.strideW, o.dilationWFactor)
-    return top, left, bottom, right
+from edgekit.graph.padding import sides
 
 
 def convolution(b: Builder, number: int, operator: Operator) -> None:
@@ -37,11 +26,10 @@ def convolution(b: Builder, number: int, operator: Operator) -> None:
     weights = b.values(operator.inputs[1])
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
     require(len(x) == len(y) == 4 and y[3] == weights.shape[0], "its shapes do not fit its weights")
-    _windows_fit(b, operator, weights.shape[1:3])
     target, residual = _residual(b, number, operator)
     b.add(Conv2D(
         b.nodes[number], target, operator.inputs[0], weights, _bias(b, operator, weights.shape[0]),
-        (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor), padding_of(b.graph, operator),
+        (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor), _padding(b, operator, weights.shape[1:3]),
         _epilogue(b, operator, residual),
     ))  # fmt: skip
 
@@ -65,24 +53,25 @@ def depthwise(b: Builder, number: int, operator: Operator) -> None:
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
     fits = weights.ndim == 4 and weights.shape[0] == 1 and len(x) == len(y) == 4
     require(fits and x[3] == y[3] == weights.shape[3], "its shapes do not fit its weights")
-    _windows_fit(b, operator, weights.shape[1:3])
     b.add(DepthwiseConv2D(
         b.nodes[number], operator.outputs[0], operator.inputs[0], weights[0], _bias(b, operator, weights.shape[3]),
-        (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor), padding_of(b.graph, operator),
+        (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor), _padding(b, operator, weights.shape[1:3]),
         _epilogue(b, operator, None),
     ))  # fmt: skip
 
 
-def _windows_fit(b: Builder, operator: Operator, kernel: tuple[int, ...]) -> None:
-    """:raises DamagedModel: if a window of the output would lie beyond the padded input."""
+def _padding(b: Builder, operator: Operator, kernel: tuple[int, ...]) -> Padding:
+    """Top, left, bottom, right padding.
+
+    :raises DamagedModel: if a window of the output would lie beyond the padded input.
+    """
     o = operator.options
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
-    sides = ((o.strideH, o.dilationHFactor), (o.strideW, o.dilationWFactor))
-    pads = padding_of(b.graph, operator)
-    for axis, (stride, dilation) in enumerate(sides):
-        require(stride > 0 and dilation > 0, "its strides are not positive")
-        reach = (y[1 + axis] - 1) * stride + (kernel[axis] - 1) * dilation + 1
-        require(reach <= x[1 + axis] + pads[axis] + pads[axis + 2], "its output is larger than its windows reach")
+    strides, dilations = (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor)
+    require(min(*strides, *dilations) > 0, "its strides are not positive")
+    rows, columns = sides(o, x, y, kernel, dilations)
+    reached(x, y, (rows, columns), kernel, strides, dilations)
+    return rows[0], columns[0], rows[1], columns[1]
 
 
 def _residual(b: Builder, number: int, operator: Operator) -> tuple[int, Residual | None]:

@@ -7,28 +7,24 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.builder import Builder, require
+from edgekit.codegen.builder import Builder, reached, require
 from edgekit.codegen.kernels import Pool, Resize, Softmax
 from edgekit.graph import Operator
-from edgekit.graph.padding import SAME, same
+from edgekit.graph.padding import sides
 
 
 def pool(b: Builder, number: int, operator: Operator) -> None:
     o, target = operator.options, operator.outputs[0]
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], target))
     require(len(x) == len(y) == 4 and x[3] == y[3], "its shapes do not fit one another")
-    pads = []
-    for axis, stride, window in ((1, o.strideH, o.filterHeight), (2, o.strideW, o.filterWidth)):
-        require(stride > 0 and window > 0, "its windows have no size")
-        before, after = same(x[axis], y[axis], window, stride) if o.padding == SAME else (0, 0)
-        reach = (y[axis] - 1) * stride + window
-        require(reach <= x[axis] + before + after, "its output is larger than its windows reach")
-        pads.append(before)
+    window, strides = (o.filterHeight, o.filterWidth), (o.strideH, o.strideW)
+    require(min(*window, *strides) > 0, "its windows have no size")
+    pads = sides(o, x, y, window)
+    reached(x, y, pads, window, strides)
     kind: Literal["max", "average"] = "max" if operator.op == "MAX_POOL_2D" else "average"
     limits = b.limits(target, o.fusedActivationFunction)
     b.add(Pool(
-        b.nodes[number], target, kind, operator.inputs[0], (o.filterHeight, o.filterWidth), (o.strideH, o.strideW),
-        (pads[0], pads[1]), limits,
+        b.nodes[number], target, kind, operator.inputs[0], window, strides, (pads[0][0], pads[1][0]), limits,
     ))  # fmt: skip
 
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgekit.graph import Operator
-from edgekit.graph.padding import SAME, same
+from edgekit.graph.padding import sides
 from edgekit.writers.onnx.exporter import Exporter, Refusal
 
 
 def _pads(b: Exporter, operator: Operator, window: tuple[int, int], dilations: tuple[int, int] = (1, 1)) -> list[int]:
     """ONNX's ``pads``: top, left, bottom, right."""
-    o, x, y = operator.options, b.tensor(operator.inputs[0]).shape, b.tensor(operator.outputs[0]).shape
-    if o.padding != SAME:
-        return [0, 0, 0, 0]
-    sides = [
-        same(x[axis], y[axis], wide, stride, dilation)
-        for axis, stride, wide, dilation in zip((1, 2), (o.strideH, o.strideW), window, dilations, strict=True)
-    ]
-    return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]]
+    x, y = b.tensor(operator.inputs[0]).shape, b.tensor(operator.outputs[0]).shape
+    (top, bottom), (left, right) = sides(operator.options, x, y, window, dilations)
+    return [top, left, bottom, right]
 
 
 def _bias(b: Exporter, operator: Operator, place: int) -> list[str]:
