@@ -80,8 +80,6 @@ class Backend(Protocol):
     """Compiles networks for targets. :class:`Defaults` has what most backends need of it."""
 
     name: str
-    tunable: bool
-    """True if `edgekit tune` can make its kernels faster."""
 
     def exactness(self, graph: Graph) -> Exactness:
         """How near the artifact of this network must be to the reference."""
@@ -105,8 +103,6 @@ class Backend(Protocol):
 
 class Defaults:
     """A backend's answers where it does not give its own."""
-
-    tunable = False
 
     def exactness(self, graph: Graph) -> Exactness:
         """See :class:`Backend`."""

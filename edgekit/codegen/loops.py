@@ -67,7 +67,7 @@ class IntegerEnd:
 
     :param bits: of the largest result before it is clamped, whatever the input is.
     :param neon: the processor converts and narrows as NEON does.
-    :param shifted: biases have the bits of ``1.5 * 2**23`` added, so that a sum is a float by subtracting that number.
+    :param shifted: biases have :data:`MAGIC_BITS` added, so that a sum is a float by subtracting that number.
     """
 
     zero: int
@@ -79,6 +79,10 @@ class IntegerEnd:
     add: Addition | None = None
 
 
+MAGIC = 12582912.0
+"""``1.5 * 2**23``: a float of that size has steps of 1, so that adding it rounds, half to even, into its low bits."""
+MAGIC_BITS = 0x4B400000
+"""The same number's bits; their low 16 are 0."""
 End = FloatEnd | IntegerEnd
 
 

@@ -57,7 +57,6 @@ class TVM(Defaults):
     """Compiles float32 and int8 networks for x86-64 and AArch64 Linux."""
 
     name = "tvm"
-    tunable = True
 
     def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
         """Refuse operators, types and shapes without a kernel."""

@@ -32,9 +32,6 @@ from edgekit.codegen.schedule.tiles import (
 )
 from edgekit.codegen.schedule.tuned import Choices, conv_workload, depthwise_workload, workload
 
-MAGIC_BITS = 0x4B400000
-"""The bits of the float ``1.5 * 2**23``, whose steps are 1."""
-
 
 def schedule(network: kernels.Network, machine: Machine, choices: Choices = MappingProxyType({})) -> Program:
     """Schedule a network.
@@ -204,7 +201,7 @@ def _end(
     neon = s.machine.dot in ("sdot", "mlal")
     shifted = neon and _bits(largest.max(initial=0)) < 22
     if shifted:
-        total += MAGIC_BITS
+        total += loops.MAGIC_BITS
     low, high = s.stored_limits(epilogue.limits)
     own = requantization.output
     end = loops.IntegerEnd(

@@ -18,7 +18,7 @@ from edgekit.codegen.program import Program
 from edgekit.codegen.schedule import packing, shared
 from edgekit.codegen.schedule.base import FeatureMap, Scheduler
 from edgekit.codegen.schedule.machine import Machine
-from edgekit.codegen.schedule.tiles import tile
+from edgekit.codegen.schedule.tiles import Tile, tile
 
 THREAD = Machine(lanes=4, registers=11)
 """Vectors of four, and at most eight of them as accumulators: 32 of the 64 registers that a thread of Mali has at full
@@ -26,7 +26,6 @@ occupancy."""
 WAVES = 2
 """Work-items wanted for each multiplier, so that some compute while others wait for memory."""
 DEPTHWISE_PIXELS = (4, 2, 1)
-Tile = tuple[int, int, int]
 
 
 def schedule(network: kernels.Network, multipliers: int) -> Program:

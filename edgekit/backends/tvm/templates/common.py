@@ -7,6 +7,8 @@ from typing import Any
 
 from tvm import tirx
 
+from edgekit.codegen.loops import MAGIC, MAGIC_BITS
+
 F, I32, I16 = "float32", "int32", "int16"
 
 
@@ -23,12 +25,6 @@ def integer_of(value: Any, zero: int, low: float, high: float, dtype: str) -> An
     """A float, relative to the zero point, as the integer that is stored."""
     value = tirx.nearbyint(clamped(value, low - zero, high - zero))
     return (value.astype(I32) + tirx.const(zero, I32)).astype(dtype)
-
-
-MAGIC = 12582912.0
-"""1.5 * 2**23: a float of that size has steps of 1, so that adding rounds, half to even, into its low bits."""
-MAGIC_BITS = 0x4B400000
-"""The same number's bits; their low 16 are 0."""
 
 
 def multiply_add(a: Any, b: Any, c: Any) -> Any:

@@ -12,8 +12,6 @@ from edgekit.backends.tvm.templates.building import Template, block, function, l
 from edgekit.backends.tvm.templates.common import (
     I16,
     I32,
-    MAGIC,
-    MAGIC_BITS,
     F,
     at,
     clamped,
@@ -26,6 +24,7 @@ from edgekit.backends.tvm.templates.common import (
     rounded_to,
 )
 from edgekit.codegen import loops
+from edgekit.codegen.loops import MAGIC, MAGIC_BITS
 from edgekit.codegen.schedule.packing import GROUPS
 
 UNROLLED = 512
