@@ -127,9 +127,13 @@ class Scheduler:
         return "uint8" if byte else tensor.dtype
 
     def quantized(self, index: int) -> Quantized:
-        """Scale of an int8 tensor, and zero point as it is stored."""
+        """Scale and zero point as they are stored; those of uint8, which QUANTIZE takes, are never shifted."""
         scale = self.network.scale(index)
-        return scale.scale, self.zero(scale.zero_point)
+        return scale.scale, self.zero(scale.zero_point) if self.is_int8(index) else scale.zero_point
+
+    def background(self, index: int) -> float:
+        """What means 0 in an activation of floats or int8, as it is stored."""
+        return float(self.quantized(index)[1]) if self.is_int8(index) else 0.0
 
     def zero(self, zero_point: int) -> int:
         """A zero point as it is stored."""
@@ -163,8 +167,7 @@ class Scheduler:
         placed = self._placed(index, channels)
         halo = None
         if not placed.bare:
-            value = float(self.quantized(index)[1]) if self.is_int8(index) else 0.0
-            halo = Halo(placed.outer, (placed.top, placed.left, *placed.size[:2]), value)
+            halo = Halo(placed.outer, (placed.top, placed.left, *placed.size[:2]), self.background(index))
         nbytes = math.prod(placed.outer) * ITEM[placed.dtype]
         buffer = self.program.add(Buffer("arena", nbytes, halo=halo, dtype=placed.dtype))
         self.maps[index] = FeatureMap(buffer, placed.dtype, placed.outer, placed.top, placed.left, placed.size)

@@ -73,16 +73,10 @@ def convert(s: Scheduler, kernel: kernels.Convert) -> None:
     given, out = s.maps[kernel.input], s.make(kernel.output)
     fields: dict[str, Any] = {"given": given.dtype}
     if given.dtype != "float32":
-        fields["source"] = _stored_scale(s, kernel.input)
+        fields["source"] = s.quantized(kernel.input)
     if out.dtype != "float32":
-        fields["target"] = (*_stored_scale(s, kernel.output), *_range(out.dtype))
+        fields["target"] = (*s.quantized(kernel.output), *_range(out.dtype))
     s.elements(loops.Convert, fields, kernel.node, [given], out)
-
-
-def _stored_scale(s: Scheduler, index: int) -> tuple[float, int]:
-    """Of int8, and of the uint8 inputs that QUANTIZE takes, which are stored as they are."""
-    scale = s.network.scale(index)
-    return scale.scale, s.zero(scale.zero_point) if s.is_int8(index) else scale.zero_point
 
 
 def _range(dtype: str) -> tuple[int, int]:
@@ -104,20 +98,15 @@ def pad(s: Scheduler, kernel: kernels.Pad) -> None:
     """The feature map in a buffer with a wider halo."""
     given, out = s.maps[kernel.input], s.make(kernel.output)
     inner = (out.top + kernel.top, out.left + kernel.left, given.size[0], given.size[1])
-    s.program.buffers[out.buffer].halo = Halo(out.outer, inner, _zero(s, kernel.output))
+    s.program.buffers[out.buffer].halo = Halo(out.outer, inner, s.background(kernel.output))
     s.copy(given, FeatureMap(out.buffer, out.dtype, out.outer, inner[0], inner[1], given.size), kernel.node)
 
 
 def spread(s: Scheduler, kernel: kernels.Spread) -> None:
     """The feature map's pixels apart, in a buffer that is filled with what means 0 first."""
     out = s.make(kernel.output)
-    s.program.buffers[out.buffer].halo = Halo(out.outer, (0, 0, 0, 0), _zero(s, kernel.output))
+    s.program.buffers[out.buffer].halo = Halo(out.outer, (0, 0, 0, 0), s.background(kernel.output))
     given, made = (whole(index, s.tensor(index).shape) for index in (kernel.input, kernel.output))
     (sy, sx), (_, height, width, _) = kernel.strides, given.shape
     place = made[:, kernel.top :: sy, kernel.left :: sx][:, :height, :width]
     strided.compute(s, kernel, "copy", [s.row(given), s.row(place)])
-
-
-def _zero(s: Scheduler, index: int) -> float:
-    """What means 0, as stored."""
-    return float(s.quantized(index)[1]) if s.is_int8(index) else 0.0
