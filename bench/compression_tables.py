@@ -83,7 +83,7 @@ def average(by_seed: Mapping[int, Row], key: str) -> float:
 
 def distillation(found: Mapping[tuple[str, str], Mapping[int, Row]]) -> str:
     lines = [
-        "| student, half as wide | samples | seeds | labels alone % | taught % | gained | over its standard error |",
+        "| student, half as wide | samples | seeds | labels alone % | taught % | gain | gain / standard error |",
         "|---|---|---|---|---|---|---|",
     ]
     for network, title in TITLES.items():
@@ -103,7 +103,7 @@ def distillation(found: Mapping[tuple[str, str], Mapping[int, Row]]) -> str:
 def cost(costs: Sequence[Row]) -> str:
     """Medians over the rounds; ratios are those of the medians."""
     lines = [
-        "| network | way | ms a step | against Keras | processor ms | against Keras | largest memory | against Keras |",
+        "| network | way | ms per step | vs Keras | processor ms | vs Keras | peak memory | vs Keras |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for network, title in TITLES.items():

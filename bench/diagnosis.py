@@ -24,7 +24,7 @@ START, END = "<!-- measured -->\n", "<!-- /measured -->"
 
 def main() -> None:
     lines = [
-        "| planted | named | float | int8 | cured | how | bytes: int8, cured, float | s |",
+        "| planted fault | diagnosis | float | int8 | fixed | fix | bytes: int8, fixed, float | s |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for plant in PATIENTS.values():

@@ -181,7 +181,7 @@ def steep(folder: Path) -> Patient:
 
 
 def wrong_range(folder: Path) -> Patient:
-    """Calibrated on pictures of 0..255, used on pictures of 0..1."""
+    """Calibrated on images of 0..255, used on images of 0..1."""
     calibration, test = data()
     return Patient(plain(parts(folder)), Dataset([calibration.inputs[0] * 255]), test, "data_range", {-1})
 
