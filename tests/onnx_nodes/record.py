@@ -31,10 +31,10 @@ WAYS = ("litert", "tvm", "litert deployed", "tvm deployed")
 """Ways to pass, the best one first."""
 _REASON = 110
 _MEANINGS = {
-    "imprecise": "Within what is accepted above, but further off than the test allows; not counted as passed",
-    "wrong": "Compiled, with other results than the test wants: faults of edgekit's, to be mended or refused",
-    "crashed": "Compiled, and the compiled network crashed: faults",
-    "unnamed": "Refused without an operator's name: faults",
+    "imprecise": "Accepted by the comparison above, but further off than the test allows; not counted as passed",
+    "wrong": "Compiled, but with results other than the test expects; defects of edgekit, to be fixed or refused",
+    "crashed": "Compiled, but the compiled network crashed; defects",
+    "unnamed": "Refused without naming an operator; defects",
 }
 
 
@@ -80,7 +80,7 @@ def shares(recorded: Mapping[str, str]) -> dict[str, tuple[int, int, int]]:
 def table(outcomes: Sequence[Outcome]) -> str:
     """The documentation's two tables, by group and by operator."""
     recorded = passed(outcomes)
-    lines = ["| group | cases | pass as they are | pass in all | of the group |", "|---|---|---|---|---|"]
+    lines = ["| Group | Cases | Pass unchanged | Pass in total | Share of the group |", "|---|---|---|---|---|"]
     whole = shares(recorded)
     both = tuple(sum(whole[group][i] for group in GROUPS[:2]) for i in range(3))
     rows = [("**float and int8**", both), *((group, whole[group]) for group in GROUPS)]
@@ -88,7 +88,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
     lines += [f"| {name} | {row[0]} | {row[1]} | {row[2]} | {row[2] / row[0]:.1%} |" for name, row in rows]
     lines += [
         "",
-        "| operator | cases | LiteRT | TVM | deployed form only | refused, and why |",
+        "| Operator | Cases | LiteRT | TVM | Deployed form only | Refused, and why |",
         "|---|---|---|---|---|---|",
     ]
     by_name = cases.by_name()
