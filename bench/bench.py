@@ -127,7 +127,7 @@ def report(rows: Sequence[Row], latencies: Sequence[latency.Latency]) -> str:
     lines = [
         f"On {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"LiteRT {version('ai-edge-litert')}, ONNX Runtime {version('onnxruntime')}.",
-        "", "| command | median | limit | |", "|---|---|---|---|",
+        "", "| command | median | limit | verdict |", "|---|---|---|---|",
     ]  # fmt: skip
     lines += [f"| {row.what} | {row.seconds:.2f} s | {row.limit:g} s | {'ok' if row.ok else 'over'} |" for row in rows]
     lines += [

@@ -65,7 +65,7 @@ class Turns:
 
 def models() -> Iterator[tuple[str, str, Path, str]]:
     """Name, dtype, file and recipe of each network."""
-    for name, stem in (("ResNet-8", "ic_resnet8"), ("DS-CNN", "kws"), ("auto-encoder", "ad01")):
+    for name, stem in (("ResNet-8", "ic_resnet8"), ("DS-CNN", "kws"), ("autoencoder", "ad01")):
         for dtype in ("fp32", "int8"):
             yield name, dtype, SHARED / f"{stem}_{dtype}.tflite", "float32" if dtype == "fp32" else "as-is"
     for name, path in (

@@ -2,7 +2,7 @@
 
 A bias is an integer in units of (input scale x weight scale). Where a channel's weights are tiny and its bias is
 not, that integer passes 2^31, and ai-edge-quantizer 0.10 saturates it silently, also where int16 activations give
-the bias 64 bits: in MLPerf Tiny's auto-encoder this ruins the first layer. A 64-bit bias is written in full here;
+the bias 64 bits: in MLPerf Tiny's autoencoder this ruins the first layer. A 64-bit bias is written in full here;
 for a 32-bit one the channel's weight scale grows until it fits, which rounds weights that hardly matter beside it.
 """
 

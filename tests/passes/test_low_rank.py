@@ -173,7 +173,7 @@ def test_quantized_networks_are_refused(models: Path) -> None:
 
 
 def test_a_trained_network(models: Path, tmp_path: Path) -> None:
-    """MLPerf Tiny's auto-encoder: fewer MACs, outputs still alike."""
+    """MLPerf Tiny's autoencoder: fewer MACs, outputs still alike."""
     graph = tflite.read(models / "mlperf_tiny" / "ad01_fp32.tflite")
     made, report = apply(graph, energy=0.99)
     assert report["layers"]
