@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -108,6 +109,30 @@ def test_the_pass_of_the_documentation_works() -> None:
     assert rounded.tensors[1].array().tolist() == [[0.25, -0.5]]
     assert graph.tensors[1].array().tolist() == [[np.float32(0.126), np.float32(-0.49)]]
     assert context.report == {"rounded": 2}
+
+
+@pytest.mark.slow
+def test_the_plugin_of_the_documentation_can_be_built_from_an_empty_folder(tmp_path: Path) -> None:
+    """Its files, as the page shows them, are installed, tested and used by the page's commands."""
+    page = ROOT / "docs" / "extending.md"
+    files = re.findall(r"^(?:.*\. )?`([\w.]+)` [^\n]*:\n```\w+\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in files] == ["round_weights.py", "pyproject.toml", "coarse.toml", "test_round_weights.py"]
+    folder, site = tmp_path / "round-weights", tmp_path / "site"
+    folder.mkdir()
+    for name, text in files:
+        (folder / name).write_text(text)
+    weights = np.array([[0.126, -0.49]], np.float32)
+    tflite.write(small_networks.dense(weights, np.array([0.0], np.float32)), folder / "model.tflite")
+    pip, pytest_, compile_ = (shlex.split(line) for line in blocks(page, "sh")[0].splitlines())
+    offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", site]
+    subprocess.run([sys.executable, "-m", *pip, *offline], cwd=folder, check=True)
+    env = {"PYTHONPATH": str(site)}
+    subprocess.run([sys.executable, *pytest_[1:]], cwd=folder, env={**os.environ, **env}, check=True)
+    assert compile_[0] == "edgekit"
+    (bundle,) = edgekit(*compile_[1:], cwd=folder, env=env).json["bundles"]
+    assert bundle["parity"]["ok"] and bundle["passes"][0]["rounded"] == 2
+    compiled = tflite.read(folder / bundle["path"] / "model.tflite")
+    assert next(t.array().tolist() for t in compiled.constants()) == [[np.float32(0.15), np.float32(-0.5)]]
 
 
 def test_the_backend_of_the_documentation_works(tmp_path: Path) -> None:
