@@ -164,3 +164,160 @@ def test_not_a_bundle(tmp_path: Path) -> None:
     (tmp_path / "x.edgekit").write_bytes(b"PK nonsense")
     with pytest.raises(CheckFailed, match="readable"), bundle.opened(tmp_path / "x.edgekit"):
         pass
+
+
+GOLDEN: tuple[list[np.ndarray], list[np.ndarray]] = ([np.zeros((2, 3), np.int8)], [np.zeros((2, 1), np.float32)])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "words"),
+    [
+        ([np.zeros((2, 4), np.int8)], GOLDEN[1], "'x' is int8"),
+        ([np.zeros((2, 3), np.uint8)], GOLDEN[1], "'x' is int8"),
+        (GOLDEN[0], [np.zeros((2, 2), np.float32)], "'y' is float32"),
+        (GOLDEN[0], [np.zeros((2, 1), np.float64)], "'y' is float32"),
+        (GOLDEN[0], [np.float32(0)], "'y' is float32"),
+        (GOLDEN[0], [np.zeros((3, 1), np.float32)], "different numbers of samples"),
+        (GOLDEN[0], [], "0 arrays for 1 tensors"),
+        ([*GOLDEN[0], *GOLDEN[0]], GOLDEN[1], "2 arrays for 1 tensors"),
+    ],
+)
+def test_golden_samples_have_to_fit_the_network(
+    tmp_path: Path, inputs: list[np.ndarray], outputs: list[np.ndarray], words: str
+) -> None:
+    path = make(tmp_path / "b")
+    bundle.save_golden(path, inputs, outputs)
+    with pytest.raises(CheckFailed, match=words):
+        bundle.load(path).golden()
+    bundle.save_golden(path, *GOLDEN)
+    assert len(bundle.load(path).golden()[0]) == 1
+
+
+@pytest.mark.parametrize(("dtype", "stored"), [("int4", np.int8), ("int2", np.int8), ("uint4", np.uint8)])
+def test_golden_samples_of_small_integers_take_a_byte_each(tmp_path: Path, dtype: str, stored: type) -> None:
+    path = make(tmp_path / "b")
+    tensors = [Tensor("x", (3,), dtype), Tensor("y", (1,), "float32")]
+    graph = Graph([Subgraph("main", tensors, [Operator("CAST", (0,), (1,))], (0,), (1,))])
+    opened = bundle.Bundle(path, bundle.load(path).manifest)
+    opened.__dict__["graph"] = graph
+    bundle.save_golden(path, [np.zeros((2, 3), stored)], GOLDEN[1])
+    opened.golden()
+    bundle.save_golden(path, [np.zeros((2, 3), np.uint8 if stored is np.int8 else np.int8)], GOLDEN[1])
+    with pytest.raises(CheckFailed, match=dtype):
+        opened.golden()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_what_is_wrong_with_an_opened_bundle_is_listed(tmp_path: Path, zipped: bool) -> None:
+    path = make(tmp_path / "b")
+    (path / "artifact" / "tool").write_text("jello")
+    (path / "model.tflite").unlink()
+    (path / "artifact" / "extra").write_text("x")
+    if zipped:
+        bundle.pack(path, tmp_path / "b.edgekit")
+        path = tmp_path / "b.edgekit"
+    with pytest.raises(bundle.Damaged) as caught, bundle.opened(path):
+        pass
+    assert sorted(caught.value.problems) == [
+        "artifact/extra does not belong", "artifact/tool has changed", "model.tflite is missing",
+    ]  # fmt: skip
+    assert all(problem in caught.value.message for problem in caught.value.problems)
+
+
+def test_what_looks_like_a_bundle(tmp_path: Path) -> None:
+    assert bundle.is_bundle(make(tmp_path / "b"))
+    assert bundle.is_bundle(tmp_path / "b.edgekit")
+    assert not bundle.is_bundle(tmp_path) and not bundle.is_bundle(tmp_path / "model.tflite")
+
+
+def test_a_folder_may_end_like_a_packed_bundle(tmp_path: Path) -> None:
+    path = make(tmp_path / "b.edgekit")
+    with bundle.opened(path) as found:
+        assert found.golden()[0][0].shape == (2, 3)
+    (tmp_path / "model.tflite").write_bytes(b"x")
+    with pytest.raises(UsageError, match="not a bundle"), bundle.opened(tmp_path / "model.tflite"):
+        pass
+
+
+def test_a_packed_bundle_is_written_beside_the_folder(tmp_path: Path) -> None:
+    with bundle.writing(tmp_path / "b", packed=True) as folder:
+        make(folder / "inner").rename(tmp_path / "source")
+        for entry in (tmp_path / "source").iterdir():
+            entry.rename(folder / entry.name)
+    (tmp_path / "source").rmdir()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["b", "b.edgekit"]
+    assert stat.S_IMODE((tmp_path / "b").stat().st_mode) == 0o755
+    with bundle.opened(tmp_path / "b.edgekit") as found:
+        assert found.damaged() == []
+    with zipfile.ZipFile(tmp_path / "b.edgekit") as archive:
+        members = {info.filename: info for info in archive.infolist()}
+    assert {info.date_time for info in members.values()} == {(1980, 1, 1, 0, 0, 0)}
+    assert {info.compress_type for info in members.values()} == {zipfile.ZIP_DEFLATED}
+    assert members["artifact/tool"].external_attr >> 16 == stat.S_IFREG | 0o755
+    assert members["golden.npz"].external_attr >> 16 == stat.S_IFREG | 0o644
+
+
+def test_a_bundle_that_cannot_take_its_place_leaves_the_older_one(tmp_path: Path) -> None:
+    path = make(tmp_path / "b", "old")
+    with pytest.raises(UsageError), bundle.writing(path) as folder:
+        folder.rmdir()  # what is to be renamed is gone
+    assert (path / "artifact" / "tool").read_text() == "old"
+    assert bundle.load(path).damaged() == []
+    assert [entry.name for entry in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_file_in_the_place_of_a_bundle_stays(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("precious")
+    with pytest.raises(UsageError, match="not a bundle"):
+        make(tmp_path / "b")
+    assert (tmp_path / "b").read_text() == "precious"
+    (tmp_path / "empty").mkdir()
+    assert bundle.load(make(tmp_path / "empty")).damaged() == []
+
+
+def test_bounds_on_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unpacked bytes, the manifest's and all files' together: as many as the bound are taken, one more is not."""
+    assert bundle.MAX_UNPACKED_BYTES == 4 * 2**30
+    assert bundle.MAX_MANIFEST_BYTES == 16 * 2**20
+    assert bundle.MAX_GOLDEN_BYTES == 512 * 2**20
+    path = make(tmp_path / "b")
+    bundle.pack(path, tmp_path / "b.edgekit")
+    sizes = [(path / name).stat().st_size for name in bundle.relative_files(path)]
+    manifest = (path / "manifest.json").stat().st_size
+    monkeypatch.setattr(bundle, "MAX_UNPACKED_BYTES", sum(sizes))
+    with bundle.opened(tmp_path / "b.edgekit"):
+        pass
+    monkeypatch.setattr(bundle, "MAX_UNPACKED_BYTES", sum(sizes) - 1)
+    with pytest.raises(CheckFailed, match="too many bytes"), bundle.opened(tmp_path / "b.edgekit"):
+        pass
+    monkeypatch.setattr(bundle, "MAX_UNPACKED_BYTES", sum(sizes) - manifest)
+    with bundle.opened(path):
+        pass
+    monkeypatch.setattr(bundle, "MAX_UNPACKED_BYTES", sum(sizes) - manifest - 1)
+    with pytest.raises(CheckFailed, match="has over"), bundle.opened(path):
+        pass
+    monkeypatch.setattr(bundle, "MAX_MANIFEST_BYTES", manifest)
+    bundle.load(path)
+    monkeypatch.setattr(bundle, "MAX_MANIFEST_BYTES", manifest - 1)
+    with pytest.raises(CheckFailed, match="it has over"):
+        bundle.load(path)
+
+
+def test_only_this_schema_is_read(tmp_path: Path) -> None:
+    path = make(tmp_path / "b")
+    text = (path / "manifest.json").read_text()
+    assert '"schema": 1' in text
+    (path / "manifest.json").write_text(text.replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(UsageError, match="schema 2"):
+        bundle.load(path)
+
+
+@pytest.mark.parametrize("entry", [{"bytes": "5", "sha256": "x"}, {"bytes": 5, "sha256": 3}, {"bytes": 5}])
+def test_a_manifest_says_size_and_digest_of_every_file(tmp_path: Path, entry: dict[str, object]) -> None:
+    path = make(tmp_path / "b")
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["files"]["artifact/tool"]["bytes"] == 5
+    manifest["files"]["artifact/tool"] = entry
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckFailed, match="damaged"):
+        bundle.load(path)
