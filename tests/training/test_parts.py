@@ -123,6 +123,7 @@ def test_zeros_come_by_the_schedule_and_stay(pattern: str) -> None:
     assert shares[-1] == pytest.approx(0.5, abs=0.01)
     assert (np.diff(shares) > -0.01).all()
     assert (shares[61:] == shares[-1]).all()
+    assert found["settled"] == [step > 60 for step in range(100)]
     if pattern == "unstructured":
         assert shares[15] == pytest.approx(0.5 * (1 - 0.75**3), abs=0.03)
     assert not arrays["w"][0, :4].any()

@@ -89,3 +89,33 @@ def schedule(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answ
         settled.append(masks.settled(step))
     masks.apply()
     return {"shares": shares, "settled": settled}, {"w": variables[0].numpy()}
+
+
+def trainings(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
+    """Whole trainings, one after the other: ``args["cases"]`` holds each one's arguments, ``arrays`` its arrays behind
+    ``<number>_``. A case with ``stopped`` is trained twice, the second time from the state after so many epochs."""
+    from edgekit.training import checkpoint, loop
+
+    told, made = [], {}
+    for number, case in enumerate(args["cases"]):
+        own = {name.split("_", 1)[1]: values for name, values in arrays.items() if name.startswith(f"{number}_")}
+        states: list[bytes] = []
+        if "stopped" in case:
+            case["checkpoints"] = str(folder)
+
+            def keep(place: Path, *state: Any, write: Any = checkpoint.save, states: list[bytes] = states) -> None:
+                write(place, *state)
+                states.append((place / checkpoint.NAME).read_bytes())
+
+            checkpoint.save, kept = keep, checkpoint.save
+        answer, found = loop.train(case, own, folder)
+        told.append(answer["history"])
+        made |= {f"{number}_{name}": values for name, values in found.items()}
+        if "stopped" in case:
+            checkpoint.save = kept
+            state = next(s for s in states if checkpoint.unpacked(s)[1]["epoch"] == case["stopped"])
+            case["checkpoints"] = None
+            answer, found = loop.train(case, own | {"state": np.frombuffer(state, np.uint8)}, folder)
+            told.append(answer["history"])
+            made |= {f"{number}_again_{name}": values for name, values in found.items()}
+    return {"histories": told}, made
