@@ -24,7 +24,7 @@ from page import write
 import edgekit
 from edgekit import bundle as bundles
 from edgekit.profiling.cycles import EmulatedCost
-from edgekit.runners import RunOptions, Trace
+from edgekit.runners import RunOptions, Trace, once
 from edgekit.runners.emulator import EmulatorRunner
 
 FOLDER = ROOT / "build" / "bench" / "tvm"
@@ -183,7 +183,7 @@ def emulated(path: Path) -> tuple[Trace, float]:
     with bundles.opened(path) as found:
         rng = np.random.default_rng(0)
         inputs = [rng.integers(-100, 100, (1, *t.shape)).astype(t.dtype) for t in found.graph.inputs]
-        trace = EmulatorRunner().run(found, inputs, RunOptions(profile=True)).trace
+        trace = once(EmulatorRunner(), found, inputs, RunOptions(profile=True)).trace
         return trace, EmulatedCost().profile(found.graph, trace, found.target, {"threads": 1}).latency_ms.value
 
 

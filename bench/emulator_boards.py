@@ -25,7 +25,7 @@ from edgekit.backends.litert import LiteRT
 from edgekit.bundle import Bundle
 from edgekit.graph import tflite
 from edgekit.profiling.cycles import EmulatedCost
-from edgekit.runners import RunOptions, Trace
+from edgekit.runners import RunOptions, Trace, once
 from edgekit.runners.emulator import EmulatorRunner
 from edgekit.target import Target
 
@@ -107,7 +107,7 @@ def emulate(model: Path, board: str, folder: Path) -> tuple[Bundle, Trace]:
     bundle = Bundle(place, {"target": board})
     random = np.random.default_rng(0)
     inputs = [random.integers(-100, 100, (1, *t.shape)).astype(t.dtype) for t in graph.inputs]
-    return bundle, EmulatorRunner().run(bundle, inputs, RunOptions(profile=True)).trace
+    return bundle, once(EmulatorRunner(), bundle, inputs, RunOptions(profile=True)).trace
 
 
 def at_clock(board: Target, mhz: float) -> Target:

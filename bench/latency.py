@@ -17,7 +17,7 @@ import networks
 import numpy as np
 
 from edgekit import bundle as bundles
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
 
 BURST_SECONDS = 0.3
@@ -86,7 +86,7 @@ def runner_burst(network: networks.Network, repeat: int) -> float:
     """The same in edgekit's C runner, as ``edgekit run --on host`` starts it; the runner's own clock, in ms."""
     options = RunOptions(repeat=repeat, warmup=max(2, repeat // 10), threads=1)
     with bundles.opened(network.bundle) as bundle:
-        run = get_runner("host").run(bundle, [network.sample()[np.newaxis]], options)
+        run = once(get_runner("host"), bundle, [network.sample()[np.newaxis]], options)
     return statistics.median(run.trace.latency_ms)
 
 

@@ -16,6 +16,8 @@ from edgekit.api.profile import profile
 from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
 from edgekit.files import temporary
 from edgekit.progress import Progress
+from edgekit.runners import Observes
+from edgekit.runners import get as get_runner
 
 if TYPE_CHECKING:
     from edgekit.api.compile import Compiled
@@ -90,10 +92,10 @@ def _candidate(
 def _measure(ready: list[_Candidate], board: Target, progress: Progress) -> str:
     """Give each candidate its latency; say what the evidence is. Without any, the target's order decides."""
     on = next((name for name in ("emulator", "host") if name in board.runners), "")
-    rounds = ROUNDS if on == "host" else 1
+    rounds = 0 if not on else ROUNDS if get_runner(on).observes is Observes.TIMES else 1
     found: dict[str, list[float]] = {c.backend: [] for c in ready}
     try:
-        for _ in range(rounds if on else 0):
+        for _ in range(rounds):
             for candidate in ready:
                 assert candidate.made is not None
                 seen = profile(candidate.made.path, on=on, repeat=REPEAT, progress=progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import platform
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,6 @@ from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
 from edgekit.backends import Artifact, Backend, Planned, Request
-from edgekit.backends.runner_build import native_arch
 from edgekit.bundle.execution import Footprint
 from edgekit.bundle.readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
@@ -33,7 +31,7 @@ from edgekit.profiling import Profile
 from edgekit.profiling.roofline import Roofline
 from edgekit.progress import Progress, Silent
 from edgekit.reference.litert import PRELOAD
-from edgekit.runners import RunOptions, provers
+from edgekit.runners import OpenOptions, provers
 from edgekit.runners import get as get_runner
 from edgekit.target import Target
 from edgekit.training.workers import parse as parse_workers
@@ -279,15 +277,14 @@ def _prove(
 
     :raises ToolMissing: if the emulator is not installed and this machine cannot run the bundle.
     """
-    board, execution = bundle.target, bundle.execution
-    names = provers(board, execution)
-    if execution.holds_network and native_arch(board.arch) != platform.machine():
-        names = [name for name in names if name != "host"]  # this machine cannot run another one's code
-    if not execution.command and "host" in names:
-        names = ["host"]  # it has the network only, and no program for the target
+    board = bundle.target
+    names = provers(board, bundle.execution)
     for number, name in enumerate(names):
         try:
-            return prove(bundle, get_runner(name), RunOptions(progress=progress), made_by, planned, tuning)
+            return prove(
+                bundle, get_runner(name), backend=made_by, planned=planned, tuning=tuning,
+                opening=OpenOptions(progress),
+            )  # fmt: skip
         except ToolMissing as error:
             if number == len(names) - 1:
                 raise

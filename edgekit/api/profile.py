@@ -18,13 +18,11 @@ from edgekit.progress import Progress, Silent
 from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import no_shapes
 from edgekit.readers.shapes import parse as parse_shapes
-from edgekit.runners import RunOptions
+from edgekit.runners import Observes, OpenOptions, RunOptions, Source, once
 from edgekit.runners import get as get_runner
 from edgekit.target import Target
 
 REPEAT, WARMUP = 50, 5
-COUNTED = ("emulator", "pocl", "cuda-emulator")
-"""Runners that count one inference instead of timing many."""
 
 
 def profile(
@@ -82,16 +80,19 @@ def _estimate(graph: Graph, board: Target, threads: int, runtime: str) -> Profil
 def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progress: Progress) -> Profile:
     progress.step(f"profile on {on}")
     inputs, _ = bundle.golden()
-    options = RunOptions(repeat=repeat, warmup=WARMUP, threads=threads, profile=True, progress=progress)
-    run = get_runner(on).run(bundle, [x[:1] for x in inputs] if on in COUNTED else inputs, options)
-    if run.trace.source != "emulator" and not run.trace.latency_ms:
+    runner = get_runner(on)
+    if runner.observes is Observes.COUNTS:  # one inference instead of many
+        inputs = [x[:1] for x in inputs]
+    options = RunOptions(repeat=repeat, warmup=WARMUP, threads=threads, profile=True)
+    run = once(runner, bundle, inputs, options, OpenOptions(progress))
+    if run.trace.source is not Source.EMULATOR and not run.trace.latency_ms:
         raise UsageError(f"--on {on} times nothing", "profile it with --on estimate, or on the device")
     conditions = {"dtype": dtype(bundle.graph), "threads": threads, **run.conditions}
     model: CostModel = Measured()
-    if run.trace.source == "emulator":
+    if run.trace.source is Source.EMULATOR:
         model = _emulated(bundle.target)
     # What ran here says nothing about the bundle's board: neither its power nor its name may stand beside the times.
-    board = _target("host") if run.trace.source == "host" else bundle.target
+    board = _target("host") if run.trace.source is Source.HOST else bundle.target
     return model.profile(bundle.graph, run.trace, board, conditions)
 
 

@@ -20,7 +20,7 @@ from edgekit.graph.explode import Exploded, explode
 from edgekit.metrics import parity
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.reference.litert import reference_outputs, reference_tensors
-from edgekit.runners import Runner, RunOptions
+from edgekit.runners import OpenOptions, Runner, RunOptions, once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ STATE = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"
 
 def prove(
     bundle: Bundle, runner: Runner, options: RunOptions = RunOptions(), backend: Backend | None = None,
-    planned: Planned | None = None, tuning: str | None = None,
+    planned: Planned | None = None, tuning: str | None = None, opening: OpenOptions = OpenOptions(),
 ) -> parity.Parity:  # fmt: skip
     """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.metrics.parity`).
 
@@ -43,8 +43,9 @@ def prove(
         network; default: made anew. :param tuning: the tuning database that it used.
     """
     return _Proof(
-        bundle, runner, options, backend or plugins.get("backends", bundle.manifest["backend"]), planned, tuning
-    ).judge()
+        bundle, runner, options, backend or plugins.get("backends", bundle.manifest["backend"]), planned, tuning,
+        opening,
+    ).judge()  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class _Proof:
     backend: Backend
     planned: Planned | None
     tuning: str | None
+    opening: OpenOptions
 
     @cached_property
     def exactness(self) -> Exactness:
@@ -69,7 +71,7 @@ class _Proof:
     def judge(self) -> parity.Parity:
         graph = self.bundle.graph
         inputs, reference = self.bundle.golden()
-        outputs = self.runner.run(self.bundle, inputs, self.options).outputs
+        outputs = once(self.runner, self.bundle, inputs, self.options, self.opening).outputs
         result, floats = parity.compare(graph, reference, outputs, self.bounds), None
         if not result.ok and is_hybrid(graph) and (floats := with_float_weights(graph)):
             result = parity.compare(graph, reference, outputs, self.bounds, _outputs(floats, inputs))
@@ -125,7 +127,7 @@ class _Proof:
         try:
             with sandbox.scratch() as folder:
                 apart = self._apart(parts, folder)
-                outputs = self.runner.run(apart, fed, self.options).outputs
+                outputs = once(self.runner, apart, fed, self.options, self.opening).outputs
                 reference = self._of_rounded(parts, fed, folder) if half else [values[i] for i in parts.outputs]
         except (UsageError, ToolMissing):
             raise  # of this machine, not of the network

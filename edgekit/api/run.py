@@ -14,7 +14,7 @@ from edgekit.api.verify import default_runner
 from edgekit.data import dataset
 from edgekit.files import temporary
 from edgekit.progress import Progress, Silent
-from edgekit.runners import Run, RunOptions
+from edgekit.runners import OpenOptions, Run, RunOptions, once
 from edgekit.runners import get as get_runner
 from edgekit.text.system import explained
 
@@ -87,7 +87,7 @@ def run(
                 progress.note(f"--limit: {len(index)} samples drawn with --seed {seed}, in the data's order")
         on = on or default_runner(bundle)
         progress.step(f"run on {on}")
-        result = get_runner(on).run(bundle, inputs, RunOptions(repeat=repeat, threads=threads, progress=progress))
+        result = once(get_runner(on), bundle, inputs, RunOptions(repeat, threads=threads), OpenOptions(progress))
         outputs = [tensor.json() for tensor in bundle.graph.outputs]
         scales = _scales(bundle.graph)
     if save is not None:

@@ -207,8 +207,8 @@ def _rule_us(search: Search) -> dict[str, float]:
     """Each task's time in the network: all its calls."""
     names = [workload(call.loops) for call in search.program.calls]
     if isinstance(search.measure, ByRunner):
-        with sandbox.scratch() as folder:
-            us = search.measure.kernels(search.measure.network(search.program, folder / "rules"), WHOLE_REPEAT)
+        with search.measure.network(search.program) as rules:
+            us = rules.kernels(WHOLE_REPEAT)
     else:
         alone = {t.workload: float(search.measure.times([(search.program, t.call)], 3).us[:, 0].min())
                  for t in search.tasks}  # fmt: skip
@@ -221,11 +221,10 @@ def _whole(search: Search, tuned: Program) -> Network | None:
     measure = search.measure
     if not isinstance(measure, ByRunner):
         return None
-    with sandbox.scratch() as folder:
-        pair = [measure.network(search.program, folder / "rules"), measure.network(tuned, folder / "tuned")]
+    with measure.network(search.program) as rules, measure.network(tuned) as other:
         rounds = 1 if measure.exact else WHOLE_ROUNDS
         us: NDArray[np.float64] = np.array(
-            [[measure.kernels(bundle, WHOLE_REPEAT).sum() for bundle in pair] for _ in range(rounds)]
+            [[one.kernels(WHOLE_REPEAT).sum() for one in (rules, other)] for _ in range(rounds)]
         )
     ratios = us[:, 1] / us[:, 0]
     low, high = np.quantile(ratios, [0.25, 0.75])

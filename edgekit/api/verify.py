@@ -16,7 +16,7 @@ from edgekit.graph import check
 from edgekit.metrics.parity import Parity
 from edgekit.progress import Progress, Silent
 from edgekit.reference.litert import reference_outputs
-from edgekit.runners import RunOptions, provers
+from edgekit.runners import OpenOptions, RunOptions, provers
 from edgekit.runners import get as get_runner
 
 
@@ -79,7 +79,7 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
             return result
         on = on or default_runner(bundle)
         progress.step(f"run on {on}")
-        result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads, progress=progress))
+        result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads), opening=OpenOptions(progress))
         result.checks.append(Check("parity", result.parity.ok, f"on {on}: {result.parity.words()}"))
     return result
 

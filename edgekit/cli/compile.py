@@ -83,6 +83,9 @@ def command(
 
 
 def _print(made: list[Compiled]) -> None:
+    from edgekit.runners import Observes
+    from edgekit.runners import get as get_runner
+
     rows = []
     for bundle in made:
         estimate = bundle.estimate["latency_ms"]
@@ -103,18 +106,17 @@ def _print(made: list[Compiled]) -> None:
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
     on = made[0].parity.on
+    untimed = get_runner(on).observes is Observes.NOTHING
     command = [
         "edgekit",
         "profile",
         str(made[0].path),
         "--on",
-        "estimate" if on in UNTIMED or made[0].backend in APART else on,
+        "estimate" if untimed or made[0].backend in APART else on,
     ]
     say(f"next: {shlex.join(command)}")
 
 
-UNTIMED = ("mil", "null", "onnx")
-"""Runners that tell no time."""
 APART = ("edgetpu",)
 """Backends that are proven on another processor than the one that the network is for."""
 

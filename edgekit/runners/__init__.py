@@ -1,38 +1,40 @@
-"""Runners: execute a bundle -> outputs + trace."""
+"""Runners: open a session for a bundle, and execute it there -> outputs + trace."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from edgekit import plugins
+from edgekit.errors import DeviceError, UsageError
+from edgekit.progress import Progress, Silent
 
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
     from edgekit.bundle.execution import Execution
-    from edgekit.progress import Progress
     from edgekit.target import Target
 
 
-PROVERS = ("emulator", "pocl", "cuda-emulator", "mil", "host")
-"""Runners that need no device and run what several backends make."""
+class Source(StrEnum):
+    """Where inferences run."""
+
+    DEVICE = "device"
+    HOST = "host"
+    EMULATOR = "emulator"
 
 
-def provers(target: Target, execution: Execution | None = None) -> list[str]:
-    """Runners that can prove bundles for a target without the device, the best first.
+class Observes(Enum):
+    """What a runner's traces tell of an inference."""
 
-    :param execution: of the bundle, which may be for one of them only.
-    """
-    own = execution.prover if execution else ""
-    return [own] if own else [name for name in PROVERS if name in target.runners]
-
-
-def instead(target: Target, execution: Execution | None = None) -> str:
-    """What to say where a runner cannot run a bundle: the one that can, without the device."""
-    names = provers(target, execution)
-    return f"run it with --on {names[0]}, or on the device" if names else "run it on the device"
+    NOTHING = auto()
+    TIMES = auto()
+    COUNTS = auto()
+    """Instructions, or launches of kernels: the same in every run."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,13 @@ class OperatorTrace:
 class Trace:
     """What was observed of whole inferences.
 
-    :param source: ``"device"``, ``"host"`` or ``"emulator"``.
     :param latency_ms: one figure an inference; empty in an emulator.
     :param counts: instruction counts of one inference; ``counts["instructions"]`` is their sum.
     :param power_w: samples of measured power while inferences ran, watt; ``power_scope`` says what they cover.
     :param peak_ram_bytes: resident memory at its highest, None where unknown.
     """
 
-    source: str
+    source: Source
     runtime: str
     latency_ms: list[float] = field(default_factory=list)
     operators: list[OperatorTrace] = field(default_factory=list)
@@ -108,7 +109,7 @@ class Run:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run.
+    """How to run once.
 
     :param repeat: timed inferences (each over the samples in turn); outputs come from the first pass.
     :param profile: also observe every operator (may slow the run down a little).
@@ -118,38 +119,150 @@ class RunOptions:
     warmup: int = 0
     threads: int = 1
     profile: bool = False
-    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """How to open a session: what holds for all of its runs."""
+
+    progress: Progress = field(default_factory=Silent)
+
+
+@dataclass(frozen=True)
+class Device:
+    """What a session runs on.
+
+    :param name: in messages and measurements. :param arch: its processor, as ``uname -m`` says; empty where there is
+        none of its own.
+    """
+
+    name: str
+    arch: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a runner cannot run a bundle, and what to do; without a hint, the runners that can are named."""
+
+    reason: str
+    hint: str = ""
+
+
+class Session(Protocol):
+    """A bundle on a device, ready to run."""
+
+    def info(self) -> Device:
+        """What the bundle runs on."""
+
+    def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
+        """Execute the bundle on ``inputs``: one array per network input, ``[samples, *tensor shape]``.
+
+        After an error the session can be closed, and need not be able to run again.
+
+        :raises DeviceError: if the device or emulator fails.
+        """
 
 
 class Runner(Protocol):
-    """One way to execute a bundle."""
+    """One way to execute bundles."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What ``--on`` calls it."""
 
-    def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
-        """Execute the bundle on ``inputs``: one array per network input, ``[samples, *tensor shape]``.
+    @property
+    def source(self) -> Source:
+        """Where it runs inferences."""
 
-        :raises DeviceError: if the device or emulator fails.
+    @property
+    def observes(self) -> Observes:
+        """What its traces tell."""
+
+    @property
+    def proves(self) -> bool:
+        """True if it proves bundles of several backends and needs no device; a target's ``runners`` name it."""
+
+    def at(self, address: str) -> Runner:
+        """The runner for the device at this address.
+
+        :raises UsageError: if the address is wrong, or the runner takes none.
+        """
+
+    def accepts(self, execution: Execution, target: Target) -> Refusal | None:
+        """Why bundles that are executed so, for this target, cannot run here; None if they can."""
+
+    def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> AbstractContextManager[Session]:
+        """Make ready, once, what all runs share: connect and upload, flash, or compile a simulator.
+
+        Whatever that left anywhere is gone when the context ends, also after errors and Ctrl-C.
+
+        :param bundle: one that the runner accepts.
+        :raises DeviceError: if the device or emulator fails, or the bundle lacks a file.
         :raises ToolMissing: if the emulator or a client program is not installed.
         """
+
+
+class Defaults:
+    """What most runners on this machine say of themselves; inherit it and say what differs."""
+
+    name: str
+    source = Source.HOST
+    observes = Observes.NOTHING
+    proves = False
+
+    def at(self, address: str) -> Runner:
+        """See :class:`Runner`: it takes no address."""
+        raise UsageError(f"--on {self.name} takes no address, {address!r} was given", f"write --on {self.name}")
+
+    def accepts(self, execution: Execution, target: Target) -> Refusal | None:
+        """See :class:`Runner`: it runs every bundle."""
+        return None
 
 
 def get(on: str) -> Runner:
     """Return the runner for ``--on`` (``host``, ``emulator``, ``ssh://user@host:port``, ...).
 
-    The part before the first colon names the plugin; a plugin with an address gets it as ``address``.
+    The part before the first colon names the plugin, what follows is an address.
 
     :raises UsageError: if there is no such runner, or it takes no address.
     """
-    from edgekit import plugins
-    from edgekit.errors import UsageError
-
     name, separator, address = on.partition(":")
     runner: Runner = plugins.get("runners", name)
-    if not separator:
-        return runner
-    at = getattr(runner, "at", None)
-    if at is None:
-        raise UsageError(f"--on {name} takes no address, {address!r} was given", f"write --on {name}")
-    found: Runner = at(address)
-    return found
+    return runner.at(address) if separator else runner
+
+
+def provers(target: Target, execution: Execution) -> list[str]:
+    """Runners that can prove bundles for a target without the device, those that run the target's own code first.
+
+    :param execution: of the bundle, which may be for one of them only.
+    """
+    if execution.prover:
+        return [execution.prover]
+    found = [get(name) for name in target.runners if name in plugins.names("runners")]
+    found = [runner for runner in found if runner.proves and runner.accepts(execution, target) is None]
+    return [runner.name for runner in sorted(found, key=lambda runner: runner.source is not Source.EMULATOR)]
+
+
+@contextmanager
+def opened(runner: Runner, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
+    """Open a session for a bundle.
+
+    :raises DeviceError: if the runner does not accept it; for other errors see :meth:`Runner.open`.
+    """
+    execution, target = bundle.execution, bundle.target
+    refusal = runner.accepts(execution, target)
+    if refusal is not None:
+        names = provers(target, execution)
+        instead = f"run it with --on {names[0]}, or on the device" if names else "run it on the device"
+        raise DeviceError(refusal.reason, refusal.hint or instead)
+    with runner.open(bundle, options) as session:
+        yield session
+
+
+def once(
+    runner: Runner, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions(),
+    opening: OpenOptions = OpenOptions(),
+) -> Run:  # fmt: skip
+    """Run a bundle in a session of its own; for errors see :func:`opened` and :meth:`Session.run`."""
+    with opened(runner, bundle, opening) as session:
+        return session.run(inputs, options)

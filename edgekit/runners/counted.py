@@ -10,7 +10,9 @@ from __future__ import annotations
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,20 @@ from edgekit.backends.gpu import host_build, plan
 from edgekit.backends.gpu.dialect import Dialect
 from edgekit.errors import DeviceError
 from edgekit.files import left_behind
-from edgekit.runners import OperatorTrace, Run, RunOptions, Trace, host
+from edgekit.runners import (
+    Defaults,
+    Device,
+    Observes,
+    OpenOptions,
+    OperatorTrace,
+    Refusal,
+    Run,
+    RunOptions,
+    Session,
+    Source,
+    Trace,
+    host,
+)
 from edgekit.runners.linux import attribution, kernels, process
 from edgekit.runners.linux import program as programs
 
@@ -28,13 +43,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
+    from edgekit.bundle.execution import Execution
     from edgekit.graph import Graph
+    from edgekit.target import Target
 
 
-class CountedRunner:
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs beside the plan's files: its environment, and folders that it writes to."""
+
+    env: Mapping[str, str]
+    writable: Sequence[Path] = ()
+
+
+class CountedRunner(Defaults):
     """Says ``where`` kernels run, in words, the ``driver`` of the host program and the kernels' ``dialect``."""
 
-    name: str
+    source, observes, proves = Source.EMULATOR, Observes.COUNTS, True
     where: str
     driver: str
     dialect: Dialect
@@ -42,52 +67,74 @@ class CountedRunner:
     def tools(self) -> None:
         """:raises ToolMissing: if something that it needs is not installed."""
 
-    def prepare(self, bundle: Bundle, folder: Path) -> dict[str, str]:
-        """Put into ``folder`` what is needed beside the plan's files; return the run's environment."""
+    def prepare(self, bundle: Bundle, folder: Path) -> Prepared:
+        """Put into ``folder``, once for all runs, what is needed beside the plan's files."""
         raise NotImplementedError
 
-    def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
-        """See :class:`edgekit.runners.Runner`; ``repeat`` is ignored.
+    def accepts(self, execution: Execution, target: Target) -> Refusal | None:
+        """See :class:`edgekit.runners.Runner`."""
+        return programs.refusal(execution)
 
-        :raises ToolMissing: see :meth:`tools`.
-        :raises DeviceError: if the bundle is of another backend, or it fails.
+    @contextmanager
+    def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
+        """See :class:`edgekit.runners.Runner`.
+
+        :raises ToolMissing: see :meth:`tools`. :raises DeviceError: if the bundle is of another backend.
         """
         self.tools()
-        program = programs.of(bundle)
         files = needed(bundle, self.dialect, f"{self.where} runs bundles of the backend {self.driver} only")
         launches = plan.read(bundle.artifact / plan.PLAN)
-        here = platform.machine()
         with sandbox.scratch() as folder:
-            shutil.copyfile(host_build.get(here, self.driver), folder / host_build.LIBRARY)
-            for path in files:
-                shutil.copyfile(path, folder / path.name)
-            environment = {**host.environment(), **self.prepare(bundle, folder)}
-            command = [str(runner_build.get(here).path), *program.arguments(str(folder / host_build.LIBRARY), "")]
-            once = RunOptions(repeat=0, profile=options.profile)
-            run = host.execute(command, bundle, program, inputs, once, folder, environment, self.where)
+            command = laid_out(bundle, files, self.driver, folder)
+            prepared = self.prepare(bundle, folder)
+            program, env = programs.of(bundle.execution), {**host.environment(), **prepared.env}
+            process = host.Process(
+                command, bundle, program, self.where, env, readable=[folder], writable=prepared.writable
+            )
+            yield CountedSession(process, launches)
+
+
+@dataclass(frozen=True)
+class CountedSession:
+    """Runs the host program, and counts the ``launches`` of its plan."""
+
+    process: host.Process
+    launches: Sequence[plan.Launch]
+
+    def info(self) -> Device:
+        """See :class:`edgekit.runners.Session`."""
+        return self.process.info()
+
+    def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
+        """See :class:`edgekit.runners.Session`; ``repeat`` is ignored.
+
+        :raises DeviceError: if it fails, or runs other kernels than those of the plan.
+        """
+        with sandbox.scratch() as folder:
+            run = self.process.execute(inputs, RunOptions(repeat=0, profile=options.profile), folder)
             events = left_behind.document(folder, process.TRACE).get("events") or []
-        run.trace = self._counted(bundle.graph, run.trace.runtime, launches, events)
-        run.conditions = {"threads": 1, "machine": f"{self.where} on {run.conditions['machine'] or here}"}
+        run.trace = self._counted(self.process.bundle.graph, run.trace.runtime, events)
+        machine = run.conditions["machine"] or platform.machine()
+        run.conditions = {"threads": 1, "machine": f"{self.process.where} on {machine}"}
         return run
 
-    def _counted(
-        self, graph: Graph, runtime: str, launches: Sequence[plan.Launch], events: Sequence[dict[str, Any]]
-    ) -> Trace:
+    def _counted(self, graph: Graph, runtime: str, events: Sequence[dict[str, Any]]) -> Trace:
         """What an inference launched, operator by operator.
 
         :param events: the kernels that ran, as the C runner tells of them; none where they were not observed.
         :raises DeviceError: if not exactly the plan's kernels ran, in its order.
         """
-        trace = Trace("emulator", runtime)
+        trace = Trace(Source.EMULATOR, runtime)
         try:
             ran = [(str(event["tag"]), int(event["node"])) for event in events]
         except (ValueError, KeyError, TypeError) as error:
             raise DeviceError(f"the run's trace is damaged: {error!r}", "compile the bundle again") from error
-        if events and ran != [(launch.name, launch.node) for launch in launches]:
+        if events and ran != [(launch.name, launch.node) for launch in self.launches]:
             raise DeviceError(
-                f"the kernels that ran on {self.where} are not those of the bundle's plan", "compile the bundle again"
+                f"the kernels that ran on {self.process.where} are not those of the bundle's plan",
+                "compile the bundle again",
             )
-        rows = [kernels.Kernel(launch.name, launch.node, 0.0, launch) for launch in launches]
+        rows = [kernels.Kernel(launch.name, launch.node, 0.0, launch) for launch in self.launches]
         for share in attribution.attribute(graph, rows):
             counts: Counter[str] = Counter()
             for kernel in share.kernels:
@@ -96,6 +143,15 @@ class CountedRunner:
             trace.operators.append(OperatorTrace(share.index, name, counts=dict(counts), fused=tuple(share.fused)))
             trace.counts = dict(Counter(trace.counts) + counts)
         return trace
+
+
+def laid_out(bundle: Bundle, files: Sequence[Path], driver: str, folder: Path) -> list[str]:
+    """Put the plan's ``files`` and a host program for this machine into ``folder``; return the command that runs it."""
+    here, library = platform.machine(), folder / host_build.LIBRARY
+    shutil.copyfile(host_build.get(here, driver), library)
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    return [str(runner_build.get(here).path), *programs.of(bundle.execution).arguments(str(library), "")]
 
 
 def needed(bundle: Bundle, dialect: Dialect, hint: str) -> list[Path]:

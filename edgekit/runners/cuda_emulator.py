@@ -18,7 +18,7 @@ from edgekit.backends.cuda import CUBIN, cubin
 from edgekit.backends.gpu import host_build, plan
 from edgekit.backends.gpu.dialect import CUDA
 from edgekit.errors import DeviceError
-from edgekit.runners.counted import CountedRunner
+from edgekit.runners.counted import CountedRunner, Prepared
 from edgekit.sandbox.environment import clean
 from edgekit.tools import toolchain
 
@@ -38,7 +38,7 @@ class CudaEmulator(CountedRunner):
         """:raises ToolMissing: if there is no C++ compiler."""
         toolchain.load("host-cxx").find()
 
-    def prepare(self, bundle: Bundle, folder: Path) -> dict[str, str]:
+    def prepare(self, bundle: Bundle, folder: Path) -> Prepared:
         """The driver, the cubin, and the kernels as a library."""
         image = bundle.artifact / CUBIN
         if not image.is_file():
@@ -55,4 +55,4 @@ class CudaEmulator(CountedRunner):
         if done.returncode != 0:
             first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])
             raise DeviceError(f"kernels.cu does not compile: {first}", "compile the bundle again")
-        return {"LD_LIBRARY_PATH": str(folder)}
+        return Prepared({"LD_LIBRARY_PATH": str(folder)})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from edgekit.bundle.execution import PROGRAM
 from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.reference.litert import reference_outputs
-from edgekit.runners import Run, RunOptions, instead
+from edgekit.runners import Defaults, Device, Observes, OpenOptions, Refusal, Run, RunOptions, Session, Source
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import Program
@@ -24,31 +26,96 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
+    from edgekit.bundle.execution import Execution
+    from edgekit.target import Target
 
 LIMITS = sandbox.Limits(seconds=600, memory_mb=8192)
 
 
-class HostRunner:
+@dataclass(frozen=True)
+class Process:
+    """A session of the C runner on this machine: each run is a process, locked down, in a new folder of its own.
+
+    :param command: the C runner with its library, as absolute paths. :param where: the place, in messages.
+    :param readable: what the process reads beside the bundle. :param writable: what it writes beside its folder.
+    """
+
+    command: Sequence[str]
+    bundle: Bundle
+    program: Program
+    where: str = "this machine"
+    env: Mapping[str, str] = field(default_factory=lambda: environment())
+    limits: sandbox.Limits = LIMITS
+    readable: Sequence[Path] = ()
+    writable: Sequence[Path] = ()
+
+    def info(self) -> Device:
+        """See :class:`edgekit.runners.Session`."""
+        return Device(self.where, platform.machine())
+
+    def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
+        """See :class:`edgekit.runners.Session`.
+
+        :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the run crashes or takes too long.
+        """
+        with sandbox.scratch() as folder:
+            return self.execute(inputs, options, folder)
+
+    def execute(self, inputs: Sequence[NDArray[Any]], options: RunOptions, folder: Path) -> Run:
+        """Run once in an empty ``folder``, and read what that left there."""
+        samples = samples_in(inputs)
+        (folder / runner.INPUTS).write_bytes(pack(inputs))
+        try:
+            done = sandbox.run_program(
+                [*self.command, *runner.arguments(samples, options)], folder=folder, limits=self.limits, env=self.env,
+                writable=self.writable,
+                readable=[self.bundle.artifact, programs.model(self.bundle), *self.readable],
+            )  # fmt: skip
+        except sandbox.ChildDied as death:
+            raise DeviceError(f"the run on {self.where} {death.reason}", "use fewer samples or repeats") from death
+        if done.returncode != 0:
+            raise runner.failure(done.returncode, done.stdout, self.where, self.program)
+        outputs = runner.results(folder, self.bundle.graph, samples)
+        trace, conditions = runner.parse_trace(runner.trace_text(folder), self.bundle.graph, Source.HOST)
+        return Run(outputs, trace, conditions)
+
+
+class _Explained(Process):
+    """Errors of LiteRT are told with what its interpreter says of them."""
+
+    def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
+        """See :class:`Process`."""
+        try:
+            return super().run(inputs, options)
+        except (DeviceError, ModelError) as error:
+            if self.program.compiled or "LiteRT" not in error.message:
+                raise
+            raise _named(self.bundle, inputs, error) from error
+
+
+class HostRunner(Defaults):
     """Runs the bundle's own C runner, or, where LiteRT runs a bundle made for another processor, one built here."""
 
     name = "host"
+    observes = Observes.TIMES
+    proves = True
 
-    def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
-        """See :class:`edgekit.runners.Runner`.
+    def accepts(self, execution: Execution, target: Target) -> Refusal | None:
+        """See :class:`edgekit.runners.Runner`; it does not run networks that are compiled for another processor."""
+        if refusal := programs.refusal(execution):
+            return refusal
+        here, arch = platform.machine(), runner_build.native_arch(target.arch)
+        if programs.of(execution).compiled and arch != here:
+            return Refusal(f"the bundle's network is compiled for {arch}, this machine is {here}")
+        return None
 
-        :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the run crashes or takes too long, or
-            if the network was compiled for another processor.
-        """
-        program = programs.of(bundle)
+    @contextmanager
+    def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
+        """See :class:`edgekit.runners.Runner`."""
+        program = programs.of(bundle.execution)
         executable, library = _tools(bundle, program)
         command = [str(executable), *program.arguments(str(library), str(programs.model(bundle).resolve()))]
-        try:
-            with sandbox.scratch() as folder:
-                return execute(command, bundle, program, inputs, options, folder, environment())
-        except (DeviceError, ModelError) as error:
-            if program.compiled or "LiteRT" not in error.message:
-                raise
-            raise _named(bundle, inputs, error) from error
+        yield _Explained(command, bundle, program)
 
 
 def _named(bundle: Bundle, inputs: Sequence[NDArray[Any]], error: EdgekitError) -> EdgekitError:
@@ -60,40 +127,10 @@ def _named(bundle: Bundle, inputs: Sequence[NDArray[Any]], error: EdgekitError) 
     return error
 
 
-def execute(
-    command: Sequence[str], bundle: Bundle, program: Program, inputs: Sequence[NDArray[Any]], options: RunOptions,
-    folder: Path, env: Mapping[str, str], where: str = "this machine", limits: sandbox.Limits = LIMITS,
-    writable: Sequence[Path] = (),
-) -> Run:  # fmt: skip
-    """Run ``command`` (the C runner with its library) in ``folder``, locked down, and read what it left there.
-
-    :raises ModelError, DeviceError: see :meth:`HostRunner.run`; ``where`` names the place in their messages.
-    """
-    samples = samples_in(inputs)
-    (folder / runner.INPUTS).write_bytes(pack(inputs))
-    try:
-        done = sandbox.run_program(
-            [*command, *runner.arguments(samples, options)], folder=folder, limits=limits, env=env, writable=writable,
-            readable=[bundle.artifact, programs.model(bundle)],
-        )  # fmt: skip
-    except sandbox.ChildDied as death:
-        raise DeviceError(f"the run on {where} {death.reason}", "use fewer samples or repeats") from death
-    if done.returncode != 0:
-        raise runner.failure(done.returncode, done.stdout, where, program)
-    outputs = runner.results(folder, bundle.graph, samples)
-    trace, conditions = runner.parse_trace(runner.trace_text(folder), bundle.graph, "host")
-    return Run(outputs, trace, conditions)
-
-
 def _tools(bundle: Bundle, program: Program) -> tuple[Path, Path]:
     """The C runner and the library that work here."""
     here, arch = platform.machine(), runner_build.native_arch(bundle.target.arch)
     own, network = bundle.artifact / PROGRAM, bundle.artifact / program.library
-    if program.compiled and arch != here:
-        raise DeviceError(
-            f"the bundle's network is compiled for {arch}, this machine is {here}",
-            instead(bundle.target, bundle.execution),
-        )
     if program.compiled and not network.is_file():
         raise DeviceError(f"the bundle has no artifact/{program.library}", "compile it again")
     if arch == here and own.is_file():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.reference.litert import reference_outputs
-from edgekit.runners import Run, RunOptions, Trace
+from edgekit.runners import Defaults, Device, OpenOptions, Run, RunOptions, Session, Source, Trace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,12 +18,28 @@ if TYPE_CHECKING:
     from edgekit.bundle import Bundle
 
 
-class NullRunner:
+@dataclass(frozen=True)
+class Reference:
+    """A session of LiteRT's reference kernels."""
+
+    model: Path
+
+    def info(self) -> Device:
+        """See :class:`edgekit.runners.Session`."""
+        return Device("this machine", platform.machine())
+
+    def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
+        """See :class:`edgekit.runners.Session`; the options have no effect."""
+        outputs = reference_outputs(self.model, inputs)
+        return Run(outputs, Trace(Source.HOST, "reference kernels"), {"threads": 1})
+
+
+class NullRunner(Defaults):
     """Runs the bundle's model on LiteRT's reference kernels."""
 
     name = "null"
 
-    def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
-        """See :class:`edgekit.runners.Runner`; ``repeat``, ``threads`` and ``profile`` have no effect."""
-        outputs = reference_outputs(bundle.model, inputs)
-        return Run(outputs, Trace(source="host", runtime="reference kernels"), {"threads": 1})
+    @contextmanager
+    def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
+        """See :class:`edgekit.runners.Runner`."""
+        yield Reference(bundle.model)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.backends.gpu.dialect import OPENCL
-from edgekit.runners.counted import CountedRunner
+from edgekit.runners.counted import CountedRunner, Prepared
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ class PoclRunner(CountedRunner):
         """:raises ToolMissing: if PoCL is not installed."""
         toolchain.load("pocl").find()
 
-    def prepare(self, bundle: Bundle, folder: Path) -> dict[str, str]:
-        """PoCL is the only driver, and writes its compiled kernels to the scratch folder."""
-        return {"OCL_ICD_VENDORS": DRIVER, "POCL_CACHE_DIR": str(folder / "pocl"), "TMPDIR": str(folder),
-                "HOME": str(folder)}  # fmt: skip
+    def prepare(self, bundle: Bundle, folder: Path) -> Prepared:
+        """PoCL is the only driver, and keeps its compiled kernels for the session's next run."""
+        own = folder / "pocl"
+        own.mkdir()
+        env = {"OCL_ICD_VENDORS": DRIVER, "POCL_CACHE_DIR": str(own), "TMPDIR": str(own), "HOME": str(own)}
+        return Prepared(env, [own])

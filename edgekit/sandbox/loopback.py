@@ -89,6 +89,17 @@ def unavailable(why: str) -> EdgekitError:
     return ToolMissing(f"this machine gives workers no network of their own: {why}", HINT)
 
 
+def through(path: str, seconds: float) -> str:
+    """Go through the door at ``path``; return what is wrong, empty if it is open within ``seconds``."""
+    try:
+        with socket.socket(socket.AF_UNIX) as there:
+            there.settimeout(seconds)
+            there.connect(path)
+            return "" if there.recv(len(GREETING)) == GREETING else "the connection was closed"
+    except OSError as error:
+        return error.strerror or str(error)
+
+
 def main() -> None:
     """The keeper. It ends with its standard input."""
     from edgekit.sandbox import Limits, lockdown

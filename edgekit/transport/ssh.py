@@ -8,6 +8,7 @@ happens when we close it, when we are killed, and when the network breaks.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import resource
@@ -15,6 +16,7 @@ import select
 import shlex
 import signal
 import subprocess
+import tarfile
 import tempfile
 import time
 from collections.abc import Mapping
@@ -26,11 +28,12 @@ from typing import IO
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import pipes, temporary
 from edgekit.tools import toolchain
+from edgekit.transport import MOST_OUTPUT, Done, File, TooLarge
+from edgekit.transport.keeper import GREETING, KEEPER
 
 CONNECT_SECONDS = 15
 FORWARD_SECONDS = 20
-MOST_OUTPUT = 4 << 20
-"""Bytes that a script prints, at most, where its caller says nothing else."""
+COPY_SECONDS = 600.0
 _MOST_GREETING, _MOST_LOG = 64 << 10, 4 << 20
 _SSH_FAILED = 255
 FORWARDING = "its ssh server must forward sockets: AllowStreamLocalForwarding yes, and a key without 'restrict'"
@@ -39,22 +42,6 @@ _LONGEST = 60
 _FILES = ("identityfile", "certificatefile", "identityagent", "pkcs11provider")
 """Options whose value is the name of one file."""
 
-# Where programs may not be started (noexec), the folder moves to a place where they may, if there is one: an empty
-# file that is executable is a script that does nothing.
-# The pid file names the program that is running, so that it ends before the folder does; what it started may still
-# write for a moment, so that the folder is not empty when it is to go.
-KEEPER = (
-    'd=$(mktemp -d "${TMPDIR:-/tmp}/edgekit.XXXXXX") || exit 73; '
-    'ok() { : >"$1/x" && chmod 700 "$1/x" && "$1/x" 2>/dev/null; s=$?; rm -f "$1/x"; return $s; }; '
-    'ok "$d" || for t in /var/tmp "$HOME" /dev/shm; do e=$(mktemp -d "$t/edgekit.XXXXXX" 2>/dev/null) || continue; '
-    'if ok "$e"; then rmdir "$d"; d=$e; break; fi; rmdir "$e"; done; '
-    'end() { p=$(cat "$d/pid" 2>/dev/null) && kill "$p" 2>/dev/null && n=0 && while kill -0 "$p" 2>/dev/null; do '
-    'n=$((n+1)); [ $n -lt 50 ] || kill -9 "$p"; [ $n -lt 60 ] || break; sleep 0.1 2>/dev/null || sleep 1; done; '
-    'n=0; until rm -rf "$d" 2>/dev/null; do n=$((n+1)); [ $n -lt 5 ] || break; sleep 1; done; }; trap end EXIT; '
-    'trap "exit 0" HUP INT TERM PIPE; '
-    'echo; echo "edgekit $d $(uname -m)"; cat >/dev/null'
-)
-GREETING = re.compile(r"edgekit (/.*/edgekit\.\w+) (\w+)")
 BEGIN = b"edgekit's output begins\n"
 """Printed before a script's own output: whatever the shell's start-up files print comes before it."""
 
@@ -97,7 +84,7 @@ class Address:
         return Address(match[1] or "", match[2].strip("[]"), int(match[3]) if match[3] else None)
 
     @property
-    def name(self) -> str:
+    def known_host(self) -> str:
         """As known_hosts has it."""
         return f"[{self.host}]:{self.port}" if self.port else self.host
 
@@ -114,11 +101,8 @@ class Address:
         return [*user, *port, self.host]
 
 
-class Connection:
-    """An open connection. Use it as a context manager; ``folder`` is the private folder there.
-
-    :param arch: the processor there, as its ``uname -m`` says.
-    """
+class SshConnection:
+    """See :class:`edgekit.transport.Connection`; it can also start programs, and forward sockets."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -131,12 +115,21 @@ class Connection:
         self._keeper: subprocess.Popen[bytes] | None = None
         self._aborted = False
 
-    def __enter__(self) -> Connection:
+    def __enter__(self) -> SshConnection:
         self.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    @property
+    def shown(self) -> str:
+        """See :class:`edgekit.transport.Connection`."""
+        return self.address.shown
+
+    def device(self) -> str:
+        """See :class:`edgekit.transport.Connection`: the address."""
+        return self.address.known_host
 
     def open(self) -> None:
         """Connect. :raises DeviceError: one line on why that fails."""
@@ -166,7 +159,7 @@ class Connection:
             log_text = written.read(_MOST_GREETING)
         if self._keeper.returncode in (_SSH_FAILED, -signal.SIGKILL):
             raise self._ssh_error(log_text)
-        raise DeviceError(f"{self.address.shown} has no usable shell: {_last(log_text) or line[:100]}")
+        raise DeviceError(f"{self.shown} has no usable shell: {_last(log_text) or line[:100]}")
 
     def _command(self, options: list[str]) -> list[str]:
         always = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", "LogLevel=ERROR"]
@@ -175,27 +168,60 @@ class Connection:
         always.append(f'ControlPath="{self._local / "s"}"')
         return [*self._ssh, "-T", *(part for option in always for part in ("-o", option)), *options]
 
-    def run(
-        self, script: str, *, data: bytes = b"", seconds: float = 60, most: int = MOST_OUTPUT
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run a shell script there, in the folder, with ``data`` as its input.
-
-        A script's own failure is the caller's to judge by ``returncode``.
-
-        :raises DeviceError: if the connection breaks, after ``seconds``, or where it prints over ``most`` bytes.
-        """
+    def run(self, script: str, *, data: bytes = b"", seconds: float = 60, most: int = MOST_OUTPUT) -> Done:
+        """See :class:`edgekit.transport.Connection`; the script reads ``data`` as its input."""
         pipe = subprocess.PIPE
         process = subprocess.Popen(self._within(script), stdin=pipe, stdout=pipe, stderr=pipe)
         try:
             stdout, stderr = pipes.exchange(process, data, seconds, most)
         except subprocess.TimeoutExpired as error:
-            raise DeviceError(f"{self.address.shown} took longer than {seconds:g} s", "use fewer repeats") from error
+            raise DeviceError(f"{self.shown} took longer than {seconds:g} s", "use fewer repeats") from error
         except pipes.TooMuch as error:
-            raise DeviceError(f"{self.address.shown} sent over {most} bytes, more than it was asked for") from error
+            raise DeviceError(f"{self.shown} sent over {most} bytes, more than it was asked for") from error
         if self.broke(process.returncode):
-            raise DeviceError(f"the connection to {self.address.shown} broke", "is it still up? try again")
+            raise DeviceError(f"the connection to {self.shown} broke", "is it still up? try again")
         _, begun, rest = stdout.partition(BEGIN)
-        return subprocess.CompletedProcess(process.args, process.returncode, rest if begun else stdout, stderr)
+        return Done(process.returncode, rest if begun else stdout, stderr)
+
+    def put(self, files: Mapping[str, File]) -> None:
+        """See :class:`edgekit.transport.Connection`; they travel as one archive."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            for name, file in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = len(file.data), 0o700 if file.executable else 0o600
+                tar.addfile(entry, io.BytesIO(file.data))
+        done = self.run("tar -xf -", data=archive.getvalue(), seconds=COPY_SECONDS)
+        if done.returncode == 0:
+            return
+        text = done.stderr.decode(errors="replace")
+        if "No space left" in text or "Disk quota" in text:
+            raise DeviceError(
+                f"{self.shown} has no space for the bundle ({archive.tell() >> 20} MiB) in {self.folder}",
+                "free some, or set TMPDIR there to a folder on a larger disk",
+            )
+        raise DeviceError(f"cannot copy the bundle to {self.shown}: {_last(text) or 'no message'}")
+
+    def get(self, files: Mapping[str, int]) -> dict[str, bytes]:
+        """See :class:`edgekit.transport.Connection`; they travel as one archive."""
+        whole = sum(files.values()) + MOST_OUTPUT
+        done = self.run(f"tar -cf - {shlex.join(files)}", seconds=COPY_SECONDS, most=whole)
+        found: dict[str, bytes] = {}
+        try:
+            with tarfile.open(fileobj=io.BytesIO(done.stdout), mode="r:") as tar:
+                for entry in tar:
+                    if not entry.isreg() or entry.name not in files:
+                        continue
+                    if entry.size > files[entry.name]:
+                        raise TooLarge.of(self.shown, entry.name, entry.size, files[entry.name])
+                    file = tar.extractfile(entry)
+                    found[entry.name] = file.read() if file else b""
+        except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+            raise DeviceError(f"{self.shown} sent damaged results: {error}", "try again") from error
+        if len(found) != len(files):
+            said = _last(done.stderr.decode(errors="replace")) or "no message"
+            raise DeviceError(f"{self.shown} sent no results: {said}")
+        return found
 
     def start(self, script: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start a shell script there, in the folder, with our ends of its input and output; its messages go to ``log``.
@@ -232,13 +258,13 @@ class Connection:
                 command, stdin=subprocess.DEVNULL, capture_output=True, timeout=FORWARD_SECONDS, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise DeviceError(f"{self.address.name} does not answer", "try again") from error
+            raise DeviceError(f"{self.shown} does not answer", "try again") from error
         if done.returncode == 0:
             return
         if self.broke(None):
-            raise DeviceError(f"the connection to {self.address.name} broke", "is it still up? try again")
+            raise DeviceError(f"the connection to {self.shown} broke", "is it still up? try again")
         said = _last(done.stderr[:_MOST_GREETING].decode(errors="replace"))
-        raise DeviceError(f"{self.address.name} does not forward sockets: {said}", FORWARDING)
+        raise DeviceError(f"{self.shown} does not forward sockets: {said}", FORWARDING)
 
     def broke(self, status: int | None) -> bool:
         """Say whether the connection is gone, now that a script ended with ``status``."""
@@ -283,13 +309,13 @@ class Connection:
     def _ssh_error(self, log: str) -> DeviceError:
         user = f"{self.address.user}@" if self.address.user else ""
         port = f"-p {self.address.port} " if self.address.port else ""
-        words = {"host": self.address.shown, "name": f"'{self.address.name}'"}
+        words = {"host": self.shown, "name": f"'{self.address.known_host}'"}
         words["command"] = f"{port}{user}{self.address.host}"
         for sign, message, hint in _SSH_ERRORS:
             if sign in log:
                 return DeviceError(message.format(**words), hint.format(**words))
         return DeviceError(
-            f"cannot connect to {self.address.shown}: {_last(log) or 'no answer'}",
+            f"cannot connect to {self.shown}: {_last(log) or 'no answer'}",
             f"try by hand: ssh {words['command']}",
         )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PRELOAD = ("tvm", "edgekit.tuning.child")
 """What the child's parent keeps imported: TVM is imported once, not for each trial."""
 OPERATOR = "edgekit.candidate"
+EXECUTION = Execution(Kind.LIBRARY, runner_command(LIBRARY, model=False), LIBRARY)
 Form = tuple[Program, Call]
 
 
@@ -93,8 +94,7 @@ def build(made: Program, graph: Graph, processor: Processor, target: Target, fol
     (folder / "artifact").mkdir(parents=True)
     link(compiled(made, processor, PRELOAD), target, folder / "artifact" / LIBRARY)
     put(get(native_arch(target.arch)).path, folder / "artifact", NAME, 0o755)
-    execution = Execution(Kind.LIBRARY, runner_command(LIBRARY, model=False), LIBRARY)
-    bundle = Bundle(folder, {"target": target.name, "backend": "tvm", "execution": execution.json(),
+    bundle = Bundle(folder, {"target": target.name, "backend": "tvm", "execution": EXECUTION.json(),
                              "files": {}, "inputs": [], "outputs": []})  # fmt: skip
     bundle.__dict__["graph"] = graph  # no model.tflite stands for it
     return bundle

@@ -7,18 +7,16 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit import sandbox
-from edgekit.backends.runner_build import native_arch
 from edgekit.codegen.program import ITEM, Program
 from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
-from edgekit.runners import Run, Runner, RunOptions
+from edgekit.runners import Observes, Run, Runner, RunOptions, Session, Source, opened
 from edgekit.runners import get as get_runner
 from edgekit.tuning import batch as batches
 from edgekit.tuning.batch import Batch, Form
@@ -31,7 +29,9 @@ if TYPE_CHECKING:
 ROUNDS, REPEAT, BURST_US = 5, 400, 20_000.0
 """Rounds of a trial; in each the forms take turns, at most so often and about so long."""
 REMOTE_ROUNDS = 3
-"""At most: a round on a board is a connection of its own."""
+"""At most: each round on a board goes there and back."""
+HERE = "host"
+"""Runs on this machine, whether a target names it or not."""
 
 
 @dataclass(frozen=True)
@@ -60,61 +60,86 @@ class ByRunner:
     """Times forms of a kernel, and whole networks, as networks that a runner runs."""
 
     def __init__(self, on: str, target: Target, processor: Processor) -> None:
-        self.name, self.exact = on.partition(":")[0], on == "emulator"
+        self.name = on.partition(":")[0]
         self._target, self._processor = target, processor
-        if self.name not in (*target.runners, "host") or self.name in ("null", "estimate"):
-            raise UsageError(f"kernels cannot be measured on {on}", "use host, emulator, ssh://... or tracker://...")
-        if self.name == "host" and native_arch(target.arch) != platform.machine():
+        if self.name not in (*target.runners, HERE):
+            raise _unmeasured(on)
+        self._runner: Runner = get_runner(on)
+        if self._runner.observes is Observes.NOTHING:
+            raise _unmeasured(on)
+        self.exact = self._runner.observes is Observes.COUNTS
+        self._here = self._runner.source is Source.HOST
+        if self._here and self._runner.accepts(batches.EXECUTION, target):
             raise DeviceError(
                 f"kernels for {target.name} do not run on this machine ({platform.machine()})",
                 "use --on emulator, ssh://user@host or tracker://host:port",
             )
-        self._runner: Runner = get_runner(on)
 
     def times(self, forms: Sequence[Form], rounds: int) -> Times:
         """See :class:`Measure`. The first form runs twice, because what runs first in an inference pays for others."""
-        made = batches.batch([forms[0], *forms])
-        with sandbox.scratch() as folder:
-            bundle = batches.build(made.program, made.graph, self._processor, self._target, folder / "batch")
-            run, us = self._rounds(bundle, rounds)
+        with self._opened(batches.batch([forms[0], *forms])) as measured:
+            run, us = self._rounds(measured, rounds)
         same = [batches.same(run.outputs[0][0], output[0]) for output in run.outputs]
         return Times(us[:, 1:], same[1:])
 
-    def network(self, program: Program, folder: Path) -> Bundle:
-        """A whole network, to be given to :meth:`kernels`."""
-        made = whole(program)
-        return batches.build(made.program, made.graph, self._processor, self._target, folder)
+    @contextmanager
+    def network(self, program: Program) -> Iterator[Measured]:
+        """A whole network, ready to be timed."""
+        with self._opened(whole(program)) as measured:
+            yield measured
 
-    def kernels(self, bundle: Bundle, repeat: int) -> NDArray[np.float64]:
-        """One round of a whole network: microseconds of each kernel."""
-        return self._times(bundle, self._run(bundle, repeat))
+    @contextmanager
+    def _opened(self, batch: Batch) -> Iterator[Measured]:
+        with sandbox.scratch() as folder:
+            bundle = batches.build(batch.program, batch.graph, self._processor, self._target, folder / "batch")
+            with opened(self._runner, bundle) as session:
+                yield Measured(bundle, session, exact=self.exact, here=self._here)
 
-    def _rounds(self, bundle: Bundle, rounds: int) -> tuple[Run, NDArray[np.float64]]:
-        run = self._run(bundle, 3)
-        first = self._times(bundle, run)
+    def _rounds(self, measured: Measured, rounds: int) -> tuple[Run, NDArray[np.float64]]:
+        run = measured.run(3)
+        first = measured.times(run)
         if self.exact:
             return run, first[None, :]
-        rounds = rounds if self.name == "host" else min(rounds, REMOTE_ROUNDS)
+        rounds = rounds if self._here else min(rounds, REMOTE_ROUNDS)
         repeat = max(3, min(REPEAT, int(BURST_US / max(float(first.sum()), 1e-3))))
-        return run, np.stack([self._times(bundle, self._run(bundle, repeat)) for _ in range(rounds)])
+        return run, np.stack([measured.kernels(repeat) for _ in range(rounds)])
 
-    def _run(self, bundle: Bundle, repeat: int) -> Run:
-        options = RunOptions(repeat=repeat, warmup=2, profile=True)
-        with one_core(self.name == "host"):
-            return self._runner.run(bundle, batches.inputs(bundle.graph), options)
 
-    def _times(self, bundle: Bundle, run: Run) -> NDArray[np.float64]:
-        """Microseconds of each operator of the network, in order."""
+def _unmeasured(on: str) -> UsageError:
+    return UsageError(f"kernels cannot be measured on {on}", "use host, emulator, ssh://... or tracker://...")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A network in a session; ``exact``: counts make its times; ``here``: on this machine."""
+
+    bundle: Bundle
+    session: Session
+    exact: bool
+    here: bool
+
+    def kernels(self, repeat: int) -> NDArray[np.float64]:
+        """One round: microseconds of each operator of the network, in order."""
+        return self.times(self.run(repeat))
+
+    def run(self, repeat: int) -> Run:
+        """One round."""
+        with one_core(self.here):
+            return self.session.run(batches.inputs(self.bundle.graph), RunOptions(repeat, warmup=2, profile=True))
+
+    def times(self, run: Run) -> NDArray[np.float64]:
+        """Microseconds of each operator in a round."""
+        graph = self.bundle.graph
         if self.exact:
             from edgekit.profiling.cycles import EmulatedCost
 
-            rows = EmulatedCost().profile(bundle.graph, run.trace, self._target, {"threads": 1}).operators
+            rows = EmulatedCost().profile(graph, run.trace, self.bundle.target, {"threads": 1}).operators
             found = {row.index: row.latency_ms for row in rows}
         else:
             found = {row.index: row.latency_ms or 0.0 for row in run.trace.operators}
-        if any(n not in found for n in range(len(bundle.graph.operators))):
+        if any(n not in found for n in range(len(graph.operators))):
             raise DeviceError("the kernels' times cannot be told apart", "report this to edgekit")
-        return np.array([max(found[n], 1e-6) * 1e3 for n in range(len(bundle.graph.operators))])
+        return np.array([max(found[n], 1e-6) * 1e3 for n in range(len(graph.operators))])
 
 
 @contextmanager

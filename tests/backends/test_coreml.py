@@ -24,7 +24,7 @@ from edgekit.backends.coreml.ends import entered, left
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, tflite
 from edgekit.graph.ir import Quantization
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
 from tests.networks.small import Builder, convolutional, dense
 
@@ -182,7 +182,7 @@ def about(found: bundle.Bundle) -> dict[str, Any]:
 def test_functions_and_moves_agree_with_the_reference(network: Callable[[], Graph], tmp_path: Path) -> None:
     found = made(network(), tmp_path)
     inputs, reference = found.golden()
-    outputs = get_runner("mil").run(found, inputs, RunOptions()).outputs
+    outputs = once(get_runner("mil"), found, inputs, RunOptions()).outputs
     assert [o.dtype for o in outputs] == [r.dtype for r in reference]
     for ours, theirs in zip(outputs, reference, strict=True):
         assert np.allclose(ours, theirs, 1e-4, 1e-5)
@@ -199,7 +199,7 @@ def test_every_rule_is_for_an_operator_that_is_known() -> None:
 def test_operators_agree_with_the_reference(recipe: str, tmp_path: Path) -> None:
     found = made(everything(), tmp_path, recipe)
     inputs, reference = found.golden()
-    outputs = get_runner("mil").run(found, inputs, RunOptions()).outputs
+    outputs = once(get_runner("mil"), found, inputs, RunOptions()).outputs
     assert [o.shape for o in outputs] == [r.shape for r in reference]
     if recipe == "as-is":
         assert max(np.abs(o - r).max() for o, r in zip(outputs, reference, strict=True)) < 2e-5
@@ -215,7 +215,7 @@ def test_eight_bit_networks_run_in_real_numbers(tmp_path: Path) -> None:
     assert said["operations"]["quantize"] >= 4 and said["inputs"][0]["dtype"] == "float32"
     inputs, reference = found.golden()
     assert inputs[0].dtype == reference[0].dtype == np.int8
-    outputs = get_runner("mil").run(found, inputs, RunOptions()).outputs
+    outputs = once(get_runner("mil"), found, inputs, RunOptions()).outputs
     assert outputs[0].dtype == np.int8 and np.abs(outputs[0].astype(int) - reference[0]).max() <= 2
 
 
@@ -311,17 +311,17 @@ def test_a_damaged_package_is_told(tmp_path: Path) -> None:
     for damaged in (b"", good[: len(good) // 2], good.replace(b"conv", b"cons")):
         specification.write_bytes(damaged)
         with pytest.raises(ModelError):
-            get_runner("mil").run(found, inputs, RunOptions())
+            once(get_runner("mil"), found, inputs, RunOptions())
     specification.write_bytes(good)
     blob = next(found.artifact.glob("network.mlpackage/Data/*/weights/weight.bin"))
     blob.write_bytes(blob.read_bytes()[:64])
     with pytest.raises(ModelError, match=r"lies outside|no Core ML package"):
-        get_runner("mil").run(found, inputs, RunOptions())
+        once(get_runner("mil"), found, inputs, RunOptions())
     (found.artifact / "network.json").unlink()
     with pytest.raises(DeviceError, match=r"network\.json"):
-        get_runner("mil").run(found, inputs, RunOptions())
+        once(get_runner("mil"), found, inputs, RunOptions())
     with pytest.raises(DeviceError, match="on a Mac"):
-        get_runner("host").run(found, inputs, RunOptions())
+        once(get_runner("host"), found, inputs, RunOptions())
 
 
 def test_wrong_weights_fail_parity(tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_wrong_weights_fail_parity(tmp_path: Path) -> None:
     data[-8 * 64 * 4 :] = values.tobytes()
     blob.write_bytes(bytes(data))
     inputs, reference = found.golden()
-    outputs = get_runner("mil").run(found, inputs, RunOptions()).outputs
+    outputs = once(get_runner("mil"), found, inputs, RunOptions()).outputs
     assert np.abs(outputs[0] - reference[0]).max() > 1e-4 * np.abs(reference[0]).max()
     assert not verify(found.path).ok
 
@@ -364,7 +364,7 @@ def test_the_app_and_the_check_fit_the_package(tmp_path: Path) -> None:
     def predict(one: dict[str, Any]) -> dict[str, Any]:
         """What Core ML does, as the evaluation of the package does it."""
         steps = left(one[said["inputs"][0]["name"]], said["inputs"][0])
-        run = get_runner("mil").run(found, [steps[None]], RunOptions())
+        run = once(get_runner("mil"), found, [steps[None]], RunOptions())
         return {output["name"]: entered(run.outputs[0][0], output)}
 
     lines, good = script.check(predict, said, golden, found.manifest["parity"])

@@ -22,7 +22,7 @@ from edgekit.backends.gpu import plan
 from edgekit.backends.gpu.dialect import CUDA
 from edgekit.errors import DeviceError, EdgekitError, ToolMissing
 from edgekit.graph import Graph, tflite
-from edgekit.runners import Run, RunOptions
+from edgekit.runners import Run, RunOptions, once
 from edgekit.runners import get as get_runner
 from edgekit.runners.cuda_emulator import CudaEmulator
 from edgekit.runners.host_gpu import HostGpu, found
@@ -48,7 +48,7 @@ def compiled(graph: Graph, folder: Path, board: str = ORIN, backend: str = "cuda
 
 
 def run(found: bundle.Bundle) -> Run:
-    return CudaEmulator().run(found, given(found.graph, samples=1), RunOptions(profile=True))
+    return once(CudaEmulator(), found, given(found.graph, samples=1), RunOptions(profile=True))
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_bundles_of_other_backends_are_refused(tmp_path: Path) -> None:
     (other,) = edgekit.compile(tmp_path / "net.tflite", targets=["host"], backend="litert", out=tmp_path)
     for runner in ("cuda-emulator", "host-gpu"):
         with pytest.raises(DeviceError, match=r"no artifact/network.plan"):
-            get_runner(runner).run(bundle.load(other.path), [], RunOptions())
+            once(get_runner(runner), bundle.load(other.path), [], RunOptions())
 
 
 def test_without_nvrtc_the_command_that_gets_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def test_on_the_gpu_of_this_machine(small: bundle.Bundle) -> None:
         assert isinstance(error, ToolMissing | DeviceError) and error.hint
         pytest.skip(f"no CUDA GPU here: {error.message}")
     inputs, reference = small.golden()
-    result = HostGpu().run(small, inputs, RunOptions(repeat=3, profile=True))
+    result = once(HostGpu(), small, inputs, RunOptions(repeat=3, profile=True))
     assert abs(result.outputs[0] - reference[0]).max() <= 1e-4 * abs(reference[0]).max()
     assert str(device["name"]) in str(result.conditions["machine"]) and len(result.trace.latency_ms) == 3
     assert all(row.latency_ms is not None for row in result.trace.operators)

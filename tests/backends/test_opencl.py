@@ -26,7 +26,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.graph.stats import statistics
 from edgekit.profiling.gpu import Device
 from edgekit.profiling.measured import Measured
-from edgekit.runners import OperatorTrace, Run, RunOptions, Trace
+from edgekit.runners import OperatorTrace, Run, RunOptions, Trace, once
 from edgekit.runners.pocl import PoclRunner
 from edgekit.tools import toolchain
 from tests.networks.building import RELU, Pictures, given
@@ -51,7 +51,7 @@ def compiled(graph: Graph, folder: Path, recipe: str = "as-is", backend: str = "
 
 def run(found: bundle.Bundle) -> Run:
     inputs = given(found.graph, samples=1)
-    return PoclRunner().run(found, inputs, RunOptions(profile=True))
+    return once(PoclRunner(), found, inputs, RunOptions(profile=True))
 
 
 @pytest.mark.slow

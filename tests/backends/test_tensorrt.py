@@ -23,7 +23,7 @@ from edgekit.backends import unsupported
 from edgekit.backends.tensorrt import BOUNDS, MODEL, SHAPES
 from edgekit.errors import DeviceError, ModelError, UsageError
 from edgekit.graph import Graph, tflite
-from edgekit.runners import RunOptions, onnx_child
+from edgekit.runners import RunOptions, once, onnx_child
 from edgekit.runners import get as get_runner
 from tests.networks.building import FLOAT_NAMES, RELU, Pictures, quantized
 from tests.networks.operators import NETWORKS, chains
@@ -185,7 +185,7 @@ def test_damaged_files_are_refused(small: bundle.Bundle, tmp_path: Path) -> None
         shutil.copytree(small.path, tmp_path / name)
         (tmp_path / name / "artifact" / name).write_text("{}")
         with pytest.raises(DeviceError, match=message):
-            get_runner("onnx").run(bundle.load(tmp_path / name), inputs, RunOptions())
+            once(get_runner("onnx"), bundle.load(tmp_path / name), inputs, RunOptions())
 
 
 def test_onnxs_own_reference_agrees(small: bundle.Bundle, tmp_path: Path) -> None:
@@ -208,21 +208,21 @@ def test_a_wrong_file_is_caught(small: bundle.Bundle, tmp_path: Path) -> None:
     scale.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(scale) * np.float32(1.2), scale.name))
     onnx.save(model, str(tmp_path / "copy" / "artifact" / MODEL))
     assert prove(small, get_runner("onnx")).ok
-    changed = get_runner("onnx").run(bundle.load(tmp_path / "copy"), small.golden()[0], RunOptions()).outputs[0]
+    changed = once(get_runner("onnx"), bundle.load(tmp_path / "copy"), small.golden()[0], RunOptions()).outputs[0]
     assert np.abs(changed.astype(int) - small.golden()[1][0]).max() > 1
 
 
 def test_other_runners_say_where_the_engine_is_built(small: bundle.Bundle, tmp_path: Path) -> None:
     for runner in ("host", "cuda-emulator", "host-gpu"):
         with pytest.raises(DeviceError, match="built and checked on the device") as error:
-            get_runner(runner).run(small, small.golden()[0], RunOptions())
+            once(get_runner(runner), small, small.golden()[0], RunOptions())
         assert "--on onnx" in error.value.hint
     with pytest.raises(UsageError, match="times nothing"):
         edgekit.profile(small.path, on="onnx")
     with pytest.raises(DeviceError, match=r"no artifact/model.onnx"):
         tflite.write(convolutional(), tmp_path / "net.tflite")
         (other,) = edgekit.compile(tmp_path / "net.tflite", targets=["host"], backend="litert", out=tmp_path)
-        get_runner("onnx").run(bundle.load(other.path), [], RunOptions())
+        once(get_runner("onnx"), bundle.load(other.path), [], RunOptions())
 
 
 TRTEXEC = """#!{python}

@@ -13,7 +13,7 @@ from edgekit.backends import Backend, unsupported
 from edgekit.errors import DeviceError, ModelError
 from edgekit.graph import Graph, Operator, tflite
 from edgekit.metrics.parity import compare
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
 from tests.networks.small import Builder, convolutional, dense, integers
 
@@ -54,11 +54,11 @@ def test_runs(made: dict[tuple[str, str], Path], backend: str, board: str, runne
         pytest.skip(f"{board} has no {runner}")
     if backend == "tvm" and runner == "host" and board != "host":
         with pytest.raises(DeviceError, match="compiled for aarch64"):
-            get_runner(runner).run(bundle.load(made[backend, board]), [], RunOptions())
+            once(get_runner(runner), bundle.load(made[backend, board]), [], RunOptions())
         return
     found = bundle.load(made[backend, board])
     inputs, reference = found.golden()
-    run = get_runner(runner).run(found, inputs, RunOptions(repeat=2, profile=True))
+    run = once(get_runner(runner), found, inputs, RunOptions(repeat=2, profile=True))
     assert compare(found.graph, reference, run.outputs).ok
     assert run.trace.source in ("host", "emulator", "device")
     assert run.conditions["threads"] == 1

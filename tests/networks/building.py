@@ -18,7 +18,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.graph.explode import explode
 from edgekit.metrics import parity
 from edgekit.reference.litert import reference_tensors
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
 from tests.networks.small import Builder
 
@@ -174,7 +174,7 @@ class Built:
     bundle: Bundle
 
     def run(self, inputs: Sequence[NDArray[Any]], runner: str = "host") -> list[NDArray[Any]]:
-        return get_runner(runner).run(self.bundle, inputs, RunOptions()).outputs
+        return once(get_runner(runner), self.bundle, inputs, RunOptions()).outputs
 
 
 def build(graph: Graph, folder: Path, board: str = "host") -> Built:

@@ -35,7 +35,7 @@ from edgekit.progress import Silent
 from edgekit.readers import ReadOptions
 from edgekit.readers.onnx import read_all
 from edgekit.readers.onnx_compare import TOLERANCE
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners.host import HostRunner
 from tests.onnx_nodes import cases
 from tests.onnx_nodes.cases import Case
@@ -172,7 +172,7 @@ def _through(case: Case, ready: job.Job, backend: str, data: Path) -> Outcome:
             found = run(compiled.path, data=str(data)).run.outputs
         else:
             inputs = [array[None] for array in case.inputs]
-            found = HostRunner().run(bundles.load(compiled.path), inputs, RunOptions()).outputs
+            found = once(HostRunner(), bundles.load(compiled.path), inputs, RunOptions()).outputs
     except EdgekitError as error:
         return replace(refusal(case, error.message.replace(f"{folder}/", ""), graph), way=backend)
     except Exception as error:

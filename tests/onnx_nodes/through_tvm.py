@@ -16,7 +16,7 @@ from edgekit.backends.tvm import TVM
 from edgekit.bundle import Bundle
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import Graph, Operator, Subgraph, tflite
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners.host import HostRunner
 
 BATCH = 200
@@ -62,7 +62,7 @@ def _outputs(graphs: Sequence[Graph], inputs: Sequence[Arrays]) -> list[Arrays |
         (folder / "artifact").mkdir()
         artifact = TVM().build(planned(TVM(), whole, host), Request(folder / "model.tflite", folder / "artifact"))
         bundle = Bundle(folder, {"target": "host", "backend": "tvm", "execution": artifact.execution.json()})
-        found = HostRunner().run(bundle, [x[None] for each in inputs for x in each], RunOptions()).outputs
+        found = once(HostRunner(), bundle, [x[None] for each in inputs for x in each], RunOptions()).outputs
     values = iter(found)
     return [[next(values)[0] for _ in graph.main.outputs] for graph in graphs]
 

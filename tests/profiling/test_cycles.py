@@ -161,14 +161,14 @@ def test_published_latencies_of_cortex_a78ae_lie_inside(tmp_path: Path) -> None:
     from bundles import bundle_of, samples_for
 
     from edgekit.graph import tflite
-    from edgekit.runners import RunOptions
+    from edgekit.runners import RunOptions, once
     from edgekit.runners.emulator import EmulatorRunner
 
     script = CONVERT.replace("SIZE", "128").replace("ALPHA", "0.5")
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     subprocess.run([sys.executable, "-c", script, tmp_path / "m.tflite"], check=True, env=env, capture_output=True)
     bundle = bundle_of(tflite.read(tmp_path / "m.tflite"), "jetson-orin-nano-cpu", tmp_path / "b")
-    run = EmulatorRunner().run(bundle, samples_for(bundle.graph, 1), RunOptions(profile=True))
+    run = once(EmulatorRunner(), bundle, samples_for(bundle.graph, 1), RunOptions(profile=True))
     board = at_clock(bundle.target, 2201.6)
     for llvm in (True, False):
         found = EmulatedCost(llvm=llvm).profile(bundle.graph, run.trace, board, {"threads": 1})

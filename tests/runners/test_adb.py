@@ -17,7 +17,7 @@ from edgekit.api.compile import compile
 from edgekit.errors import DeviceError, UsageError
 from edgekit.graph import tflite
 from edgekit.metrics.parity import compare
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
 from edgekit.transport import adb
 from tests.e2e.command import EDGEKIT, edgekit, refused
@@ -53,13 +53,13 @@ def nothing_is_left(device: Phone) -> bool:
 def run(made: Path, on: str = f"adb:{SERIAL}", **options: int) -> object:
     found = bundle.load(made)
     inputs, _ = found.golden()
-    return get_runner(on).run(found, inputs, RunOptions(**options))
+    return once(get_runner(on), found, inputs, RunOptions(**options))
 
 
 def test_outputs_times_and_nothing_left(made: Path, device: Phone) -> None:
     found = bundle.load(made)
     inputs, reference = found.golden()
-    result = get_runner(f"adb:{SERIAL}").run(found, inputs, RunOptions(repeat=3, profile=True))
+    result = once(get_runner(f"adb:{SERIAL}"), found, inputs, RunOptions(repeat=3, profile=True))
     assert compare(found.graph, reference, result.outputs).ok
     assert len(result.trace.latency_ms) == 3 and all(value > 0 for value in result.trace.latency_ms)
     assert result.trace.source == "device" and result.trace.runtime.startswith("tvm")
@@ -194,19 +194,19 @@ def test_no_samples_and_wrong_programs(made: Path, device: Phone, tmp_path: Path
     found = bundle.load(made)
     empty = [np.zeros((0, *t.shape), t.dtype) for t in found.graph.inputs]
     with pytest.raises(DeviceError, match="no samples"):
-        get_runner("adb").run(found, empty, RunOptions())
+        once(get_runner("adb"), found, empty, RunOptions())
     other = bundle.Bundle(
         found.path, {**found.manifest, "execution": None, "run": ["artifact/edgekit-run", "--library", "l", "--model"]}
     )
     with pytest.raises(DeviceError, match="no native program"):
-        get_runner("adb").run(other, [], RunOptions())
+        once(get_runner("adb"), other, [], RunOptions())
     assert not device.commands or nothing_is_left(device)
 
 
 def test_a_run_that_fails_there(made: Path, device: Phone) -> None:
     found = bundle.load(made)
     with pytest.raises(DeviceError, match=r"in\.bin has 4 bytes"):
-        get_runner("adb").run(found, [np.zeros((1, 1), np.float32)], RunOptions())
+        once(get_runner("adb"), found, [np.zeros((1, 1), np.float32)], RunOptions())
     assert nothing_is_left(device)
 
 

@@ -18,7 +18,7 @@ from edgekit.bundle.samples import pack
 from edgekit.errors import CheckFailed, DeviceError
 from edgekit.profiling import energy
 from edgekit.reference.litert import reference_outputs
-from edgekit.runners import OperatorTrace, Runner, RunOptions
+from edgekit.runners import OperatorTrace, Runner, RunOptions, once
 from edgekit.runners.emulator import RUNTIME_ROW, EmulatorRunner
 from edgekit.runners.host import HostRunner
 from edgekit.runners.linux import process
@@ -41,7 +41,7 @@ def seen(rows: list[OperatorTrace]) -> list[tuple[int | None, str, tuple[int, ..
 def test_outputs_are_the_references(runner: Runner, board: str, tmp_path: Path) -> None:
     bundle = compiled_bundle(tmp_path / "b", board)
     inputs = samples_for(bundle.graph, 5)
-    run = runner.run(bundle, inputs, RunOptions(threads=4))
+    run = once(runner, bundle, inputs, RunOptions(threads=4))
     for got, expected in zip(run.outputs, reference_outputs(bundle.model, inputs), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
     assert (run.outputs[0] == 0).any() and run.outputs[0].any()
@@ -51,7 +51,7 @@ def test_outputs_are_the_references(runner: Runner, board: str, tmp_path: Path) 
 
 def test_times_go_to_the_operators(tmp_path: Path) -> None:
     bundle = compiled_bundle(tmp_path / "b", "host")
-    run = HostRunner().run(bundle, samples_for(bundle.graph, 2), RunOptions(repeat=60, warmup=5, profile=True))
+    run = once(HostRunner(), bundle, samples_for(bundle.graph, 2), RunOptions(repeat=60, warmup=5, profile=True))
     assert len(run.trace.latency_ms) == 60
     assert seen(run.trace.operators) == ROWS_SEEN
     times = [row.latency_ms or 0 for row in run.trace.operators]
@@ -62,7 +62,7 @@ def test_times_go_to_the_operators(tmp_path: Path) -> None:
 @emulated
 def test_counts_go_to_the_operators_and_add_up(board_bundle: Bundle) -> None:
     inputs = samples_for(board_bundle.graph, 1)
-    trace = EmulatorRunner().run(board_bundle, inputs, RunOptions(profile=True)).trace
+    trace = once(EmulatorRunner(), board_bundle, inputs, RunOptions(profile=True)).trace
     assert seen(trace.operators) == [*ROWS_SEEN, (None, RUNTIME_ROW, ())]
     copy, dense, add, _ = (row.counts["instructions"] for row in trace.operators)
     assert 3 * ROWS * COLUMNS < dense < 5 * ROWS * COLUMNS  # load, load, multiply-add, as the compiler unrolls it
@@ -75,7 +75,7 @@ def test_counts_go_to_the_operators_and_add_up(board_bundle: Bundle) -> None:
 @emulated
 def test_counts_do_not_vary(board_bundle: Bundle) -> None:
     inputs = samples_for(board_bundle.graph, 1)
-    first, again = (EmulatorRunner().run(board_bundle, inputs, RunOptions(profile=True)).trace for _ in range(2))
+    first, again = (once(EmulatorRunner(), board_bundle, inputs, RunOptions(profile=True)).trace for _ in range(2))
     assert first == again
 
 
@@ -97,7 +97,7 @@ def test_failures_are_one_line(runner: Runner, board: str, define: str, what: st
     bundle = compiled_bundle(tmp_path / "b", board, define)
     inputs = samples_for(bundle.graph, 1)
     with pytest.raises(DeviceError, match=what) as caught:
-        runner.run(bundle, inputs, RunOptions(profile=True))
+        once(runner, bundle, inputs, RunOptions(profile=True))
     assert "\n" not in caught.value.message
 
 
@@ -105,7 +105,7 @@ def test_failures_are_one_line(runner: Runner, board: str, define: str, what: st
 def test_a_crash_is_the_networks(runner: Runner, board: str, tmp_path: Path) -> None:
     bundle = compiled_bundle(tmp_path / "b", board, "CRASHES")
     with pytest.raises(DeviceError, match=r"crashed \((signal 11|SIGSEGV)\)") as caught:
-        runner.run(bundle, samples_for(bundle.graph, 1), RunOptions())
+        once(runner, bundle, samples_for(bundle.graph, 1), RunOptions())
     assert "LiteRT" not in caught.value.message and "--backend litert" in caught.value.hint
 
 
@@ -116,10 +116,10 @@ def test_a_damaged_or_missing_library(runner: Runner, board: str, tmp_path: Path
     file = bundle.artifact / "network.so"
     file.write_bytes(b"no library" * 300)
     with pytest.raises(DeviceError, match="cannot load the library"):
-        runner.run(bundle, inputs, RunOptions())
+        once(runner, bundle, inputs, RunOptions())
     file.unlink()
     with pytest.raises(DeviceError, match=r"network\.so"):
-        runner.run(bundle, inputs, RunOptions())
+        once(runner, bundle, inputs, RunOptions())
 
 
 def test_the_host_refuses_another_processors_code(board_bundle: Bundle) -> None:
@@ -128,7 +128,7 @@ def test_the_host_refuses_another_processors_code(board_bundle: Bundle) -> None:
     if native_arch("native") == "aarch64":
         pytest.skip("this machine runs the board's code")
     with pytest.raises(DeviceError, match="compiled for aarch64, this machine is") as caught:
-        HostRunner().run(board_bundle, samples_for(board_bundle.graph, 1), RunOptions())
+        once(HostRunner(), board_bundle, samples_for(board_bundle.graph, 1), RunOptions())
     assert "--on emulator" in caught.value.hint
 
 
@@ -165,4 +165,4 @@ def test_the_readmes_command_runs(tmp_path: Path) -> None:
 def test_a_bundle_that_something_else_runs(run: object, board_bundle: Bundle) -> None:
     damaged = Bundle(board_bundle.path, {**board_bundle.manifest, "run": run})
     with pytest.raises(CheckFailed, match="no command of edgekit-run"):
-        HostRunner().run(damaged, samples_for(board_bundle.graph, 1), RunOptions())
+        once(HostRunner(), damaged, samples_for(board_bundle.graph, 1), RunOptions())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,11 +18,12 @@ from bundles import bundle_of, graph_of, samples_for
 
 from edgekit import target
 from edgekit.bundle import Bundle
+from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph.stats import macs
 from edgekit.reference.litert import reference_outputs
-from edgekit.runners import RunOptions, Trace
-from edgekit.runners.emulator import RUNTIME_ROW, EmulatorRunner, guest, plugin
+from edgekit.runners import RunOptions, Trace, once
+from edgekit.runners.emulator import RUNTIME_ROW, EmulatorRunner, plugin
 from edgekit.tools import toolchain
 
 pytestmark = pytest.mark.emulator
@@ -40,7 +42,7 @@ NETWORKS = [
 
 def observe(name: str, board: str, folder: Path) -> tuple[Bundle, Trace]:
     bundle = bundle_of(graph_of(name), board, folder / f"{Path(name).stem}.{board}")
-    run = EmulatorRunner().run(bundle, samples_for(bundle.graph, 1), RunOptions(profile=True))
+    run = once(EmulatorRunner(), bundle, samples_for(bundle.graph, 1), RunOptions(profile=True))
     return bundle, run.trace
 
 
@@ -71,13 +73,13 @@ def test_counts_do_not_vary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """Neither from run to run, nor with the user's environment or folders."""
     bundle, first = observe(RESNET, "rpi5", tmp_path)
     inputs = samples_for(bundle.graph, 1)
-    again = EmulatorRunner().run(bundle, inputs, RunOptions(profile=True)).trace
+    again = once(EmulatorRunner(), bundle, inputs, RunOptions(profile=True)).trace
     elsewhere = tmp_path / "a" / ("rather-long-name" * 4)
     elsewhere.mkdir(parents=True)
     monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
     monkeypatch.setenv("SOME_VARIABLE", "x" * 5000)
     moved = Bundle(bundle.path.rename(elsewhere / "bundle"), bundle.manifest)
-    third = EmulatorRunner().run(moved, inputs, RunOptions(profile=True)).trace
+    third = once(EmulatorRunner(), moved, inputs, RunOptions(profile=True)).trace
     assert first == again == third
 
 
@@ -93,7 +95,7 @@ def test_outputs_are_those_of_litert_on_this_host(name: str, tmp_path: Path) -> 
     """Integer kernels agree to the bit between architectures; float ones differ in the order of their sums."""
     bundle = bundle_of(graph_of(name), "rpi5", tmp_path / "b")
     inputs = samples_for(bundle.graph, 3)
-    run = EmulatorRunner().run(bundle, inputs, RunOptions())
+    run = once(EmulatorRunner(), bundle, inputs, RunOptions())
     assert not run.trace.operators and run.trace.counts["instructions"] > 0
     for got, expected in zip(run.outputs, reference_outputs(bundle.model, inputs, optimized=True), strict=True):
         assert got.shape == expected.shape and got.dtype == expected.dtype
@@ -107,7 +109,7 @@ def test_a_network_that_litert_refuses_is_one_clear_line(tmp_path: Path) -> None
     broken = Bundle(bundle.path, bundle.manifest)
     broken.__dict__["graph"] = bundle.graph  # read before it was damaged
     with pytest.raises(ModelError, match=r"^LiteRT refuses the model: [^\n]+$") as caught:
-        EmulatorRunner().run(broken, inputs, RunOptions())
+        once(EmulatorRunner(), broken, inputs, RunOptions())
     assert "--on host" in caught.value.hint
 
 
@@ -119,7 +121,7 @@ def test_a_crash_of_the_guest_names_the_signal(tmp_path: Path) -> None:
     library.unlink()
     library.write_bytes(content)
     with pytest.raises(DeviceError, match=r"crashed \(SIG"):
-        EmulatorRunner().run(bundle, samples_for(bundle.graph, 1), RunOptions())
+        once(EmulatorRunner(), bundle, samples_for(bundle.graph, 1), RunOptions())
 
 
 def test_a_plugin_that_qemu_does_not_load_is_a_missing_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +131,7 @@ def test_a_plugin_that_qemu_does_not_load_is_a_missing_tool(tmp_path: Path, monk
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "other.so", source], check=True)
     monkeypatch.setattr(plugin, "get", lambda: tmp_path / "other.so")
     with pytest.raises(ToolMissing, match="cannot load") as caught:
-        EmulatorRunner().run(bundle, samples_for(bundle.graph, 1), RunOptions())
+        once(EmulatorRunner(), bundle, samples_for(bundle.graph, 1), RunOptions())
     assert "qemu-user" in caught.value.hint
 
 
@@ -137,12 +139,16 @@ def test_a_bundle_without_a_runner_is_refused(tmp_path: Path) -> None:
     bundle = bundle_of(graph_of(RESNET), "rpi4", tmp_path / "b")
     (bundle.artifact / "edgekit-run").unlink()
     with pytest.raises(DeviceError, match="edgekit-run"):
-        EmulatorRunner().run(bundle, samples_for(bundle.graph, 1), RunOptions())
+        once(EmulatorRunner(), bundle, samples_for(bundle.graph, 1), RunOptions())
 
 
 def test_there_is_no_emulator_for_the_host() -> None:
-    with pytest.raises(DeviceError, match="no emulator"):
-        guest.machine(target.load("host"))
+    run = Execution(Kind.RUNTIME, runner_command("library.so", model=True), "library.so")
+    refused = EmulatorRunner().accepts(run, target.load("host"))
+    assert refused is not None and "no emulator for the target 'host'" in refused.reason
+    assert EmulatorRunner().accepts(run, target.load("rpi4")) is None
+    refused = EmulatorRunner().accepts(Execution(), target.load("rpi4"))  # a network, and no program
+    assert refused is not None and "no edgekit-run" in refused.reason
 
 
 def test_without_qemu_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,15 +179,16 @@ def test_the_plugin_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 LONG = """
+import json
 import sys
 from pathlib import Path
 import numpy as np
 from edgekit.bundle import Bundle
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners.emulator import EmulatorRunner
 x = np.zeros((5000, 1, 32, 32, 3), np.int8)
 print("started", flush=True)
-EmulatorRunner().run(Bundle(Path(sys.argv[1]), {"target": "rpi4"}), [x], RunOptions(profile=True))
+once(EmulatorRunner(), Bundle(Path(sys.argv[1]), json.loads(sys.argv[2])), [x], RunOptions(profile=True))
 """
 
 
@@ -190,7 +197,8 @@ def test_an_interrupt_ends_it_at_once(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-c", LONG, bundle.path], env={**os.environ, "TMPDIR": str(scratch)},
+        [sys.executable, "-c", LONG, bundle.path, json.dumps(bundle.manifest)],
+        env={**os.environ, "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     assert process.stdout and process.stdout.readline() == b"started\n"

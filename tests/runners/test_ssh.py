@@ -49,7 +49,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 def run(board: StandIn, bundle: Bundle, options: RunOptions = RunOptions(), count: int = 2) -> runners.Run:
     runner = runners.get(f"ssh:{board.address.replace('board@', '')}")
-    return runner.run(bundle, samples_for(bundle.graph, count), options)
+    return runners.once(runner, bundle, samples_for(bundle.graph, count), options)
 
 
 def test_outputs_times_and_operators_come_back(board: StandIn, bundle: Bundle) -> None:
@@ -170,7 +170,7 @@ def test_temporary_folders_with_spaces_and_long_names(
 def test_a_quote_that_is_not_closed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, options: str) -> None:
     monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", options)
     with pytest.raises(UsageError, match="EDGEKIT_SSH_OPTIONS cannot be read") as caught:
-        runners.get("ssh://127.0.0.1:1").run(bundle, samples_for(bundle.graph, 1), RunOptions())
+        runners.once(runners.get("ssh://127.0.0.1:1"), bundle, samples_for(bundle.graph, 1), RunOptions())
     assert "close its quotes" in caught.value.hint
 
 
@@ -220,7 +220,7 @@ def test_unreachable(bundle: Bundle, address: str, what: str) -> None:
     if not shutil.which("ssh"):
         pytest.skip("openssh-client is not installed")
     with pytest.raises(DeviceError, match=what):
-        runners.get(f"ssh:{address}").run(bundle, samples_for(bundle.graph, 1), RunOptions())
+        runners.once(runners.get(f"ssh:{address}"), bundle, samples_for(bundle.graph, 1), RunOptions())
 
 
 @pytest.mark.parametrize("text", ["", "//", "host", "//-oProxyCommand=x", "//a b", "//h:0", "//h:99999", "//u@h/path"])
@@ -238,5 +238,5 @@ def test_addresses() -> None:
         "[::1]:22",
         "::1",
     ]
-    assert Address.parse("//board:22").name == "[board]:22"  # as known_hosts has it
+    assert Address.parse("//board:22").known_host == "[board]:22"  # as known_hosts has it
     assert Address.parse("//pi@h:22").arguments() == ["-l", "pi", "-p", "22", "h"]

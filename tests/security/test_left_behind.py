@@ -29,8 +29,8 @@ from edgekit.runners import RunOptions, host
 from edgekit.runners.emulator import report
 from edgekit.runners.linux import process
 from edgekit.runners.linux.program import Program
-from edgekit.transport.adb import Phone
-from edgekit.transport.ssh import Address, Connection
+from edgekit.transport.adb import AdbConnection
+from edgekit.transport.ssh import Address, SshConnection
 from tests.networks.small import dense
 
 Result = tuple[dict[str, Any], dict[str, Any]]
@@ -58,7 +58,7 @@ def execute(folder: Path, code: str) -> object:
     command = [sys.executable, "-c", good + code]
     limits = sandbox.Limits(seconds=SECONDS, memory_mb=2048)
     bundle: Any = Bundle()
-    return host.execute(command, bundle, Program(), inputs, RunOptions(), folder, os.environ, limits=limits)
+    return host.Process(command, bundle, Program(), env=os.environ, limits=limits).execute(inputs, RunOptions(), folder)
 
 
 def test_the_program_itself_is_fine(tmp_path: Path) -> None:
@@ -256,10 +256,11 @@ class Flood(socketserver.BaseRequestHandler):
         try:
             if "mktemp" in text:
                 self.request.sendall(struct.pack("<BI", 1, len(greeting)) + greeting)
-            while True:
+            while "true; sleep 5" not in text:
                 piece = bytes(1 << 16)
                 head = struct.pack("<BI", 1, len(piece)) if text.startswith("shell") else b"DATA\0\0\1\0"
                 self.request.sendall(head + piece)
+            time.sleep(5)
         except OSError:
             pass
 
@@ -278,11 +279,13 @@ def flooding_phone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_phone_that_floods(flooding_phone: None) -> None:
     begun = time.monotonic()
-    with Phone() as phone:
-        with pytest.raises(DeviceError, match="does not answer in 3 s"):
-            phone.run("true", seconds=3)
+    with AdbConnection() as phone:
+        with pytest.raises(DeviceError, match="does not answer in 1 s"):
+            phone.run("true; sleep 5", seconds=1)
+        with pytest.raises(DeviceError, match="sent over 4194304 bytes, more than it was asked for"):
+            phone.run("true", seconds=60)
         with pytest.raises(DeviceError, match="more than it was asked for"):
-            phone.pull("out.bin", 1 << 20)
+            phone.get({"out.bin": 1 << 20})
     assert time.monotonic() - begun < 20
 
 
@@ -309,7 +312,7 @@ def flooding_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_board_that_floods(flooding_board: Path) -> None:
-    with Connection(Address("", "board", None)) as board:
+    with SshConnection(Address("", "board", None)) as board:
         with pytest.raises(DeviceError, match="more than it was asked for"):
             board.run("true", seconds=20)
         time.sleep(1)
@@ -328,7 +331,7 @@ def test_a_board_that_greets_without_end(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("edgekit.tools.toolchain.load", lambda name: Tool())
     begun = time.monotonic()
     with pytest.raises(DeviceError, match=r"no usable shell|cannot connect"):
-        Connection(Address("", "board", None)).open()
+        SshConnection(Address("", "board", None)).open()
     assert time.monotonic() - begun < 20
 
 

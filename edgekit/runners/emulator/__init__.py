@@ -7,17 +7,33 @@ profiler and the cache model on; both are single-threaded, because only then are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import sandbox
+from edgekit.bundle.execution import PROGRAM
 from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError
 from edgekit.files import left_behind
-from edgekit.progress import Silent
-from edgekit.runners import BlockUse, OperatorTrace, Run, RunOptions, Trace
+from edgekit.progress import Progress
+from edgekit.runners import (
+    BlockUse,
+    Defaults,
+    Device,
+    Observes,
+    OpenOptions,
+    OperatorTrace,
+    Refusal,
+    Run,
+    RunOptions,
+    Session,
+    Source,
+    Trace,
+)
 from edgekit.runners.emulator import guest, report
 from edgekit.runners.linux import attribution, kernels, process
 from edgekit.runners.linux import program as programs
@@ -26,7 +42,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
+    from edgekit.bundle.execution import Execution
     from edgekit.graph import Graph
+    from edgekit.target import Target
 
 RUNTIME_ROW = "runtime"
 """Name of the row for work of the runtime itself, between the operators."""
@@ -37,45 +55,73 @@ elsewhere."""
 _LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192)
 
 
-class EmulatorRunner:
+class EmulatorRunner(Defaults):
     """Runs bundles for AArch64 Linux, of LiteRT or with a compiled network. Registered as ``emulator``."""
 
     name = "emulator"
+    source, observes, proves = Source.EMULATOR, Observes.COUNTS, True
 
-    def run(self, bundle: Bundle, inputs: Sequence[NDArray[Any]], options: RunOptions) -> Run:
-        """See :class:`edgekit.runners.Runner`. ``repeat`` is ignored: every repetition would count the same.
+    def accepts(self, execution: Execution, target: Target) -> Refusal | None:
+        """See :class:`edgekit.runners.Runner`."""
+        if refusal := programs.refusal(execution):
+            return refusal
+        if target.arch != "aarch64" or not target.get("emulator.cpu"):
+            return Refusal(f"there is no emulator for the target {target.name!r}")
+        if not execution.command:
+            return Refusal(f"the bundle has no {PROGRAM} for the emulator", guest.ANOTHER)
+        return None
 
-        The trace holds exact counts, no times: :mod:`edgekit.profiling.emulated` makes cycles and times of them.
+    @contextmanager
+    def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
+        """See :class:`edgekit.runners.Runner`."""
+        options.progress.step("Preparing the emulator")
+        machine, program = guest.machine(bundle.target), programs.of(bundle.execution)
+        yield EmulatorSession(guest.Job(program, program.files(bundle), machine), bundle, options.progress)
+
+
+@dataclass(frozen=True)
+class EmulatorSession:
+    """Emulates a bundle, each run from the same state."""
+
+    job: guest.Job
+    bundle: Bundle
+    progress: Progress
+
+    def info(self) -> Device:
+        """See :class:`edgekit.runners.Session`."""
+        target = self.bundle.target
+        return Device(f"emulated {target.get('cpu.core')}", target.arch)
+
+    def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
+        """See :class:`edgekit.runners.Session`. ``repeat`` is ignored: every repetition would count the same.
+
+        The trace holds exact counts, no times: :mod:`edgekit.profiling.cycles` makes cycles and times of them.
         """
-        progress = options.progress or Silent()
-        progress.step("Preparing the emulator")
-        machine = guest.machine(bundle.target)
-        program = programs.of(bundle)
-        job = guest.Job(program, program.files(bundle), machine)
+        graph = self.bundle.graph
         samples, packed = samples_in(inputs), pack(inputs)
         one = packed[: len(packed) // samples]
-        progress.step(f"Emulating {bundle.target.get('cpu.core')}")
+        self.progress.step(f"Emulating {self.bundle.target.get('cpu.core')}")
         with sandbox.scratch() as folder, ThreadPoolExecutor(2) as pool:
             plain = pool.submit(
-                guest.run, job, packed, ["--samples", str(samples), "--outputs", "out.bin", "--markers"],
+                guest.run, self.job, packed, ["--samples", str(samples), "--outputs", "out.bin", "--markers"],
                 folder / "plain", caches=False, limits=_LIMITS,
             )  # fmt: skip
             observed = None
             if options.profile:
                 observed = pool.submit(
-                    guest.run, job, one, ["--samples", "1", "--warmup", "1", "--markers", "--profile"],
+                    guest.run, self.job, one, ["--samples", "1", "--warmup", "1", "--markers", "--profile"],
                     folder / "observed", caches=True, limits=_LIMITS,
                 )  # fmt: skip
             try:
-                outputs = process.results(plain.result(), bundle.graph, samples)
-                trace = _trace(bundle.graph, plain.result(), observed.result() if observed else None)
+                outputs = process.results(plain.result(), graph, samples)
+                trace = _trace(graph, plain.result(), observed.result() if observed else None)
             except KeyboardInterrupt:  # the pool would wait for what still runs
                 sandbox.stop_all()
                 raise
         conditions = {
-            "threads": program.threads(options.threads),
-            "machine": f"emulated {bundle.target.get('cpu.core')}",
-            "clock_mhz": bundle.target.get("cpu.clock_mhz"),
+            "threads": self.job.program.threads(options.threads),
+            "machine": self.info().name,
+            "clock_mhz": self.bundle.target.get("cpu.clock_mhz"),
         }
         return Run(outputs, trace, conditions)
 
@@ -83,7 +129,7 @@ class EmulatorRunner:
 def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:
     whole = report.merged(report.read(plain / "report").phases)
     about = left_behind.document(plain, process.TRACE)
-    trace = Trace("emulator", str(about.get("runtime")), counts=dict(whole.counts))
+    trace = Trace(Source.EMULATOR, str(about.get("runtime")), counts=dict(whole.counts))
     if observed is None:
         return trace
     seen = report.read(observed / "report")

@@ -18,12 +18,12 @@ from pathlib import Path
 from edgekit import sandbox
 from edgekit.bundle.execution import MODEL, PROGRAM
 from edgekit.errors import DeviceError, EdgekitError, ModelError, ToolMissing
-from edgekit.runners import instead
 from edgekit.runners.emulator import plugin, sysroot
 from edgekit.runners.linux.process import crash_hint
 from edgekit.runners.linux.program import Program
 from edgekit.target import Target
 
+ANOTHER = "compile it again, with a backend for Linux"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _MODEL_REFUSED = 3
 _LEVELS = (("l1", "cache.l1d"), ("l2", "cache.l2"), ("l3", "cache.l3"))
@@ -54,12 +54,10 @@ class Job:
 
 
 def machine(target: Target) -> Machine:
-    """Get everything ready, from the cache after the first time.
+    """Get everything ready for a target that can be emulated, from the cache after the first time.
 
     :raises ToolMissing: if the emulator, the AArch64 libraries or a C compiler is not installed.
     """
-    if target.arch != "aarch64" or not target.get("emulator.cpu"):
-        raise DeviceError(f"there is no emulator for the target {target.name!r}", instead(target))
     return Machine(plugin.emulator(), plugin.get(), sysroot.get(target), target)
 
 
@@ -107,9 +105,7 @@ def _make_root(root: Path, files: dict[str, Path], folder: Path) -> Path:
         (own / part.name).symlink_to(part)
     for name, path in files.items():
         if not path.is_file():
-            raise DeviceError(
-                f"the bundle has no {path.name} for the emulator", "compile it again, with a backend for Linux"
-            )
+            raise DeviceError(f"the bundle has no {path.name} for the emulator", ANOTHER)
         (work / name).symlink_to(path.resolve())
     return work
 

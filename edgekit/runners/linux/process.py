@@ -18,7 +18,7 @@ from edgekit.bundle.execution import PROGRAM
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.files import left_behind
 from edgekit.graph import Graph
-from edgekit.runners import OperatorTrace, RunOptions, Trace
+from edgekit.runners import OperatorTrace, RunOptions, Source, Trace
 from edgekit.runners.linux import kernels
 from edgekit.runners.linux.attribution import attribute
 from edgekit.runners.linux.program import SCRIPT, Program
@@ -115,10 +115,9 @@ def crash_hint(program: Program, number: int) -> str:
     return "compile the bundle with --backend litert, and report this to edgekit"
 
 
-def parse_trace(text: str, graph: Graph, source: str) -> tuple[Trace, dict[str, Any]]:
+def parse_trace(text: str, graph: Graph, source: Source) -> tuple[Trace, dict[str, Any]]:
     """Read a runner's trace.
 
-    :param source: ``"host"`` or ``"device"``.
     :returns: the trace, and the conditions it states: machine, clock.
     :raises DeviceError: if it is damaged.
     """

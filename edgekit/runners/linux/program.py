@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from edgekit.backends.litert.library import FILE as LITERT_LIBRARY
 from edgekit.bundle import relative_files
-from edgekit.bundle.execution import MODEL, PROGRAM, Kind
-from edgekit.errors import DeviceError
+from edgekit.bundle.execution import MODEL, PROGRAM, Execution, Kind
+from edgekit.runners import Refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,17 +64,18 @@ def model(bundle: Bundle) -> Path:
     return bundle.artifact / network if network else bundle.model
 
 
-def of(bundle: Bundle) -> Program:
-    """What runs the bundle; one without a program has only its model, which any LiteRT runs.
+def refusal(execution: Execution) -> Refusal | None:
+    """Why the C runner cannot run a bundle: another vendor's tools do."""
+    if execution.kind is not Kind.HANDOVER:
+        return None
+    return Refusal(
+        _HANDED_OVER.get(execution.prover, "the bundle is run by another vendor's tools"),
+        "its README says how" + (f"; here: --on {execution.prover}" if execution.prover else ""),
+    )
 
-    :raises DeviceError: if nothing on Linux does.
-    """
-    execution = bundle.execution
-    if execution.kind is Kind.HANDOVER:
-        raise DeviceError(
-            _HANDED_OVER.get(execution.prover, "the bundle is run by another vendor's tools"),
-            "its README says how" + (f"; here: --on {execution.prover}" if execution.prover else ""),
-        )
+
+def of(execution: Execution) -> Program:
+    """What runs a bundle that is not refused; one without a program has only its model, which any LiteRT runs."""
     if execution.kind is Kind.PROGRAM:
         return Program("", True)
     return Program(execution.library or LITERT_LIBRARY, execution.kind is Kind.LIBRARY)

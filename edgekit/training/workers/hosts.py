@@ -21,7 +21,7 @@ from edgekit.training import checkpoint
 from edgekit.training.workers import node, processes, versions
 from edgekit.training.workers.frames import BEAT, SILENCE, Channel, Ended, Frame, pack, unpack
 from edgekit.training.workers.processes import Answer, Listener
-from edgekit.transport.ssh import FORWARDING, Address, Connection
+from edgekit.transport.ssh import FORWARDING, Address, SshConnection
 
 START_SECONDS = 40.0
 """For Python to start there, and for the workers to try one another; with ssh's own time still below ``SILENCE``."""
@@ -32,9 +32,9 @@ class Host:
     """A worker on a machine that ssh reaches. Open it; close it, whatever happens."""
 
     def __init__(self, address: Address, index: int) -> None:
-        self.place, self.index, self.folder = address.name, index, ""
+        self.place, self.index, self.folder = address.shown, index, ""
         self.address = processes.address(processes.FIRST_PORT + index)
-        self._connection = Connection(address)
+        self._connection = SshConnection(address)
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._stopped = False

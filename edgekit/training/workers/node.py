@@ -12,13 +12,13 @@ import os
 import queue
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -141,18 +141,9 @@ def door(folder: str, number: int | None = None) -> str:
 
 def unreachable(doors: Mapping[str, str]) -> list[dict[str, str]]:
     """Go through the door to each ``worker``; return those that lead nowhere, each with what is ``wrong``."""
-
-    def wrong(path: str) -> str:
-        try:
-            with socket.socket(socket.AF_UNIX) as there:
-                there.settimeout(REACH_SECONDS)
-                there.connect(path)
-                return "" if there.recv(1) == loopback.GREETING else "the connection was closed"
-        except OSError as error:
-            return error.strerror or str(error)
-
     with ThreadPoolExecutor(max(1, len(doors))) as pool:
-        found = zip(doors, pool.map(wrong, doors.values()), strict=True)
+        problems = pool.map(loopback.through, doors.values(), repeat(REACH_SECONDS))
+        found = zip(doors, problems, strict=True)
     return [{"worker": worker, "wrong": problem} for worker, problem in found if problem]
 
 

@@ -10,39 +10,29 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from edgekit.errors import DeviceError
+from edgekit.transport import MOST_OUTPUT, Done, File, TooLarge
 from edgekit.transport.adb.wire import CHUNK, CONNECT_SECONDS, Wire, server
-from edgekit.transport.ssh import GREETING, KEEPER
+from edgekit.transport.keeper import GREETING, KEEPER
 
-__all__ = ["Done", "Phone", "server"]
+__all__ = ["AdbConnection", "server"]
 
 COPY_SECONDS = 120.0
 PLACE = "/data/local/tmp"
 STDOUT, STDERR, EXIT, CLOSE_STDIN = 1, 2, 3, 4
 SLOWEST = 1e6
 """Bytes a second that a device sends at least."""
-_MAX_OUTPUT, _MAX_GREETING = 4 << 20, 10_000
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command on the device ended."""
-
-    returncode: int
-    stdout: bytes
-    stderr: bytes
-
-    @property
-    def text(self) -> str:
-        return (self.stderr + self.stdout).decode(errors="replace")
+ASK_SECONDS = 10.0
+_MAX_GREETING = 10_000
 
 
 @dataclass
-class Phone:
-    """A device, and a folder on it while the context lasts.
+class AdbConnection:
+    """See :class:`edgekit.transport.Connection`.
 
     :param serial: as ``adb devices`` prints it; empty: the only one.
     """
@@ -53,10 +43,11 @@ class Phone:
     _keeper: Wire | None = field(default=None, repr=False)
 
     @property
-    def name(self) -> str:
+    def shown(self) -> str:
+        """See :class:`edgekit.transport.Connection`."""
         return f"device {self.serial!r}" if self.serial else "the device"
 
-    def __enter__(self) -> Phone:
+    def __enter__(self) -> AdbConnection:
         """:raises DeviceError: one line on what is wrong: the server, the device, its folder."""
         self._keeper = self._service(f"shell,v2,raw:TMPDIR={PLACE}; {KEEPER}", CONNECT_SECONDS)
         try:
@@ -89,24 +80,37 @@ class Phone:
                 return match[1], match[2]
             if kind == EXIT or len(said[STDOUT]) + len(said[STDERR]) > _MAX_GREETING:
                 reason = " ".join((said[STDERR] + said[STDOUT]).split())[-160:]
-                raise DeviceError(f"{self.name} gives no folder in {PLACE}: {reason or 'it says nothing'}")
+                raise DeviceError(f"{self.shown} gives no folder in {PLACE}: {reason or 'it says nothing'}")
 
-    def run(self, command: str, *, seconds: float) -> Done:
-        """Run a shell command in the folder.
+    def device(self) -> str:
+        """See :class:`edgekit.transport.Connection`: the model of the device."""
+        done = self.run("getprop ro.product.model", seconds=ASK_SECONDS)
+        return done.stdout.decode(errors="replace").strip() or self.shown
 
-        :raises DeviceError: if it takes longer, or the device goes away.
-        """
-        with self._service(f"shell,v2,raw:cd {self.folder} && {command}", seconds) as wire:
+    def run(self, script: str, *, seconds: float = 60, most: int = MOST_OUTPUT) -> Done:
+        """See :class:`edgekit.transport.Connection`."""
+        with self._service(f"shell,v2,raw:cd {self.folder} && {{ {script}\n}}", seconds) as wire:
             wire.send(struct.pack("<BI", CLOSE_STDIN, 0))
             found = {STDOUT: bytearray(), STDERR: bytearray()}
             while True:
                 kind, data = wire.packet()
                 if kind == EXIT:
                     return Done(data[0] if data else 1, bytes(found[STDOUT]), bytes(found[STDERR]))
-                if kind in found and len(found[kind]) < _MAX_OUTPUT:
+                if kind in found:
                     found[kind] += data
+                if sum(map(len, found.values())) > most:
+                    raise DeviceError(f"{self.shown} sent over {most} bytes, more than it was asked for")
 
-    def push(self, name: str, data: bytes, mode: int) -> None:
+    def put(self, files: Mapping[str, File]) -> None:
+        """See :class:`edgekit.transport.Connection`."""
+        for name, file in files.items():
+            self._push(name, file.data, 0o755 if file.executable else 0o644)
+
+    def get(self, files: Mapping[str, int]) -> dict[str, bytes]:
+        """See :class:`edgekit.transport.Connection`."""
+        return {name: self._pull(name, most) for name, most in files.items()}
+
+    def _push(self, name: str, data: bytes, mode: int) -> None:
         """Write a file into the folder."""
         with self._service("sync:", COPY_SECONDS) as wire:
             path = f"{self.folder}/{name},{0o100000 | mode}".encode()
@@ -117,13 +121,13 @@ class Phone:
             wire.send(b"DONE" + struct.pack("<I", 0))
             kind, length = wire.head()
             if kind != b"OKAY":
-                raise self._sync_failed(wire, kind, length, f"cannot copy {name} to {self.name}")
+                raise self._sync_failed(wire, kind, length, f"cannot copy {name} to {self.shown}")
             wire.send(b"QUIT" + struct.pack("<I", 0))
 
-    def pull(self, name: str, most: int) -> bytes:
+    def _pull(self, name: str, most: int) -> bytes:
         """Read a file of the folder.
 
-        :raises DeviceError: if there is none, or if it has over ``most`` bytes.
+        :raises TooLarge: if it has over ``most`` bytes. :raises DeviceError: also if there is none.
         """
         with self._service("sync:", COPY_SECONDS + most / SLOWEST) as wire:
             path = f"{self.folder}/{name}".encode()
@@ -134,9 +138,9 @@ class Phone:
                 if kind == b"DONE":
                     return bytes(data)
                 if kind != b"DATA" or length > CHUNK:
-                    raise self._sync_failed(wire, kind, length, f"cannot read {name} from {self.name}")
+                    raise self._sync_failed(wire, kind, length, f"cannot read {name} from {self.shown}")
                 if len(data) + length > most:
-                    raise DeviceError(f"{self.name} sent over {most} bytes of {name}, more than it was asked for")
+                    raise TooLarge.of(self.shown, name, len(data) + length, most)
                 data += wire.receive(length)
 
     def _sync_failed(self, wire: Wire, kind: bytes, length: int, what: str) -> DeviceError:
@@ -146,7 +150,7 @@ class Phone:
 
     def _service(self, service: str, seconds: float) -> Wire:
         """Connect to a service of the device."""
-        wire = Wire.connect(self.name, seconds)
+        wire = Wire.connect(self.shown, seconds)
         try:
             wire.request(f"host:transport:{self.serial}" if self.serial else "host:transport-any")
             wire.request(service)

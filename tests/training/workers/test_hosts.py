@@ -124,7 +124,7 @@ def test_however_it_ends_nothing_is_left_but_the_state(how: str, server: SshServ
     said, _ = running.communicate(timeout=150)  # the longest that anybody waits for a sign of life is 90 s
     if how == "broken connection":
         assert running.returncode == DeviceError.exit_code, said
-        assert f"the connection to [127.0.0.1]:{server.port} broke" in said
+        assert f"the connection to 127.0.0.1:{server.port} broke" in said
     else:
         assert running.returncode == (-signal.SIGINT if how == "ctrl-c" else -signal.SIGKILL), said
     assert list(tmp_path.glob("cache/training/*/state.npz"))
