@@ -23,7 +23,7 @@ from page import write
 
 import edgekit
 from edgekit import bundle as bundles
-from edgekit.profiling.cycles import EmulatedCost
+from edgekit.profiling import registry
 from edgekit.runners import RunOptions, Trace, once
 from edgekit.runners.emulator import EmulatorRunner
 
@@ -184,7 +184,7 @@ def emulated(path: Path) -> tuple[Trace, float]:
         rng = np.random.default_rng(0)
         inputs = [rng.integers(-100, 100, (1, *t.shape)).astype(t.dtype) for t in found.graph.inputs]
         trace = once(EmulatorRunner(), found, inputs, RunOptions(profile=True)).trace
-        return trace, EmulatedCost().profile(found.graph, trace, found.target, {"threads": 1}).latency_ms.value
+        return trace, registry.observed(found.graph, trace, found.target, {"threads": 1}).latency_ms.value
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from edgekit.backends import Planned, Request
 from edgekit.backends.litert import LiteRT
 from edgekit.bundle import Bundle
 from edgekit.graph import tflite
-from edgekit.profiling.cycles import EmulatedCost
+from edgekit.profiling import registry
 from edgekit.runners import RunOptions, Trace, once
 from edgekit.runners.emulator import EmulatorRunner
 from edgekit.target import Target
@@ -134,7 +134,7 @@ def rows() -> Iterator[str]:
                     traces[key] = emulate(build(network, Path(scratch)), published.target, Path(scratch))
                 bundle, trace = traces[key]
                 board = at_clock(bundle.target, published.clock_mhz)
-                found = EmulatedCost().profile(bundle.graph, trace, board, {"threads": published.threads}).latency_ms
+                found = registry.observed(bundle.graph, trace, board, {"threads": published.threads}).latency_ms
                 inside = "" if found.low <= measured <= found.high else ", outside"
                 yield (
                     f"| {network} | {measured:.2f} | {found.value:.2f} | {found.low:.2f} to {found.high:.2f}{inside} "

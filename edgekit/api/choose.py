@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ROUNDS, REPEAT = 5, 40
 """On a machine that measures, the candidates take turns, so that its moods strike all alike."""
+REFEREES = ("emulator", "host")
+"""Runners that need no device and whose figures of different backends compare, the best first."""
 Plans = dict[str, "Planned | list[Unsupported]"]
 """By backend: its plan, or why it has none."""
 Build = Callable[["Job", "Backend", "Planned", Path, bool, Progress], "Compiled"]

@@ -27,8 +27,7 @@ from edgekit.graph import Graph
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.metrics.parity import NOTHING, Parity
 from edgekit.passes import recipe
-from edgekit.profiling import Profile
-from edgekit.profiling.roofline import Roofline
+from edgekit.profiling import Profile, registry
 from edgekit.progress import Progress, Silent
 from edgekit.reference.litert import PRELOAD
 from edgekit.runners import OpenOptions, provers
@@ -236,7 +235,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         request = Request(folder / "model.tflite", folder / "artifact", job.tuning, progress)
         with advice.ways_out(job, board, backend, keep=True):
             artifact = backend.build(planned, request)
-        estimate = Roofline().profile(job.graph, None, board, {"threads": 1, "runtime": artifact.runtime})
+        estimate = registry.estimate(job.graph, board, {"threads": 1, "runtime": artifact.runtime})
         write_text(folder / "profile.json", dumps(estimate.json()) + "\n")
         _slower(job, board, artifact, estimate, progress)
         manifest = _manifest(job, board, backend, artifact, folder)
@@ -262,7 +261,7 @@ def _slower(job: Job, board: Target, artifact: Artifact, estimate: Profile, prog
     """Warn where a recipe that quantizes makes the network slower than it was, by the estimates of both."""
     if not job.quantizes or job.source is None or has_onnx(job.source):
         return
-    before = Roofline().profile(job.source, None, board, {"threads": 1, "runtime": artifact.runtime})
+    before = registry.estimate(job.source, board, {"threads": 1, "runtime": artifact.runtime})
     if estimate.latency_ms.value > SLOWER * before.latency_ms.value:
         progress.warn(
             f"{board.name}: the recipe {job.recipe.name} is estimated slower than the network as it is: "

@@ -11,9 +11,8 @@ from edgekit import target
 from edgekit.api.load import load
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
-from edgekit.profiling import CostModel, Profile
-from edgekit.profiling.measured import Measured
-from edgekit.profiling.roofline import Roofline
+from edgekit.profiling import Evidence, Profile, registry
+from edgekit.profiling.dtypes import dtype_of
 from edgekit.progress import Progress, Silent
 from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import no_shapes
@@ -28,7 +27,7 @@ REPEAT, WARMUP = 50, 5
 def profile(
     path: str | Path,
     *,
-    on: str = "estimate",
+    on: str = Evidence.ESTIMATE,
     target: str | None = None,
     threads: int = 1,
     repeat: int = REPEAT,
@@ -50,12 +49,12 @@ def profile(
             if target is not None and target != bundle.target.name:
                 raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "omit --target")
             threads = 1 if not bundle.execution.threads else threads  # compiled networks run on one, whatever is wanted
-            if on == "estimate":
+            if on == Evidence.ESTIMATE:
                 return _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
             return _observed(bundle, on, threads, repeat, progress)
-    if not path.exists() and (on != "estimate" or target is None):
+    if not path.exists() and (on != Evidence.ESTIMATE or target is None):
         raise UsageError(f"there is no bundle or model {path}", "check the path; `edgekit compile` prints a bundle's")
-    if on != "estimate":
+    if on != Evidence.ESTIMATE:
         raise UsageError(
             f"a bare model cannot run on {on}",
             f"make a bundle first: {shlex.join(['edgekit', 'compile', str(path), '--target', target or 'host'])}",
@@ -74,7 +73,7 @@ def _target(name: str) -> Target:
 
 
 def _estimate(graph: Graph, board: Target, threads: int, runtime: str) -> Profile:
-    return Roofline().profile(graph, None, board, {"threads": threads, "runtime": runtime, "dtype": dtype(graph)})
+    return registry.estimate(graph, board, {"threads": threads, "runtime": runtime, "dtype": dtype_of(graph)})
 
 
 def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progress: Progress) -> Profile:
@@ -87,34 +86,7 @@ def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progre
     run = once(runner, bundle, inputs, options, OpenOptions(progress))
     if run.trace.source is not Source.EMULATOR and not run.trace.latency_ms:
         raise UsageError(f"--on {on} times nothing", "profile it with --on estimate, or on the device")
-    conditions = {"dtype": dtype(bundle.graph), "threads": threads, **run.conditions}
-    model: CostModel = Measured()
-    if run.trace.source is Source.EMULATOR:
-        model = _emulated(bundle.target)
+    conditions = {"dtype": dtype_of(bundle.graph), "threads": threads, **run.conditions}
     # What ran here says nothing about the bundle's board: neither its power nor its name may stand beside the times.
     board = _target("host") if run.trace.source is Source.HOST else bundle.target
-    return model.profile(bundle.graph, run.trace, board, conditions)
-
-
-def _emulated(board: Target) -> CostModel:
-    """What makes times of an emulator's counts."""
-    if board.kind == "gpu":
-        from edgekit.profiling.gpu import GpuCost
-
-        return GpuCost()
-    from edgekit.profiling.cycles import EmulatedCost
-
-    return EmulatedCost()
-
-
-def dtype(graph: Graph) -> str:
-    """What the network computes in: the dtype of its integer activations, ``hybrid``, ``float16`` or ``float32``."""
-    from edgekit.reference.hybrid import is_hybrid
-
-    for tensor in graph.tensors:
-        if tensor.data is None and tensor.quantization is not None and tensor.dtype in ("int8", "uint8", "int16"):
-            return tensor.dtype
-    if is_hybrid(graph):
-        return "hybrid"
-    halves = any(t.dtype == "float16" for t in graph.constants())
-    return "float16" if halves else "float32"
+    return registry.observed(bundle.graph, run.trace, board, conditions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgekit.bundle.execution import Execution, Kind
-from edgekit.target import Target
+from edgekit.target import BoardKind, Target
 
 BUILD = "build.sh"
 """What a hand-over runs on the device instead of a network."""
@@ -48,9 +48,9 @@ def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> st
 def _on_device(manifest: dict[str, Any], target: Target, execution: Execution) -> str:
     """How to run it there: with Python where LiteRT runs the model, else with the compiled network alone."""
     run, runtime = execution.command, manifest["runtime"]
-    if target.kind == "phone":
+    if target.kind is BoardKind.PHONE:
         return _on_phone(execution)
-    if target.kind == "accelerator" and manifest["backend"] == "edgetpu":
+    if target.kind is BoardKind.ACCELERATOR and manifest["backend"] == "edgetpu":
         return _on_edgetpu("edgetpu_compiler" in manifest["tools"])
     if not run:
         return ""
@@ -65,7 +65,7 @@ Where the system's C library is too old for `edgekit-run`, it takes ai-edge-lite
 or without Python, on raw tensors"""
     else:
         needs = "it needs no runtime and runs on one thread"
-        if target.kind == "gpu":
+        if target.kind is BoardKind.GPU:
             cuda = runtime.startswith("cuda")
             needs = "it needs the CUDA driver" if cuda else OPENCL_NEEDS
         first = f"""The network is compiled to code for this board; {needs}.

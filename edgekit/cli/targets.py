@@ -6,9 +6,11 @@ import click
 
 from edgekit import target
 from edgekit.cli.common import Output, output_options, table
+from edgekit.target import BoardKind
 
 KINDS = {
-    "linux": "Linux boards", "gpu": "GPUs", "phone": "Phones", "accelerator": "Accelerators",
+    BoardKind.LINUX: "Linux boards", BoardKind.GPU: "GPUs", BoardKind.PHONE: "Phones",
+    BoardKind.ACCELERATOR: "Accelerators",
 }  # fmt: skip
 """Headings of the tables, by a target's ``kind``."""
 
@@ -36,8 +38,7 @@ def command(output: Output) -> None:
             }
         )  # fmt: skip
         return
-    kinds = KINDS | {b.kind: f"Targets of kind {b.kind}" for b in boards if b.kind not in KINDS}
-    for kind, title in kinds.items():
+    for kind, title in KINDS.items():
         rows = [[b.name, b.description, ", ".join(b.backends), ", ".join(b.runners)] for b in boards if b.kind == kind]
         if rows:
             table(title, ["Name", "Description", "Backends", "Runners"], rows)

@@ -19,7 +19,7 @@ from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.metrics import accuracy, fairness
 from edgekit.passes.recipe import Step
-from edgekit.profiling.roofline import Roofline
+from edgekit.profiling import registry
 
 if TYPE_CHECKING:
     from edgekit.backends import Backend
@@ -165,7 +165,7 @@ class Evaluator:
         return made
 
     def _costs(self, graph: Graph, data: bytes) -> dict[str, float]:
-        profile = Roofline().profile(graph, None, self._board, {"threads": 1})
+        profile = registry.estimate(graph, self._board, {"threads": 1})
         costs = {"size": float(len(data)), "latency": profile.latency_ms.value, "energy": profile.energy_mj.value}
         if self._packed:
             costs["packed"] = float(len(zlib.compress(data, 9)))

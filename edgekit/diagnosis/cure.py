@@ -115,11 +115,11 @@ def cost_of(target: str | None) -> tuple[Cost, str]:
     of activations alive at once."""
     if target is None:
         return lambda graph: float(_bytes(graph)), "bytes"
-    from edgekit.profiling.roofline import Roofline
+    from edgekit.profiling import registry
     from edgekit.target import load
 
     board = load(target)
-    return lambda graph: Roofline().profile(graph, None, board, {"threads": 1}).latency_ms.value, "ms"
+    return lambda graph: registry.estimate(graph, board, {"threads": 1}).latency_ms.value, "ms"
 
 
 def _bytes(graph: Graph) -> int:

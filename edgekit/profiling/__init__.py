@@ -6,12 +6,21 @@ A cost model turns a Graph, a target and (where there is one) a trace into a :cl
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.runners import Trace
     from edgekit.target import Target
+
+
+class Evidence(StrEnum):
+    """Where a profile's figures come from: nothing is run, an emulator counts, or a machine is timed."""
+
+    ESTIMATE = "estimate"
+    EMULATOR = "emulator"
+    DEVICE = "device"
 
 
 @dataclass(frozen=True)
@@ -52,13 +61,12 @@ class OperatorProfile:
 class Profile:
     """Latency (ms), energy (mJ) and power (W) of one inference.
 
-    :param source: ``"device"``, ``"emulator"`` or ``"estimate"``.
     :param scope: what the energy covers: ``wall``, ``board_supply``, ``core_rail`` or ``accelerator``.
     :param basis: where the figures come from, in words: the method, and why the interval is as wide as it is.
     """
 
     target: str
-    source: str
+    source: Evidence
     runtime: str
     conditions: dict[str, Any]
     latency_ms: Figure
@@ -78,7 +86,7 @@ class Profile:
 
 
 class CostModel(Protocol):
-    """Predicts or summarises a Profile."""
+    """Predicts or summarises a Profile; :func:`edgekit.profiling.registry.lookup` says which one does."""
 
     def profile(self, graph: Graph, trace: Trace | None, target: Target, conditions: dict[str, Any]) -> Profile:
         """:param trace: None for an estimate."""

@@ -14,18 +14,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit.files.tables import number
 from edgekit.graph import Graph
 from edgekit.graph.stats import OperatorStats, Statistics, statistics
-from edgekit.profiling import Figure, OperatorProfile, Profile, energy, rows
+from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, rows
+from edgekit.runners import Trace
 from edgekit.target import Target
 
-LOW, HIGH = 0.6, 2.0
-"""The interval, as multiples of the estimate. The vendor's published table lies within 0.8 to 1.25 (USB, C++, desktop);
-programs in Python were timed up to 1.6 times slower than that."""
 FREE = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 """Operators that move nothing: they only name memory anew."""
 TAKEN = ("int8", "uint8")
 """Types that the accelerator computes with; an operator with a float result runs on the host."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coefficients:
+    """The interval, as multiples of the estimate."""
+
+    low: float = number("lower end of the interval, as a multiple of the estimate")
+    high: float = number("upper end of the interval, as a multiple of the estimate")
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,14 @@ class Chip:
 
 
 class AcceleratorCost:
-    """Predicts a profile for targets of kind ``accelerator``."""
+    """Predicts the profile of an accelerator alone, as if it took every operator on 8-bit integers."""
 
-    def profile(self, graph: Graph, target: Target, conditions: dict[str, Any]) -> Profile:
-        """Return the estimate of the accelerator alone, as if it took every operator on 8-bit integers."""
+    def __init__(self, coefficients: Coefficients) -> None:
+        self._coefficients = coefficients
+
+    def profile(self, graph: Graph, trace: Trace | None, target: Target, conditions: dict[str, Any]) -> Profile:
+        """See :class:`edgekit.profiling.CostModel`; ``trace`` is ignored."""
+        low, high = self._coefficients.low, self._coefficients.high
         stats = statistics(graph)
         chip = _chip(target, stats)
         streamed = _streamed(stats, chip.parameter_bytes)
@@ -81,12 +92,12 @@ class AcceleratorCost:
         power_w = energy.power(target, 1)
         total = rows.fill(operators, power_w)
         bound = _bound(stats, chip, target, ends) * 1e3
-        latency_ms = Figure(total, max(min(bound, total), total * LOW), total * HIGH)
+        latency_ms = Figure(total, max(min(bound, total), total * low), total * high)
         left = sum(streamed.values())
         kept = sum(row.weights_bytes for row in _taken(stats)) - left
         return Profile(
             target=target.name,
-            source="estimate",
+            source=Evidence.ESTIMATE,
             runtime=str(conditions.get("runtime", "any")),
             conditions={**conditions, "threads": 1, "clock_mhz": target.get("cpu.clock_mhz")},
             latency_ms=latency_ms,
@@ -97,7 +108,7 @@ class AcceleratorCost:
             operators=operators,
             basis=f"{target.get('cpu.core')} alone, as if it took every operator: {kept / 1e6:.2f} MB of parameters "
             f"kept on the chip, {left / 1e6:.2f} MB sent to it in every inference; fitted to the vendor's "
-            f"published latencies: {LOW:g} (no less than the hardware's bound) to {HIGH:g} times the estimate",
+            f"published latencies: {low:g} (no less than the hardware's bound) to {high:g} times the estimate",
         )
 
 

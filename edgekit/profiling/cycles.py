@@ -16,27 +16,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from edgekit.errors import ToolMissing
+from edgekit.files.tables import number
 from edgekit.graph import Graph
 from edgekit.graph.stats import Statistics, statistics
-from edgekit.profiling import Figure, OperatorProfile, Profile, energy, mca, rows
+from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, mca, rows
 from edgekit.runners import BlockUse, OperatorTrace, Trace
 from edgekit.target import Target
 
-COVERAGE = 0.98
-"""Part of each operator's instructions that llvm-mca is asked about; the rest is taken to run as fast."""
-ONE_THREAD = (0.75, 1.35)
-"""Interval at one thread, as multiples of the estimate. Seven networks that MLPerf v3.0 measured on Cortex-A78AE lie
-within 7 %, but no figure for one thread on Cortex-A72 or A76 was found; see docs/emulator.md."""
-WITHOUT_MCA = (0.5, 2.0)
-"""The same without llvm-mca."""
-MANY_THREADS = (0.6, 2.6)
-"""Interval at several threads. How each operator scales is not known: XNNPACK's own figures on a Raspberry Pi 4 lie
-between 0.85 and 1.2 of the estimate, those of MLPerf, which ran TFLite's older kernels, between 1.2 and 2.5."""
-
 _LEVELS = (("l1", "l2"), ("l2", "l3"), ("l3", None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """An interval, as multiples of the estimate."""
+
+    low: float = number("lower end of the interval, as a multiple of the estimate")
+    high: float = number("upper end of the interval, as a multiple of the estimate")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coefficients:
+    """How much llvm-mca is asked about, and the intervals: with it at one thread, without it, at several threads."""
+
+    coverage: float = number("part of each operator's instructions that llvm-mca is asked about", most=1)
+    one_thread: Interval
+    without_mca: Interval
+    many_threads: Interval
 
 
 @dataclass(frozen=True)
@@ -48,11 +57,18 @@ class Cycles:
     shared: float
 
 
+class Method(StrEnum):
+    """How cycles of computing were found, in words."""
+
+    LLVM = "llvm-mca"
+    TABLE = "a table (llvm-mca is not installed)"
+
+
 class EmulatedCost:
     """Turns the emulator's trace into a profile. ``llvm`` False: use the table of cycles per instruction."""
 
-    def __init__(self, *, llvm: bool = True) -> None:
-        self._llvm = llvm
+    def __init__(self, coefficients: Coefficients, *, llvm: bool = True) -> None:
+        self._coefficients, self._llvm = coefficients, llvm
 
     def profile(self, graph: Graph, trace: Trace | None, target: Target, conditions: dict[str, Any]) -> Profile:
         """See :class:`edgekit.profiling.CostModel`; the trace must be the emulator's. Conditions: ``threads``."""
@@ -64,11 +80,14 @@ class EmulatedCost:
         power_w = energy.power(target, threads)
         operators = [_row(op, c, stats, target, threads) for op, c in zip(trace.operators, cycles, strict=True)]
         total = rows.fill(operators, power_w)
-        low, high = MANY_THREADS if threads > 1 else ONE_THREAD if method == "llvm-mca" else WITHOUT_MCA
+        known = self._coefficients
+        one = known.one_thread if method is Method.LLVM else known.without_mca
+        interval = known.many_threads if threads > 1 else one
+        low, high = interval.low, interval.high
         latency_ms = Figure(total, total * low, total * high)
         return Profile(
             target=target.name,
-            source="emulator",
+            source=Evidence.EMULATOR,
             runtime=trace.runtime,
             conditions={"clock_mhz": target.get("cpu.clock_mhz"), **conditions, "threads": threads},
             latency_ms=latency_ms,
@@ -83,13 +102,13 @@ class EmulatedCost:
             instructions=trace.counts.get("instructions"),
         )
 
-    def _cycles(self, trace: Trace, target: Target) -> tuple[list[Cycles], str]:
-        """Cycles of each of the trace's operators, and the method in words."""
-        core, method = None, "llvm-mca"
+    def _cycles(self, trace: Trace, target: Target) -> tuple[list[Cycles], Method]:
+        """Cycles of each of the trace's operators, and how they were found."""
+        core, method = None, Method.LLVM
         if self._llvm:
-            core = _core_by_llvm(trace, target)
+            core = _core_by_llvm(trace, target, self._coefficients.coverage)
         if core is None:
-            core, method = [_core_by_table(op, target) for op in trace.operators], "a table (llvm-mca is not installed)"
+            core, method = [_core_by_table(op, target) for op in trace.operators], Method.TABLE
         found = [Cycles(c, *memory_cycles(op.counts, target)) for c, op in zip(core, trace.operators, strict=True)]
         return found, method
 
@@ -119,11 +138,11 @@ def memory_cycles(counts: dict[str, int], target: Target) -> tuple[float, float]
     return private, shared
 
 
-def _core_by_llvm(trace: Trace, target: Target) -> list[float] | None:
+def _core_by_llvm(trace: Trace, target: Target, coverage: float) -> list[float] | None:
     """Cycles of each operator by llvm-mca; None where it is not installed or knows none of the blocks."""
     core = mca.Core(target.get("cycles.llvm_cpu"), target.get("cycles.llvm_features"))
     try:
-        known = mca.block_cycles([b.code for op in trace.operators for b in _hot(op)], core)
+        known = mca.block_cycles([b.code for op in trace.operators for b in _hot(op, coverage)], core)
     except ToolMissing:
         return None
     if not known:
@@ -137,9 +156,9 @@ def _core_by_llvm(trace: Trace, target: Target) -> list[float] | None:
     return found
 
 
-def _hot(op: OperatorTrace) -> Iterator[BlockUse]:
-    """The blocks, largest first, that hold :data:`COVERAGE` of an operator's instructions."""
-    left = COVERAGE * op.counts.get("instructions", 0)
+def _hot(op: OperatorTrace, coverage: float) -> Iterator[BlockUse]:
+    """The blocks, largest first, that hold ``coverage`` of an operator's instructions."""
+    left = coverage * op.counts.get("instructions", 0)
     for block in op.blocks:
         if left <= 0:
             return

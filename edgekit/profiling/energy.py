@@ -7,14 +7,14 @@ between one and all the power is interpolated linearly in the number of busy thr
 from __future__ import annotations
 
 from edgekit.profiling import Figure
-from edgekit.target import Target
+from edgekit.target import BoardKind, Target
 
 DEFAULT_UNCERTAINTY = 0.5
 
 
 def power(target: Target, threads: int) -> Figure:
     """Power in watt while ``threads`` threads compute; idle power is included."""
-    value = _gpu(target) if target.kind == "gpu" else _processor(target, threads)
+    value = _gpu(target) if target.kind is BoardKind.GPU else _processor(target, threads)
     spread = float(target.get("power.uncertainty", DEFAULT_UNCERTAINTY))
     return Figure(value, value * (1 - spread), value * (1 + spread))
 

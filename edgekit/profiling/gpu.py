@@ -12,16 +12,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from edgekit.files.tables import number
 from edgekit.graph import Graph
 from edgekit.graph.stats import Statistics, statistics
-from edgekit.profiling import Figure, OperatorProfile, Profile, energy, rows
+from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, rows
 from edgekit.runners import Trace
 from edgekit.target import Target
 
-LOW, HIGH = 0.4, 2.5
-"""The interval: the figures were fitted to other networks on other runtimes, and no kernel of ours was timed yet."""
 FREE = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "DEQUANTIZE")
 """Operators that move nothing: they only name memory anew, or are done when the network is compiled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coefficients:
+    """The interval, as multiples of the value; a remark for the profile's basis."""
+
+    low: float = number("lower end of the interval, as a multiple of the value")
+    high: float = number("upper end of the interval, as a multiple of the value")
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,21 +56,25 @@ class Device:
 
 
 class GpuCost:
-    """Predicts a profile for targets of kind ``gpu``."""
+    """Predicts a profile of a GPU, from the Graph or from what its emulator counted."""
+
+    def __init__(self, coefficients: Coefficients) -> None:
+        self._coefficients = coefficients
 
     def profile(self, graph: Graph, trace: Trace | None, target: Target, conditions: dict[str, Any]) -> Profile:
         """See :class:`edgekit.profiling.CostModel`."""
+        low, high = self._coefficients.low, self._coefficients.high
         stats, device = statistics(graph), _device(target)
         operators = _observed(trace, stats, device) if trace and trace.operators else _counted(stats, device)
         power_w = energy.power(target, 1)
         total = rows.fill(operators, power_w)
-        latency_ms = Figure(total, total * LOW, total * HIGH)
+        latency_ms = Figure(total, total * low, total * high)
         emulated = trace is not None
         runtime = trace.runtime if trace else str(conditions.get("runtime", "any"))
         place = str(conditions.get("machine", "this machine")).split(" on ")[0]
         return Profile(
             target=target.name,
-            source="emulator" if emulated else "estimate",
+            source=Evidence.EMULATOR if emulated else Evidence.ESTIMATE,
             runtime=runtime,
             conditions={**conditions, "clock_mhz": target.get("gpu.clock_mhz"), "threads": 1},
             latency_ms=latency_ms,
@@ -75,8 +87,8 @@ class GpuCost:
                 f"kernels, work-items, flops and bytes counted while the kernels ran on {place}; " if emulated else ""
             )
             + f"a roofline of {target.get('gpu.name')} with the figures of its file, no kernel of ours was timed on "
-            f"it: {LOW:g} to {HIGH:g} times the value"
-            + ("; TensorRT's kernels use tensor cores and are usually faster" if runtime == "tensorrt" else ""),
+            f"it: {low:g} to {high:g} times the value"
+            + (f"; {self._coefficients.remark}" if self._coefficients.remark else ""),
         )
 
 

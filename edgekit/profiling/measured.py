@@ -7,7 +7,7 @@ from typing import Any
 
 from edgekit.graph import Graph
 from edgekit.graph.stats import statistics
-from edgekit.profiling import Figure, Profile, energy, rows
+from edgekit.profiling import Evidence, Figure, Profile, energy, rows
 from edgekit.runners import Trace
 from edgekit.target import Target
 
@@ -31,7 +31,7 @@ class Measured:
         rows.fill(operators, power_w)
         return Profile(
             target=target.name,
-            source="device",
+            source=Evidence.DEVICE,
             runtime=trace.runtime,
             conditions=conditions,
             latency_ms=latency_ms,

@@ -11,18 +11,18 @@ from edgekit import plugins, resources
 from edgekit.errors import UsageError
 from edgekit.files import documents
 from edgekit.target import schema
+from edgekit.target.schema import BoardKind as BoardKind
 
 
 @dataclass(frozen=True)
 class Target:
     """A board or device, as data. ``data`` is the whole TOML; docs/formats.md lists its keys and units.
 
-    :param kind: ``linux``, ``gpu``, ``phone``, ``accelerator``.
     :param arch: the processor's architecture as Linux names it (``aarch64``, ``x86_64``), or ``native``.
     """
 
     name: str
-    kind: str
+    kind: BoardKind
     description: str
     arch: str
     backends: tuple[str, ...]
@@ -64,9 +64,11 @@ def read(path: Path) -> Target:
         texts = (data["name"], data["kind"], data["description"], data["arch"])
         if not all(isinstance(text, str) for text in (*texts, *data["backends"], *data["runners"])):
             raise TypeError("a name is not a text")
+        if data["kind"] not in list(BoardKind):
+            raise UsageError(f"{path}: kind is {data['kind']!r}, not one of {', '.join(BoardKind)}", schema.HINT)
         schema.check(path, data, data["kind"], data["runners"])
         return Target(
-            name=data["name"], kind=data["kind"], description=data["description"], arch=data["arch"],
+            name=data["name"], kind=BoardKind(data["kind"]), description=data["description"], arch=data["arch"],
             backends=tuple(data["backends"]), runners=tuple(data["runners"]), data=data,
         )  # fmt: skip
     except (ValueError, TypeError, KeyError, OSError) as error:

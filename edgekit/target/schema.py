@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import UsageError
+from edgekit.files.tables import Key
 
 HINT = "docs/targets.md lists the keys"
 
 
-@dataclass(frozen=True)
-class Key:
-    """A number in a target's file.
+class BoardKind(StrEnum):
+    """What a target is; it decides which tables its file must have."""
 
-    :param meaning: what it is, with its unit. :param most: the largest value that makes sense.
-    :param whole: True for integers. :param zero: True if it may be 0.
-    """
-
-    meaning: str
-    most: float = math.inf
-    whole: bool = False
-    zero: bool = False
-
-    def wrong(self, value: Any) -> str:
-        """What is wrong with a value; empty if nothing is."""
-        kind = int if self.whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kind):
-            return f"is {value!r}, not a {'whole number' if self.whole else 'number'}: {self.meaning}"
-        low = value >= 0 if self.zero else value > 0
-        if not (math.isfinite(value) and low and value <= self.most):
-            return f"is {value!r}, which cannot be: {self.meaning}"
-        return ""
+    LINUX = "linux"
+    GPU = "gpu"
+    PHONE = "phone"
+    ACCELERATOR = "accelerator"
 
 
 KEYS: dict[str, Key] = {

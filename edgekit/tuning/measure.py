@@ -131,9 +131,9 @@ class Measured:
         """Microseconds of each operator in a round."""
         graph = self.bundle.graph
         if self.exact:
-            from edgekit.profiling.cycles import EmulatedCost
+            from edgekit.profiling import registry
 
-            rows = EmulatedCost().profile(graph, run.trace, self.bundle.target, {"threads": 1}).operators
+            rows = registry.observed(graph, run.trace, self.bundle.target, {"threads": 1}).operators
             found = {row.index: row.latency_ms for row in rows}
         else:
             found = {row.index: row.latency_ms or 0.0 for row in run.trace.operators}

@@ -26,7 +26,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.graph.stats import statistics
 from edgekit.profiling.gpu import Device
 from edgekit.profiling.measured import Measured
-from edgekit.runners import OperatorTrace, Run, RunOptions, Trace, once
+from edgekit.runners import OperatorTrace, Run, RunOptions, Source, Trace, once
 from edgekit.runners.pocl import PoclRunner
 from edgekit.tools import toolchain
 from tests.networks.building import RELU, Pictures, given
@@ -183,7 +183,7 @@ def test_a_board_without_a_driver_says_so(small: bundle.Bundle, tmp_path: Path) 
 
 def test_times_of_a_board_have_its_power(small: bundle.Bundle) -> None:
     rows = [OperatorTrace(0, "conv", latency_ms=2.0)]
-    trace = Trace("device", "opencl 1 on Mali-G610", latency_ms=[2.0, 2.1, 1.9], operators=rows)
+    trace = Trace(Source.DEVICE, "opencl 1 on Mali-G610", latency_ms=[2.0, 2.1, 1.9], operators=rows)
     profile = Measured().profile(small.graph, trace, target.load(BOARD), {"threads": 1})
     assert profile.power_w.value == 6.5 and math.isclose(profile.energy_mj.value, 2.0 * 6.5)
 

@@ -12,7 +12,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import tflite
 from edgekit.metrics import accuracy
 from edgekit.passes.recipe import Step
-from edgekit.profiling.roofline import Roofline
+from edgekit.profiling import registry
 
 PRUNE, INT8 = Step("prune", {"macs": 0.5}), Step("quantize", {"weights": "int8", "activations": "int8"})
 FLOAT16 = Step("quantize", {"weights": "float16", "activations": "float"})
@@ -38,7 +38,7 @@ def test_costs_are_the_networks_own(evaluator, network):
     judge, _ = evaluator
     found = judge.measure((PRUNE, INT8), 50)
     data = tflite.dumps(judge.graph((PRUNE, INT8)))
-    estimate = Roofline().profile(judge.graph((PRUNE, INT8)), None, target.load("rpi4"), {"threads": 1})
+    estimate = registry.estimate(judge.graph((PRUNE, INT8)), target.load("rpi4"), {"threads": 1})
     assert found.costs == {"size": len(data), "packed": len(zlib.compress(data, 9)),
                            "latency": estimate.latency_ms.value, "energy": estimate.energy_mj.value}  # fmt: skip
     assert found.costs["size"] < 0.4 * len(tflite.dumps(network))

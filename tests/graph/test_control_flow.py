@@ -10,7 +10,8 @@ import pytest
 from edgekit import target
 from edgekit.graph import Operator, Subgraph, stats, tflite
 from edgekit.graph.control_flow import bodies
-from edgekit.profiling.roofline import LOOPS, Roofline
+from edgekit.profiling import registry
+from edgekit.profiling.roofline import LOOPS
 from edgekit.reference.litert import reference_outputs
 from tests.networks.loops import loop
 
@@ -34,8 +35,8 @@ def test_an_unknown_number_of_turns_is_said() -> None:
     assert found.macs == 9
     assert not found.counted
     board = target.load("rpi4")
-    assert LOOPS in Roofline().profile(graph, None, board, {}).basis
-    assert LOOPS not in Roofline().profile(loop(0, 5), None, board, {}).basis
+    assert LOOPS in registry.estimate(graph, board, {}).basis
+    assert LOOPS not in registry.estimate(loop(0, 5), board, {}).basis
 
 
 def test_a_loop_into_itself_ends() -> None:

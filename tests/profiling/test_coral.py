@@ -12,8 +12,7 @@ import pytest
 
 from edgekit import target
 from edgekit.graph.stats import statistics
-from edgekit.profiling import Profile
-from edgekit.profiling.roofline import Roofline
+from edgekit.profiling import Profile, registry
 from tests.profiling.image_networks import NETWORKS, Network
 
 PUBLISHED = {
@@ -32,7 +31,7 @@ CORAL = target.load("coral-edgetpu")
 
 
 def estimate(name: str) -> Profile:
-    return Roofline().profile(NETWORKS[name](), None, CORAL, {"threads": 1})
+    return registry.estimate(NETWORKS[name](), CORAL, {"threads": 1})
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -79,7 +78,7 @@ def test_memory_is_filled_before_anything_is_streamed() -> None:
     for count in (1, 2, 3):
         network = dense(count)
         graph = network.graph(len(network.tensors) - 1)
-        times.append(Roofline().profile(graph, None, CORAL, {"threads": 1}).latency_ms.value)
+        times.append(registry.estimate(graph, CORAL, {"threads": 1}).latency_ms.value)
     first, second, third = times
     layer = 4096 * 512 / 0.49e9 * 1e3
     assert second - first < layer / 2

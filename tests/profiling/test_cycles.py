@@ -10,16 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from edgekit import target
+from edgekit import resources, target
 from edgekit.errors import ToolMissing
+from edgekit.files import documents, tables
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.profiling import cycles, mca
 from edgekit.profiling.cycles import EmulatedCost
-from edgekit.runners import BlockUse, OperatorTrace, Trace
+from edgekit.runners import BlockUse, OperatorTrace, Source, Trace
 from edgekit.target import Target
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runners"))
 
+COEFFICIENTS = tables.build(
+    cycles.Coefficients, documents.read_toml(resources.folder("targets") / "costs" / "cycles.toml")["coefficients"]
+)
 A72 = mca.Core("cortex-a72", "+v8a,+neon,+crc")
 N1 = mca.Core("neoverse-n1", "+v8.2a,+neon,+crc,+dotprod,+fullfp16")
 needs_llvm = pytest.mark.skipif(shutil.which("llvm-mca-19") is None, reason="llvm-mca-19 is not installed")
@@ -73,13 +77,13 @@ def trace_of(fmlas: int, misses: tuple[int, ...] = (0,) * 6) -> Trace:
     counts = {"instructions": fmlas, "fp_fma_vec": fmlas, **dict(zip(names, misses, strict=True))}
     row = OperatorTrace(0, "Fully Connected (NC, F32) GEMM", counts=counts)
     row.blocks = [BlockUse(INDEPENDENT, fmlas // 24, misses)]
-    return Trace("emulator", "litert", operators=[row], counts=dict(counts))
+    return Trace(Source.EMULATOR, "litert", operators=[row], counts=dict(counts))
 
 
 @needs_llvm
 def test_a_profile_s_parts_add_up(fresh_cache: Path) -> None:
     board = target.load("rpi4")
-    found = EmulatedCost().profile(dense_graph(), trace_of(24_000_000), board, {"threads": 1})
+    found = EmulatedCost(COEFFICIENTS).profile(dense_graph(), trace_of(24_000_000), board, {"threads": 1})
     assert 24e6 / 1.8e9 * 1e3 <= found.latency_ms.value <= 30e6 / 1.8e9 * 1e3
     assert found.latency_ms.low < found.latency_ms.value < found.latency_ms.high
     assert sum(row.latency_ms for row in found.operators) == pytest.approx(found.latency_ms.value)
@@ -96,9 +100,9 @@ def test_without_llvm_the_table_answers_with_a_wider_interval(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     board = target.load("rpi4")
-    found = EmulatedCost().profile(dense_graph(), trace_of(24_000_000), board, {})
+    found = EmulatedCost(COEFFICIENTS).profile(dense_graph(), trace_of(24_000_000), board, {})
     assert found.latency_ms.value == pytest.approx(24e6 * board.get("cycles.cpi.fp_fma_vec") / 1.8e9 * 1e3)
-    assert found.latency_ms.high / found.latency_ms.low > cycles.ONE_THREAD[1] / cycles.ONE_THREAD[0]
+    assert found.latency_ms.high / found.latency_ms.low > COEFFICIENTS.one_thread.high / COEFFICIENTS.one_thread.low
     assert "table" in found.basis
 
 
@@ -114,7 +118,7 @@ def test_misses_cost_latency_or_bandwidth() -> None:
 
 def test_threads_help_arithmetic_but_not_memory() -> None:
     board = target.load("rpi4")
-    cost = EmulatedCost(llvm=False)
+    cost = EmulatedCost(COEFFICIENTS, llvm=False)
     small = cost.profile(dense_graph(), trace_of(24_000_000), board, {"threads": 1})
     quick = cost.profile(dense_graph(), trace_of(24_000_000), board, {"threads": 4})
     assert 3 < small.latency_ms.value / quick.latency_ms.value <= 4
@@ -125,10 +129,10 @@ def test_threads_help_arithmetic_but_not_memory() -> None:
     assert four.latency_ms.value >= one.latency_ms.value and four.operators[0].bound == "memory"
 
 
-@pytest.mark.parametrize("trace", [None, Trace("emulator", "litert")])
+@pytest.mark.parametrize("trace", [None, Trace(Source.EMULATOR, "litert")])
 def test_a_trace_without_operators_is_a_programming_error(trace: Trace | None) -> None:
     with pytest.raises(ValueError, match="operators"):
-        EmulatedCost().profile(dense_graph(), trace, target.load("rpi4"), {})
+        EmulatedCost(COEFFICIENTS).profile(dense_graph(), trace, target.load("rpi4"), {})
 
 
 def at_clock(board: Target, mhz: float) -> Target:
@@ -171,6 +175,6 @@ def test_published_latencies_of_cortex_a78ae_lie_inside(tmp_path: Path) -> None:
     run = once(EmulatorRunner(), bundle, samples_for(bundle.graph, 1), RunOptions(profile=True))
     board = at_clock(bundle.target, 2201.6)
     for llvm in (True, False):
-        found = EmulatedCost(llvm=llvm).profile(bundle.graph, run.trace, board, {"threads": 1})
+        found = EmulatedCost(COEFFICIENTS, llvm=llvm).profile(bundle.graph, run.trace, board, {"threads": 1})
         assert found.latency_ms.low <= 3.75 <= found.latency_ms.high
         assert found.latency_ms.value == pytest.approx(3.75, rel=0.15)

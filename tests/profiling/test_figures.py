@@ -9,19 +9,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit import target
+from edgekit import resources, target
+from edgekit.files import documents, tables
 from edgekit.graph import Graph, Operator, Quantization, Subgraph, Tensor
-from edgekit.profiling import Figure, OperatorProfile, energy, rows
-from edgekit.profiling.cycles import EmulatedCost, memory_cycles
-from edgekit.profiling.gpu import GpuCost
+from edgekit.profiling import Figure, OperatorProfile, energy, registry, rows
+from edgekit.profiling.cycles import Coefficients, EmulatedCost, memory_cycles
 from edgekit.profiling.measured import Measured
-from edgekit.profiling.roofline import Roofline
-from edgekit.runners import OperatorTrace, Trace
+from edgekit.runners import OperatorTrace, Source, Trace
 from tests.networks.small import Builder
 
 RPI4, RPI5 = target.load("rpi4"), target.load("rpi5")
 CORAL, MALI = target.load("coral-edgetpu"), target.load("mali-g610")
 CLOCK = 1.8e9
+COEFFICIENTS = tables.build(
+    Coefficients, documents.read_toml(resources.folder("targets") / "costs" / "cycles.toml")["coefficients"]
+)
 
 
 def dense(inputs: int, outputs: int, weights: str = "float32", activations: str = "float32") -> Graph:
@@ -53,7 +55,7 @@ def convolution(op: str, weights: tuple[int, ...], kind: str = "int8") -> Graph:
 
 def test_a_small_layer_is_bound_by_the_caches() -> None:
     """128 -> 64 in float32 moves 33,536 bytes at 8 bytes a cycle; its 8192 MACs take less."""
-    found = Roofline().profile(dense(128, 64), None, RPI4, {"threads": 1})
+    found = registry.estimate(dense(128, 64), RPI4, {"threads": 1})
     moved = (128 * 64 + 128 + 64) * 4 / (8 * CLOCK)
     assert found.latency_ms.value == pytest.approx((moved + 3000 / CLOCK) * 1e3)
     assert found.latency_ms.low == pytest.approx(8192 / (4 * CLOCK) * 1e3)
@@ -65,7 +67,7 @@ def test_a_small_layer_is_bound_by_the_caches() -> None:
 
 def test_threads_share_caches_and_arithmetic() -> None:
     """Each thread after the first adds 0.8 of one; the hardware's bound counts them in full."""
-    found = Roofline().profile(dense(128, 64), None, RPI4, {"threads": 4})
+    found = registry.estimate(dense(128, 64), RPI4, {"threads": 4})
     moved = (128 * 64 + 128 + 64) * 4 / (8 * CLOCK * 3.4)
     assert found.latency_ms.value == pytest.approx((moved + 3000 / CLOCK) * 1e3)
     assert found.latency_ms.low == pytest.approx(8192 / (4 * CLOCK * 4) * 1e3)
@@ -76,7 +78,7 @@ def test_a_large_layer_is_bound_by_the_memory() -> None:
     """8 MiB of weights do not fit in 1 MiB of cache; threads do not help, and only the data sheet's rate is a bound."""
     weights, moved = 2048 * 1024 * 4, (2048 * 1024 + 2048 + 1024) * 4
     for threads in (1, 4):
-        found = Roofline().profile(dense(2048, 1024), None, RPI4, {"threads": threads})
+        found = registry.estimate(dense(2048, 1024), RPI4, {"threads": threads})
         assert found.latency_ms.value == pytest.approx((moved / 5.5e9 + 3000 / CLOCK) * 1e3)
         assert found.latency_ms.low == pytest.approx(weights / 12.8e9 * 1e3)
         assert found.operators[0].bound == "memory"
@@ -86,7 +88,7 @@ def test_a_large_layer_is_bound_by_the_memory() -> None:
 def test_weights_and_activations_have_to_fit_together(inputs: int, rate: float) -> None:
     """87376 inputs, their weights for two outputs, and these (64 bytes at least) are 1 MiB, as the last cache."""
     assert (87376 * 2 + 87376) * 4 + 64 == 1 << 20
-    found = Roofline().profile(dense(inputs, 2), None, RPI4, {"threads": 1})
+    found = registry.estimate(dense(inputs, 2), RPI4, {"threads": 1})
     assert found.latency_ms.value == pytest.approx(((3 * inputs + 2) * 4 / rate + 3000 / CLOCK) * 1e3)
 
 
@@ -99,7 +101,7 @@ def test_weights_and_activations_have_to_fit_together(inputs: int, rate: float) 
 )
 def test_convolutions_are_bound_by_arithmetic(op: str, weights: tuple[int, ...], macs: int, rate: float) -> None:
     """8 int8 MACs a cycle on Cortex-A72, of which convolutions reach a half and depthwise ones a quarter."""
-    found = Roofline().profile(convolution(op, weights), None, RPI4, {"threads": 1})
+    found = registry.estimate(convolution(op, weights), RPI4, {"threads": 1})
     assert found.latency_ms.value == pytest.approx((macs / (rate * CLOCK) + 3000 / CLOCK) * 1e3)
     assert found.latency_ms.low == pytest.approx(macs / (8 * CLOCK) * 1e3)
     assert found.operators[0].bound == "compute" and found.operators[0].macs == macs
@@ -111,28 +113,28 @@ def test_convolutions_are_bound_by_arithmetic(op: str, weights: tuple[int, ...],
 def test_int16_runs_in_plain_loops(op: str, weights: tuple[int, ...], efficiency: float) -> None:
     graph = dense(512, 512, "int8", "int16") if op == "FULLY_CONNECTED" else convolution(op, weights, "int16")
     macs = 512 * 512 if op == "FULLY_CONNECTED" else 64 * 64 * 9 * 64
-    found = Roofline().profile(graph, None, RPI4, {"threads": 1})
+    found = registry.estimate(graph, RPI4, {"threads": 1})
     assert found.latency_ms.value == pytest.approx((macs / (efficiency * CLOCK) + 3000 / CLOCK) * 1e3)
 
 
 def test_integer_weights_with_float_activations_count_as_float() -> None:
-    hybrid = Roofline().profile(dense(128, 64, "int8"), None, RPI4, {"threads": 1})
+    hybrid = registry.estimate(dense(128, 64, "int8"), RPI4, {"threads": 1})
     assert hybrid.latency_ms.low == pytest.approx(8192 / (4 * CLOCK) * 1e3)
-    whole = Roofline().profile(dense(128, 64, "int8", "int8"), None, RPI4, {"threads": 1})
+    whole = registry.estimate(dense(128, 64, "int8", "int8"), RPI4, {"threads": 1})
     assert whole.latency_ms.low == pytest.approx(8192 / (8 * CLOCK) * 1e3)
 
 
 def test_an_operator_that_does_little_is_overhead() -> None:
     b = Builder()
     x = b.tensor((1, 4), name="x")
-    found = Roofline().profile(b.graph((x,), (b.add("RELU", (x,), (1, 4)),)), None, RPI4, {"threads": 1})
+    found = registry.estimate(b.graph((x,), (b.add("RELU", (x,), (1, 4)),)), RPI4, {"threads": 1})
     assert found.latency_ms.value == pytest.approx((32 / (8 * CLOCK) + 3000 / CLOCK) * 1e3)
     assert found.operators[0].bound == "overhead"
     assert found.memory["weights_bytes"] == found.memory["flash_bytes"] == 0
 
 
 def test_memory_is_activations_and_weights() -> None:
-    memory = Roofline().profile(dense(128, 64), None, RPI4, {}).memory
+    memory = registry.estimate(dense(128, 64), RPI4, {}).memory
     assert memory["weights_bytes"] == memory["flash_bytes"] == 128 * 64 * 4
     assert memory["peak_ram_bytes"] == 128 * 64 * 4 + (128 + 64) * 4
 
@@ -171,7 +173,7 @@ def test_rows_get_their_share_of_time_and_energy() -> None:
 
 def test_percentiles_of_measured_latencies() -> None:
     """Of 1..100 ms: the median 50.5, the 6th smallest and the 96th."""
-    trace = Trace("device", "litert", latency_ms=[float(n) for n in range(100, 0, -1)], peak_ram_bytes=77)
+    trace = Trace(Source.DEVICE, "litert", latency_ms=[float(n) for n in range(100, 0, -1)], peak_ram_bytes=77)
     found = Measured().profile(dense(8, 4), trace, RPI4, {"threads": 2})
     assert found.latency_ms == Figure(50.5, 6.0, 96.0)
     assert found.energy_mj.value == pytest.approx(50.5 * 4.8) and found.energy_mj.low == pytest.approx(6 * 3.6)
@@ -186,7 +188,7 @@ def test_observed_operators_are_scaled_to_the_whole() -> None:
     y = b.add("FULLY_CONNECTED", (x, b.constant(np.zeros((4, 8), np.float32))), (1, 4), options="FullyConnected")
     z = b.add("RELU", (y,), (1, 4))
     operators = [OperatorTrace(0, "FC", 4.0, {"instructions": 5}, fused=(1,)), OperatorTrace(None, "copy", 2.0)]
-    trace = Trace("device", "litert", latency_ms=[3.0], operators=operators)
+    trace = Trace(Source.DEVICE, "litert", latency_ms=[3.0], operators=operators)
     first, second = Measured().profile(b.graph((x,), (z,)), trace, RPI4, {}).operators
     assert (first.latency_ms, second.latency_ms) == pytest.approx((2.0, 1.0))
     assert (first.share, second.share) == pytest.approx((2 / 3, 1 / 3))
@@ -197,7 +199,7 @@ def test_observed_operators_are_scaled_to_the_whole() -> None:
 
 
 def test_operators_without_times_have_no_share() -> None:
-    trace = Trace("device", "litert", latency_ms=[3.0], operators=[OperatorTrace(0, "FC")])
+    trace = Trace(Source.DEVICE, "litert", latency_ms=[3.0], operators=[OperatorTrace(0, "FC")])
     assert Measured().profile(dense(8, 4), trace, RPI4, {}).operators[0].latency_ms == 0.0
 
 
@@ -221,17 +223,17 @@ def test_cycles_that_misses_cost_on_a_pi_4(counts: dict[str, int], private: floa
 def test_latency_of_counted_instructions() -> None:
     """Without llvm-mca a load takes 0.96 cycles and a vector FMA 0.71; half of the wait for L2 is not hidden."""
     counts = {"instructions": 3000, "load": 1000, "fp_fma_vec": 2000, "l1_misses": 100}
-    trace = Trace("emulator", "litert", operators=[OperatorTrace(0, "Fully Connected (NC)", counts=counts)],
+    trace = Trace(Source.EMULATOR, "litert", operators=[OperatorTrace(0, "Fully Connected (NC)", counts=counts)],
                   counts=dict(counts))  # fmt: skip
     core, waiting = 1000 * 0.96 + 2000 * 0.71, 100 * 18
-    found = EmulatedCost(llvm=False).profile(dense(8, 4), trace, RPI4, {"threads": 1})
+    found = EmulatedCost(COEFFICIENTS, llvm=False).profile(dense(8, 4), trace, RPI4, {"threads": 1})
     assert found.latency_ms.value == pytest.approx((core + 0.5 * waiting) / 1.8e9 * 1e3)
     assert found.latency_ms.low == pytest.approx(0.5 * found.latency_ms.value)
     assert found.latency_ms.high == pytest.approx(2.0 * found.latency_ms.value)
     assert found.instructions == 3000 and found.operators[0].instructions == 3000
     assert found.operators[0].bound == "compute" and found.conditions == {"clock_mhz": 1800, "threads": 1}
 
-    two = EmulatedCost(llvm=False).profile(dense(8, 4), trace, RPI4, {"threads": 2})
+    two = EmulatedCost(COEFFICIENTS, llvm=False).profile(dense(8, 4), trace, RPI4, {"threads": 2})
     exposed = 0.5 + 0.5 * 1 / 3
     cycles = core / 2 + exposed * waiting + 50e-6 * 1.8e9
     assert two.latency_ms.value == pytest.approx(cycles / 1.8e9 * 1e3)
@@ -243,8 +245,10 @@ def test_latency_of_counted_instructions() -> None:
 
 def test_kernels_of_litert_itself_run_on_one_thread() -> None:
     counts = {"instructions": 10**6, "load": 10**6}
-    trace = Trace("emulator", "litert", operators=[OperatorTrace(0, "FULLY_CONNECTED", counts=counts)])
-    one, four = (EmulatedCost(llvm=False).profile(dense(8, 4), trace, RPI4, {"threads": n}) for n in (1, 4))
+    trace = Trace(Source.EMULATOR, "litert", operators=[OperatorTrace(0, "FULLY_CONNECTED", counts=counts)])
+    one, four = (
+        EmulatedCost(COEFFICIENTS, llvm=False).profile(dense(8, 4), trace, RPI4, {"threads": n}) for n in (1, 4)
+    )
     assert one.latency_ms.value == four.latency_ms.value == pytest.approx(0.96e6 / 1.8e9 * 1e3)
 
 
@@ -259,8 +263,8 @@ def test_kernels_that_ran_are_bound_by_flops_or_bytes() -> None:
     idle = {"launches": 3, "flops": 0, "read_bytes": 0, "written_bytes": 0, "work_items": 0}
     operators = [OperatorTrace(0, name, counts=c) for name, c in
                  (("a", full), ("b", sparse), ("c", moving), ("d", idle))]  # fmt: skip
-    trace = Trace("emulator", "opencl", operators=operators)
-    found = GpuCost().profile(dense(8, 4), trace, MALI, {"machine": "PoCL on x"})
+    trace = Trace(Source.EMULATOR, "opencl", operators=operators)
+    found = registry.observed(dense(8, 4), trace, MALI, {"machine": "PoCL on x"})
     peak = 512e9 * 0.14
     times = [1e9 / peak + 120e-6, 4 * 1e9 / peak + 120e-6, 54e6 / 27e9 + 60e-6, 180e-6]
     assert [row.latency_ms for row in found.operators] == pytest.approx([1e3 * t for t in times])
@@ -278,7 +282,7 @@ def test_a_gpu_is_estimated_with_one_kernel_an_operator() -> None:
     x = b.tensor((1, 4, 4, 64), name="x")
     y = b.add("RESHAPE", (x,), (1, 1024))
     z = b.add("FULLY_CONNECTED", (y, b.constant(np.zeros((1000, 1024), np.float32))), (1, 1000))
-    found = Roofline().profile(b.graph((x,), (z,)), None, MALI, {"runtime": "opencl"})
+    found = registry.estimate(b.graph((x,), (z,)), MALI, {"runtime": "opencl"})
     free, layer = found.operators
     moved = (1024 * 1000 + 1024 + 1000) * 4 / 27e9
     assert free.latency_ms == 0.0
@@ -295,7 +299,7 @@ def test_an_edge_tpu_computes_and_is_called() -> None:
     for op, weights, macs, efficiency in (
         ("CONV_2D", (64, 3, 3, 64), 64 * 64 * 9 * 64, 0.65), ("DEPTHWISE_CONV_2D", (1, 3, 3, 64), 64 * 64 * 9, 0.02),
     ):  # fmt: skip
-        found = Roofline().profile(convolution(op, weights), None, CORAL, {})
+        found = registry.estimate(convolution(op, weights), CORAL, {})
         row, call = found.operators
         computing, moving = macs / (4096 * 480e6 * efficiency), 2 * 4096 / (48 * 480e6)
         assert row.latency_ms == pytest.approx((max(computing, moving) + 20e-6) * 1e3) and row.bound == "overhead"
@@ -308,7 +312,7 @@ def test_an_edge_tpu_computes_and_is_called() -> None:
 
 def test_parameters_beyond_the_chip_s_memory_are_sent() -> None:
     """16 MiB of weights, 8 MiB of memory: all of the layer crosses the link, and 8 MiB do at its best rate."""
-    found = Roofline().profile(dense(4096, 4096, "int8", "int8"), None, CORAL, {})
+    found = registry.estimate(dense(4096, 4096, "int8", "int8"), CORAL, {})
     row = found.operators[0]
     assert row.latency_ms == pytest.approx((2**24 / 0.49e9 + 20e-6) * 1e3) and row.bound == "memory"
     assert found.latency_ms.low == pytest.approx(max(0.6 * found.latency_ms.value, (2**23 + 8192) / 0.5e9 * 1e3))
@@ -316,6 +320,6 @@ def test_parameters_beyond_the_chip_s_memory_are_sent() -> None:
 
 
 def test_float_operators_run_on_the_host() -> None:
-    found = Roofline().profile(dense(1000, 1000), None, CORAL, {})
+    found = registry.estimate(dense(1000, 1000), CORAL, {})
     assert found.operators[0].latency_ms == pytest.approx((1e6 / (4 * 480e6) + 20e-6) * 1e3)
     assert found.operators[0].bound == "compute"

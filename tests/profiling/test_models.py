@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from edgekit import target
 from edgekit.graph import tflite
-from edgekit.profiling import Figure, energy
+from edgekit.profiling import Figure, energy, registry
 from edgekit.profiling.measured import Measured
-from edgekit.profiling.roofline import Roofline
-from edgekit.runners import OperatorTrace, Trace
+from edgekit.runners import OperatorTrace, Source, Trace
 from tests.conftest import SHARED_TFLITE
 from tests.networks.small import dense
 
@@ -25,7 +24,7 @@ GRAPH = dense(np.ones((64, 128), np.float32), np.zeros(64, np.float32))
 @pytest.mark.parametrize("threads", [1, 4, 99])
 def test_estimates_hold_together(models: Path, board: str, threads: int) -> None:
     for path in SHARED_TFLITE:
-        found = Roofline().profile(tflite.read(path), None, target.load(board), {"threads": threads})
+        found = registry.estimate(tflite.read(path), target.load(board), {"threads": threads})
         total = found.latency_ms
         assert 0 < total.low <= total.value <= total.high
         assert sum(row.latency_ms for row in found.operators) == pytest.approx(total.value)
@@ -36,7 +35,7 @@ def test_estimates_hold_together(models: Path, board: str, threads: int) -> None
 
 def test_more_threads_are_never_slower() -> None:
     board = target.load("rpi4")
-    times = [Roofline().profile(GRAPH, None, board, {"threads": n}).latency_ms.value for n in (1, 2, 4, 8)]
+    times = [registry.estimate(GRAPH, board, {"threads": n}).latency_ms.value for n in (1, 2, 4, 8)]
     assert times == sorted(times, reverse=True)
     assert times[2] == times[3]  # the board has four cores
 
@@ -57,7 +56,7 @@ def test_energy_is_watt_times_milliseconds(latency: float, watt: float) -> None:
 
 
 def test_measured_rows_sum_up_to_the_whole() -> None:
-    trace = Trace("device", "litert", latency_ms=[1.0, 1.2, 1.1, 5.0], operators=[OperatorTrace(0, "FC", 3.0)])
+    trace = Trace(Source.DEVICE, "litert", latency_ms=[1.0, 1.2, 1.1, 5.0], operators=[OperatorTrace(0, "FC", 3.0)])
     found = Measured().profile(GRAPH, trace, target.load("rpi5"), {"threads": 1})
     assert found.source == "device"
     assert found.latency_ms.value == pytest.approx(1.15)
@@ -68,7 +67,7 @@ def test_measured_rows_sum_up_to_the_whole() -> None:
 
 
 def test_measured_power_wins_over_the_targets() -> None:
-    trace = Trace("device", "litert", latency_ms=[2.0], power_w=[3.0, 3.2, 3.1], power_scope="board_supply")
+    trace = Trace(Source.DEVICE, "litert", latency_ms=[2.0], power_w=[3.0, 3.2, 3.1], power_scope="board_supply")
     found = Measured().profile(GRAPH, trace, target.load("rpi5"), {"threads": 1})
     assert found.power_w.value == 3.1
     assert found.energy_mj.value == pytest.approx(6.2)
@@ -78,4 +77,4 @@ def test_measured_power_wins_over_the_targets() -> None:
 
 def test_measured_needs_measurements() -> None:
     with pytest.raises(ValueError, match="measured"):
-        Measured().profile(GRAPH, Trace("device", "litert"), target.load("rpi5"), {})
+        Measured().profile(GRAPH, Trace(Source.DEVICE, "litert"), target.load("rpi5"), {})

@@ -10,11 +10,10 @@ import pytest
 from edgekit import target
 from edgekit.data import picture
 from edgekit.errors import UsageError
-from edgekit.profiling import plot
-from edgekit.profiling.roofline import Roofline
+from edgekit.profiling import plot, registry
 from tests.networks.small import dense
 
-PROFILE = Roofline().profile(dense(np.ones((8, 8), np.float32), np.zeros(8, np.float32)), None, target.load("rpi4"), {})
+PROFILE = registry.estimate(dense(np.ones((8, 8), np.float32), np.zeros(8, np.float32)), target.load("rpi4"), {})
 MAGIC = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}
 
 
