@@ -16,8 +16,10 @@ import pytest
 
 from edgekit import plugins, target
 from edgekit.backends import Request
+from edgekit.bundle import Bundle
 from edgekit.graph import tflite
 from edgekit.passes import PassContext, recipe
+from edgekit.runners import Observes, opened
 from edgekit.target import Target
 from tests.e2e.command import edgekit
 from tests.networks import keras_mnist
@@ -148,6 +150,22 @@ def test_the_backend_of_the_documentation_works(tmp_path: Path) -> None:
     artifact = backend.build(planned, Request(tmp_path / "model.tflite", tmp_path / "artifact"))
     assert (tmp_path / "artifact" / "network.tflite").read_bytes() == (tmp_path / "model.tflite").read_bytes()
     assert artifact.runtime
+
+
+def test_the_runner_of_the_documentation_works(tmp_path: Path) -> None:
+    code = next(
+        block for block in blocks(ROOT / "docs" / "extending.md", "python") if "class InterpreterRunner" in block
+    )
+    graph = small_networks.unary("RELU", (1, 4))
+    tflite.write(graph, tmp_path / "model.tflite")
+    found = Bundle(tmp_path, {"target": "rpi4"})
+    x = np.array([[[-1.0, 0.0, 2.0, -3.0]]], np.float32)
+    runner = defined_by(code)["InterpreterRunner"]()
+    with opened(runner, found) as session:
+        assert session.info().name == "this machine"
+        for _ in range(2):
+            np.testing.assert_array_equal(session.run([x]).outputs[0], np.maximum(x, 0))
+    assert runner.observes is Observes.NOTHING and not runner.proves
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

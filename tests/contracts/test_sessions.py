@@ -222,6 +222,7 @@ def test_a_run_after_an_error_is_as_good_as_before(case: Case) -> None:
 
 @pytest.mark.parametrize("case", ["host", "emulator", *REMOTE], indirect=True)
 def test_ctrl_c_in_a_run_leaves_nothing(case: Case) -> None:
+    begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt), case.open() as session:
         interrupt = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
         interrupt.start()
@@ -229,6 +230,7 @@ def test_ctrl_c_in_a_run_leaves_nothing(case: Case) -> None:
             _for_long(case, session)
         finally:
             interrupt.cancel()
+    assert time.monotonic() - begun < 20
     assert case.left() == []
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,21 +102,27 @@ class EmulatorSession:
         one = packed[: len(packed) // samples]
         self.progress.step(f"Emulating {self.bundle.target.get('cpu.core')}")
         with sandbox.scratch() as folder, ThreadPoolExecutor(2) as pool:
-            plain = pool.submit(
-                guest.run, self.job, packed, ["--samples", str(samples), "--outputs", "out.bin", "--markers"],
-                folder / "plain", caches=False, limits=_LIMITS,
-            )  # fmt: skip
-            observed = None
-            if options.profile:
-                observed = pool.submit(
-                    guest.run, self.job, one, ["--samples", "1", "--warmup", "1", "--markers", "--profile"],
-                    folder / "observed", caches=True, limits=_LIMITS,
-                )  # fmt: skip
+            futures: list[Future[Path]] = []
+
+            def start(inputs: bytes, arguments: list[str], name: str, *, caches: bool) -> Future[Path]:
+                futures.append(
+                    pool.submit(guest.run, self.job, inputs, arguments, folder / name, caches=caches, limits=_LIMITS)
+                )
+                return futures[-1]
+
             try:
+                plain = start(
+                    packed, ["--samples", str(samples), "--outputs", "out.bin", "--markers"], "plain", caches=False
+                )
+                observed = None
+                if options.profile:
+                    once = ["--samples", "1", "--warmup", "1", "--markers", "--profile"]
+                    observed = start(one, once, "observed", caches=True)
                 outputs = process.results(plain.result(), graph, samples)
                 trace = _trace(graph, plain.result(), observed.result() if observed else None)
-            except KeyboardInterrupt:  # the pool would wait for what still runs
-                sandbox.stop_all()
+            except KeyboardInterrupt:  # the pool would wait for what still runs, and for what is about to start
+                while wait(futures, 0.1).not_done:
+                    sandbox.stop_all()
                 raise
         conditions = {
             "threads": self.job.program.threads(options.threads),
