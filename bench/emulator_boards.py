@@ -8,7 +8,6 @@ the cost model at the clock of the measured board. Takes about three minutes.
 
 from __future__ import annotations
 
-import copy
 import os
 import subprocess
 import sys
@@ -112,9 +111,7 @@ def emulate(model: Path, board: str, folder: Path) -> tuple[Bundle, Trace]:
 
 def at_clock(board: Target, mhz: float) -> Target:
     """The same board at another clock."""
-    data = copy.deepcopy(board.data)
-    data["cpu"]["clock_mhz"] = mhz
-    return replace(board, data=data)
+    return replace(board, cpu=replace(board.processor, clock_mhz=mhz))
 
 
 def rows() -> Iterator[str]:

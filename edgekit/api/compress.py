@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -202,7 +203,7 @@ def _journal(
         for array in [*part.inputs, part.labels, part.groups]:
             total.update(b"-" if array is None else repr((array.dtype, array.shape)).encode() + array.tobytes())
     code = sorted(Path(edgekit.__file__).parent.rglob("*.py"))
-    rest = [edgekit.__version__, source.model["sha256"], source.model.get("shapes"), board.data, choices.json(),
+    rest = [edgekit.__version__, source.model["sha256"], source.model.get("shapes"), asdict(board), choices.json(),
             goal.costs, [(b.name, b.limit) for b in goal.budgets], seed,
             [hashlib.sha256(path.read_bytes()).hexdigest() for path in code]]  # fmt: skip
     total.update(json.dumps(rest, default=str).encode())

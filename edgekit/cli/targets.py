@@ -31,7 +31,7 @@ def command(output: Output) -> None:
                     {
                         "name": b.name, "kind": b.kind, "description": b.description, "arch": b.arch,
                         "backends": list(b.backends), "runners": list(b.runners),
-                        "calibrations": b.data.get("calibration", []),
+                        "calibrations": list(b.calibration),
                     }
                     for b in boards
                 ],

@@ -174,7 +174,7 @@ def load(name: str) -> Delegate:
 
 def for_target(graph: Graph, target: Target) -> list[Advice]:
     """What each of the target's ``delegates`` takes of the network."""
-    return [advise(graph, load(name)) for name in target.get("delegates", [])]
+    return [advise(graph, load(name)) for name in target.delegates]
 
 
 def advise(graph: Graph, delegate: Delegate) -> Advice:

@@ -93,6 +93,8 @@ def _value(kind: Any, key: Key | None, value: Any, path: str) -> Any:
         if reason := (key or FREE).wrong(value):
             raise WrongTable(f"{path} {reason}")
         return value
+    if kind is Any or (dataclasses.is_dataclass(value) and not isinstance(value, type)):  # or it was built already
+        return value
     if dataclasses.is_dataclass(kind):
         return build(typing.cast(type, kind), value, path)
     if origin is tuple:

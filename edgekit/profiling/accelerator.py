@@ -99,14 +99,14 @@ class AcceleratorCost:
             target=target.name,
             source=Evidence.ESTIMATE,
             runtime=str(conditions.get("runtime", "any")),
-            conditions={**conditions, "threads": 1, "clock_mhz": target.get("cpu.clock_mhz")},
+            conditions={**conditions, "threads": 1, "clock_mhz": target.processor.clock_mhz},
             latency_ms=latency_ms,
             energy_mj=energy.energy(latency_ms, power_w),
             power_w=power_w,
             scope=energy.scope(target),
             memory=rows.memory(stats),
             operators=operators,
-            basis=f"{target.get('cpu.core')} alone, as if it took every operator: {kept / 1e6:.2f} MB of parameters "
+            basis=f"{target.processor.core} alone, as if it took every operator: {kept / 1e6:.2f} MB of parameters "
             f"kept on the chip, {left / 1e6:.2f} MB sent to it in every inference; fitted to the vendor's "
             f"published latencies: {low:g} (no less than the hardware's bound) to {high:g} times the estimate",
         )
@@ -132,23 +132,29 @@ def _bound(stats: Statistics, chip: Chip, target: Target, ends: int) -> float:
     at the rate of its data sheet."""
     compute = sum(row.macs for row in _taken(stats)) / chip.peak
     parameters = sum(row.weights_bytes for row in _taken(stats))
-    streamed = max(0, parameters - (int(target.get("cache.l2.kib")) << 10))
+    streamed = max(0, parameters - _on_chip_bytes(target))
     return max(compute, (streamed + ends) / chip.best_link)
 
 
 def _chip(target: Target, stats: Statistics) -> Chip:
-    hertz = float(target.get("cpu.clock_mhz")) * 1e6
-    peaks, own = target.get("cpu.macs_per_cycle"), target.get("accelerator")
-    room = (int(target.get("cache.l2.kib")) - int(own["program_kib"])) * 1024 - stats.peak_activation_bytes
+    cpu, own = target.processor, target.accelerator
+    assert own is not None, target.name
+    room = _on_chip_bytes(target) - int(own.program_kib) * 1024 - stats.peak_activation_bytes
     return Chip(
-        peak=float(peaks["int8"]) * hertz,
-        efficiency=float(own["efficiency"]),
-        depthwise_efficiency=float(own["depthwise_efficiency"]),
-        host_peak=float(peaks["float32"]) * hertz,
-        on_chip=float(own["bytes_per_cycle"]) * hertz,
+        peak=float(cpu.macs_per_cycle.integer) * cpu.hertz,
+        efficiency=float(own.efficiency),
+        depthwise_efficiency=float(own.depthwise_efficiency),
+        host_peak=float(cpu.macs_per_cycle.float32) * cpu.hertz,
+        on_chip=float(own.bytes_per_cycle) * cpu.hertz,
         parameter_bytes=max(0, room),
-        link=float(target.get("memory.sustained_gbps")) * 1e9,
-        best_link=float(target.get("memory.bandwidth_gbps")) * 1e9,
-        dispatch_s=float(own["operator_us"]) * 1e-6,
-        call_s=float(own["call_us"]) * 1e-6,
+        link=target.memory.sustained,
+        best_link=target.memory.best,
+        dispatch_s=float(own.operator_us) * 1e-6,
+        call_s=float(own.call_us) * 1e-6,
     )
+
+
+def _on_chip_bytes(target: Target) -> int:
+    """The memory on the chip, which the target's file calls its second cache."""
+    assert target.cache.l2 is not None, target.name
+    return target.cache.l2.kib << 10

@@ -19,15 +19,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from edgekit.errors import ToolMissing
+from edgekit.errors import ToolMissing, UsageError
 from edgekit.files.tables import number
 from edgekit.graph import Graph
 from edgekit.graph.stats import Statistics, statistics
 from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, mca, rows
 from edgekit.runners import BlockUse, OperatorTrace, Trace
-from edgekit.target import Target
+from edgekit.target import Target, schema
+from edgekit.target.schema import CacheLevel
 
-_LEVELS = (("l1", "l2"), ("l2", "l3"), ("l3", None))
+_LEVELS = ("l1", "l2", "l3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ class EmulatedCost:
         """See :class:`edgekit.profiling.CostModel`; the trace must be the emulator's. Conditions: ``threads``."""
         if trace is None or not trace.operators:
             raise ValueError("the emulator's cost model needs a trace with operators")
-        threads = max(1, min(int(conditions.get("threads", 1)), int(target.get("cpu.cores"))))
+        threads = max(1, min(int(conditions.get("threads", 1)), target.processor.cores))
         stats = statistics(graph)
         cycles, method = self._cycles(trace, target)
         power_w = energy.power(target, threads)
@@ -89,7 +90,7 @@ class EmulatedCost:
             target=target.name,
             source=Evidence.EMULATOR,
             runtime=trace.runtime,
-            conditions={"clock_mhz": target.get("cpu.clock_mhz"), **conditions, "threads": threads},
+            conditions={"clock_mhz": target.processor.clock_mhz, **conditions, "threads": threads},
             latency_ms=latency_ms,
             energy_mj=energy.energy(latency_ms, power_w),
             power_w=power_w,
@@ -115,32 +116,36 @@ class EmulatedCost:
 
 def memory_cycles(counts: dict[str, int], target: Target) -> tuple[float, float]:
     """Cycles in which a core's own caches, and what it shares with others, serve an operator's misses."""
-    hertz = float(target.get("cpu.clock_mhz")) * 1e6
     private = shared = 0.0
-    for level, below in _LEVELS:
-        if not target.get(f"cache.{level if level != 'l1' else 'l1d'}"):
-            break
-        cache = target.get(f"cache.{below}") if below else None
-        misses, streamed = counts.get(f"{level}_misses", 0), counts.get(f"{level}_streamed", 0)
-        if cache:
-            misses -= counts.get(f"{below}_misses", 0)
-            streamed -= counts.get(f"{below}_streamed", 0)
-            latency, transfer = float(cache["latency_cycles"]), float(cache["transfer_cycles"])
+    caches = target.cache.data
+    for place in range(len(caches)):
+        below = caches[place + 1] if place + 1 < len(caches) else None
+        misses, streamed = (counts.get(f"{_LEVELS[place]}_{kind}", 0) for kind in ("misses", "streamed"))
+        if below is None:
+            latency, transfer = _memory_cycles(caches[0], target)
         else:
-            line = int(target.get("cache.l1d.line_bytes"))
-            latency = float(target.get("memory.latency_ns")) * 1e-9 * hertz
-            transfer = line / (float(target.get("memory.sustained_gbps")) * 1e9) * hertz
+            misses -= counts.get(f"{_LEVELS[place + 1]}_misses", 0)
+            streamed -= counts.get(f"{_LEVELS[place + 1]}_streamed", 0)
+            assert below.latency_cycles is not None and below.transfer_cycles is not None, target.name
+            latency, transfer = float(below.latency_cycles), float(below.transfer_cycles)
         cost = (misses - streamed) * latency + streamed * transfer
-        if cache and not cache["shared"]:
+        if below is not None and not below.shared:
             private += cost
         else:
             shared += cost
     return private, shared
 
 
+def _memory_cycles(first: CacheLevel, target: Target) -> tuple[float, float]:
+    """Cycles of a random access to the memory, and of the transfer of a cache's line."""
+    memory, hertz = target.memory, target.processor.hertz
+    assert memory.latency_ns is not None and first.line_bytes is not None, target.name
+    return float(memory.latency_ns) * 1e-9 * hertz, first.line_bytes / memory.sustained * hertz
+
+
 def _core_by_llvm(trace: Trace, target: Target, coverage: float) -> list[float] | None:
     """Cycles of each operator by llvm-mca; None where it is not installed or knows none of the blocks."""
-    core = mca.Core(target.get("cycles.llvm_cpu"), target.get("cycles.llvm_features"))
+    core = mca.Core(_known(target).llvm_cpu, _known(target).llvm_features)
     try:
         known = mca.block_cycles([b.code for op in trace.operators for b in _hot(op, coverage)], core)
     except ToolMissing:
@@ -171,16 +176,25 @@ def _length(block: BlockUse) -> int:
 
 
 def _core_by_table(op: OperatorTrace, target: Target) -> float:
-    return sum(float(cpi) * op.counts.get(name, 0) for name, cpi in target.get("cycles.cpi").items())
+    table = _known(target).cpi
+    if not table:
+        raise UsageError(f"the target {target.name} has no table cycles.cpi", "install llvm-mca, or add it")
+    return sum(float(cpi) * op.counts.get(name, 0) for name, cpi in table.items())
+
+
+def _known(target: Target) -> schema.Cycles:
+    """What the target says of cycles: every one with an emulator does."""
+    if target.cycles is None:
+        raise UsageError(f"the target {target.name} has no table cycles", schema.HINT)
+    return target.cycles
 
 
 def _row(op: OperatorTrace, cycles: Cycles, stats: Statistics, target: Target, threads: int) -> OperatorProfile:
-    cores, exposure = int(target.get("cpu.cores")), float(target.get("cycles.exposure"))
-    hertz = float(target.get("cpu.clock_mhz")) * 1e6
+    cores, hertz, exposure = target.processor.cores, target.processor.hertz, float(_known(target).exposure)
     used = threads if _is_parallel(op) else 1
     exposed = exposure + (1 - exposure) * (used - 1) / max(1, cores - 1)
     computing, waiting = cycles.core / used, exposed * (cycles.private / used + cycles.shared)
-    fork = float(target.get("cycles.fork_join_us")) * 1e-6 * hertz if used > 1 else 0.0
+    fork = float(_known(target).fork_join_us) * 1e-6 * hertz if used > 1 else 0.0
     row = rows.observed(op, stats, (computing + waiting + fork) / hertz * 1e3)
     row.bound = "overhead" if fork > computing + waiting else "memory" if waiting > computing else "compute"
     return row

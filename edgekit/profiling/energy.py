@@ -7,27 +7,13 @@ between one and all the power is interpolated linearly in the number of busy thr
 from __future__ import annotations
 
 from edgekit.profiling import Figure
-from edgekit.target import BoardKind, Target
-
-DEFAULT_UNCERTAINTY = 0.5
+from edgekit.target import Target
 
 
 def power(target: Target, threads: int) -> Figure:
     """Power in watt while ``threads`` threads compute; idle power is included."""
-    value = _gpu(target) if target.kind is BoardKind.GPU else _processor(target, threads)
-    spread = float(target.get("power.uncertainty", DEFAULT_UNCERTAINTY))
+    value, spread = target.power.watts(threads, target.cores), float(target.power.uncertainty)
     return Figure(value, value * (1 - spread), value * (1 + spread))
-
-
-def _gpu(target: Target) -> float:
-    return float(target.get("power.busy_w"))
-
-
-def _processor(target: Target, threads: int) -> float:
-    cores = max(1, int(target.get("cpu.cores", 1)))
-    one, every = float(target.get("power.one_core_w")), float(target.get("power.all_cores_w"))
-    busy = min(max(threads, 1), cores)
-    return one + (every - one) * (busy - 1) / max(1, cores - 1)
 
 
 def energy(latency_ms: Figure, power_w: Figure) -> Figure:
@@ -37,4 +23,4 @@ def energy(latency_ms: Figure, power_w: Figure) -> Figure:
 
 def scope(target: Target) -> str:
     """What the target's powers cover: ``board_supply``, ``wall``, ``core_rail`` or ``accelerator``."""
-    return str(target.get("power.scope", "board_supply"))
+    return target.power.scope

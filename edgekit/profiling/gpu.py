@@ -76,7 +76,7 @@ class GpuCost:
             target=target.name,
             source=Evidence.EMULATOR if emulated else Evidence.ESTIMATE,
             runtime=runtime,
-            conditions={**conditions, "clock_mhz": target.get("gpu.clock_mhz"), "threads": 1},
+            conditions={**conditions, "clock_mhz": target.graphics.clock_mhz, "threads": 1},
             latency_ms=latency_ms,
             energy_mj=energy.energy(latency_ms, power_w),
             power_w=power_w,
@@ -86,17 +86,17 @@ class GpuCost:
             basis=(
                 f"kernels, work-items, flops and bytes counted while the kernels ran on {place}; " if emulated else ""
             )
-            + f"a roofline of {target.get('gpu.name')} with the figures of its file, no kernel of ours was timed on "
+            + f"a roofline of {target.graphics.name} with the figures of its file, no kernel of ours was timed on "
             f"it: {low:g} to {high:g} times the value"
             + (f"; {self._coefficients.remark}" if self._coefficients.remark else ""),
         )
 
 
 def _device(target: Target) -> Device:
-    rate = float(target.get("gpu.flops_per_cycle"))
-    peak = rate * float(target.get("gpu.clock_mhz")) * 1e6 * float(target.get("gpu.efficiency"))
-    bandwidth = float(target.get("memory.sustained_gbps")) * 1e9
-    return Device(rate / 2, peak, bandwidth, float(target.get("gpu.launch_us")) * 1e-6)
+    gpu = target.graphics
+    rate = float(gpu.flops_per_cycle)
+    peak = rate * float(gpu.clock_mhz) * 1e6 * float(gpu.efficiency)
+    return Device(rate / 2, peak, target.memory.sustained, float(gpu.launch_us) * 1e-6)
 
 
 def _observed(trace: Trace, stats: Statistics, device: Device) -> list[OperatorProfile]:

@@ -49,7 +49,7 @@ class Roofline:
         """See :class:`edgekit.profiling.CostModel`; ``trace`` is ignored. Conditions: ``threads``."""
         assumed = self._coefficients
         stats = statistics(graph)
-        threads = max(1, min(int(conditions.get("threads", 1)), int(target.get("cpu.cores", 1))))
+        threads = max(1, min(int(conditions.get("threads", 1)), target.processor.cores))
         operators, bound = [], 0.0
         for row in stats.operators:
             latency, fastest, limit = _operator(row, stats, target, threads, assumed)
@@ -64,7 +64,7 @@ class Roofline:
             target=target.name,
             source=Evidence.ESTIMATE,
             runtime=str(conditions.get("runtime", "any")),
-            conditions={"threads": threads, "clock_mhz": target.get("cpu.clock_mhz"), **conditions},
+            conditions={"threads": threads, "clock_mhz": target.processor.clock_mhz, **conditions},
             latency_ms=latency_ms,
             energy_mj=energy.energy(latency_ms, power_w),
             power_w=power_w,
@@ -80,19 +80,17 @@ def _operator(
     row: OperatorStats, stats: Statistics, target: Target, threads: int, assumed: Coefficients
 ) -> tuple[float, float, str]:
     """Return the estimate and the hardware's bound in ms, and what limits the operator."""
-    hertz = float(target.get("cpu.clock_mhz")) * 1e6
-    peaks = target.get("cpu.macs_per_cycle")
+    hertz, peaks = target.processor.hertz, target.processor.macs_per_cycle
     integer = row.weights_dtype.startswith("int") and row.dtype.startswith(("int", "uint"))
-    peak, efficiencies = float(peaks["int8" if integer else "float32"]), assumed.efficiency
+    peak, efficiencies = float(peaks.integer if integer else peaks.float32), assumed.efficiency
     if integer and row.dtype == "int16":
         peak, efficiencies = assumed.int16_macs_per_cycle, assumed.int16_efficiency
     efficiency = efficiencies.get(row.op, efficiencies["default"])
     peak *= hertz
     speedup = 1 + assumed.thread_efficiency * (threads - 1)
-    dram = float(target.get("memory.sustained_gbps")) * 1e9
-    best_dram = float(target.get("memory.bandwidth_gbps")) * 1e9
+    dram, best_dram = target.memory.sustained, target.memory.best
     cache = assumed.cache_bytes_per_cycle * hertz
-    fits = stats.weights_bytes + stats.peak_activation_bytes <= _last_level_bytes(target)
+    fits = stats.weights_bytes + stats.peak_activation_bytes <= target.cache.last_level_bytes
     compute = row.macs / (peak * efficiency * speedup)
     movement = row.bytes / (cache * speedup if fits else dram)
     fastest = max(row.macs / (peak * threads), 0.0 if fits else row.weights_bytes / best_dram)
@@ -100,8 +98,3 @@ def _operator(
     seconds = max(compute, movement) + overhead
     limit = max((compute, "compute"), (movement, "memory"), (overhead, "overhead"))[1]
     return seconds * 1e3, fastest * 1e3, limit
-
-
-def _last_level_bytes(target: Target) -> int:
-    caches = target.get("cache", {})
-    return max((int(c["kib"]) << 10 for c in caches.values()), default=0)

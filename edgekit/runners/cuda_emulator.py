@@ -44,7 +44,7 @@ class CudaEmulator(CountedRunner):
         if not image.is_file():
             raise DeviceError(f"the bundle has no artifact/{CUBIN}", "compile it again")
         functions = {step.function for step in plan.read(bundle.artifact / plan.PLAN)}
-        cubin.check(image.read_bytes(), str(bundle.target.get("gpu.arch")), functions)
+        cubin.check(image.read_bytes(), bundle.target.graphics.arch, functions)
         shutil.copyfile(image, folder / CUBIN)
         shutil.copyfile(host_build.cuda_emulator(platform.machine()), folder / "libcuda.so.1")
         native = ["-march=native"] if platform.machine() == "x86_64" else []

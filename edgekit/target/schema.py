@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgekit.errors import UsageError
-from edgekit.files.tables import Key
+from edgekit.files import tables
+from edgekit.files.tables import Key, WrongTable, number
 
+T = TypeVar("T")
 HINT = "docs/targets.md lists the keys"
 
 
@@ -22,63 +25,303 @@ class BoardKind(StrEnum):
     ACCELERATOR = "accelerator"
 
 
+@dataclass(frozen=True, kw_only=True)
+class MacsPerCycle:
+    """Peak multiplications with addition per cycle of one core, by dtype."""
+
+    float32: float = number("float32 multiplications with addition per cycle of one core")
+    float16: float | None = number("float16 multiplications with addition per cycle of one core", default=None)
+    int8: float | None = number("int8 multiplications with addition per cycle of one core", default=None)
+
+    @property
+    def integer(self) -> float:
+        """Of int8; where the file does not say, integers run no faster than float32."""
+        return self.float32 if self.int8 is None else self.int8
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuId:
+    """The fields of MIDR_EL1."""
+
+    implementer: int = number("the core's implementer", whole=True, zero=True)
+    part: int = number("the core's part number", whole=True, zero=True)
+    variant: int = number("the core's variant", whole=True, zero=True)
+    revision: int = number("the core's revision", whole=True, zero=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cpu:
+    """The cores that a network runs on. Clocks in MHz; ``features`` as ``/proc/cpuinfo`` lists them."""
+
+    core: str = ""
+    cores: int = number("number of cores", default=1, whole=True)
+    clock_mhz: float = number("sustained clock, MHz")
+    clock_min_mhz: float | None = number("lowest clock, MHz", default=None)
+    macs_per_cycle: MacsPerCycle
+    features: tuple[str, ...] = ()
+    id: CpuId | None = None
+
+    @property
+    def hertz(self) -> float:
+        """The sustained clock, Hz."""
+        return float(self.clock_mhz) * 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheLevel:
+    """One cache. Sizes in KiB and bytes, latencies in cycles; None where the file does not say."""
+
+    kib: int = number("size, KiB", whole=True)
+    line_bytes: int | None = number("length of a line, bytes", default=None, whole=True)
+    shared: bool = False
+    ways: int | None = number("ways of associativity", default=None, whole=True)
+    latency_cycles: float | None = number("load-use latency, cycles", default=None)
+    transfer_cycles: float | None = number("bringing one line while a prefetcher runs ahead, cycles", default=None)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The caches, each None where there is none."""
+
+    l1d: CacheLevel | None = None
+    l1i: CacheLevel | None = None
+    l2: CacheLevel | None = None
+    l3: CacheLevel | None = None
+
+    @property
+    def data(self) -> tuple[CacheLevel, ...]:
+        """The levels of data caches, from the core on, as far as they are there without a gap."""
+        levels = []
+        for level in (self.l1d, self.l2, self.l3):
+            if level is None:
+                break
+            levels.append(level)
+        return tuple(levels)
+
+    @property
+    def last_level_bytes(self) -> int:
+        """Size of the largest cache, bytes."""
+        return max((c.kib << 10 for c in (self.l1d, self.l1i, self.l2, self.l3) if c is not None), default=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """A graphics processor; ``arch``: what NVIDIA's compiler compiles for, as ``sm_87``."""
+
+    name: str = ""
+    arch: str = ""
+    cores: int | None = number("number of cores", default=None, whole=True)
+    clock_mhz: float = number("sustained clock, MHz")
+    flops_per_cycle: int = number("float32 operations per cycle of all cores", whole=True)
+    efficiency: float = number("part of the peak that convolutions reach", most=1)
+    launch_us: float = number("one kernel's launch, microseconds", zero=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """The main memory: GiB, GB/s, nanoseconds."""
+
+    ram_gib: float | None = number("memory, GiB", default=None)
+    bandwidth_gbps: float = number("bandwidth of the memory by its data sheet, GB/s")
+    sustained_gbps: float = number("bandwidth of the memory that programs reach, GB/s")
+    latency_ns: float | None = number("a random access, nanoseconds", default=None)
+
+    @property
+    def sustained(self) -> float:
+        """Bytes per second that programs reach."""
+        return float(self.sustained_gbps) * 1e9
+
+    @property
+    def best(self) -> float:
+        """Bytes per second by the data sheet."""
+        return float(self.bandwidth_gbps) * 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Powers:
+    """Powers in watts; ``scope``: what they cover, ``board_supply``, ``wall``, ``core_rail`` or ``accelerator``."""
+
+    scope: str = "board_supply"
+    idle_w: float | None = number("power of the idle board, watts", default=None, zero=True)
+    uncertainty: float = number("relative uncertainty of the powers", default=0.5, most=1, zero=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorePower(_Powers):
+    """Powers of processors; linear between one core and all of them."""
+
+    one_core_w: float = number("power with one core busy, watts")
+    all_cores_w: float = number("power with all cores busy, watts")
+
+    def watts(self, threads: int, cores: int) -> float:
+        """Power while ``threads`` threads compute; idle power is included."""
+        one, every = float(self.one_core_w), float(self.all_cores_w)
+        busy = min(max(threads, 1), cores)
+        return one + (every - one) * (busy - 1) / max(1, cores - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuPower(_Powers):
+    """Power of a board whose GPU computes."""
+
+    busy_w: float = number("power with the GPU busy, watts")
+
+    def watts(self, threads: int, cores: int) -> float:
+        """Power while it computes, whatever threads there are; idle power is included."""
+        return float(self.busy_w)
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """qemu's name of the core."""
+
+    cpu: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycles:
+    """The core's model for the emulator's figures; ``cpi``: cycles per instruction by class, without llvm-mca."""
+
+    llvm_cpu: str = ""
+    llvm_features: str = ""
+    exposure: float = number("part of the wait for memory that is not hidden", most=1, zero=True)
+    fork_join_us: float = number("cost of sharing an operator among threads, microseconds", zero=True)
+    cpi: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    """A chip beside a host's processor."""
+
+    call_us: float = number("one call of the accelerator, microseconds", zero=True)
+    operator_us: float = number("one operator in a call, microseconds", zero=True)
+    efficiency: float = number("part of the peak that operators reach", most=1)
+    depthwise_efficiency: float = number("part of the peak that depthwise convolutions reach", most=1)
+    bytes_per_cycle: float = number("activations moved on the chip, bytes per cycle")
+    program_kib: float = number("memory on the chip that the program takes, KiB", zero=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A board or device, as its file ``targets/NAME.toml`` says; docs/targets.md lists keys and units.
+
+    :param arch: the processor's architecture as Linux names it (``aarch64``, ``x86_64``), or ``native``.
+    :param calibration: what the file says of calibrations, as it is there.
+    """
+
+    name: str
+    kind: BoardKind
+    description: str
+    arch: str
+    backends: tuple[str, ...]
+    runners: tuple[str, ...]
+    delegates: tuple[str, ...] = ()
+    memory: Memory
+    power: CorePower | GpuPower
+    cpu: Cpu | None = None
+    gpu: Gpu | None = None
+    cache: Cache = Cache()
+    accelerator: Accelerator | None = None
+    emulator: Emulator | None = None
+    cycles: Cycles | None = None
+    calibration: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def processor(self) -> Cpu:
+        """The ``cpu``.
+
+        :raises UsageError: if the target has none.
+        """
+        return _there(self.cpu, self, "cpu")
+
+    @property
+    def graphics(self) -> Gpu:
+        """The ``gpu``.
+
+        :raises UsageError: if the target has none.
+        """
+        return _there(self.gpu, self, "gpu")
+
+    @property
+    def cores(self) -> int:
+        """Cores that threads run on."""
+        return self.cpu.cores if self.cpu else 1
+
+
+def _there(table: T | None, target: Target, name: str) -> T:
+    if table is None:
+        raise UsageError(f"the target {target.name} has no table {name}", HINT)
+    return table
+
+
+POWERS: dict[BoardKind, type[CorePower] | type[GpuPower]] = {
+    kind: GpuPower if kind is BoardKind.GPU else CorePower for kind in BoardKind
+}
+_TABLES: dict[str, type] = {
+    "cpu": Cpu, "gpu": Gpu, "memory": Memory, "cycles": Cycles, "accelerator": Accelerator, "cache": Cache,
+}  # fmt: skip
 KEYS: dict[str, Key] = {
-    "cpu.cores": Key("number of cores", whole=True),
-    "cpu.clock_mhz": Key("sustained clock, MHz"),
-    "cpu.clock_min_mhz": Key("lowest clock, MHz"),
-    "cpu.macs_per_cycle.float32": Key("float32 multiplications with addition per cycle of one core"),
-    "cpu.macs_per_cycle.float16": Key("float16 multiplications with addition per cycle of one core"),
-    "cpu.macs_per_cycle.int8": Key("int8 multiplications with addition per cycle of one core"),
-    "gpu.cores": Key("number of cores", whole=True),
-    "gpu.clock_mhz": Key("sustained clock, MHz"),
-    "gpu.flops_per_cycle": Key("float32 operations per cycle of all cores", whole=True),
-    "gpu.efficiency": Key("part of the peak that convolutions reach", most=1),
-    "gpu.launch_us": Key("one kernel's launch, microseconds", zero=True),
-    "memory.ram_gib": Key("memory, GiB"),
-    "memory.bandwidth_gbps": Key("bandwidth of the memory by its data sheet, GB/s"),
-    "memory.sustained_gbps": Key("bandwidth of the memory that programs reach, GB/s"),
-    "memory.latency_ns": Key("a random access, nanoseconds"),
-    "power.idle_w": Key("power of the idle board, watts", zero=True),
-    "power.one_core_w": Key("power with one core busy, watts"),
-    "power.all_cores_w": Key("power with all cores busy, watts"),
-    "power.busy_w": Key("power with the GPU busy, watts"),
-    "power.uncertainty": Key("relative uncertainty of the powers", most=1, zero=True),
-    "cycles.exposure": Key("part of the wait for memory that is not hidden", most=1, zero=True),
-    "cycles.fork_join_us": Key("cost of sharing an operator among threads, microseconds", zero=True),
-    "accelerator.call_us": Key("one call of the accelerator, microseconds", zero=True),
-    "accelerator.operator_us": Key("one operator in a call, microseconds", zero=True),
-    "accelerator.efficiency": Key("part of the peak that operators reach", most=1),
-    "accelerator.depthwise_efficiency": Key("part of the peak that depthwise convolutions reach", most=1),
-    "accelerator.bytes_per_cycle": Key("activations moved on the chip, bytes per cycle"),
-    "accelerator.program_kib": Key("memory on the chip that the program takes, KiB", zero=True),
+    name: key
+    for table, form in (*_TABLES.items(), ("power", CorePower), ("power", GpuPower))
+    for name, key in tables.keys(form, f"{table}.")
 }
+"""Every number that a file may have, by its dotted name."""
 _MEMORY = ("memory.bandwidth_gbps", "memory.sustained_gbps")
-_PROCESSOR = ("cpu.cores", "cpu.clock_mhz", "cpu.macs_per_cycle.float32", "power.one_core_w", "power.all_cores_w")
-_ACCELERATOR = tuple(name for name in KEYS if name.startswith("accelerator."))
-REQUIRED: dict[str, tuple[str, ...]] = {
-    "linux": (*_PROCESSOR, *_MEMORY),
-    "phone": (*_PROCESSOR, *_MEMORY),
-    "gpu": ("gpu.clock_mhz", "gpu.flops_per_cycle", "gpu.efficiency", "gpu.launch_us", "power.busy_w", *_MEMORY),
-    "accelerator": ("cpu.clock_mhz", *_ACCELERATOR, *_MEMORY),
-}
+_CORES = ("cpu.clock_mhz", "cpu.macs_per_cycle.float32", "power.one_core_w", "power.all_cores_w")
+_ACCELERATOR = ("cpu.macs_per_cycle.int8", "cache.l2.kib", *(key for key in KEYS if key.startswith("accelerator.")))
+REQUIRED: dict[BoardKind, tuple[str, ...]] = {
+    BoardKind.LINUX: ("cpu.cores", *_CORES, *_MEMORY),
+    BoardKind.PHONE: ("cpu.cores", *_CORES, *_MEMORY),
+    BoardKind.GPU: (
+        "gpu.clock_mhz", "gpu.flops_per_cycle", "gpu.efficiency", "gpu.launch_us", "power.busy_w", *_MEMORY,
+    ),
+    BoardKind.ACCELERATOR: (*_CORES, *_ACCELERATOR, *_MEMORY),
+}  # fmt: skip
 """By kind, what the estimate needs."""
 EMULATED = ("cycles.exposure", "cycles.fork_join_us", "memory.latency_ns")
 """What the emulator's figures need, too."""
+EMULATED_CACHE = {
+    "l1d": ("ways", "line_bytes"), "l1i": ("ways", "line_bytes"),
+    "l2": ("ways", "line_bytes", "latency_cycles", "transfer_cycles"),
+    "l3": ("ways", "line_bytes", "latency_cycles", "transfer_cycles"),
+}  # fmt: skip
+"""What they need of each cache that there is, beside its size."""
 
 
-def check(path: Path, data: Mapping[str, Any], kind: str, runners: Iterable[str]) -> None:
-    """Check the figures of a target.
+def target(path: Path, data: Mapping[str, Any]) -> Target:
+    """Make the target of a file's content.
 
     :raises UsageError: naming the file, the key and its unit.
     """
-    needed = REQUIRED.get(kind, ()) + (EMULATED if "emulator" in runners else ())
+    try:
+        if "schema" not in data:
+            raise WrongTable("not a target: schema is missing")
+        name, kind = data.get("name"), data.get("kind")
+        if data.get("schema") != 1 or name != path.stem:
+            raise WrongTable(f"schema must be 1 and name must be {path.stem!r}")
+        if kind not in list(BoardKind):
+            raise WrongTable(f"kind is {kind!r}, not one of {', '.join(BoardKind)}")
+        runners = data.get("runners")
+        _check(data, BoardKind(kind), emulated=isinstance(runners, list) and "emulator" in runners)
+        power: CorePower | GpuPower = tables.build(POWERS[BoardKind(kind)], data["power"], "power")
+        return tables.build(Target, {**data, "power": power})
+    except WrongTable as error:
+        raise UsageError(f"{path}: {error}", HINT) from error
+
+
+def _check(data: Mapping[str, Any], kind: BoardKind, *, emulated: bool) -> None:
+    """Refuse numbers that are missing or make no sense, in the order of :data:`KEYS`."""
+    needed = [*REQUIRED[kind], *(EMULATED if emulated else ())]
+    for level, leaves in EMULATED_CACHE.items() if emulated else ():
+        if _value(data, f"cache.{level}"):
+            needed += [f"cache.{level}.{leaf}" for leaf in leaves]
     for name, key in KEYS.items():
         value = _value(data, name)
         if value is None:
             if name in needed:
-                raise UsageError(f"{path}: {name} is missing: {key.meaning}", HINT)
+                raise WrongTable(f"{name} is missing: {key.meaning}")
         elif reason := key.wrong(value):
-            raise UsageError(f"{path}: {name} {reason}", HINT)
+            raise WrongTable(f"{name} {reason}")
 
 
 def _value(data: Mapping[str, Any], name: str) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 import sys
 from dataclasses import replace
@@ -101,18 +100,19 @@ def test_without_llvm_the_table_answers_with_a_wider_interval(
     monkeypatch.setenv("PATH", "/nonexistent")
     board = target.load("rpi4")
     found = EmulatedCost(COEFFICIENTS).profile(dense_graph(), trace_of(24_000_000), board, {})
-    assert found.latency_ms.value == pytest.approx(24e6 * board.get("cycles.cpi.fp_fma_vec") / 1.8e9 * 1e3)
+    assert found.latency_ms.value == pytest.approx(24e6 * 0.71 / 1.8e9 * 1e3)
     assert found.latency_ms.high / found.latency_ms.low > COEFFICIENTS.one_thread.high / COEFFICIENTS.one_thread.low
     assert "table" in found.basis
 
 
 def test_misses_cost_latency_or_bandwidth() -> None:
     board = target.load("rpi5")
-    l2 = (board.get("cache.l2.latency_cycles"), board.get("cache.l2.transfer_cycles"))
+    assert board.cache.l2 is not None and board.cache.l2.latency_cycles and board.cache.l2.transfer_cycles
+    l2 = (board.cache.l2.latency_cycles, board.cache.l2.transfer_cycles)
     counts = {"l1_misses": 100, "l1_streamed": 60}
     assert cycles.memory_cycles(counts, board) == (40 * l2[0] + 60 * l2[1], 0)  # its own L2 serves them all
     private, shared = cycles.memory_cycles({"l1_misses": 10, "l2_misses": 10, "l3_misses": 10}, board)
-    assert private == 0 and shared == pytest.approx(10 * board.get("memory.latency_ns") * 2.4)
+    assert private == 0 and shared == pytest.approx(10 * board.memory.latency_ns * 2.4)
     assert cycles.memory_cycles(counts, target.load("rpi4"))[0] == 0  # the Pi 4's L2 is shared
 
 
@@ -136,9 +136,7 @@ def test_a_trace_without_operators_is_a_programming_error(trace: Trace | None) -
 
 
 def at_clock(board: Target, mhz: float) -> Target:
-    data = copy.deepcopy(board.data)
-    data["cpu"]["clock_mhz"] = mhz
-    return replace(board, data=data)
+    return replace(board, cpu=replace(board.processor, clock_mhz=mhz))
 
 
 CONVERT = """

@@ -171,11 +171,11 @@ def test_an_incomplete_report_is_one_clear_error(text: str, tmp_path: Path) -> N
 def test_the_fake_processor_is_the_targets(name: str) -> None:
     board = target.load(name)
     files = fakecpu.files(board)
-    assert files["proc/cpuinfo"].count("processor\t:") == board.get("cpu.cores")
-    assert f"CPU part\t: {board.get('cpu.id.part'):#x}" in files["proc/cpuinfo"]
+    assert files["proc/cpuinfo"].count("processor\t:") == board.processor.cores
+    assert f"CPU part\t: {board.processor.id.part:#x}" in files["proc/cpuinfo"]
     assert ("asimddp" in files["proc/cpuinfo"]) == (name != "rpi4")
-    assert files["sys/devices/system/cpu/cpu0/cache/index0/size"] == f"{board.get('cache.l1d.kib')}K\n"
-    assert files["sys/devices/system/cpu/possible"] == f"0-{board.get('cpu.cores') - 1}\n"
+    assert files["sys/devices/system/cpu/cpu0/cache/index0/size"] == f"{board.cache.l1d.kib}K\n"
+    assert files["sys/devices/system/cpu/possible"] == f"0-{board.processor.cores - 1}\n"
 
 
 @pytest.mark.emulator

@@ -55,7 +55,7 @@ def test_a_figure_that_cannot_be(line: str, words: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("line", "ok"), [("uncertainty = 0", True), ("uncertainty = 1.5", False)])
 def test_shares_are_at_most_one(line: str, ok: bool, tmp_path: Path) -> None:
     if ok:
-        assert read(tmp_path, "rpi4", r"^uncertainty = .*$", line).get("power.uncertainty") == 0
+        assert read(tmp_path, "rpi4", r"^uncertainty = .*$", line).power.uncertainty == 0
         return
     with pytest.raises(UsageError, match=r"power\.uncertainty is 1\.5"):
         read(tmp_path, "rpi4", r"^uncertainty = .*$", line)

@@ -29,7 +29,7 @@ class CUDA(GpuBackend):
 
         :raises ToolMissing: if NVRTC is not installed.
         """
-        made = nvrtc.compiled((folder / self.dialect.source).read_text(), str(target.get("gpu.arch")))
+        made = nvrtc.compiled((folder / self.dialect.source).read_text(), target.graphics.arch)
         (folder / CUBIN).write_bytes(made.image)
         (folder / CUBIN).chmod(0o644)
         return {"nvrtc": made.version}

@@ -72,7 +72,7 @@ class GpuBackend(Defaults):
         network = lowered(graph)
         if isinstance(network, list):
             return [Unsupported(one.node, one.op, one.of(self.title), LITERT) for one in network]
-        program = gpu.schedule(network, int(target.get("gpu.flops_per_cycle")) // 2)
+        program = gpu.schedule(network, target.graphics.flops_per_cycle // 2)
         return self._without_kernel(program, graph) or Plan(graph, target, program)
 
     def build(self, planned: Planned, request: Request) -> Artifact:

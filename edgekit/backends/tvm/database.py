@@ -91,7 +91,7 @@ def identity(target: Target) -> Identity:
         tvm = version("apache-tvm")
     except PackageNotFoundError:
         tvm = ""
-    core = _this_processor() if target.arch == "native" else str(target.get("cpu.core") or target.name)
+    core = _this_processor() if target.arch == "native" else (target.cpu.core if target.cpu else "") or target.name
     return Identity(core, processor(target).target, tvm)
 
 

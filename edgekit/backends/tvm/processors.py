@@ -39,12 +39,12 @@ def processor(target: Target) -> Processor:
     if arch == "x86_64":
         return _x86(_flags())
     if arch == "aarch64":
-        features = target.get("cpu.features") if target.arch != "native" else sorted(_flags())
+        features = target.processor.features if target.arch != "native" else sorted(_flags())
         dot = "asimddp" in features
         # A core's name stands for all that it may have; boards and phones leave out some of it, SVE above all.
         less = [] if "sve" in features else ["-sve"]
         options = {"mattr": ["+neon", *(["+dotprod"] if dot else []), *less], "mcpu": "generic"}
-        core = str(target.get("cpu.core") or "").lower()
+        core = target.processor.core.lower()
         if core.startswith("cortex-"):
             options["mcpu"] = core
         return Processor(_llvm("aarch64-linux-gnu", options), Machine(4, 32, "sdot" if dot else "mlal"))

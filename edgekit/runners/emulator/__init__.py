@@ -65,7 +65,7 @@ class EmulatorRunner(Defaults):
         """See :class:`edgekit.runners.Runner`."""
         if refusal := programs.refusal(execution):
             return refusal
-        if target.arch != "aarch64" or not target.get("emulator.cpu"):
+        if target.arch != "aarch64" or target.emulator is None:
             return Refusal(f"there is no emulator for the target {target.name!r}")
         if not execution.command:
             return Refusal(f"the bundle has no {PROGRAM} for the emulator", guest.ANOTHER)
@@ -90,7 +90,7 @@ class EmulatorSession:
     def info(self) -> Device:
         """See :class:`edgekit.runners.Session`."""
         target = self.bundle.target
-        return Device(f"emulated {target.get('cpu.core')}", target.arch)
+        return Device(f"emulated {target.processor.core}", target.arch)
 
     def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
         """See :class:`edgekit.runners.Session`. ``repeat`` is ignored: every repetition would count the same.
@@ -100,7 +100,7 @@ class EmulatorSession:
         graph = self.bundle.graph
         samples, packed = samples_in(inputs), pack(inputs)
         one = packed[: len(packed) // samples]
-        self.progress.step(f"Emulating {self.bundle.target.get('cpu.core')}")
+        self.progress.step(f"Emulating {self.bundle.target.processor.core}")
         with sandbox.scratch() as folder, ThreadPoolExecutor(2) as pool:
             futures: list[Future[Path]] = []
 
@@ -127,7 +127,7 @@ class EmulatorSession:
         conditions = {
             "threads": self.job.program.threads(options.threads),
             "machine": self.info().name,
-            "clock_mhz": self.bundle.target.get("cpu.clock_mhz"),
+            "clock_mhz": self.bundle.target.processor.clock_mhz,
         }
         return Run(outputs, trace, conditions)
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edgekit.errors import UsageError
 from edgekit.target import Target
-
-_CACHES = (("l1d", "Data", 1), ("l1i", "Instruction", 1), ("l2", "Unified", 2), ("l3", "Unified", 3))
+from edgekit.target.schema import HINT
 
 
 def files(target: Target) -> dict[str, str]:
     """Return the files' contents by path, relative to the emulator's root."""
-    cores = int(target.get("cpu.cores"))
+    cores = target.processor.cores
     everyone = f"0-{cores - 1}" if cores > 1 else "0"
     found = {"proc/cpuinfo": "".join(_cpuinfo(target, core) for core in range(cores))}
     base = "sys/devices/system/cpu"
@@ -39,24 +39,27 @@ def write(target: Target, root: Path) -> None:
 
 
 def _cpuinfo(target: Target, core: int) -> str:
-    identity = target.get("cpu.id")
+    identity = target.processor.id
+    if identity is None:
+        raise UsageError(f"the target {target.name} has no table cpu.id", HINT)
     lines = {
         "processor\t": core,
         "BogoMIPS\t": "108.00",
-        "Features\t": " ".join(target.get("cpu.features")),
-        "CPU implementer\t": hex(identity["implementer"]),
+        "Features\t": " ".join(target.processor.features),
+        "CPU implementer\t": hex(identity.implementer),
         "CPU architecture": 8,
-        "CPU variant\t": hex(identity["variant"]),
-        "CPU part\t": hex(identity["part"]),
-        "CPU revision\t": identity["revision"],
+        "CPU variant\t": hex(identity.variant),
+        "CPU part\t": hex(identity.part),
+        "CPU revision\t": identity.revision,
     }
     return "".join(f"{key}: {value}\n" for key, value in lines.items()) + "\n"
 
 
 def _core(target: Target, core: int, cores: int, everyone: str) -> dict[str, Any]:
     """The files of one core, relative to its own folder."""
-    khz = int(target.get("cpu.clock_mhz")) * 1000
-    lowest = int(target.get("cpu.clock_min_mhz", target.get("cpu.clock_mhz"))) * 1000
+    cpu = target.processor
+    khz = int(cpu.clock_mhz) * 1000
+    lowest = int(cpu.clock_min_mhz or cpu.clock_mhz) * 1000
     mask = f"{(1 << cores) - 1:x}"
     found: dict[str, Any] = {
         "cpufreq/cpuinfo_max_freq": khz,
@@ -72,15 +75,18 @@ def _core(target: Target, core: int, cores: int, everyone: str) -> dict[str, Any
     }
     for name in ("core_siblings_list", "package_cpus_list", "cluster_cpus_list", "die_cpus_list"):
         found[f"topology/{name}"] = everyone
-    present = [cache for cache in _CACHES if target.get(f"cache.{cache[0]}")]
-    for index, (key, kind, level) in enumerate(present):
-        cache = target.get(f"cache.{key}")
+    caches = target.cache
+    there = (
+        (caches.l1d, "Data", 1), (caches.l1i, "Instruction", 1), (caches.l2, "Unified", 2), (caches.l3, "Unified", 3),
+    )  # fmt: skip
+    present = [(cache, kind, level) for cache, kind, level in there if cache is not None]
+    for index, (cache, kind, level) in enumerate(present):
         found |= {
             f"cache/index{index}/type": kind,
             f"cache/index{index}/level": level,
-            f"cache/index{index}/size": f"{cache['kib']}K",
-            f"cache/index{index}/coherency_line_size": cache["line_bytes"],
-            f"cache/index{index}/ways_of_associativity": cache["ways"],
-            f"cache/index{index}/shared_cpu_list": everyone if cache["shared"] else core,
+            f"cache/index{index}/size": f"{cache.kib}K",
+            f"cache/index{index}/coherency_line_size": cache.line_bytes,
+            f"cache/index{index}/ways_of_associativity": cache.ways,
+            f"cache/index{index}/shared_cpu_list": everyone if cache.shared else core,
         }
     return found

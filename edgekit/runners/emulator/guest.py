@@ -26,21 +26,23 @@ from edgekit.target import Target
 ANOTHER = "compile it again, with a backend for Linux"
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _MODEL_REFUSED = 3
-_LEVELS = (("l1", "cache.l1d"), ("l2", "cache.l2"), ("l3", "cache.l3"))
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What it takes to emulate a target: the emulator, its plugin, the root folder."""
+    """What it takes to emulate a target: the emulator, its name of the core, its plugin, the root folder."""
 
     emulator: str
+    cpu: str
     plugin: Path
     root: Path
     target: Target
 
     def plugin_argument(self, report: Path, *, caches: bool) -> str:
         """The value of ``-plugin``."""
-        levels = [f"{name}={c['kib']}:{c['ways']}" for name, key in _LEVELS if caches and (c := self.target.get(key))]
+        cache = self.target.cache
+        named = (("l1", cache.l1d), ("l2", cache.l2), ("l3", cache.l3)) if caches else ()
+        levels = [f"{name}={level.kib}:{level.ways}" for name, level in named if level is not None]
         return ",".join([str(self.plugin), f"out={report}", *levels])
 
 
@@ -58,7 +60,8 @@ def machine(target: Target) -> Machine:
 
     :raises ToolMissing: if the emulator, the AArch64 libraries or a C compiler is not installed.
     """
-    return Machine(plugin.emulator(), plugin.get(), sysroot.get(target), target)
+    assert target.emulator is not None, target.name
+    return Machine(plugin.emulator(), target.emulator.cpu, plugin.get(), sysroot.get(target), target)
 
 
 def run(
@@ -79,7 +82,7 @@ def run(
     work = _make_root(machine.root, job.files, folder)
     (work / "in.bin").write_bytes(inputs)
     command = [
-        machine.emulator, "-cpu", machine.target.get("emulator.cpu"), "-L", str(folder / "root"), "-seed", "1",
+        machine.emulator, "-cpu", machine.cpu, "-L", str(folder / "root"), "-seed", "1",
         "-plugin", machine.plugin_argument(work / "report", caches=caches), f"./{PROGRAM}",
         *job.program.arguments(f"/edgekit/{job.program.library}", f"/edgekit/{MODEL}"), "--inputs", "/edgekit/in.bin",
         "--trace", "trace.json", *arguments,
