@@ -92,7 +92,8 @@ def _print(found: Profile) -> None:
     say("energy   " + figure(energy.value, energy.low, energy.high, "mJ") + f", {found.scope.replace('_', ' ')}")
     say("power    " + figure(power.value, power.low, power.high, "W"))
     if found.instructions is not None:
-        say(f"work     {found.instructions:,} instructions")
+        modelled = "" if found.cycles is None else f", {found.cycles:,} modelled cycles"
+        say(f"work     {found.instructions:,} instructions{modelled}")
     memory = {name: value for name, value in found.memory.items() if value is not None}
     say(
         "memory   "

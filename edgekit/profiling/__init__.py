@@ -50,6 +50,8 @@ class OperatorProfile:
     latency_ms: float
     energy_mj: float
     instructions: int | None = None
+    cycles: int | None = None
+    """Modelled clock cycles from its start to its end, on all threads; None where no model computes them."""
     share: float = 0.0
     bound: str = ""
     kernels: str = ""
@@ -77,6 +79,7 @@ class Profile:
     operators: list[OperatorProfile] = field(default_factory=list)
     basis: str = ""
     instructions: int | None = None
+    cycles: int | None = None
 
     def json(self) -> dict[str, Any]:
         """The document that ``edgekit profile --json`` prints (docs/formats.md)."""

@@ -101,6 +101,7 @@ class EmulatedCost:
             f"{low:g} to {high:g} times the estimate"
             + ("; how operators scale with threads is not known" if threads > 1 else ""),
             instructions=trace.counts.get("instructions"),
+            cycles=sum(row.cycles or 0 for row in operators),
         )
 
     def _cycles(self, trace: Trace, target: Target) -> tuple[list[Cycles], Method]:
@@ -196,6 +197,7 @@ def _row(op: OperatorTrace, cycles: Cycles, stats: Statistics, target: Target, t
     computing, waiting = cycles.core / used, exposed * (cycles.private / used + cycles.shared)
     fork = float(_known(target).fork_join_us) * 1e-6 * hertz if used > 1 else 0.0
     row = rows.observed(op, stats, (computing + waiting + fork) / hertz * 1e3)
+    row.cycles = round(computing + waiting + fork)
     row.bound = "overhead" if fork > computing + waiting else "memory" if waiting > computing else "compute"
     return row
 

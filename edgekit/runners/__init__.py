@@ -59,14 +59,12 @@ class OperatorTrace:
     :param name: the runtime's own name of the kernel.
     :param latency_ms: measured time; None in an emulator.
     :param counts: instructions by class and cache misses (see :mod:`edgekit.profiling.cycles`); empty on a device.
-    :param cycles: modelled cycles; None on a device.
     """
 
     index: int | None
     name: str
     latency_ms: float | None = None
     counts: dict[str, int] = field(default_factory=dict)
-    cycles: float | None = None
     fused: tuple[int, ...] = ()
     """Further Graph operators that ran inside this kernel (an activation, a pad)."""
     blocks: list[BlockUse] = field(default_factory=list)
@@ -88,7 +86,6 @@ class Trace:
     latency_ms: list[float] = field(default_factory=list)
     operators: list[OperatorTrace] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
-    cycles: float | None = None
     power_w: list[float] = field(default_factory=list)
     power_scope: str | None = None
     peak_ram_bytes: int | None = None

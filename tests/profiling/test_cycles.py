@@ -91,6 +91,7 @@ def test_a_profile_s_parts_add_up(fresh_cache: Path) -> None:
     assert sum(row.energy_mj for row in found.operators) == pytest.approx(found.energy_mj.value)
     assert found.source == "emulator" and found.scope == "board_supply" and found.instructions == 24_000_000
     assert found.operators[0].macs == 2048 and found.operators[0].bound == "compute"
+    assert found.cycles == pytest.approx(found.latency_ms.value * 1.8e6, abs=1)
     assert "llvm-mca" in found.basis and "not calibrated" in found.basis
 
 
@@ -103,6 +104,8 @@ def test_without_llvm_the_table_answers_with_a_wider_interval(
     assert found.latency_ms.value == pytest.approx(24e6 * 0.71 / 1.8e9 * 1e3)
     assert found.latency_ms.high / found.latency_ms.low > COEFFICIENTS.one_thread.high / COEFFICIENTS.one_thread.low
     assert "table" in found.basis
+    assert found.cycles == found.operators[0].cycles == 0.71 * 24_000_000
+    assert found.json()["operators"][0]["cycles"] == found.cycles
 
 
 def test_misses_cost_latency_or_bandwidth() -> None:
@@ -122,6 +125,7 @@ def test_threads_help_arithmetic_but_not_memory() -> None:
     small = cost.profile(dense_graph(), trace_of(24_000_000), board, {"threads": 1})
     quick = cost.profile(dense_graph(), trace_of(24_000_000), board, {"threads": 4})
     assert 3 < small.latency_ms.value / quick.latency_ms.value <= 4
+    assert quick.cycles == pytest.approx(quick.latency_ms.value * 1.8e6, abs=1)  # from start to end, not core by core
     assert quick.power_w.value > small.power_w.value and "threads" in quick.basis
     assert quick.latency_ms.high / quick.latency_ms.low > small.latency_ms.high / small.latency_ms.low
     waiting = trace_of(24_000, (10_000_000, 10_000_000, 0, 0, 0, 0))

@@ -19,7 +19,7 @@ from edgekit import target
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, Subgraph, Tensor
 from edgekit.graph.stats import statistics
-from edgekit.profiling import mca, registry
+from edgekit.profiling import Profile, mca, registry
 from edgekit.runners import OperatorTrace, Source, Trace
 from edgekit.target import BoardKind
 from tests.profiling.image_networks import NETWORKS
@@ -75,9 +75,16 @@ def document(name: str, evidence: str, runtime: str, dtype: str, threads: int) -
     conditions = {"threads": threads, "runtime": runtime, "dtype": dtype, "machine": "PoCL on x86_64"}
     graph = network(dtype)
     if evidence == "estimate":
-        return registry.estimate(graph, board, conditions).json()
+        return recorded(registry.estimate(graph, board, conditions))
     counts = LAUNCHES if board.kind is BoardKind.GPU else COUNTS
-    return registry.observed(graph, trace(Source(evidence), runtime, dtype, counts), board, conditions).json()
+    return recorded(registry.observed(graph, trace(Source(evidence), runtime, dtype, counts), board, conditions))
+
+
+def recorded(profile: Profile) -> dict[str, Any]:
+    document = profile.json()
+    for row in (document, *document["operators"]):
+        del row["cycles"]
+    return document
 
 
 def evidence(name: str) -> list[str]:
