@@ -201,14 +201,22 @@ class Coverage:
 def equivalents() -> set[tuple[str, str, str, str]]:
     """Return what ``equivalent.toml`` lists: file, source line, before, after."""
     entries = tomllib.loads((ROOT / HERE / "equivalent.toml").read_text())["equivalent"]
-    return {(entry["file"], entry["source"], entry["before"], entry["after"]) for entry in entries}
+    return {
+        (entry["file"], entry["source"], change["before"], change["after"])
+        for entry in entries
+        for change in entry["changes"]
+    }
 
 
 def test(package: str, number: int, seed: int, jobs: int, again: bool) -> list[Verdict]:
     """Judge a sample of the mutants of a package."""
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "edgekit" / package).rglob("*.py"))
-    sample = sorted((m for file in files for m in mutants(ROOT, file)), key=lambda m: m.rank(seed))[:number]
+    every = [mutant for file in files for mutant in mutants(ROOT, file)]
+    sample = sorted(every, key=lambda mutant: mutant.rank(seed))[:number]
     listed = equivalents()
+    known = {(mutant.file, mutant.source, mutant.before, mutant.after) for mutant in every}
+    for gone in sorted(entry for entry in listed - known if entry[0] in files):
+        print(f"no longer a fault, strike it from equivalent.toml: {gone}", file=sys.stderr)
     before = {}
     if again and (RESULTS / f"{package}.json").exists():
         before = {one["rank"]: one["status"] for one in json.loads((RESULTS / f"{package}.json").read_text())}
@@ -249,8 +257,8 @@ def test(package: str, number: int, seed: int, jobs: int, again: bool) -> list[V
         for thread in threads:
             thread.join()
     RESULTS.mkdir(parents=True, exist_ok=True)
-    known = [{"rank": one.mutant.rank(0), "status": one.status, **asdict(one.mutant)} for one in verdicts]
-    (RESULTS / f"{package}.json").write_text(json.dumps(known, indent=1))
+    records = [{"rank": one.mutant.rank(0), "status": one.status, **asdict(one.mutant)} for one in verdicts]
+    (RESULTS / f"{package}.json").write_text(json.dumps(records, indent=1))
     return sorted(verdicts, key=lambda one: (one.mutant.file, one.mutant.line))
 
 

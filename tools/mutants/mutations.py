@@ -248,8 +248,10 @@ class _Finder(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, bool):
             self.add(node, str(not node.value))
-        elif isinstance(node.value, (int, float)):
-            self.add(node, repr(node.value + 1))
+        elif isinstance(node.value, int):
+            self.add(node, str(node.value + 1))
+        elif isinstance(node.value, float):
+            self.add(node, repr(2 * node.value or 1.0))
 
     def visit_Call(self, node: ast.Call) -> None:
         args = node.args
