@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo test smoke quick lint format bench bench-compression real-models onnx-nodes lock clean
+.PHONY: help setup ready demo test smoke quick lint format bench bench-compression real-models onnx-nodes mutants lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -50,6 +50,9 @@ real-models: ready  ## compile networks from public packages by every recipe (ha
 
 onnx-nodes: ready  ## judge all official ONNX node tests (half an hour; goes on if stopped); rewrites the list of passes and docs/onnx.md
 	nice $(BIN)/python -m tests.onnx_nodes.record
+
+mutants: ready  ## plant small faults and count those that the tests catch (minutes per package); PACKAGE=graph N=200 AGAIN=1
+	nice $(BIN)/python tools/mutants -n $(or $(N),60) $(if $(AGAIN),--again) $(PACKAGE)
 
 lock: ready  ## bring requirements.lock up to date with pyproject.toml, and those of fetched tools with compile/toolchains/*.in
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --extra plot --extra search --universal --python-version 3.11 \

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import queue
@@ -59,8 +60,10 @@ CONVERTS = frozenset({"readers"})
 """Packages whose tests run the converters that edgekit's cache holds: many files."""
 BARE = ("edgekit/sandbox/launch.py",)
 """Programs that Python starts without site-packages: the probe has to be started by a line of their own."""
-SLACK, FACTOR, MOST = 20.0, 4.0, 400.0
-"""Seconds that tests get: as many more, so many times what they took, at most."""
+SLACK, FACTOR = 20.0, 4.0
+"""Seconds that tests get: so many times what they took when lines were recorded, and as many more."""
+ENOUGH = 40.0
+"""Of the tests that run a line, the quickest are asked, which together take about so many seconds."""
 
 
 @dataclass
@@ -195,7 +198,9 @@ class Coverage:
         files: collections.Counter[str] = collections.Counter()
         for name in found:
             files[name.split("::")[0]] += self.seconds[name]
-        return sorted(found, key=lambda name: (files[name.split("::")[0]], name.split("::")[0], self.seconds[name]))
+        found.sort(key=lambda name: (files[name.split("::")[0]], name.split("::")[0], self.seconds[name]))
+        ends = itertools.accumulate(self.seconds[name] for name in found)
+        return [name for place, (name, end) in enumerate(zip(found, ends, strict=True)) if end <= ENOUGH or place < 3]
 
 
 def equivalents() -> set[tuple[str, str, str, str]]:
@@ -246,7 +251,7 @@ def test(package: str, number: int, seed: int, jobs: int, again: bool) -> list[V
                     scratch.close()
                     return
                 tests = coverage.tests(mutant)
-                seconds = min(MOST, SLACK + FACTOR * sum(coverage.seconds[name] for name in tests))
+                seconds = SLACK + FACTOR * sum(coverage.seconds[name] for name in tests)
                 status = scratch.judge(mutant, tests, seconds) if tests else "not run"
                 verdicts.append(Verdict(mutant, status))
                 print(f"{package} {len(verdicts)}/{len(sample)} {describe(verdicts[-1])}", file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ The status is ``passed``, ``failed`` or ``hung``.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -29,8 +30,14 @@ MEMORY = 12 << 30
 ARGUMENTS = ("-x", "-q", "-p", "no:cacheprovider", "--timeout", "0", "--tb", "short")
 
 
+def die_with_parent() -> None:
+    """Let this process be killed when its parent ends (``prctl(PR_SET_PDEATHSIG, SIGKILL)``)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
 def serve() -> None:
     """Answer requests until stdin ends."""
+    die_with_parent()
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -56,6 +63,7 @@ def judge(request: dict[str, Any]) -> str:
 
 def child(request: dict[str, Any]) -> None:
     os.setsid()
+    die_with_parent()
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(log, 1)

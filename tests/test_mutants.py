@@ -1,0 +1,116 @@
+"""The mutation tester: which faults it plants, that they are caught, and that the rest of the source stays."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools" / "mutants"))
+
+import mutations  # noqa: E402
+
+SOURCE = '''
+"""Docstring 1 < 2."""
+LIMIT: int = 3
+def f(a, b: "int | None" = 4, *, c=True):
+    """Docstring of 5."""
+    if a < b and not c:
+        raise ValueError(f"{a + 1} is more than {b}")
+    progress.step("six" + str(6))
+    a = a + 1
+    for x in (a, b):
+        if x is None:
+            continue
+        log(x, -b)
+    return max(a, b)
+'''
+EXPECTED = {
+    ("3", "4"), ("4", "5"), ("True", "False"), ("a < b and (not c)", "not (a < b and (not c))"),
+    ("a < b and (not c)", "a < b or not c"), ("a < b", "a <= b"), ("not c", "c"), ("a = a + 1", "pass"),
+    ("a + 1", "a - 1"), ("1", "2"), ("x is None", "x is not None"), ("continue", "break"), ("log(x, -b)", "pass"),
+    ("log(x, -b)", "log(-b, x)"), ("-b", "b"), ("return max(a, b)", "return None"),
+}  # fmt: skip
+
+
+def found(tmp_path: Path, source: str) -> list[mutations.Mutant]:
+    (tmp_path / "m.py").write_text(source)
+    return mutations.mutants(tmp_path, "m.py")
+
+
+def test_faults_that_are_planted(tmp_path: Path) -> None:
+    mutants = found(tmp_path, SOURCE)
+    assert {(m.before, m.after) for m in mutants} == EXPECTED
+    for mutant in mutants:
+        data = mutant.apply(SOURCE.encode())
+        assert ast.dump(ast.parse(data)) != ast.dump(ast.parse(SOURCE))
+        assert data[: mutant.start] == SOURCE.encode()[: mutant.start]
+        assert data.endswith(SOURCE.encode()[mutant.end :])
+        assert mutant.first <= mutant.line <= mutant.last
+
+
+def test_places_are_bytes(tmp_path: Path) -> None:
+    source = 'x = "\u00e4\u20ac"; y = 7\n'
+    (mutant,) = found(tmp_path, source)
+    assert mutant.apply(source.encode()).decode() == 'x = "\u00e4\u20ac"; y = 8\n'
+
+
+def test_a_sample_does_not_depend_on_other_code(tmp_path: Path) -> None:
+    before = {mutant.rank(0): (mutant.before, mutant.after) for mutant in found(tmp_path, SOURCE)}
+    after = {mutant.rank(0): (mutant.before, mutant.after) for mutant in found(tmp_path, "z = 9\n\n" + SOURCE)}
+    assert len(before) == len(EXPECTED) and before.items() <= after.items()
+    assert {mutant.rank(1) for mutant in found(tmp_path, SOURCE)}.isdisjoint(before)
+
+
+def test_lines_that_run_when_a_file_is_imported() -> None:
+    lines = mutations.module_lines(SOURCE.encode())
+    assert {3, 4} <= lines and lines.isdisjoint(range(5, 15))
+
+
+def test_lines_of_a_program_and_its_forks_are_recorded(tmp_path: Path) -> None:
+    program = tmp_path / "p.py"
+    program.write_text(
+        textwrap.dedent("""
+        import os
+        def child():
+            os._exit(0)
+        def never():
+            pass
+        def main():
+            if os.fork() == 0:
+                child()
+            os.wait()
+        main()
+        """)
+    )
+    index = tmp_path / "index.json"
+    index.write_text(json.dumps({str(program): 10}))
+    index.with_suffix(".bits").write_bytes(bytes(40))
+    folder = str(ROOT / "tools" / "mutants")
+    start = f"import sys; sys.path.insert(0, {folder!r}); import probe; probe.start({str(index)!r})"
+    code = f"{start}; exec(compile(open({str(program)!r}).read(), {str(program)!r}, 'exec'))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    bits = index.with_suffix(".bits").read_bytes()
+    assert [place - 10 for place, value in enumerate(bits) if value] == [0, 2, 3, 4, 5, 7, 8, 9, 10, 11]
+
+
+def test_what_is_listed_as_equivalent_is_a_fault_with_a_reason() -> None:
+    entries = tomllib.loads((ROOT / "tools" / "mutants" / "equivalent.toml").read_text())["equivalent"]
+    for entry in entries:
+        assert set(entry) == {"file", "source", "changes", "reason"} and len(entry["reason"]) > 10
+        assert (ROOT / entry["file"]).is_file()
+
+
+@pytest.mark.slow
+def test_a_fault_is_planted_in_a_copy_and_caught(tmp_path: Path) -> None:
+    """Two faults in the smallest package, by the command itself."""
+    command = [sys.executable, str(ROOT / "tools" / "mutants"), "-n", "2", "--jobs", "1", "bundle"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "| `bundle` | 2 | 0 |" in done.stdout and "killed: edgekit/bundle/" in done.stderr
