@@ -462,3 +462,65 @@ def test_forms_of_operators() -> None:
         assert found("CONV_2D", inputs, outputs, **options) == reason
     assert found("SPLIT", [(1,), (4,)], [(2,), (2,)]) == "" and found("SPLIT", [(1,), (4,)], []) == forms.INCOMPLETE
     assert found("SOMETHING_ELSE", [None], []) == ""
+
+
+OPERANDS = {
+    (1, 1): "MAX_POOL_2D AVERAGE_POOL_2D SOFTMAX LOG_SOFTMAX L2_NORMALIZATION LOGICAL_NOT CAST QUANTIZE DEQUANTIZE "
+            "SQUEEZE LOGISTIC TANH HARD_SWISH RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 ELU GELU EXP LOG SQRT RSQRT ABS NEG "
+            "SQUARE SIN COS FLOOR CEIL ROUND LEAKY_RELU UNPACK SPACE_TO_DEPTH DEPTH_TO_SPACE",
+    (1, 2): "RESHAPE",
+    (2, 2): "MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL ADD SUB MUL DIV MAXIMUM MINIMUM "
+            "SQUARED_DIFFERENCE PRELU FLOOR_DIV FLOOR_MOD POW EQUAL NOT_EQUAL LESS LESS_EQUAL GREATER GREATER_EQUAL "
+            "LOGICAL_AND LOGICAL_OR EXPAND_DIMS PAD TRANSPOSE BROADCAST_TO TILE REVERSE_V2 EMBEDDING_LOOKUP GATHER_ND "
+            "MIRROR_PAD GATHER ARG_MAX ARG_MIN CUMSUM SPLIT BATCH_MATMUL RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR",
+    (2, 3): "CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED",
+    (3, 3): "SELECT SELECT_V2 PADV2 SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND SLICE SPLIT_V",
+    (3, 4): "TRANSPOSE_CONV",
+    (4, 4): "ONE_HOT STRIDED_SLICE",
+}  # fmt: skip
+"""How many inputs the kernels in tensorflow/lite/kernels take, at least and at most, state and hints apart."""
+
+
+@pytest.mark.parametrize(("op", "least", "most"), [
+    (op, least, most) for (least, most), names in OPERANDS.items() for op in names.split()
+])  # fmt: skip
+def test_operands(op: str, least: int, most: int) -> None:
+    class Options:
+        """Whatever an operator asks for."""
+
+        def __getattr__(self, name: str) -> int:
+            return 0
+
+    def complete(inputs: int, outputs: int = 1) -> bool:
+        tensors = [Tensor("", (1, 2, 2, 1), "float32")] * (inputs + outputs)
+        places = range(inputs + outputs)
+        operator = Operator(op, tuple(places[:inputs]), tuple(places[inputs:]), Options())
+        return forms.malformed(tensors, operator) == ""
+
+    assert [complete(count) for count in (least - 1, least, most, most + 1)] == [False, True, True, False]
+    assert complete(least, 2) == (op in ("SPLIT", "SPLIT_V", "UNPACK")) and not complete(least, 0)
+
+
+def test_every_form_is_known() -> None:
+    assert {op for names in OPERANDS.values() for op in names.split()} | {"CONCATENATION", "PACK"} == set(forms.FORMS)
+
+
+def test_integers_stand_for_real_values_where_they_have_a_scale() -> None:
+    tensor = Tensor("", (1,), "int8")
+    assert not tensor.has_scale
+    tensor.quantization = scales(0, 0)
+    assert not tensor.has_scale
+    tensor.quantization = scales(1, 1)
+    assert tensor.has_scale
+
+
+def test_turns_of_loops_that_start_nowhere_known() -> None:
+    """No start (-1), a start that is no scalar, and one that is no integer."""
+    from edgekit.graph.control_flow import _integer
+
+    values = (np.array([4], np.int32), np.array([4, 5], np.int32), np.array([4.0], np.float32), np.array(7, np.int64))
+    b = Builder()
+    for one in values:
+        b.constant(one)
+    main = b.graph((), ()).main
+    assert [_integer(main, index) for index in (-1, 0, 1, 2, 3)] == [None, 4, None, None, 7]

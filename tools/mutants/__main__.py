@@ -38,26 +38,41 @@ from mutations import Mutant, module_lines, mutants
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "tools/mutants"
 RESULTS = ROOT / "build" / "mutants"
-PACKAGES: dict[str, tuple[str, ...]] = {
-    "bundle": ("tests/bundle", "tests/security/test_bundle_folders.py"),
-    "codegen": ("tests/codegen",),
-    "diagnosis": ("tests/diagnosis",),
-    "graph": ("tests/graph",),
-    "metrics": ("tests/metrics",),
-    "profiling": ("tests/profiling",),
-    "readers": (
-        "tests/readers", "tests/security/test_saved_model_operators.py", "tests/security/test_variables_reader.py",
-        "tests/security/test_external_data_places.py",
+
+
+@dataclass(frozen=True)
+class Tests:
+    """What has to catch a package's faults.
+
+    :param slow: with the tests that are marked as slow; elsewhere they add too little for their time.
+    :param converters: they run converters that edgekit's cache holds: many files.
+    """
+
+    paths: tuple[str, ...]
+    slow: bool = False
+    converters: bool = False
+
+
+PACKAGES = {
+    "bundle": Tests(("tests/bundle", "tests/security/test_bundle_folders.py")),
+    "codegen": Tests(("tests/codegen", "tests/backends/test_tvm.py"), slow=True),
+    "diagnosis": Tests(("tests/diagnosis",)),
+    "graph": Tests(("tests/graph",)),
+    "metrics": Tests(("tests/metrics",)),
+    "profiling": Tests(("tests/profiling",)),
+    "readers": Tests(
+        (
+            "tests/readers", "tests/security/test_saved_model_operators.py",
+            "tests/security/test_variables_reader.py", "tests/security/test_external_data_places.py",
+        ),
+        converters=True,
     ),
-    "sandbox": (
+    "sandbox": Tests((
         "tests/sandbox", "tests/security/test_answers.py", "tests/security/test_lock.py",
         "tests/security/test_lock_rules.py", "tests/security/test_current_folder.py",
-    ),
-    "training": ("tests/training",),
+    )),
+    "training": Tests(("tests/training",), slow=True),
 }  # fmt: skip
-"""For each package the tests that have to catch its faults; those marked as slow are left out."""
-CONVERTS = frozenset({"readers"})
-"""Packages whose tests run the converters that edgekit's cache holds: many files."""
 BARE = ("edgekit/sandbox/launch.py",)
 """Programs that Python starts without site-packages: the probe has to be started by a line of their own."""
 SLACK, FACTOR = 20.0, 4.0
@@ -155,7 +170,7 @@ def _link(source: str, target: str) -> None:
 class Coverage:
     """Which tests run which lines of the files of a package."""
 
-    def __init__(self, scratch: Scratch, files: list[str], tests: tuple[str, ...]) -> None:
+    def __init__(self, scratch: Scratch, files: list[str], tests: Tests) -> None:
         self.data = {file: (ROOT / file).read_bytes() for file in files}
         self.imported = {file: module_lines(data) for file, data in self.data.items()}
         self.bases, size = {}, 0
@@ -171,8 +186,9 @@ class Coverage:
         for file in BARE:
             (scratch.tree / file).write_text(f"{start}; " + (ROOT / file).read_text())
         log = (scratch.tree.parent / "map.log").open("w")
+        marks = () if tests.slow else ("-m", "not slow")
         scratch.run(
-            f"{HERE}/server.py", "map", index, result, "--", *tests, "-m", "not slow", stdout=log, stderr=log
+            f"{HERE}/server.py", "map", index, result, "--", *tests.paths, *marks, stdout=log, stderr=log
         ).wait()
         hook.unlink()
         for file in BARE:
@@ -236,7 +252,8 @@ def test(package: str, number: int, seed: int, jobs: int, again: bool) -> list[V
             waiting.put(mutant)
     with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as folder:
         scratches = [
-            Scratch(Path(folder) / str(place), package in CONVERTS) for place in range(min(jobs, waiting.qsize()))
+            Scratch(Path(folder) / str(place), PACKAGES[package].converters)
+            for place in range(min(jobs, waiting.qsize()))
         ]
         if scratches:
             coverage = Coverage(scratches[0], files, PACKAGES[package])
