@@ -114,7 +114,7 @@ def padded(e: Emitter, operator: Operator) -> Made:
     moved = np.array([pads[i] for i in order], np.int32).reshape(-1)
     x = (e.picture if first else e.plain)(index)
     if operator.op == "MIRROR_PAD":
-        return Made([mb.pad(x=x, pad=moved[-4:], mode="reflect")], first)
+        return Made([mb.pad(x=x, pad=moved[-4:], mode="reflect", constant_val=e.float(0))], first)
     fill: Any = 0.0
     if operator.op == "PADV2":
         fill = float(e.real(operator.inputs[2]).reshape(-1)[0])
@@ -127,9 +127,12 @@ def tiled(e: Emitter, operator: Operator) -> Made:
 
 
 def gathered(e: Emitter, operator: Operator) -> Made:
+    """GATHER; a single index is stored with one dimension, which the result does not have."""
     axis = operator.options.axis if operator.options is not None else 0
+    axis %= len(e.shape(operator.inputs[0]))
     data, places = map(e.plain, operator.inputs)
-    return Made([mb.gather(x=data, indices=places, axis=axis % len(e.shape(operator.inputs[0])))])
+    found = mb.gather(x=data, indices=places, axis=axis)
+    return Made([found if e.shape(operator.inputs[1]) else mb.squeeze(x=found, axes=[axis])])
 
 
 def blocks(e: Emitter, operator: Operator) -> Made:
