@@ -134,8 +134,8 @@ def resized(b: Exporter, operator: Operator) -> None:
     """TFLite's three rules of coordinates have the same names in ONNX; nearest neighbours are rounded as there."""
     o, source, made = operator.options, operator.inputs[0], operator.outputs[0]
     mode = "align_corners" if o.alignCorners else "half_pixel" if o.halfPixelCenters else "asymmetric"
-    _, height, width, count = b.tensor(made).shape
-    given = [b.picture(source), "", "", b.shape([1, count, height, width])]
+    batch, height, width, count = b.tensor(made).shape
+    given = [b.picture(source), "", "", b.shape([batch, count, height, width])]
     if operator.op == "RESIZE_BILINEAR":
         name = b.node("Resize", given, mode="linear", coordinate_transformation_mode=mode)
     else:
