@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo test smoke quick lint format bench bench-compression real-models onnx-nodes mutants lock clean
+.PHONY: help setup ready demo test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -53,6 +53,9 @@ onnx-nodes: ready  ## judge all official ONNX node tests (half an hour; goes on 
 
 mutants: ready  ## plant small faults and count those that the tests catch (minutes per package); PACKAGE=graph N=200 AGAIN=1
 	nice $(BIN)/python tools/mutants -n $(or $(N),60) $(if $(AGAIN),--again) $(PACKAGE)
+
+ops: ready  ## run the operator cases on every backend (ten minutes); rewrites docs/operators.md
+	nice $(BIN)/python -m tests.ops.record
 
 lock: ready  ## bring requirements.lock up to date with pyproject.toml, and those of fetched tools with compile/toolchains/*.in
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra train --extra plot --extra search --universal --python-version 3.11 \

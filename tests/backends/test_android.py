@@ -152,15 +152,14 @@ def test_advice_in_words_and_json(made: bundle.Bundle) -> None:
 def test_phones_are_complete(name: str) -> None:
     phone = target.load(name)
     assert phone.arch == "aarch64" and {"emulator", "adb"} <= set(phone.runners) and phone.backends[0] == "android"
-    assert phone.get("delegates") == ["xnnpack", "gpu", "nnapi"]
-    power = phone.get("power")
-    assert 0 < power["idle_w"] < power["one_core_w"] < power["all_cores_w"]
-    assert phone.get("memory.sustained_gbps") < phone.get("memory.bandwidth_gbps")
-    levels = [phone.get(f"cache.{key}") for key in ("l1d", "l2", "l3") if phone.get(f"cache.{key}")]
-    assert [c["latency_cycles"] for c in levels] == sorted(c["latency_cycles"] for c in levels)
-    assert all(c["kib"] * 1024 % (c["ways"] * c["line_bytes"]) == 0 for c in levels)
+    assert list(phone.delegates) == ["xnnpack", "gpu", "nnapi"]
+    assert 0 < phone.power.idle_w < phone.power.one_core_w < phone.power.all_cores_w
+    assert phone.memory.sustained_gbps < phone.memory.bandwidth_gbps
+    levels = [level for level in (phone.cache.l1d, phone.cache.l2, phone.cache.l3) if level is not None]
+    assert [c.latency_cycles for c in levels] == sorted(c.latency_cycles for c in levels)
+    assert all(c.kib * 1024 % (c.ways * c.line_bytes) == 0 for c in levels)
     # No program for this core may hold instructions that it lacks.
-    assert ("asimddp" in phone.get("cpu.features")) == ("dotprod" in phone.get("cycles.llvm_features"))
+    assert ("asimddp" in phone.processor.features) == ("dotprod" in phone.cycles.llvm_features)
 
 
 def test_the_sample_is_in_the_wheel() -> None:

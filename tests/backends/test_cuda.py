@@ -1,4 +1,4 @@
-"""The CUDA backend: operators of all shapes through the emulated driver, cubins for each GPU, what is refused."""
+"""The CUDA backend: cubins for each GPU, the emulated driver, what is refused; :mod:`tests.ops` has the operators."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from edgekit.runners import get as get_runner
 from edgekit.runners.cuda_emulator import CudaEmulator
 from edgekit.runners.host_gpu import HostGpu, found
 from edgekit.tools import toolchain
-from tests.networks.building import FLOAT_NAMES, given
+from tests.networks.building import given
+from tests.networks.chains import chains
 from tests.networks.mobilenet import mobilenet_v2
-from tests.networks.operators import NETWORKS, chains
 from tests.networks.small import convolutional
 
 ORIN, XAVIER = "jetson-orin-nano", "jetson-agx-xavier"
@@ -64,17 +64,9 @@ def changed(small: bundle.Bundle, tmp_path: Path) -> bundle.Bundle:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FLOAT_NAMES)
-def test_operators(name: str, tmp_path: Path) -> None:
-    parity = compiled(chains() if name == "chains" else NETWORKS[name](), tmp_path).manifest["parity"]
+def test_chains(tmp_path: Path) -> None:
+    parity = compiled(chains(), tmp_path).manifest["parity"]
     assert parity["by"] == "network" and 0 < parity["max_relative"] < 1e-5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["windows", "functions", "moves"])
-def test_operators_in_float16(name: str, tmp_path: Path) -> None:
-    parity = compiled(NETWORKS[name](), tmp_path, XAVIER, "cuda-f16").manifest["parity"]
-    assert 1e-5 < parity["max_relative"] < 2e-3
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The OpenCL backend, on PoCL: operators of all shapes against the reference, what is counted, what is refused."""
+"""The OpenCL backend, on PoCL: folded operators, what is counted, what is refused; :mod:`tests.ops` has the rest."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ from edgekit.runners import OperatorTrace, Run, RunOptions, Source, Trace, once
 from edgekit.runners.pocl import PoclRunner
 from edgekit.tools import toolchain
 from tests.networks.building import RELU, Pictures, given
+from tests.networks.chains import chains
 from tests.networks.mobilenet import mobilenet_v2
-from tests.networks.operators import NETWORKS, TYPES, chains
 from tests.networks.small import Builder, convolutional
+from tests.ops.cases import FLOAT_FAMILIES, family
 
 BOARD = "mali-g610"
 
@@ -55,17 +56,15 @@ def run(found: bundle.Bundle) -> Run:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NETWORKS, "chains"])
-def test_operators(name: str, tmp_path: Path) -> None:
-    graph = chains() if name == "chains" else NETWORKS[name]()
-    found = compiled(graph, tmp_path)
+def test_chains(tmp_path: Path) -> None:
+    found = compiled(chains(), tmp_path)
     parity = found.manifest["parity"]
     assert parity["by"] == "network" and 0 < parity["max_relative"] < 1e-4
 
 
-@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize("name", ["choices", "lookups"])
 def test_other_types_than_floats_are_refused_by_name(name: str) -> None:
-    graph = TYPES[name]()
+    graph = family(name)
     found = unsupported(plugins.get("backends", "opencl"), graph, target.load(BOARD))
     assert found and all("OpenCL backend has no kernel" in one.reason for one in found)
     made = {n: graph.tensors[o.outputs[0]].dtype for n, o in enumerate(graph.operators) if o.op != "RESHAPE"}
@@ -125,10 +124,8 @@ def test_float16_activations_halve_the_traffic(small: bundle.Bundle, tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["windows", "moves", "chains"])
-def test_operators_in_float16(name: str, tmp_path: Path) -> None:
-    graph = chains() if name == "chains" else NETWORKS[name]()
-    rule = compiled(graph, tmp_path, backend="opencl-f16").manifest["parity"]["rule"]
+def test_chains_in_float16(tmp_path: Path) -> None:
+    rule = compiled(chains(), tmp_path, backend="opencl-f16").manifest["parity"]["rule"]
     assert "float within 0.01" in rule
 
 
@@ -147,10 +144,10 @@ CLANG = next((c for c in ("clang", "clang-19", "clang-16", "clang-15", "clang-14
 
 @pytest.mark.skipif(CLANG is None, reason="clang is not installed")
 @pytest.mark.parametrize("form", [plan.Form(), plan.Form("float16", "float16")])
-@pytest.mark.parametrize("name", [*NETWORKS, "chains"])
+@pytest.mark.parametrize("name", [*FLOAT_FAMILIES, "chains"])
 def test_kernels_are_plain_opencl_c_1_2(name: str, form: plan.Form, tmp_path: Path) -> None:
     """No extension, no warning: what a driver's compiler may be expected to take."""
-    graph = chains() if name == "chains" else NETWORKS[name]()
+    graph = chains() if name == "chains" else family(name)
     plan.write(gpu.schedule(lower(graph), 256), form, "opencl 1", tmp_path, OPENCL)
     flags = "-x cl -cl-std=CL1.2 -Xclang -finclude-default-header -fsyntax-only -Wall -Wextra -pedantic -Werror"
     command = [str(CLANG), *flags.split(), "-target", "spir64", str(tmp_path / OPENCL.source)]

@@ -25,9 +25,10 @@ from edgekit.errors import DeviceError, ModelError, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.runners import RunOptions, once, onnx_child
 from edgekit.runners import get as get_runner
-from tests.networks.building import FLOAT_NAMES, RELU, Pictures, quantized
-from tests.networks.operators import NETWORKS, chains
+from tests.networks.building import RELU, Pictures, quantized
+from tests.networks.chains import chains
 from tests.networks.small import Builder, convolutional
+from tests.ops.cases import family
 
 BOARD = "jetson-orin-nano"
 
@@ -42,28 +43,18 @@ def compiled(graph: Graph, folder: Path, recipe: str = "as-is", backend: str = "
     return bundle.load(made.path)
 
 
-def network(name: str) -> Graph:
-    return chains() if name == "chains" else NETWORKS[name]()
-
-
 def loaded(found: bundle.Bundle) -> Any:
     return onnx.load(str(found.artifact / MODEL))
 
 
-@pytest.mark.parametrize("name", FLOAT_NAMES)
-def test_float_operators(name: str, tmp_path: Path) -> None:
-    parity = compiled(network(name), tmp_path).manifest["parity"]
+def test_float_chains(tmp_path: Path) -> None:
+    parity = compiled(chains(), tmp_path).manifest["parity"]
     assert parity["by"] == "network" and 0 < parity["max_relative"] < 1e-5
 
 
-@pytest.mark.parametrize("name", ["convolutions", "windows", "functions"])
-def test_operators_in_float16(name: str, tmp_path: Path) -> None:
-    found = compiled(network(name), tmp_path, backend="tensorrt-f16")
-    jumps = {
-        found.graph.tensors[o.outputs[0]].name for o in found.graph.operators if o.op in ("FLOOR", "CEIL", "ROUND")
-    }
-    rows = [row for row in found.manifest["parity"]["outputs"] if row["name"] not in jumps]  # 0.9999 is 1 in float16
-    assert 1e-5 < max(row["max_relative"] for row in rows) < 2e-3
+def test_float16_is_in_the_file_and_not_at_its_ends(tmp_path: Path) -> None:
+    found = compiled(family("convolutions"), tmp_path, backend="tensorrt-f16")
+    assert 1e-5 < found.manifest["parity"]["max_relative"] < 2e-3
     weights = [t for t in loaded(found).graph.initializer if len(t.dims) > 1]
     assert weights and {t.data_type for t in weights} == {onnx.TensorProto.FLOAT16}
     ports = [*loaded(found).graph.input, *loaded(found).graph.output]
@@ -71,43 +62,14 @@ def test_operators_in_float16(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FLOAT_NAMES)
-def test_int8_operators(name: str, tmp_path: Path) -> None:
-    found = compiled(quantized(network(name), tmp_path / "int8"), tmp_path, "symmetric")
+def test_int8_chains(tmp_path: Path) -> None:
+    found = compiled(quantized(chains(), tmp_path / "int8"), tmp_path, "symmetric")
     parity = found.manifest["parity"]
-    assert parity["max_abs_lsb"] <= 1 or (name == "chains" and parity["by"] == "operators")
+    assert parity["max_abs_lsb"] <= 1 or parity["by"] == "operators"
     nodes = loaded(found).graph.node
     kept = {t.name: numpy_helper.to_array(t) for t in loaded(found).graph.initializer}
     rounded = [n for n in nodes if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
     assert rounded and all(kept[n.input[2]].dtype == np.int8 and not kept[n.input[2]].any() for n in rounded)
-
-
-def test_choices(tmp_path: Path) -> None:
-    """Comparisons, truth values, what they choose, quotients; in pictures, too."""
-    n = Pictures()
-    x = n.tensor((1, 6, 6, 4))
-    a = n.conv(x, 4)
-    half, third = (n.constant(np.array([v], np.float32)) for v in (0.5, 0.3))
-    compared = [n.add(op, (a, half), (1, 6, 6, 4), "bool") for op in ("LESS", "GREATER", "LESS_EQUAL", "GREATER_EQUAL")]
-    both = n.add("LOGICAL_AND", (n.add("LOGICAL_NOT", (compared[0],), (1, 6, 6, 4), "bool"), compared[3]), (1, 6, 6, 4),
-                 "bool")  # fmt: skip
-    either = n.add("LOGICAL_OR", (compared[1], compared[2]), (1, 6, 6, 4), "bool")
-    same = n.add(
-        "EQUAL", (n.add("ROUND", (a,), (1, 6, 6, 4)), n.constant(np.zeros(1, np.float32))), (1, 6, 6, 4), "bool"
-    )
-    other = n.add("NOT_EQUAL", (a, x), (1, 6, 6, 4), "bool")
-    for truth in (both, either, same, other):
-        n.add("SELECT_V2", (truth, a, half), (1, 6, 6, 4))
-    n.add("SELECT", (same, a, x), (1, 6, 6, 4))
-    n.add("FLOOR_DIV", (a, third), (1, 6, 6, 4))
-    n.add("CAST", (other,), (1, 6, 6, 4), options="Cast")
-    positive = n.add("EXP", (a,), (1, 6, 6, 4))
-    n.add(
-        "FLOOR_MOD", (n.add("ROUND", (positive,), (1, 6, 6, 4)), n.constant(np.array([2.0], np.float32))), (1, 6, 6, 4)
-    )
-    n.add("POW", (positive, half), (1, 6, 6, 4))
-    parity = compiled(n.all_results(x), tmp_path).manifest["parity"]
-    assert parity["ok"] and parity["max_relative"] < 1e-4
 
 
 def test_weights_stay_int8_with_a_scale_a_channel(tmp_path: Path) -> None:

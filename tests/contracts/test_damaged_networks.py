@@ -20,8 +20,7 @@ from edgekit.backends.tvm.processors import processor
 from edgekit.codegen.schedule import cpu
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Quantization, Tensor
-from tests.networks.operators import NETWORKS, TYPES
-from tests.networks.typed import bytes_
+from tests.ops.cases import FAMILIES, family
 
 BACKENDS = ["litert", "tvm", "opencl", "cuda-f16", "coreml", "tensorrt", "edgetpu", "android"]
 DAMAGES = 400
@@ -96,7 +95,7 @@ def _reshape(tensor: Any, shape: tuple[int, ...]) -> None:
 def test_a_backend_does_not_stumble(name: str) -> None:
     backend = plugins.get("backends", name)
     board = next(b for b in map(target.load, target.names()) if name in b.backends)
-    networks = [make() for make in (*NETWORKS.values(), *TYPES.values(), bytes_)]
+    networks = [family(name) for name in FAMILIES]
     rng = np.random.default_rng(list(name.encode()))
     refused = 0
     for number in range(DAMAGES):

@@ -1,4 +1,4 @@
-"""Networks of many operators side by side for tests of the TVM backend, and how they are run."""
+"""A builder that works out shapes and draws weights; how networks are quantized, built and checked."""
 
 from __future__ import annotations
 
@@ -25,20 +25,6 @@ from tests.networks.small import Builder
 SAMPLES = 3
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3
 
-FLOAT_NAMES = [
-    "convolutions",
-    "depthwise",
-    "dense",
-    "windows",
-    "elementwise",
-    "functions",
-    "moves",
-    "sums",
-    "rewritten",
-    "chains",
-]
-"""Networks of operators that backends other than TVM take, too; :data:`tests.backends.test_tvm.NETWORKS` has them."""
-
 
 def along(size: int, kernel: int, stride: int, dilation: int, valid: bool) -> int:
     """Length of a window operator's output."""
@@ -55,6 +41,9 @@ class Pictures(Builder):
     def weights(self, *shape: int, fan_in: int) -> int:
         return self.constant((self.rng.normal(size=shape) / np.sqrt(fan_in)).astype(np.float32))
 
+    def ints(self, *values: Any) -> int:
+        return self.constant(np.array(values, np.int32))
+
     def bias(self, count: int) -> int:
         return self.constant((0.3 * self.rng.normal(size=count)).astype(np.float32))
 
@@ -62,9 +51,8 @@ class Pictures(Builder):
         self, x: int, count: int, kernel: tuple[int, int] = (3, 3), strides: tuple[int, int] = (1, 1),
         dilation: tuple[int, int] = (1, 1), valid: bool = False, activation: int = NONE,
     ) -> int:  # fmt: skip
-        _, h, w, depth = self.tensors[x].shape
-        shape = (1, along(h, kernel[0], strides[0], dilation[0], valid), along(w, kernel[1], strides[1], dilation[1],
-                 valid), count)  # fmt: skip
+        batch, *size, depth = self.tensors[x].shape
+        shape = (batch, *map(along, size, kernel, strides, dilation, (valid, valid)), count)
         given = (x, self.weights(count, *kernel, depth, fan_in=kernel[0] * kernel[1] * depth), self.bias(count))
         return self.add(
             "CONV_2D", given, shape, options="Conv2D", strideH=strides[0], strideW=strides[1], padding=int(valid),
@@ -75,9 +63,8 @@ class Pictures(Builder):
         self, x: int, kernel: tuple[int, int] = (3, 3), strides: tuple[int, int] = (1, 1),
         dilation: tuple[int, int] = (1, 1), valid: bool = False, activation: int = NONE, times: int = 1,
     ) -> int:  # fmt: skip
-        _, h, w, depth = self.tensors[x].shape
-        shape = (1, along(h, kernel[0], strides[0], dilation[0], valid), along(w, kernel[1], strides[1], dilation[1],
-                 valid), depth * times)  # fmt: skip
+        batch, *size, depth = self.tensors[x].shape
+        shape = (batch, *map(along, size, kernel, strides, dilation, (valid, valid)), depth * times)
         given = (x, self.weights(1, *kernel, depth * times, fan_in=kernel[0] * kernel[1]), self.bias(depth * times))
         return self.add(
             "DEPTHWISE_CONV_2D", given, shape, options="DepthwiseConv2D", strideH=strides[0], strideW=strides[1],
@@ -96,8 +83,8 @@ class Pictures(Builder):
     def pool(
         self, op: str, x: int, window: tuple[int, int], strides: tuple[int, int], valid: bool, activation: int = NONE
     ) -> int:
-        _, h, w, depth = self.tensors[x].shape
-        shape = (1, along(h, window[0], strides[0], 1, valid), along(w, window[1], strides[1], 1, valid), depth)
+        batch, h, w, depth = self.tensors[x].shape
+        shape = (batch, along(h, window[0], strides[0], 1, valid), along(w, window[1], strides[1], 1, valid), depth)
         return self.add(
             op, (x,), shape, options="Pool2D", filterHeight=window[0], filterWidth=window[1], strideH=strides[0],
             strideW=strides[1], padding=int(valid), fusedActivationFunction=activation,
@@ -129,11 +116,13 @@ class Pictures(Builder):
 
 
 def several(
-    n: Pictures, op: str, inputs: tuple[int, ...], shapes: list[tuple[int, ...]], options: str, **fields: int
-) -> list[int]:
+    n: Pictures, op: str, inputs: tuple[int, ...], shapes: list[tuple[int, ...]], options: str,
+    dtypes: Sequence[str] = (), **fields: int,
+) -> list[int]:  # fmt: skip
     """An operator with more than one output."""
-    first = n.add(op, inputs, shapes[0], options=options, **fields)
-    rest = [n.tensor(shape) for shape in shapes[1:]]
+    dtypes = dtypes or ["float32"] * len(shapes)
+    first = n.add(op, inputs, shapes[0], dtypes[0], options=options, **fields)
+    rest = [n.tensor(shape, dtype) for shape, dtype in zip(shapes[1:], dtypes[1:], strict=True)]
     n.operators[-1] = replace(n.operators[-1], outputs=(first, *rest))
     return [first, *rest]
 

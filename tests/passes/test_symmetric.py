@@ -21,8 +21,9 @@ from edgekit.passes import PassContext
 from edgekit.passes.symmetric import Symmetric, asymmetric, symmetric
 from edgekit.reference.litert import reference_outputs
 from tests.networks.building import given, quantized
-from tests.networks.operators import NETWORKS, chains
+from tests.networks.chains import chains
 from tests.networks.small import classifier, digits, unary
+from tests.ops.cases import family
 
 
 def applied(graph: Graph) -> Graph:
@@ -47,7 +48,7 @@ def test_a_symmetric_range_holds_the_old_one(scale: float, zero: int, steps: lis
 
 @pytest.mark.parametrize("name", ["convolutions", "windows", "moves", "chains"])
 def test_networks_compute_nearly_what_they_did(name: str, tmp_path: Path) -> None:
-    graph = quantized(chains() if name == "chains" else NETWORKS[name](), tmp_path / "int8")
+    graph = quantized(chains() if name == "chains" else family(name), tmp_path / "int8")
     made = applied(graph)
     assert asymmetric(graph) and not asymmetric(made)
     values = given(graph, samples=4)
@@ -88,7 +89,7 @@ def test_digits_are_told_as_well_as_before(tmp_path: Path) -> None:
 
 
 def test_what_tflite_fixes_stays(tmp_path: Path) -> None:
-    graph = quantized(NETWORKS["functions"](), tmp_path / "int8")
+    graph = quantized(family("functions"), tmp_path / "int8")
     made = applied(graph)
     fixed = [o.outputs[0] for o in graph.operators if o.op in ("LOGISTIC", "SOFTMAX")]
     assert fixed

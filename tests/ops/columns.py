@@ -1,0 +1,430 @@
+"""The table's columns: what a backend makes of all cases in one dtype, in one network, built and run once.
+
+A case is ``ok``, ``unsupported`` with the backend's own reason, or ``wrong``. Float32 networks are compiled as they
+are, so that operators are folded; in float16 and int8, where roundings add up, each operator is fed with the
+reference's values (:mod:`edgekit.graph.explode`), as the proof of a bundle does.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edgekit
+from edgekit import plugins, target
+from edgekit.backends import Backend, Planned, Request, gpu, runner_build, tvm, unsupported
+from edgekit.backends.tvm.processors import processor
+from edgekit.bundle import Bundle
+from edgekit.bundle.execution import Execution, Kind, runner_command
+from edgekit.codegen.lower import lower
+from edgekit.codegen.program import Program
+from edgekit.codegen.schedule import cpu
+from edgekit.errors import ModelError
+from edgekit.graph import Graph, Subgraph, Tensor, tflite
+from edgekit.graph.edit import compact
+from edgekit.graph.explode import explode
+from edgekit.metrics import parity
+from edgekit.passes import PassContext
+from edgekit.passes.symmetric import Symmetric
+from edgekit.reference.litert import reference_outputs, reference_tensors
+from edgekit.runners import RunOptions
+from edgekit.runners import get as get_runner
+from edgekit.tools import toolchain
+from tests.codegen.interpreter import Interpreter
+from tests.networks.building import quantized
+from tests.ops import sentinels
+from tests.ops.cases import CASES, Case, Input, network
+
+Array = NDArray[Any]
+JETSON, NVRTC = "jetson-orin-nano", ("nvrtc", "host-cxx")
+ONCE = RunOptions(repeat=0)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell of the table.
+
+    :param words: why it is unsupported, or how far it is off.
+    """
+
+    case: Case
+    kind: str
+    status: str
+    words: str = ""
+
+
+def interpreted() -> list[Result]:
+    """The int8 cases on typed kernels alone, interpreted in NumPy: equal to the reference, bit for bit."""
+    cases = source("int8")
+    graph, places = cases.part(range(len(cases.cases)))
+    parts = explode(graph)
+    assert parts is not None
+    lowered = lower(parts.graph)
+    samples = [dict(zip(lowered.inputs, (cases.values[i][n] for i in parts.inputs), strict=True)) for n in range(2)]
+    refused: dict[int, str] = {}
+    wrong: dict[int, str] = {}
+    for number, fed in enumerate(samples):
+        state = Interpreter(lowered)
+        state.values |= {i: x.reshape(lowered.tensors[i].shape) for i, x in fed.items()}
+        for kernel in lowered.kernels:
+            if kernel.node not in refused:
+                try:
+                    state.step(kernel)
+                except NotImplementedError as error:
+                    refused[kernel.node] = str(error)
+        for node, index, output in zip(parts.operators, parts.outputs, lowered.outputs, strict=True):
+            expected = cases.values[index][number]
+            if node not in refused and not np.array_equal(state.values[output].reshape(expected.shape), expected):
+                wrong[node] = f"{graph.operators[node].op} is not bit-exact"
+    results = []
+    for number, (case, made) in enumerate(zip(cases.cases, places, strict=True)):
+        mine = sorted(operators_of(graph, [graph.main.outputs[i] for i in made]))
+        no, off = ([words[n] for n in mine if n in words] for words in (refused, wrong))
+        status = "unsupported" if no else "wrong" if off else "ok"
+        results.append(Result(case, kind_of(cases, number, "int8"), status, "; ".join(no or off)))
+    return results
+
+
+@dataclass(frozen=True)
+class Source:
+    """Cases in one Graph with the reference's values.
+
+    :param places: for each case its places among the outputs. :param values: of computed tensors by index.
+    """
+
+    cases: tuple[Case, ...]
+    graph: Graph
+    places: tuple[tuple[int, ...], ...]
+    values: dict[int, Array]
+
+    def part(self, cases: Iterable[int]) -> tuple[Graph, list[tuple[int, ...]]]:
+        """Some of the cases, and their places."""
+        main, kept = self.graph.main, list(cases)
+        outputs = tuple(main.outputs[i] for n in kept for i in self.places[n])
+        starts = np.cumsum([0, *(len(self.places[n]) for n in kept)])
+        needed = operators_of(self.graph, outputs)
+        operators = [o for n, o in enumerate(main.operators) if n in needed]
+        read = {i for o in operators for i in o.inputs} | {*outputs}
+        inputs = tuple(i for i in main.inputs if i in read)
+        graph = Graph([Subgraph(main.name, main.tensors, operators, inputs, outputs)])
+        return graph, [tuple(range(a, b)) for a, b in pairwise(starts)]
+
+
+def operators_of(graph: Graph, outputs: Iterable[int]) -> set[int]:
+    """The operators that some tensors depend on."""
+    makers = {i: n for n, o in enumerate(graph.operators) for i in o.outputs}
+    found: set[int] = set()
+    waiting = [makers[i] for i in outputs if i in makers]
+    while waiting:
+        number = waiting.pop()
+        if number not in found:
+            found.add(number)
+            waiting += [makers[i] for i in graph.operators[number].inputs if i in makers]
+    return found
+
+
+ODD = frozenset({"ELU", "CEIL", "ROUND"})
+"""LiteRT has no reference kernels for these, and with one of them in a network computes all of it with its plain ones
+(:mod:`edgekit.reference.litert`); these round int8 results otherwise. So the reference runs them by themselves."""
+
+
+@cache
+def source(form: str) -> Source:
+    """All cases of a dtype: ``float32``, ``float16``, ``int8``.
+
+    :param form: also ``narrow``: float32, whole numbers of 16 bits; ``weights16``: float16 with float16
+        weights; ``symmetric``: int8 without zero points.
+    """
+    dtype = {"narrow": "float32", "weights16": "float16", "symmetric": "int8"}.get(form, form)
+    cases = [case for case in CASES if dtype in case.dtypes]
+    net = network(cases)
+    graph, places, inputs = net.graph, net.places, net.values()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if form == "narrow":
+            inputs = [x.astype(np.int16).astype(x.dtype) if x.dtype.kind == "i" else x for x in inputs]
+        elif form == "weights16":
+            tflite.write(graph, folder / "net.tflite")
+            (made,) = edgekit.compile(folder / "net.tflite", targets=["host"], recipe="float16", backend="null",
+                                      data="random", out=folder)  # fmt: skip
+            graph = tflite.read(made.path / "model.tflite")
+        elif dtype == "int8":
+            raw = [case for case in CASES if "bytes" in case.dtypes]
+            other = network(raw)
+            cases += raw
+            graph = quantized(graph, folder / "int8")
+            places += tuple(tuple(len(graph.main.outputs) + i for i in outputs) for outputs in other.places)
+            graph = beside(graph, other.graph)
+            if form == "symmetric":
+                graph = Symmetric().apply(graph, PassContext(data=None, params={}, seed=0))
+            rng = np.random.default_rng(1)
+            inputs = [Input(t.shape, t.dtype).values(rng, 3) for t in graph.inputs]
+        found = Source(tuple(cases), graph, places, dict(zip(graph.main.inputs, inputs, strict=True)))
+        computed: dict[int, Array] = {}
+        for odd in (True, False):
+            numbers = [n for n, case in enumerate(cases) if odd == any(o.op in ODD for o in case.graph.operators)]
+            part, _ = found.part(numbers)
+            tflite.write(part, folder / "part.tflite")
+            computed |= reference_tensors(folder / "part.tflite", [found.values[i] for i in part.main.inputs])
+    return replace(found, values=found.values | computed)
+
+
+def beside(a: Graph, b: Graph) -> Graph:
+    """Two networks as one."""
+    shift = len(a.tensors)
+
+    def moved(indices: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(i + shift if i >= 0 else i for i in indices)
+
+    tensors = [*a.tensors, *(replace(t, name=f"{t.name}/b") for t in b.tensors)]
+    operators = [*a.operators, *(replace(o, inputs=moved(o.inputs), outputs=moved(o.outputs)) for o in b.operators)]
+    ends = [(*getattr(a.main, side), *moved(getattr(b.main, side))) for side in ("inputs", "outputs")]
+    return Graph([Subgraph(a.main.name, tensors, operators, *ends)])
+
+
+@dataclass(frozen=True)
+class Column:
+    """A backend in one dtype.
+
+    :param title: the backend as the documentation names it. :param source: see :func:`source`.
+    :param tolerance: of float results, relative to the largest magnitude; 0: as the proof of a bundle has it.
+    :param needs: toolchains, or Python packages, without which it cannot be built and run.
+    :param guards: its programs are run between sentinels.
+    """
+
+    title: str
+    dtype: str
+    backend: str
+    board: str
+    runner: str
+    source: str
+    needs: tuple[str, ...] = ()
+    guards: bool = False
+    tolerance: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.title} {self.dtype}"
+
+    @property
+    def apart(self) -> bool:
+        """Each operator is fed with the reference's values."""
+        return self.dtype != "float32"
+
+    def bounds(self, half: bool) -> parity.Bounds:
+        """What a result may be off by; ``half``: it is computed in float16."""
+        usual = parity.HALF if half else parity.Bounds()
+        return replace(usual, tolerance=self.tolerance or usual.tolerance)
+
+    def missing(self) -> str:
+        """What is not installed; empty if nothing."""
+        for name in self.needs:
+            if importlib.util.find_spec(name) is None and not _tool(name):
+                return f"{name} is not installed"
+        return ""
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """All cells, cases in the table's order; built and run once."""
+        return computed(self)
+
+
+def _tool(name: str) -> bool:
+    return name in toolchain.names() and bool(toolchain.load(name).found())
+
+
+def computed(column: Column) -> list[Result]:
+    """Build and run a column."""
+    cases = source(column.source)
+    board, backend = target.load(column.board), plugins.get("backends", column.backend)
+    half = backend.exactness(cases.graph).half_activations
+    asked = [number for number, case in enumerate(cases.cases) if not (half and case.wide)]
+    refused: dict[int, str] = {}
+    for number in asked:
+        missing = unsupported(backend, compact(cases.part([number])[0]), board)
+        if missing:
+            first, op = missing[0], cases.cases[number].op
+            refused[number] = first.reason if first.operator == op else f"{first.operator}: {first.reason}"
+    wrong: dict[int, str] | None = None
+    while wrong is None:
+        kept = [n for n in asked if n not in refused]
+        try:
+            wrong = judged(column, backend, cases, kept) if kept else {}
+        except Refused as refusal:
+            refused[owners(cases, kept)[refusal.operator]] = refusal.reason
+    results = []
+    for number in asked:
+        case = cases.cases[number]
+        kind = kind_of(cases, number, column.dtype)
+        status = "unsupported" if number in refused else "wrong" if wrong.get(number) else "ok"
+        results.append(Result(case, kind, status, refused.get(number) or wrong.get(number, "")))
+    return results
+
+
+def kind_of(cases: Source, number: int, dtype: str) -> str:
+    """What a case computes in; ``float32`` in an int8 network where edgekit's recipe leaves it so."""
+    case = cases.cases[number]
+    kind = "int8" if "bytes" in case.dtypes else case.kind(dtype)
+    if kind != "int8":
+        return kind
+    outputs = [cases.graph.main.outputs[i] for i in cases.places[number]]
+    touched = [cases.graph.operators[n] for n in operators_of(cases.graph, outputs)]
+    mine = [o for o in touched if o.op == case.op]
+    bytes_ = {"int8", "uint8"}
+    return "int8" if any(cases.graph.tensors[i].dtype in bytes_ for o in mine for i in (*o.inputs, *o.outputs) if i >= 0
+                         and cases.graph.tensors[i].data is None) else "float32"  # fmt: skip
+
+
+def judged(column: Column, backend: Backend, cases: Source, kept: Sequence[int]) -> dict[int, str]:
+    """Build and run the supported cases; return in words what is wrong with some, by number."""
+    graph, places = cases.part(kept)
+    if not column.apart:
+        outputs, damaged = run(column, backend, graph, [cases.values[i] for i in graph.main.inputs])
+        owner = owners(cases, kept)
+        wrong = {owner[n]: "it writes outside its output" for n in damaged}
+        for number, made in zip(kept, places, strict=True):
+            for place in made:
+                tensor, expected = graph.outputs[place], cases.values[graph.main.outputs[place]]
+                if words := off(tensor, expected, outputs[place], column.bounds(False)):
+                    wrong.setdefault(number, words)
+        return wrong
+    parts = explode(graph)
+    assert parts is not None and len(parts.graph.operators) == len(graph.operators)
+    fed = [cases.values[i] for i in parts.inputs]
+    expected_values = [cases.values[i] for i in parts.outputs]
+    half = backend.exactness(parts.graph).half_activations
+    if half:
+        fed = [x.astype(np.float16).astype(np.float32) if x.dtype == np.float32 else x for x in fed]
+        expected_values = reference_of(parts.graph, fed)
+    outputs, damaged = run(column, backend.isolated() if half else backend, parts.graph, fed)
+    bounds = column.bounds(half)
+    rows = parity.compare_operators(graph, parts.operators, parts.outputs, expected_values, outputs, bounds)
+    bad = {row.index: f"{row.op}: {row.reason or f'off by {row.max_lsb} steps, {row.max_relative:.2g}'}"
+           for row in rows if not row.ok}  # fmt: skip
+    bad |= {n: f"{graph.operators[n].op}: it writes outside its output" for n in damaged}
+    wrong = {}
+    for number, made in zip(kept, places, strict=True):
+        mine = operators_of(graph, [graph.main.outputs[i] for i in made])
+        if found := [bad[n] for n in sorted(mine & set(bad))]:
+            wrong[number] = "; ".join(found)
+    return wrong
+
+
+class Refused(Exception):
+    """A backend refused a network while building it; ``operator``: the one that it named, by itself or by a tensor."""
+
+    def __init__(self, graph: Graph, error: ModelError) -> None:
+        super().__init__(error.message)
+        number = re.match(r"operator (\d+) \(\w+\) cannot be compiled.*?: (.*)", error.message)
+        tensor = re.fullmatch(r"(the step of )'(t\d+)(/given)?'( is too .*)", error.message)
+        if number:
+            self.operator, self.reason = int(number[1]), number[2]
+        elif tensor:
+            names = [{graph.tensors[i].name.split("/")[0] for i in o.outputs} for o in graph.operators]
+            self.operator, self.reason = (
+                next(n for n, made in enumerate(names) if tensor[2] in made),
+                (f"{tensor[1]}its result{tensor[4]}"),
+            )
+        else:
+            raise error
+
+
+def owners(cases: Source, kept: Sequence[int]) -> dict[int, int]:
+    """The case of each operator of the network of some cases; of one that several share, the last."""
+    graph, places = cases.part(kept)
+    return {n: number for number, made in zip(kept, places, strict=True)
+            for n in operators_of(graph, [graph.main.outputs[i] for i in made])}  # fmt: skip
+
+
+def off(tensor: Tensor, expected: Array, found: Array, bounds: parity.Bounds) -> str:
+    """How an output is off, in words; empty where it is not."""
+    if expected.size > 1 and np.unique(expected).size == 1:
+        return f"the case says nothing: the reference makes {expected.flat[0]} only"
+    row = parity.difference(tensor, expected, found, bounds)
+    return "" if row.ok else f"off by {row.max_abs:.2g}, {row.max_relative:.2g} relative"
+
+
+def reference_of(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+    with tempfile.TemporaryDirectory() as name:
+        tflite.write(graph, Path(name) / "net.tflite")
+        return reference_outputs(Path(name) / "net.tflite", inputs)
+
+
+def run(column: Column, backend: Backend, graph: Graph, inputs: Sequence[Array]) -> tuple[list[Array], set[int]]:
+    """Build and run a network; return its outputs, and the operators that wrote outside theirs."""
+    graph = compact(graph)
+    plan = backend.plan(graph, target.load(column.board))
+    assert not isinstance(plan, list), plan
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "artifact").mkdir()
+        if not column.guards:
+            try:
+                bundle = build(backend, plan, folder)
+            except ModelError as error:
+                raise Refused(graph, error) from error
+            return get_runner(column.runner).run(bundle, inputs, ONCE).outputs, set()
+        bundle, program = build_guarded(backend, plan, folder)
+        kept = sentinels.values(program, len(inputs[0]))
+        *outputs, found = get_runner(column.runner).run(bundle, [*inputs, kept], ONCE).outputs
+        damage = sentinels.damage(kept, found)
+        writers = program.writers(damage)
+        assert writers.isdisjoint({-1}) and (writers or not damage.any()), "something writes outside its buffer"
+        return outputs, writers
+
+
+def build(backend: Backend, plan: Planned, folder: Path) -> Bundle:
+    tflite.write(plan.graph, folder / "model.tflite")
+    artifact = backend.build(plan, Request(folder / "model.tflite", folder / "artifact"))
+    execution = artifact.execution.json()
+    return Bundle(folder, {"target": plan.target.name, "backend": backend.name, "execution": execution})
+
+
+def build_guarded(
+    backend: Backend, plan: Planned, folder: Path, guard: Callable[[Program], sentinels.Guarded] = sentinels.guarded
+) -> tuple[Bundle, sentinels.Guarded]:
+    """Build a native program between sentinels."""
+    artifact = folder / "artifact"
+    if isinstance(plan, gpu.Plan):
+        program = guard(plan.program)
+        execution = backend.build(replace(plan, program=program), Request(folder, artifact)).execution
+    else:
+        assert isinstance(plan, tvm.Plan) and plan.network is not None
+        made = processor(plan.target)
+        program = guard(cpu.schedule(plan.network, made.machine, {}))
+        tvm.link(tvm.compiled(program, made), plan.target, artifact / tvm.LIBRARY)
+        runner = runner_build.get(runner_build.native_arch(plan.target.arch)).path
+        runner_build.put(runner, artifact, runner_build.NAME, 0o755)
+        execution = Execution(Kind.LIBRARY, runner_command(tvm.LIBRARY, model=False), tvm.LIBRARY)
+    tflite.write(sentinels.with_port(plan.graph, program), folder / "model.tflite")
+    manifest = {"target": plan.target.name, "backend": backend.name, "execution": execution.json()}
+    return Bundle(folder, manifest), program
+
+
+COLUMNS = (
+    Column("LiteRT", "float32", "litert", "host", "host", "float32"),
+    Column("LiteRT", "int8", "litert", "host", "host", "int8"),
+    Column("TVM", "float32", "tvm", "host", "host", "float32", ("tvm",), guards=True),
+    Column("TVM", "int8", "tvm", "host", "host", "int8", ("tvm",), guards=True),
+    Column("OpenCL", "float32", "opencl", "mali-g610", "pocl", "float32", ("pocl",), guards=True),
+    Column("OpenCL", "float16", "opencl-f16", "mali-g610", "pocl", "float16", ("pocl",), guards=True),
+    Column("OpenCL", "int8", "opencl", "mali-g610", "pocl", "int8", ("pocl",), guards=True),
+    Column("CUDA", "float32", "cuda", JETSON, "cuda-emulator", "float32", NVRTC, guards=True, tolerance=1e-5),
+    Column("CUDA", "float16", "cuda-f16", JETSON, "cuda-emulator", "float16", NVRTC, guards=True, tolerance=2e-3),
+    Column("CUDA", "int8", "cuda", JETSON, "cuda-emulator", "int8", NVRTC, guards=True),
+    Column("Core ML", "float32", "coreml", "ios", "mil", "narrow", ("coremltools",)),
+    Column("Core ML", "float16", "coreml", "ios", "mil", "weights16", ("coremltools",)),
+    Column("Core ML", "int8", "coreml", "ios", "mil", "int8", ("coremltools",)),
+    Column("TensorRT", "float32", "tensorrt", JETSON, "onnx", "narrow", ("onnxruntime",), tolerance=1e-5),
+    Column("TensorRT", "float16", "tensorrt-f16", JETSON, "onnx", "float16", ("onnxruntime",), tolerance=2e-3),
+    Column("TensorRT", "int8", "tensorrt", JETSON, "onnx", "symmetric", ("onnxruntime",)),
+)

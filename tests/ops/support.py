@@ -1,0 +1,87 @@
+"""What the table's results say of each backend's support, as ``docs/operators.md`` records it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.ops.columns import COLUMNS, Column, Result
+
+PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
+BEGIN, END = "<!-- made by make ops -->", "<!-- end -->"
+KINDS = {"float32": ("float32", "int32", "int64", "bool"), "float16": ("float16",), "int8": ("int8",)}
+"""What a column of each dtype tells of."""
+TITLES = tuple(dict.fromkeys(column.title for column in COLUMNS))
+
+Support = dict[tuple[str, str, str], str]
+"""By backend, operator and kind of number: ``all`` cases, or ``2 of 3``; nothing where none is supported."""
+Refusals = set[tuple[str, str, str, str]]
+"""Backend, kind of number, case and reason, where other cases of the operator and kind are supported."""
+
+
+def support(column: Column) -> Support:
+    """What a column's results say."""
+    found: Support = {}
+    for (op, kind), rows in _grouped(column).items():
+        able = sum(row.status != "unsupported" for row in rows)
+        if able:
+            found[column.title, op, kind] = "all" if able == len(rows) else f"{able} of {len(rows)}"
+    return found
+
+
+def refusals(column: Column) -> Refusals:
+    """The cases that a column refuses although it takes others of the operator."""
+    partly = {key[1:] for key, cell in support(column).items() if cell != "all"}
+    rows = [row for key, group in _grouped(column).items() if key in partly for row in group]
+    return {(column.title, row.kind, row.case.name, row.words) for row in rows if row.status == "unsupported"}
+
+
+def _grouped(column: Column) -> dict[tuple[str, str], list[Result]]:
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for row in column.results:
+        if row.kind in KINDS[column.dtype]:
+            groups.setdefault((row.case.op, row.kind), []).append(row)
+    return groups
+
+
+def tables(columns: Iterable[Column]) -> str:
+    """The generated part of the page."""
+    cells: Support = {}
+    refused: Refusals = set()
+    for column in columns:
+        cells |= support(column)
+        refused |= refusals(column)
+    order = [kind for kinds in KINDS.values() for kind in kinds]
+    lines = [f"| Operator | {' | '.join(TITLES)} |", "|---" * (len(TITLES) + 1) + "|"]
+    for op in sorted({row.case.op for column in COLUMNS for row in column.results}):
+        row = []
+        for title in TITLES:
+            kinds = [kind for kind in order if (title, op, kind) in cells]
+            row.append(", ".join(_cell(kind, cells[title, op, kind]) for kind in kinds))
+        lines.append(f"| `{op}` | {' | '.join(row)} |")
+    lines += ["", "### Refused forms", "", "| Backend | Type | Form | Reason |", "|---|---|---|---|"]
+    lines += [f"| {title} | {kind} | `{case}` | {reason} |" for title, kind, case, reason in sorted(refused)]
+    return "\n".join(lines)
+
+
+def _cell(kind: str, cell: str) -> str:
+    return kind if cell == "all" else f"{kind} ({cell})"
+
+
+def recorded(text: str) -> tuple[Support, Refusals]:
+    """What the page says."""
+    main, rest = text.split(BEGIN)[1].split(END)[0].split("### Refused forms")
+    cells: Support = {}
+    for op, row in re.findall(r"^\| `(\w+)` \| (.*) \|$", main, re.M):
+        for title, cell in zip(TITLES, row.split(" | "), strict=True):
+            for kind, part in re.findall(r"(\w+)(?: \((\d+ of \d+)\))?", cell):
+                cells[title, op, kind] = part or "all"
+    rows = re.findall(r"^\| (.+?) \| (\w+) \| `(.+?)` \| (.*) \|$", rest, re.M)
+    return cells, set(rows)
+
+
+def written(text: str, columns: Iterable[Column]) -> str:
+    """The page with tables made anew."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{tables(columns)}\n{END}{rest.split(END)[1]}"
