@@ -73,7 +73,7 @@ def way_out(job: Job, board: Target, backend: Backend) -> str:
             if not other.exactness(job.graph).half_activations:
                 return f"{nothing}; --backend {name} computes in float32"
     if job.why:
-        return f"{nothing}; the cause: {job.why}" + (f"; or try --backend {others[0]}" if others else "")
+        return f"{nothing}; for the cause: {job.why}" + (f"; or try --backend {others[0]}" if others else "")
     if others:
         return f"{nothing}; try --backend {others[0]}"
     return f"{nothing}; try --recipe as-is" if job.recipe.steps else nothing

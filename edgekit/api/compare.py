@@ -64,12 +64,12 @@ def compare(
 ) -> Comparison:
     """Profile every bundle by the same means and mark the fastest, the smallest, the most frugal."""
     if not paths:
-        raise UsageError("name at least one bundle")
+        raise UsageError("pass at least one bundle")
     for path in map(Path, paths):
         if not path.exists():
             raise UsageError(f"there is no bundle {path}", "check the path; `edgekit compile` prints it")
         if not bundles.is_bundle(path):
-            raise UsageError(f"{path} is not a bundle", "make one with `edgekit compile`")
+            raise UsageError(f"{path} is not a bundle", "create one with `edgekit compile`")
     rows = []
     for path in map(Path, paths):
         row_profile = profile(path, on=on, threads=threads, repeat=REPEAT, progress=progress)

@@ -116,7 +116,7 @@ def compile(
     sandbox.warm(PRELOAD)
     boards = [target.load(name) for name in dict.fromkeys(targets)]
     if not boards:
-        raise UsageError("no target given", "name one with --target; `edgekit targets` lists them")
+        raise UsageError("no target was given", "pass one with --target; `edgekit targets` lists them")
     plan = _recipe(recipe, changes, data)
     for board in boards:
         _known_backend(backend, board)
@@ -163,7 +163,7 @@ def _recipe(name: str, changes: Sequence[str], data: str | None) -> recipe.Recip
     if plan.needs_data and data is None:
         raise UsageError(
             f"the recipe {plan.name!r} needs data to calibrate on",
-            "give --data FILE.npz, a folder of images, or --data random to try it without",
+            "pass --data FILE.npz, a folder of images, or --data random to try it out",
         )
     return plan
 
@@ -173,7 +173,9 @@ def _known_backend(name: str, board: Target) -> None:
         return
     plugins.get("backends", name)
     if name not in board.backends:
-        raise UsageError(f"the backend {name!r} does not serve {board.name}", "it has: " + ", ".join(board.backends))
+        raise UsageError(
+            f"the backend {name!r} does not support {board.name}", "its backends: " + ", ".join(board.backends)
+        )
 
 
 def backend_for(name: str, graph: Graph, board: Target) -> tuple[Backend, Planned]:
@@ -218,7 +220,7 @@ def _plans(name: str, graph: Graph, board: Target) -> Plans:
         hints = [f"{hints[-1]}, or --backend {others[0]}" if hints else f"use --backend {others[0]}"]
     raise ModelError(
         f"cannot be compiled for {board.name}: " + "; ".join(refused),
-        hints[-1] if hints else "`edgekit inspect MODEL` says which targets take it",
+        hints[-1] if hints else "`edgekit inspect MODEL` says which targets support it",
     )
 
 

@@ -137,23 +137,25 @@ def _usable(
     """Refuse networks and data that accuracy cannot be measured on, before any work."""
     refuse_integer(source.graph, "compressed")
     if searched.labels is None or source.tests is None or source.tests.labels is None:
-        raise UsageError("compress needs labelled samples", "give an .npz with x and y, or a folder a class")
+        raise UsageError(
+            "compress needs labelled samples", "pass an .npz with x and y, or a folder of images per class"
+        )
     if len(searched) < LEAST:
-        raise UsageError(f"{len(searched)} samples to search on are too few", "give some hundreds, better thousands")
+        raise UsageError(f"{len(searched)} samples to search on are too few", "pass hundreds, or better thousands")
     if not accuracy.measurable(source.graph):
-        raise ModelError("the network is no classifier, so its accuracy cannot be weighed against its costs")
+        raise ModelError("the network is not a classifier, so its accuracy cannot be weighed against its cost")
     missing = sorted(set(range(dataset.classes(source.graph) or 0)) - set(source.tests.labels.tolist()))
     if missing and any(b.name == "class-drop" for b in limits):
         raise UsageError(
-            f"the budget class-drop cannot be held: the test data has no sample of {fairness.listed(missing)}",
-            "give --test data with samples of every class",
+            f"the budget class-drop cannot be checked: the test data has no sample of {fairness.listed(missing)}",
+            "pass --test data with samples of every class",
         )
     if any(b.name == "group-drop" for b in limits) and (searched.groups is None or source.tests.groups is None):
-        raise UsageError("the budget group-drop takes groups", "add an array g to the .npz")
+        raise UsageError("the budget group-drop needs groups", "add an array g to the .npz")
     if len(searched) < FEW:
         progress.warn(
             f"only {len(searched)} samples to search on: one label is {100 / len(searched):.2g} points, "
-            "so small drops cannot be told apart; give more --data"
+            "so small drops cannot be distinguished; pass more --data"
         )
 
 
@@ -224,7 +226,7 @@ def _compile(made: Compression, source: jobs.Source, evaluator: Evaluator, count
             made.finalists.append(_finalist(made, source, evaluator, candidate, progress))
         except (CheckFailed, DeviceError, ModelError) as error:
             made.rejected[candidate.name] = error.message
-            progress.warn(f"{candidate.name} is out: {error.message}")
+            progress.warn(f"{candidate.name} is left out: {error.message}")
 
 
 def _finalist(

@@ -104,7 +104,7 @@ class Diagnosed:
         if not self.diagnosis.healthy and self.fixed is None:
             raise CheckFailed(
                 f"{self.model} with the recipe {self.recipe}: {self.lost}, more than {self.diagnosis.max_drop:g}",
-                "--fix searches the cheapest cure; --max-drop sets the bound",
+                "--fix searches for the cheapest fix; --max-drop sets the bound",
             )
 
 
@@ -227,9 +227,9 @@ def _fixed(job: _Job) -> Fixed:
     lost = loss(judge(made.graph), judge.float)
     if lost > job.plan.max_drop:
         raise CheckFailed(
-            f"the cure loses {lost:.2f} on {len(tests)} samples, more than {job.plan.max_drop:g}; no bundle was "
-            "written",
-            "raise --max-drop, or give more samples",
+            f"the fixed network loses {lost:.2f} on {len(tests)} samples, more than {job.plan.max_drop:g}; no "
+            "bundle was written",
+            "raise --max-drop, or pass more samples",
         )
     backend, planned = compiling.backend_for(compiling.FIRST, made.graph, job.board)
     bundle = compiling.build(made, backend, planned, job.folder, False, progress)
@@ -249,7 +249,8 @@ def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan, tuple[Step, ...
     found = replace(found, steps=tuple(step for step in found.steps if step.name != "trim"))
     if not found.steps or found.steps[-1].name != "quantize":
         raise UsageError(
-            f"the recipe {found.name!r} does not end with the pass quantize", "diagnose looks at what that does: int8"
+            f"the recipe {found.name!r} does not end with the pass quantize",
+            "diagnose examines that pass; use int8, for example",
         )
     # What split_scales does is left out, so that what it cures is seen; --fix puts it back.
     steps = tuple(step for step in found.steps[:-1] if step.name != "split_scales")

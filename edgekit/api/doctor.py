@@ -29,8 +29,8 @@ GROUPS = {
     "gpus": "GPUs",
     "phones": "Phones",
     "coral": "Coral Edge TPU",
-    "search": "Searching and drawing",
-    "safety": "Protection from the models of strangers",
+    "search": "Searching and plotting",
+    "safety": "Protection from untrusted models",
     "tests": "edgekit's own tests",
     "other": "Other",
 }
@@ -52,11 +52,11 @@ EXTRAS = {
         "Keras models and SavedModels cannot be read, and no recipe can train",
     ),
     "tvm": Extra(
-        "tvm", "compiles networks to libraries: `--backend tvm`",
-        "networks run by LiteRT only, and ONNX models that TFLite cannot take are refused",
+        "tvm", "compiles networks to libraries (--backend tvm)",
+        "networks can be run only by LiteRT, and ONNX models that TFLite cannot represent are refused",
     ),
-    "plot": Extra("search", "draws: --plot", "there are tables and JSON, but no pictures"),
-    "search": Extra("search", "searches recipes for `edgekit compress`", "`edgekit compress` does not start"),
+    "plot": Extra("search", "plots: --plot", "there are tables and JSON, but no plots"),
+    "search": Extra("search", "searches for recipes (edgekit compress)", "`edgekit compress` does not start"),
 }  # fmt: skip
 RPC = "tornado", "psutil", "cloudpickle"
 """Packages that TVM's tracker and servers import, and that its wheel does not bring along: edgekit's extra ``farm``."""
@@ -134,9 +134,9 @@ def _rpc() -> Check:
     absent = [name for name in ("tvm", *RPC) if importlib.util.find_spec(name) is None]
     detail = "TVM's tracker and servers" if not absent else "not installed: " + ", ".join(absent)
     return Check(
-        "tvm-rpc", not absent, False, "reaches a farm of boards through TVM's RPC tracker: --on tracker://HOST:PORT",
+        "tvm-rpc", not absent, False, "reaches a farm of boards through TVM's RPC tracker (--on tracker://HOST:PORT)",
         detail, _pip("edgekit[farm]") if absent else "", "tvm",
-        "networks can be tuned on this machine and over ssh only",
+        "networks can be tuned only on this machine and over ssh",
     )  # fmt: skip
 
 
@@ -144,10 +144,10 @@ def _driver() -> Check:
     """NVIDIA's driver, which an installation without a GPU does not have."""
     found = find_library("cuda") or ""
     return Check(
-        "cuda-driver", bool(found), False, "runs CUDA bundles on this machine's own NVIDIA GPU: --on host-gpu",
-        found or "libcuda.so.1 is not here",
+        "cuda-driver", bool(found), False, "runs CUDA bundles on this machine's own NVIDIA GPU (--on host-gpu)",
+        found or "libcuda.so.1 is not installed",
         "" if found else "on a machine with an NVIDIA GPU, as root: apt-get install nvidia-driver (Debian: non-free)",
-        "gpus", "CUDA bundles are proven on the processor, by a stand-in for the driver, and not timed",
+        "gpus", "CUDA bundles are proven on the CPU, by a stand-in for the driver, and not timed",
     )  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def _helpers() -> list[Check]:
     return [
         _helper(
             "aarch64-runtime", "aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB",
-            "boards", "it is fetched when a bundle for a 64-bit Arm board is first made, which needs the network",
+            "boards", "it is fetched when a bundle for a 64-bit Arm board is first built, which needs the network",
         ),
         _helper(
             "onnx2tf", "onnx", converter, f"reads .onnx files ({onnx2tf.requirement()}, 0.6 GB)", described.group,
@@ -209,23 +209,26 @@ def _helpers() -> list[Check]:
 def _helper(name: str, installer: str, found: Path | None, purpose: str, group: str, without: str) -> Check:
     if found:
         return Check(name, True, False, purpose, str(found), "", group, without)
-    detail = "not fetched yet; edgekit does so on first use"
+    detail = "not installed yet; edgekit fetches it on first use"
     return Check(name, False, False, purpose, detail, f"edgekit doctor --install {installer}", group, without)
 
 
 def _protections() -> list[Check]:
-    purpose = {"seccomp": "keeps models read in a child off the network", "landlock": "keeps them off your files"}
+    purpose = {
+        "seccomp": "keeps child processes that handle models off the network",
+        "landlock": "keeps them away from your files",
+    }
     return [
         Check(name, there, False, purpose.get(name, "protects from hostile models"),
-              "in this kernel" if there else "this kernel lacks it: read models of strangers in a virtual machine",
-              group="safety", without="a hostile model that breaks out of its interpreter finds one lock less")
+              "in this kernel" if there else "this kernel lacks it: read untrusted models in a virtual machine",
+              group="safety", without="a hostile model that breaks out of its interpreter meets one barrier less")
         for name, there in lockdown.available().items()
     ]  # fmt: skip
 
 
 MEANINGS = {
     "Landlock": "a hostile model can read and change your files",
-    "seccomp": "a hostile model can reach the network, other processes and all of the kernel's calls",
+    "seccomp": "a hostile model can reach the network, other processes and all system calls",
     "no_new_privs": "a hostile model can gain privileges from programs that have more",
     "capabilities": "a hostile model keeps the privileges of the user who runs edgekit",
 }
@@ -237,22 +240,24 @@ def _lock() -> Check:
     try:
         answer = _tried()
     except (EdgekitError, OSError) as error:
-        return _lock_check(f"no child could be locked: {error}", "models of most formats cannot be read")
+        return _lock_check(f"no child process could be sandboxed: {error}", "models of most formats cannot be read")
     missing, done = answer["missing"], [name for name, succeeded in answer["tried"].items() if succeeded]
     if not missing and not done:
-        return _lock_check(f"in force: a child tried {len(answer['tried'])} forbidden things, and all were refused", "")
+        return _lock_check(
+            f"in force: a child process tried {len(answer['tried'])} forbidden things, and all were refused", ""
+        )
     parts = [part for part in MEANINGS if any(name.startswith(part) for name in missing)]
     detail = f"missing: {', '.join(missing)}" if missing else "set"
     if done:
-        detail += f"; a child could {', '.join(done)}"
+        detail += f"; a child process could {', '.join(done)}"
     meaning = "; ".join(MEANINGS[part] for part in parts) or "a hostile model can do that, too"
-    refused = "edgekit reads no model in such a child unless --no-sandbox is given" if missing else ""
+    refused = "edgekit reads no model in such a child process unless --no-sandbox is given" if missing else ""
     return _lock_check(detail, "; ".join(filter(None, (meaning, refused))))
 
 
 def _workers() -> Check:
     """Make a network for workers."""
-    purpose, without = "keeps workers that train together to themselves", "--workers N trains with 1 worker only"
+    purpose, without = "isolates workers that train together", "--workers N works only with one worker"
     detail = "this kernel gives them a network of their own"
     try:
         Loopback().close()
@@ -265,7 +270,7 @@ def _workers() -> Check:
 
 def _lock_check(detail: str, wrong: str) -> Check:
     without = wrong or "a hostile model can do what you can"
-    purpose = "keeps models in a child away from files, processes and the network"
+    purpose = "keeps models away from files, processes and the network"
     return Check("lock", not wrong, sandbox.required(), purpose, detail, group="safety", without=without)
 
 
@@ -286,7 +291,7 @@ def _tried() -> dict[str, Any]:
 def _cache() -> Check:
     """A cache that is filled serves without being writable, but what it lacks cannot be added."""
     purpose, words = "keeps what edgekit built or fetched; safe to delete", ("core", "nothing can be compiled")
-    command = "export EDGEKIT_CACHE=/a/folder/you/can/write"
+    command = "export EDGEKIT_CACHE=/a/writable/folder"
     try:
         folder = resources.created(resources.cache())
     except UsageError as error:

@@ -66,10 +66,11 @@ def _system(progress: Progress) -> str:
     command = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
     if not shutil.which("apt-get"):
         raise ToolMissing(
-            f"no apt-get here to install {' '.join(packages)}", "install their like by your system's means"
+            f"there is no apt-get to install {' '.join(packages)}",
+            "install their equivalents with your system's package manager",
         )
     if os.geteuid() != 0:
-        raise ToolMissing("system packages are missing, and only root can install them", f"type: sudo {command}")
+        raise ToolMissing("system packages are missing, and only root can install them", f"run: sudo {command}")
     progress.step("installing " + " ".join(packages))
     # The lists of a fresh machine are empty or old: bring them up to date, but only where installing fails.
     if not _apt("install", *packages):
@@ -130,7 +131,7 @@ def _cuda(progress: Progress) -> str:
     importlib.invalidate_caches()
     if done.returncode != 0 or not wanted.found():
         reason = next((line for line in done.stderr.splitlines() if line.strip()), "it is still not there")
-        raise ToolMissing(f"{packages[0]} cannot be had: {reason.strip()}", f"to see why: {' '.join(command)}")
+        raise ToolMissing(f"{packages[0]} could not be installed: {reason.strip()}", f"to see why: {' '.join(command)}")
     return "installed " + " ".join(packages)
 
 

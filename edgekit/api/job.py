@@ -137,10 +137,10 @@ def prepare(
             graph, reports = transform(source.graph, plan, context)
         except QuantizationFailed as error:
             raise QuantizationFailed(
-                error.message, f"the cause, and a cure: {why} --fix" if why else error.hint
+                error.message, f"for the cause and a fix: {why} --fix" if why else error.hint
             ) from error
         if crew != [None] and not any("workers" in report for report in reports):
-            progress.warn(f"--workers {workers}: nothing in the recipe {plan.name} trains, so they were not used")
+            progress.warn(f"--workers {workers}: the recipe {plan.name} does not train, so they were not used")
     check(graph)
     progress.step("compute the reference outputs")
     with sandbox.scratch() as folder:
@@ -183,12 +183,13 @@ def _point(job: Job, source: Source, why: str, progress: Progress) -> None:
     guessed = 1 / max(2, int(source.tests.labels.max()) + 1)
     if found["float"] < UNTRAINED * guessed:
         progress.warn(
-            f"the network is right on {found['float']:.1%} before any pass, about what guessing gives: it is not "
-            "trained, the labels are others, or the samples have another range (--data FILE?range=LOW,HIGH)"
+            f"the network is right on {found['float']:.1%} of the samples before any pass, no better than guessing: "
+            "it is not trained, the labels belong to other data, or the samples have another range "
+            "(--data FILE?range=LOW,HIGH)"
         )
     elif found["drop"]["value"] > NOTABLE_DROP and found["drop"]["low"] > 0 and why:
         progress.warn(
-            f"the recipe costs {found['drop']['value']:.1f} points of accuracy; the cause, and a cure: {why} --fix"
+            f"the recipe costs {found['drop']['value']:.1f} points of accuracy; for the cause and a fix: {why} --fix"
         )
 
 
@@ -246,12 +247,12 @@ def _finite(
              if index in values and _not_finite([values[index]]).any()), "",
         )  # fmt: skip
         raise CheckFailed(
-            f"the recipe {plan.name!r} makes values that are not finite where the network's own are{first}",
-            "use another recipe for this network (float32 keeps its range), or give --data that it was made for",
+            f"the recipe {plan.name!r} yields NaN or infinity where the network itself does not{first}",
+            "use another recipe for this network (float32 keeps its range), or pass --data that it was made for",
         )
     progress.warn(
         f"{np.sum(bad)} of {len(bad)} golden samples give NaN or infinity, as the network itself does on them; "
-        "nothing is proven of these values: give --data that the network was made for"
+        "nothing is proven about these values: pass --data that the network was made for"
     )
 
 
@@ -268,11 +269,13 @@ def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | 
     plan = job.recipe
     if source.tests is None or job.measured is None or source.measured is None:
         if plan.bounds:
-            raise UsageError(f"the recipe {plan.name!r} bounds the accuracy, but the network is no classifier")
+            raise UsageError(f"the recipe {plan.name!r} bounds the accuracy, but the network is not a classifier")
         return None
     found = accuracy.report(source.measured, job.measured, source.tests, source.graph)
     if found["missing_classes"]:
-        progress.note(f"no sample of {fairness.listed(found['missing_classes'])}: nothing is known of their accuracy")
+        progress.note(
+            f"no sample of {fairness.listed(found['missing_classes'])}: nothing is known about their accuracy"
+        )
     if plan.bounds:
         fairness.check(plan.bounds, found)
     return found
@@ -282,11 +285,11 @@ def _bounds_can_be_checked(plan: recipe.Recipe, tests: Dataset | None) -> None:
     """Refuse data that cannot tell whether the recipe's bounds hold, before any work."""
     if plan.bounds and (tests is None or tests.labels is None):
         raise UsageError(
-            f"the recipe {plan.name!r} bounds the accuracy, which takes labels", "give --test or --data with x and y"
+            f"the recipe {plan.name!r} bounds the accuracy, which needs labels", "pass --test or --data with x and y"
         )
     if plan.bounds.group_drop is not None and tests is not None and tests.groups is None:
         raise UsageError(
-            f"the recipe {plan.name!r} bounds group_drop, which takes groups", "add an array g to the .npz"
+            f"the recipe {plan.name!r} bounds group_drop, which needs groups", "add an array g to the .npz"
         )
 
 
@@ -302,12 +305,13 @@ def _quantization(
     for output in (report or {}).get("outputs", []):
         if output["lost"]:
             progress.warn(
-                f"output {output['name']}: {output['lost']}: what they say is lost; edgekit diagnose --fix cures it, "
-                "or put the pass split_scales before what quantizes (docs/recipes.md)"
+                f"output {output['name']}: {output['lost']}: their values are lost; edgekit diagnose --fix repairs it, "
+                "or put the pass split_scales before the quantizing pass (docs/recipes.md)"
             )
     if similarity < SIMILAR:
         progress.warn(
             f"the quantized network's outputs are unlike the float network's (cosine {similarity:.2f}); "
-            "calibrate on real samples, or try int8-dynamic or int8-w/int16-a" + (f"; the cause: {why}" if why else "")
+            "calibrate on real samples, or try int8-dynamic or int8-w/int16-a"
+            + (f"; for the cause: {why}" if why else "")
         )
     return report

@@ -118,7 +118,7 @@ def tune(
     """
     began = time.monotonic()
     if trials < 1:
-        raise UsageError(f"trials must be at least 1, not {trials}", "64 are a good beginning")
+        raise UsageError(f"trials must be at least 1, not {trials}", "64 is a good start")
     compiling.here()
     network, board = _network(Path(path), target, shapes, trust, progress)
     on = on or ("host" if board.arch == "native" else "emulator")
@@ -127,7 +127,7 @@ def tune(
     program = cpu.schedule(network, made.machine)
     todo = tasks.tasks(program)
     if not todo:
-        raise ModelError("the network has no kernel to tune: its operators only move or map elements")
+        raise ModelError("the network has no kernel to tune: its operators only move or transform single elements")
     measure = _measure(on, board, made)
     with databases.opened(database, board) as base:
         result = Tuned(board.name, on, base.path, trials)
@@ -155,11 +155,11 @@ def _network(
             graph, board = bundle.graph, bundle.target
     else:
         if name is None:
-            raise UsageError("name the target to tune for", "add --target rpi4, for example")
+            raise UsageError("pass the target to tune for", "add --target rpi4, for example")
         board = target.load(name)
         graph = load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress))
     if "tvm" not in board.backends:
-        raise UsageError(f"TVM makes no kernels for {board.name}", "its backends: " + ", ".join(board.backends))
+        raise UsageError(f"TVM does not support {board.name}", "its backends: " + ", ".join(board.backends))
     if has_onnx(graph):
         raise ModelError("networks kept in ONNX's operators cannot be tuned", "their loops are TVM's own")
     plan = compiling.TVM().plan(graph, board)

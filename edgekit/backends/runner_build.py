@@ -126,5 +126,7 @@ def _compile(command: list[str], sources: Path, runner: Path) -> None:
         done = subprocess.run(command, cwd=sources, env=clean(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
-            raise EdgekitError(f"{runner.name} does not compile: {first}", "report this to edgekit, with your compiler")
+            raise EdgekitError(
+                f"{runner.name} does not compile: {first}", "please report this, with your compiler's version"
+            )
         os.replace(made, runner)

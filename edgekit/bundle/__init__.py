@@ -92,7 +92,7 @@ class Bundle:
             _check_golden(inputs, self.graph.inputs)
             _check_golden(outputs, self.graph.outputs)
             if len({len(array) for array in [*inputs, *outputs]}) > 1:
-                raise ValueError("its arrays are of different numbers of samples")
+                raise ValueError("its arrays have different numbers of samples")
         except (UsageError, ValueError, KeyError) as error:
             raise CheckFailed(f"golden.npz is damaged: {error}", "compile the bundle again") from error
         return inputs, outputs
@@ -146,7 +146,9 @@ def relative_files(folder: Path) -> list[str]:
     try:
         return plain_files.names(folder)
     except plain_files.NotPlain as error:
-        raise CheckFailed(f"{folder}: {error}; a bundle has plain files only", "compile the bundle again") from error
+        raise CheckFailed(
+            f"{folder}: {error}; a bundle contains only plain files", "compile the bundle again"
+        ) from error
 
 
 def is_bundle(path: Path) -> bool:
@@ -207,7 +209,7 @@ def load(path: Path) -> Bundle:
     if not path.exists():
         raise UsageError(f"there is no bundle {path}", "check the path; `edgekit compile` prints it")
     if not (path / _MANIFEST).is_file():
-        raise UsageError(f"{path} is not a bundle: it has no manifest.json", "make one with `edgekit compile`")
+        raise UsageError(f"{path} is not a bundle: it has no manifest.json", "create one with `edgekit compile`")
     relative_files(path)
     try:
         with plain_files.opened(path, _MANIFEST) as file:
@@ -216,7 +218,9 @@ def load(path: Path) -> Bundle:
             raise ValueError(f"it has over {MAX_MANIFEST_BYTES >> 20} MiB")
         manifest = loads(text)
         if manifest["schema"] != SCHEMA:
-            raise UsageError(f"{path}: made by another edgekit (schema {manifest['schema']})", "compile it again")
+            raise UsageError(
+                f"{path}: written by another version of edgekit (schema {manifest['schema']})", "compile it again"
+            )
         _check_kinds(manifest)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckFailed(f"{path}: manifest.json is damaged ({error})", "compile the bundle again") from error
@@ -227,9 +231,9 @@ def _check_kinds(manifest: dict[str, Any]) -> None:
     """:raises ValueError, KeyError, TypeError: unless the manifest has what the verbs read, each of its kind."""
     for key, kind in _KINDS.items():
         if not isinstance(manifest[key], kind):
-            raise TypeError(f"{key} is no {kind.__name__}")
+            raise TypeError(f"{key} is not of type {kind.__name__}")
     if not all(isinstance(manifest[key]["name"], str) for key in ("model", "recipe")):
-        raise TypeError("a name is no str")
+        raise TypeError("a name is not a text")
     for name, entry in manifest["files"].items():
         _checked_name(name)
         if not isinstance(entry["bytes"], int) or not isinstance(entry["sha256"], str):

@@ -134,4 +134,4 @@ def _of_command(manifest: Mapping[str, Any]) -> Execution:
         return Execution(Kind.RUNTIME if "--model" in run else Kind.LIBRARY, run, library)
     if run[0] == f"artifact/{PROGRAM}" and "--library" not in run and "--model" not in run:
         return Execution(Kind.PROGRAM, run)
-    raise CheckFailed(f"'run' in manifest.json is no command of {PROGRAM}", "compile the bundle again")
+    raise CheckFailed(f"'run' in manifest.json is not a command of {PROGRAM}", "compile the bundle again")

@@ -9,7 +9,7 @@ from edgekit.target import BoardKind, Target
 
 BUILD = "build.sh"
 """What a hand-over runs on the device instead of a network."""
-OPENCL_NEEDS = "it needs the OpenCL driver of the GPU, which builds its kernels when it starts"
+OPENCL_NEEDS = "it needs the GPU's OpenCL driver, which builds the kernels when the program starts"
 
 
 def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> str:
@@ -21,13 +21,13 @@ def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> st
             q = t["quantization"]
             scale = f"real = {q['scale']:.9g} * (q - {q['zero_point']})" if q else ""
             rows.append(f"| {t['name']} | {t['dtype']} | {t['shape']} | {scale} |")
-        return "\n".join(["| name | dtype | shape | quantization |", "|---|---|---|---|", *rows])
+        return "\n".join(["| Name | Dtype | Shape | Quantization |", "|---|---|---|---|", *rows])
 
     name = f"{manifest['model']['name']}, recipe {manifest['recipe']['name']}, for {target.name}"
     on_device = _on_device(manifest, target, execution)
     return f"""# {name}
 
-{target.description}. Runtime: {manifest["runtime"]}. Made by edgekit {manifest["edgekit"]}.
+{target.description}. Runtime: {manifest["runtime"]}. Built by edgekit {manifest["edgekit"]}.
 
 ## Inputs
 {table(manifest["inputs"])}
@@ -36,12 +36,12 @@ def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> st
 {table(manifest["outputs"])}
 
 {on_device}
-## What is here
+## Contents
 - `model.tflite`: the network as it was compiled
-- `artifact/`: what runs it on the target
+- `artifact/`: the files that run it on the target
 - `golden.npz`: inputs and the reference's outputs; `edgekit verify` checks them
 - `profile.json`: the estimated latency and energy, with intervals
-- `manifest.json`: where all this came from, and the sha256 of every file
+- `manifest.json`: the origin of everything, and the SHA-256 of every file
 """
 
 
@@ -57,25 +57,26 @@ def _on_device(manifest: dict[str, Any], target: Target, execution: Execution) -
     if execution.kind is Kind.HANDOVER:
         return _engine()
     if execution.kind is Kind.RUNTIME:
-        first = """Copy this folder there and check it with Python and numpy (`sudo apt-get install python3-numpy`).
-Where the system's C library is too old for `edgekit-run`, it takes ai-edge-litert or tflite-runtime instead:
+        first = """Copy this folder to the device and check it there with Python and numpy
+(`sudo apt-get install python3-numpy`). If the system's C library is too old for `edgekit-run`,
+it uses ai-edge-litert or tflite-runtime instead:
 
     python3 artifact/run.py
 
-or without Python, on raw tensors"""
+Or run it without Python, on raw tensors"""
     else:
         needs = "it needs no runtime and runs on one thread"
         if target.kind is BoardKind.GPU:
             cuda = runtime.startswith("cuda")
             needs = "it needs the CUDA driver" if cuda else OPENCL_NEEDS
         first = f"""The network is compiled to code for this board; {needs}.
-Copy this folder there and run it on raw tensors"""
-    return f"""## Run it on the device
+Copy this folder to the device and run it on raw tensors"""
+    return f"""## Running it on the device
 {first} (each input's little-endian bytes back to back, one sample after another):
 
     {" ".join(run)}
 
-From the machine with edgekit:
+From a machine with edgekit:
 
     edgekit verify FOLDER --on ssh://user@board
     edgekit run FOLDER --on ssh://user@board
@@ -85,18 +86,18 @@ From the machine with edgekit:
 
 def _on_edgetpu(compiled: bool) -> str:
     """The vendor's compiler, where it was not here, and the check on the machine that has the accelerator."""
-    network = """`artifact/network_edgetpu.tflite` is the network for the Edge TPU, what it was made of is
+    network = """`artifact/network_edgetpu.tflite` is the network for the Edge TPU, compiled from
 `artifact/network.tflite`."""
     if not compiled:
-        network = """`artifact/network.tflite` is ready for the vendor's compiler, which was missing when this
-bundle was made. It runs on x86-64 Linux; call it in a copy of this folder, since `edgekit verify`
-takes an added file for damage:
+        network = """`artifact/network.tflite` is ready for the vendor's compiler, which was not installed when this
+bundle was built. It runs on x86-64 Linux. Call it in a copy of this folder, because `edgekit verify`
+treats an added file as damage:
 
     edgetpu_compiler -s -o artifact artifact/network.tflite"""
-    return f"""## Run it on the device
+    return f"""## Running it on the device
 {network}
 
-Copy the folder to the machine with the accelerator, and check it there with Python, numpy, ai-edge-litert or
+Copy the folder to the machine with the accelerator, and check it there. This needs Python, numpy, ai-edge-litert or
 tflite-runtime, and the library `libedgetpu.so.1` (package `libedgetpu1-std`):
 
     python3 artifact/run.py --delegate libedgetpu.so.1 --model artifact/network_edgetpu.tflite
@@ -107,13 +108,15 @@ Without the accelerator, `edgekit verify FOLDER` checks `artifact/network.tflite
 
 def _engine() -> str:
     """The hand-over to TensorRT."""
-    return f"""## Build the engine on the device
-An engine fits one GPU and one version of TensorRT. Copy this folder there, build it, check it with the golden samples:
+    return f"""## Building the engine on the device
+An engine works only with one GPU and one version of TensorRT. Copy this folder to the device, build the engine there,
+and check it with the golden samples:
 
     sh artifact/{BUILD}
     python3 artifact/check.py
 
-`artifact/shapes.json` lists the engine's inputs and outputs: float32, and how they stand to the network's integers.
+`artifact/shapes.json` lists the engine's inputs and outputs, which are float32, and how they
+correspond to the network's integers.
 `edgekit verify FOLDER` checks `artifact/model.onnx`, from which the engine is built, on any machine.
 
 """
@@ -124,21 +127,21 @@ def _on_phone(execution: Execution) -> str:
     run = execution.command
     if execution.kind is Kind.HANDOVER:
         return _on_iphone(run)
-    app = """## Run it on the phone
+    app = """## Running it on the phone
 `artifact/app` is a project for Android Studio: an app that runs the model on CPU and GPU, and compares the outputs with
 the reference's.
-`manifest.json` lists under `delegates` which operators each accelerator takes, and why it leaves the others.
+`manifest.json` lists under `delegates` which operators each accelerator supports, and why not the others.
 """
     if not run:
         return app + "\n"
     return f"""{app}
-`artifact/{run[0].split("/")[-1]}` is the network compiled to one program for a shell on the phone: one thread, no
-runtime. With edgekit and USB debugging on:
+`artifact/{run[0].split("/")[-1]}` is the network compiled to a single program for the phone's shell: one thread, no
+runtime. With edgekit and USB debugging enabled:
 
     edgekit verify FOLDER --on adb:SERIAL
     edgekit profile FOLDER --on adb:SERIAL
 
-By hand, on raw tensors (each input's little-endian bytes back to back, one sample after another):
+Manually, on raw tensors (each input's little-endian bytes back to back, one sample after another):
 
     adb push {run[0]} in.bin /data/local/tmp/
     adb shell 'cd /data/local/tmp && ./{run[0].split("/")[-1]} {" ".join(run[1:])}'
@@ -147,16 +150,16 @@ By hand, on raw tensors (each input's little-endian bytes back to back, one samp
 
 
 def _on_iphone(run: tuple[str, ...]) -> str:
-    return f"""## Run it on the phone
-`artifact/network.mlpackage` is the network for Core ML; `artifact/network.json` says what goes in and comes out.
+    return f"""## Running it on the phone
+`artifact/network.mlpackage` is the network for Core ML; `artifact/network.json` describes its inputs and outputs.
 `artifact/app` is a Swift package that runs it: on a Mac, `swift run sample` in that folder; on a phone, in an app of
-your own. `manifest.json` lists under `delegates` what is known of each operator on the Neural Engine and the GPU.
+your own. `manifest.json` lists under `delegates` what is known about each operator on the Neural Engine and the GPU.
 
-What Core ML itself computes, and where, is seen on a Mac only (numpy and coremltools installed):
+Only a Mac shows what Core ML itself computes, and where (numpy and coremltools must be installed):
 
     {" ".join(run)}
 
-From the machine with edgekit:
+From a machine with edgekit:
 
     edgekit verify FOLDER --on mil
 """

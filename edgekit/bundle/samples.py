@@ -17,7 +17,7 @@ def samples_in(inputs: Sequence[NDArray[Any]]) -> int:
     """
     count = len(inputs[0]) if inputs else 1
     if count == 0:
-        raise DeviceError("there are no samples to run", "give --data with samples in it")
+        raise DeviceError("there are no samples to run", "pass --data that contains samples")
     return count
 
 

@@ -20,18 +20,18 @@ from edgekit.errors import EdgekitError, UsageError
 from edgekit.text.printable import guard
 
 VERBS = {  # name: (module, short help); kept here so that `edgekit --help` imports no verb
-    "targets": ("targets", "List the boards edgekit knows."),
+    "targets": ("targets", "List the boards that edgekit knows."),
     "recipes": ("recipes", "List the recipes that come with edgekit, and what they need."),
-    "inspect": ("inspect", "Show what a model is, what it costs, where it can run."),
+    "inspect": ("inspect", "Show a model's operators, its cost, and where it can run."),
     "compile": ("compile", "Compile a model into a proven bundle for each target."),
-    "compress": ("compress", "Search recipes that hold a budget of latency, size, energy, accuracy."),
-    "diagnose": ("diagnose", "Say why a quantized network loses accuracy, and cure it."),
-    "tune": ("tune", "Search faster kernels for a network that TVM compiles."),
-    "verify": ("verify", "Check that a bundle is whole and computes what the network computes."),
-    "run": ("run", "Run a bundle on this host, in an emulator, or on a device."),
-    "profile": ("profile", "Latency, energy and memory, whole and per operator."),
-    "compare": ("compare", "Put bundles side by side; mark the fastest, smallest, most frugal."),
-    "doctor": ("doctor", "Say which tools are here, and how to get those that are not."),
+    "compress": ("compress", "Search for recipes that meet budgets of size, latency, energy and accuracy."),
+    "diagnose": ("diagnose", "Explain why a quantized network loses accuracy, and fix it."),
+    "tune": ("tune", "Search for faster kernels for a network compiled with TVM."),
+    "verify": ("verify", "Check that a bundle is intact and computes what the network computes."),
+    "run": ("run", "Run a bundle on this machine, in an emulator, or on a device."),
+    "profile": ("profile", "Show latency, energy and memory, in total and per operator."),
+    "compare": ("compare", "Compare bundles; mark the fastest, the smallest and the most frugal."),
+    "doctor": ("doctor", "Show which tools are installed, and how to get the missing ones."),
 }
 INTERRUPTED = 130
 
@@ -54,11 +54,11 @@ class LazyGroup(click.Group):
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             from edgekit.plugins import nearest
 
-            raise click.UsageError(f"there is no verb {args[0]!r}; {nearest(args[0], VERBS)}", ctx)
+            raise click.UsageError(f"there is no command {args[0]!r}; {nearest(args[0], VERBS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
@@ -71,7 +71,7 @@ def _without_sandbox(context: click.Context, parameter: click.Parameter, value: 
              epilog="Start with: edgekit compile model.tflite --target rpi4")  # fmt: skip
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.option("--no-sandbox", is_flag=True, expose_value=False, callback=_without_sandbox,
-              help="Run children even where their lock is incomplete: for files that you trust.")  # fmt: skip
+              help="Run child processes even if their sandbox is incomplete: for files that you trust.")  # fmt: skip
 @click.version_option(__version__, prog_name="edgekit")
 def group() -> None:
     """From a trained model to proven, profiled artifacts on every edge target you own."""
@@ -80,7 +80,7 @@ def group() -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit; ``args`` default to ``sys.argv[1:]``."""
     if not streams.prepare():
-        _complain("stdout is closed, so nothing can be printed", "to throw the output away: >/dev/null")
+        _complain("stdout is closed, so nothing can be printed", "to discard the output: >/dev/null")
         sys.exit(UsageError.exit_code)
     guard(lambda line: streams.say(line, err=True))
     sys.exit(invoke(sys.argv[1:] if args is None else args))

@@ -44,8 +44,8 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--json``, ``-v``, ``-q`` and ``--debug``; the verb receives an :class:`Output` as ``output``."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document (docs/formats.md).")
-    @click.option("-v", "--verbose", count=True, help="Say every step.")
-    @click.option("-q", "--quiet", is_flag=True, help="No progress and no warnings.")
+    @click.option("-v", "--verbose", count=True, help="Report every step.")
+    @click.option("-q", "--quiet", is_flag=True, help="Show no progress and no warnings.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(function)
     def wrapper(*args: Any, as_json: bool, verbose: int, quiet: bool, debug: bool, **kwargs: Any) -> Any:
@@ -55,26 +55,26 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 threads_option = click.option(
-    "--threads", default=1, show_default=True, type=click.IntRange(1, 256), help="Threads of the runtime."
+    "--threads", default=1, show_default=True, type=click.IntRange(1, 256), help="Number of threads."
 )
 seed_option = click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="For everything random."
+    "--seed", default=0, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Seed of all random choices."
 )
 trust_option = click.option(
-    "--trust-model", "trust", is_flag=True, help="Run code that the model carries (Lambda layers)."
+    "--trust-model", "trust", is_flag=True, help="Run code contained in the model (Lambda layers)."
 )
 shape_option = click.option(
     "--shape", "shapes", multiple=True, metavar="[NAME=]1x3x224x224",
-    help="Fix an input's shape that the model leaves open; repeatable.",
+    help="Set the shape of an input that the model leaves open; repeatable.",
 )  # fmt: skip
 workers_option = click.option(
     "--workers", default="1", show_default=True, metavar="N|HOSTS",
-    help="Train with N processes, or on hosts: user@host[:port],...",
+    help="Train with N processes, or on these hosts: user@host[:port],...",
 )  # fmt: skip
 on_option = click.option(
     "--on", metavar="WHERE",
     help="emulator, pocl or cuda-emulator (GPUs), mil (iPhones), host, host-gpu, adb[:SERIAL], ssh://user@host[:port]; "
-    "default: the target's emulator, else this machine.",
+    "default: the target's emulator, or else this machine.",
 )  # fmt: skip
 
 

@@ -12,12 +12,16 @@ from edgekit.cli.common import Output, figure, output_options, size, table, thre
 @click.command(epilog="Example: edgekit compare build/*.rpi4 build/*.rpi5 --on emulator")
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--on", default="estimate", show_default=True, metavar="WHERE", help="How: estimate, emulator, host, ssh://..."
+    "--on",
+    default="estimate",
+    show_default=True,
+    metavar="WHERE",
+    help="How to profile them: estimate, emulator, host, ssh://...",
 )
 @threads_option
 @output_options
 def command(bundles: tuple[Path, ...], on: str, threads: int, output: Output) -> None:
-    """Put BUNDLES side by side; mark the fastest, the smallest and the most frugal."""
+    """Compare BUNDLES; mark the fastest, the smallest and the most frugal."""
     from edgekit.api.compare import compare
 
     with output.progress() as progress:
@@ -47,7 +51,7 @@ def command(bundles: tuple[Path, ...], on: str, threads: int, output: Output) ->
             ]
         )  # fmt: skip
     table(
-        f"Compared by {on}",
+        f"Comparison (--on {on})",
         ["model", "target", "recipe", "accuracy", "network", "latency", "energy", ""],
         rows,
         right=(3, 4),

@@ -32,16 +32,19 @@ if TYPE_CHECKING:
     epilog="Example: edgekit compile model.keras --target rpi4 --target rpi5 --recipe int8 --data digits.npz"
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-t", "--target", "targets", multiple=True, required=True, metavar="T", help="A board; repeatable.")
+@click.option(
+    "-t", "--target", "targets", multiple=True, required=True, metavar="T", help="A board to compile for; repeatable."
+)
 @click.option(
     "-r", "--recipe", default="as-is", metavar="R", show_default=True, cls=Listing, names=recipe_names,
-    help="What to do first: {names}, or your own .toml.",
+    help="How to transform the network first: {names}, or your own .toml file.",
 )  # fmt: skip
 @click.option("-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a folder of images, or random.")
-@click.option("--test", metavar="FILE", help="Labelled samples to measure the accuracy on; default: --data.")
+@click.option("--test", metavar="FILE", help="Labelled samples to measure accuracy on; default: --data.")
 @click.option(
     "-b", "--backend", default="first", metavar="B", show_default=True, cls=Listing, names=backend_names,
-    help="{names}; first: the target's first that can; auto: all that can, the fastest is kept.",
+    help="{names}; first: the first of the target's backends that supports the network; auto: try all that do, keep "
+    "the fastest.",
 )  # fmt: skip
 @click.option(
     "-o", "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder for the bundles."
@@ -67,7 +70,7 @@ def command(
 ) -> None:  # fmt: skip
     """Compile MODEL into one proven bundle for each target.
 
-    The network is read, transformed by the recipe, compiled, and run on golden inputs in the target's emulator;
+    The network is read, transformed by the recipe, compiled, and run on golden samples in the target's emulator;
     a bundle is written only if its outputs agree with the reference's.
     """
     from edgekit.api.compile import compile

@@ -27,7 +27,7 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
         return math.inf
     match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([a-z]*)", value.strip())
     if match is None or match[2] not in SECONDS:
-        raise click.BadParameter(f"{value!r} is no time; write 90s, 10m or 1.5h", context, parameter)
+        raise click.BadParameter(f"{value!r} is not a duration; write 90s, 10m or 1.5h", context, parameter)
     return float(match[1]) * SECONDS[match[2]]
 
 
@@ -36,33 +36,43 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
     "--budget accuracy-drop=1"
 )
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-d", "--data", required=True, metavar="FILE", help="Labelled samples: an .npz, or a folder a class.")
+@click.option(
+    "-d",
+    "--data",
+    required=True,
+    metavar="FILE",
+    help="Labelled samples: an .npz file, or a folder of images per class.",
+)
 @click.option("--test", metavar="FILE", help="Labelled samples for the final accuracy; default: a third of --data.")
-@click.option("-t", "--target", required=True, metavar="T", help="The board.")
+@click.option("-t", "--target", required=True, metavar="T", help="The board to compress for.")
 @click.option(
     "--budget", "budgets", multiple=True, metavar="NAME=LIMIT",
     help="latency=5ms, size=200kB, packed=100kB, energy=2mJ, accuracy-drop=1, class-drop=3, group-drop=2 (points); "
     "repeatable.",
 )  # fmt: skip
-@click.option("--trials", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Recipes to try.")
-@click.option("--time", "seconds", callback=_duration, metavar="10m", help="Stop searching after so long.")
-@click.option("--finalists", default=5, show_default=True, type=click.IntRange(1, 100), help="Recipes to compile.")
-@click.option("--train", is_flag=True, help="Recipes may train (needs TensorFlow, takes longer).")
+@click.option(
+    "--trials", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Number of recipes to try."
+)
+@click.option("--time", "seconds", callback=_duration, metavar="10m", help="Stop searching after this time.")
+@click.option(
+    "--finalists", default=5, show_default=True, type=click.IntRange(1, 100), help="Number of recipes to compile."
+)
+@click.option("--train", is_flag=True, help="Also try recipes that train (needs TensorFlow, takes longer).")
 @click.option(
     "-o", "--out", default="build/compress", show_default=True, type=click.Path(path_type=Path),
     help="Folder for recipes, bundles and front.json.",
 )  # fmt: skip
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the front to an .svg, .png or .pdf.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Plot the Pareto front: .svg, .png or .pdf.")
 @click.option("--fresh", is_flag=True, help="Do not continue an earlier search.")
 @seed_option
 @shape_option
 @trust_option
 @output_options
 def command(model: Path, seconds: float | None, plot: Path | None, trust: bool, output: Output, **options: Any) -> None:
-    """Search the recipes for MODEL that cost least accuracy, size, latency and energy on a target.
+    """Search for the recipes that best trade accuracy for size, latency and energy of MODEL on a target.
 
-    Candidates are weighed by the target's estimate; the best are compiled, proven in the target's emulator, and
-    measured on samples that the search has not seen. Ctrl-C shows what was found; the same command goes on.
+    Candidates are judged by the target's estimate; the best are compiled, proven in the target's emulator, and
+    measured on samples that the search has not seen. Ctrl-C shows the results so far; the same command resumes.
     """
     from edgekit.api.compress import compress
 
@@ -89,13 +99,13 @@ def command(model: Path, seconds: float | None, plot: Path | None, trust: bool, 
 
 def _print(made: Compression) -> None:
     found, failed = made.found, len(made.found.failed)
-    uses = {"calibration": "for the passes", "search": "to search on", "test": "for the table"}
+    uses = {"calibration": "for the passes", "search": "for the search", "test": "for the table"}
     parts = ", ".join(f"{made.samples[kind]} {use}" for kind, use in uses.items())
     say(f"samples: {parts}")
     say(
         f"{len(found)} recipes tried in {made.seconds:.0f} s"
         + (f", {found.continued} of them known from an earlier search" if found.continued else "")
-        + (f", {failed} cannot be used" if failed else "")
+        + (f", {failed} could not be used" if failed else "")
     )
     if made.finalists or made.reference:
         _print_finalists(made)
@@ -128,7 +138,7 @@ def _print_finalists(made: Compression) -> None:
         right=(3,),
     )
     sources = ", ".join(sorted({f.profile.source for f in rows}))
-    say(f"latency: {sources}, with its interval; accuracy and points lost: with their 95 % intervals")
+    say(f"latency: {sources}, with its interval; accuracy and points lost: with 95 % intervals")
     if len(alike) > 1:
         say("accuracy within noise of the most accurate: " + ", ".join(f.name for f in alike))
     if made.best is not None:

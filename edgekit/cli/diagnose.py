@@ -23,24 +23,34 @@ PRECISIONS = ("int4", "int8", "int16", "float32")
 
 @click.command(epilog="Example: edgekit diagnose model.tflite --data digits.npz --fix --target rpi4")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-d", "--data", required=True, metavar="FILE", help="Samples that set the ranges: as for compile.")
+@click.option("-d", "--data", required=True, metavar="FILE", help="Samples for calibration, as for compile.")
 @click.option("--test", metavar="FILE", help="Samples to judge by, with labels if possible; default: --data.")
 @click.option(
-    "-r", "--recipe", default="int8", show_default=True, metavar="R", help="What quantizes; ends with quantize."
+    "-r",
+    "--recipe",
+    default="int8",
+    show_default=True,
+    metavar="R",
+    help="The quantization to diagnose: a recipe that ends with the pass quantize.",
 )
 @click.option(
     "--max-drop", default=0.5, show_default=True, type=click.FloatRange(0, 100),
-    help="What may be lost: points of accuracy; without labels % of the labels.",
+    help="The acceptable loss: points of accuracy; without labels, % of samples whose label changes.",
 )  # fmt: skip
-@click.option("--fix", is_flag=True, help="Search the cheapest cure, verify it, write a bundle.")
+@click.option("--fix", is_flag=True, help="Search for the cheapest fix, verify it, and write a bundle.")
 @click.option(
-    "-t", "--target", metavar="T", help="With --fix: the board, whose latency is kept low; default: host, bytes."
+    "-t",
+    "--target",
+    metavar="T",
+    help="With --fix: the board whose latency is kept low; default: this machine, minimizing bytes.",
 )
 @click.option(
     "--allow", "allow", multiple=True, type=click.Choice(PRECISIONS),
-    help="With --fix: a precision that operators may have; repeatable; default: int8, int16, float32.",
+    help="With --fix: a precision that operators may have; repeatable; default: int8, int16 and float32.",
 )  # fmt: skip
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw sensitivity: .svg, .png or .pdf.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot every operator's effect: .svg, .png or .pdf."
+)
 @click.option(
     "-o", "--out", default="build", show_default=True, type=click.Path(path_type=Path), help="Folder for the bundle."
 )
@@ -51,7 +61,7 @@ PRECISIONS = ("int4", "int8", "int16", "float32")
 def command(
     model: Path, plot: Path | None, allow: tuple[str, ...], trust: bool, output: Output, **options: Any
 ) -> None:
-    """Say why MODEL, a float network, loses accuracy when it is quantized, and what to do.
+    """Explain why MODEL, a float network, loses accuracy when it is quantized, and what to do about it.
 
     Every operator is quantized alone, and what that does to the network's outputs is measured. Exit code 5 where more
     than --max-drop is lost and nothing was fixed.
@@ -84,7 +94,7 @@ def _print(found: Diagnosed, verbose: bool) -> None:
     say(f"{found.model}, {found.recipe}: {_summary(found)}")
     _print_findings(seen)
     if not seen.healthy and not seen.findings:
-        say("no operator stands out: the noise of all of them adds up; 16 bits, or --fix")
+        say("no operator stands out: the noise of all of them adds up; use 16 bits, or --fix")
     if seen.notes:
         say("")
     for note in seen.notes:
@@ -116,10 +126,10 @@ def _print_findings(seen: Diagnosis) -> None:
 
 def _alone(seen: Diagnosis, finding: Finding) -> str:
     if finding.sqnr_db is not None:
-        return f"alone it leaves {finding.sqnr_db:.1f} dB"
+        return f"alone, it leaves {finding.sqnr_db:.1f} dB"
     effects = [effect for i in finding.hurts if (effect := seen.operators[i].effect) is not None]
     refused = any(effect.failure for effect in effects)
-    return "alone it does not run" if refused else "alone the outputs are no numbers"
+    return "alone, it does not run" if refused else "alone, the outputs are not finite"
 
 
 def _summary(found: Diagnosed) -> str:
@@ -153,7 +163,7 @@ def _db(value: float | None, measured: bool = True) -> str:
 def _print_fix(fixed: Fixed) -> None:
     found = fixed.json()
     if fixed.recalibrated:
-        say("fixed: ranges set on the test samples, since --data is unlike them")
+        say("fixed: ranges calibrated on the test samples, since --data is unlike them")
     if found["scaled_channels"]:
         say(f"fixed: {found['scaled_channels']} channels scaled, which changes nothing in float")
     for precision in PRECISIONS:
@@ -164,7 +174,7 @@ def _print_fix(fixed: Fixed) -> None:
     kept = cost["unit"] == "bytes"
     after, before, whole = (size(int(cost[n])) if kept else f"{cost[n]:.3g} ms" for n in ("after", "before", "float"))
     what = "constants and activations" if kept else "estimated latency"
-    say(f"costs: {after} ({before} unfixed, {whole} in float), {what}")
+    say(f"cost: {after} ({before} without the fix, {whole} in float), {what}")
     accuracy = fixed.bundle.accuracy
     if accuracy:
         say(f"accuracy: {accuracy['float']:.2%} in float, {accuracy['compiled']:.2%} compiled")

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: edgekit doctor --install onnx")
 @click.option("--install", "names", metavar="NAME", multiple=True,
-              help="Get onnx, aarch64-runtime or system (Debian packages, as root); repeatable.")  # fmt: skip
+              help="Install onnx, aarch64-runtime, cuda or system (Debian packages, as root); repeatable.")  # fmt: skip
 @output_options
 def command(names: tuple[str, ...], output: Output) -> None:
-    """Say which tools are here, what for, and how to get those that are not.
+    """Show which tools are installed and what they are for, and how to get the missing ones.
 
-    Exits with 0 when everything essential is here, else with 4.
+    The exit code is 0 if everything essential is installed, otherwise 4.
     """
     from edgekit.api import doctor
 
@@ -39,11 +39,11 @@ def command(names: tuple[str, ...], output: Output) -> None:
         lacking = [check for check in results if check.essential and not check.ok]
         system = any("apt-get" in check.install for check in lacking)
         hint = "as root, run: edgekit doctor --install system" if system else _next(lacking[0])
-        raise ToolMissing(f"essential, and missing: {', '.join(check.name for check in lacking)}", hint)
+        raise ToolMissing(f"essential tools are missing: {', '.join(check.name for check in lacking)}", hint)
 
 
 def _next(check: Check) -> str:
-    return f"type: {check.install}" if check.install else f"without {check.name}: {check.without}"
+    return f"run: {check.install}" if check.install else f"without {check.name}: {check.without}"
 
 
 def _print(results: list[Check]) -> None:
@@ -55,7 +55,7 @@ def _print(results: list[Check]) -> None:
         if not rows:
             continue
         cells = [[c.name, _word(c.ok, c.essential), c.purpose, c.detail] for c in rows]
-        table(title, ["what", "state", "what for", "detail"], cells)
+        table(title, ["tool", "state", "purpose", "detail"], cells)
         for check in rows:
             if not check.ok:
                 say(f"without {check.name}: {check.without}")

@@ -21,13 +21,13 @@ MOST_REFUSALS = 5
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "-t", "--target", "targets", multiple=True, metavar="T",
-    help="A board or phone: can it run there, and what do its accelerators take? Repeatable; default: all, in brief.",
+    help="A board or phone to report on, with what its accelerators support; repeatable; default: all, in brief.",
 )  # fmt: skip
 @shape_option
 @trust_option
 @output_options
 def command(model: Path, targets: tuple[str, ...], shapes: tuple[str, ...], trust: bool, output: Output) -> None:
-    """Show what MODEL (a model file or a bundle) is, what it costs, and where it can run."""
+    """Show the operators of MODEL (a model file or a bundle), its cost, and where it can run."""
     from edgekit.api.inspect import inspect
 
     with output.progress() as progress:
@@ -60,7 +60,7 @@ def command(model: Path, targets: tuple[str, ...], shapes: tuple[str, ...], trus
     ]
     table(
         "Operators",
-        ["#", "operator", "name", "weights", "result", "MACs", "weights", "activations"],
+        ["#", "operator", "name", "weight dtype", "result dtype", "MACs", "weights", "activations"],
         rows,
         right=(0, 5, 6, 7),
     )

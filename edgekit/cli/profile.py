@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     "--on", default="estimate", show_default=True, metavar="WHERE",
     help="estimate, emulator, pocl or cuda-emulator (GPUs), host, host-gpu, adb[:SERIAL], ssh://user@host[:port].",
 )  # fmt: skip
-@click.option("-t", "--target", metavar="T", help="For a bare model: the board to estimate for.")
+@click.option("-t", "--target", metavar="T", help="If a model is given: the board to estimate for.")
 @threads_option
 @click.option(
     "--repeat", default=50, show_default=True, type=click.IntRange(1, 100_000),
-    help="Timed inferences, on a device or the host.",
+    help="Number of timed inferences, on a device or the host.",
 )  # fmt: skip
 @click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw latency per operator: .svg, .png or .pdf."
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Plot latency per operator: .svg, .png or .pdf."
 )
 @shape_option
 @trust_option
 @output_options
 def command(path: Path, plot: Path | None, trust: bool, output: Output, **options: Any) -> None:
-    """Latency, energy and memory of one inference, whole and per operator.
+    """Show latency, energy and memory of one inference, in total and per operator.
 
     Every figure has a source (estimate, emulator, device) and an interval.
     """

@@ -16,7 +16,7 @@ TRAINING = ("finetune", "qat", "distil")
 def command(output: Output) -> None:
     """List the recipes that come with edgekit, and what they need.
 
-    A recipe is one TOML file in compile/recipes/, or your own; docs/recipes.md says what may be in it.
+    A recipe is one TOML file in compile/recipes/, or your own; docs/recipes.md explains how to write one.
     """
     recipes = [recipe.load(name) for name in recipe.names()]
     if output.json:

@@ -19,16 +19,18 @@ MOST_LABELS = 20
 @on_option
 @click.option(
     "-d", "--data", metavar="FILE",
-    help="Inputs: an .npz with x (and y), a folder of images, or random; default: the golden ones.",
+    help="Inputs: an .npz with x (and y), a folder of images, or random; default: the golden samples.",
 )  # fmt: skip
-@click.option("--limit", type=click.IntRange(1), help="Use at most so many samples of --data.")
-@click.option("--save", type=click.Path(path_type=Path), help="Write the outputs to this .npz.")
-@click.option("--repeat", default=1, show_default=True, type=click.IntRange(1, 100_000), help="Timed inferences.")
+@click.option("--limit", type=click.IntRange(1), help="Use at most this many samples of --data.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
+@click.option(
+    "--repeat", default=1, show_default=True, type=click.IntRange(1, 100_000), help="Number of timed inferences."
+)
 @threads_option
 @seed_option
 @output_options
 def command(bundle: Path, output: Output, **options: Any) -> None:
-    """Run BUNDLE on its golden inputs or on yours."""
+    """Run BUNDLE on its golden samples or on yours."""
     from edgekit.api.run import run
 
     with output.progress() as progress:

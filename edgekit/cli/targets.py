@@ -18,9 +18,9 @@ KINDS = {
 @click.command(epilog="Example: edgekit targets --json")
 @output_options
 def command(output: Output) -> None:
-    """List the boards edgekit knows.
+    """List the boards that edgekit knows.
 
-    A board is one TOML file in targets/; docs/targets.md says how to add yours.
+    A board is one TOML file in targets/; docs/targets.md explains how to add yours.
     """
     boards = [target.load(name) for name in target.names()]
     if output.json:

@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: edgekit tune model.tflite --target rpi4 --trials 64 --on ssh://pi@raspberrypi.local")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-t", "--target", metavar="T", help="The board; a bundle knows its own.")
+@click.option("-t", "--target", metavar="T", help="The board to tune for; a bundle has its own.")
 @click.option(
     "--trials", default=64, show_default=True, type=int,
-    help="Forms of kernels that shall have been tried, earlier ones included.",
+    help="Number of kernel variants to try, including those of earlier runs.",
 )  # fmt: skip
 @click.option(
     "--on", metavar="WHERE",
     help="Where to measure: host, emulator, ssh://user@host[:port], tracker://host:port (TVM's RPC tracker); default: "
-    "host for this machine, else the emulator.",
+    "host for this machine, otherwise the emulator.",
 )  # fmt: skip
 @click.option(
-    "--database", metavar="PATH", help="Where to keep what is found: a file, or a folder; default: edgekit's cache."
+    "--database", metavar="PATH", help="Where to keep the results: a file or a folder; default: edgekit's cache."
 )
 @seed_option
 @shape_option
 @trust_option
 @output_options
 def command(model: Path, trust: bool, output: Output, **options: Any) -> None:
-    """Search faster kernels for MODEL (or a bundle) on a target, for `compile --backend tvm`.
+    """Search for faster kernels for MODEL (or a bundle) on a target, for `compile --backend tvm`.
 
     Other tiles and schedules are measured beside the rules' own kernels, and used by later compiles where they are
     faster. Ctrl-C stops at any time; the same command goes on where it was.
@@ -72,7 +72,7 @@ def _print(made: Tuned) -> None:
     table(f"Kernels of {made.target} on {made.on}", columns, rows, right=(1, 2, 3, 4))
     say(f"{made.known + made.new} trials, {made.new} of them new, in {made.seconds:.0f} s; database: {made.database}")
     if made.interrupted:
-        say("interrupted: the same command goes on")
+        say("interrupted: the same command resumes")
         return
     faster = sum(row["used"] for row in made.kernels)
     whole = made.network

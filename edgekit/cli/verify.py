@@ -16,7 +16,7 @@ from edgekit.errors import CheckFailed
 @threads_option
 @output_options
 def command(bundle: Path, on: str | None, threads: int, output: Output) -> None:
-    """Check that BUNDLE is whole, and that its artifact computes what the network computes."""
+    """Check that BUNDLE is intact, and that its artifact computes what the network computes."""
     from edgekit.api.verify import verify
 
     with output.progress() as progress:

@@ -48,7 +48,7 @@ def parse(texts: Iterable[str]) -> tuple[Budget, ...]:
     for text in texts:
         budget = _one(text)
         if budget.name in budgets:
-            raise UsageError(f"--budget {budget.name} is given twice", "give each budget once")
+            raise UsageError(f"--budget {budget.name} is given twice", "pass each budget once")
         budgets[budget.name] = budget
     return tuple(budgets.values())
 
@@ -63,7 +63,7 @@ def _one(text: str) -> Budget:
     unit = match[2].replace("µ", "u") if match else ""
     if match is None or unit not in units:
         listed = ", ".join(u for u in units if u) if "" not in units else "a number of points, as in 1 or 0.5"
-        raise UsageError(f"--budget {text}: {value.strip()!r} is no {name}", f"give a number and a unit: {listed}"
+        raise UsageError(f"--budget {text}: {value.strip()!r} is not a {name}", f"give a number and a unit: {listed}"
                          if "" not in units else f"give {listed}")  # fmt: skip
     limit = float(match[1]) * units[unit]
     if not math.isfinite(limit) or (limit <= 0 and name in COSTS):

@@ -177,6 +177,6 @@ class Evaluator:
         if len(known) < samples:
             found = accuracy.evaluate(self.graph(steps), self._samples.take(np.arange(len(known), samples)))
             if found is None:
-                raise ModelError("the network is no classifier any more")
+                raise ModelError("the network is no longer a classifier")
             known = self._predictions[key] = np.concatenate([known, found.predictions])
         return known[:samples]

@@ -32,7 +32,7 @@ def opened(path: Path, goal: Goal, fresh: bool, progress: Progress) -> Iterator[
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UsageError("the same search is running already", "wait for it, or use another --seed") from None
+            raise UsageError("the same search is already running", "wait for it, or use another --seed") from None
         if fresh:
             path.unlink(missing_ok=True)
         Path(f"{path}.lock").unlink(missing_ok=True)  # Optuna's own, left by a process that was killed
@@ -60,7 +60,7 @@ def _study(path: Path, goal: Goal, progress: Progress) -> Study:
     try:
         return study()
     except Exception as error:  # whatever Optuna makes of a file that is not what it wrote
-        progress.warn(f"the journal of an earlier search is damaged ({type(error).__name__}): beginning anew")
+        progress.warn(f"the journal of an earlier search is damaged ({type(error).__name__}): starting again")
         path.unlink(missing_ok=True)
         return study()
 

@@ -64,7 +64,7 @@ class Compression:
         near = self.nearest
         if near is None:
             raise CheckFailed(
-                f"nothing could be compiled for {self.board.name}", next(iter(self.rejected.values()), "")
+                f"no recipe could be compiled for {self.board.name}", next(iter(self.rejected.values()), "")
             )
         misses = [
             f"{name} {shown(name, near.figures[name])}"
@@ -72,7 +72,7 @@ class Compression:
             if over > 0
         ]
         raise CheckFailed(
-            f"nothing holds {wanted}; nearest is {near.name} with {', '.join(misses)}",
+            f"no recipe meets {wanted}; the closest is {near.name} with {', '.join(misses)}",
             "raise the budget, try more recipes (--trials), or let it train (--train)",
         )
 

@@ -42,7 +42,7 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
             advise(_array_name(name), values.shape, accepted),
         )
     if len(values) == 0:
-        raise UsageError(f"{name} is empty: its shape is {shape_text(values.shape)}", "give at least one sample")
+        raise UsageError(f"{name} is empty: its shape is {shape_text(values.shape)}", "pass at least one sample")
     values = values.reshape(len(values), *shape)
 
     found, wanted = str(values.dtype), tensor.dtype

@@ -74,7 +74,7 @@ class Dataset:
         part = self
         for number, count in parts:
             if len(part) < count:
-                raise UsageError(f"{self.source}: {len(part)} samples cannot be split into {count} parts", "give more")
+                raise UsageError(f"{self.source}: {len(part)} samples cannot be split into {count} parts", "pass more")
             part = part.take(np.sort(np.random.default_rng(seed).permutation(len(part))[number - 1 :: count]))
         return part
 
@@ -102,7 +102,7 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
         dataset = _load_npz(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
     else:
         raise UsageError(
-            f"--data {name or repr(name)}: there is no such file or folder", "give an .npz, a folder, or `random`"
+            f"--data {name or repr(name)}: there is no such file or folder", "pass an .npz, a folder, or `random`"
         )
     if dataset.labels is not None:
         check_labels(dataset.labels, graph, name)
@@ -124,7 +124,7 @@ def random(graph: Graph, *, seed: int = 0, samples: int = RANDOM_SAMPLES) -> Dat
         elif tensor.dtype == "bool":
             inputs.append(generator.integers(0, 2, shape).astype(np.bool_))
         elif tensor.dtype not in INTEGERS:
-            raise ModelError(f"input {tensor.name!r} is {tensor.dtype}: no samples can be made for it")
+            raise ModelError(f"input {tensor.name!r} is {tensor.dtype}: no random samples can be generated for it")
         elif tensor.has_scale:
             info = np.iinfo(tensor.dtype)
             inputs.append(generator.integers(info.min, info.max, shape, endpoint=True).astype(tensor.dtype))

@@ -47,21 +47,21 @@ def load(
     :raises UsageError: if the network takes no picture, there is none, or one cannot be read.
     """
     if len(graph.inputs) != 1:
-        raise UsageError(f"{folder}: pictures feed one input, the network has {len(graph.inputs)}", "use an .npz")
+        raise UsageError(f"{folder}: images feed one input, but the network has {len(graph.inputs)}", "use an .npz")
     tensor = graph.inputs[0]
     height, width, channels, channels_first = _layout(tensor, folder)
     raw = tensor.dtype == "uint8" and not tensor.has_scale
     if not raw and not (tensor.dtype.startswith("float") or tensor.has_scale):
-        raise UsageError(f"{folder}: the network takes {tensor.dtype} numbers, not pictures", "use an .npz")
+        raise UsageError(f"{folder}: the network takes {tensor.dtype} numbers, not images", "use an .npz")
     files, labels = _files(folder)
     chosen = np.arange(len(files))
     if limit is not None and limit < len(files):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(files))[:limit])
         files, labels = [files[i] for i in chosen], labels[chosen] if labels is not None else None
     if len(files) * tensor.elements * 4 > npz.MAX_BYTES:
-        raise UsageError(f"{folder}: {len(files)} pictures need more than {npz.MAX_BYTES >> 30} GiB", "use fewer")
+        raise UsageError(f"{folder}: {len(files)} images need more than {npz.MAX_BYTES >> 30} GiB", "use fewer")
 
-    progress.step(f"reading {len(files)} pictures")
+    progress.step(f"reading {len(files)} images")
     pixels = np.empty((len(files), height, width, channels), np.uint8)
     for batch in _batches(files, height * width * channels):
         decoded = _decoded([files[position] for position in batch], (height, width, channels))
@@ -89,7 +89,7 @@ def _layout(tensor: Tensor, folder: Path) -> tuple[int, int, int, bool]:
             return shape[2], shape[3], shape[1], True
     found = ", ".join(map(str, shape))
     raise UsageError(
-        f"{folder}: pictures need an input [1, height, width, 1, 3 or 4], the network's is [{found}]", "use an .npz"
+        f"{folder}: images need an input [1, height, width, 1, 3 or 4], but the network's is [{found}]", "use an .npz"
     )
 
 
@@ -99,19 +99,19 @@ def _files(folder: Path) -> tuple[list[Path], NDArray[np.int64] | None]:
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         if not flat:
-            raise UsageError(f"{folder}: no pictures in it", f"it may hold {', '.join(SUFFIXES)}")
+            raise UsageError(f"{folder}: no images in it", f"it may hold {', '.join(SUFFIXES)}")
         return flat, None
     if flat:
         raise UsageError(
-            f"{folder}: pictures both beside and inside class folders, such as {flat[0].name}",
-            "put every picture in its class's folder",
+            f"{folder}: images both next to and inside class folders, such as {flat[0].name}",
+            "put every image in its class's folder",
         )
     files: list[Path] = []
     labels: list[int] = []
     for label, directory in enumerate(classes):
         inside = _pictures(directory)
         if not inside:
-            raise UsageError(f"{directory}: no pictures in it", "every sub-folder is a class")
+            raise UsageError(f"{directory}: no images in it", "every subfolder is a class")
         files += inside
         labels += [label] * len(inside)
     return files, np.array(labels, np.int64)
@@ -133,7 +133,7 @@ def _batches(files: list[Path], pixels: int) -> Iterator[range]:
     for position, file in enumerate(files):
         more = file.stat().st_size + pixels
         if more > MAX_FILE_BYTES + pixels:
-            raise UsageError(f"{file}: a picture of over {MAX_FILE_BYTES >> 20} MiB is too large to read")
+            raise UsageError(f"{file}: an image of over {MAX_FILE_BYTES >> 20} MiB is too large to read")
         if position > begin and (size + more > _BATCH_BYTES or position - begin >= _BATCH):
             yield range(begin, position)
             begin, size = position, 0
@@ -176,10 +176,12 @@ def _pixels(file: str, data: IO[bytes], height: int, width: int, channels: int) 
                 if math.prod(image.size) > MAX_PIXELS:
                     raise UsageError(f"{file}: {image.size[0]} x {image.size[1]} pixels is too large to read")
                 if image.mode.startswith(("I", "F")):
-                    raise UsageError(f"{file}: pictures of more than 8 bits are not supported", "convert it to 8 bits")
+                    raise UsageError(
+                        f"{file}: images with more than 8 bits per channel are not supported", "convert it to 8 bits"
+                    )
                 resized = image.convert(_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
                 return np.asarray(resized, np.uint8).reshape(height, width, channels)
     except UsageError:
         raise
     except Exception as error:  # decoders raise whatever they like on a damaged file
-        raise UsageError(f"{file}: not a picture that can be read ({type(error).__name__})") from error
+        raise UsageError(f"{file}: not an image that can be read ({type(error).__name__})") from error

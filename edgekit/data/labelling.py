@@ -35,7 +35,7 @@ def groups(g: NDArray[Any], samples: int, path: Path) -> NDArray[Any]:
         g = g[:, 0]
     if g.shape != (samples,):
         found = f"{len(g)} groups" if g.ndim == 1 else f"the shape {list(g.shape)}"
-        raise UsageError(f"{path}: g has {found}, x has {samples} samples", "give one group a sample")
+        raise UsageError(f"{path}: g has {found}, x has {samples} samples", "provide one group per sample")
     if g.dtype.kind == "S":
         g = np.char.decode(g, "latin-1")
     elif g.dtype.kind != "U":
@@ -44,9 +44,11 @@ def groups(g: NDArray[Any], samples: int, path: Path) -> NDArray[Any]:
         g = g.astype(np.int64)
     names = np.unique(g)
     if len(names) > MOST_GROUPS:
-        raise UsageError(f"{path}: g has {len(names)} groups, the limit is {MOST_GROUPS}", "put samples together")
+        raise UsageError(f"{path}: g has {len(names)} groups, the limit is {MOST_GROUPS}", "merge some of them")
     if g.dtype.kind == "U" and not all(name and name.isprintable() for name in names.tolist()):
-        raise UsageError(f"{path}: g holds a text that is empty or cannot be printed", "name groups with plain letters")
+        raise UsageError(
+            f"{path}: g holds a text that is empty or cannot be printed", "use plain text as names of groups"
+        )
     return g
 
 

@@ -71,5 +71,5 @@ def _read_array(file: IO[bytes], size: int, name: str, text: bool, kinds: str = 
         raise ValueError(f"{name} claims {count} values")
     values = np.frombuffer(file.read(count * dtype.itemsize), dtype=dtype)
     if dtype.kind == "U" and (values.view(np.dtype("u4").newbyteorder(dtype.byteorder)) > 0x10FFFF).any():
-        raise ValueError(f"{name} holds letters that do not exist")
+        raise ValueError(f"{name} holds invalid characters")
     return values.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), order="C", copy=False)

@@ -15,11 +15,11 @@ def check_plot(path: Path) -> None:
     import importlib.util
 
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"cannot draw a {path.suffix or 'nameless'} file", "name it " + ", ".join(FORMATS))
+        raise UsageError(f"cannot plot to a {path.suffix or 'nameless'} file", "name it " + ", ".join(FORMATS))
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}", "choose another --plot")
     if importlib.util.find_spec("matplotlib") is None:
-        raise ToolMissing("drawing needs matplotlib", "install it: pip install 'edgekit[plot]'")
+        raise ToolMissing("plotting needs matplotlib", "install it: pip install 'edgekit[plot]'")
 
 
 def panels(count: int, width: float, height: float) -> tuple[Any, list[Any]]:

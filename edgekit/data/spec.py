@@ -37,8 +37,8 @@ def parsed(spec: str) -> tuple[str, tuple[float, float], list[tuple[int, int]]]:
                 raise ValueError(option)
         except ValueError:
             raise UsageError(
-                f"--data: {option!r} is no option",
-                "there are ?range=LOW,HIGH, as in ?range=-1,1, and ?part=K/N, as in ?part=1/2",
+                f"--data: {option!r} is not an option",
+                "the options are ?range=LOW,HIGH, as in ?range=-1,1, and ?part=K/N, as in ?part=1/2",
             ) from None
     return name, pixel_range, parts
 

@@ -112,12 +112,10 @@ class Advice:
         taken = len(self.verdicts) - len(self.left)
         text = f"{taken} of {len(self.verdicts)} operators, {percent(self.share)} of the MACs"
         if self.partitions > 1:
-            text += f", in {self.partitions} pieces"
+            text += f", in {self.partitions} partitions"
         if self.fits is not None and self.delegate.memory_bytes is not None:
             verb = "fit" if self.fits else "do not fit"
-            text += (
-                f"; {_mib(self.parameter_bytes)} of parameters {verb} into {_mib(self.delegate.memory_bytes)} on chip"
-            )
+            text += f"; {_mib(self.parameter_bytes)} of parameters {verb} in {_mib(self.delegate.memory_bytes)} on chip"
         return text
 
     def json(self) -> dict[str, Any]:
@@ -159,7 +157,7 @@ def load(name: str) -> Delegate:
     try:
         data = tomllib.loads(path.read_text())
         if data["schema"] != 1 or data.get("partition", "any") not in ("any", "first"):
-            raise UsageError(f"{path}: schema must be 1, and partition any or first")
+            raise UsageError(f"{path}: schema must be 1, and partition must be any or first")
         tables = [
             Table(tuple(t["dtypes"]), {op: tuple(rules) for op, rules in t["operators"].items()}) for t in data["table"]
         ]

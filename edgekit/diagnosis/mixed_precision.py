@@ -28,7 +28,7 @@ class MixedPrecision:
         plan = plan_of(context.params)
         refuse_integer(graph, "quantized again")
         if context.data is None:
-            raise UsageError("mixed_precision needs samples to measure on", "give them with --data")
+            raise UsageError("mixed_precision needs samples to measure on", "pass them with --data")
         restored, _ = restore(graph)
         made = _searched(restored, plan, context) if plan.precision is None else _given(restored, plan, context)
         made.notes = list(graph.notes)

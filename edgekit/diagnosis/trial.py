@@ -58,5 +58,5 @@ def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[
             ).allocate_tensors()
         except (ValueError, RuntimeError) as error:
             text = " ".join(str(error).split("litert/", 1)[-1].split())
-            raise ModelError(f"LiteRT's plain kernels refuse the model: {text[:300]}") from error
+            raise ModelError(f"LiteRT's reference kernels refuse the model: {text[:300]}") from error
     return reference.run_task(args, arrays, work)

@@ -88,7 +88,7 @@ def stored(file: IO[bytes], size: int) -> dict[str, NDArray[Any]]:
     with archives.opened(file) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > size:
-            raise ValueError("it unpacks to more than it has")
+            raise ValueError("it unpacks to more than its size")
         for member in members:
             if member.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"{member.filename} is compressed")

@@ -46,7 +46,7 @@ def check_structure(graph: Graph) -> None:
         raise ModelError("the network has no outputs")
     for signature in graph.signatures:
         if signature.subgraph >= len(graph.subgraphs):
-            raise ModelError(f"signature {signature.key!r} names subgraph {signature.subgraph}, which is not there")
+            raise ModelError(f"signature {signature.key!r} names subgraph {signature.subgraph}, which does not exist")
         count = len(graph.subgraphs[signature.subgraph].tensors)
         for name, index in (signature.inputs | signature.outputs).items():
             if not 0 <= index < count:
@@ -63,7 +63,7 @@ def _tensor(tensor: Tensor) -> None:
         raise ModelError(f"{label} of shape {list(tensor.shape)} is larger than 4 GiB")
     if tensor.is_dense and tensor.data is not None and tensor.data.size != tensor.nbytes:
         wanted = f"{tensor.nbytes} bytes for {tensor.dtype} {list(tensor.shape)}"
-        raise ModelError(f"{label} holds {tensor.data.size} bytes of data where it needs {wanted}")
+        raise ModelError(f"{label} holds {tensor.data.size} bytes of data, but needs {wanted}")
 
 
 def _quantization(tensor: Tensor) -> None:

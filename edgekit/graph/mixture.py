@@ -43,7 +43,7 @@ def counterparts(graph: Graph, version: Graph) -> list[int]:
     """
     found = [i for i, operator in enumerate(version.operators) if operator.op not in BORDERS]
     if [o.op for o in graph.operators] != [version.operators[i].op for i in found]:
-        raise ModelError("the quantized network has other operators than the float network")
+        raise ModelError("the quantized network's operators differ from the float network's")
     return found
 
 

@@ -28,7 +28,7 @@ class Reader:
     def graph(self) -> Graph:
         model = self.model
         if model.ExternalBuffersLength():
-            raise ModelError("its weights lie in other files, which edgekit does not read", "save it as one file")
+            raise ModelError("its weights are in other files, which edgekit does not read", "save it as one file")
         if not model.SubgraphsLength():
             raise ModelError("it holds no network")
         metadata = {}

@@ -115,7 +115,7 @@ def check(bounds: Bounds, found: dict[str, Any]) -> None:
     if bounds.class_drop is not None and found["missing_classes"]:
         raise UsageError(
             f"class_drop cannot be checked: the data has no sample of {listed(found['missing_classes'])}",
-            "give --test data with samples of every class",
+            "pass --test data with samples of every class",
         )
     whole = [("accuracy_drop", {"kind": "all", "name": "all", **found})]
     families = [(key, row) for key, rows in (("class_drop", found["classes"]), ("group_drop", found["groups"] or []))
@@ -134,7 +134,11 @@ def check(bounds: Bounds, found: dict[str, Any]) -> None:
     raise CheckFailed(
         f"{_name(row)} loses {points(drop)} on {row['samples']} samples; {key} allows {bound:g}{more}",
         "no bundle was written; "
-        + ("so few samples prove little: test on more" if noise else "compress less, or raise the bound in the recipe"),
+        + (
+            "so few samples prove little: test on more of them"
+            if noise
+            else "compress less, or raise the bound in the recipe"
+        ),
     )
 
 
@@ -147,7 +151,7 @@ def words(found: dict[str, Any]) -> str:
                if (r["kind"], r["name"]) == (worst["kind"], worst["name"]))  # fmt: skip
     return (
         f"worst: {_name(row)} loses {points(row['drop'])} on {row['samples']} samples "
-        f"({row['float']:.2%} before, {row['compiled']:.2%} compiled); all together lose {found['drop']['value']:.3g}"
+        f"({row['float']:.2%} before, {row['compiled']:.2%} compiled); overall {found['drop']['value']:.3g}"
     )
 
 

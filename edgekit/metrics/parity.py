@@ -160,7 +160,7 @@ class Parity:
         operators = f"each of {len(self.operators)} operators within its bound"
         if not self.ok:
             return f"{operators}, but the outputs do not follow the reference: {self.unlike}"
-        return f"{operators}; added up along the network {whole}"
+        return f"{operators}; accumulated along the network: {whole}"
 
 
 def _distance(lsb: int | None, relative: float) -> str:

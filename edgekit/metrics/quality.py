@@ -98,7 +98,7 @@ def measure(original: Graph, quantized: Graph, dataset: Dataset | None = None) -
     samples = dataset.subset(OUTPUT_SAMPLES)
     before, after = _real_outputs(original, samples), _real_outputs(quantized, samples)
     if len(before) != len(after):
-        raise ModelError(f"the float network has {len(before)} outputs, the quantized one {len(after)}")
+        raise ModelError(f"the float network has {len(before)} outputs, but the quantized one has {len(after)}")
     outputs = [
         replace(
             output_quality(original.tensors[i].name, a, b),

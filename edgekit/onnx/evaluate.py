@@ -51,7 +51,7 @@ def _values(graph: Graph, inputs: list[NDArray[Any]]) -> dict[int, NDArray[Any]]
         for index, value in zip(operator.outputs, made, strict=True):
             tensor = graph.tensors[index]
             if Spec.of(value) != Spec(tensor.dtype, tensor.shape):
-                raise ModelError(f"operator {number} ({operator.op}) makes {Spec.of(value)}, not what the file says")
+                raise ModelError(f"operator {number} ({operator.op}) yields {Spec.of(value)}, not what the file says")
             values[index] = value
     return values
 

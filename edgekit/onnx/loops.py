@@ -37,7 +37,7 @@ def loop(static: Static, node: Any) -> Iterator[Any]:
     carried = list(node.input[2:])
     count, step = len(carried), 0
     if body is None or len(body.input) != count + 2 or len(body.output) != len(node.output) + 1:
-        raise Refused(node, "its body does not fit it")
+        raise Refused(node, "its body does not match it")
     stacked: list[list[str]] = [[] for _ in node.output[count:]]
     while going and (most is None or step < most):
         values = [_constant(static, node, step, "step", np.array(step, np.int64)),
@@ -63,11 +63,11 @@ def scan(static: Static, node: Any) -> Iterator[Any]:
     body, scanned = attribute(node, "body"), int(attribute(node, "num_scan_inputs", 0))
     count = len(node.input) - scanned
     if static.opset < 9:
-        raise Refused(node, "it is of an operator set before 9")
+        raise Refused(node, "it is from an operator set before 9")
     if body is None or not 0 < scanned <= len(node.input) or len(body.input) != len(node.input):
-        raise Refused(node, "its body does not fit it")
+        raise Refused(node, "its body does not match it")
     if len(body.output) != len(node.output) or len(node.output) < count:
-        raise Refused(node, "its body does not fit it")
+        raise Refused(node, "its body does not match it")
     sources, made = node.input[count:], len(node.output) - count
     ranks = [len(static.spec(name).shape) for name in sources]
     axes = [a % max(1, r) for a, r in zip(_listed(node, "scan_input_axes", scanned), ranks, strict=True)]
@@ -75,7 +75,7 @@ def scan(static: Static, node: Any) -> Iterator[Any]:
         static.spec(name).shape[axis] if rank else 0 for name, axis, rank in zip(sources, axes, ranks, strict=True)
     }
     if len(lengths) != 1 or 0 in lengths:
-        raise Refused(node, "its sequences have other lengths, or none")
+        raise Refused(node, "its sequences have different lengths, or none")
     (length,) = lengths
     backwards = _listed(node, "scan_input_directions", scanned)
     states, stacked = list(node.input[:count]), [list[str]() for _ in range(made)]

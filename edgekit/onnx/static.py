@@ -83,7 +83,7 @@ class Static:
             raise Refused(node, "it draws random numbers")
         missing = [name for name in node.input if name and name not in self.specs and name not in self.constants]
         if missing:
-            raise Refused(node, f"its input {missing[0]!r} is not there")
+            raise Refused(node, f"its input {missing[0]!r} does not exist")
         if node.op_type in _STEPS:
             for inner in _STEPS[node.op_type](self, node):
                 self._take(inner)
@@ -157,7 +157,7 @@ class Static:
             )
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line.strip()]
-            raise Refused(node, f"its types do not fit: {lines[-1][:200] if lines else error}") from error
+            raise Refused(node, f"its types do not match: {lines[-1][:200] if lines else error}") from error
         return {name: _spec(node, name, found.get(name)) for name in node.output if name}
 
     def _evaluate(self, node: Any, found: dict[str, Spec]) -> dict[str, NDArray[Any]]:
@@ -229,7 +229,7 @@ def evaluate(node: Any, opset: int, values: dict[str, NDArray[Any]]) -> dict[str
     for name in (name for name in node.output if name):
         value = results.get(name)
         if not isinstance(value, np.ndarray | np.generic):
-            raise Refused(node, "its result is no tensor")
+            raise Refused(node, "its result is not a tensor")
         made[name] = np.asarray(value)
     return made
 

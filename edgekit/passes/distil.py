@@ -45,11 +45,11 @@ class Settings(Training):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.alpha > 1:
-            raise UsageError(f"alpha cannot be {self.alpha!r}", "it may be 0 to 1")
+            raise UsageError(f"alpha cannot be {self.alpha!r}", "it must be from 0 to 1")
         if self.teacher and self.student:
-            raise UsageError("it takes a teacher or a student, not both", "the other one is the recipe's network")
+            raise UsageError("pass a teacher or a student, not both", "the other one is the recipe's network")
         if not all(isinstance(name, str) for name in self.features):
-            raise UsageError(f"features cannot be {self.features!r}", "it is a list of tensors' names")
+            raise UsageError(f"features cannot be {self.features!r}", "it must be a list of tensor names")
 
 
 class Distil:
@@ -72,8 +72,8 @@ class Distil:
         _fitting(student, teacher)
         if tflite.dumps(teacher) == tflite.dumps(student):
             raise UsageError(
-                "the teacher is the student itself: there is nothing to learn from it",
-                "put distil behind prune or low_rank, or name a teacher or a student",
+                "the teacher is the student itself, so there is nothing to learn from it",
+                "put distil after prune or low_rank, or name a teacher or a student",
             )
         assert context.data is not None
         alone = job.teacher_share(student, context.data, settings, "distillation")

@@ -31,6 +31,6 @@ class Finetune:
         if teacher is not None and tflite.dumps(teacher) == tflite.dumps(graph):
             raise UsageError(
                 "fine-tuning a network that no pass has changed needs labelled samples",
-                "give --data FILE.npz with x and y",
+                "pass --data FILE.npz with x and y",
             )
         return job.train(job.Job(graph, settings, share, teacher), context, "fine-tune").graph

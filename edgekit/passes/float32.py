@@ -20,7 +20,7 @@ class Float32:
         :raises UsageError: if the recipe gives parameters.
         """
         if context.params:
-            raise UsageError(f"the pass float32 takes no parameters, the recipe gives {', '.join(context.params)}")
+            raise UsageError(f"the pass float32 takes no parameters, but the recipe has {', '.join(context.params)}")
         refuse_integer(graph, "turned back into float32")
         restored, count = restore(graph)
         context.report["restored_tensors"] = count

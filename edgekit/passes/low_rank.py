@@ -82,7 +82,8 @@ class LowRank:
         }
         if budget is not None and before and after > budget * before:
             context.progress.warn(
-                f"low rank reaches {after / before:.0%} of the weights, not {budget:.0%}: what is left is of full rank"
+                f"low rank reaches {after / before:.0%} of the weights, not {budget:.0%}: "
+                "the remaining weights have full rank"
             )
         return _rewritten(graph, factors)
 
@@ -91,7 +92,7 @@ def _settings(params: dict[str, Any]) -> tuple[float, float | None, tuple[str, .
     unknown = set(params) - {"energy", "parameters", "layers"}
     if unknown:
         raise UsageError(
-            f"the pass low_rank knows no parameter {sorted(unknown)[0]!r}", "it has energy, parameters, layers"
+            f"the pass low_rank has no parameter {sorted(unknown)[0]!r}", "it has energy, parameters, layers"
         )
     if "energy" in params and "parameters" in params:
         raise UsageError("the pass low_rank takes energy or parameters, not both")

@@ -52,11 +52,11 @@ def plan_of(params: dict[str, Any]) -> Plan:
     base = base_of(settings)
     drop, scale, target = params.get("max_drop", MAX_DROP), params.get("scale", True), params.get("target")
     if isinstance(drop, bool) or not isinstance(drop, int | float) or not 0 <= drop <= 100:
-        raise UsageError(f"mixed_precision: max_drop is {drop!r}", "it is in points, 0 to 100")
+        raise UsageError(f"mixed_precision: max_drop is {drop!r}", "it must be in points, 0 to 100")
     if not isinstance(scale, bool):
-        raise UsageError(f"mixed_precision: scale is {scale!r}", "it may be true or false")
+        raise UsageError(f"mixed_precision: scale is {scale!r}", "it must be true or false")
     if target is not None and not isinstance(target, str):
-        raise UsageError(f"mixed_precision: target is {target!r}", "it is a board's name")
+        raise UsageError(f"mixed_precision: target is {target!r}", "it must be the name of a board")
     return Plan(settings, base, _table(params.get("precision")), scale, float(drop), target, _allowed(params, base))
 
 
@@ -68,7 +68,7 @@ def base_of(settings: Settings) -> str:
     if not settings.static:
         raise UsageError("precision by operator needs integer activations", 'set activations = "int8" or "int16"')
     if settings.weights == "int4" and settings.activations == "int16":
-        raise UsageError("mixed_precision: int4 weights go with int8 activations")
+        raise UsageError("mixed_precision: int4 weights require int8 activations")
     return "int4" if settings.weights == "int4" else settings.activations
 
 
@@ -83,7 +83,7 @@ def _table(value: Any) -> dict[int, str] | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise UsageError("mixed_precision: precision is no table", 'write precision = {"3" = "int16"}')
+        raise UsageError("mixed_precision: precision is not a table", 'write precision = {"3" = "int16"}')
     for key, precision in value.items():
         if not str(key).isdigit() or precision not in PRECISIONS:
             raise UsageError(

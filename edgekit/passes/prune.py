@@ -49,18 +49,19 @@ class Prune:
         removable = found.removable()
         if not removable:
             raise ModelError("no channel of this network can be removed without changing its inputs or outputs")
-        context.progress.step("weigh the channels")
+        context.progress.step("rank the channels")
         values = activations(graph, context)
         known = {n: m for n in _layers(found) if (m := moments(graph, n, values)) is not None}
         order = _order(found, removable, known)
         before = stats.statistics(graph)
-        context.progress.step("choose what goes")
+        context.progress.step("choose channels to remove")
         gone = _search(found, order, [row.macs for row in before.operators], share * before.macs)
         made = remove(found, gone, {n: _refitted(found, n, gone, m) for n, m in known.items()})
         after = stats.statistics(made)
         if after.macs > share * before.macs:
             context.progress.warn(
-                f"pruning reaches {after.macs / before.macs:.0%} of the MACs, not {share:.0%}: the rest may not go"
+                f"pruning reaches {after.macs / before.macs:.0%} of the MACs, not {share:.0%}: "
+                "the remaining channels must stay"
             )
         context.report |= {
             "macs_before": before.macs,
@@ -74,7 +75,7 @@ class Prune:
 
 def _settings(params: dict[str, Any]) -> float:
     if unknown := set(params) - {"macs"}:
-        raise UsageError(f"the pass prune knows no parameter {sorted(unknown)[0]!r}", "it has macs")
+        raise UsageError(f"the pass prune has no parameter {sorted(unknown)[0]!r}", "it has macs")
     value = params.get("macs", 0.5)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1:
         raise UsageError(f"prune: macs must be between 0 and 1, found {value!r}")

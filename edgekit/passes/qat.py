@@ -82,7 +82,7 @@ class QuantizationAwareTraining:
         static = quantize.Settings(settings.weights, settings.activations, samples=settings.samples, io=settings.io)
         ranges = quantize.measured(graph, static, context)
         calibrated = context.report.pop("samples")
-        context.progress.step("find what becomes an integer")
+        context.progress.step("determine what becomes an integer")
         first, _ = quantize.integers(graph, static, ranges)
         wanted = plan(graph, first, ranges)
         if not wanted.weights:

@@ -71,9 +71,9 @@ class Settings:
                 listed = ", ".join(choice for choice in allowed if choice)
                 raise UsageError(f"quantize: {name} is {getattr(self, name)!r}", f"it may be {listed}")
         if self.static and self.weights == "float16":
-            raise UsageError("quantize: float16 weights go with float activations only")
+            raise UsageError("quantize: float16 weights require float activations")
         if not isinstance(self.samples, int) or isinstance(self.samples, bool) or self.samples < 1:
-            raise UsageError(f"quantize: samples is {self.samples!r}", "it must be a number from 1")
+            raise UsageError(f"quantize: samples is {self.samples!r}", "it must be 1 or more")
 
 
 class Quantize:
@@ -96,11 +96,11 @@ class Quantize:
         if settings.static and context.data is None:
             raise UsageError(
                 f"{settings.activations} activations need samples to measure their ranges on",
-                "give them with --data FILE.npz, a folder of pictures, or (to try it out) --data random",
+                "pass them with --data FILE.npz, a folder of images, or (to try it out) --data random",
             )
         restored, count = restore(graph, dense=settings.weights != "float16")
         if count:
-            context.progress.warn(f"{count} tensors of reduced precision were turned back into float32 first")
+            context.progress.warn(f"{count} tensors of reduced precision were converted back to float32 first")
         if settings.weights == "float16":
             return _halved(restored, settings, context)
         quantized, excluded = _quantize(restored, settings, context)

@@ -95,7 +95,7 @@ def quantize(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path) 
             name = next(iter(failed)).split("/")[-1]
             raise ModelError(f"LiteRT cannot run the quantized model (operator {name})", "try another recipe")
         excluded.update(new)
-    raise ModelError("LiteRT cannot run the quantized model, whatever is left in float", "try another recipe")
+    raise ModelError("LiteRT cannot run the quantized model, whichever operators stay in float", "try another recipe")
 
 
 def _new(failed: dict[str, str], excluded: Mapping[str, str]) -> dict[str, str]:

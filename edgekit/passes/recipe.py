@@ -106,7 +106,7 @@ def changed(plan: Recipe, changes: Sequence[str]) -> Recipe:
             )
         value = _value(text)
         if not _plain(value):
-            raise UsageError(f"--set {change}: {text} cannot be a parameter")
+            raise UsageError(f"--set {change}: {text} is not a valid value of a parameter")
         steps = [replace(s, params=s.params | {parameter: value}) if s.name == name else s for s in steps]
     return replace(plan, steps=tuple(steps))
 

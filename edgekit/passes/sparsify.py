@@ -91,7 +91,7 @@ class Sparsify:
 
         own = {name: value for name, value in context.params.items() if name in ("sparsity", "pattern", "threshold")}
         if "threshold" in own:
-            raise UsageError("sparsify: a threshold does not go with epochs", "give sparsity")
+            raise UsageError("sparsify: a threshold cannot be combined with epochs", "set sparsity")
         settings = _settings(own)
         rest = {name: value for name, value in context.params.items() if name not in own}
         training = parse(Training, rest, self.name)
@@ -107,7 +107,7 @@ def _settings(params: dict[str, Any]) -> _Settings:
     unknown = set(params) - {"sparsity", "threshold", "pattern", "refit"}
     if unknown:
         known = "sparsity, threshold, pattern, refit"
-        raise UsageError(f"the pass sparsify knows no parameter {sorted(unknown)[0]!r}", f"it has {known}")
+        raise UsageError(f"the pass sparsify has no parameter {sorted(unknown)[0]!r}", f"it has {known}")
     if "sparsity" in params and "threshold" in params:
         raise UsageError("the pass sparsify takes sparsity or threshold, not both")
     sparsity, threshold = params.get("sparsity", 0.5), params.get("threshold")
@@ -121,7 +121,7 @@ def _settings(params: dict[str, Any]) -> _Settings:
     if pattern == "2:4" and ("sparsity" in params or threshold is not None):
         raise UsageError("sparsify: the pattern 2:4 is half zeros; it takes no sparsity and no threshold")
     if threshold is not None and pattern != "unstructured":
-        raise UsageError("sparsify: a threshold goes with the pattern unstructured")
+        raise UsageError("sparsify: a threshold requires the pattern unstructured")
     if not isinstance(refit, bool):
         raise UsageError(f"sparsify: refit must be true or false, found {refit!r}")
     return _Settings(float(sparsity), pattern, threshold, refit)

@@ -84,16 +84,16 @@ class SplitScales:
         :raises UsageError: on wrong parameters, or without samples.
         """
         if unknown := sorted(set(context.params) - {"activations"}):
-            raise UsageError(f"the pass split_scales knows no parameter {unknown[0]!r}", "it has activations")
+            raise UsageError(f"the pass split_scales has no parameter {unknown[0]!r}", "it has activations")
         settings = Settings(**context.params)
         if context.data is None:
             raise UsageError(
                 f"{settings.activations} activations need samples to measure their ranges on",
-                "give them with --data FILE.npz, a folder of pictures, or (to try it out) --data random",
+                "pass them with --data FILE.npz, a folder of images, or (to try it out) --data random",
             )
         if graph.is_quantized or not joined_outputs(graph):
             return graph
-        context.progress.step("look for outputs that share a scale")
+        context.progress.step("search for outputs that share a scale")
         split = split_outputs(restore(graph)[0], context.data, settings.levels)
         context.report["split"] = split.done
         context.report["not_split"] = split.failed

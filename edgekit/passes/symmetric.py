@@ -44,7 +44,7 @@ class Symmetric:
         for index, operator in enumerate(graph.operators):
             if operator.op.endswith(STATEFUL) and graph.is_quantized:
                 raise ModelError(
-                    f"operator {index} ({operator.op}) keeps state with ranges of its own",
+                    f"operator {index} ({operator.op}) keeps state that has its own ranges",
                     "remove the pass symmetric from the recipe",
                 )
         made = copy.deepcopy(graph)

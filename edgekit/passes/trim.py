@@ -34,7 +34,7 @@ class Trim:
             raise UsageError(f"trim: there is no parameter {sorted(unknown)[0]!r}", "known: enabled")
         enabled = context.params.get("enabled", True)
         if not isinstance(enabled, bool):
-            raise UsageError(f"trim: enabled is {enabled!r}", "it may be true or false")
+            raise UsageError(f"trim: enabled is {enabled!r}", "it must be true or false")
         return trimmed(graph) if enabled else graph
 
 

@@ -58,7 +58,7 @@ def check_zip(path: Path) -> dict[str, int]:
         with archives.opened(path) as archive:
             members = archive.infolist()
     except archives.UNREADABLE as error:
-        raise ModelError(f"{path} is not a whole zip archive: {error}") from None
+        raise ModelError(f"{path} is not a complete zip archive: {error}") from None
     sizes: dict[str, int] = {}
     for member in members:
         name = member.orig_filename.replace("\\", "/")
@@ -104,7 +104,9 @@ def check_hdf5(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(256)
     if not head.startswith(HDF5_SIGNATURE):
-        raise ModelError(f"{path} is not an HDF5 file", "a legacy Keras model (.h5) is one; was the file renamed?")
+        raise ModelError(
+            f"{path} is not an HDF5 file", "legacy Keras models (.h5) are HDF5 files; was this one renamed?"
+        )
     end = _hdf5_end(head)
     if end is None:
         raise ModelError(f"{path} has an HDF5 superblock that is not valid")

@@ -43,7 +43,7 @@ def settled(tf: Any, specs: Mapping[str, Any], args: dict[str, Any]) -> tuple[di
     fixed = shapes.settle(declared, wanted, shown)
     for name, spec in specs.items():
         if spec.dtype == tf.string:
-            raise ModelError(f"{shown}: input {name!r} takes strings", "move the text processing out of the model")
+            raise ModelError(f"{shown}: input {name!r} takes strings", "move text processing out of the model")
     pairs = zip(specs.items(), fixed.shapes, strict=True)
     return {name: tf.TensorSpec(shape, spec.dtype, name=name) for (name, spec), shape in pairs}, fixed.notes
 

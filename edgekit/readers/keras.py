@@ -72,7 +72,7 @@ class SavedModelReader:
         """Read the model; see :class:`edgekit.readers.Reader`."""
         if not (path / "saved_model.pb").is_file():
             if (path / "manifest.json").is_file():
-                raise ModelError(f"{path} is a bundle, no model", f"give the network in it: {path / 'model.tflite'}")
+                raise ModelError(f"{path} is a bundle, not a model", f"pass the network in it: {path / 'model.tflite'}")
             raise ModelError(f"{path} is a folder without saved_model.pb, so it is not a SavedModel")
         signature = saved_model.check(path, options.trust)
         return _convert("saved_model", path, options, {"signature": signature})

@@ -160,7 +160,9 @@ def _check_links(file: Any, shown: str) -> dict[str, str]:
                     if isinstance(link, h5py.ExternalLink):
                         raise ModelError(f"{shown} has a link into another file: {link.filename!r}")
                     if isinstance(link, h5py.SoftLink):
-                        raise ModelError(f"{shown} has a soft link, {group.name}/{name}, which no Keras model has")
+                        raise ModelError(
+                            f"{shown} has a soft link, {group.name}/{name}, which Keras models do not have"
+                        )
                     item = group[name]
                     if isinstance(item, h5py.Group):
                         pending.append(item)

@@ -34,7 +34,7 @@ def prepare(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[st
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:
-        raise ModelError(f"{shown} is damaged: it is not a whole ONNX model", "copy or download it again") from error
+        raise ModelError(f"{shown} is damaged: it is not a complete ONNX model", "copy or download it again") from error
     _check_versions(onnx, model, shown)
     _check_operators(onnx, model, shown)
     _load_external(onnx, model, path)
@@ -108,7 +108,7 @@ def _fix_inputs(graph: Any, wanted: shapes.Shapes, shown: str) -> list[str]:
         if zero and name not in wanted and not (len(tensors) == 1 and shapes.ONLY in wanted):
             raise ModelError(
                 f"{shown}: input {name!r} of {operator_of(graph, name)} holds nothing: a size is 0",
-                f"if the exporter meant an open size, give it: --shape {name}=...",
+                f"if the exporter meant an open size, set it: --shape {name}=...",
             )
     settled = shapes.settle([_declared(name, tensor) for name, tensor in tensors], wanted, shown)
     for (_, tensor), shape in zip(tensors, settled.shapes, strict=True):

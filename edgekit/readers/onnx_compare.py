@@ -73,7 +73,7 @@ def compare(
         if len({np.shape(sample.onnx[number]) for sample in taken}) > 1:
             raise ModelError(
                 f"{shown}: {who} has a size that depends on the data",
-                "a compiled network has fixed sizes: end it before that operator, and do the rest outside",
+                "a compiled network has fixed sizes: end it before that operator, and compute the rest outside",
             )
         permutation, off = _layout(both, number, BOUNDED_ROUNDING / bound if output.get("bounded") else 0.0)
         if off is None:
@@ -82,7 +82,7 @@ def compare(
         if off > (0.0 if exact else bound):
             raise ModelError(
                 f"{shown} was converted wrongly: {who} differs from {judge}'s by {off:.3g} of its largest value",
-                "this is a fault of the converter: try another opset or simplify the model (onnxsim)",
+                "this is a bug in the converter: try another opset or simplify the model (onnxsim)",
             )
         permutations.append(permutation)
         worst = max(worst, off)

@@ -205,10 +205,10 @@ def resolve(model: Path, location: str) -> Path:
     if escapes:
         raise ModelError(
             f"{model} keeps weights outside its own folder: {location!r}: refused",
-            "external data must be a file below the model's folder, without links",
+            "external data must be a file in the model's folder, without links",
         )
     if not path.is_file():
-        raise ModelError(f"{model} keeps weights in {location!r}, which is not there", "copy that file along with it")
+        raise ModelError(f"{model} keeps weights in {location!r}, which does not exist", "copy that file along with it")
     if not os.access(path, os.R_OK):
         raise ModelError(f"{model} keeps weights in {location!r}, which cannot be read")
     return path

@@ -21,7 +21,7 @@ class Wire:
         self.where, self._left = where, _LIMIT
 
     def damaged(self) -> ModelError:
-        return ModelError(f"{self.where} is damaged: it is not a whole protocol buffer", "copy or download it again")
+        return ModelError(f"{self.where} is damaged: it is not a complete protocol buffer", "copy or download it again")
 
     def fields(self, data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         """Yield ``(field number, value)``: an int for numbers, a view of the bytes for all else.

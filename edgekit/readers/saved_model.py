@@ -74,7 +74,7 @@ def _check_folder(folder: Path) -> None:
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             raise ModelError(f"{folder} has a link that leads out of it: {path.relative_to(folder)}")
         if not path.is_symlink() and not path.is_dir() and not path.is_file():
-            raise ModelError(f"{folder} holds something that is not a file: {path.relative_to(folder)}")
+            raise ModelError(f"{folder} contains something that is not a file: {path.relative_to(folder)}")
 
 
 Bodies = dict[str, list[memoryview]]

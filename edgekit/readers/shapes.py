@@ -60,7 +60,7 @@ def parse(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
         name, mark, sizes = text.strip().rpartition("=")
         if not _SIZES.fullmatch(sizes) or (mark and not name):
             raise UsageError(
-                f"--shape {text!r} is no shape", "write NAME=1x3x224x224, or 1x3x224x224 where there is one input"
+                f"--shape {text!r} is not a shape", "write NAME=1x3x224x224, or 1x3x224x224 if there is only one input"
             )
         shape = tuple(int(size) for size in sizes.lower().split("x"))
         if 0 in shape:
@@ -70,7 +70,7 @@ def parse(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
                 f"--shape {text!r} is too large", f"at most {MAX_ELEMENTS} elements, {MAX_RANK} dimensions"
             )
         if name in found:
-            raise UsageError(f"--shape gives {name or 'the only input'} twice", "give each input once")
+            raise UsageError(f"--shape gives {name or 'the only input'} twice", "pass each input once")
         found[name] = shape
     return found
 
@@ -145,7 +145,7 @@ def _assigned(inputs: Sequence[Declared], wanted: Shapes, shown: str) -> list[tu
             raise UsageError(f"--shape: {shown} has no input {name!r}", nearest(name, [one.name for one in inputs]))
         index = 0 if name == ONLY else names[name]
         if found[index] is not None:
-            raise UsageError(f"--shape gives input {inputs[index].name!r} twice", "give each input once")
+            raise UsageError(f"--shape gives input {inputs[index].name!r} twice", "pass each input once")
         found[index] = shape
     return found
 
@@ -164,7 +164,7 @@ def _check(one: Declared, shape: tuple[int, ...], known: dict[str, int], shown: 
         if fixed is not None and fixed != size:
             raise UsageError(
                 f"--shape {text(shape)}: dimension {axis} of input {one.name!r} of {shown} is {fixed}, not {size}",
-                "only what the model leaves open can be given",
+                "only sizes that the model leaves open can be set",
             )
 
 

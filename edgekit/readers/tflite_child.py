@@ -39,7 +39,7 @@ def infer(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str,
     except (ValueError, RuntimeError) as error:
         raise ModelError(
             f"{args['shown']} does not work with these shapes: LiteRT says: {_line(error)}",
-            "other sizes may fit; or the model keeps a size inside that only its source can change",
+            "other sizes may work; or the model contains a fixed size that only its source can change",
         ) from error
     details = {int(d["index"]): d for d in interpreter.get_tensor_details()}
     values = {}

@@ -67,7 +67,7 @@ def _call(
     except sandbox.ChildDied as death:
         raise ModelError(
             f"{'ONNX' if onnx else 'LiteRT'} itself {death.reason} on this model; edgekit is unharmed",
-            f"another recipe or another export of the model may avoid what makes {'ONNX' if onnx else 'LiteRT'} fail",
+            f"another recipe or another export of the model may avoid what crashes {'ONNX' if onnx else 'LiteRT'}",
         ) from death
     return found
 

@@ -373,9 +373,9 @@ def required() -> bool:
 def unlocked(what: str) -> EdgekitError:
     """The error for a lock that this machine cannot set."""
     return ToolMissing(
-        f"this machine cannot lock a child away from your files: {what} cannot be set",
-        "read models of strangers on Linux 5.13 or later, in a virtual machine; for files that you trust: "
-        f"edgekit --no-sandbox VERB ... (or {WITHOUT}=1)",
+        f"this machine cannot sandbox child processes: {what} cannot be set",
+        "read untrusted models on Linux 5.13 or later, or in a virtual machine; for files that you trust: "
+        f"edgekit --no-sandbox COMMAND ... (or {WITHOUT}=1)",
     )
 
 

@@ -24,11 +24,11 @@ def explained(error: OSError, folder: Path | None = None, option: str = "") -> E
     what = error.strerror or str(error)
     name = os.fspath(error.filename) if isinstance(error.filename, (str, os.PathLike)) else ""
     if "temporary directory" in what:  # Python's tempfile tried them all
-        return UsageError("no temporary folder can be written", "set TMPDIR to a folder that you can write, with space")
+        return UsageError("no temporary folder is writable", "set TMPDIR to a writable folder with free space")
     if name and _within(name, resources.cache()):
         return resources.unwritable(Path(name), what)
     if name and _within(name, Path(tempfile.gettempdir())) and not (folder and _within(name, folder)):
-        return UsageError(f"{what}: {name}", "set TMPDIR to a folder that you can write, with space")
+        return UsageError(f"{what}: {name}", "set TMPDIR to a writable folder with free space")
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return UsageError("too many open files", "raise the limit: ulimit -n 4096")
     if folder is not None and (_within(name, folder) if name else error.errno in (*FULL, *LOCKED)):
@@ -37,8 +37,8 @@ def explained(error: OSError, folder: Path | None = None, option: str = "") -> E
     if error.errno in FULL:
         return UsageError(f"{what}{where}", "free some space there")
     if error.errno in LOCKED:
-        return UsageError(f"{what}{where}", "get the right to it, or name a file or folder that you may use")
-    return UsageError(f"{what}{where}", "look at that file or folder, or name another" if name else "try again")
+        return UsageError(f"{what}{where}", "change its permissions, or use another file or folder")
+    return UsageError(f"{what}{where}", "check that file or folder, or use another" if name else "try again")
 
 
 def _within(name: str, folder: Path) -> bool:

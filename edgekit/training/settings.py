@@ -30,7 +30,7 @@ class Training:
 
     def __post_init__(self) -> None:
         if self.loss not in ("auto", "labels", "teacher"):
-            raise UsageError(f"loss cannot be {self.loss!r}", "it may be auto, labels or teacher")
+            raise UsageError(f"loss cannot be {self.loss!r}", "it must be auto, labels or teacher")
 
 
 def parse(kind: type[_Kind], params: Mapping[str, Any], name: str) -> _Kind:
@@ -41,7 +41,7 @@ def parse(kind: type[_Kind], params: Mapping[str, Any], name: str) -> _Kind:
     known = {field.name: field for field in fields(kind)}
     for key, value in params.items():
         if key not in known:
-            raise UsageError(f"the pass {name} knows no parameter {key!r}", "it has " + ", ".join(known))
+            raise UsageError(f"the pass {name} has no parameter {key!r}", "it has " + ", ".join(known))
         default, least = known[key].default, known[key].metadata.get("least")
         wanted = list if default is MISSING else type(default)
         right = isinstance(value, wanted) or (wanted is float and isinstance(value, int))

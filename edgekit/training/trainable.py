@@ -94,7 +94,7 @@ class Trainable:
         tensor = self.graph.tensors[index]
         given = self.tf.convert_to_tensor(x)
         if given.shape[1:].num_elements() not in (None, tensor.elements):
-            raise ModelError(f"{tensor.name!r} is {list(tensor.shape)}, a sample is {list(given.shape[1:])}")
+            raise ModelError(f"{tensor.name!r} is {list(tensor.shape)}, but a sample is {list(given.shape[1:])}")
         return self.tf.reshape(self.tf.cast(given, self._dtype(index)), (-1, *tensor.shape))
 
     def _without_one(self, values: Mapping[int, Any], index: int) -> Any:
@@ -130,7 +130,7 @@ class Trainable:
         for index, shape, y in zip(operator.outputs, outputs, results, strict=True):
             if not y.shape[1:].is_compatible_with(shape) or y.dtype != self._dtype(index):
                 wanted = f"{self._dtype(index)} {list(shape)}"
-                raise ModelError(f"operator {number} ({operator.op}) gives {y.dtype.name} {y.shape[1:]}, not {wanted}")
+                raise ModelError(f"operator {number} ({operator.op}) yields {y.dtype.name} {y.shape[1:]}, not {wanted}")
         return results if any(flows) else [y[0] for y in results]
 
     def to_graph(self) -> Graph:

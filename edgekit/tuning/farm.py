@@ -79,7 +79,7 @@ class Farm:
         except sandbox.ChildDied as death:
             boards(self._host, self._port, self._target.name)
             raise DeviceError(
-                f"the boards at {self._host}:{self._port} {death.reason}", "look at their servers"
+                f"the boards at {self._host}:{self._port} {death.reason}", "check their servers"
             ) from death
         relative = np.array(found["relative"])  # [rounds, forms]
         same = [batches.same(outputs["out0"], outputs[f"out{n}"]) for n in range(len(forms))]
@@ -97,7 +97,9 @@ def address(on: str) -> tuple[str, int]:
     except ValueError:
         host, port = None, None
     if not host or not port:
-        raise UsageError(f"{on!r} names no tracker", "write tracker://host:port, for example tracker://127.0.0.1:9190")
+        raise UsageError(
+            f"{on!r} is not a tracker's address", "write tracker://host:port, for example tracker://127.0.0.1:9190"
+        )
     return host, port
 
 
@@ -110,12 +112,12 @@ def boards(host: str, port: int, key: str) -> int:
         with socket.create_connection((host, port), timeout=SECONDS) as link_:
             link_.sendall(struct.pack("<i", MAGIC))
             if struct.unpack("<i", _exactly(link_, 4))[0] != MAGIC:
-                raise ValueError("it is no TVM tracker")
+                raise ValueError("it is not a TVM tracker")
             message = json.dumps([SUMMARY]).encode()
             link_.sendall(struct.pack("<i", len(message)) + message)
             size = struct.unpack("<i", _exactly(link_, 4))[0]
             if not 0 < size <= MOST_BYTES:
-                raise ValueError("it is no TVM tracker")
+                raise ValueError("it is not a TVM tracker")
             servers = json.loads(_exactly(link_, size))[1]["server_info"]
             found = [str(one["key"]).partition(":")[2] for one in servers]
     except (OSError, ValueError, LookupError, TypeError) as error:

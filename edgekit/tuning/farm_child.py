@@ -72,4 +72,4 @@ def _on_board(
     except Exception as error:  # whatever TVM makes of a board that fails: RuntimeError, OSError, its own
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[-1][:160] if lines else type(error).__name__
-        raise DeviceError(f"a board of the tracker failed: {reason}", "look at its server's messages") from error
+        raise DeviceError(f"a board of the tracker failed: {reason}", "check its server's messages") from error

@@ -138,7 +138,7 @@ class Measured:
         else:
             found = {row.index: row.latency_ms or 0.0 for row in run.trace.operators}
         if any(n not in found for n in range(len(graph.operators))):
-            raise DeviceError("the kernels' times cannot be told apart", "report this to edgekit")
+            raise DeviceError("the kernels' times cannot be distinguished", "please report this")
         return np.array([max(found[n], 1e-6) * 1e3 for n in range(len(graph.operators))])
 
 

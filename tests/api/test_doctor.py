@@ -128,7 +128,7 @@ def test_the_command_line() -> None:
 
 
 def test_missing_essentials_exit_with_4(tmp_path: Path) -> None:
-    refused(edgekit("doctor", env={"PATH": str(tmp_path)}), 4, "essential, and missing", "qemu-aarch64")
+    refused(edgekit("doctor", env={"PATH": str(tmp_path)}), 4, "essential tools are missing", "qemu-aarch64")
 
 
 def test_only_known_things_can_be_installed() -> None:
@@ -140,7 +140,7 @@ def test_only_known_things_can_be_installed() -> None:
 
 def test_nobody_but_root_installs_system_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if not shutil.which("apt-get"):
-        pytest.skip("no apt-get here")
+        pytest.skip("there is no apt-get")
     (tmp_path / "apt-get").symlink_to("/usr/bin/apt-get")
     monkeypatch.setenv("PATH", str(tmp_path))  # so that everything is missing
     monkeypatch.setattr("os.geteuid", lambda: 1000)
@@ -151,5 +151,5 @@ def test_nobody_but_root_installs_system_packages(monkeypatch: pytest.MonkeyPatc
 
 def test_without_apt_the_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ToolMissing, match=r"no apt-get here to install .*qemu-user"):
+    with pytest.raises(ToolMissing, match=r"there is no apt-get to install .*qemu-user"):
         installing.install("system")

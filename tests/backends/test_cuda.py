@@ -140,7 +140,7 @@ def other_gpu(image: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [(CUBIN, other_gpu, "is for sm_75, not for sm_87"), (CUBIN, lambda data: data[:40], "damaged"),
-     (CUBIN, lambda data: b"\x7fELF" + bytes(60), "no cubin"),
+     (CUBIN, lambda data: b"\x7fELF" + bytes(60), "not a cubin"),
      (CUBIN, lambda data: data.replace(b".text.k0_conv", b".text.kX_conv"), "no function k0_conv"),
      (CUDA.source, lambda data: data.replace(b"vload4(0, a0", b"nothing(0, a0").replace(b"fma(", b"fmx("),
       "does not compile"),

@@ -31,7 +31,7 @@ def test_a_search_that_was_stopped_at_once(tmp_path):
     made.check()
     plot.draw(made, tmp_path / "empty.png")
     assert (tmp_path / "empty.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(CheckFailed, match="nothing could be compiled"):
+    with pytest.raises(CheckFailed, match="no recipe could be compiled"):
         nothing(tmp_path).check()
 
 

@@ -90,7 +90,7 @@ def test_a_journal_that_was_cut_off_or_spoilt(tmp_path, evaluator):
 def test_one_search_at_a_time(tmp_path, evaluator):
     judge, _ = evaluator
     goal = search.Goal(("size",), (), {"size": 1.0})
-    with journal.opened(tmp_path / "a", goal, False, Silent()), pytest.raises(UsageError, match="running already"):
+    with journal.opened(tmp_path / "a", goal, False, Silent()), pytest.raises(UsageError, match="already running"):
         searching(tmp_path / "a", judge, 2)
 
 

@@ -49,7 +49,7 @@ def test_runs(made: dict[tuple[str, str], Path], backend: str, board: str, runne
     if (backend == "null") != (runner == "null") and runner == "emulator":
         pytest.skip("the null backend makes nothing to emulate")
     if (backend, board) not in made:
-        pytest.skip(f"{backend} does not serve {board}")
+        pytest.skip(f"{backend} does not support {board}")
     if runner not in target.load(board).runners:
         pytest.skip(f"{board} has no {runner}")
     if backend == "tvm" and runner == "host" and board != "host":

@@ -133,9 +133,9 @@ def test_missing_files_and_wrong_options(tmp_path):
     graph = convolutional(HEAD)
     for spec, says in [
         (str(tmp_path / "none.npz"), "no such file"),
-        (saved(tmp_path, x=X) + "?range=1,0", "is no option"),
-        (saved(tmp_path, x=X) + "?scale=2", "is no option"),
-        (saved(tmp_path, x=X) + "?range=0,nan", "is no option"),
+        (saved(tmp_path, x=X) + "?range=1,0", "is not an option"),
+        (saved(tmp_path, x=X) + "?scale=2", "is not an option"),
+        (saved(tmp_path, x=X) + "?range=0,nan", "is not an option"),
         ("", "no such file"),
     ]:
         with pytest.raises(UsageError, match=says):
@@ -273,7 +273,7 @@ def test_folders_are_classes_in_sorted_order(tmp_path):
     picture(tmp_path / "dog" / "a.png")
     picture(tmp_path / "cat" / "b.jpg")
     picture(tmp_path / "cat" / "a.bmp")
-    (tmp_path / "cat" / "notes.txt").write_text("not a picture")
+    (tmp_path / "cat" / "notes.txt").write_text("not an image")
     data = dataset.load(f"{tmp_path}?range=-1,1", network((1, 8, 6, 3)))
     assert data.labels is not None and list(data.labels) == [0, 0, 1]
     assert data.inputs[0].shape == (3, 1, 8, 6, 3) and data.inputs[0].dtype == np.float32
@@ -329,22 +329,22 @@ def test_wrong_folders_are_one_clear_line(tmp_path):
         assert "\n" not in caught.value.message
 
     (tmp_path / "empty").mkdir()
-    refused("empty", "no pictures in it")
+    refused("empty", "no images in it")
     picture(tmp_path / "mixed" / "a.png")
     picture(tmp_path / "mixed" / "class" / "b.png")
-    refused("mixed", "both beside and inside class folders")
+    refused("mixed", "both next to and inside class folders")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
-    refused("broken", r"a\.png: not a picture that can be read")
+    refused("broken", r"a\.png: not an image that can be read")
     picture(tmp_path / "cut" / "a.png", size=(200, 200))
     whole = (tmp_path / "cut" / "a.png").read_bytes()
     (tmp_path / "cut" / "a.png").write_bytes(whole[: len(whole) // 2])
-    refused("cut", "not a picture that can be read")
+    refused("cut", "not an image that can be read")
     picture(tmp_path / "deep" / "a.png", mode="I;16", colour=300)
     refused("deep", "more than 8 bits")
     picture(tmp_path / "flat" / "a.png")
     refused("flat", "need an input", network((1, 784)))
-    refused("flat", "not pictures", network((1, 8, 8, 3), dtype="int32"))
+    refused("flat", "not images", network((1, 8, 8, 3), dtype="int32"))
     refused("flat", "feed one input", network((1, 8, 8, 3), (1, 4)))
     for name in "abc":
         picture(tmp_path / "three" / name / "x.png")

@@ -114,7 +114,7 @@ def test_for_people_on_a_board(place: Path, cache: dict[str, str]) -> None:
 
 def test_a_budget_that_nothing_holds(place: Path, cache: dict[str, str]) -> None:
     result = compress(place, cache, "--budget", "size=1kB", "--out", "none", "--json")
-    refused(result, 5, "nothing holds size=1kB", "nearest is ", "size ")
+    refused(result, 5, "no recipe meets size=1kB", "the closest is ", "size ")
     document = json.loads(result.out)
     assert not document["ok"] and document["best"] is None and document["finalists"]
     assert document["nearest"] in result.err and not (place / "none" / "best.toml").exists()
@@ -174,7 +174,7 @@ def test_time_bounds_the_search(place: Path, cache: dict[str, str]) -> None:
         (["--data", "digits.npz?part=1/20"], "too few"),
         (["--plot", "front.bmp"], ".svg"),
         (["--target", "rpi44"], "rpi4"),
-        (["--budget", "group-drop=1", "--test", "plain.npz"], "takes groups"),
+        (["--budget", "group-drop=1", "--test", "plain.npz"], "needs groups"),
         (["--budget", "class-drop=1", "--test", "no3.npz"], "no sample of class 3"),
         (["--out", "digits.npz"], "cannot write"),
     ],
@@ -201,7 +201,7 @@ def test_folders_of_pictures_and_fair_budgets(place: Path, cache: dict[str, str]
     made = compress(place, cache, "--data", "pictures", "--test", "digits.npz", *budgets[:2], *more).json
     assert [made["data"][kind]["samples"] for kind in ("calibration", "search", "test")] == [120, 120, 900]
     refused_now = compress(place, cache, "--data", "pictures", *budgets, *more)
-    refused(refused_now, 2, "takes groups")
+    refused(refused_now, 2, "needs groups")
     found = compress(place, cache, *budgets, *more).json
     row = found["finalists"][1]
     assert row["budgets"].keys() == {"class-drop", "group-drop", "energy"}

@@ -67,8 +67,8 @@ def test_a_bound_that_does_not_hold_leaves_no_bundle(bound: str, place: Path) ->
 
 def test_bounds_need_labels_and_groups(place: Path) -> None:
     (place / "group.toml").write_text(HARSH + "[bounds]\ngroup_drop = 1\n")
-    refused(compiled(place, "group.toml", data="no3.npz"), 2, "takes groups")
-    refused(compiled(place, "group.toml", data="random"), 2, "takes labels")
+    refused(compiled(place, "group.toml", data="no3.npz"), 2, "needs groups")
+    refused(compiled(place, "group.toml", data="random"), 2, "needs labels")
 
 
 def test_wrong_groups_are_refused(place: Path) -> None:

@@ -236,7 +236,7 @@ def ok_operators(unlike: str) -> parity.Parity:
 
 
 def test_words_say_what_decided() -> None:
-    assert ok_operators("").words().startswith("each of 1 operators within its bound; added up along the network")
+    assert ok_operators("").words().startswith("each of 1 operators within its bound; accumulated along the network")
     assert ok_operators("it is off").words() == (
         "each of 1 operators within its bound, but the outputs do not follow the reference: it is off"
     )

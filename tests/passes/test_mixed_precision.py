@@ -78,7 +78,7 @@ def test_no_other_precision_is_plain_quantization(tmp_path):
         ({"target": 4}, "target is 4"),
         ({"allow": []}, r"allow is \[\]"),
         ({"allow": ["int2"]}, "int2"),
-        ({"precision": ["int8"]}, "no table"),
+        ({"precision": ["int8"]}, "not a table"),
         ({"precision": {"x": "int8"}}, "'x'"),
         ({"precision": {"1": "int7"}}, "'int7'"),
         ({"activations": "float"}, "integer activations"),

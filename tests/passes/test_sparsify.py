@@ -155,5 +155,5 @@ def test_trained_zeros_cost_less(tmp_path: Path) -> None:
     assert after is not None
     assert after.value > before.value + 0.05
     assert all(layer["sparsity"] == pytest.approx(0.9, abs=0.05) for layer in context.report["layers"])
-    with pytest.raises(UsageError, match="does not go with epochs"):
+    with pytest.raises(UsageError, match="cannot be combined with epochs"):
         Sparsify().apply(graph, PassContext(data=data, params={"threshold": 0.1, "epochs": 1}))

@@ -237,7 +237,7 @@ def test_external_data_outside_the_folder(tmp_path: Path, location: str) -> None
 
 def test_external_data_missing_or_short(tmp_path: Path) -> None:
     path = onnx_models.external(tmp_path / "split.onnx", "data.bin")
-    assert "is not there" in refused(OnnxReader(), path).message
+    assert "does not exist" in refused(OnnxReader(), path).message
     (tmp_path / "data.bin").write_bytes(bytes(63))
     assert "shorter" in refused(OnnxReader(), path).message
 

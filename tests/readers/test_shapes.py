@@ -45,12 +45,12 @@ def test_any_text_is_a_shape_or_a_usage_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["1x3xx4"], "is no shape"),
-        (["1,3,4"], "is no shape"),
-        (["-1x3"], "is no shape"),
-        (["x=1x?x3"], "is no shape"),
-        (["=1x3"], "is no shape"),
-        ([""], "is no shape"),
+        (["1x3xx4"], "is not a shape"),
+        (["1,3,4"], "is not a shape"),
+        (["-1x3"], "is not a shape"),
+        (["x=1x?x3"], "is not a shape"),
+        (["=1x3"], "is not a shape"),
+        ([""], "is not a shape"),
         (["1x0x3"], "has a size of 0"),
         (["99999x99999"], "is too large"),
         (["x".join("1" * 17)], "is too large"),

@@ -33,7 +33,7 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Check]]
 def test_the_lock_is_tried() -> None:
     check = doctor._lock()
     assert check.ok
-    assert check.detail == f"in force: a child tried {len(probe.FEW)} forbidden things, and all were refused"
+    assert check.detail == f"in force: a child process tried {len(probe.FEW)} forbidden things, and all were refused"
     assert len(probe.FEW) >= 10
 
 

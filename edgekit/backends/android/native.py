@@ -48,6 +48,6 @@ def program(kernels: Planned, path: Path) -> dict[str, str]:
         done = sandbox.run_program(command, folder=folder, env=environment)
         if done.returncode != 0:
             first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])
-            raise EdgekitError(f"the network's program does not link: {first}", "report this to edgekit")
+            raise EdgekitError(f"the network's program does not link: {first}", "please report this")
         runner_build.put(folder / "program", path.parent, path.name, 0o755)
     return {"compiler": runner_build.describe(tool), "tvm": made.version}

@@ -75,5 +75,5 @@ def build(model: Path, folder: Path) -> dict[str, Any]:
         try:
             plain_files.copied_all(place, folder, MOST_BYTES)
         except plain_files.NotPlain as what:
-            raise ModelError(f"coremltools left more than a package: {what}", "do not trust this model") from what
+            raise ModelError(f"coremltools wrote more than a package: {what}", "do not trust this model") from what
     return about

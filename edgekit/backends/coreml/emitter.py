@@ -176,7 +176,7 @@ class Emitter:
         scale, zero = self.float(q.scale[0]), np.dtype(tensor.dtype).type(q.zero_point[0])
         if self.half and float(scale) < weights.SMALLEST_HALF:
             raise ModelError(
-                f"the step of {tensor.name!r} is too small for float16", "compile it with --recipe float16"
+                f"the quantization step of {tensor.name!r} is too small for float16", "compile it with --recipe float16"
             )
         integers = mb.quantize(input=variable, scale=scale, zero_point=zero, output_dtype=tensor.dtype)
         return mb.dequantize(input=integers, scale=scale, zero_point=zero)

@@ -83,7 +83,9 @@ def unsupported(graph: Graph) -> list[Unsupported]:
     ]
     for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
         found += [
-            Unsupported(-1, kind, f"{t.name!r} has no dimension, and Core ML's arrays have at least one", "reshape it")
+            Unsupported(
+                -1, kind, f"{t.name!r} is a scalar, but Core ML's arrays have at least one dimension", "reshape it"
+            )
             for t in tensors
             if not t.shape
         ]

@@ -91,18 +91,18 @@ def load(package: Path) -> Loaded:
         raise
     except Exception as error:
         first = (str(error).splitlines() or [""])[0][:200]
-        raise ModelError(f"{package.name} is no Core ML package: {first}", "compile the bundle again") from error
+        raise ModelError(f"{package.name} is not a Core ML package: {first}", "compile the bundle again") from error
     return Loaded(spec, program)
 
 
 def _check(package: Path, spec: Any, blob: Path) -> None:
     """Inputs and outputs are arrays of at most five dimensions; every weight lies within the file, aligned."""
     if spec.WhichOneof("Type") != "mlProgram" or list(spec.mlProgram.functions) != ["main"]:
-        raise ModelError(f"{package.name} holds no single ML program")
+        raise ModelError(f"{package.name} does not hold a single ML program")
     for feature in (*spec.description.input, *spec.description.output):
         array = feature.type.multiArrayType
         if feature.type.WhichOneof("Type") != "multiArrayType" or not 1 <= len(array.shape) <= 5:
-            raise ModelError(f"{package.name}: {feature.name!r} is no array of one to five dimensions")
+            raise ModelError(f"{package.name}: {feature.name!r} is not an array of one to five dimensions")
     size = blob.stat().st_size if blob.is_file() else 0
     function = spec.mlProgram.functions["main"]
     for operation in function.block_specializations[function.opset].operations:
@@ -114,4 +114,6 @@ def _check(package: Path, spec: Any, blob: Path) -> None:
             if value.WhichOneof("value") == "blobFileValue":
                 offset = value.blobFileValue.offset
                 if offset % BLOB_ALIGNMENT or offset >= size:
-                    raise ModelError(f"{package.name}: a weight of {operation.type} lies outside {BLOB}, or askew")
+                    raise ModelError(
+                        f"{package.name}: a weight of {operation.type} lies outside {BLOB}, or is misaligned"
+                    )

@@ -35,7 +35,7 @@ def compile_kernels(
     if status:
         log = _bytes(nvrtc, program, "nvrtcGetProgramLog").decode(errors="replace")
         first = next((line for line in log.splitlines() if "error" in line), log.strip()[:200])
-        raise EdgekitError(f"NVRTC refuses the kernels: {first}", "report this to edgekit, with the network")
+        raise EdgekitError(f"NVRTC refuses the kernels: {first}", "please report this, with the network")
     kind = "CUBIN" if args["arch"].startswith("sm_") else "PTX"
     image = _bytes(nvrtc, program, f"nvrtcGet{kind}")
     return {"version": f"{major.value}.{minor.value}"}, {"image": np.frombuffer(image, np.uint8)}
@@ -65,12 +65,13 @@ def device(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple[
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError as error:
         raise ToolMissing(
-            "there is no CUDA driver here: libcuda.so.1 cannot be loaded", "run it on the device, or --on cuda-emulator"
+            "there is no CUDA driver on this machine: libcuda.so.1 cannot be loaded",
+            "run it on the device, or --on cuda-emulator",
         ) from error
     number, name, parts = ctypes.c_int(), ctypes.create_string_buffer(128), [ctypes.c_int(), ctypes.c_int()]
     status = cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(number), 0) or cuda.cuDeviceGetName(name, 127, number)
     for part, attribute in zip(parts, COMPUTE_CAPABILITY, strict=True):
         status = status or cuda.cuDeviceGetAttribute(ctypes.byref(part), attribute, number)
     if status:
-        raise DeviceError(f"the CUDA driver finds no device here (error {status})", "nvidia-smi says more")
+        raise DeviceError(f"the CUDA driver finds no device on this machine (error {status})", "nvidia-smi says more")
     return {"name": name.value.decode(errors="replace"), "arch": 10 * parts[0].value + parts[1].value}, {}

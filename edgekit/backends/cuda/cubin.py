@@ -33,7 +33,7 @@ def read(image: bytes) -> Cubin:
     try:
         magic, machine = image[:4], struct.unpack_from("<H", image, 18)[0]
         if magic != b"\x7fELF" or machine != EM_CUDA:
-            raise DeviceError("kernels.cubin is no cubin", "compile the bundle again")
+            raise DeviceError("kernels.cubin is not a cubin", "compile the bundle again")
         table, flags = struct.unpack_from("<Q", image, 40)[0], struct.unpack_from("<I", image, 48)[0]
         size, count, names = struct.unpack_from("<HHH", image, 58)
         sections = [struct.unpack_from("<IIQQQQ", image, table + n * size) for n in range(count)]

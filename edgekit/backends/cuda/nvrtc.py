@@ -37,7 +37,7 @@ def library() -> Path:
         if (found := Path(folder) / "lib" / LIBRARY).is_file():
             return found
     raise ToolMissing(
-        f"NVRTC is here, but not its version 11.8 ({LIBRARY})", f"install it: {wanted.tools[0].install_command()}"
+        f"NVRTC is installed, but not its version 11.8 ({LIBRARY})", f"install it: {wanted.tools[0].install_command()}"
     )
 
 
@@ -50,5 +50,5 @@ def compiled(source: str, arch: str) -> Compiled:
     try:
         found, arrays = sandbox.call(TASK, args, limits=LIMITS, readable=[library().parent])
     except sandbox.ChildDied as death:
-        raise EdgekitError(f"NVRTC {death.reason}", "report this to edgekit, with the network") from death
+        raise EdgekitError(f"NVRTC {death.reason}", "please report this, with the network") from death
     return Compiled(arrays["image"].tobytes(), str(found["version"]))

@@ -77,7 +77,8 @@ class EdgeTPU(Defaults):
         expected = sum(v.taken for v in advice.verdicts)
         if made.mapped != expected:
             progress.warn(
-                f"{target.name}: the vendor's compiler maps {made.mapped} operators, the published list said {expected}"
+                f"{target.name}: the vendor's compiler maps {made.mapped} operators, but the published list "
+                f"predicts {expected}"
             )
         return Artifact({"edgetpu_compiler": made.version}, Execution(network=NETWORK), runtime)
 

@@ -64,7 +64,7 @@ class GpuBackend(Defaults):
         if graph.is_quantized:
             index = next((n for n, o in enumerate(graph.operators) if _integers(graph, n)), 0)
             name = graph.operators[index].op if graph.operators else ""
-            return [Unsupported(index, name, "integer networks are not for GPUs", FLOATS)]
+            return [Unsupported(index, name, "GPU backends do not support integer networks", FLOATS)]
         mixed = [n for n in range(len(graph.operators)) if hybrid(graph, n)]
         if mixed:  # runtimes round its activations, each in its own way
             reason = "its weights are integers, its arithmetic would not be"

@@ -118,7 +118,7 @@ def _part(scheduled: Any, nest: Any, known: dict[Any, tuple[str, int]], target: 
     types, order, source = _text(text, extents["threadIdx.x"])
     buffers = {f"{name}_ptr": buffer for name, buffer in zip(names, used, strict=True)}
     if set(order) - set(buffers):
-        raise Refused("TVM gave its arguments other names")
+        raise Refused("TVM renamed its arguments")
     places = [buffers[name] for name in order]
     return {
         "text": source, "items": extents["blockIdx.x"] * extents["threadIdx.x"], "flops": flops,
@@ -139,11 +139,11 @@ def _text(source: str, threads: int) -> tuple[list[str], list[str], str]:
     """Types and names of the arguments, and the function as one that a kernel calls: ``NAME``, threads in one row."""
     heads = list(_SIGNATURE.finditer(source))
     if len(heads) != 1 or "__local" in source or "barrier(" in source or "double" in source:
-        raise Refused("it needs what edgekit's GPU kernels have not (several launches, shared memory, float64)")
+        raise Refused("it needs what edgekit's GPU kernels lack (several launches, shared memory, float64)")
     head = heads[0]
     arguments = [_ARGUMENT.fullmatch(one.strip()) for one in head[2].split(",")]
     if not all(arguments):
-        raise Refused("TVM gave it arguments that are no tensors")
+        raise Refused("TVM gave it arguments that are not tensors")
     kinds = [(one[1], one[2]) for one in arguments if one]
     body = source[head.end() :]
     for word, row in (("get_group_id(0)", f"(get_global_id(0) / {threads})"),
@@ -151,6 +151,6 @@ def _text(source: str, threads: int) -> tuple[list[str], list[str], str]:
                       ("select(", "EK_SELECT(")):  # fmt: skip
         body = body.replace(word, row)
     if missing := sorted(set(_CALLED.findall(body)) - FUNCTIONS):
-        raise Refused(f"it calls {missing[0]}, which edgekit's GPU kernels have not")
+        raise Refused(f"it calls {missing[0]}, which edgekit's GPU kernels lack")
     given = ", ".join(f"__global {kind} *{name}" for kind, name in kinds)
     return [kind for kind, _ in kinds], [name for _, name in kinds], f"void NAME({given}) {{{body.rstrip()}\n"

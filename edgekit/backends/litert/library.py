@@ -42,7 +42,7 @@ def get(arch: str) -> Path:
     known = facts(arch)
     if not known:
         raise ToolMissing(
-            f"LiteRT {litert_version()} for {arch} is unknown to edgekit",
+            f"LiteRT {litert_version()} for {arch} is not known to edgekit",
             "add it to compile/runtimes/litert.toml, or install the LiteRT version listed there",
         )
     library = fetched(arch)
@@ -90,7 +90,7 @@ def _fetch(arch: str, known: dict[str, Any], library: Path) -> None:
         if digest(fetched) != known["sha256"]:
             raise ToolMissing(
                 f"LiteRT {litert_version()} for {arch} is not the file edgekit knows (its sha256 differs)",
-                "do not use it; report this to edgekit",
+                "do not use it; please report this",
             )
         os.replace(fetched, library)
 

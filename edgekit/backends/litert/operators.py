@@ -67,7 +67,12 @@ def unsupported(graph: Graph) -> list[Unsupported]:
     ]
     for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
         found += [
-            Unsupported(-1, kind, f"{tensor.name!r} is {tensor.dtype}, which has no fixed size", "convert outside")
+            Unsupported(
+                -1,
+                kind,
+                f"{tensor.name!r} is {tensor.dtype}, which has no fixed size",
+                "convert it outside the network",
+            )
             for tensor in tensors
             if tensor.dtype not in BITS
         ]

@@ -98,7 +98,7 @@ class TensorRTHalf(TensorRT):
         """See :class:`edgekit.backends.Backend`."""
         if graph.is_quantized:
             first = graph.operators[0].op if graph.operators else ""
-            return [Unsupported(0, first, "it is an integer network, not for float16", INTEGERS)]
+            return [Unsupported(0, first, "it is an integer network, which cannot become float16", INTEGERS)]
         return super().plan(graph, target)
 
 

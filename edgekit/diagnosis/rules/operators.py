@@ -43,7 +43,7 @@ def _refusal(e: Evidence, operator: int) -> tuple[str, str, dict[str, Any]]:
         return (
             f": it clips at {clips:g}, which is {clips / step:.2g} steps of its output, and 32 bits hold 2.1e9 (its "
             f"values stay below {e.calibration[made.outputs[0]].span:.2g})",
-            "its outputs are much too quiet: use RELU instead of RELU6, scale the layer up, or keep it in float",
+            "its outputs are much too small: use RELU instead of RELU6, scale the layer up, or keep it in float",
             {"steps": clips / step},
         )
     ratio = _multiplier(e, operator)
@@ -51,14 +51,14 @@ def _refusal(e: Evidence, operator: int) -> tuple[str, str, dict[str, Any]]:
         return (
             f": (input scale x weight scale) is {ratio:.2g} times its output scale, XNNPACK takes less than "
             f"{MULTIPLIER}",
-            "its weights make up for an input that is much too quiet: scale that up instead, or keep it in float",
+            "its weights compensate for an input that is much too small: scale that up instead, or keep it in float",
             {"multiplier": ratio},
         )
     spans = {i: e.calibration[i].span for i in e.activations(made) if i in e.calibration}
     if spans and min(spans.values()) < 1e-8:
         return (
             f": its input stays below {min(spans.values()):.2g}",
-            "scale what it reads up, or keep it in float",
+            "scale its input up, or keep it in float",
             {"span": min(spans.values())},
         )
     return "", "keep it in float", {}
@@ -84,7 +84,7 @@ def wrong_kernel(e: Evidence, operator: int) -> Cause | None:
         return None
     return Cause(
         f"LiteRT's integer kernel is {steps:.1f} steps (on average) away from exact arithmetic on the same integers",
-        "keep it in float; and tell LiteRT's authors",
+        "keep it in float, and report it to LiteRT's authors",
         {"steps": steps},
     )
 
@@ -132,7 +132,7 @@ def weight_outliers(e: Evidence, operator: int) -> Cause | None:
     if not worst.size:
         return None
     idle = reach is not None and bool((reach[loud.any(axis=0)] == 0).all())
-    meets = ", and what they are multiplied with is always 0" if idle else ""
+    meets = ", and the values that they multiply are always 0" if idle else ""
     return Cause(
         f"heavy-tailed weights: in {worst.size} of {len(rows)} scales the largest weight is up to "
         f"{float(ratio[worst].max()):.0f} times the median one{meets}; the others round to a few levels",
@@ -170,9 +170,9 @@ def near_zero(e: Evidence, operator: int) -> Cause | None:
     if not least.size or least.min() >= step / 2:
         return None
     return Cause(
-        f"its input comes as close to 0 as {float(least.min()):.2g}, a step is {step:.2g}: it rounds to 0, where the "
-        "result means nothing",
-        "keep it, and what makes its input, in 16 bits or float",
+        f"its input comes as close to 0 as {float(least.min()):.2g}, and a step is {step:.2g}: it rounds to 0, "
+        "where the result is meaningless",
+        "keep it, and the operator that computes its input, in 16 bits or float",
         {"smallest": float(least.min()), "step": step},
     )
 
@@ -188,6 +188,6 @@ def coarse_exponential(e: Evidence, operator: int) -> Cause | None:
     return Cause(
         f"one step of its input is {step:.2g}: from one step to the next the result changes by a factor of "
         f"{math.exp(min(step, 50)):.2g}",
-        "keep it and the layer before it in 16 bits or float, or leave it out where only the largest value counts",
+        "keep it and the layer before it in 16 bits or float, or omit it if only the largest value counts",
         {"step": step},
     )

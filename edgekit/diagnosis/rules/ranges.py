@@ -23,9 +23,9 @@ def data_range(e: Evidence, operator: int, tensor: int) -> Cause | None:
     if seen.span == 0 or (met.span >= NARROW * seen.span and lost < CLIPPED):
         return None
     return Cause(
-        f"the samples that set the ranges reach from {seen.low.min():.3g} to {seen.high.max():.3g}, those it is tested "
-        f"with from {met.low.min():.3g} to {met.high.max():.3g}",
-        "calibrate on samples prepared like those the network will meet (for pictures --data FILE?range=LOW,HIGH)",
+        f"the calibration samples reach from {seen.low.min():.3g} to {seen.high.max():.3g}, the test samples "
+        f"from {met.low.min():.3g} to {met.high.max():.3g}",
+        "calibrate on samples prepared like those seen in use (for images, --data FILE?range=LOW,HIGH)",
         {"calibrated": ends(seen), "tested": ends(met)},
     )
 
@@ -36,9 +36,9 @@ def overwide(e: Evidence, operator: int, tensor: int) -> Cause | None:
     if operator == INPUT or seen is None or met is None or met.span >= NARROW * seen.span:
         return None
     return Cause(
-        f"its range is too wide: calibration saw {seen.low.min():.3g} to {seen.high.max():.3g}, the test samples reach "
-        f"{met.low.min():.3g} to {met.high.max():.3g} only",
-        "calibrate on samples like those the network will meet",
+        f"its range is too wide: calibration saw {seen.low.min():.3g} to {seen.high.max():.3g}, but the test "
+        f"samples reach only {met.low.min():.3g} to {met.high.max():.3g}",
+        "calibrate on samples like those seen in use",
         {"calibrated": ends(seen), "tested": ends(met)},
     )
 
@@ -49,7 +49,7 @@ def dead_range(e: Evidence, operator: int, tensor: int) -> Cause | None:
     if seen is None or met is None or seen.span > 1e-12 or met.span <= 1e-12:
         return None
     return Cause(
-        f"its range is dead: calibration saw nothing but 0, on the test samples it reaches {far(met):.3g}",
+        f"its range is dead: calibration saw only 0, but on the test samples it reaches {far(met):.3g}",
         "calibrate on samples that make it respond (all classes, all modes of use)",
         {"calibrated": ends(seen), "tested": ends(met)},
     )
@@ -63,8 +63,8 @@ def clipped(e: Evidence, operator: int, tensor: int) -> Cause | None:
     seen, met = e.calibration[tensor], e.test[tensor]
     return Cause(
         f"its range is saturated: calibration saw {seen.low.min():.3g} to {seen.high.max():.3g}, the test samples "
-        f"reach {met.low.min():.3g} to {met.high.max():.3g}, and what lies outside is cut off",
-        "calibrate on more samples, or on samples like those the network will meet",
+        f"reach {met.low.min():.3g} to {met.high.max():.3g}, and values beyond that are cut off",
+        "calibrate on more samples, or on samples like those seen in use",
         {"calibrated": ends(seen), "tested": ends(met), "noise_of_clipping": lost},
     )
 

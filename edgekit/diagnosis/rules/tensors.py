@@ -47,8 +47,8 @@ def mismatched_scales(e: Evidence, operator: int, tensor: int) -> Cause | None:
     quiet = inputs[spans.index(min(spans))]
     levels = min(spans) / whole * 255
     return Cause(
-        f"its inputs differ in range by a factor of {whole / min(spans):.0f}, but share one scale: of the 256 levels "
-        f"{max(1, round(levels))} are left to {named(e, quiet)}",
+        f"its inputs differ in range by a factor of {whole / min(spans):.0f}, but share one scale: only "
+        f"{max(1, round(levels))} of 256 levels are left for {named(e, quiet)}",
         "give the inputs similar ranges (--fix scales channels where it can), or keep the branch in 16 bits or float",
         {"ratio": whole / min(spans), "quiet_input": e.graph.tensors[quiet].name, "levels": levels},
     )
@@ -74,8 +74,8 @@ def bias_overflow(e: Evidence, operator: int, tensor: int) -> Cause | None:
         return None
     return Cause(
         f"bias overflow in {channels(over)}: up to {units.max():.2g} steps of (input scale x weight scale), where 32 "
-        "bits hold 2.1e9; the bias drowns what the weights contribute",
-        "take the constant out of the layer (subtract it before, not after), or keep it and its readers in float",
+        "bits hold 2.1e9; the bias drowns out what the weights contribute",
+        "remove the constant from the layer (subtract it before, not after), or keep it and its consumers in float",
         {"channels": over.tolist()[:32], "units": float(units.max())},
     )
 
@@ -93,7 +93,7 @@ def buried(e: Evidence, operator: int, tensor: int) -> Cause | None:
     return Cause(
         f"{channels(lost)} vary by less than {BURIED:g} steps (channel {worst}: by {variation[worst]:.2g} around "
         f"{met.mean[worst]:.3g}, a step is {step:.2g})",
-        "take the constant part out before this layer, or keep it and its readers in 16 bits or float",
+        "remove the constant part before this layer, or keep it and its consumers in 16 bits or float",
         {"channels": lost.tolist()[:32], "step": step, "variation": float(variation[worst])},
     )
 
@@ -109,9 +109,9 @@ def outlier_channels(e: Evidence, operator: int, tensor: int) -> Cause | None:
         return None
     ratio = float(seen.magnitudes.max() / usual)
     return Cause(
-        f"outlier channels: {channels(loud)} of {seen.magnitudes.size} reach {ratio:.0f} times as far as the median "
-        f"channel, which keeps {max(1, round(256 / ratio))} of 256 levels",
-        "scale the channel down and the next layer's weights up (--fix does, where it changes nothing else), or use "
+        f"outlier channels: {channels(loud)} of {seen.magnitudes.size} have {ratio:.0f} times the range of the median "
+        f"channel, which is left with {max(1, round(256 / ratio))} of 256 levels",
+        "scale the channel down and the next layer's weights up (--fix does, if it changes nothing else), or use "
         "16 bits",
         {"channels": loud.tolist()[:32], "ratio": ratio},
     )
@@ -126,7 +126,7 @@ def heavy_tail(e: Evidence, operator: int, tensor: int) -> Cause | None:
     if ratio < LOUD:
         return None
     return Cause(
-        f"single outliers: it reaches {far(seen):.3g}, but 99 % of its values stay below {seen.tail:.3g}; these keep "
+        f"outlier values: it reaches {far(seen):.3g}, but 99 % of its values stay below {seen.tail:.3g}; these keep "
         f"{max(1, round(256 / ratio))} of 256 levels",
         "find out where the outliers come from and clip or remove them, or keep the tensor in 16 bits or float",
         {"largest": far(seen), "quantile_99": seen.tail, "ratio": ratio},
@@ -142,8 +142,8 @@ def cancellation(e: Evidence, operator: int, tensor: int) -> Cause | None:
     if ratio < LOUD:
         return None
     return Cause(
-        f"its inputs reach {ratio:.0f} times as far as their sum: their rounding is as large as the result",
-        "keep the sum and what it adds in 16 bits or float",
+        f"its inputs are {ratio:.0f} times as large as their sum: their rounding errors are as large as the result",
+        "keep the sum and its inputs in 16 bits or float",
         {"ratio": ratio},
     )
 
@@ -161,9 +161,9 @@ def joint_scale(e: Evidence, operator: int, tensor: int) -> Cause | None:
     if found is None:
         return None
     return Cause(
-        f"one scale for all that it joins: {found.words()} span at most {found.steps:.2g} steps of {step:.3g}, and "
-        "what they say is lost",
-        "keep what joins them in float, each part with a scale of its own: --fix does, or the pass split_scales before "
+        f"it uses one scale for all inputs that it joins: {found.words()} span at most {found.steps:.2g} steps of "
+        f"{step:.3g}, and their values are lost",
+        "keep the join in float, so that each part has its own scale: --fix does, or put the pass split_scales before "
         "quantize (the recipe int8 has it)",
         {"axis": found.axis, "channels": list(found.channels)[:32], "steps": found.steps, "step": step},
     )

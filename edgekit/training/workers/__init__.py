@@ -40,7 +40,7 @@ def parse(spec: str) -> list[Address | None]:
         return [None] * int(spec)
     names = [name.strip() for name in spec.split(",")]
     if len(names) > MOST:
-        raise UsageError(f"--workers: {len(names)} hosts, {MOST} are the most")
+        raise UsageError(f"--workers: {len(names)} hosts; the limit is {MOST}")
     return [_address(spec, name) for name in names]
 
 

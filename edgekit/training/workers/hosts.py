@@ -165,7 +165,9 @@ class Host:
             error = sandbox.rebuilt(frame.value)
             raise type(error)(f"{self.place}: {error.message}", error.hint)
         if frame.kind != kind:
-            raise DeviceError(f"the worker on {self.place} speaks another language", "install the same edgekit there")
+            raise DeviceError(
+                f"the worker on {self.place} uses another protocol", "install the same version of edgekit there"
+            )
         return frame
 
     def _lost(self) -> DeviceError | ToolMissing:

@@ -42,6 +42,6 @@ def check(host: str, there: Mapping[str, str], mine: Mapping[str, str]) -> None:
             )
     if there["files"] != mine["files"]:
         raise ToolMissing(
-            f"edgekit {there['edgekit']} on {host} is not the edgekit here: their files differ",
+            f"edgekit {there['edgekit']} on {host} differs from the one on this machine",
             "install both from the same wheel or commit",
         )

@@ -157,7 +157,7 @@ def test_a_host_with_another_edgekit(server: SshServer, tmp_path: Path, monkeypa
     script(tmp_path / "python", f'PYTHONPATH={tmp_path} exec {sys.executable} "$@"')
     monkeypatch.setenv("EDGEKIT_WORKER_PYTHON", str(tmp_path / "python"))
     error = refused(two(server)[:1])
-    assert isinstance(error, ToolMissing) and "is not the edgekit here" in error.message
+    assert isinstance(error, ToolMissing) and "differs from the one" in error.message
 
 
 def test_workers_reach_one_another_through_this_machine_only(server: SshServer) -> None:
