@@ -99,8 +99,10 @@ def bundle(path: Path, recipe: str, board: str, backend: str) -> Path:
 
 
 def transformed(path: Path, recipe: str) -> tuple[Path, str]:
-    """The network after its recipe, as LiteRT's bundle holds it, and the recipe that leaves it so: TensorFlow reads
-    a Keras model for one of three bundles only."""
+    """The network after its recipe, as LiteRT's bundle holds it, and the recipe that leaves it unchanged.
+
+    TensorFlow then reads a Keras model for only one of three bundles.
+    """
     if path.suffix == ".tflite":
         return path, recipe
     made = FOLDER / "transformed" / f"{path.stem}.{recipe}.tflite"

@@ -20,8 +20,11 @@ import train as article  # noqa: E402
 
 
 def mobile(width: float = 1.0) -> Any:
-    """Return a small relative of MobileNetV2 (Sandler et al., CVPR 2018), untrained: inverted residuals with batch
-    norm and ReLU6, three strides, three residual additions; 26,794 parameters at width 1."""
+    """Return a small relative of MobileNetV2 (Sandler et al., CVPR 2018), untrained.
+
+    It has inverted residuals with batch norm and ReLU6, three strides, and three residual additions; 26,794 parameters
+    at width 1.
+    """
     from keras import Input, Model, layers
 
     def channels(count: int) -> int:
@@ -56,8 +59,10 @@ NETWORKS: dict[str, tuple[Callable[[float], Any], int, float]] = {
 
 
 def wake(model: Any, x: Any) -> None:
-    """Give batch norms the statistics of some samples: folded as they are made, activations die out layer by layer,
-    and nothing can be trained."""
+    """Give batch norms the statistics of some samples.
+
+    Folded as they are created, activations die out layer by layer, and nothing can be trained.
+    """
     from keras import layers
 
     for layer in model.layers:

@@ -1,4 +1,4 @@
-"""``python -m edgekit``"""
+"""Entry point of ``python -m edgekit``."""
 
 import os
 import sys

@@ -24,10 +24,14 @@ class Progress(Protocol):
 class Silent:
     """A Progress that says nothing, for callers from Python."""
 
-    def step(self, name: str) -> None: ...
+    def step(self, name: str) -> None:
+        """Ignore the step."""
 
-    def advance(self, done: int, total: int) -> None: ...
+    def advance(self, done: int, total: int) -> None:
+        """Ignore the advance."""
 
-    def warn(self, message: str) -> None: ...
+    def warn(self, message: str) -> None:
+        """Ignore the warning."""
 
-    def note(self, message: str) -> None: ...
+    def note(self, message: str) -> None:
+        """Ignore the note."""

@@ -109,6 +109,7 @@ def differences(before: dict[str, dict[str, str]], after: dict[str, dict[str, st
 
 
 def main() -> int:
+    """Record what all backends build, or compare it with an earlier record; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("record", type=Path, help="where to write the record")
     parser.add_argument("before", type=Path, nargs="?", help="an earlier record to compare with")

@@ -32,6 +32,7 @@ INCOMPLETE = VENV / "rest-is-incomplete"
 
 
 def main() -> int:
+    """Set the checkout up; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--retry", action="store_true", help="try again what could not be had before")
     parser.add_argument("--check", action="store_true", help="say whether that was done, change nothing")
@@ -56,10 +57,12 @@ def main() -> int:
 
 
 def say(line: str) -> None:
+    """Print a line."""
     print(f"set-up: {line}", flush=True)
 
 
 def fail(line: str, hint: str) -> SystemExit:
+    """Print what is wrong and what to do; return the exception that ends the program."""
     say(line)
     say(hint)
     return SystemExit(4)
@@ -114,6 +117,7 @@ def usable_environment() -> bool:
 
 
 def create_venv() -> None:
+    """Create the virtual environment anew."""
     shutil.rmtree(VENV, ignore_errors=True)
     done = subprocess.run([sys.executable, "-m", "venv", VENV], capture_output=True, text=True, check=False)
     if done.returncode == 0:

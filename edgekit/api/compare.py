@@ -25,6 +25,7 @@ class Row:
     profile: Profile
 
     def json(self) -> dict[str, Any]:
+        """Return the row as an entry of ``rows`` in the JSON of ``compare``."""
         accuracy = self.manifest.get("accuracy")
         return {
             "path": str(self.path),
@@ -50,6 +51,7 @@ class Comparison:
     most_frugal: int
 
     def json(self) -> dict[str, Any]:
+        """Return the JSON document of ``compare``."""
         return {
             "schema": 1,
             "rows": [row.json() for row in self.rows],

@@ -60,6 +60,7 @@ class Compiled:
     seconds: float
 
     def json(self) -> dict[str, Any]:
+        """Return the bundle's entry in the JSON of ``compile``."""
         files = [{"path": name, **entry} for name, entry in self.manifest["files"].items()]
         return {
             "target": self.target,

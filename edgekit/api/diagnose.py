@@ -59,6 +59,7 @@ class Fixed:
     bundle: Compiled
 
     def json(self) -> dict[str, Any]:
+        """Return the field ``fix`` of the JSON of ``diagnose``."""
         return {
             **self.cure.json(self.graph, self.base),
             "recalibrated": self.recalibrated,
@@ -90,6 +91,7 @@ class Diagnosed:
         return f"it loses {found.lost:.2f} {UNIT[metric(found.real)]}"
 
     def json(self) -> dict[str, Any]:
+        """Return the JSON document of ``diagnose``."""
         found = self.diagnosis.json()
         fixed = None if self.fixed is None else self.fixed.json()
         problem = "" if self.problem is None else self.problem.message

@@ -103,7 +103,7 @@ def _python() -> Check:
 
 
 def _packages() -> list[Check]:
-    """edgekit's own requirements, and those of its extras; what a toolchain describes better is left to that."""
+    """The packages that edgekit and its extras require, except those that a toolchain describes better."""
     described = {_bare_name(r) for name in toolchain.names() for tool in toolchain.load(name).tools for r in tool.pip}
     core, extras = [], []
     for requirement in requires("edgekit") or []:

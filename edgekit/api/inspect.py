@@ -22,8 +22,10 @@ from edgekit.readers.shapes import parse as parse_shapes
 
 @dataclass(frozen=True)
 class Inspection:
-    """A Graph, its statistics, and for every target what cannot be compiled; for the targets that were named also what
-    their accelerators take."""
+    """A Graph, its statistics, and what cannot be compiled for each target.
+
+    For targets that were named, also what their accelerators support.
+    """
 
     graph: Graph
     statistics: Statistics
@@ -31,6 +33,7 @@ class Inspection:
     delegates: dict[str, list[Advice]]
 
     def json(self) -> dict[str, Any]:
+        """Return the JSON document of ``inspect``."""
         s = self.statistics
         return {
             "schema": 1,

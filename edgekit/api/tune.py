@@ -41,8 +41,10 @@ TRACKER = "tracker:"
 
 @dataclass
 class Network:
-    """The whole network with the rules' kernels and with the tuned ones, in turns: microseconds, and their ratio's
-    median and quartiles; None where it was not measured."""
+    """The whole network with the rules' kernels and with the tuned ones, measured in turns; None if not measured.
+
+    Times are in microseconds; the ratio has its median and quartiles.
+    """
 
     rule_us: float
     tuned_us: float
@@ -74,6 +76,7 @@ class Tuned:
         return databases.AUTO if own else str(self.database)
 
     def json(self) -> dict[str, Any]:
+        """Return the JSON document of ``tune``."""
         whole = self.network
         return {
             "schema": 1,

@@ -85,8 +85,10 @@ class Backend(Protocol):
         """How near the artifact of this network must be to the reference."""
 
     def isolated(self) -> Backend:
-        """The backend as it compiles a network taken apart (:mod:`edgekit.graph.explode`): the result of each operator
-        is rounded as it would be inside a network, although here it is an output."""
+        """Return the backend as it compiles a network taken apart (:mod:`edgekit.graph.explode`).
+
+        The result of each operator is rounded as it would be inside a network, although here it is an output.
+        """
 
     def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
         """Analyse a network: what :meth:`build` takes, or the operators that cannot be compiled. Nothing is built.

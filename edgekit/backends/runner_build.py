@@ -99,6 +99,7 @@ def built(arch: str, sources: Path, flags: Sequence[str], name: str, also: Seque
 
 
 def compiler(arch: str) -> toolchain.Tool:
+    """Return the C compiler for an architecture."""
     if arch == platform.machine():
         return toolchain.load("host-cc").find()
     name = f"{arch}-cc"

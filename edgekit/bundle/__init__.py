@@ -54,6 +54,7 @@ class Bundle:
 
     @cached_property
     def target(self) -> Target:
+        """The target that the bundle is for."""
         return load_target(self.manifest["target"])
 
     @cached_property
@@ -71,17 +72,21 @@ class Bundle:
 
     @property
     def artifact(self) -> Path:
+        """The folder with the files that go to the board."""
         return self.path / "artifact"
 
     @cached_property
     def graph(self) -> Graph:
+        """Read the bundle's network."""
         from edgekit.graph import tflite
 
         return tflite.read(self.model)
 
     def golden(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-        """Return golden inputs and reference outputs: one array per network input and output,
-        ``[samples, *tensor shape]``, in the tensors' dtypes."""
+        """Return golden inputs and reference outputs, in the tensors' dtypes.
+
+        Each is a list of one array per network input or output, ``[samples, *tensor shape]``.
+        """
         from edgekit.data import npz
 
         try:
@@ -158,10 +163,10 @@ def is_bundle(path: Path) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Bundle]:
-    """Give a private copy of a bundle folder or ``.edgekit`` file: the files that its manifest names and nothing else,
-    each with the digest that stands there.
+    """Yield a private copy of a bundle folder or ``.edgekit`` file: only the files that its manifest names.
 
-    What is read from it, run, or sent to a board is therefore what was checked, whoever can write to ``path``.
+    Each file has the digest that the manifest says. What is read from the copy, run, or sent to a board is therefore
+    what was checked, whoever can write to ``path``.
 
     :raises UsageError: if it is not a bundle; :raises CheckFailed: if its manifest is damaged, or if anything in it is
         a link, a device or a FIFO; :raises Damaged: if its files are not those of the manifest.

@@ -40,9 +40,11 @@ class LazyGroup(click.Group):
     """Finds verbs in :data:`VERBS` and imports only the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the help."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None if there is none by that name."""
         if cmd_name not in VERBS:
             return None
         command: click.Command = import_module(f"edgekit.cli.{VERBS[cmd_name][0]}").command
@@ -51,6 +53,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuse an unknown command and suggest the nearest."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             from edgekit.plugins import nearest
 
@@ -58,6 +61,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their short help, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 

@@ -33,6 +33,7 @@ class Output:
     quiet: bool
 
     def progress(self) -> ConsoleProgress:
+        """Return the display of the progress."""
         return ConsoleProgress(self)
 
     def emit(self, document: dict[str, Any]) -> None:
@@ -102,6 +103,7 @@ class ConsoleProgress:
             self._bars, self._timer = None, None
 
     def step(self, name: str) -> None:
+        """Show that a step begins."""
         if self._output.quiet:
             return
         if self._output.verbose and not sys.stderr.isatty():
@@ -117,15 +119,18 @@ class ConsoleProgress:
             self._show(threading.get_ident())
 
     def advance(self, done: int, total: int) -> None:
+        """Show that ``done`` of ``total`` parts of the current step are done."""
         with self._lock:
             task = self._tasks.get(threading.get_ident())
             if self._bars is not None and task is not None:
                 self._bars.update(task, completed=done, total=total)
 
     def warn(self, message: str) -> None:
+        """Print a warning, once."""
         self._say(f"warning: {message}")
 
     def note(self, message: str) -> None:
+        """Print a note, once."""
         self._say(f"note: {message}")
 
     def _say(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""``edgekit compare``"""
+"""The command ``edgekit compare``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit compile``"""
+"""The command ``edgekit compile``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit compress``"""
+"""The command ``edgekit compress``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit diagnose``"""
+"""The command ``edgekit diagnose``."""
 
 from __future__ import annotations
 

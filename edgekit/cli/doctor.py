@@ -1,4 +1,4 @@
-"""``edgekit doctor``"""
+"""The command ``edgekit doctor``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit inspect``"""
+"""The command ``edgekit inspect``."""
 
 from __future__ import annotations
 

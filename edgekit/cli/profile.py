@@ -1,4 +1,4 @@
-"""``edgekit profile``"""
+"""The command ``edgekit profile``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit recipes``"""
+"""The command ``edgekit recipes``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit run``"""
+"""The command ``edgekit run``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edgekit targets``"""
+"""The command ``edgekit targets``."""
 
 from __future__ import annotations
 

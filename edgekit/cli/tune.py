@@ -1,4 +1,4 @@
-"""``edgekit tune``"""
+"""The command ``edgekit tune``."""
 
 from __future__ import annotations
 

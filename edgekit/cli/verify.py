@@ -1,4 +1,4 @@
-"""``edgekit verify``"""
+"""The command ``edgekit verify``."""
 
 from __future__ import annotations
 

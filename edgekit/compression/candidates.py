@@ -51,18 +51,22 @@ class Candidate:
 
     @property
     def name(self) -> str:
+        """The name that its steps give it."""
         return space.name(self.steps)
 
     @property
     def figures(self) -> dict[str, float]:
+        """Costs and drops by the name of the budget that bounds them."""
         return {**self.costs, **self.drops}
 
     def json(self) -> dict[str, Any]:
+        """Return the candidate as an entry of ``candidates`` in the JSON of ``compress``."""
         rest = {key: getattr(self, key) for key in ("costs", "digest", "drops", "samples", "left_out")}
         return {"name": self.name, "steps": space.plain(self.steps), **rest}
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Candidate:
+        """Read a candidate from what :meth:`json` returned."""
         steps = tuple(Step(s["name"], {k: v for k, v in s.items() if k != "name"}) for s in data["steps"])
         return cls(steps, data["costs"], data["digest"], data["drops"], data["samples"], data["left_out"])
 

@@ -43,10 +43,12 @@ class Finalist:
 
     @property
     def name(self) -> str:
+        """The candidate's name."""
         return self.candidate.name
 
     @property
     def accuracy(self) -> dict[str, Any]:
+        """The accuracy report of the compiled network."""
         assert self.compiled.accuracy is not None
         return self.compiled.accuracy
 
@@ -68,6 +70,7 @@ class Finalist:
         return figures
 
     def json(self, budgets: Sequence[Budget]) -> dict[str, Any]:
+        """Return the finalist as an entry of ``finalists`` in the JSON of ``compress``."""
         figures, profile = self.figures, self.profile.json()
         over = excesses(budgets, figures)
         return {

@@ -50,10 +50,12 @@ class Compression:
 
     @property
     def best(self) -> Finalist | None:
+        """The recommended finalist; None if none meets the budgets."""
         return final.best(self.compiled, self.goal.budgets)
 
     @property
     def nearest(self) -> Finalist | None:
+        """The finalist closest to the budgets; None without finalists."""
         return final.nearest(self.compiled, self.goal.budgets)
 
     def check(self) -> None:
@@ -83,6 +85,7 @@ class Compression:
         return sorted(kept, key=lambda c: c.costs[self.goal.costs[0]])
 
     def json(self) -> dict[str, Any]:
+        """Return the JSON document of ``compress``."""
         on_front = final.on_front(self.compiled, self.goal.costs) if self.compiled else []
         alike = final.within_noise(self.compiled) if self.compiled else []
         rows = [
@@ -126,6 +129,7 @@ def shown(name: str, value: float) -> str:
 
 
 def recipe(made: Compression, finalist: Finalist) -> str:
+    """Return the TOML of a finalist's recipe; budgets on accuracy that it meets become bounds."""
     keys = {"accuracy-drop": "accuracy_drop", "class-drop": "class_drop", "group-drop": "group_drop"}
     over = budgeting.excesses(made.goal.budgets, finalist.figures)
     bounds = {keys[b.name]: b.limit for b in made.goal.budgets if b.name in keys and over[b.name] <= 0}

@@ -79,11 +79,14 @@ class Goal:
         return [candidate.drops["accuracy-drop"], *shares]
 
     def matrix(self, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+        """Return the objectives of the candidates, float64 ``[n, 1 + costs]``."""
         return np.array([self.values(c) for c in candidates], float).reshape(len(candidates), 1 + len(self.costs))
 
     def best(self, candidates: Sequence[Candidate]) -> Candidate | None:
-        """The one to show while the search goes on: nearest to the budgets, then cheapest, counting ten points of
-        accuracy as much as a factor of e in the costs' mean."""
+        """Return the candidate to show while the search goes on: closest to the budgets, then cheapest.
+
+        Ten points of accuracy count as much as a factor of e in the mean of the costs.
+        """
         if not candidates:
             return None
         values = self.matrix(candidates)

@@ -40,6 +40,7 @@ class Share:
     step = 0.05
 
     def steps(self, value: float) -> tuple[Step, ...]:
+        """Return the pass with this value; no pass if the value turns it off."""
         value = round(value, 2)
         return () if value == self.off else (Step(self.name, {self.parameter: value}),)
 

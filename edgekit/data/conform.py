@@ -73,6 +73,7 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
 
 
 def shape_text(shape: Sequence[object]) -> str:
+    """Return a shape for messages: ``[n, 28, 28]``."""
     return "[" + ", ".join(map(str, shape)) + "]"
 
 

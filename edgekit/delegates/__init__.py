@@ -119,6 +119,7 @@ class Advice:
         return text
 
     def json(self) -> dict[str, Any]:
+        """Return the delegate's entry under ``delegates`` in JSON and manifest."""
         d = self.delegate
         return {
             "name": d.name, "version": d.version, "source": d.source, "words": self.words(),
@@ -205,8 +206,11 @@ def _own_reason(graph: Graph, index: int, delegate: Delegate, constants: frozens
 
 
 def _after_refusals(graph: Graph, own: list[str]) -> list[str]:
-    """Add what depends on a refused operator. A QUANTIZE of a network input is no such one: it stays on the CPU, and
-    the accelerator's part begins behind it."""
+    """Add the operators that depend on a refused one.
+
+    A QUANTIZE of a network input does not count as refused: it stays on the CPU, and the accelerator's part begins
+    after it.
+    """
     inputs = set(graph.main.inputs)
     on_cpu: dict[int, int] = {}
     reasons = []

@@ -27,10 +27,12 @@ class Node:
 
     @property
     def inputs(self) -> list[Tensor | None]:
+        """The operator's input tensors; None where an optional one is absent."""
         return [self.graph.tensors[i] if i >= 0 else None for i in self.operator.inputs]
 
     @property
     def outputs(self) -> list[Tensor]:
+        """The operator's output tensors."""
         return [self.graph.tensors[i] for i in self.operator.outputs]
 
     @property
@@ -39,9 +41,11 @@ class Node:
         return [self.graph.tensors[i] for i in self.operator.inputs if i >= 0 and not self.is_constant(i)]
 
     def is_constant(self, index: int) -> bool:
+        """True if the Graph's tensor ``index`` is a constant or computed from constants only."""
         return self.graph.tensors[index].data is not None or index in self.folded
 
     def input(self, index: int) -> Tensor | None:
+        """Return the operator's input ``index``; None if it is absent."""
         return self.inputs[index] if index < len(self.operator.inputs) else None
 
     def option(self, name: str, default: Any = 0) -> Any:

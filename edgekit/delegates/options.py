@@ -8,16 +8,19 @@ ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")
 
 
 def activation(node: Node, arguments: list[str]) -> str | None:
+    """The fused activation is one of the arguments."""
     name = ACTIVATIONS[int(node.option("fusedActivationFunction"))]
     return None if name in arguments else f"it has the activation {name} fused into it"
 
 
 def same_dilation(node: Node, arguments: list[str]) -> str | None:
+    """The dilation is the same in height and width."""
     height, width = int(node.option("dilationHFactor", 1)), int(node.option("dilationWFactor", 1))
     return None if height == width else f"its dilation is {height} in height and {width} in width"
 
 
 def beta_one(node: Node, arguments: list[str]) -> str | None:
+    """The softmax's beta is 1."""
     beta = float(node.option("beta", 1.0))
     return None if beta == 1 else f"its beta is {beta:g}, not 1"
 
@@ -35,6 +38,7 @@ def plain_slice(node: Node, arguments: list[str]) -> str | None:
 
 
 def block(node: Node, arguments: list[str]) -> str | None:
+    """The block size is more than 1."""
     size = int(node.option("blockSize"))
     return None if size > 1 else f"its block size is {size}, not more than 1"
 
@@ -47,15 +51,18 @@ def pooling(node: Node, arguments: list[str]) -> str | None:
 
 
 def default_weights(node: Node, arguments: list[str]) -> str | None:
+    """The weights are not shuffled."""
     return "its weights are shuffled" if int(node.option("weightsFormat")) else None
 
 
 def resize_corners(node: Node, arguments: list[str]) -> str | None:
+    """The resize does not have both ``align_corners`` and ``half_pixel_centers``."""
     both = bool(node.option("alignCorners", False)) and bool(node.option("halfPixelCenters", False))
     return "it has both align_corners and half_pixel_centers" if both else None
 
 
 def reflect(node: Node, arguments: list[str]) -> str | None:
+    """The padding mirrors by reflection, without the edge itself."""
     return "it mirrors symmetrically, not by reflection" if int(node.option("mode")) else None
 
 

@@ -25,6 +25,7 @@ def constant_shapes(node: Node, arguments: list[str]) -> str | None:
 
 
 def inner_three(node: Node, arguments: list[str]) -> str | None:
+    """Only the innermost three dimensions exceed 1."""
     for tensor in node.runtime + node.outputs:
         if any(d != 1 for d in tensor.shape[:-3]):
             return f"{name_of(tensor)} is {list(tensor.shape)}: only the inner three dimensions may exceed 1"
@@ -32,11 +33,13 @@ def inner_three(node: Node, arguments: list[str]) -> str | None:
 
 
 def inputs(node: Node, arguments: list[str]) -> str | None:
+    """The number of inputs is one of the arguments."""
     count = len(node.operator.inputs)
     return None if str(count) in arguments else f"it has {count} inputs, not {' or '.join(arguments)}"
 
 
 def outputs(node: Node, arguments: list[str]) -> str | None:
+    """The number of outputs is one of the arguments."""
     count = len(node.operator.outputs)
     return None if str(count) in arguments else f"it has {count} outputs, not {' or '.join(arguments)}"
 
@@ -48,6 +51,7 @@ def runtime(node: Node, arguments: list[str]) -> str | None:
 
 
 def static(node: Node, arguments: list[str]) -> str | None:
+    """The inputs with these indices are constants."""
     for index in map(int, arguments):
         tensor = node.input(index)
         if tensor is not None and not node.is_constant(node.operator.inputs[index]):
@@ -56,6 +60,7 @@ def static(node: Node, arguments: list[str]) -> str | None:
 
 
 def bias(node: Node, arguments: list[str]) -> str | None:
+    """There is a bias."""
     return "it has no bias" if node.input(2) is None else None
 
 
@@ -68,7 +73,7 @@ def weights(node: Node, arguments: list[str]) -> str | None:
 
 
 def rank(node: Node, arguments: list[str]) -> str | None:
-    """``rank INPUT RANK...``"""
+    """The input has one of the ranks: ``rank INPUT RANK...``."""
     tensor = node.input(int(arguments[0]))
     rank = len(tensor.shape) if tensor is not None else 0
     return None if str(rank) in arguments[1:] else f"its input has {rank} dimensions, not {' or '.join(arguments[1:])}"
@@ -86,6 +91,7 @@ def _axes(node: Node) -> list[int]:
 
 
 def not_batch(node: Node, arguments: list[str]) -> str | None:
+    """The reduction leaves out the batch dimension."""
     if node.input(1) is None or node.inputs[1].data is None:  # type: ignore[union-attr]
         return "its axes are no constants"
     data = node.input(0)
@@ -96,6 +102,7 @@ def not_batch(node: Node, arguments: list[str]) -> str | None:
 
 
 def depth_multiple(node: Node, arguments: list[str]) -> str | None:
+    """A reduction over channels has a multiple of so many of them."""
     data = node.input(0)
     assert data is not None
     last = len(data.shape) - 1
@@ -105,6 +112,7 @@ def depth_multiple(node: Node, arguments: list[str]) -> str | None:
 
 
 def pad_not_batch(node: Node, arguments: list[str]) -> str | None:
+    """The padding leaves out the batch dimension."""
     tensor, data = node.input(1), node.input(0)
     if tensor is None or data is None or tensor.data is None:
         return "its padding is no constant"
@@ -114,22 +122,26 @@ def pad_not_batch(node: Node, arguments: list[str]) -> str | None:
 
 
 def pad_positive(node: Node, arguments: list[str]) -> str | None:
+    """The padding is not negative."""
     tensor = node.input(1)
     return "its padding is negative" if tensor is not None and (tensor.array() < 0).any() else None
 
 
 def pad_shape(node: Node, arguments: list[str]) -> str | None:
+    """The padding is for 3 or 4 dimensions."""
     tensor = node.input(1)
     shape = tensor.shape if tensor is not None else ()
     return None if shape in ((3, 2), (4, 2)) else f"it pads {shape[0] if shape else 0} dimensions, not 3 or 4"
 
 
 def max_elements(node: Node, arguments: list[str]) -> str | None:
+    """The result has at most so many elements."""
     count = node.outputs[0].elements
     return None if count <= int(arguments[0]) else f"it has {count} elements, more than {arguments[0]}"
 
 
 def vector(node: Node, arguments: list[str]) -> str | None:
+    """All dimensions of the result but the last are 1."""
     shape = node.outputs[0].shape
     return None if all(d == 1 for d in shape[:-1]) else f"its result is {list(shape)}, no vector"
 
@@ -147,12 +159,14 @@ def zero_padding(node: Node, arguments: list[str]) -> str | None:
 
 
 def channel_slope(node: Node, arguments: list[str]) -> str | None:
+    """There is one slope per channel."""
     tensor = node.input(1)
     shape = tensor.shape if tensor is not None else ()
     return None if all(d == 1 for d in shape[:-1]) else f"its slopes {list(shape)} differ from place to place"
 
 
 def depthwise_gpu(node: Node, arguments: list[str]) -> str | None:
+    """A channel multiplier above 1 has a single input channel."""
     data, result = node.input(0), node.outputs[0]
     assert data is not None
     if data.shape[3] != 1 and data.shape[3] != result.shape[3]:
@@ -172,12 +186,13 @@ def one_covers(node: Node, arguments: list[str]) -> str | None:
 
 
 def not_per_channel(node: Node, arguments: list[str]) -> str | None:
+    """Input and outputs have one scale per tensor."""
     bad = next((t for t in (node.input(0), *node.outputs) if t and t.quantization and t.quantization.per_channel), None)
     return f"{name_of(bad)} has a scale for each channel" if bad else None
 
 
 def input_dtype(node: Node, arguments: list[str]) -> str | None:
-    """``input_dtype INDEX DTYPE...``"""
+    """The input has one of the dtypes: ``input_dtype INDEX DTYPE...``."""
     tensor = node.input(int(arguments[0]))
     if tensor is None or tensor.dtype in arguments[1:]:
         return None
@@ -190,6 +205,7 @@ def half(node: Node, arguments: list[str]) -> str | None:
 
 
 def most_dimensions(node: Node, arguments: list[str]) -> str | None:
+    """No tensor has more than so many dimensions."""
     for tensor in node.runtime + node.outputs:
         if len(tensor.shape) > int(arguments[0]):
             return f"{name_of(tensor)} has {len(tensor.shape)} dimensions, more than {arguments[0]}"
@@ -197,6 +213,7 @@ def most_dimensions(node: Node, arguments: list[str]) -> str | None:
 
 
 def most_size(node: Node, arguments: list[str]) -> str | None:
+    """No dimension exceeds the argument."""
     for tensor in node.runtime + node.outputs:
         if any(size > int(arguments[0]) for size in tensor.shape):
             return f"{name_of(tensor)} is {list(tensor.shape)}: a dimension exceeds {arguments[0]}"

@@ -111,8 +111,11 @@ def quantizations(graph: Graph, settings: Settings, context: PassContext, scale:
 
 
 def cost_of(target: str | None) -> tuple[Cost, str]:
-    """What the search keeps low: the target's estimated latency in ms, or, without a target, bytes of constants and
-    of activations alive at once."""
+    """Return the function that the search minimizes, and its unit.
+
+    It is the target's estimated latency in ms or, without a target, the bytes of constants and of activations alive at
+    once.
+    """
     if target is None:
         return lambda graph: float(_bytes(graph)), "bytes"
     from edgekit.profiling import registry

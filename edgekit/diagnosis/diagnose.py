@@ -42,6 +42,7 @@ class Row:
     effect: Outcome | None
 
     def json(self, reference: Outcome) -> dict[str, Any]:
+        """Return the operator's entry in the JSON of ``diagnose``; effects are relative to ``reference``."""
         names = ("network", "alone", "inputs", "weights", "output")
         noise = {f"{name}_db": decibels(getattr(self.local, name)) for name in names}
         seen = self.effect
@@ -78,13 +79,16 @@ class Diagnosis:
 
     @property
     def lost(self) -> float:
+        """What quantization loses, in the unit of ``metric``."""
         return loss(self.quantized, self.real)
 
     @property
     def healthy(self) -> bool:
+        """True if no more is lost than ``max_drop``."""
         return self.lost <= self.max_drop
 
     def json(self) -> dict[str, Any]:
+        """Return the diagnosis' fields of the JSON of ``diagnose``."""
         return {
             "schema": 1,
             "healthy": self.healthy,

@@ -65,6 +65,7 @@ class Evidence:
 
     @property
     def graph(self) -> Graph:
+        """The float network."""
         return self.versions.graph
 
     @cached_property
@@ -104,6 +105,7 @@ class Evidence:
         return [i for i in operator.inputs if i in self.producers or i in self.graph.main.inputs]
 
     def counterpart(self, number: int) -> Operator:
+        """Return the operator of the quantized network that corresponds to the float network's."""
         version = self.versions[self.precision]
         return version.operators[self.versions.counterpart(number, self.precision)]
 

@@ -208,8 +208,11 @@ def _alone(apart: Exploded, exact: Values, fed: Values, *, raw: bool = False) ->
 def _kernels(
     mixture: Mixture, whole: Exploded, exact: Values, ideal: Values
 ) -> tuple[dict[int, float], dict[int, float]]:
-    """Run the integer kernels on exact values: noise of each operator alone, and its distance from exact arithmetic
-    on the same rounded inputs and weights, in steps of its output."""
+    """Run the integer kernels on exact values.
+
+    Returns the noise of each operator alone, and its distance from exact arithmetic on the same rounded inputs and
+    weights, in steps of its output.
+    """
     known = {
         index: tensor.quantization.quantize(exact[own], tensor.dtype)
         if (tensor := mixture.graph.tensors[index]).quantization is not None and tensor.dtype != FLOAT

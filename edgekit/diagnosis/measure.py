@@ -49,6 +49,7 @@ class Outcome:
 
     @property
     def sqnr_db(self) -> float | None:
+        """SQNR of the outputs in dB; None where it is not finite."""
         return decibels(self.noise)
 
 
@@ -100,6 +101,7 @@ class Judge:
         self.float = self._judged(graph, self.outputs)
 
     def __call__(self, graph: Graph) -> Outcome:
+        """Run a network and compare it with the float network; one that does not run loses everything."""
         try:
             return self._judged(graph, run(graph, self.data, plain=self.plain))
         except ModelError as error:
@@ -137,8 +139,11 @@ def effect_samples(graph: Graph, variants: int) -> int:
 
 
 def loss(outcome: Outcome, reference: Outcome) -> float:
-    """What a network lost, in points: accuracy where there are labels, else labels that changed, else (where it is
-    no classifier) the noise in percent of the outputs' power."""
+    """Return what a network lost, in points.
+
+    That is accuracy if there are labels, otherwise labels that changed, or, if it is not a classifier, the noise in
+    percent of the outputs' power.
+    """
     if outcome.accuracy is not None and reference.accuracy is not None:
         lost = max(0.0, reference.accuracy - outcome.accuracy)
     elif outcome.flips is not None:

@@ -47,21 +47,25 @@ class Search:
     costs: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def outcome(self, choice: Sequence[str]) -> Outcome:
+        """Return the outcome of a choice of precisions; measured once."""
         key = tuple(choice)
         if key not in self.known:
             self.known[key] = self.judge(self.versions.mix(choice).graph)
         return self.known[key]
 
     def loss(self, choice: Sequence[str]) -> float:
+        """Return what a choice of precisions loses, in the unit of the metric."""
         return loss(self.outcome(choice), self.judge.float)
 
     def price(self, choice: Sequence[str]) -> float:
+        """Return the cost of a choice of precisions; computed once."""
         key = tuple(choice)
         if key not in self.costs:
             self.costs[key] = self.cost(self.versions.mix(choice).graph)
         return self.costs[key]
 
     def fits(self, choice: Sequence[str]) -> bool:
+        """True if a choice of precisions loses no more than ``max_drop``."""
         return self.loss(choice) <= self.max_drop
 
     def run(self) -> list[str]:

@@ -101,8 +101,10 @@ def _measured(model: Path, arrays: dict[str, NDArray[Any]]) -> dict[int, dict[st
 def run_task(
     args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """The child's side: run the samples. For all tensors' channels, concatenated: minima, maxima, and mean magnitudes
-    added up over the samples; tails are ``[samples, tensors]``."""
+    """Run the samples, in a child process, and return statistics of all tensors' channels, concatenated.
+
+    These are minima, maxima, and mean magnitudes added up over the samples; tails are ``[samples, tensors]``.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     try:

@@ -53,7 +53,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8; bytes of file names that are not UTF-8 are written as ``\\udcXX``."""
+    r"""Write a text file in UTF-8; bytes of file names that are not UTF-8 are written as ``\udcXX``."""
     path.write_text(text, "utf-8", errors="backslashreplace")
 
 

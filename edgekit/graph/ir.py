@@ -40,11 +40,14 @@ class Quantization:
 
     @property
     def per_channel(self) -> bool:
+        """True if there is more than one scale."""
         return len(self.scale) > 1
 
     def dequantize(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the real values of ``values`` (any integer dtype, the tensor's shape) as float32; those beyond its
-        range are infinite."""
+        """Return the real values of ``values`` (any integer dtype, the tensor's shape) as float32.
+
+        Values beyond the range of float32 are infinite.
+        """
         shape = [1] * values.ndim
         if self.per_channel:
             shape[self.axis] = -1
@@ -195,14 +198,17 @@ class Graph:
 
     @property
     def main(self) -> Subgraph:
+        """The subgraph that the network's inputs and outputs belong to."""
         return self.subgraphs[0]
 
     @property
     def tensors(self) -> list[Tensor]:
+        """The main subgraph's tensors."""
         return self.main.tensors
 
     @property
     def operators(self) -> list[Operator]:
+        """The main subgraph's operators."""
         return self.main.operators
 
     @property

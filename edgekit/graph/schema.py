@@ -25,14 +25,17 @@ def operator_names() -> dict[int, str]:
 
 @cache
 def operator_codes() -> dict[str, int]:
+    """Return the schema's operator codes by name."""
     return {name: code for code, name in operator_names().items()}
 
 
 @cache
 def dtype_names() -> dict[int, str]:
+    """Return the names of dtypes by the schema's codes."""
     return {code: name.lower() for name, code in vars(schema().TensorType).items() if not name.startswith("_")}
 
 
 @cache
 def dtype_codes() -> dict[str, int]:
+    """Return the schema's dtype codes by name."""
     return {name: code for code, name in dtype_names().items()}

@@ -12,8 +12,11 @@ from edgekit.graph.ir import Graph, Operator, Subgraph, Tensor
 
 @dataclass(frozen=True)
 class OperatorStats:
-    """One operator. ``macs`` are multiply-accumulates of one inference; ``bytes`` what it reads and writes in it
-    (activations, weights); ``dtype`` is that of its first output."""
+    """Statistics of one operator.
+
+    ``macs`` are multiply-accumulates of one inference; ``bytes`` what it reads and writes in it (activations, weights);
+    ``dtype`` is that of its first output.
+    """
 
     index: int
     op: str
@@ -31,6 +34,7 @@ class OperatorStats:
 
     @property
     def bytes(self) -> int:
+        """Bytes of weights and activations that the operator reads and writes."""
         return self.weights_bytes + self.activation_bytes
 
 

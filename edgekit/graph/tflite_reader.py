@@ -26,6 +26,7 @@ class Reader:
         self.copied = self.constants = 0
 
     def graph(self) -> Graph:
+        """Read the whole file."""
         model = self.model
         if model.ExternalBuffersLength():
             raise ModelError("its weights are in other files, which edgekit does not read", "save it as one file")
@@ -75,6 +76,7 @@ class Reader:
         return self.data[offset : offset + size]
 
     def subgraph(self, table: Any) -> Subgraph:
+        """Read a subgraph."""
         return Subgraph(
             name=_text(table.Name()),
             tensors=[self.tensor(table.Tensors(i)) for i in range(table.TensorsLength())],
@@ -84,6 +86,7 @@ class Reader:
         )
 
     def tensor(self, table: Any) -> Tensor:
+        """Read a tensor, with its constant if it has one."""
         if table.Type() not in dtype_names():
             raise ModelError(f"tensor {_text(table.Name())!r} has an unknown type ({table.Type()})")
         rank = max(table.ShapeLength(), table.ShapeSignatureLength())
@@ -108,6 +111,7 @@ class Reader:
         )
 
     def quantization(self, table: Any) -> Quantization | None:
+        """Read a tensor's quantization; None if it has none."""
         if table is None or (not table.ScaleLength() and not table.MinLength() and not table.DetailsType()):
             return None
         scale = _array(table.ScaleAsNumpy(), np.float32)
@@ -127,6 +131,7 @@ class Reader:
         )
 
     def operator(self, table: Any) -> Operator:
+        """Read an operator with its options."""
         if table.OpcodeIndex() >= self.model.OperatorCodesLength():
             raise ModelError(f"an operator has code {table.OpcodeIndex()}, which is not in the file's list")
         opcode = self.model.OperatorCodes(table.OpcodeIndex())
@@ -151,6 +156,8 @@ class Reader:
         )
 
     def signature(self, table: Any) -> Signature:
+        """Read a signature."""
+
         def names(length: int, item: Any) -> dict[str, int]:
             return {_text(item(i).Name()): int(item(i).TensorIndex()) for i in range(length)}
 

@@ -27,6 +27,7 @@ class Writer:
         self.vectors: dict[tuple[str, bytes], int] = {}
 
     def build(self) -> bytes:
+        """Write the Graph; return the bytes of the file."""
         graph, s, b = self.graph, self.s, self.builder
         subgraphs = self.offsets([self.subgraph(g) for g in graph.subgraphs], s.ModelStartSubgraphsVector)
         metadata = self.offsets([self.metadata(*item) for item in graph.metadata.items()], s.ModelStartMetadataVector)
@@ -48,6 +49,7 @@ class Writer:
         return bytes(b.Output())
 
     def offsets(self, items: list[int], start: Any) -> int:
+        """Write a vector of tables; ``start`` begins it. Return its offset."""
         start(self.builder, len(items))
         for item in reversed(items):
             self.builder.PrependUOffsetTRelative(item)
@@ -76,6 +78,7 @@ class Writer:
         return self.index_of[key]
 
     def buffer(self, data: NDArray[np.uint8]) -> int:
+        """Write a buffer, aligned to 16 bytes; return its offset."""
         b = self.builder
         if data.size:
             raw = data.tobytes()
@@ -89,6 +92,7 @@ class Writer:
         return int(self.s.BufferEnd(b))
 
     def code(self, op: str, custom: bool, version: int) -> int:
+        """Write an operator code; return its offset."""
         b, s = self.builder, self.s
         number = operator_codes()[CUSTOM if custom else op]
         name = b.CreateString(op) if custom else 0
@@ -101,6 +105,7 @@ class Writer:
         return int(s.OperatorCodeEnd(b))
 
     def subgraph(self, graph: Subgraph) -> int:
+        """Write a subgraph; return its offset."""
         b, s = self.builder, self.s
         tensors = self.offsets([self.tensor(t) for t in graph.tensors], s.SubGraphStartTensorsVector)
         operators = self.offsets([self.operator(o) for o in graph.operators], s.SubGraphStartOperatorsVector)
@@ -115,6 +120,7 @@ class Writer:
         return int(s.SubGraphEnd(b))
 
     def tensor(self, tensor: Tensor) -> int:
+        """Write a tensor and keep its constant; return its offset."""
         b, s = self.builder, self.s
         shape, name = self.numbers(tensor.shape, "int32"), self.text(tensor.name)
         signature = self.numbers(tensor.shape_signature, "int32") if tensor.shape_signature else 0
@@ -140,6 +146,7 @@ class Writer:
         return int(s.TensorEnd(b))
 
     def quantization(self, q: Quantization) -> int:
+        """Write quantization parameters; return their offset."""
         b, s = self.builder, self.s
         scale, zero_point = self.numbers(q.scale, "float32"), self.numbers(q.zero_point, "int64")
         minimum = self.numbers(q.minimum, "float32") if q.minimum is not None else 0
@@ -160,6 +167,7 @@ class Writer:
         return int(s.QuantizationParametersEnd(b))
 
     def operator(self, operator: Operator) -> int:
+        """Write an operator with its options; return its offset."""
         b, s = self.builder, self.s
         code = self.codes.setdefault((operator.op, operator.custom, operator.version), len(self.codes))
         inputs, outputs = self.numbers(operator.inputs, "int32"), self.numbers(operator.outputs, "int32")
@@ -184,6 +192,7 @@ class Writer:
         return int(s.OperatorEnd(b))
 
     def metadata(self, name: str, content: bytes) -> int:
+        """Write a metadata entry; return its offset."""
         b, s = self.builder, self.s
         text = self.text(name)
         s.MetadataStart(b)
@@ -192,6 +201,7 @@ class Writer:
         return int(s.MetadataEnd(b))
 
     def signature(self, signature: Signature) -> int:
+        """Write a signature; return its offset."""
         b, s = self.builder, self.s
 
         def names(entries: dict[str, int], start: Any) -> int:

@@ -81,8 +81,11 @@ def measurable(graph: Graph) -> bool:
 
 
 def chooses(graph: Graph) -> bool:
-    """True if the network is a classifier even without labels: :func:`measurable`, and its first output comes from a
-    softmax or logistic function, directly or through a change of dtype or shape."""
+    """True if the network is a classifier even without labels.
+
+    It is :func:`measurable`, and its first output comes from a softmax or logistic function, directly or through a
+    change of dtype or shape.
+    """
     return measurable(graph) and _comes_from(graph, ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC"))
 
 

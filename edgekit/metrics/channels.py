@@ -74,8 +74,10 @@ def _apart(sizes: NDArray[np.float64], kept: NDArray[Any], found: NDArray[Any]) 
 
 
 def collapsed(real: NDArray[Any], rounded: NDArray[Any], *, noise: bool = False) -> Lost | None:
-    """Return the channels of an output that quantization left a few values of: those that span less than a few steps
-    between the values that are left. Whatever lies between the integers and the output does not matter.
+    """Return the channels of an output that quantization left only a few values of.
+
+    These are the channels that span less than a few steps between the values that are left. Whatever lies between the
+    integers and the output does not matter.
 
     :param real: float values over some samples, ``[samples, *shape]``; ``rounded``: the quantized network's, likewise.
     """

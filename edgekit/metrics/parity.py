@@ -140,6 +140,7 @@ class Parity:
     classifier: bool = False
 
     def json(self) -> dict[str, Any]:
+        """Return the field ``parity`` of JSON and manifest."""
         return asdict(self)
 
     def words(self) -> str:

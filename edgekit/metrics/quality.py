@@ -198,8 +198,10 @@ def saturated(w: NDArray[np.float64], tensor: Tensor) -> float:
 
 
 def output_quality(name: str, before: NDArray[Any], after: NDArray[Any]) -> OutputQuality:
-    """Compare one output's real values, ``[samples, ...]`` each; a sample of which one is all zeros, or not finite, has
-    nothing in common: its similarity counts as 0."""
+    """Compare one output's real values, ``[samples, ...]`` each.
+
+    A sample of which one is all zeros, or not finite, has nothing in common: its similarity counts as 0.
+    """
     each = [cosine_similarity(a, b) or 0.0 for a, b in zip(before, after, strict=True)]
     mean = float(np.mean(each)) if each else None
     return OutputQuality(name, mean, min(each, default=None), sqnr_db(before, after))
@@ -233,8 +235,10 @@ def _dtypes(graph: Graph) -> set[str]:
 
 
 def _places(subgraph: Subgraph) -> dict[tuple[int, int], tuple[int, int]]:
-    """Map (operator's place, input's place) to (operator's index, tensor's index) for all constants that
-    operators use, directly or through DEQUANTIZE; QUANTIZE and DEQUANTIZE take no place."""
+    """Map (operator's place, input's place) to (operator's index, tensor's index) for all constants that operators use.
+
+    They may be used directly or through DEQUANTIZE; QUANTIZE and DEQUANTIZE take no place.
+    """
     behind = {o.outputs[0]: o.inputs[0] for o in subgraph.operators if o.op == "DEQUANTIZE"}
     places = {}
     place = 0

@@ -34,6 +34,7 @@ class Spec:
 
     @property
     def elements(self) -> int:
+        """Number of elements."""
         total = 1
         for size in self.shape:
             total *= size
@@ -46,6 +47,7 @@ class Spec:
 
     @staticmethod
     def of(values: NDArray[Any]) -> Spec:
+        """Return the type and shape of an array."""
         return Spec(values.dtype.name, values.shape)
 
 

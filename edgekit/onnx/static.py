@@ -65,6 +65,7 @@ class Static:
         self._keep(wanted)
 
     def spec(self, name: str) -> Spec:
+        """Return the type and shape of a value."""
         return self.specs[name] if name in self.specs else Spec.of(self.constants[name])
 
     def used(self) -> dict[str, NDArray[Any]]:

@@ -36,6 +36,7 @@ class Factors:
 
     @property
     def size(self) -> int:
+        """Number of weights in all factors."""
         return sum(w.size for w in self.weights)
 
 

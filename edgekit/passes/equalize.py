@@ -145,8 +145,10 @@ def _weights(found: Channels) -> dict[int, float]:
 
 
 def _uneven(found: Channels, reach: dict[int, float]) -> dict[int, float]:
-    """Groups that share an activation in which some are much louder than others, or all are faint; with the median
-    magnitude there (1 where all are faint)."""
+    """Return groups that share an activation in which some are much louder than others, or all are faint.
+
+    With each comes the median magnitude there (1 where all are faint).
+    """
     chosen: dict[int, float] = {}
     for tensor in found.labels:
         groups = {int(g) for g in found.groups(tensor)}

@@ -61,6 +61,7 @@ class Settings:
 
     @property
     def static(self) -> bool:
+        """True if activations become integers, so that their ranges must be calibrated."""
         return self.activations != "float"
 
     def __post_init__(self) -> None:

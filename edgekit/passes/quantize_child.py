@@ -99,8 +99,9 @@ def quantize(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path) 
 
 
 def _new(failed: dict[str, str], excluded: Mapping[str, str]) -> dict[str, str]:
-    """What to leave in float next: the operators that failed; where they are excluded already, or where several of
-    their kind were, the kind.
+    """Return what to leave in float next: the operators that failed.
+
+    Where these are excluded already, or where several of their kind were, it is the kind.
 
     :param failed: reasons by ``"s0t7/ADD"``, or ``"/ADD"`` where only the kind is known.
     """
@@ -116,8 +117,10 @@ def _new(failed: dict[str, str], excluded: Mapping[str, str]) -> dict[str, str]:
 
 
 def _beyond_scales(model: bytes, ranges: dict[str, NDArray[Any]]) -> dict[str, str]:
-    """The operators that touch values so large that no scale of theirs has a multiplier in LiteRT, as a mask of -3.4e38
-    is: the quantizer, or LiteRT, ends the process on them."""
+    """Return the operators that touch values so large that no scale of theirs has a multiplier in LiteRT.
+
+    A mask of -3.4e38 is such a value: the quantizer, or LiteRT, ends the process on them.
+    """
     graph = tflite.loads(model)
     largest = np.fmax(np.abs(ranges["low"]), np.abs(ranges["high"])) if ranges else np.zeros(len(graph.tensors))
     beyond = {int(i) for i in np.flatnonzero(np.nan_to_num(largest, nan=0.0, posinf=np.inf) > _MOST)}
@@ -141,8 +144,10 @@ def _quantize(model: bytes, args: dict[str, Any], ranges: dict[str, NDArray[Any]
 
 
 def _culprit(error: Exception) -> list[str]:
-    """Return the operator that the quantizer was working on when it failed, from its own variables, as ``"s0t7/ADD"``;
-    empty where it was none."""
+    """Return the operator that the quantizer was working on when it failed, as ``"s0t7/ADD"``.
+
+    It is read from the quantizer's own variables; empty if there was none.
+    """
     trace = error.__traceback__
     found: list[str] = []
     while trace is not None:
@@ -207,8 +212,9 @@ def _statistics(quantizer: Any, ranges: dict[str, NDArray[Any]]) -> dict[str, An
 
 
 def _failures(model: bytes) -> dict[str, str]:
-    """Run zeros through LiteRT's kernels, XNNPACK's and its own; return the operators that fail, ``"s0t7/ADD"``, or
-    their kind, ``"/ADD"``.
+    """Run zeros through LiteRT's kernels, XNNPACK's and its own; return the operators that fail.
+
+    They are named ``"s0t7/ADD"``, or by their kind, ``"/ADD"``.
 
     :raises ModelError: if it fails, and no operator that was quantized can be blamed.
     """

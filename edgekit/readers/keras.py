@@ -29,6 +29,7 @@ class KerasReader:
     name = "keras"
 
     def matches(self, path: Path) -> bool:
+        """See :class:`edgekit.readers.Reader`."""
         return path.suffix == ".keras"
 
     def read(self, path: Path, options: ReadOptions) -> Graph:
@@ -50,6 +51,7 @@ class H5Reader:
     name = "h5"
 
     def matches(self, path: Path) -> bool:
+        """See :class:`edgekit.readers.Reader`."""
         return path.suffix in (".h5", ".hdf5") or (path.suffix == "" and files.starts_with(path, files.HDF5_SIGNATURE))
 
     def read(self, path: Path, options: ReadOptions) -> Graph:
@@ -66,6 +68,7 @@ class SavedModelReader:
     name = "saved_model"
 
     def matches(self, path: Path) -> bool:
+        """See :class:`edgekit.readers.Reader`."""
         return path.is_dir()
 
     def read(self, path: Path, options: ReadOptions) -> Graph:

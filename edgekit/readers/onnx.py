@@ -31,6 +31,7 @@ class OnnxReader:
     name = "onnx"
 
     def matches(self, path: Path) -> bool:
+        """See :class:`edgekit.readers.Reader`."""
         return path.suffix == ".onnx"
 
     def read(self, path: Path, options: ReadOptions) -> Graph:

@@ -1,5 +1,4 @@
-"""Runs inside onnx2tf's own environment, locked down: convert models, and run both forms of each
-(``onnx2tf_runs.py``).
+"""Convert models and run both forms of each (``onnx2tf_runs.py``), sandboxed in onnx2tf's own environment.
 
 ``program.py FOLDER SECONDS`` reads ``model.onnx`` and ``job.json`` in each of the folder's subfolders ``0``, ``1``
 and so on, and writes ``out/model_float32.tflite``, ``report.json`` and arrays there. It must not import edgekit, which

@@ -212,8 +212,10 @@ def operator_of(graph: Any, name: str) -> str:
 
 
 def _resizes_by_fractions(onnx: Any, graph: Any) -> bool:
-    """True if a Resize with aligned corners makes a size that is not whole: ONNX Runtime (1.26) takes the rounded size
-    for the corners, the standard the exact one (Resize, ``align_corners``)."""
+    """True if a Resize with aligned corners makes a size that is not whole.
+
+    ONNX Runtime (1.26) takes the rounded size for the corners, the standard the exact one (Resize, ``align_corners``).
+    """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     shapes_ = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]

@@ -21,6 +21,7 @@ class Wire:
         self.where, self._left = where, _LIMIT
 
     def damaged(self) -> ModelError:
+        """Return the error that says that the buffer is damaged."""
         return ModelError(f"{self.where} is damaged: it is not a complete protocol buffer", "copy or download it again")
 
     def fields(self, data: memoryview) -> Iterator[tuple[int, int | memoryview]]:

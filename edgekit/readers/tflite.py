@@ -1,5 +1,8 @@
-"""Reads ``.tflite`` files, in this process: they are parsed natively and checked. Nothing is executed, except where
-sizes are open or computed: then LiteRT infers the shapes, in a sandbox (:mod:`edgekit.readers.tflite_child`)."""
+"""Reads ``.tflite`` files, in this process: they are parsed natively and checked.
+
+Nothing is executed, except where sizes are open or computed: then LiteRT infers the shapes, in a sandbox
+(:mod:`edgekit.readers.tflite_child`).
+"""
 
 from __future__ import annotations
 

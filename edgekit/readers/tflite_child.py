@@ -18,10 +18,10 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def infer(args: dict[str, Any], arrays: Arrays, folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Task: the shape of each tensor of the main subgraph, by its index, and the values of those ``wanted`` that take
-    ``bytes`` at most.
+    """Return the shape of each tensor of the main subgraph, by its index, and the values of those ``wanted``.
 
-    The network runs once on zeros, because shapes that operators compute are known only then.
+    Values that take more than ``bytes`` are left out. The network runs once on zeros, because shapes that operators
+    compute are known only then.
     """
     from ai_edge_litert import interpreter as litert
 

@@ -175,8 +175,11 @@ def _shape_follows(operator: Operator, operands: list[int], shaped: set[int], va
 
 
 def _folded(graph: Graph, known: _Known, values: dict[int, NDArray[np.generic]]) -> Graph:
-    """Put constants for what only computed shapes. A large one keeps its operator, with constant operands. What only
-    fed that goes, too: quantizers give a result that nobody reads no integers, and LiteRT refuses such an operator."""
+    """Replace what only computed shapes by constants.
+
+    A large one keeps its operator, with constant operands. Operators that only fed a replaced one are removed, too:
+    quantizers give no integers to a result that nobody reads, and LiteRT refuses such an operator.
+    """
     gone, kept = set(known.operators), list(graph.tensors)
     read = {index for operator in graph.operators for index in operator.inputs}
     gone |= {

@@ -1,8 +1,8 @@
-"""The reference: LiteRT's plain reference kernels on this machine, in a locked-down child process; for networks of
-ONNX operators ONNX's own reference implementation (:mod:`edgekit.onnx.evaluate`).
+"""The reference: LiteRT's reference kernels on this machine, in a sandboxed child process.
 
-Everything else is judged against these results (docs/architecture.md, Parity). The kernels are the
-``BUILTIN_REF`` resolver of LiteRT, single threaded, without XNNPACK or any other delegate.
+For networks of ONNX operators it is ONNX's own reference implementation (:mod:`edgekit.onnx.evaluate`). Everything
+else is judged against these results (docs/architecture.md). The kernels are the ``BUILTIN_REF`` resolver of LiteRT,
+single threaded, without XNNPACK or any other delegate.
 """
 
 from __future__ import annotations

@@ -312,10 +312,10 @@ def run_program(
     writable: Sequence[Path] = (),
     readable: Sequence[Path] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program locked down: no network, writes only below ``folder`` and ``writable``, reads only there, in
-    ``readable``, in the program's own folder and in the system's.
+    """Run a program in the sandbox.
 
-    Nothing that it starts is left when it ends, or when this process ends.
+    It has no network, writes only below ``folder`` and ``writable``, and reads only there, in ``readable``, in the
+    program's own folder and in the system's. Nothing that it starts is left when it ends, or when this process ends.
 
     Returns with stdout and stderr captured together as text; a run past ``limits.seconds``, or one that prints
     without end, is killed and raises :class:`ChildDied`.

@@ -27,8 +27,11 @@ class Arrays(dict[str, Any]):
 
 @contextmanager
 def consistent() -> Iterator[None]:
-    """Put an answer together: where its parts contradict one another (an index of nothing, lists of other lengths), it
-    is as damaged as one of another form."""
+    """Guard the assembly of an answer.
+
+    If its parts contradict one another (an index of nothing, lists of different lengths), it is treated as damaged,
+    like one of another form.
+    """
     try:
         yield
     except (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

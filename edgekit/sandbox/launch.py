@@ -29,6 +29,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
+    """Supervise a sandboxed program: start it, forward its status, and end whatever it leaves running."""
     settings = json.loads(sys.argv[1])
     limits = settings["limits"]
     signal.signal(signal.SIGTERM, lambda *_: end(128 + signal.SIGTERM))

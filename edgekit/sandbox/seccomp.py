@@ -75,8 +75,10 @@ _CLONE_REFUSED = 0x7E020000 | 0x00008000 | 0x00002000 | 0x00800000
 
 @dataclass(frozen=True)
 class Only:
-    """A condition on an argument's low 32 bits: one of ``among``, none of ``without``, all of ``bits``, no bit of
-    ``clear``."""
+    """A condition on an argument's low 32 bits.
+
+    It must be one of ``among`` and none of ``without``, have all of ``bits``, and no bit of ``clear``.
+    """
 
     argument: int
     among: tuple[int, ...] = ()

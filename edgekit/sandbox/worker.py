@@ -29,6 +29,7 @@ _TRACEBACK = 8000
 
 
 def main() -> None:
+    """Import what tasks need, then fork a child for each task that is requested."""
     import numpy  # noqa: F401  (every task needs it: import it once, before the forks)
 
     for name in sys.argv[1:]:
@@ -127,6 +128,7 @@ def run_child(request: dict[str, Any], worker: int) -> None:
 
 
 def run_task(task: str, folder: Path, work: Path) -> dict[str, Any]:
+    """Run ``module:function`` on the arguments in ``folder``; return its JSON."""
     import numpy as np
 
     module, function = task.split(":")

@@ -28,10 +28,10 @@ _UNSAFE = re.compile(
 
 
 def printable(text: object, most: int = MOST) -> str:
-    """Return ``text`` with control characters and the like as escapes (``\\x1b``), its middle left out where it is
-    longer than ``most``.
+    r"""Return ``text`` with control characters and the like as escapes (``\x1b``).
 
-    Bytes of file names that are not UTF-8 stay as they are, except those that are control characters.
+    If it is longer than ``most``, its middle is left out. Bytes of file names that are not UTF-8 stay as they are,
+    except those that are control characters.
     """
     found = str(text)
     if len(found) > most:

@@ -41,8 +41,11 @@ def activations(graph: Graph) -> set[int]:
 
 
 def parameters(graph: Graph) -> list[int]:
-    """Indices of the constants that are trained, in order: those the table calls weights, float of any kind or hybrid
-    int8, and vectors behind them, where a gradient reaches them from an output."""
+    """Return the indices of the constants that are trained, in order.
+
+    These are the constants that the table calls weights, float of any kind or hybrid int8, and vectors after them, if a
+    gradient reaches them from an output.
+    """
     found: set[int] = set()
     behind: set[int] = set()  # activations that depend on a parameter
     live = _live(graph)

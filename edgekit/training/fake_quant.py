@@ -63,10 +63,12 @@ class Plan:
     ranges: tuple[Range, ...]
 
     def json(self) -> dict[str, Any]:
+        """Return the plan as plain JSON values."""
         return asdict(self)
 
     @staticmethod
     def of(document: Mapping[str, Any]) -> Plan:
+        """Read a plan from what :meth:`json` returned."""
         weights = tuple(Weight(**entry) for entry in document["weights"])
         ranges = [entry | {name: tuple(entry[name]) for name in ("tensors", "owners")} for entry in document["ranges"]]
         return Plan(weights, tuple(Range(**entry) for entry in ranges))

@@ -46,6 +46,7 @@ class Masks:
 
     @property
     def state(self) -> list[Any]:
+        """Return the masks, for a checkpoint."""
         return list(self._masks.values())
 
     def hooks(self) -> dict[int, Callable[[Any], Any]]:

@@ -68,6 +68,7 @@ class Search:
         return [trial for trial in self.database.of(task.workload) if trial.get("on") == self.measure.name]
 
     def count(self) -> int:
+        """Return the number of trials of all kernels."""
         return sum(len(self.known(task)) for task in self.tasks)
 
     def run(self, trials: int) -> None:

@@ -31,6 +31,7 @@ class Task:
 
     @property
     def title(self) -> str:
+        """The kernel for people: its kind, shape and window."""
         nest = self.call.loops
         window = getattr(nest, "kernel", None) or getattr(nest, "window", None)
         return nest.title + (f", kernel {'x'.join(map(str, window))}" if window else "")

@@ -28,6 +28,7 @@ INT8_LOSS = 0.005
 
 
 def main() -> int:
+    """Run the demo; return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="train on the complete MNIST, which is downloaded")
     parser.add_argument("--out", type=Path, default=Path("build/mnist"), help="folder to write to")
@@ -134,14 +135,17 @@ def ended(code: int) -> None:
 
 
 def manifest(bundle: Path) -> Any:
+    """Read a bundle's manifest."""
     return json.loads((bundle / "manifest.json").read_text())
 
 
 def title(words: str) -> None:
+    """Print the heading of a step."""
     print(f"\n{words}\n", flush=True)
 
 
 def show(argv: list[str]) -> None:
+    """Print a command as one would type it."""
     print(f"$ {shlex.join(argv)}", flush=True)
 
 

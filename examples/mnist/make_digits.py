@@ -17,6 +17,7 @@ import numpy as np
 
 
 def main() -> None:
+    """Write the digits to one .npz file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the package's src/digits folder, with 0.json to 9.json")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("digits.npz"))

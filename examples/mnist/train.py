@@ -111,6 +111,7 @@ def train(digits: Digits, test: Digits, epochs: int, seed: int, model_file: Path
 
 
 def main() -> None:
+    """Train the network; write it and the test digits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights and of the order of the digits")

@@ -214,8 +214,10 @@ else:
 
 
 def on_the_board(found: bundle.Bundle, folder: Path, flags: str, factor: float = 1.0) -> tuple[str, Any]:
-    """Run the scripts of a bundle with a program in trtexec's place that computes with ONNX Runtime; no TensorRT is
-    here. Returns the flags of the build, and how ``check.py`` ended."""
+    """Run the scripts of a bundle with a program in trtexec's place that computes with ONNX Runtime.
+
+    TensorRT itself is not installed. Returns the flags of the build, and how ``check.py`` ended.
+    """
     shutil.copytree(found.path, folder / "bundle")
     program = folder / "bin" / "trtexec"
     program.parent.mkdir()
@@ -247,7 +249,7 @@ def test_the_check_on_the_device_can_fail(small: bundle.Bundle, tmp_path: Path) 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_the_check_on_the_device_sees_what_is_not_finite(small: bundle.Bundle, tmp_path: Path, factor: float) -> None:
-    """trtexec writes such values as C++ does."""
+    """Such values are written by trtexec as C++ does."""
     _, done = on_the_board(small, tmp_path, "", factor=factor)
     assert done.returncode == 5 and "is not finite: NOT ok" in done.stdout, done.stdout + done.stderr
 

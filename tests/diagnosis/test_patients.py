@@ -92,8 +92,10 @@ def test_a_healthy_network_gets_a_clean_bill(tmp_path):
 
 
 def test_a_loud_channel_of_a_residual_network_is_named_at_all_that_make_it(tmp_path):
-    """ResNet-8, a channel of the first residual stream times 1024, those that read it divided: CONV 0, CONV 2 and the
-    ADD of both make it; labels are the float network's own."""
+    """ResNet-8 with a channel of the first residual stream times 1024, and its consumers' weights divided.
+
+    CONV 0, CONV 2 and the ADD of both produce it; labels are the float network's own.
+    """
     path = MODELS / "mlperf_tiny" / "ic_resnet8_fp32.tflite"
     if not path.is_file():
         pytest.skip("shared/models is not here")

@@ -39,8 +39,10 @@ def level(size: int, segments: list[int] | None = None, indices: list[int] | Non
 def sparse(
     values: NDArray[Any], order: tuple[int, ...], compressed: tuple[int, ...] = (), blocks: dict[int, int] | None = None
 ) -> Tensor:
-    """Store an array sparse: levels in ``order``, those of the dimensions in ``compressed`` with their zeros left out;
-    ``blocks`` gives sizes of blocks by dimension."""
+    """Store an array sparse: levels in ``order``, those of the dimensions in ``compressed`` without their zeros.
+
+    ``blocks`` gives sizes of blocks by dimension.
+    """
     blocks = blocks or {}
     split = [(size // blocks.get(n, 1), blocks.get(n, 1)) for n, size in enumerate(values.shape)]
     wide = values.reshape([part for pair in split for part in pair])

@@ -1,5 +1,7 @@
-"""A one-stage detector of handwritten digits, trained with TensorFlow: ``detector.py FOLDER`` writes ``detector.keras``
-and ``scenes.npz`` there. Scenes, and the average precision, are for tests to use.
+"""A one-stage detector of handwritten digits, trained with TensorFlow.
+
+``detector.py FOLDER`` writes ``detector.keras`` and ``scenes.npz`` there. Scenes, and the average precision, are for
+tests to use.
 
 A scene of 640 x 640 pixels reaches the network as 160 x 160. For each of 10 x 10 cells it gives one row: left, top,
 right and bottom in pixels of the scene, and a score in 0..1, all in one output ``[1, 100, 5]``.
@@ -20,8 +22,11 @@ Array = NDArray[Any]
 
 
 def scenes(count: int, seed: int) -> tuple[Array, list[Array]]:
-    """Scenes of one to three digits that do not overlap: pictures ``[count, 160, 160, 1]`` in 0..1, and the digits'
-    boxes in pixels of the whole scene, ``[digits, 4]`` each."""
+    """Scenes of one to three digits that do not overlap.
+
+    They are images ``[count, 160, 160, 1]`` in 0..1, and the digits' boxes in pixels of the whole scene,
+    ``[digits, 4]`` each.
+    """
     rng = np.random.default_rng(seed)
     with np.load(Path(__file__).parents[2] / "examples" / "mnist" / "digits.npz") as archive:
         digits = archive["x"]
@@ -54,8 +59,9 @@ def overlap(box: Array, others: Array) -> Array:
 
 
 def average_precision(outputs: Array, boxes: list[Array], threshold: float = 0.5) -> float:
-    """Area under the precision-recall curve at IoU 0.5 (all points), after suppression of rows that overlap a better
-    one by more than half.
+    """Area under the precision-recall curve at IoU 0.5 (all points).
+
+    Rows that overlap a better one by more than half are suppressed first.
 
     :param outputs: ``[scenes, 100, 5]``.
     """

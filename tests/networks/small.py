@@ -64,8 +64,10 @@ def unary(op: str, shape: tuple[int, ...], out: tuple[int, ...] | None = None, o
 
 
 def convolutional(head: NDArray[np.float32] | None = None, seed: int = 0) -> Graph:
-    """Pictures ``[1, 28, 28, 1]`` -> CONV 16 5x5/2 relu, MAX_POOL 2, RESHAPE [1, 576], and with ``head`` ``[10, 577]``
-    (the last column is the bias) FULLY_CONNECTED 10 and SOFTMAX."""
+    """Images ``[1, 28, 28, 1]`` -> CONV 16 5x5/2 relu, MAX_POOL 2, RESHAPE [1, 576].
+
+    With ``head`` ``[10, 577]`` (the last column is the bias) also FULLY_CONNECTED 10 and SOFTMAX.
+    """
     rng = np.random.default_rng(seed)
     b = Builder()
     x = b.tensor((1, 28, 28, 1), name="image")
@@ -101,8 +103,10 @@ def digits(count: int, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.i
 
 
 def classifier(folder: Path, training: int = 3000) -> Graph:
-    """A digit classifier with real accuracy, made in a second without a framework: fixed random convolutions and a
-    read-out fitted by ridge regression."""
+    """A digit classifier with real accuracy, built in a second without a framework.
+
+    It has fixed random convolutions and a read-out fitted by ridge regression.
+    """
     from edgekit.reference.litert import reference_outputs
 
     x, y = digits(training)

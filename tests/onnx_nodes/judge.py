@@ -1,5 +1,7 @@
-"""Take node tests through edgekit as a user does: compile to a proven bundle for this machine, run it on the case's
-inputs, hold its outputs against the case's at the case's tolerance.
+"""Take node tests through edgekit as a user does.
+
+Each case is compiled to a proven bundle for this machine and run on its inputs, and its outputs are compared with the
+case's at the case's tolerance.
 
 The models are read many at a time, because the converter takes seconds to start; from there on each case goes the way
 of ``edgekit compile --target host`` and ``edgekit run --data``, in this process. A case passes as soon as one backend

@@ -30,8 +30,10 @@ def conv(b: Builder, x: int, weights: np.ndarray, act: int = 0, op: str = "CONV_
 
 
 def bottleneck(loudness: np.ndarray, act: int = 1, seed: int = 0) -> Graph:
-    """CONV relu -> DEPTHWISE relu -> CONV -> ADD with the first CONV -> MEAN -> FULLY_CONNECTED; the first two
-    layers' channels are uneven by ``loudness`` [8]."""
+    """CONV relu -> DEPTHWISE relu -> CONV -> ADD with the first CONV -> MEAN -> FULLY_CONNECTED.
+
+    The first two layers' channels are uneven by ``loudness`` [8].
+    """
     rng = np.random.default_rng(seed)
     b = Builder()
     x = b.tensor((1, 6, 6, 3), name="image")

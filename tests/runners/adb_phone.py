@@ -1,5 +1,8 @@
-"""A stand-in for a phone: an adb server on a loopback port that speaks the protocol (SERVICES.TXT, SYNC.TXT and
-shell_protocol.h of Android's adb) and executes the shell commands on this machine, AArch64 programs in qemu-aarch64."""
+"""A stand-in for a phone: an adb server on a loopback port.
+
+It speaks the protocol (SERVICES.TXT, SYNC.TXT and shell_protocol.h of Android's adb) and executes the shell commands on
+this machine, AArch64 programs in qemu-aarch64.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ PLACE = "/data/local/tmp"
 
 
 class Phone(socketserver.ThreadingTCPServer):
-    """``refusal``: what the server says instead of passing on to the device. ``drop``: a word in a command or sync
-    request at which the connection breaks. ``full``: the device has no space."""
+    """A phone with planted faults.
+
+    ``refusal``: what the server says instead of passing on to the device. ``drop``: a word in a command or sync
+    request at which the connection breaks. ``full``: the device has no space.
+    """
 
     daemon_threads = True
     allow_reuse_address = True

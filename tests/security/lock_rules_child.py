@@ -102,7 +102,7 @@ def _without(tests: list[tuple[int, int]]) -> None:
 
 
 def other_architecture(_: dict[str, Any]) -> list[str]:
-    """getpid of 32-bit x86, whose number is another call's on x86-64."""
+    """Call 32-bit x86's getpid, whose number is another call's on x86-64."""
 
     def under(guarded: bool) -> str:
         def action() -> str:

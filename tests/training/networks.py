@@ -120,7 +120,7 @@ def matmul(a: Shape, right: Shape, out: Shape, **options: Any) -> Graph:
 
 
 def chosen(comparison: str, select: str) -> Graph:
-    """y where a comparison of it holds, else a constant."""
+    """Return y where a comparison of it holds, else a constant."""
     b = Builder()
     x = b.tensor((1, 3, 4), name="x")
     y = dense(b, x, (1, 3, 4))
@@ -140,7 +140,7 @@ def masked() -> Graph:
 
 
 def logic() -> Graph:
-    """y where several comparisons hold, else a constant of its shape, which the network itself finds out."""
+    """Return y where several comparisons hold, else a constant of its shape, which the network itself finds out."""
     b = Builder()
     x, out = b.tensor((1, 3, 4), name="x"), (1, 3, 4)
     y = dense(b, x, out)
@@ -154,7 +154,7 @@ def logic() -> Graph:
 
 
 def beside(op: str, *constants: NDArray[Any], dtype: str = "float32", out: Shape = (1, 3, 4), **options: Any) -> Graph:
-    """y + op(y): what has no slope of its own beside what has."""
+    """Return y + op(y): what has no slope of its own beside what has."""
     b = Builder()
     x = b.tensor((1, 3, 4), name="x")
     y = dense(b, x, (1, 3, 4))

@@ -33,8 +33,11 @@ def forward(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answe
 
 
 def gradients(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
-    """Per network and variable (-1, -2: the float inputs): the derivative along a random direction, analytic and by
-    central differences, of sum(c * y) over the outputs in float64; None where there is no gradient."""
+    """Return derivatives per network and variable (-1, -2: the float inputs), along a random direction.
+
+    They are of sum(c * y) over the outputs in float64, analytic and by central differences; None where there is no
+    gradient.
+    """
     tempfile.tempdir = str(folder)  # the only place a child may write
     import tensorflow as tf
 
@@ -65,8 +68,11 @@ def gradients(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Ans
 
 
 def step(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
-    """One deterministic training step of each network in float32, traced for any batch size: names of the parameters
-    whose gradient is missing, not finite, or all zeros; how the loss fell; outputs ``y<i>_<k>`` before."""
+    """Take one deterministic training step of each network in float32, traced for any batch size.
+
+    Returns names of the parameters whose gradient is missing, not finite, or all zeros; how the loss fell; outputs
+    ``y<i>_<k>`` before.
+    """
     tempfile.tempdir = str(folder)  # the only place a child may write
     import tensorflow as tf
 

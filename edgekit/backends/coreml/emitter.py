@@ -71,9 +71,11 @@ class Emitter:
     # Tensors
 
     def tensor(self, index: int) -> Tensor:
+        """Return the Graph's tensor ``index``."""
         return self.graph.tensors[index]
 
     def shape(self, index: int) -> tuple[int, ...]:
+        """Return the shape of the Graph's tensor ``index``."""
         return self.graph.tensors[index].shape
 
     def real(self, index: int) -> NDArray[Any]:
@@ -133,6 +135,7 @@ class Emitter:
     # Operators
 
     def run(self, rules: dict[str, Rule]) -> None:
+        """Emit every operator in order, each by the rule of its name."""
         for number, operator in enumerate(self.graph.operators):
             if operator.op == "DEQUANTIZE" and operator.inputs[0] in self.constants:
                 self.constants[operator.outputs[0]] = self.constants[operator.inputs[0]]

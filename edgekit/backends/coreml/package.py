@@ -56,16 +56,20 @@ class Loaded:
 
     @property
     def version(self) -> int:
+        """Core ML's specification version of the package."""
         return int(self.spec.specificationVersion)
 
     @property
     def block(self) -> Any:
+        """The operations of the function ``main``."""
         return self.program.functions["main"]
 
 
 def load(package: Path) -> Loaded:
-    """Read and check a package, in a sandbox child: its layout, its version, every operation against the definitions
-    of that version (coremltools' own loader), where its weights lie.
+    """Read and check a package, in a sandboxed child process.
+
+    Checked are its layout, its version, every operation against the definitions of that version (coremltools' own
+    loader), and where its weights lie.
 
     :raises ModelError: saying what is wrong.
     """

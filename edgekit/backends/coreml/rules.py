@@ -1,5 +1,8 @@
-"""The rules: TFLite's operators in MIL's. Each gives the variables of the operator's outputs; the emitter adds fused
-activations and the rounding to integers."""
+"""The rules: TFLite's operators in MIL's.
+
+Each rule returns the variables of the operator's outputs; the emitter adds fused activations and the rounding to
+integers.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ _KINDS = {"float32": "", "int32": "int32", "int64": "int32", "bool": "bool"}
 
 
 def unary(e: Emitter, operator: Operator) -> Made:
+    """Emit an elementwise function of one operand."""
     first = e.channels_first(operator.inputs[:1])
     x = (e.picture if first else e.plain)(operator.inputs[0])
     return Made([_function(e, operator, x)], first)
@@ -49,6 +53,7 @@ def _function(e: Emitter, operator: Operator, x: Any) -> Any:
 
 
 def binary(e: Emitter, operator: Operator) -> Made:
+    """Emit an elementwise function of two operands that broadcast."""
     a, b, first = operands(e, operator.inputs)
     result = getattr(mb, BINARY[operator.op])(x=a, y=b)
     if operator.op == "SQUARED_DIFFERENCE":
@@ -81,6 +86,7 @@ def _one_long(shape: tuple[int, ...]) -> bool:
 
 
 def prelu(e: Emitter, operator: Operator) -> Made:
+    """Emit PRELU; slopes that are not one per channel are composed of simpler operations."""
     slopes = e.real(operator.inputs[1])
     if not _one_long(slopes.shape) or len(e.shape(operator.inputs[0])) != 4 or slopes.size not in (1, slopes.shape[-1]):
         x = e.plain(operator.inputs[0])
@@ -93,6 +99,7 @@ def prelu(e: Emitter, operator: Operator) -> Made:
 
 
 def softmax(e: Emitter, operator: Operator) -> Made:
+    """Emit SOFTMAX (with its ``beta``) or LOG_SOFTMAX over the last axis."""
     x = e.plain(operator.inputs[0])
     beta = float(getattr(operator.options, "beta", 1.0))
     if operator.op == "SOFTMAX":
@@ -109,6 +116,7 @@ def normalized(e: Emitter, operator: Operator) -> Made:
 
 
 def dense(e: Emitter, operator: Operator) -> Made:
+    """Emit FULLY_CONNECTED on rows of the input."""
     data, weight = operator.inputs[:2]
     depth, count = e.shape(weight)[1], e.shape(weight)[0]
     x = e.plain(data)
@@ -126,12 +134,14 @@ def dense(e: Emitter, operator: Operator) -> Made:
 
 
 def matmul(e: Emitter, operator: Operator) -> Made:
+    """Emit BATCH_MATMUL."""
     a, b = map(e.plain, operator.inputs)
     o = operator.options
     return Made([mb.matmul(x=a, y=b, transpose_x=bool(o.adjX), transpose_y=bool(o.adjY))])
 
 
 def reduction(e: Emitter, operator: Operator) -> Made:
+    """Emit a reduction over constant axes."""
     index = operator.inputs[0]
     rank = len(e.shape(index))
     axes = sorted({int(a) % rank for a in e.real(operator.inputs[1]).reshape(-1)})
@@ -143,6 +153,7 @@ def reduction(e: Emitter, operator: Operator) -> Made:
 
 
 def largest(e: Emitter, operator: Operator) -> Made:
+    """Emit ARG_MAX."""
     axis = int(e.real(operator.inputs[1]).reshape(-1)[0])
     return Made([mb.reduce_argmax(x=e.plain(operator.inputs[0]), axis=axis, keep_dims=False)])
 
@@ -154,12 +165,14 @@ def requantized(e: Emitter, operator: Operator) -> Made:
 
 
 def cast(e: Emitter, operator: Operator) -> Made:
+    """Emit CAST."""
     first = e.channels_first(operator.inputs)
     x = (e.picture if first else e.plain)(operator.inputs[0])
     return Made([mb.cast(x=x, dtype=_KINDS[e.tensor(operator.outputs[0]).dtype] or e.kind)], first)
 
 
 def select(e: Emitter, operator: Operator) -> Made:
+    """Emit SELECT_V2."""
     condition, a, b, first = operands(e, operator.inputs)
     return Made([mb.select(cond=condition, a=a, b=b)], first)
 

@@ -26,10 +26,12 @@ def reshaped(e: Emitter, operator: Operator) -> Made:
 
 
 def transposed(e: Emitter, operator: Operator) -> Made:
+    """Emit TRANSPOSE."""
     return Made([mb.transpose(x=e.plain(operator.inputs[0]), perm=_numbers(e, operator.inputs[1]))])
 
 
 def joined(e: Emitter, operator: Operator) -> Made:
+    """Emit CONCATENATION."""
     rank = len(e.shape(operator.outputs[0]))
     axis, first = operator.options.axis % rank, e.channels_first(operator.inputs)
     parts = [(e.picture if first else e.plain)(i) for i in operator.inputs]
@@ -37,11 +39,13 @@ def joined(e: Emitter, operator: Operator) -> Made:
 
 
 def stacked(e: Emitter, operator: Operator) -> Made:
+    """Emit PACK."""
     axis = operator.options.axis % len(e.shape(operator.outputs[0]))
     return Made([mb.stack(values=[e.plain(i) for i in operator.inputs], axis=axis)])
 
 
 def unstacked(e: Emitter, operator: Operator) -> Made:
+    """Emit UNPACK."""
     shape = e.shape(operator.inputs[0])
     axis, x = operator.options.axis % len(shape), e.plain(operator.inputs[0])
     parts = mb.split(x=x, num_splits=shape[axis], axis=axis) if shape[axis] > 1 else [x]
@@ -58,6 +62,7 @@ def split(e: Emitter, operator: Operator) -> Made:
 
 
 def sliced(e: Emitter, operator: Operator) -> Made:
+    """Emit SLICE."""
     index = operator.inputs[0]
     begin, size = _numbers(e, operator.inputs[1]), e.shape(operator.outputs[0])
     end = [b + s for b, s in zip(begin, size, strict=True)]
@@ -123,11 +128,12 @@ def padded(e: Emitter, operator: Operator) -> Made:
 
 
 def tiled(e: Emitter, operator: Operator) -> Made:
+    """Emit TILE."""
     return Made([mb.tile(x=e.plain(operator.inputs[0]), reps=_numbers(e, operator.inputs[1]))])
 
 
 def gathered(e: Emitter, operator: Operator) -> Made:
-    """GATHER; a single index is stored with one dimension, which the result does not have."""
+    """Emit GATHER; a single index is stored with one dimension, which the result does not have."""
     axis = operator.options.axis if operator.options is not None else 0
     axis %= len(e.shape(operator.inputs[0]))
     data, places = map(e.plain, operator.inputs)

@@ -26,6 +26,7 @@ def _bias(e: Emitter, operator: Operator, place: int) -> dict[str, Any]:
 
 
 def convolution(e: Emitter, operator: Operator) -> Made:
+    """Emit CONV_2D (also grouped) and DEPTHWISE_CONV_2D."""
     o, data, weight = operator.options, operator.inputs[0], operator.inputs[1]
     shape, channels = e.shape(weight), e.shape(data)[3]
     dilations = (o.dilationHFactor or 1, o.dilationWFactor or 1)
@@ -58,6 +59,7 @@ def transposed(e: Emitter, operator: Operator) -> Made:
 
 
 def pool(e: Emitter, operator: Operator) -> Made:
+    """Emit MAX_POOL_2D and AVERAGE_POOL_2D."""
     o, x = operator.options, e.picture(operator.inputs[0])
     window = (o.filterHeight, o.filterWidth)
     common = {
@@ -70,6 +72,7 @@ def pool(e: Emitter, operator: Operator) -> Made:
 
 
 def bilinear(e: Emitter, operator: Operator) -> Made:
+    """Emit RESIZE_BILINEAR."""
     o, (height, width) = operator.options, e.shape(operator.outputs[0])[1:3]
     mode = "UNALIGN_CORNERS" if o.halfPixelCenters else "STRICT_ALIGN_CORNERS" if o.alignCorners else "DEFAULT"
     x = e.picture(operator.inputs[0])

@@ -1,8 +1,8 @@
-"""The Edge TPU backend: an 8-bit network, checked against the published list, and compiled by the vendor's compiler
-where that is installed.
+"""The Edge TPU backend: an 8-bit network, checked against the published list.
 
-``compile/delegates/edgetpu.toml`` is the list. What the Edge TPU does not take runs on the host's CPU with LiteRT's
-kernels, so an operator outside the list is no error; a network that computes in float is one.
+It is compiled by the vendor's compiler if that is installed. ``compile/delegates/edgetpu.toml`` is the list. What the
+Edge TPU does not support runs on the host's CPU with LiteRT's kernels, so an operator outside the list is not an
+error; a network that computes in float is one.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ class EdgeTPU(Defaults):
     name = "edgetpu"
 
     def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
-        """Refuse operators that compute in other numbers than 8-bit integers or have no fixed size, and what LiteRT
-        lacks; also a network of which the Edge TPU could take nothing."""
+        """Refuse operators that compute in anything but 8-bit integers, have no fixed size, or are not in LiteRT.
+
+        A network of which the Edge TPU supports nothing is refused, too.
+        """
         found = operators.unsupported(graph)
         known = {item.index for item in found}
         for index, operator in enumerate(graph.operators):

@@ -39,6 +39,7 @@ class Made:
         return sum(count for _, count, status in self.operations if status == MAPPED)
 
     def json(self) -> dict[str, Any]:
+        """Return the contents of ``compiler.json``, without its schema."""
         rows = [{"operator": op, "count": count, "status": status} for op, count, status in self.operations]
         return {"version": self.version, "operations": rows, "memory": self.memory}
 

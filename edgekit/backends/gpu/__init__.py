@@ -109,6 +109,7 @@ class HalfGpuBackend(GpuBackend):
         self._form = form
 
     def form(self, graph: Graph) -> plan.Form:
+        """Return the form in which every network is planned, whatever its weights."""
         return self._form
 
     def exactness(self, graph: Graph) -> Exactness:

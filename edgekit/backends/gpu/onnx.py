@@ -24,8 +24,10 @@ REMEDY = "use --backend tvm on a processor"
 
 
 def program(graph: Graph, machine: Machine) -> Program | list[Unsupported]:
-    """The program of :class:`~edgekit.backends.gpu.kernels.Source` functions; or the operators that TVM's ONNX frontend
-    does not make loops of, or whose loops are none for GPUs."""
+    """Return the program of :class:`~edgekit.backends.gpu.kernels.Source` functions, or the unsupported operators.
+
+    These are the operators that TVM's ONNX frontend does not turn into loops, or whose loops are not suitable for GPUs.
+    """
     nodes = onnx.analysed(graph)
     if isinstance(nodes, list):
         return nodes

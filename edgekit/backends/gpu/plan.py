@@ -55,6 +55,7 @@ class Launch:
     written_bytes: int
 
     def counts(self) -> dict[str, int]:
+        """The launch's cost, by the names in the JSON of ``profile``."""
         return {
             "launches": 1, "work_items": self.work_items, "flops": self.flops, "read_bytes": self.read_bytes,
             "written_bytes": self.written_bytes,

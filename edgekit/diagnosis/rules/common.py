@@ -25,6 +25,7 @@ class Cause:
 
 
 def op_of(e: Evidence, operator: int) -> str:
+    """Return the operator's kind; empty for a network input."""
     return "" if operator == INPUT else e.graph.operators[operator].op
 
 
@@ -35,20 +36,24 @@ def median(values: NDArray[Any]) -> float:
 
 
 def far(spread: Spread) -> float:
+    """Return the largest magnitude of a tensor's values."""
     return float(spread.magnitudes.max())
 
 
 def ends(spread: Spread) -> list[float]:
+    """Return the smallest and the largest value of a tensor."""
     return [float(spread.low.min()), float(spread.high.max())]
 
 
 def named(e: Evidence, tensor: int) -> str:
+    """Return what computes a tensor, for messages."""
     number = e.producers.get(tensor)
     name = e.graph.tensors[tensor].name
     return f"the input {name}" if number is None else f"operator {number} {op_of(e, number)}"
 
 
 def channels(indices: NDArray[Any]) -> str:
+    """Return channel indices for messages; many are only counted."""
     if indices.size == 1:
         return f"channel {indices[0]}"
     return f"{indices.size} channels" if indices.size > 4 else "channels " + ", ".join(map(str, indices))

@@ -29,8 +29,11 @@ def _padded(call: Call, x: Any, kernel: tuple[int, int]) -> Any:
 
 
 def _convolve(call: Call, x: Any, kernel: Any) -> Any:
-    """``kernel`` is ``[h, w, in, out]``. TensorFlow has no gradient for dilations on a CPU, but for
-    ``tf.nn.convolution``, which spreads them over the batch; that one has no strides then, so rows are left out."""
+    """Convolve with ``kernel`` ``[h, w, in, out]``.
+
+    TensorFlow has no gradient for dilations on a CPU, except for ``tf.nn.convolution``, which spreads them over the
+    batch; that one has no strides then, so rows are left out.
+    """
     o = call.options
     strides, dilations = (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor)
     if dilations == (1, 1):
@@ -58,8 +61,11 @@ def _depthwise(call: Call) -> Any:
 
 
 def _by_channel(call: Call, kernel: Any) -> Any:
-    """``kernel`` is ``[1, h, w, channels * multiplier]`` or ``[h, w, 1, ...]``; the multiplier runs fastest. TensorFlow
-    wants equal strides, and none beside dilations: elsewhere it goes in steps of 1 and rows are left out."""
+    """Convolve depthwise with ``kernel`` ``[1, h, w, channels * multiplier]`` or ``[h, w, 1, ...]``.
+
+    The multiplier is innermost. TensorFlow wants equal strides, and none together with dilations: otherwise it goes in
+    steps of 1 and rows are left out.
+    """
     o, tf = call.options, call.tf
     x, (_, h, w, _), channels = call.rows(), call.shapes[1], call.shapes[0][3]
     kernel = tf.reshape(kernel, (h, w, channels, call.shape[3] // channels))
@@ -90,8 +96,10 @@ def _dense(call: Call) -> Any:
 
 
 def _matmul(call: Call) -> Any:
-    """The operands are broadcast here, or rows joined: TensorFlow 2.21's own broadcasting (oneDNN) of
-    ``[8, 1, 3, 4] x [1, 1, 4, 5]`` writes beyond its memory."""
+    """Multiply matrices whose operands are broadcast here, or whose rows are joined.
+
+    TensorFlow 2.21's own broadcasting (oneDNN) of ``[8, 1, 3, 4] x [1, 1, 4, 5]`` writes beyond its memory.
+    """
     tf, o, rank = call.tf, call.options, len(call.shape)
     a, b = (_matrices(call, place, adjoint) for place, adjoint in ((0, o.adjX), (1, o.adjY)))
     if not call.flows[1] and math.prod(b.shape[:-2]) == 1:  # a dense layer

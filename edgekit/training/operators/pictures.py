@@ -84,7 +84,7 @@ def _batch_to_space(call: Call) -> Any:
 
 
 def _local_response(call: Call) -> Any:
-    """x / (bias + alpha * sum of squares over 2 radius + 1 channels) ** beta."""
+    """Normalize: x / (bias + alpha * sum of squares over 2 radius + 1 channels) ** beta."""
     o, x = call.options, call.x(0)
     pads = np.zeros((len(x.shape), 2), int)
     pads[-1] = o.radius

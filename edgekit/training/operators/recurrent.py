@@ -1,4 +1,4 @@
-"""The fused LSTM. (Recurrent layers that the readers unroll are made of ordinary operators.)"""
+"""The fused LSTM; recurrent layers that the readers unroll consist of ordinary operators."""
 
 from __future__ import annotations
 

@@ -45,8 +45,10 @@ def _slice(call: Call) -> Any:
 
 
 def _strided_slice(call: Call) -> Any:
-    """The masks move up by one place; all samples are taken. Where a dimension goes, TensorFlow ignores the mask of its
-    begin, LiteRT does not."""
+    """Move the masks up by one place, because all samples are taken.
+
+    Where a dimension is dropped, TensorFlow ignores the mask of its begin, LiteRT does not.
+    """
     o = call.options
     begin, end, strides = (call.ints(place) for place in (1, 2, 3))
     begin = [0 if (o.beginMask & o.shrinkAxisMask) >> place & 1 else b for place, b in enumerate(begin)]

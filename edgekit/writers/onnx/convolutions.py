@@ -26,6 +26,7 @@ def _bias(b: Exporter, operator: Operator, place: int) -> list[str]:
 
 
 def convolution(b: Exporter, operator: Operator) -> None:
+    """Write CONV_2D (also grouped) and DEPTHWISE_CONV_2D."""
     o, x, weights = operator.options, b.tensor(operator.inputs[0]), b.tensor(operator.inputs[1])
     dilations = o.dilationHFactor, o.dilationWFactor
     window = weights.shape[1], weights.shape[2]
@@ -62,6 +63,7 @@ def transposed(b: Exporter, operator: Operator) -> None:
 
 
 def pool(b: Exporter, operator: Operator) -> None:
+    """Write MAX_POOL_2D and AVERAGE_POOL_2D."""
     o = operator.options
     window = o.filterHeight, o.filterWidth
     op, given = ("MaxPool", {}) if operator.op == "MAX_POOL_2D" else ("AveragePool", {"count_include_pad": 0})
@@ -74,6 +76,7 @@ def pool(b: Exporter, operator: Operator) -> None:
 
 
 def dense(b: Exporter, operator: Operator) -> None:
+    """Write FULLY_CONNECTED as a MatMul of rows."""
     count, depth = b.tensor(operator.inputs[1]).shape
     source, made = operator.inputs[0], operator.outputs[0]
     rows = b.own(source)

@@ -33,6 +33,7 @@ def aligned(b: Exporter, operator: Operator) -> tuple[list[str], bool]:
 
 
 def mapped(b: Exporter, operator: Operator) -> None:
+    """Write an elementwise function of one operand."""
     (x,), pictures = aligned(b, operator)
     op = operator.op
     if op in PLAIN:
@@ -64,6 +65,7 @@ def _gelu(b: Exporter, x: str, approximate: bool) -> str:
 
 
 def binary(b: Exporter, operator: Operator) -> None:
+    """Write an elementwise function of two operands."""
     sides, pictures = aligned(b, operator)
     if operator.op == "SQUARED_DIFFERENCE":
         gap = b.node("Sub", sides)
@@ -109,6 +111,7 @@ def converted(b: Exporter, operator: Operator) -> None:
 
 
 def cast(b: Exporter, operator: Operator) -> None:
+    """Write CAST."""
     (name,), pictures = aligned(b, operator)
     b.put(operator.outputs[0], b.node("Cast", [name], to=b.kind(operator.outputs[0])), picture=pictures)
 

@@ -52,6 +52,7 @@ class Exporter:
     # Values
 
     def tensor(self, index: int) -> Tensor:
+        """Return the Graph's tensor ``index``."""
         return self.graph.tensors[index]
 
     def constant(self, index: int) -> NDArray[Any] | None:
@@ -143,6 +144,7 @@ class Exporter:
         return self._kept[key]
 
     def number(self, value: float) -> str:
+        """Return the name of a float32 constant of this value."""
         return self.keep(np.array(value, np.float32))
 
     def shape(self, sizes: Sequence[int]) -> str:

@@ -14,6 +14,7 @@ NO_END = np.iinfo(np.int64)
 
 
 def reshape(b: Exporter, operator: Operator) -> None:
+    """Write RESHAPE and its kin."""
     source, made = operator.inputs[0], operator.outputs[0]
     shape = b.tensor(source).shape
     pixel = len(shape) == 4 and shape[1:3] == (1, 1) and b.only_picture(source)
@@ -28,6 +29,7 @@ def _same_scale(b: Exporter, operator: Operator) -> bool:
 
 
 def transpose(b: Exporter, operator: Operator) -> None:
+    """Write TRANSPOSE."""
     name = b.own(operator.inputs[0])
     made = b.node("Transpose", [name], perm=b.integers(operator.inputs[1]))
     b.put(operator.outputs[0], made, exact=_same_scale(b, operator))
@@ -38,6 +40,7 @@ def _axis(axis: int, rank: int, pictures: bool) -> int:
 
 
 def concatenation(b: Exporter, operator: Operator) -> None:
+    """Write CONCATENATION."""
     names, pictures = aligned(b, operator)
     axis = _axis(operator.options.axis, len(b.tensor(operator.outputs[0]).shape), pictures)
     made = b.activated(b.node("Concat", names, axis=axis), operator.options.fusedActivationFunction)
@@ -58,12 +61,14 @@ def split(b: Exporter, operator: Operator) -> None:
 
 
 def pack(b: Exporter, operator: Operator) -> None:
+    """Write PACK."""
     axis = operator.options.axis % len(b.tensor(operator.outputs[0]).shape)
     parts = [b.node("Unsqueeze", [b.own(i), b.shape([axis])]) for i in operator.inputs]
     b.put(operator.outputs[0], b.node("Concat", parts, axis=axis))
 
 
 def unpack(b: Exporter, operator: Operator) -> None:
+    """Write UNPACK."""
     source = operator.inputs[0]
     axis = operator.options.axis % len(b.tensor(source).shape)
     sizes = b.shape([1] * len(operator.outputs))
@@ -109,6 +114,7 @@ def strided(b: Exporter, operator: Operator) -> None:
 
 
 def padded(b: Exporter, operator: Operator) -> None:
+    """Write PAD and its kin."""
     source = operator.inputs[0]
     rank, pictures = len(b.tensor(source).shape), b.only_picture(source)
     sides = np.array(b.integers(operator.inputs[1])).reshape(rank, 2)
@@ -145,12 +151,14 @@ def resized(b: Exporter, operator: Operator) -> None:
 
 
 def blocks(b: Exporter, operator: Operator) -> None:
+    """Write SPACE_TO_DEPTH and DEPTH_TO_SPACE."""
     op, given = ("SpaceToDepth", {}) if operator.op == "SPACE_TO_DEPTH" else ("DepthToSpace", {"mode": "DCR"})
     made = b.node(op, [b.picture(operator.inputs[0])], blocksize=operator.options.blockSize, **given)
     b.put(operator.outputs[0], made, picture=True, exact=_same_scale(b, operator))
 
 
 def gathered(b: Exporter, operator: Operator) -> None:
+    """Write GATHER."""
     if getattr(operator.options, "batchDims", 0):
         raise Refusal("edgekit does not write its batch dimensions to ONNX")
     names = [b.own(i) for i in operator.inputs[:2]]

@@ -12,6 +12,7 @@ REDUCED = {"MEAN": "ReduceMean", "SUM": "ReduceSum", "REDUCE_MAX": "ReduceMax", 
 
 
 def reduced(b: Exporter, operator: Operator) -> None:
+    """Write a reduction over constant axes."""
     source, made = operator.inputs[0], operator.outputs[0]
     rank, keep = len(b.tensor(source).shape), bool(operator.options.keepDims)
     axes = sorted({axis % rank for axis in b.integers(operator.inputs[1])})
@@ -27,6 +28,7 @@ def reduced(b: Exporter, operator: Operator) -> None:
 
 
 def softmax(b: Exporter, operator: Operator) -> None:
+    """Write SOFTMAX (with its ``beta``) or LOG_SOFTMAX."""
     name = b.own(operator.inputs[0])
     beta = float(getattr(operator.options, "beta", 1.0))
     if operator.op == "SOFTMAX" and beta != 1.0:
@@ -42,6 +44,7 @@ def normalized(b: Exporter, operator: Operator) -> None:
 
 
 def largest(b: Exporter, operator: Operator) -> None:
+    """Write ARG_MAX and ARG_MIN."""
     axis = b.integers(operator.inputs[1])[0]
     op = "ArgMax" if operator.op == "ARG_MAX" else "ArgMin"
     found = b.node(op, [b.own(operator.inputs[0])], axis=axis, keepdims=0)

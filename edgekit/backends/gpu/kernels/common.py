@@ -24,6 +24,7 @@ class Function:
 
 
 def vector(lanes: int) -> str:
+    """Return the type of ``lanes`` floats."""
     return "float" if lanes == 1 else f"float{lanes}"
 
 
@@ -35,17 +36,20 @@ def load(types: Types, lanes: int, pointer: str, place: str) -> str:
 
 
 def store(types: Types, lanes: int, value: str, place: str) -> str:
+    """Return the statement that stores ``value`` at element ``place`` of the output, in the output's type."""
     if types["d"] == "float16":
         return f"vstore_half{lanes if lanes > 1 else ''}({value}, 0, d + {place});"
     return f"d[{place}] = {value};" if lanes == 1 else f"vstore{lanes}({value}, 0, d + {place});"
 
 
 def number(value: float) -> str:
+    """Return a float literal of ``value``."""
     text = repr(float(value))
     return f"{text}f" if "e" in text or "." in text else f"{text}.0f"
 
 
 def clamped(value: str, low: float, high: float, lanes: int) -> str:
+    """Return ``value`` limited to ``low`` and ``high``; infinite limits add nothing."""
     kind = vector(lanes)
     value = f"fmax({value}, ({kind})({number(low)}))" if low > -1e38 else value
     return f"fmin({value}, ({kind})({number(high)}))" if high < 1e38 else value
@@ -65,4 +69,5 @@ def lanes_of(count: int) -> int:
 
 
 def indented(lines: Sequence[str]) -> str:
+    """Return the lines of a kernel's body, indented."""
     return "".join(f"  {line}\n" for line in lines)

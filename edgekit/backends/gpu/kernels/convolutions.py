@@ -16,6 +16,7 @@ from edgekit.codegen import loops
 
 
 def conv(p: loops.Conv, types: Types) -> Function:
+    """Write a convolution: one work-item computes a tile of pixels by vectors of channels."""
     (height, width, count), (kh, kw, depth) = p.shape, p.kernel
     pixels, channels, lanes = p.tile
     sy, sx, dy, dx = p.steps
@@ -74,6 +75,7 @@ def _inside(p: loops.Conv | loops.Depthwise, name: str, axis: int, form: str) ->
 
 
 def depthwise(p: loops.Depthwise, types: Types) -> Function:
+    """Write a depthwise convolution: one work-item computes neighbouring pixels of one vector of channels."""
     (height, width, count), (kh, kw) = p.shape, p.kernel
     sy, sx, dy, dx = p.steps
     top, left = p.corner

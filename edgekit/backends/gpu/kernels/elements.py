@@ -67,6 +67,7 @@ def _elements(p: loops.Elements, types: Types, value: Callable[[list[str], int],
 
 
 def mapped(p: loops.Map, types: Types) -> Function:
+    """Write a function of one operand, element by element."""
     form = MAPS[p.function]
     flops = 0 if p.function == "copy" else form.count("f(") + form.count(" * ") + form.count(" / ") or 1
     alpha = number(p.alpha)
@@ -74,6 +75,7 @@ def mapped(p: loops.Map, types: Types) -> Function:
 
 
 def binary(p: loops.Binary, types: Types) -> Function:
+    """Write a function of two operands, element by element."""
     low, high = p.limits
 
     def value(names: list[str], lanes: int) -> str:

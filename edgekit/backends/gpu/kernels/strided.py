@@ -37,6 +37,7 @@ def _axes(extents: Sequence[int]) -> tuple[list[str], list[str]]:
 
 
 def nest(p: loops.Nest, types: Types) -> Function:
+    """Write a loop nest over strided operands, one work-item per element."""
     axes, lines = _axes(p.shape)
     *strides, made_strides = p.strides
     *offsets, made_offset = p.offsets
@@ -60,6 +61,7 @@ JOINED = {
 
 
 def accumulate(p: loops.Accumulate, types: Types) -> Function:
+    """Write a reduction over strided operands, one work-item per result."""
     axes, lines = _axes(p.shape)
     *strides, made_strides = p.strides
     *offsets, made_offset = p.offsets
@@ -76,6 +78,7 @@ def accumulate(p: loops.Accumulate, types: Types) -> Function:
 
 
 def nearest(p: loops.Nearest, types: Types) -> Function:
+    """Write a resize that takes the nearest element, through tables of rows and columns."""
     height, width, count = p.shape
     lanes = lanes_of(count)
     value = load(types, lanes, "a0", place(p.inputs[0], "w0[y]", "w1[x]", "c"))
@@ -87,6 +90,7 @@ def nearest(p: loops.Nearest, types: Types) -> Function:
 
 
 def bilinear(p: loops.Bilinear, types: Types) -> Function:
+    """Write a bilinear resize, through tables of rows, columns and their weights."""
     height, width, count = p.shape
     lanes, (low, high) = lanes_of(count), p.limits
     kind = vector(lanes)

@@ -18,6 +18,7 @@ from edgekit.codegen import loops
 
 
 def pool(p: loops.Pool, types: Types) -> Function:
+    """Write a max or average pooling."""
     (height, width, count), (ah, aw) = p.shape, p.size
     (wh, ww), (sy, sx), (pt, pl) = p.window, p.strides, p.pads
     low, high = p.limits
@@ -38,6 +39,7 @@ def pool(p: loops.Pool, types: Types) -> Function:
 
 
 def mean(p: loops.Mean, types: Types) -> Function:
+    """Write a mean over height and width, one work-item per vector of channels."""
     height, width, count = p.size
     lanes = lanes_of(count)
     kind = vector(lanes)
@@ -51,6 +53,7 @@ def mean(p: loops.Mean, types: Types) -> Function:
 
 
 def softmax(p: loops.Softmax, types: Types) -> Function:
+    """Write a softmax over channels, one work-item per pixel."""
     height, width, count = p.shape
     made = place(p.output, "y", "x", "c")
     value = load(types, 1, "a0", place(p.inputs[0], "y", "x", "c"))
