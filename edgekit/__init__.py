@@ -1,6 +1,6 @@
 """edgekit: from a trained model to proven, profiled artifacts on every edge target you own.
 
-The public API is the command line's verbs as functions::
+The public API offers the commands of the command line as functions::
 
     import edgekit
 

@@ -1,1 +1,1 @@
-"""One module a verb; the command line and Python callers share them."""
+"""The commands as functions, one module each; the command line and Python callers share them."""

@@ -1,4 +1,4 @@
-"""Ways out of a failed compile: what else the target offers, and the command that finds the cause."""
+"""Hints after a failed compile: what else the target offers, and the command that finds the cause."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def why(plan: Recipe, given: Sequence[str], name: str | None = None) -> str:
 
 
 def without(hint: str, unusable: Sequence[str]) -> str:
-    """Return what is left of a hint once the alternatives that name an unusable backend are dropped."""
+    """Return a hint without the alternatives that name an unusable backend."""
     parts = re.split(r", (?:or )?", hint)
     kept = [part for part in parts if not ((named := _NAMED.search(part)) and named[1] in unusable)]
     return hint if len(kept) == len(parts) else ", ".join(kept)
 
 
 def other_backends(graph: Graph, board: Target, failed: str) -> list[str]:
-    """Names of the target's other backends that take the network."""
+    """Return the names of the target's other backends that support the network."""
     names = [name for name in board.backends if name not in ("null", failed)]
     found: dict[str, Backend] = {name: plugins.get("backends", name) for name in names}
     return [name for name, backend in found.items() if not unsupported(backend, graph, board)]
@@ -52,9 +52,9 @@ def other_backends(graph: Graph, board: Target, failed: str) -> list[str]:
 
 @contextmanager
 def ways_out(job: Job, board: Target, backend: Backend, *, keep: bool = False) -> Iterator[None]:
-    """Errors of backends and runners are told with what this command can do about them.
+    """Add to errors of backends and runners what this command can do about them.
 
-    :param keep: their own hints hold, but for backends that the target lacks and the one that failed.
+    :param keep: keep their own hints, without backends that the target lacks and the one that failed.
     """
     try:
         yield
@@ -65,7 +65,7 @@ def ways_out(job: Job, board: Target, backend: Backend, *, keep: bool = False) -
 
 
 def way_out(job: Job, board: Target, backend: Backend) -> str:
-    """What to do where no bundle comes out: find the cause, or take another backend or recipe."""
+    """Return what to do if no bundle is written: find the cause, or use another backend or recipe."""
     nothing, others = "no bundle was written", other_backends(job.graph, board, backend.name)
     if backend.exactness(job.graph).half_activations:
         for name in sorted(others, key=lambda name: not backend.name.startswith(name)):  # of its own kind first
@@ -80,5 +80,5 @@ def way_out(job: Job, board: Target, backend: Backend) -> str:
 
 
 def _integer(params: dict[str, Any]) -> bool:
-    """True if the pass makes activations integers (:class:`edgekit.passes.quantize.Settings`)."""
+    """True if the pass turns activations into integers (:class:`edgekit.passes.quantize.Settings`)."""
     return str(params.get("activations", "int8")).startswith("int")

@@ -1,4 +1,4 @@
-"""Put bundles side by side."""
+"""Compare bundles."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows; ``fastest``, ``smallest`` and ``most_frugal`` index them."""
+    """All rows; ``fastest``, ``smallest`` and ``most_frugal`` are indices into them."""
 
     rows: list[Row]
     fastest: int
@@ -64,7 +64,7 @@ class Comparison:
 def compare(
     paths: Sequence[str | Path], *, on: str = "estimate", threads: int = 1, progress: Progress = Silent()
 ) -> Comparison:
-    """Profile every bundle by the same means and mark the fastest, the smallest, the most frugal."""
+    """Profile every bundle by the same method and mark the fastest, the smallest and the most frugal."""
     if not paths:
         raise UsageError("pass at least one bundle")
     for path in map(Path, paths):

@@ -1,4 +1,4 @@
-"""Model in, one proven bundle per target out."""
+"""Compile a model into one proven bundle per target."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
 OTHER_DATA = "give --data that the network was made for"
 SLOWER = 1.1
-"""A recipe is called slower from this ratio of the estimates on."""
+"""Ratio of the estimates from which a recipe counts as slower."""
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """One bundle that was made. ``json()`` is its entry in the document of ``edgekit compile --json``."""
+    """A bundle that was built. ``json()`` is its entry in the JSON of ``edgekit compile``."""
 
     target: str
     path: Path
@@ -101,18 +101,19 @@ def compile(
     """Compile a model for one or more targets.
 
     :param data: samples for calibration: an ``.npz``, a folder of images, or ``random`` (docs/data.md).
-    :param test: labelled samples for the accuracy; default: ``data``, where it has labels.
-    :param backend: a backend's name; ``first``: the target's first one that supports the network; ``auto``: each that
-        does, and the fastest by the best evidence at hand is kept (:mod:`edgekit.api.choose`).
+    :param test: labelled samples to measure accuracy on; default: ``data``, if it has labels.
+    :param backend: a backend's name; ``first``: the first of the target's backends that supports the network; ``auto``:
+        all that do, of which the fastest by the best evidence at hand is kept (:mod:`edgekit.api.choose`).
     :param out: folder for the bundles, ``<model>.<recipe>.<target>`` each.
-    :param workers: who trains, where a pass trains: a number of processes, or hosts (docs/distributed.md).
-    :param changes: parameters of the recipe's passes that differ, ``"PASS.PARAMETER=VALUE"`` each.
-    :param shapes: of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each; ``"1x3x224x224"`` of the only one.
-    :param pack: also write each bundle as one ``.edgekit`` file.
-    :param database: kernels that were tuned (docs/tuning.md): a file, or a folder of them; ``auto``: edgekit's cache;
-        None: the rules' kernels, so that a cache does not change what is compiled.
-    :returns: one :class:`Compiled` per target, in the order given.
-    :raises EdgekitError: a subclass says what went wrong; no bundle is left half-written.
+    :param workers: for passes that train: a number of processes, or hosts (docs/distributed.md).
+    :param changes: parameters of the recipe's passes to change, ``"PASS.PARAMETER=VALUE"`` each.
+    :param shapes: shapes of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each; ``"1x3x224x224"`` if there
+        is only one.
+    :param pack: also write each bundle as a single ``.edgekit`` file.
+    :param database: tuned kernels (docs/tuning.md): a file, or a folder of them; ``auto``: edgekit's cache; None: the
+        rules' kernels, so that the contents of a cache do not change what is compiled.
+    :returns: one :class:`Compiled` per target, in the given order.
+    :raises EdgekitError: a subclass says what went wrong; no half-written bundle is left.
     """
     sandbox.warm(PRELOAD)
     boards = [target.load(name) for name in dict.fromkeys(targets)]
@@ -147,7 +148,7 @@ def compile(
 
 
 def _side_by_side(makers: Sequence[Callable[[], Compiled]], most: int) -> list[Compiled]:
-    """Run the makers in threads, ``most`` at a time; the first error ends all."""
+    """Run the functions in threads, at most ``most`` at a time; the first error ends all."""
     with ThreadPoolExecutor(max_workers=most) as pool:
         futures = [pool.submit(make) for make in makers]
         try:
@@ -180,7 +181,7 @@ def _known_backend(name: str, board: Target) -> None:
 
 
 def backend_for(name: str, graph: Graph, board: Target) -> tuple[Backend, Planned]:
-    """Return the backend asked for, or the first that supports every operator, and its plan.
+    """Return the requested backend, or the first that supports every operator, and its plan.
 
     :raises ModelError: listing what is not supported.
     """
@@ -188,12 +189,12 @@ def backend_for(name: str, graph: Graph, board: Target) -> tuple[Backend, Planne
 
 
 def _usable(plans: Plans) -> tuple[Backend, Planned]:
-    """The first backend that can compile the network."""
+    """Return the first backend that can compile the network."""
     return next((plugins.get("backends", name), plan) for name, plan in plans.items() if isinstance(plan, Planned))
 
 
 def _plans(name: str, graph: Graph, board: Target) -> Plans:
-    """What backends plan: up to the first that can compile the network; of all for ``auto``.
+    """Return the backends' plans, up to the first that can compile the network; for ``auto``, those of all backends.
 
     :raises ModelError: listing what is not supported, if none can.
     """
@@ -226,7 +227,7 @@ def _plans(name: str, graph: Graph, board: Target) -> Plans:
 
 
 def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, progress: Progress) -> Compiled:
-    """Make one bundle and prove it."""
+    """Build one bundle and prove it."""
     board = planned.target
     start = time.monotonic()
     final = out / f"{job.name}.{job.recipe.name}.{board.name}"
@@ -261,7 +262,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
 
 
 def _slower(job: Job, board: Target, artifact: Artifact, estimate: Profile, progress: Progress) -> None:
-    """Warn where a recipe that quantizes makes the network slower than it was, by the estimates of both."""
+    """Warn if a recipe that quantizes makes the network slower than it was, by the estimates of both."""
     if not job.quantizes or job.source is None or has_onnx(job.source):
         return
     before = registry.estimate(job.source, board, {"threads": 1, "runtime": artifact.runtime})
@@ -275,7 +276,7 @@ def _slower(job: Job, board: Target, artifact: Artifact, estimate: Profile, prog
 def _prove(
     bundle: bundles.Bundle, made_by: Backend, planned: Planned, tuning: str | None, progress: Progress
 ) -> Parity:
-    """Prove on the target's emulator; where that is not installed, on the host's own LiteRT, and say so.
+    """Prove on the target's emulator; if that is not installed, on this machine's own LiteRT, with a warning.
 
     :raises ToolMissing: if the emulator is not installed and this machine cannot run the bundle.
     """

@@ -1,4 +1,4 @@
-"""Search recipes that hold a budget: what each costs in accuracy, size, latency and energy, proven on the target."""
+"""Search for recipes that meet budgets: each costs accuracy, size, latency and energy, and is proven on the target."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from edgekit.target import Target
 
 TRIALS, FINALISTS = 40, 5
 NEAREST = 3
-"""Where no candidate holds the budgets by the estimate, so many of the nearest are compiled all the same."""
+"""Number of candidates nearest to the budgets that are compiled if none meets them by the estimate."""
 LEAST, FEW = 20, 300
-"""Samples to search on: with fewer than the first there is no search, with fewer than the second a warning."""
+"""Samples to search on: with fewer than the first number there is no search, with fewer than the second a warning."""
 
 
 def compress(
@@ -63,17 +63,17 @@ def compress(
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Compression:
-    """Search recipes for one target; compile, prove and measure the best of them.
+    """Search for recipes for one target; compile, prove and measure the best of them.
 
     :param data: labelled samples, for the passes and for the search, which get different parts of them; without
-        ``test`` a third part is kept for the final accuracy.
+        ``test``, a third is kept for the final accuracy.
     :param budgets: ``NAME=NUMBER[UNIT]`` each (:mod:`edgekit.compression.budget`).
-    :param trials: how many different recipes to try, at most; ``seconds``: how long, at most.
-    :param train: recipes may train (needs TensorFlow).
+    :param trials: the largest number of different recipes to try; ``seconds``: the longest time.
+    :param train: also try recipes that train (needs TensorFlow).
     :param out: folder for the recipes, the bundles and ``front.json``.
-    :param shapes: of inputs that the model leaves open, as for ``compile``.
-    :param fresh: forget what an earlier, interrupted search of the same kind found.
-    :returns: also if no candidate holds the budgets, or the search was interrupted (its ``check`` and ``found`` tell).
+    :param shapes: shapes of inputs that the model leaves open, as for ``compile``.
+    :param fresh: discard the results of an earlier, interrupted search of the same kind.
+    :returns: also if no candidate meets the budgets, or the search was interrupted (see its ``check`` and ``found``).
     :raises EdgekitError: a subclass says what went wrong.
     """
     began = time.monotonic()
@@ -134,7 +134,7 @@ def _specs(data: str, test: str | None) -> dict[str, str]:
 def _usable(
     source: jobs.Source, searched: dataset.Dataset, limits: Sequence[budgeting.Budget], progress: Progress
 ) -> None:
-    """Refuse networks and data that accuracy cannot be measured on, before any work."""
+    """Refuse networks and data for which accuracy cannot be measured, before any work starts."""
     refuse_integer(source.graph, "compressed")
     if searched.labels is None or source.tests is None or source.tests.labels is None:
         raise UsageError(
@@ -160,7 +160,7 @@ def _usable(
 
 
 def _objectives(limits: Sequence[budgeting.Budget]) -> tuple[str, ...]:
-    """Which costs are to be small: size and latency, which energy follows; the packed size where it has a budget."""
+    """Return the costs to minimize: size and latency, which energy follows; the packed size if it has a budget."""
     return ("size", "latency", *(budget.name for budget in limits if budget.name == "packed"))
 
 
@@ -179,9 +179,9 @@ def _evaluator(
 
 
 class _Inner(Silent):
-    """Keeps the steps of what is inside a candidate off the screen, where the search's are.
+    """Hides the steps within a candidate, so that only the search's own are shown.
 
-    :param name: the candidate's, put before its warnings; without one they are left out, too.
+    :param name: the candidate's, put before its warnings; without a name, warnings are hidden, too.
     """
 
     def __init__(self, outer: Progress, name: str = "") -> None:
@@ -198,7 +198,7 @@ class _Inner(Silent):
 def _journal(
     source: jobs.Source, searched: dataset.Dataset, board: Target, choices: space.Space, goal: search.Goal, seed: int
 ) -> Path:
-    """Where the journal of exactly this search lies: the same model, samples, target, space, budgets, seed, code."""
+    """Return the path of this search's journal, by model, samples, target, space, budgets, seed and code."""
     total = hashlib.sha256()
     for part in (source.samples, searched):
         assert part is not None
@@ -213,7 +213,7 @@ def _journal(
 
 
 def _compile(made: Compression, source: jobs.Source, evaluator: Evaluator, count: int, progress: Progress) -> None:
-    """Compile the uncompressed network and the finalists; what fails is set aside with its reason."""
+    """Compile the uncompressed network and the finalists; those that fail are set aside with the reason."""
     full = [c for c in search.unique(made.found) if c.samples == made.rungs[-1] and c.steps]
     holding = [c for c in full if budgeting.distance(made.goal.limits, c.figures) <= 0]
     chosen = made.goal.first(holding or full, count if holding else NEAREST)

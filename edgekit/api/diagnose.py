@@ -1,4 +1,4 @@
-"""Why a quantized network loses accuracy, operator by operator; and, where asked, the cheapest cure, compiled."""
+"""Explain why a quantized network loses accuracy, operator by operator; on request, compile the cheapest fix."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ UNIT = {
 
 @dataclass(frozen=True)
 class Fixed:
-    """What ``fix`` made.
+    """The result of ``fix``.
 
-    :param recalibrated: the ranges were set on the test samples, since ``data`` is unlike them.
-    :param recipe: the file that makes the same bundle again, with ``command``.
+    :param recalibrated: ranges were calibrated on the test samples, since ``data`` is unlike them.
+    :param recipe: the file that builds the same bundle again, with ``command``.
     """
 
     cure: Cure
@@ -73,7 +73,7 @@ class Fixed:
 class Diagnosed:
     """The document of ``edgekit diagnose``.
 
-    :param problem: why there is nothing fixed where that was asked for.
+    :param problem: why nothing was fixed although that was requested.
     """
 
     model: str
@@ -84,7 +84,7 @@ class Diagnosed:
 
     @property
     def lost(self) -> str:
-        """What was lost, in words."""
+        """What was lost, as text."""
         found = self.diagnosis
         if found.quantized.failure:
             return "it does not run"
@@ -100,7 +100,10 @@ class Diagnosed:
         }  # fmt: skip
 
     def check(self) -> None:
-        """:raises CheckFailed: if the network is not healthy and was not fixed; or what went wrong in fixing it."""
+        """Raise the error that ends the command, if there is one.
+
+        :raises CheckFailed: if the network is not healthy and was not fixed; or what went wrong in fixing it.
+        """
         if self.problem is not None:
             raise self.problem
         if not self.diagnosis.healthy and self.fixed is None:
@@ -128,15 +131,15 @@ def diagnose(
 ) -> Diagnosed:
     """Diagnose a float model under a recipe that ends with ``quantize``.
 
-    :param data: samples that set the ranges; ``test``: samples to judge by, with labels if possible (default: data).
-    :param max_drop: how much may be lost, in points of accuracy; without labels in percent of labels that change, or,
-        for a network that is no classifier, of the outputs' power.
-    :param fix: search the cheapest cure, and compile it for ``target`` (default: this machine) into ``out``.
-    :param target: whose estimated latency the cure keeps low; without one it keeps bytes low.
-    :param allow: precisions the cure may use.
-    :param shapes: of inputs that the model leaves open, as for ``compile``.
-    :returns: also if the network is not healthy, or its cure cannot be compiled or loses too much (then no bundle is
-        left); its ``check`` tells.
+    :param data: samples for calibration; ``test``: samples to judge by, preferably with labels (default: data).
+    :param max_drop: the acceptable loss in points of accuracy; without labels, in percent of labels that change; for a
+        network that is not a classifier, in percent of the outputs' power.
+    :param fix: search for the cheapest fix, and compile it for ``target`` (default: this machine) into ``out``.
+    :param target: the board whose estimated latency the fix keeps low; without one, it keeps bytes low.
+    :param allow: precisions that the fix may use.
+    :param shapes: shapes of inputs that the model leaves open, as for ``compile``.
+    :returns: also if the network is not healthy, or its fix cannot be compiled or loses too much (then no bundle is
+        left); see its ``check``.
     """
     sandbox.warm(PRELOAD)
     before, plan, after = _plan(
@@ -190,11 +193,11 @@ def diagnose(
 
 @dataclass(frozen=True)
 class _Job:
-    """Everything that a cure is made from.
+    """Everything that a fix is built from.
 
     :param graph: the network that is quantized: ``source`` after the passes ``before``.
-    :param specs: samples for the ranges, and (or None) to judge by.
-    :param after: the recipe's passes behind the quantization.
+    :param specs: samples for calibration, and (or None) to judge by.
+    :param after: the recipe's passes after the quantization.
     """
 
     model: Path
@@ -213,9 +216,9 @@ class _Job:
 
 
 def _fixed(job: _Job) -> Fixed:
-    """Search the cure, compile it, prove it.
+    """Search for the fix, compile it, prove it.
 
-    :raises CheckFailed: if it does not hold, or parity fails.
+    :raises CheckFailed: if it exceeds the bound, or parity fails.
     """
     source, progress, seed = job.source, job.context.progress, job.context.seed
     tests = source.tests
@@ -245,7 +248,7 @@ def _fixed(job: _Job) -> Fixed:
 
 
 def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan, tuple[Step, ...]]:
-    """The recipe's passes before the quantization, the plan for that, and what only tidies up behind it."""
+    """Return the recipe's passes before the quantization, the plan for that, and the passes after it."""
     found = recipes.load(name)
     after = tuple(step for step in found.steps if step.name == "trim")
     found = replace(found, steps=tuple(step for step in found.steps if step.name != "trim"))
@@ -260,7 +263,7 @@ def _plan(name: str, own: dict[str, Any]) -> tuple[Recipe, Plan, tuple[Step, ...
 
 
 def _search(job: _Job, source: jobs.Source) -> Cure:
-    """Search on part of the samples, if they are many; on all of them, if that does not hold on all."""
+    """Search on part of the samples if there are many; on all of them if that fix exceeds the bound on all."""
     assert source.tests is not None and source.samples is not None
     few = source.tests.subset(search_samples(job.graph), job.context.seed)
     found, versions = cure(job.graph, job.plan, source.samples, few, job.context)
@@ -273,7 +276,7 @@ def _search(job: _Job, source: jobs.Source) -> Cure:
 
 
 def _recipe(before: Recipe, plan: Plan, found: Cure, after: tuple[Step, ...]) -> Recipe:
-    """The recipe that makes the cured network without a search."""
+    """Return the recipe that builds the fixed network without a search."""
     settings = {key: value for key, value in vars(plan.settings).items() if value}
     table = {str(number): p for number, p in enumerate(found.precision) if p != plan.base}
     step = Step("mixed_precision", {**settings, "scale": found.scaled > 0, "precision": table})

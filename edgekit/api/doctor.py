@@ -1,4 +1,4 @@
-"""Say what of edgekit's surroundings is here, what for, and how to get what is not."""
+"""Report which tools are installed, what they are for, and how to get the missing ones."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ GROUPS = {
     "tests": "edgekit's own tests",
     "other": "Other",
 }
-"""What is listed together, in this order."""
+"""Headings of the groups, in the order of the report."""
 
 
 @dataclass(frozen=True)
 class Extra:
-    """Words for the packages of an extra of edgekit's (pyproject.toml)."""
+    """Texts for the packages of one of edgekit's extras (pyproject.toml)."""
 
     group: str
     purpose: str
@@ -59,18 +59,18 @@ EXTRAS = {
     "search": Extra("search", "searches for recipes (edgekit compress)", "`edgekit compress` does not start"),
 }  # fmt: skip
 RPC = "tornado", "psutil", "cloudpickle"
-"""Packages that TVM's tracker and servers import, and that its wheel does not bring along: edgekit's extra ``farm``."""
+"""Packages that TVM's tracker and servers import, but that its wheel does not require: edgekit's extra ``farm``."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked for.
+    """The result of one check.
 
-    :param essential: the main job, a model on a Raspberry Pi, cannot do without it.
+    :param essential: the main job, a model on a Raspberry Pi, cannot be done without it.
     :param detail: what was found, or what is wrong.
-    :param install: the exact command that gets it; empty where it is here.
+    :param install: the exact command that installs it; empty if it is installed.
     :param group: a key of :data:`GROUPS`.
-    :param without: what cannot be done without it, in words.
+    :param without: what cannot be done without it, as text.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """Look at everything. Nothing is imported, installed or changed, but a child is locked and tries to get out."""
+    """Run all checks. Nothing is imported, installed or changed, but a child is sandboxed and tries to get out."""
     found = [
         _python(), *_packages(), _rpc(), *_toolchains(), _driver(), *_helpers(), *_protections(), _lock(), _workers(),
         _cache(),
@@ -93,7 +93,7 @@ def checks() -> list[Check]:
 
 
 def healthy(results: list[Check]) -> bool:
-    """True if everything essential is here."""
+    """True if everything essential is installed."""
     return all(check.ok for check in results if check.essential)
 
 
@@ -130,7 +130,7 @@ def _pip(requirement: str) -> str:
 
 
 def _rpc() -> Check:
-    """What TVM's RPC tracker and servers need beside TVM."""
+    """Check what TVM's RPC tracker and servers need in addition to TVM."""
     absent = [name for name in ("tvm", *RPC) if importlib.util.find_spec(name) is None]
     detail = "TVM's tracker and servers" if not absent else "not installed: " + ", ".join(absent)
     return Check(
@@ -141,7 +141,7 @@ def _rpc() -> Check:
 
 
 def _driver() -> Check:
-    """NVIDIA's driver, which an installation without a GPU does not have."""
+    """Check for NVIDIA's driver, which a machine without a GPU does not have."""
     found = find_library("cuda") or ""
     return Check(
         "cuda-driver", bool(found), False, "runs CUDA bundles on this machine's own NVIDIA GPU (--on host-gpu)",
@@ -157,7 +157,7 @@ def _bare_name(requirement: str) -> str:
 
 
 def _toolchains() -> list[Check]:
-    """onnx2tf is uv's to make: whether it was made is said below."""
+    """Check all toolchains but onnx2tf, which uv installs: it is checked separately."""
     return [_toolchain(toolchain.load(name)) for name in toolchain.names() if name != "onnx2tf"]
 
 
@@ -185,7 +185,7 @@ def _where(tool: Tool) -> str:
 
 
 def _helpers() -> list[Check]:
-    """What edgekit fetches by itself on first use, and ``--install`` ahead of time."""
+    """Check what edgekit fetches by itself on first use, and ``--install`` ahead of time."""
     from edgekit.backends.litert import library
     from edgekit.readers import onnx2tf
 
@@ -232,11 +232,11 @@ MEANINGS = {
     "no_new_privs": "a hostile model can gain privileges from programs that have more",
     "capabilities": "a hostile model keeps the privileges of the user who runs edgekit",
 }
-"""What it means that a part of the lock is missing; the parts as :func:`lockdown.not_in_force` begins their names."""
+"""Consequences if a part of the sandbox is missing; keys begin the names in :func:`lockdown.not_in_force`."""
 
 
 def _lock() -> Check:
-    """Lock a child for real and let it try what it must not."""
+    """Sandbox a child for real and let it try what it must not."""
     try:
         answer = _tried()
     except (EdgekitError, OSError) as error:
@@ -256,7 +256,7 @@ def _lock() -> Check:
 
 
 def _workers() -> Check:
-    """Make a network for workers."""
+    """Check that workers can get a network of their own, by creating one."""
     purpose, without = "isolates workers that train together", "--workers N works only with one worker"
     detail = "this kernel gives them a network of their own"
     try:
@@ -275,7 +275,7 @@ def _lock_check(detail: str, wrong: str) -> Check:
 
 
 def _tried() -> dict[str, Any]:
-    """What a locked child says of its lock, and what it could do to a file and a process made for it."""
+    """Return what a sandboxed child reports about its sandbox, and what it could do to a file and a process of ours."""
     with temporary.folder() as place:
         theirs = place / "theirs"
         theirs.mkdir()
@@ -289,7 +289,7 @@ def _tried() -> dict[str, Any]:
 
 
 def _cache() -> Check:
-    """A cache that is filled serves without being writable, but what it lacks cannot be added."""
+    """Check the cache: one that is filled works without being writable, but nothing can be added to it."""
     purpose, words = "keeps what edgekit built or fetched; safe to delete", ("core", "nothing can be compiled")
     command = "export EDGEKIT_CACHE=/a/writable/folder"
     try:

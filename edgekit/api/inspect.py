@@ -1,4 +1,4 @@
-"""What a model is and what it costs, without running it."""
+"""Inspect a model: its operators and their cost, without running it."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def inspect(
 ) -> Inspection:  # fmt: skip
     """Inspect a model, or the model in a bundle.
 
-    :param targets: what to look at, with what their accelerators take; none: every target, without that.
-    :param shapes: of inputs that the model leaves open, as for ``compile``.
+    :param targets: the targets to report on, with what their accelerators support; without any, every target in brief.
+    :param shapes: shapes of inputs that the model leaves open, as for ``compile``.
     :raises ModelError: if it cannot be read.
     """
     wanted = parse_shapes(shapes)
@@ -84,7 +84,7 @@ def inspect(
 
 
 def _missing(graph: Graph, boards: Sequence[target.Target]) -> dict[str, list[Unsupported]]:
-    """What each target's best backend cannot compile: the shortest list among its backends.
+    """Return what each target's best backend cannot compile: the shortest list among its backends.
 
     Targets of one kind and architecture share a backend's analysis, which can take seconds.
     """

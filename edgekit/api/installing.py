@@ -1,4 +1,4 @@
-"""Get what edgekit's surroundings lack: system packages through apt, helper tools into edgekit's cache."""
+"""Install missing tools: system packages through apt, helper tools into edgekit's cache."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from edgekit.tools import toolchain
 
 
 def install(name: str, progress: Progress = Silent()) -> str:
-    """Get one thing of :data:`INSTALLERS` by its name; return one line on what was done.
+    """Install one of :data:`INSTALLERS` by its name; return one line on what was done.
 
     :raises UsageError: if nothing by that name can be installed.
-    :raises ToolMissing: if it cannot be had here; the hint is the command to type.
+    :raises ToolMissing: if it cannot be installed here; the hint is the command to run.
     """
     if name not in INSTALLERS:
         raise UsageError(f"edgekit cannot install {name!r}", nearest(name, INSTALLERS))
@@ -32,7 +32,7 @@ def install(name: str, progress: Progress = Silent()) -> str:
 def install_all(names: list[str], progress: Progress = Silent()) -> tuple[list[str], list[ToolMissing]]:
     """Install several things, one after the other; a failure does not stop the next.
 
-    Returns what was done, in words, and what failed.
+    Returns what was done, as text, and what failed.
     """
     done, failed = [], []
     for name in names:
@@ -57,7 +57,7 @@ def _aarch64_runtime(progress: Progress) -> str:
 
 
 def _system(progress: Progress) -> str:
-    """Install, through apt, what the toolchains lack."""
+    """Install, through apt, the packages that the toolchains lack."""
     lacking = [found for found in map(toolchain.load, toolchain.names()) if not found.found()]
     lacking = [one for one in lacking if one.tools[0].debian]
     if not lacking:
@@ -85,7 +85,7 @@ def _system(progress: Progress) -> str:
 
 
 def _apt(verb: str, *packages: str) -> bool:
-    """Run apt-get without questions and chatter; say whether it succeeded."""
+    """Run apt-get without prompts and output; return whether it succeeded."""
     options = ["-y", "--no-install-recommends"] if verb == "install" else []
     done = subprocess.run(
         ["apt-get", verb, "-q", *options, *packages], cwd=NEUTRAL,

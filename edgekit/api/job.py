@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 GOLDEN_MOST, GOLDEN_LEAST = 16, 2
 UNTRAINED = 1.5
-"""A network that is right less often than this many times guessing has learned nothing."""
+"""A network that is right less often than this many times guessing counts as untrained."""
 NOTABLE_DROP = 0.5
-"""Points of accuracy; what `edgekit diagnose` takes for healthy, too."""
+"""Points of accuracy that `edgekit diagnose` accepts as healthy, too."""
 SIMILAR = 0.95
-"""Below this cosine similarity of the outputs, a quantized network is suspect, and the user is warned."""
+"""Cosine similarity of the outputs below which the user is warned about a quantized network."""
 GOLDEN_MACS = 400_000_000
-"""Golden samples are as many as fit in this many MACs, so that proving in an emulator takes seconds."""
+"""MACs that all golden samples together may take, so that proving in an emulator takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class Source:
 
     @cached_property
     def measured(self) -> Accuracy | None:
-        """The network's accuracy on the tests before any pass, measured once; None without labels."""
+        """Accuracy of the network on the tests before any pass, measured once; None without labels."""
         return None if self.tests is None else accuracy.evaluate(self.graph, self.tests)
 
 
 @dataclass
 class Job:
-    """Everything the targets share: the transformed Graph, its golden data, what the passes said."""
+    """Everything that the targets share: the transformed Graph, its golden data, the passes' reports."""
 
     name: str
     model: dict[str, Any]
@@ -84,9 +84,9 @@ class Job:
     source: Graph | None = None
     """The network before the recipe."""
     why: str = ""
-    """The command that finds what its quantization does to the network, where there is one to ask."""
+    """The command that finds what the quantization does to the network, if there is one."""
     tuning: str | None = None
-    """Where kernels that were tuned are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
+    """Where tuned kernels are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
 
     @property
     def quantizes(self) -> bool:
@@ -100,7 +100,7 @@ def read(
 ) -> Source:  # fmt: skip
     """Read a model and the samples that ``data`` and ``test`` (default: the same) name.
 
-    :param shapes: of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each.
+    :param shapes: shapes of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each.
     """
     options = ReadOptions(trust=trust, shapes=parse_shapes(shapes), progress=progress)
     progress.step(f"read {path.name}")
@@ -163,7 +163,7 @@ def prepare(
 
 
 def _pays(job: Job, progress: Progress) -> None:
-    """Warn where a recipe that quantizes makes the network larger than it was."""
+    """Warn if a recipe that quantizes makes the network larger than it was."""
     assert job.source is not None
     before, after = len(tflite.dumps(job.source)), len(job.data)
     if job.quantizes and after > before:
@@ -176,7 +176,7 @@ def _pays(job: Job, progress: Progress) -> None:
 
 
 def _point(job: Job, source: Source, why: str, progress: Progress) -> None:
-    """Warn where labels show that the network learned nothing, or what the recipe costs; say how to find why."""
+    """Warn if labels show that the network is untrained, or that the recipe costs accuracy."""
     found = job.accuracy
     if found is None or source.tests is None or source.tests.labels is None or found["random"]:
         return
@@ -194,7 +194,7 @@ def _point(job: Job, source: Source, why: str, progress: Progress) -> None:
 
 
 def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[Graph, list[dict[str, Any]]]:
-    """Apply a recipe's passes, each with its own parameters and a report of its own; return the reports too."""
+    """Apply a recipe's passes, each with its own parameters and report; return the reports, too."""
     reports = []
     for step in plan.steps:
         if has_onnx(graph) and step.name != "float32":
@@ -257,13 +257,13 @@ def _finite(
 
 
 def _not_finite(outputs: list[NDArray[Any]]) -> NDArray[np.bool_]:
-    """For each sample whether a float output has a NaN or an infinity."""
+    """Return for each sample whether a float output has a NaN or an infinity."""
     rows = [~np.isfinite(y).reshape(len(y), -1).all(axis=1) for y in outputs if y.dtype.kind == "f"]
     return np.any(rows, axis=0) if rows else np.zeros(len(outputs[0]) if outputs else 0, np.bool_)
 
 
 def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | None:
-    """Compare before and after, whole, by class and by group, and hold the recipe's bounds against it."""
+    """Compare accuracy before and after, in total, by class and by group, and check the recipe's bounds."""
     from edgekit.metrics import fairness
 
     plan = job.recipe
@@ -282,7 +282,7 @@ def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | 
 
 
 def _bounds_can_be_checked(plan: recipe.Recipe, tests: Dataset | None) -> None:
-    """Refuse data that cannot tell whether the recipe's bounds hold, before any work."""
+    """Refuse data on which the recipe's bounds cannot be checked, before any work starts."""
     if plan.bounds and (tests is None or tests.labels is None):
         raise UsageError(
             f"the recipe {plan.name!r} bounds the accuracy, which needs labels", "pass --test or --data with x and y"

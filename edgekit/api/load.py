@@ -1,4 +1,4 @@
-"""Which file a model was: its digest; how it is read."""
+"""Identify a model file by its digest, and read it."""
 
 from __future__ import annotations
 

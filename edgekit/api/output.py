@@ -1,4 +1,4 @@
-"""The folder that a verb writes to."""
+"""The folder that a command writes to."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgekit.text.system import explained
 
 @contextmanager
 def output(folder: Path) -> Iterator[Path]:
-    """Create the output folder now, so that a wrong one is refused before any work.
+    """Create the output folder now, so that a wrong one is refused before any work starts.
 
-    Of what was created here, what is empty in the end goes away again: who was refused finds nothing left behind.
+    Directories created here are removed if they end up empty.
 
     :raises UsageError: if nothing can be written there.
     """
@@ -33,7 +33,7 @@ def output(folder: Path) -> Iterator[Path]:
 
 
 def _remove(folders: list[Path]) -> None:
-    """Remove those that are empty; the innermost comes first."""
+    """Remove the folders that are empty, innermost first."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()

@@ -1,4 +1,4 @@
-"""Search faster kernels for a compiled network, measured where it will run."""
+"""Search for faster kernels for a compiled network, measured where it will run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Network:
 
 @dataclass
 class Tuned:
-    """What a tuning found. ``json()`` is the document of ``edgekit tune --json``."""
+    """The result of a tuning. ``json()`` is the document of ``edgekit tune --json``."""
 
     target: str
     on: str
@@ -71,7 +71,7 @@ class Tuned:
 
     @property
     def to_use(self) -> str:
-        """What ``edgekit compile --database`` takes to use what was found."""
+        """The value for ``edgekit compile --database`` that uses the results."""
         own = self.database.parent == resources.cache("tuning")
         return databases.AUTO if own else str(self.database)
 
@@ -107,16 +107,16 @@ def tune(
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Tuned:
-    """Try other kernels for a network on a target and keep in the database what is faster than the rules'.
+    """Try other kernels for a network on a target; keep in the database those that are faster than the rules'.
 
-    :param path: a bundle or a model; the network is taken as it is.
-    :param target: the board; a bundle knows its own.
-    :param trials: how many forms of its kernels shall have been tried, earlier tunings included.
+    :param path: a bundle or a model; the network is used as it is.
+    :param target: the board; a bundle has its own.
+    :param trials: number of variants of its kernels to try, including those of earlier runs.
     :param on: where to measure: ``host``, ``emulator``, ``ssh://user@host``, ``tracker://host:port`` (TVM's RPC
-        tracker, its servers under the target's name); default: ``host`` for this machine, else the emulator.
+        tracker, with servers under the target's name); default: ``host`` for this machine, otherwise the emulator.
     :param database: a file, or a folder of them; default: edgekit's cache.
-    :param shapes: of a model's inputs that it leaves open, as for ``compile``.
-    :returns: also after an interrupt (``interrupted``); the same call goes on.
+    :param shapes: shapes of a model's inputs that it leaves open, as for ``compile``.
+    :returns: also after an interrupt (``interrupted``); the same call resumes.
     :raises EdgekitError: a subclass says what went wrong.
     """
     began = time.monotonic()
@@ -142,7 +142,7 @@ def tune(
 def _network(
     path: Path, name: str | None, shapes: Sequence[str], trust: bool, progress: Progress
 ) -> tuple[Kernels, Target]:
-    """The network's kernels and the target, which TVM's backend must serve."""
+    """Return the network's kernels and the target, which TVM's backend must support."""
     from edgekit.api.load import load
     from edgekit.readers import ReadOptions
     from edgekit.readers.shapes import no_shapes
@@ -185,7 +185,7 @@ def _measure(on: str, board: Target, made: Processor) -> Measure:
 
 
 def _tune(result: Tuned, search: Search, board: Target, on: str) -> None:
-    """Search, decide, prove; what an interrupt leaves undone, the next call does."""
+    """Search, decide, prove; the next call does whatever an interrupt leaves undone."""
     progress = search.progress
     result.known = search.count()
     chosen: dict[str, dict[str, Any]] = {}
@@ -207,7 +207,7 @@ def _tune(result: Tuned, search: Search, board: Target, on: str) -> None:
 
 
 def _rule_us(search: Search) -> dict[str, float]:
-    """Each task's time in the network: all its calls."""
+    """Return each task's time in the network, over all its calls."""
     names = [workload(call.loops) for call in search.program.calls]
     if isinstance(search.measure, ByRunner):
         with search.measure.network(search.program) as rules:
@@ -220,7 +220,7 @@ def _rule_us(search: Search) -> dict[str, float]:
 
 
 def _whole(search: Search, tuned: Program) -> Network | None:
-    """The two networks in turns; None where only kernels are measured."""
+    """Measure the two networks in turns; None if only kernels can be measured."""
     measure = search.measure
     if not isinstance(measure, ByRunner):
         return None
@@ -237,7 +237,7 @@ def _whole(search: Search, tuned: Program) -> Network | None:
 
 
 def _row(search: Search, task: tasks.Task, chosen: dict[str, dict[str, Any]], used: bool) -> dict[str, Any]:
-    """One kernel in the document and the table."""
+    """Return one kernel's row in the document and the table."""
     best = search.best(task)
     found = chosen.get(task.workload)
     ratio = found["ratio"] if found else min(1.0, best[0]["ratio"]) if best else None

@@ -1,4 +1,4 @@
-"""Backends: a network and a target -> an artifact."""
+"""Backends: compile a network for a target into an artifact."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unsupported:
-    """Why an operator cannot be compiled, and what the user can do."""
+    """Why an operator cannot be compiled, and what the user can do about it."""
 
     index: int
     operator: str
@@ -27,7 +27,7 @@ class Unsupported:
 
 @dataclass(frozen=True)
 class Planned:
-    """A network that a backend can compile for a target. Backends derive from it what their analysis found."""
+    """A network that a backend can compile for a target. Backends add the results of their analysis in a subclass."""
 
     graph: Graph
     target: Target
@@ -67,7 +67,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Exactness:
-    """How near an artifact's results must be to the reference's (:mod:`edgekit.metrics.parity`).
+    """How close an artifact's results must be to the reference's (:mod:`edgekit.metrics.parity`).
 
     :param bit_exact: integers must be equal bit for bit. :param half_activations: values between operators are float16.
     """
@@ -77,12 +77,12 @@ class Exactness:
 
 
 class Backend(Protocol):
-    """Compiles networks for targets. :class:`Defaults` has what most backends need of it."""
+    """Compiles networks for targets. :class:`Defaults` implements what most backends need of it."""
 
     name: str
 
     def exactness(self, graph: Graph) -> Exactness:
-        """How near the artifact of this network must be to the reference."""
+        """Return how close the artifact of this network must be to the reference."""
 
     def isolated(self) -> Backend:
         """Return the backend as it compiles a network taken apart (:mod:`edgekit.graph.explode`).
@@ -91,9 +91,9 @@ class Backend(Protocol):
         """
 
     def plan(self, graph: Graph, target: Target) -> Planned | list[Unsupported]:
-        """Analyse a network: what :meth:`build` takes, or the operators that cannot be compiled. Nothing is built.
+        """Analyse a network without building anything; return the plan for :meth:`build`, or the unsupported operators.
 
-        :raises ModelError: if a tool dies of the network.
+        :raises ModelError: if a tool crashes on the network.
         """
 
     def build(self, planned: Planned, request: Request) -> Artifact:
@@ -104,7 +104,7 @@ class Backend(Protocol):
 
 
 class Defaults:
-    """A backend's answers where it does not give its own."""
+    """The usual answers of a backend."""
 
     def exactness(self, graph: Graph) -> Exactness:
         """See :class:`Backend`."""
@@ -116,7 +116,7 @@ class Defaults:
 
 
 def planned(backend: Backend, graph: Graph, target: Target) -> Planned:
-    """The plan of a network that must be compiled.
+    """Return the plan of a network that must be compiled.
 
     :raises ModelError: naming the first operator that cannot be.
     """
@@ -128,6 +128,6 @@ def planned(backend: Backend, graph: Graph, target: Target) -> Planned:
 
 
 def unsupported(backend: Backend, graph: Graph, target: Target) -> list[Unsupported]:
-    """The operators that a backend cannot compile; none if it can compile the network."""
+    """Return the operators that a backend cannot compile; none if it can compile the network."""
     planned = backend.plan(graph, target)
     return planned if isinstance(planned, list) else []

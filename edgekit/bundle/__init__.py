@@ -42,7 +42,7 @@ _KINDS: dict[str, type] = {
     "target": str, "backend": str, "runtime": str, "model": dict, "recipe": dict, "run": list, "inputs": list,
     "outputs": list, "files": dict,
 }  # fmt: skip
-"""What every manifest has."""
+"""Fields that every manifest has."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Bundle:
 
     @cached_property
     def execution(self) -> Execution:
-        """How it is run.
+        """How the bundle is run.
 
         :raises CheckFailed: if the manifest is damaged.
         """
@@ -103,7 +103,7 @@ class Bundle:
         return inputs, outputs
 
     def damaged(self) -> list[str]:
-        """Compare every file's size and sha256 with the manifest; return what differs, in words."""
+        """Compare every file's size and SHA-256 with the manifest; return what differs, as text."""
         problems = []
         try:
             there = plain_files.names(self.path)
@@ -119,7 +119,10 @@ class Bundle:
 
 
 def _check_golden(arrays: list[NDArray[Any]], tensors: Sequence[Tensor]) -> None:
-    """:raises ValueError: unless there is one array for each tensor, samples of its shape and type."""
+    """Check that there is one array for each tensor, with samples of its shape and type.
+
+    :raises ValueError: if not.
+    """
     if len(arrays) != len(tensors):
         raise ValueError(f"it has {len(arrays)} arrays for {len(tensors)} tensors")
     for array, tensor in zip(arrays, tensors, strict=True):
@@ -185,7 +188,7 @@ def opened(path: Path) -> Iterator[Bundle]:
 
 
 def _copied(bundle: Bundle, to: Path) -> tuple[Bundle, list[str]]:
-    """Copy a bundle's files into a new folder; return the copy, and what differs from the manifest, in words."""
+    """Copy a bundle's files into a new folder; return the copy, and what differs from the manifest, as text."""
     there, problems, room = relative_files(bundle.path), [], MAX_UNPACKED_BYTES
     known = {*bundle.manifest["files"], _MANIFEST}
     problems += [f"{name} does not belong" for name in there if name not in known]
@@ -233,7 +236,10 @@ def load(path: Path) -> Bundle:
 
 
 def _check_kinds(manifest: dict[str, Any]) -> None:
-    """:raises ValueError, KeyError, TypeError: unless the manifest has what the verbs read, each of its kind."""
+    """Check that the manifest has the fields that the commands read, each of its type.
+
+    :raises ValueError, KeyError, TypeError: if not.
+    """
     for key, kind in _KINDS.items():
         if not isinstance(manifest[key], kind):
             raise TypeError(f"{key} is not of type {kind.__name__}")
@@ -247,11 +253,11 @@ def _check_kinds(manifest: dict[str, Any]) -> None:
 
 @contextmanager
 def writing(final: Path, *, packed: bool = False) -> Iterator[Path]:
-    """Give an empty folder beside ``final``; on success it takes its name, else nothing is left.
+    """Yield an empty folder next to ``final``, which takes its place on success; otherwise nothing is left.
 
     An older bundle at ``final`` is replaced; anything else there is refused.
 
-    :param packed: also write the folder as one file, ``final`` with ``.edgekit`` behind it.
+    :param packed: also write the folder as a single file, ``final`` with ``.edgekit`` appended.
     """
     if final.exists() and not (final / "manifest.json").is_file() and (not final.is_dir() or any(final.iterdir())):
         raise UsageError(f"{final} exists and is not a bundle", "choose another --out")

@@ -1,4 +1,4 @@
-"""How a bundle is run: what a backend says of its artifact, and what the manifest keeps of it."""
+"""How a bundle is run: what a backend says about its artifact, and what the manifest keeps of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORK = "network.tflite"
 
 
 class Kind(StrEnum):
-    """What executes the network."""
+    """Kinds of execution."""
 
     RUNTIME = "runtime"
     """The C runner with a runtime's library, which takes the bundle's model."""
@@ -115,7 +115,7 @@ def of_manifest(manifest: Mapping[str, Any]) -> Execution:
 
 
 def _of_command(manifest: Mapping[str, Any]) -> Execution:
-    """What ``run`` means where the manifest has no ``execution``."""
+    """Return the meaning of ``run`` if the manifest has no ``execution``."""
     words = manifest.get("run") or []
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         words = [""]  # damaged

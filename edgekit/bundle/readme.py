@@ -1,4 +1,4 @@
-"""The README that lies in every bundle."""
+"""The README of every bundle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgekit.bundle.execution import Execution, Kind
 from edgekit.target import BoardKind, Target
 
 BUILD = "build.sh"
-"""What a hand-over runs on the device instead of a network."""
+"""The script of a hand-over, which runs on the device instead of a network."""
 OPENCL_NEEDS = "it needs the GPU's OpenCL driver, which builds the kernels when the program starts"
 
 
@@ -46,7 +46,7 @@ def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> st
 
 
 def _on_device(manifest: dict[str, Any], target: Target, execution: Execution) -> str:
-    """How to run it there: with Python where LiteRT runs the model, else with the compiled network alone."""
+    """Return how to run it on the device: with Python if LiteRT runs the model, otherwise without."""
     run, runtime = execution.command, manifest["runtime"]
     if target.kind is BoardKind.PHONE:
         return _on_phone(execution)
@@ -85,7 +85,7 @@ From a machine with edgekit:
 
 
 def _on_edgetpu(compiled: bool) -> str:
-    """The vendor's compiler, where it was not here, and the check on the machine that has the accelerator."""
+    """Return how to run it on an Edge TPU, including the vendor's compiler if that was not installed."""
     network = """`artifact/network_edgetpu.tflite` is the network for the Edge TPU, compiled from
 `artifact/network.tflite`."""
     if not compiled:
@@ -107,7 +107,7 @@ Without the accelerator, `edgekit verify FOLDER` checks `artifact/network.tflite
 
 
 def _engine() -> str:
-    """The hand-over to TensorRT."""
+    """Return how to build the TensorRT engine."""
     return f"""## Building the engine on the device
 An engine works only with one GPU and one version of TensorRT. Copy this folder to the device, build the engine there,
 and check it with the golden samples:
@@ -123,7 +123,7 @@ correspond to the network's integers.
 
 
 def _on_phone(execution: Execution) -> str:
-    """The app's project, and the native program where there is one; an iPhone's package."""
+    """Return how to run it on a phone: the app's project, and the native program or an iPhone's package."""
     run = execution.command
     if execution.kind is Kind.HANDOVER:
         return _on_iphone(run)

@@ -1,4 +1,4 @@
-"""Samples in the form in which the C runner takes them."""
+"""Samples in the form that the C runner takes."""
 
 from __future__ import annotations
 

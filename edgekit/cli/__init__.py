@@ -1,6 +1,6 @@
-"""The command line. Verbs live one a file in this folder and are imported when they are called.
+"""The command line. Each command has a module in this folder, which is imported only when the command is called.
 
-A verb's module defines ``command``, a Click command; it parses, calls the API, and prints.
+The module defines ``command``, a Click command, which parses, calls the API, and prints.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """Finds verbs in :data:`VERBS` and imports only the one that is called."""
+    """Finds commands in :data:`VERBS` and imports only the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the help."""
@@ -131,7 +131,7 @@ def _interrupted() -> int:
 
 
 def _refused(error: OSError, debug: bool) -> int:
-    """Say what the system refused and how to go on. Where the reader of our output is gone, it had what it wanted."""
+    """Report what the operating system refused and what to do; if the reader of our output is gone, end quietly."""
     if isinstance(error, BrokenPipeError) and streams.reader_gone():
         streams.discard()
         return 0
@@ -167,7 +167,7 @@ def _help_of(error: click.ClickException) -> str:
 
 
 def _end_like_ctrl_c() -> dict[int, Any]:
-    """Let SIGTERM and SIGHUP end us as Ctrl-C does, so that temporary folders are removed."""
+    """Let SIGTERM and SIGHUP end the process as Ctrl-C does, so that temporary folders are removed."""
 
     def stop(number: int, frame: Any) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""What every verb shares: its flags, its progress display, its printing."""
+"""What all commands share: options, progress display, printing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOW_AFTER = 0.5
 
 @dataclass(frozen=True)
 class Output:
-    """How to talk to the caller: JSON on stdout, or tables; progress and warnings on stderr."""
+    """How to communicate with the caller: JSON on stdout, or tables; progress and warnings on stderr."""
 
     json: bool
     verbose: int
@@ -37,12 +37,12 @@ class Output:
         return ConsoleProgress(self)
 
     def emit(self, document: dict[str, Any]) -> None:
-        """Print the one JSON document."""
+        """Print the JSON document."""
         click.echo(dumps(document))
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--json``, ``-v``, ``-q`` and ``--debug``; the verb receives an :class:`Output` as ``output``."""
+    """Add ``--json``, ``-v``, ``-q`` and ``--debug``; the command receives an :class:`Output` as ``output``."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document (docs/formats.md).")
     @click.option("-v", "--verbose", count=True, help="Report every step.")
@@ -169,9 +169,9 @@ class ConsoleProgress:
 
 
 class Listing(click.Option):
-    """An option whose help lists what there is, looked up when the help is printed.
+    """An option whose help lists the available names, looked up when the help is printed.
 
-    :param names: what stands for ``{names}`` in the help.
+    :param names: the replacement of ``{names}`` in the help.
     """
 
     def __init__(self, *args: Any, names: Callable[[], list[str]], **options: Any) -> None:
@@ -219,7 +219,7 @@ def table(title: str, columns: list[str], rows: list[list[str]], *, right: tuple
 
 
 def size(nbytes: int) -> str:
-    """Bytes for people: ``98.5 kB``."""
+    """Format bytes: ``98.5 kB``."""
     value = float(nbytes)
     for unit in ("B", "kB", "MB"):
         if value < 1000:
@@ -229,7 +229,7 @@ def size(nbytes: int) -> str:
 
 
 def count(number: int) -> str:
-    """A count for people: ``12.5 M``."""
+    """Format a count: ``12.5 M``."""
     value = float(number)
     for unit in ("", " k", " M"):
         if value < 1000:
@@ -239,5 +239,5 @@ def count(number: int) -> str:
 
 
 def figure(value: float, low: float, high: float, unit: str) -> str:
-    """A figure with its interval: ``1.77 ms (0.87 to 5.3)``."""
+    """Format a figure with its interval: ``1.77 ms (0.87 to 5.3)``."""
     return f"{value:.3g} {unit} ({low:.3g} to {high:.3g})"

@@ -121,7 +121,7 @@ def _print(made: list[Compiled]) -> None:
 
 
 APART = ("edgetpu",)
-"""Backends that are proven on another processor than the one that the network is for."""
+"""Backends whose artifacts are proven on another processor than the one they are for."""
 
 
 def _print_accuracy(accuracy: dict[str, Any]) -> None:

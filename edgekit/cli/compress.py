@@ -172,7 +172,7 @@ def _mark(made: Compression, finalist: Finalist, front: bool) -> str:
 
 
 def _print_candidates(made: Compression) -> None:
-    """What a search that was interrupted knows."""
+    """Print the candidates known when a search was interrupted."""
     table(
         f"Recipes for {made.board.name}, not yet compiled: estimates",
         ["recipe", "points lost", "samples", "network", "latency", "energy"],

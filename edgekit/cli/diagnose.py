@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.diagnosis.evidence import Finding
 
 MOST_ALIKE = 3
-"""Findings of one cause that are told in full; --json has all."""
+"""Number of findings with the same cause that are printed in full; --json has all."""
 PRECISIONS = ("int4", "int8", "int16", "float32")
 
 
@@ -63,7 +63,7 @@ def command(
 ) -> None:
     """Explain why MODEL, a float network, loses accuracy when it is quantized, and what to do about it.
 
-    Every operator is quantized alone, and what that does to the network's outputs is measured. Exit code 5 where more
+    Every operator is quantized alone, and the effect on the network's outputs is measured. The exit code is 5 if more
     than --max-drop is lost and nothing was fixed.
     """
     from edgekit.api.diagnose import diagnose
@@ -108,7 +108,7 @@ def _print(found: Diagnosed, verbose: bool) -> None:
 
 
 def _print_findings(seen: Diagnosis) -> None:
-    """The findings; of many with one cause the first few in full."""
+    """Print the findings; of many with the same cause only the first few in full."""
     alike = {cause: [f for f in seen.findings if f.cause == cause] for cause in {f.cause for f in seen.findings}}
     shown = [f for f in seen.findings if alike[f.cause].index(f) < MOST_ALIKE]
     for number, finding in enumerate(shown, 1):

@@ -47,7 +47,7 @@ def _next(check: Check) -> str:
 
 
 def _print(results: list[Check]) -> None:
-    """A table for each purpose, and under it what is missing: what for, what not without it, how to get it."""
+    """Print a table for each group, followed by what is missing: the consequences, and how to install it."""
     from edgekit.api.doctor import GROUPS
 
     for group, title in GROUPS.items():

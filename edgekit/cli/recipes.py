@@ -8,7 +8,7 @@ from edgekit.cli.common import Output, output_options, table
 from edgekit.passes import recipe
 
 TRAINING = ("finetune", "qat", "distil")
-"""Passes that train, which takes TensorFlow; ``sparsify`` does where it has ``epochs``."""
+"""Passes that train, which needs TensorFlow; ``sparsify`` trains if it has ``epochs``."""
 
 
 @click.command(epilog="Example: edgekit recipes --json")

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 def command(model: Path, trust: bool, output: Output, **options: Any) -> None:
     """Search for faster kernels for MODEL (or a bundle) on a target, for `compile --backend tvm`.
 
-    Other tiles and schedules are measured beside the rules' own kernels, and used by later compiles where they are
-    faster. Ctrl-C stops at any time; the same command goes on where it was.
+    Other tiles and schedules are measured against the rules' own kernels, and later compiles can use those that are
+    faster. Ctrl-C stops at any time; the same command resumes where it stopped.
     """
     from edgekit.api.tune import tune
 
@@ -53,7 +53,7 @@ def command(model: Path, trust: bool, output: Output, **options: Any) -> None:
 
 
 def _time(us: float) -> str:
-    """Microseconds for people: ``6.28 µs``, ``1.11 ms``."""
+    """Format microseconds: ``6.28 µs``, ``1.11 ms``."""
     return f"{us:.3g} µs" if us < 999.5 else f"{us / 1e3:.3g} ms"
 
 

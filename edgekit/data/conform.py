@@ -1,4 +1,4 @@
-"""An array of the user's as an input tensor takes it, or one line on why it cannot be one."""
+"""Conform a user's array to an input tensor, or say in one line why that is impossible."""
 
 from __future__ import annotations
 

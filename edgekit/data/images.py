@@ -1,4 +1,4 @@
-"""A folder of pictures as samples; the names of its sub-folders, sorted, are the classes."""
+"""A folder of images as samples; the names of its subfolders, sorted, are the classes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load(
     limit: int | None = None,
     progress: Progress = Silent(),
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None, NDArray[np.int64]]:
-    """Return the pictures of ``folder`` as ``[n, *tensor shape]``, their labels, and their places in the sorted list.
+    """Return the images of ``folder`` as ``[n, *tensor shape]``, their labels, and their places in the sorted list.
 
     They are resized (bilinear) to the network's height and width, in its channels.
 
@@ -94,7 +94,7 @@ def _layout(tensor: Tensor, folder: Path) -> tuple[int, int, int, bool]:
 
 
 def _files(folder: Path) -> tuple[list[Path], NDArray[np.int64] | None]:
-    """List the pictures, sorted, and their classes (None for a flat folder)."""
+    """List the images, sorted, and their classes (None for a flat folder)."""
     flat = _pictures(folder)
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
@@ -142,7 +142,7 @@ def _batches(files: list[Path], pixels: int) -> Iterator[range]:
 
 
 def _decoded(files: list[Path], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Decode pictures in a locked-down child, which gets their bytes: decoders are written in C."""
+    """Decode images in a sandboxed child process, which gets their bytes: decoders are written in C."""
     try:
         data = {str(number): np.frombuffer(file.read_bytes(), np.uint8) for number, file in enumerate(files)}
     except OSError as error:
@@ -157,7 +157,7 @@ def _decoded(files: list[Path], shape: tuple[int, int, int]) -> NDArray[np.uint8
 
 
 def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Path) -> tuple[dict[str, Any], Any]:
-    """Task: decode the pictures whose bytes are the ``arrays``."""
+    """Task: decode the images whose bytes are the ``arrays``."""
     height, width, channels = args["shape"]
     pixels = np.empty((len(args["names"]), height, width, channels), np.uint8)
     for number, name in enumerate(args["names"]):
@@ -166,7 +166,7 @@ def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Pat
 
 
 def _pixels(file: str, data: IO[bytes], height: int, width: int, channels: int) -> NDArray[np.uint8]:
-    """Decode one picture as uint8 ``[height, width, channels]``."""
+    """Decode one image as uint8 ``[height, width, channels]``."""
     from PIL import Image
 
     try:

@@ -1,4 +1,4 @@
-"""What an ``.npz`` says of its samples: the right class (``y``) and, for fairness, the group (``g``) of each."""
+"""Labels in an ``.npz``: the class (``y``) and, for fairness, the group (``g``) of each sample."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgekit.errors import UsageError
 
 MOST_GROUPS = 1000
-"""More are no groups, but a value a sample."""
+"""More than this are not groups, but one value per sample."""
 
 
 def labels(y: NDArray[Any], samples: int, path: Path) -> tuple[NDArray[np.int64] | None, str]:

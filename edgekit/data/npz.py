@@ -1,4 +1,4 @@
-"""Read ``.npz`` files that somebody else made: no pickles, sizes checked before anything is unpacked."""
+"""Read ``.npz`` files from others: no pickles, and sizes are checked before anything is unpacked."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMBERS = "biuf"
 """Booleans, integers and floats."""
 
 MAX_TEXT = 256
-"""Bytes of a text, at most; four a letter."""
+"""Bytes of a text, at most; four per character."""
 
 
 def read(

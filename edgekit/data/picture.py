@@ -1,4 +1,4 @@
-"""Drawing with matplotlib: the checks before, the file after. The same picture gives the same bytes."""
+"""Plotting with matplotlib: the checks before, the file after. The same plot gives the same bytes."""
 
 from __future__ import annotations
 

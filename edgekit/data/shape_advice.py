@@ -1,4 +1,4 @@
-"""How to bring an array of samples into the shape that a network takes: what to do, not only that it is wrong."""
+"""Advice on how to bring an array of samples into the shape that a network takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 Shape = tuple[int, ...]
 
 _CHANNELS = (1, 3, 4)
-"""Of pictures: grey, colour, colour with transparency."""
+"""Of images: grey, colour, colour with transparency."""
 _MOST_DIMENSIONS = 5
 
 
@@ -17,7 +17,7 @@ def advise(name: str, found: Shape, accepted: Sequence[Shape]) -> str:
     """Return one line on what to do with the array ``name``, of shape ``found``, to have samples of a shape accepted.
 
     Reshaping keeps the values in their order, so it is advised only where that is right: where dimensions of 1 differ,
-    and where a sample was flattened. Else the dimensions are to be reordered, the pictures resized, and so on.
+    and where a sample was flattened. Else the dimensions are to be reordered, the images resized, and so on.
 
     :param accepted: shapes of one sample, without the dimension of the samples; the first is the network's own.
     """
@@ -39,7 +39,7 @@ def advise(name: str, found: Shape, accepted: Sequence[Shape]) -> str:
 
 
 def _picture(name: str, sample: Shape, wanted: Shape) -> str:
-    """Advice where samples are pictures of another size, other channels, or channels first."""
+    """Advice where samples are images of another size, other channels, or channels first."""
     first = wanted[0] in _CHANNELS and wanted[2] not in _CHANNELS
     channels, size = (wanted[0], wanted[1:]) if first else (wanted[2], wanted[:2])
     if channels not in _CHANNELS:

@@ -1,6 +1,6 @@
 """What ``--data`` names: ``FILE.npz``, a folder or ``random``, and options behind a question mark, joined with ``&``.
 
-``range=LOW,HIGH`` says which real values the bytes 0 and 255 of a picture stand for (default ``0,1``); ``part=K/N``
+``range=LOW,HIGH`` says which real values the bytes 0 and 255 of an image stand for (default ``0,1``); ``part=K/N``
 takes the K-th of N parts, drawn with the seed; given again, a part of that part.
 """
 

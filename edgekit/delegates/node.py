@@ -37,7 +37,7 @@ class Node:
 
     @property
     def runtime(self) -> list[Tensor]:
-        """Inputs that are no constants."""
+        """Inputs that are not constants."""
         return [self.graph.tensors[i] for i in self.operator.inputs if i >= 0 and not self.is_constant(i)]
 
     def is_constant(self, index: int) -> bool:

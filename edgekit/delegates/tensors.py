@@ -45,7 +45,7 @@ def outputs(node: Node, arguments: list[str]) -> str | None:
 
 
 def runtime(node: Node, arguments: list[str]) -> str | None:
-    """So many inputs that are no constants."""
+    """So many inputs that are not constants."""
     count = len(node.runtime)
     return None if str(count) in arguments else f"{count} of its inputs are computed, not {' or '.join(arguments)}"
 
@@ -55,7 +55,7 @@ def static(node: Node, arguments: list[str]) -> str | None:
     for index in map(int, arguments):
         tensor = node.input(index)
         if tensor is not None and not node.is_constant(node.operator.inputs[index]):
-            return f"its input {index}, {name_of(tensor)}, is no constant"
+            return f"its input {index}, {name_of(tensor)}, is not a constant"
     return None
 
 
@@ -82,7 +82,7 @@ def rank(node: Node, arguments: list[str]) -> str | None:
 def _axes(node: Node) -> list[int]:
     """The constant axes of a reduction, counted from the front.
 
-    :raises ValueError: if they are no constants.
+    :raises ValueError: if they are not constants.
     """
     tensor, data = node.input(1), node.input(0)
     assert tensor is not None and data is not None
@@ -93,7 +93,7 @@ def _axes(node: Node) -> list[int]:
 def not_batch(node: Node, arguments: list[str]) -> str | None:
     """The reduction leaves out the batch dimension."""
     if node.input(1) is None or node.inputs[1].data is None:  # type: ignore[union-attr]
-        return "its axes are no constants"
+        return "its axes are not constants"
     data = node.input(0)
     assert data is not None
     if len(data.shape) == 4 and 0 in _axes(node):
@@ -107,7 +107,7 @@ def depth_multiple(node: Node, arguments: list[str]) -> str | None:
     assert data is not None
     last = len(data.shape) - 1
     if last in _axes(node) and data.shape[last] % int(arguments[0]):
-        return f"it reduces {data.shape[last]} channels, which is no multiple of {arguments[0]}"
+        return f"it reduces {data.shape[last]} channels, which is not a multiple of {arguments[0]}"
     return None
 
 
@@ -115,7 +115,7 @@ def pad_not_batch(node: Node, arguments: list[str]) -> str | None:
     """The padding leaves out the batch dimension."""
     tensor, data = node.input(1), node.input(0)
     if tensor is None or data is None or tensor.data is None:
-        return "its padding is no constant"
+        return "its padding is not a constant"
     if len(data.shape) == 4 and tensor.array()[0].any():
         return "it pads the batch dimension"
     return None
@@ -143,7 +143,7 @@ def max_elements(node: Node, arguments: list[str]) -> str | None:
 def vector(node: Node, arguments: list[str]) -> str | None:
     """All dimensions of the result but the last are 1."""
     shape = node.outputs[0].shape
-    return None if all(d == 1 for d in shape[:-1]) else f"its result is {list(shape)}, no vector"
+    return None if all(d == 1 for d in shape[:-1]) else f"its result is {list(shape)}, not a vector"
 
 
 def zero_padding(node: Node, arguments: list[str]) -> str | None:

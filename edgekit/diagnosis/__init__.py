@@ -1,1 +1,1 @@
-"""Why a network loses accuracy in integers: measured operator by operator, said in words, and cured."""
+"""Why a network loses accuracy in integers: measured operator by operator, explained, and fixed."""

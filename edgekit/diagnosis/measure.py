@@ -35,11 +35,11 @@ EFFECT_SAMPLES = (8, 256)
 class Outcome:
     """A network's outputs over some samples, judged against the float network's.
 
-    :param noise: relative noise of its outputs, the worst of them; infinite where it does not run.
-    :param accuracy: share of right labels; None without labels.
-    :param flips: share of samples whose label is another one than the float network's; None where it is no classifier.
-        With labels any network of one choice among classes is one; without, it must end in a softmax or logistic.
-    :param failure: why it does not run; empty where it does.
+    :param noise: relative noise of its outputs, the worst of them; infinite if it does not run.
+    :param accuracy: share of correct predictions; None without labels.
+    :param flips: share of samples whose label differs from the float network's; None if it is not a classifier. With
+        labels, any network of one choice among classes is one; without, it must end in a softmax or logistic.
+    :param failure: why it does not run; empty if it does.
     """
 
     noise: float
@@ -59,7 +59,7 @@ def decibels(noise: float | None) -> float | None:
 
 
 def noise(real: NDArray[Any], rounded: NDArray[Any]) -> float:
-    """Relative noise power; infinite where ``real`` is all zeros and ``rounded`` is not, or is no number."""
+    """Relative noise power; infinite where ``real`` is all zeros and ``rounded`` is not, or is not a number."""
     if not np.isfinite(rounded).all():
         return math.inf
     relative = quality.relative_error(real, rounded)

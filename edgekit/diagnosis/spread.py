@@ -1,7 +1,7 @@
-"""How the values of every activation are spread, over many samples: by channel, and in the tails.
+"""How the values of every activation are distributed over many samples: by channel, and in the tails.
 
-Measured in a locked-down child (:func:`run_task`), portion by portion, so that no more than one sample's activations
-are in memory at a time.
+They are measured in a sandboxed child process (:func:`run_task`), portion by portion, so that no more than one
+sample's activations are in memory at a time.
 """
 
 from __future__ import annotations

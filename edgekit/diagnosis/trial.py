@@ -1,6 +1,6 @@
 """Run a network that may well not run: on LiteRT's default kernels, once its plain ones have accepted it, too.
 
-A bundle needs both: its golden outputs come from the plain kernels, and boards run the default ones.
+A bundle needs both: its golden outputs come from the reference kernels, and boards run the default ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def run(graph: Graph, data: Dataset, *, plain: bool = True) -> list[NDArray[Any]]:
     """Return the outputs over the samples, ``[samples, *shape]`` each.
 
-    :param plain: ask the plain kernels, too; they lack some operators (ELU, ROUND, CEIL).
+    :param plain: ask the reference kernels, too; they lack some operators (ELU, ROUND, CEIL).
     :raises ModelError: if one of the kernels refuses the network or crashes on it.
     """
     from edgekit.data.dataset import as_network_inputs

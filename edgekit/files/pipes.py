@@ -1,4 +1,4 @@
-"""What a program prints, up to a bound: a stranger's program, or a board, may print without end."""
+"""What a program prints, up to a bound: an untrusted program, or a board, may print without end."""
 
 from __future__ import annotations
 

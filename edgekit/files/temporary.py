@@ -1,7 +1,7 @@
-"""Private folders that are gone afterwards; what a process that was killed left behind is swept by a later one.
+"""Private temporary folders; what a killed process left behind is removed by a later one.
 
-A folder is named ``edgekit-PID-XXXXXXXX`` (with a dot before it where it lies beside something of the user's) and
-locked (``flock``) as long as its process lives: the kernel takes the lock away with the process, however that ends.
+A folder is named ``edgekit-PID-XXXXXXXX`` (with a leading dot if it lies next to something of the user's) and
+locked (``flock``) as long as its process lives: the kernel releases the lock with the process, however that ends.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Does a Graph mean something? Checks that hold before any runtime sees it.
+"""Validate a Graph before any runtime sees it.
 
 Every rule names the tensor or operator that breaks it, in one line.
 """

@@ -1,6 +1,6 @@
-"""A network taken apart: every operator fed by inputs of its own, every result an output.
+"""A network with isolated operators: every operator has inputs of its own, every result is an output.
 
-Run with the reference's intermediate values as inputs, one execution checks each operator by itself, so that
+Run with the reference's intermediate values as inputs, one execution checks each operator in isolation, so that
 rounding differences cannot add up along the network.
 """
 

@@ -123,7 +123,7 @@ class Tensor:
         return self.data.view(np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
 
     def json(self) -> dict[str, Any]:
-        """Name, dtype, shape and per-tensor quantization, as the verbs print them."""
+        """Name, dtype, shape and per-tensor quantization, as the commands print them."""
         q = self.quantization if self.has_scale else None
         return {
             "name": self.name,

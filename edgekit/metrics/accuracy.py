@@ -32,7 +32,7 @@ class Accuracy:
 
 
 def evaluate(model: Path | Graph, dataset: Dataset) -> Accuracy | None:
-    """Measure top-1 accuracy; None where there are no labels or the network is no classifier.
+    """Measure top-1 accuracy; None where there are no labels or the network is not a classifier.
 
     A classifier's first output is ``[1, .., classes]``; the largest value wins, the first of equals. Integer
     outputs need no scale for that. One output that comes from a LOGISTIC operator is the probability of class 1.

@@ -1,4 +1,4 @@
-"""Post-training quantization, on ai-edge-quantizer: flatbuffer to flatbuffer, in a locked-down child process.
+"""Post-training quantization, on ai-edge-quantizer: flatbuffer to flatbuffer, in a sandboxed child process.
 
 Ranges of activations are ours (:mod:`edgekit.passes.quantize_child`): the plain minimum and maximum over the
 samples. On the MNIST network that changes 1 to 3 labels of 2,000 in int8 and none with int16 activations, where

@@ -1,4 +1,4 @@
-"""Readers for ``.keras``, legacy ``.h5`` and SavedModel, which need TensorFlow in a locked-down child.
+"""Readers for ``.keras``, legacy ``.h5`` and SavedModel, which need TensorFlow in a sandboxed child process.
 
 This side looks at the file without TensorFlow, so that a bad one fails in milliseconds; the child's side is
 :mod:`edgekit.readers.keras_child` and :mod:`edgekit.readers.saved_model_child`.

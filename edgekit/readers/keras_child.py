@@ -1,4 +1,4 @@
-"""What runs in the locked-down child: load a Keras model, write a float TFLite flatbuffer.
+"""What runs in the sandboxed child process: load a Keras model, write a float TFLite flatbuffer.
 
 Keras 3 loads what Keras 3 wrote. Files of Keras 2 are loaded by tf_keras, which is Keras 2: Keras 3 lacks some of its
 layers and rejects what it wrote for others, and words such as ``hard_sigmoid`` have another meaning there.

@@ -1,4 +1,4 @@
-"""The ONNX converter: onnx2tf in an environment of its own, made once by uv, run locked down.
+"""The ONNX converter: onnx2tf in an environment of its own, made once by uv, run sandboxed.
 
 onnx2tf pins its dependencies exactly and they clash with ours, so it never shares our environment.
 """

@@ -1,4 +1,4 @@
-"""What runs in the locked-down child: check an ONNX model, fix its shapes, make it one self-contained file."""
+"""What runs in the sandboxed child process: check an ONNX model, fix its shapes, make it one self-contained file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the locked-down child: a SavedModel's signature -> float TFLite flatbuffer."""
+"""What runs in the sandboxed child process: a SavedModel's signature -> float TFLite flatbuffer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the locked-down child: LiteRT resizes a network's inputs and infers every shape behind them."""
+"""What runs in the sandboxed child process: LiteRT resizes a network's inputs and infers every shape behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run work on untrusted models in a locked-down child process.
+"""Run work on untrusted models in a sandboxed child process.
 
 Interpreters and converters can crash, hang, or be made to misbehave by a hostile model, so none of them ever
 runs in edgekit's own process. :func:`call` runs a Python task in a child; :func:`run_program` runs a program
@@ -225,7 +225,7 @@ def call(
     form: Any = dict[str, Any],
     anyway: bool = False,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Run ``task`` in a locked-down child and return its ``(json, arrays)``.
+    """Run ``task`` in a sandboxed child process and return its ``(json, arrays)``.
 
     :param task: ``"package.module:function"``.
     :param args: JSON-able arguments.

@@ -1,6 +1,6 @@
 """The form of what a task says, checked before anybody uses it.
 
-A task that reads a stranger's file runs where the file may have taken over, so its answer can be any JSON. Callers of
+A task that reads an untrusted file runs where the file may have taken over, so its answer can be any JSON. Callers of
 :func:`edgekit.sandbox.call` name the form that they rely on, a ``TypedDict``; what lacks it is the model's fault, and
 ends as any other damaged file does.
 """

@@ -1,6 +1,6 @@
 """What a child is given: an environment without secrets, and the folders from which it imports.
 
-A child of a user who stands in a stranger's folder must import nothing from there. ``python -m`` would, before any
+A child of a user who stands in an untrusted folder must import nothing from there. ``python -m`` would, before any
 lock is set, and so would ``PYTHONPATH=.`` or an empty entry of ``PATH`` and ``LD_LIBRARY_PATH``.
 """
 

@@ -1,6 +1,6 @@
 """The state of a training on disk: plain arrays and JSON in one file that is always whole.
 
-The folder may have been written by a child that runs a stranger's network: no link in it is followed.
+The folder may have been written by a child that runs an untrusted network: no link in it is followed.
 """
 
 from __future__ import annotations

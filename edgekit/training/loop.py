@@ -40,7 +40,7 @@ def train(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
         ``[n, ...]`` and perhaps ``y`` ``[n]``; ``v0``, ..., ``vy`` the same to validate on; perhaps a saved ``state``.
     :returns: loss and accuracy per epoch; the trained ``graph``, and the trained ranges ``low`` and ``high`` of
         quantization. Only the first worker returns.
-    :raises ModelError: if the loss is no number.
+    :raises ModelError: if the loss is not a number.
     """
     tempfile.tempdir = str(folder)  # the only place a child may write
     import tensorflow as tf

@@ -57,7 +57,7 @@ EDGE_TPU = [
     (one("RELU", (2, 4, 4, 2), (2, 4, 4, 2)), "inner three"),
     (one("SOFTMAX", (1, 20000), (1, 20000), options="Softmax", beta=1.0), "more than 16000"),
     (one("SOFTMAX", (1, 16000), (1, 16000), options="Softmax", beta=1.0), ""),
-    (one("SOFTMAX", (1, 4, 10), (1, 4, 10), options="Softmax", beta=1.0), "no vector"),
+    (one("SOFTMAX", (1, 4, 10), (1, 4, 10), options="Softmax", beta=1.0), "not a vector"),
     (one("MEAN", (1, 4, 4, 6), (1, 6), constants=[np.array([1, 2], np.int32)], options="Reducer"), ""),
     (one("MEAN", (1, 4, 4, 6), (1, 4), constants=[np.array([2, 3], np.int32)], options="Reducer"), "multiple of 4"),
     (one("MEAN", (1, 4, 4, 8), (1, 4), constants=[np.array([2, -1], np.int32)], options="Reducer"), ""),

@@ -2,7 +2,7 @@
 
 * int8 with a scale: ``constexpr_affine_dequantize`` (iOS 16). int4: ``constexpr_blockwise_shift_scale`` (iOS 18).
 * floats of at most 2, 4, 16, 64 or 256 different values: ``constexpr_lut_to_dense`` (iOS 16), a palette and 1, 2, 4, 6
-  or 8 bits a weight. The pass ``palettize`` makes such weights; finding them here loses nothing.
+  or 8 bits per weight. The pass ``palettize`` makes such weights; finding them here loses nothing.
 * all others: float16 or float32.
 """
 
@@ -26,7 +26,7 @@ SMALLEST_HALF = float(np.finfo(np.float16).tiny)
 """The smallest float16 with all its bits (6.1e-5): scales below it lose precision."""
 
 PALETTES = (1, 2, 4, 6, 8)
-"""Bits a weight that Core ML has palettes of."""
+"""Bits per weight that Core ML has palettes of."""
 
 
 def emit(

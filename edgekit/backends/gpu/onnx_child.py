@@ -1,4 +1,4 @@
-"""The child's side of ONNX operators on GPUs: TVM's loops, one thread an element, as OpenCL C by TVM's generator."""
+"""The child's side of ONNX operators on GPUs: TVM's loops, one thread per element, as OpenCL C by TVM's generator."""
 
 from __future__ import annotations
 
