@@ -1,4 +1,4 @@
-"""Every error a user can meet, each with its exit code.
+"""All errors that a user can encounter, each with its exit code.
 
 An error carries two lines: ``message`` says what is wrong, ``hint`` what to do about it. The command line
 prints both and exits with ``exit_code``; anything that is not an :class:`EdgekitError` is a bug in edgekit

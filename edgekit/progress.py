@@ -1,4 +1,4 @@
-"""How long work tells whoever waits what it is doing."""
+"""Progress reporting for long-running work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives the name of the step that begins, and, where it is known, how much of it is done."""
+    """Receives the name of each step as it begins, and, if known, how much of it is done."""
 
     def step(self, name: str) -> None:
         """A new step begins; the one before it is done."""
@@ -15,14 +15,14 @@ class Progress(Protocol):
         """``done`` of ``total`` units of the current step are done."""
 
     def warn(self, message: str) -> None:
-        """Something the user should know, that stops nothing."""
+        """Something that the user should know, but that stops nothing."""
 
     def note(self, message: str) -> None:
-        """Something that was done for the user, and is fine."""
+        """Something that was done for the user, and needs no action."""
 
 
 class Silent:
-    """A Progress that says nothing, for callers from Python."""
+    """A Progress that reports nothing, for callers from Python."""
 
     def step(self, name: str) -> None:
         """Ignore the step."""

@@ -1,4 +1,4 @@
-"""Where edgekit's data folders lie, in a checkout and in an installed wheel alike."""
+"""Data files of edgekit, and its cache."""
 
 from __future__ import annotations
 

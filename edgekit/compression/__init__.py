@@ -1,1 +1,1 @@
-"""Searching recipes: what there is to choose from, what a candidate costs, which are worth having."""
+"""The search for recipes: the choices, the cost of a candidate, and which candidates are worth keeping."""

@@ -35,7 +35,7 @@ class Budget:
     text: str
 
     def excess(self, value: float) -> float:
-        """How far a value is above the limit (above 0): a share of a cost's limit, or points of accuracy."""
+        """Return how far a value exceeds the limit: as a share of a cost's limit, or in points of accuracy."""
         return value / self.limit - 1 if self.name in COSTS else value - self.limit
 
 
@@ -72,10 +72,10 @@ def _one(text: str) -> Budget:
 
 
 def excesses(budgets: Iterable[Budget], figures: Mapping[str, float]) -> dict[str, float]:
-    """Return how far each budgeted figure is above its limit; 0 or below: it holds."""
+    """Return how far each budgeted figure exceeds its limit; 0 or below if the budget is met."""
     return {budget.name: budget.excess(figures[budget.name]) for budget in budgets}
 
 
 def distance(budgets: Iterable[Budget], figures: Mapping[str, float]) -> float:
-    """Return how far a candidate is from holding all budgets: the sum of what is too much; 0 where all hold."""
+    """Return how far a candidate is from meeting all budgets: the sum of the excesses; 0 if all are met."""
     return sum(max(0.0, excess) for excess in excesses(budgets, figures).values())

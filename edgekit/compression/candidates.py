@@ -1,4 +1,4 @@
-"""Candidates: networks that recipes make, with what they cost and how many labels they lose."""
+"""Candidates: networks that recipes produce, with their cost and the number of labels they lose."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 CACHE_BYTES = 1 << 30
-"""Transformed networks are kept up to this size together; the least used go first."""
+"""Transformed networks are kept up to this total size; the least recently used are dropped first."""
 
 
 @dataclass
 class Candidate:
-    """A recipe and what was measured of it.
+    """A recipe and its measurements.
 
     :param steps: those that could be applied and changed something (training that does not help is undone);
         ``left_out`` says why others are not among them, by pass.
@@ -115,7 +115,7 @@ class Evaluator:
         return candidate
 
     def refine(self, candidate: Candidate, samples: int) -> None:
-        """Measure the candidate's accuracy on the first ``samples`` samples; what is known of them is not run again."""
+        """Measure the candidate's accuracy on the first ``samples`` samples, without repeating known results."""
         reference = self._predicted((), samples)
         found = self._predicted(candidate.steps, samples)
         assert self._samples.labels is not None
@@ -133,11 +133,11 @@ class Evaluator:
             candidate.drops["group-drop"] = max(row["drop"]["low"] for row in report["groups"])
 
     def graph(self, steps: Sequence[Step]) -> Graph:
-        """Return the network that steps make which could be applied."""
+        """Return the network after steps that are known to be applicable."""
         return self._transformed(steps)[0]
 
     def _transformed(self, steps: Sequence[Step]) -> tuple[Graph, tuple[Step, ...], dict[str, str]]:
-        """Apply the steps; each distinct beginning of a recipe is computed once, and kept."""
+        """Apply the steps; each distinct prefix of a recipe is computed once, and kept."""
         graph, applied = self._graphs[space.key(())][0], tuple[Step, ...]()
         left_out: dict[str, str] = {}
         for step in steps:

@@ -54,7 +54,7 @@ class Finalist:
 
     @property
     def figures(self) -> dict[str, float]:
-        """What budgets are held against: measured sizes and drops, the profile's latency and energy."""
+        """The figures that budgets apply to: measured sizes and drops, the profile's latency and energy."""
         found = self.accuracy
         figures = {
             "size": float(self.compiled.manifest["files"]["model.tflite"]["bytes"]),
@@ -90,7 +90,7 @@ class Finalist:
 
 
 def best(finalists: Sequence[Finalist], budgets: Sequence[Budget]) -> Finalist | None:
-    """Return the recommended one of those that hold all budgets; None where none does.
+    """Return the recommended one of those that meet all budgets; None if none does.
 
     If only accuracy is budgeted: the cheapest. Else: the cheapest of those that are not measurably less accurate than
     the most accurate. Costs are compared by their product.
@@ -104,7 +104,7 @@ def best(finalists: Sequence[Finalist], budgets: Sequence[Budget]) -> Finalist |
 
 
 def nearest(finalists: Sequence[Finalist], budgets: Sequence[Budget]) -> Finalist | None:
-    """Return the one that comes nearest to the budgets."""
+    """Return the one closest to the budgets."""
     return min(finalists, key=lambda f: distance(budgets, f.figures), default=None)
 
 
@@ -120,7 +120,7 @@ def within_noise(finalists: Sequence[Finalist]) -> list[Finalist]:
 
 
 def on_front(finalists: Sequence[Finalist], costs: Sequence[str]) -> list[bool]:
-    """Say of each whether no other is at least as good in accuracy and all costs, and better in one."""
+    """Return for each whether no other is at least as good in accuracy and all costs, and better in one."""
     values = [[f.figures["accuracy-drop"], *(f.figures[name] for name in costs)] for f in finalists]
     return [bool(rank == 0) for rank in front.ranks(np.array(values).reshape(len(values), 1 + len(costs)))]
 

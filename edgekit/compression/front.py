@@ -1,4 +1,4 @@
-"""Which candidates are worth having: those that no other beats in everything."""
+"""Selection of candidates that no other beats in everything."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def chosen(values: NDArray[np.float64], distance: Sequence[float], count: int) -
 
 
 def _crowding(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each point's neighbours are apart, summed over the objectives; infinite for the best of each."""
+    """Return how far each point's neighbours are apart, summed over the objectives; infinite for the best of each."""
     total = np.zeros(len(values))
     for column in values.T:
         order = np.argsort(column, kind="stable")

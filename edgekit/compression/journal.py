@@ -1,4 +1,4 @@
-"""The journal of a search: Optuna's file of what was tried, which survives kills and damage."""
+"""The journal of a search: Optuna's record of trials, which survives kills and damage."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def opened(path: Path, goal: Goal, fresh: bool, progress: Progress) -> Iterator[
 
 
 def _study(path: Path, goal: Goal, progress: Progress) -> Study:
-    """Read the journal's study, or begin one; a journal that cannot be read is thrown away."""
+    """Read the journal's study, or start a new one; a journal that cannot be read is discarded."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend

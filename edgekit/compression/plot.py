@@ -1,4 +1,4 @@
-"""A picture of a search: accuracy against each cost, finalists with intervals, budgets as lines."""
+"""Plot of a search: accuracy against each cost, finalists with intervals, budgets as lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AXES = {"size": (1e-3, "network, kB"), "packed": (1e-3, "packed network, kB"), "
 
 
 def draw(made: Compression, path: Path) -> None:
-    """Draw to ``path``. Upwards is better: 0 is the uncompressed network's accuracy."""
+    """Plot to ``path``. Higher is better: 0 is the uncompressed network's accuracy."""
     costs = made.goal.costs
     figure, axes = picture.panels(len(costs), 1 + 4.6 * len(costs), 4.2)
     limits = {budget.name: budget.limit for budget in made.goal.budgets}

@@ -1,4 +1,4 @@
-"""What a search found: as an object, as a document, as files."""
+"""The result of a search: as an object, as a document, as files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edgekit.text.commands import arguments
 
 @dataclass
 class Compression:
-    """What a search found.
+    """The result of a search.
 
     :param reference: the network without compression, compiled and measured as the finalists were.
     :param specs: which data was for ``calibration``, ``search`` and ``test``.
@@ -45,7 +45,7 @@ class Compression:
 
     @property
     def compiled(self) -> list[Finalist]:
-        """All that were compiled, the uncompressed network first."""
+        """All compiled networks, the uncompressed one first."""
         return [*([self.reference] if self.reference else []), *self.finalists]
 
     @property
@@ -79,7 +79,7 @@ class Compression:
         )
 
     def front(self) -> list[Candidate]:
-        """The candidates of the search that no other beats, by estimate and the search's samples."""
+        """Return the candidates of the search that no other beats, by estimate and the search's samples."""
         known = search.unique(self.found)
         kept = [c for c, rank in zip(known, front.ranks(self.goal.matrix(known)), strict=True) if rank == 0]
         return sorted(kept, key=lambda c: c.costs[self.goal.costs[0]])
@@ -122,7 +122,7 @@ class Compression:
 
 
 def shown(name: str, value: float) -> str:
-    """A budgeted figure for people, with its unit."""
+    """Format a budgeted figure with its unit."""
     if name in ("size", "packed"):
         return f"{value / 1e3:.4g} kB"
     return f"{value:.3g} " + {"latency": "ms", "energy": "mJ"}.get(name, "points")
@@ -139,7 +139,7 @@ def recipe(made: Compression, finalist: Finalist) -> str:
 
 
 def command(made: Compression, recipe: Path | None) -> str:
-    """The command that makes the same bundle again."""
+    """Return the command that builds the same bundle again."""
     given = arguments(made.model, made.specs["calibration"], made.specs["test"], made.shapes, made.seed, made.trust)
     how = ["--target", made.board.name, "--recipe", str(recipe or "as-is")]
     return shlex.join(["edgekit", "compile", given[0], *how, *given[1:]])

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 HALVING = 3
 """Each rung keeps one candidate of so many, and measures it on so many times more samples."""
 FIRST_MACS, FIRST_LEAST = 2_000_000_000, 100
-"""The first rung's samples are as many as fit in so many MACs, and at least so many."""
+"""The first rung has as many samples as fit in this many MACs, and at least this many."""
 MOST_REPEATS = 60
-"""So many proposals in a row that are known already: there is nothing left to try."""
+"""After this many known proposals in a row, there is nothing left to try."""
 TOLERATED = Budget("accuracy-drop", 5.0, "accuracy-drop=5")
-"""What steers the search where the user gave no bound on the accuracy's drop: more is of no use to anybody."""
+"""The drop that steers the search if the user gave no bound on it: a larger one is useless."""
 LOST = 100.0
-"""The drop, in points, by which the searcher learns that a recipe cannot be measured."""
+"""The drop, in points, that tells the sampler that a recipe cannot be measured."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is to be small: the drop of accuracy and these ``costs``; and what must hold.
+    """What to minimize: the drop of accuracy and these ``costs``; and the budgets to meet.
 
     :param whole: the costs of the network before compression, to which those of candidates are set in relation.
     """
@@ -74,7 +74,7 @@ class Goal:
         return self.budgets if bounded else (*self.budgets, TOLERATED)
 
     def values(self, candidate: Candidate) -> list[float]:
-        """The drop in points, and the logarithm of each cost as a share of the original network's."""
+        """Return the drop in points, and the logarithm of each cost as a share of the original network's."""
         shares = [math.log(max(candidate.costs[name], 1e-12) / self.whole[name]) for name in self.costs]
         return [candidate.drops["accuracy-drop"], *shares]
 
@@ -101,7 +101,7 @@ class Goal:
 
 
 def rungs(samples: int, macs: int) -> list[int]:
-    """How many samples each rung measures on; the last takes all."""
+    """Return the number of samples of each rung; the last has all."""
     first = min(samples, max(FIRST_LEAST, FIRST_MACS // max(1, macs)))
     made = [first]
     while 1.5 * made[-1] * HALVING <= samples:
@@ -155,7 +155,7 @@ def run(
 
 
 def halve(goal: Goal, evaluator: Evaluator, found: Found, ladder: Sequence[int], keep: int, progress: Progress) -> None:
-    """Measure the better candidates on more and more samples; those that are left are measured on all."""
+    """Measure the better candidates on more and more samples; those that remain are measured on all."""
     alive = unique(found)
     for samples in ladder[1:]:
         alive = goal.first(alive, max(keep, math.ceil(len(alive) / HALVING)))
@@ -166,7 +166,7 @@ def halve(goal: Goal, evaluator: Evaluator, found: Found, ladder: Sequence[int],
 
 
 def unique(found: Found) -> list[Candidate]:
-    """The candidates without those that are the same network as an earlier one."""
+    """Return the candidates without those that are the same network as an earlier one."""
     first: dict[str, Candidate] = {}
     for candidate in found.candidates.values():
         first.setdefault(candidate.digest, candidate)

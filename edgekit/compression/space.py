@@ -1,4 +1,4 @@
-"""What the search may put into a recipe: the passes that exist here, where they stand, and their parameters' ranges.
+"""The search space: the available passes, their order in a recipe, and the ranges of their parameters.
 
 A recipe is built in the order of :data:`SHARES`, :data:`TRAINING`, :data:`ARITHMETIC`. To let the search use another
 pass, add a row here; a row whose pass is not installed is left out.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Params = Mapping[str, float | str]
 TARGET = "the target"
-"""Stands for the name of the board that is searched for."""
+"""Placeholder for the name of the board that is searched for."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Option:
-    """One choice of a stage: the steps it adds; none for the label that leaves the stage out."""
+    """One choice for a stage: the steps that it adds; none for the label that leaves the stage out."""
 
     label: str
     steps: tuple[Step, ...] = ()
@@ -91,7 +91,7 @@ class Space:
     stages: Mapping[str, tuple[Option, ...]]
 
     def suggest(self, trial: Trial) -> Params:
-        """Let the searcher choose every parameter."""
+        """Let the sampler choose every parameter."""
         params: dict[str, float | str] = {}
         for share in self.shares:
             params[share.name] = trial.suggest_float(share.name, share.low, share.high, step=share.step)
@@ -100,7 +100,7 @@ class Space:
         return params
 
     def steps(self, params: Params) -> tuple[Step, ...]:
-        """Return the recipe that the parameters stand for."""
+        """Return the recipe that the parameters describe."""
         steps: tuple[Step, ...] = ()
         for share in self.shares:
             steps += share.steps(float(params[share.name]))
@@ -109,7 +109,7 @@ class Space:
         return steps
 
     def starts(self) -> list[dict[str, float | str]]:
-        """What is tried first: every arithmetic alone, then a few mixtures that mostly serve."""
+        """Return the recipes to try first: every arithmetic alone, then a few combinations that usually work."""
         nothing: dict[str, float | str] = {share.name: share.off for share in self.shares}
         nothing |= {stage: options[0].label for stage, options in self.stages.items()}
         rows = [nothing | {"arithmetic": option.label} for option in self.stages["arithmetic"]]
@@ -124,7 +124,7 @@ class Space:
         return rows + [nothing | {"arithmetic": best} | mixture for mixture in mixtures if mixture.keys() <= known]
 
     def json(self) -> list[Any]:
-        """The space as plain data, so that a search is continued only in the space it began in."""
+        """Return the space as plain data, so that a search is continued only in the space it began in."""
         return [
             *([s.name, s.parameter, s.low, s.high, s.step] for s in self.shares),
             *([stage, [[o.label, plain(o.steps)] for o in options]] for stage, options in self.stages.items()),
@@ -150,7 +150,7 @@ def space(installed: Collection[str], target: str, *, train: bool, packed: bool)
 
 
 def name(steps: Sequence[Step]) -> str:
-    """A recipe's name: ``macs50-rank70-int8``; ``as-is`` without steps."""
+    """Return a recipe's name: ``macs50-rank70-int8``; ``as-is`` without steps."""
     labels = []
     for step in steps:
         share = next((s for s in SHARES if s.name == step.name), None)
@@ -167,10 +167,10 @@ def _with_target(step: Step, target: str) -> Step:
 
 
 def plain(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """Steps as JSON has them: each the pass's ``name`` and its parameters."""
+    """Return steps as JSON has them: each the pass's ``name`` and its parameters."""
     return [{"name": step.name, **step.params} for step in steps]
 
 
 def key(steps: Sequence[Step]) -> str:
-    """The same text for the same steps."""
+    """Return the same text for the same steps."""
     return json.dumps(plain(steps), sort_keys=True)

@@ -1,4 +1,4 @@
-"""Delegates: which operators of a network an accelerator takes, and which stay on the CPU, before anything is run.
+"""Delegates: which operators of a network an accelerator supports, and which stay on the CPU, before anything is run.
 
 A delegate (a phone's GPU, XNNPACK, an Edge TPU) is a table of operators with their limits, read from
 ``compile/delegates/*.toml``, which names the source and its version. The limits are named rules (:mod:`.rules`).
@@ -29,7 +29,7 @@ BOUNDARY = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
 @dataclass(frozen=True)
 class Table:
-    """Operators that are taken while all their values have one of ``dtypes``.
+    """Operators that are supported if all their values have one of ``dtypes``.
 
     :param operators: for each operator the rules that must hold, ``"rule argument..."`` each.
     """
@@ -65,7 +65,7 @@ class Delegate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an operator is taken; where not, ``reason`` says why."""
+    """Whether an operator is supported; if not, ``reason`` says why."""
 
     index: int
     operator: str
@@ -77,7 +77,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Advice:
-    """What a delegate takes of a network.
+    """What a delegate supports of a network.
 
     :param partitions: pieces the network is cut into for the accelerator: each costs a hand-over and back.
     :param parameter_bytes: constants of the operators that are taken.
@@ -90,7 +90,7 @@ class Advice:
 
     @property
     def share(self) -> float:
-        """Share of the MACs that is taken, 0..1; of the operators, where the network has no MACs."""
+        """Share of the MACs on the accelerator, 0..1; of the operators, if the network has no MACs."""
         total = sum(v.macs for v in self.verdicts)
         if total:
             return sum(v.macs for v in self.verdicts if v.taken) / total
@@ -98,17 +98,17 @@ class Advice:
 
     @property
     def left(self) -> list[Verdict]:
-        """What stays on the CPU."""
+        """The operators that stay on the CPU."""
         return [v for v in self.verdicts if not v.taken]
 
     @property
     def fits(self) -> bool | None:
-        """Whether the parameters fit into the accelerator's own memory; None where that has no limit."""
+        """Whether the parameters fit in the accelerator's own memory; None if that has no limit."""
         limit = self.delegate.memory_bytes
         return None if limit is None else self.parameter_bytes <= limit
 
     def words(self) -> str:
-        """One line."""
+        """Summarize in one line."""
         taken = len(self.verdicts) - len(self.left)
         text = f"{taken} of {len(self.verdicts)} operators, {percent(self.share)} of the MACs"
         if self.partitions > 1:
@@ -130,7 +130,7 @@ class Advice:
 
 
 def percent(share: float) -> str:
-    """A share in words: 100 % and 0 % are said only where they are exact."""
+    """Format a share: 100 % and 0 % only if they are exact."""
     shown = f"{100 * share:.1f}"
     if shown == "100.0" and share < 1:
         return "over 99.9 %"
@@ -172,7 +172,7 @@ def load(name: str) -> Delegate:
 
 
 def for_target(graph: Graph, target: Target) -> list[Advice]:
-    """What each of the target's ``delegates`` takes of the network."""
+    """Return what each of the target's ``delegates`` supports of the network."""
     return [advise(graph, load(name)) for name in target.delegates]
 
 
@@ -189,7 +189,7 @@ def advise(graph: Graph, delegate: Delegate) -> Advice:
 
 
 def _own_reason(graph: Graph, index: int, delegate: Delegate, constants: frozenset[int]) -> str:
-    """Why the operator itself cannot be taken; empty where it can."""
+    """Return why the operator itself is not supported; empty if it is."""
     operator = graph.operators[index]
     tables = [table for table in delegate.tables if operator.op in table.operators and not operator.custom]
     if not tables:
@@ -226,13 +226,13 @@ def _after_refusals(graph: Graph, own: list[str]) -> list[str]:
 
 
 def _partitions(graph: Graph, taken: set[int]) -> int:
-    """Number of pieces in execution order: runs of operators that are taken, one after another."""
+    """Return the number of partitions in execution order: runs of supported operators."""
     order = range(len(graph.operators))
     return sum(index in taken and index - 1 not in taken for index in order)
 
 
 def _parameters(graph: Graph, taken: set[int], rows: tuple[OperatorStats, ...]) -> int:
-    """Bytes of the constants that the taken operators read; one that several read counts once."""
+    """Return the bytes of the constants that the supported operators read, each counted once."""
     found: dict[int, int] = {}
     for row in rows:
         if row.index in taken:

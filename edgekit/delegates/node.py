@@ -49,7 +49,7 @@ class Node:
         return self.inputs[index] if index < len(self.operator.inputs) else None
 
     def option(self, name: str, default: Any = 0) -> Any:
-        """A field of the operator's options; the schema's default where it has none."""
+        """Return a field of the operator's options; the schema's default if it has none."""
         return getattr(self.operator.options, name, default)
 
 

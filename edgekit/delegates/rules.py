@@ -15,7 +15,7 @@ Rule = Callable[[Node, list[str]], str | None]
 
 
 def refusal(node: Node, rules: tuple[str, ...]) -> str:
-    """The first rule's words that do not hold; empty where all do.
+    """Return the message of the first rule that does not hold; empty if all do.
 
     :raises KeyError: if there is no such rule: a mistake in a table, which tests find.
     """

@@ -1,4 +1,4 @@
-"""The cure of one network: scaled channels, where they help, and the search for precisions; what it costs."""
+"""The fix for one network: scaled channels, if they help, and the search for precisions; and its cost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SEARCH_SAMPLES = (100, 5000)
 
 @dataclass(frozen=True)
 class Cure:
-    """What was found.
+    """The result of the search for a fix.
 
     :param scaled: number of channels that are scaled; 0 where they are not.
     :param precision: precision of each operator, by its index in the float network.
@@ -51,7 +51,7 @@ class Cure:
     steps: list[str] = field(default_factory=list)
 
     def json(self, graph: Graph, base: str) -> dict[str, Any]:
-        """What the pass ``mixed_precision`` and ``diagnose`` report."""
+        """Return the report of the pass ``mixed_precision`` and of ``diagnose``."""
         return {
             "scaled_channels": self.scaled,
             "precision": table(graph, self.precision, base),
@@ -66,7 +66,7 @@ class Cure:
 
 
 def cure(graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context: PassContext) -> tuple[Cure, Versions]:
-    """Search the cheapest network within the plan's budget.
+    """Search for the cheapest network within the plan's bound.
 
     :param calibration: samples for the ranges; ``test``: samples to judge by.
     :returns: what was found, and the quantizations (of the network with scaled channels, where they are).
@@ -131,7 +131,7 @@ def _bytes(graph: Graph) -> int:
 
 
 def table(graph: Graph, precision: Sequence[str], base: str) -> list[dict[str, Any]]:
-    """Operators in another precision than the recipe's, for reports."""
+    """Return the operators in a precision other than the recipe's, for reports."""
     return [
         {"index": n, "op": o.op, "name": label(graph.main, o), "precision": p}
         for n, (o, p) in enumerate(zip(graph.operators, precision, strict=True))
@@ -140,6 +140,6 @@ def table(graph: Graph, precision: Sequence[str], base: str) -> list[dict[str, A
 
 
 def search_samples(graph: Graph) -> int:
-    """On how many samples each trial is judged: by the work, so the same in every run."""
+    """Return the number of samples to judge each trial on: by the work, so that it is the same in every run."""
     least, most = SEARCH_SAMPLES
     return int(max(least, min(most, SEARCH_MACS / max(1, statistics(graph).macs))))

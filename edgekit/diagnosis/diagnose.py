@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SPREAD_SAMPLES = 200
 FEW = 100
-"""Fewer labelled samples than this cannot show half a point."""
+"""With fewer labelled samples than this, half a point cannot be detected."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Row:
 
 @dataclass
 class Diagnosis:
-    """What was found.
+    """The result of a diagnosis.
 
     :param precision: the recipe's: ``int8``, ``int16`` or ``int4``.
     :param effect_real: the float network's outcome on the samples that effects are measured on.
@@ -157,7 +157,7 @@ def diagnose(
 
 
 def _left(versions: Versions, precision: str) -> dict[int, str]:
-    """Operators that the recipe leaves in float, with the reason."""
+    """Return the operators that the recipe leaves in float, with the reason."""
     left = {}
     for number, operator in enumerate(versions.graph.operators):
         floats = any(versions.graph.tensors[i].dtype == FLOAT for i in operator.outputs)

@@ -1,4 +1,4 @@
-"""Everything that is known of a network and its quantization, for the rules that look for causes."""
+"""Everything that is known about a network and its quantization, for the rules that search for causes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INPUT = -1
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem that was found.
 
     :param operator: index of the operator that causes it; -1 for a network input.
     :param cause: the rule's identifier (docs/diagnose.md lists them).
@@ -70,12 +70,12 @@ class Evidence:
 
     @cached_property
     def producers(self) -> dict[int, int]:
-        """For each activation the operator that makes it."""
+        """For each activation, the operator that computes it."""
         return {i: number for number, o in enumerate(self.graph.operators) for i in o.outputs}
 
     @cached_property
     def readers(self) -> dict[int, list[int]]:
-        """For each activation the operators that read it."""
+        """For each activation, the operators that read it."""
         return {index: sorted({number for number, _ in pairs}) for index, pairs in uses(self.graph).items()}
 
     @cached_property
@@ -110,7 +110,7 @@ class Evidence:
         return version.operators[self.versions.counterpart(number, self.precision)]
 
     def noise(self, number: int) -> float:
-        """Of the network's outputs where only this operator is quantized; 0 where it is not."""
+        """Return the noise of the network's outputs if only this operator is quantized; 0 if it is not."""
         return self.effects[number].noise if number in self.effects else 0.0
 
     def finding(self, number: int, cause: str, words: str, remedy: str, hurts: set[int], **figures: Any) -> Finding:

@@ -1,4 +1,4 @@
-"""From measurements to findings: which operators are guilty, and what their cause is."""
+"""From measurements to findings: which operators are to blame, and why."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from edgekit.diagnosis.evidence import INPUT, WEIGHTED, Evidence, Finding
 from edgekit.diagnosis.rules import FOREIGN, JOINS, OPERATOR_RULES, TENSOR_RULES, Cause
 
 LEAST = 1e-3
-"""Operators whose effect is below this noise (30 dB) are not looked at."""
+"""Operators whose effect is below this noise (30 dB) are not examined."""
 SHARE = 0.98
-"""Operators are looked at, the worst first, until this share of all effects is explained."""
+"""Operators are examined, worst first, until this share of all effects is explained."""
 MOST = 16
 _HAND_ON = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "RELU",
             "RELU6", "SLICE", "STRIDED_SLICE", "SPLIT", "UNPACK", "GATHER", "RESIZE_BILINEAR",
             "RESIZE_NEAREST_NEIGHBOR"}  # fmt: skip
-"""Operators that hand their input's trouble on."""
+"""Operators that pass on their input's problem."""
 ALWAYS = ("does_not_run", "wrong_kernel", "near_zero")
-"""Causes at an operator that are told even where what comes in is wrong already."""
+"""Causes that are reported even if the operator's input is already wrong."""
 Key = tuple[str, int, int]
 
 
 def guilty(e: Evidence) -> list[int]:
-    """Operators with the largest effect on the network's outputs, the worst first."""
+    """Return the operators with the largest effect on the network's outputs, worst first."""
     order = sorted((n for n in e.effects if e.noise(n) >= LEAST), key=lambda n: (-e.noise(n), n))
     weights = {n: min(e.noise(n), 10.0) for n in order}
     total, found, seen = sum(weights.values()), [], 0.0
@@ -36,7 +36,7 @@ def guilty(e: Evidence) -> list[int]:
 
 
 def find(e: Evidence, suspects: Sequence[int]) -> list[Finding]:
-    """Return what is wrong with the suspects, the worst first; each cause once, with all operators that it hurts."""
+    """Return what is wrong with the suspects, worst first; each cause once, with all operators that it affects."""
     causes: dict[Key, tuple[Cause, set[int]]] = {}
     for number in suspects:
         found = _of_tensors(e, number)
@@ -56,7 +56,7 @@ def find(e: Evidence, suspects: Sequence[int]) -> list[Finding]:
 
 
 def _handed_on(e: Evidence, number: int, suspects: Sequence[int]) -> bool:
-    """True for an operator that only hands on what another suspect made."""
+    """True for an operator that only passes on what another suspect computed."""
     operator = e.graph.operators[number]
     return operator.op in _HAND_ON and any(e.producers.get(i) in suspects for i in operator.inputs)
 
@@ -94,7 +94,7 @@ def _of_tensors(e: Evidence, number: int) -> dict[Key, Cause]:
 
 
 def _cause(e: Evidence, tensor: int) -> tuple[Key, Cause] | None:
-    """The cause at a tensor, followed up to where it begins."""
+    """Return the cause at a tensor, traced back to where it begins."""
     place = e.producers.get(tensor, INPUT)
     above = e.activations(e.graph.operators[place]) if place != INPUT else []
     if place != INPUT and e.graph.operators[place].op in _HAND_ON and e.quantized(above[0] if above else -1):

@@ -1,4 +1,4 @@
-"""Each operator's own noise, inside the quantized network and by itself.
+"""Each operator's own noise, inside the quantized network and in isolation.
 
 * **In the network**: its output in the quantized network against its output in the float network. Its own noise and
   what came down from the operators before it.

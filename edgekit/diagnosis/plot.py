@@ -1,4 +1,4 @@
-"""A picture of sensitivity: what each operator, quantized alone, does to the network's outputs."""
+"""Plot of sensitivity: the effect of each operator, quantized alone, on the network's outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cheapest network that keeps the accuracy: channels equalized, and a precision for each operator.
+"""The search for the cheapest network that keeps the accuracy: channels equalized, and a precision for each operator.
 
 Every step is measured on the samples, none is guessed, and the same samples give the same answer:
 

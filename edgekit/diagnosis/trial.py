@@ -1,4 +1,4 @@
-"""Run a network that may well not run: on LiteRT's default kernels, once its plain ones have accepted it, too.
+"""Run a network that may fail: on LiteRT's default kernels, after its reference kernels have accepted it, too.
 
 A bundle needs both: its golden outputs come from the reference kernels, and boards run the default ones.
 """
@@ -47,7 +47,7 @@ def run(graph: Graph, data: Dataset, *, plain: bool = True) -> list[NDArray[Any]
 
 
 def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The child's side."""
+    """Run in the child process."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     both = (OpResolverType.BUILTIN_REF, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES)

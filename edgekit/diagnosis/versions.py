@@ -1,4 +1,4 @@
-"""A float network and its quantizations, by the precision an operator can have."""
+"""A float network and its quantizations, one for each precision that an operator can have."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Files that others may have written: bounded reading, temporary folders, archives, documents."""
+"""Untrusted files: bounded reading, temporary folders, archives, documents."""

@@ -1,4 +1,4 @@
-"""Open zip archives that somebody else made, with a bound on their tables of contents.
+"""Open zip archives from others, with a bound on their tables of contents.
 
 Python reads the whole table when an archive is opened: a member takes a few dozen bytes in the file and a kilobyte in
 memory. What unpacks too far, and from where, is the business of whoever reads the members.

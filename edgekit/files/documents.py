@@ -1,4 +1,4 @@
-"""Text that edgekit writes for others: JSON that every parser takes, files in UTF-8 whatever the locale says."""
+"""Text for other programs: JSON that every parser accepts, files in UTF-8 whatever the locale."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def dumps(document: Any, *, indent: int | None = 1, sort_keys: bool = False) -> 
 
 
 def loads(data: bytes | str, most: int = MOST_VALUES) -> Any:
-    """Parse JSON that somebody else wrote.
+    """Parse JSON from others.
 
     :raises ValueError: if it is none, is nested too deeply, or could hold over ``most`` values: a byte of ``[]`` takes
         thirty in memory.
@@ -36,7 +36,7 @@ def loads(data: bytes | str, most: int = MOST_VALUES) -> Any:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file that somebody else wrote.
+    """Read a TOML file from others.
 
     :raises ValueError: if it is none, is large, or is nested deeply, which takes Python's parser long.
     """

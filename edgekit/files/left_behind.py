@@ -1,4 +1,4 @@
-"""Read what a locked program left in its folder, which an untrusted network or program may have written.
+"""Read the files of a sandboxed program, which an untrusted network or program may have written.
 
 Plain files only, no links, never more bytes than the caller allows; JSON is JSON, arrays are stored arrays. Whatever
 is wrong with it is an error of the run, not of edgekit.

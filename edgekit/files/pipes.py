@@ -1,4 +1,4 @@
-"""What a program prints, up to a bound: an untrusted program, or a board, may print without end."""
+"""Bounded reading of a program's output: an untrusted program, or a board, may print without end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files in folders that somebody else filled: plain files only, and no link is followed on the way to one.
+"""Files in folders from others: plain files only, reached without following links.
 
 A bundle may come from anybody, and what a child leaves in its scratch folder was written by whatever ran there. A link
 in such a folder leads to the user's files, a device or a FIFO never ends.

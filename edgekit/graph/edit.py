@@ -1,4 +1,4 @@
-"""Small changes that passes make to Graphs. Nothing here changes the Graph it is given."""
+"""Small changes that passes make to Graphs. Nothing here changes the Graph that it is given."""
 
 from __future__ import annotations
 

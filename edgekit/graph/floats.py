@@ -1,4 +1,4 @@
-"""Networks in float32 of networks whose weights are kept otherwise: sparse, in float16, int8 or int4."""
+"""Float32 versions of networks whose weights are stored otherwise: sparse, in float16, int8 or int4."""
 
 from __future__ import annotations
 

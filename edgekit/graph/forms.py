@@ -1,4 +1,4 @@
-"""What an operator must have before anything looks into it: operands, options, ranks.
+"""Operands, options and ranks that an operator must have before anything inspects it.
 
 A file can lack any of them. The rules of backends rely on this check and do not repeat it.
 """

@@ -1,4 +1,4 @@
-"""A memory plan for activations: where in one arena each tensor lies, and how large the arena is.
+"""A memory plan for activations: the position of each tensor in one arena, and the arena's size.
 
 Tensors that are alive at the same time must not overlap. Placement is greedy by size: the largest first, each
 at the lowest offset that is free during its whole life (Pisarchyk & Lee, "Efficient Memory Management for Deep

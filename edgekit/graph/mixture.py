@@ -1,4 +1,4 @@
-"""One network put together from several quantizations of it, operator by operator.
+"""A mixed-precision graph, put together operator by operator from several quantizations of a network.
 
 A quantizer keeps a network's operators in their order, and adds QUANTIZE and DEQUANTIZE between them. So the
 operators of a float Graph and of its quantized Graphs belong together by their place, and any of them can be taken
@@ -55,7 +55,7 @@ def is_float(graph: Graph, operator: int, version: Graph, counterpart: int) -> b
 
 
 def mix(graph: Graph, versions: Mapping[str, Graph], choice: Sequence[str], *, io: str = "") -> Mixture:
-    """Put a network together.
+    """Assemble a mixed-precision graph.
 
     :param graph: the float Graph.
     :param versions: quantized Graphs of it, by name (``int8``, ...); ``float32`` always names ``graph`` itself.

@@ -1,4 +1,4 @@
-"""Traits of operators that several parts of edgekit ask for."""
+"""Traits of operators that several parts of edgekit need."""
 
 from __future__ import annotations
 

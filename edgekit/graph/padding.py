@@ -1,4 +1,4 @@
-"""How windows lie on a feature map: TFLite's SAME and VALID padding."""
+"""Placement of windows on a feature map: TFLite's SAME and VALID padding."""
 
 from __future__ import annotations
 

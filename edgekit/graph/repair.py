@@ -1,4 +1,4 @@
-"""Repair what old or unusual converters wrote, so that today's runtimes accept and compute it.
+"""Repair files of old or unusual converters, so that current runtimes accept and compute them.
 
 Each repair keeps the network's meaning and returns one line that says what was done; the reader puts the
 lines in ``Graph.notes``. What cannot be repaired without a guess is left as it is.

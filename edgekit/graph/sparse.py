@@ -1,4 +1,4 @@
-"""Constants stored sparse: only the blocks that are not zero, behind a DENSIFY operator.
+"""Constants stored sparse: only the nonzero blocks, followed by a DENSIFY operator.
 
 The format is TensorFlow Lite's ``SparsityParameters``. A tensor of rank R with B blocked dimensions has R + B levels,
 in the traversal order; each is dense (a size) or compressed (segments and indices, as in a CSR matrix). The values are

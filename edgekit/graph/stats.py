@@ -1,4 +1,4 @@
-"""What a network costs, counted on the Graph: MACs, parameters, bytes moved, memory."""
+"""The cost of a network, counted on the Graph: MACs, parameters, bytes moved, memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns a verified TFLite flatbuffer into a Graph; :mod:`edgekit.graph.tflite` is the way in."""
+"""Convert a verified TFLite flatbuffer to a Graph; use it through :mod:`edgekit.graph.tflite`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Builds a TFLite flatbuffer from a Graph; :mod:`edgekit.graph.tflite` is the way in."""
+"""Build a TFLite flatbuffer from a Graph; use it through :mod:`edgekit.graph.tflite`."""
 
 from __future__ import annotations
 

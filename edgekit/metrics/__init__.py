@@ -1,1 +1,1 @@
-"""Figures that say how good, or how alike, results are."""
+"""Measures of how good, or how similar, results are."""

@@ -1,4 +1,4 @@
-"""How much accuracy a transformation may cost."""
+"""Bounds on the accuracy that a transformation may cost."""
 
 from __future__ import annotations
 

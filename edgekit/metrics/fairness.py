@@ -143,7 +143,7 @@ def check(bounds: Bounds, found: dict[str, Any]) -> None:
 
 
 def words(found: dict[str, Any]) -> str:
-    """One line on the worst part, empty where nothing is notable."""
+    """Summarize the worst part in one line; empty if nothing is notable."""
     worst = found["worst"]
     if not worst or not worst["notable"]:
         return ""
@@ -156,12 +156,12 @@ def words(found: dict[str, Any]) -> str:
 
 
 def points(drop: dict[str, float]) -> str:
-    """A drop for people: ``3.1 points (1.2 to 5)``."""
+    """Format a drop: ``3.1 points (1.2 to 5)``."""
     return f"{drop['value']:.3g} points ({drop['low']:.3g} to {drop['high']:.3g})"
 
 
 def listed(names: Sequence[int]) -> str:
-    """``class 3``, ``classes 3, 5``; the first five of many."""
+    """Format classes: ``class 3``, ``classes 3, 5``; only the first five of many."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return f"class{'es' if len(names) > 1 else ''} " + ", ".join(map(str, names[:5])) + more
 

@@ -1,4 +1,4 @@
-"""Parity: an artifact's outputs against the reference's.
+"""Parity: compares an artifact's outputs with the reference's.
 
 The reference is LiteRT's reference kernels on the host. The rules, by what the network computes in:
 
@@ -61,7 +61,7 @@ MOVES = frozenset({
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an artifact may be off by.
+    """The bounds within which an artifact must be.
 
     :param lsb: integer steps of quantized outputs.
     :param tolerance: of float outputs, relative to the output's largest magnitude.
@@ -73,7 +73,7 @@ class Bounds:
     half: bool = False
 
     def words(self) -> str:
-        """The rule, for the manifest."""
+        """The rule, as text for the manifest."""
         return f"integers within {self.lsb} LSB, float within {self.tolerance:g} of the largest magnitude"
 
 
@@ -83,7 +83,7 @@ HALF = Bounds(tolerance=HALF_TOLERANCE, half=True)
 
 @dataclass(frozen=True)
 class Difference:
-    """How far one output is off.
+    """How far off one output is.
 
     :param max_lsb: largest difference in integer steps; None for float outputs.
     :param max_abs: largest difference in real values.
@@ -101,7 +101,7 @@ class Difference:
 
 @dataclass
 class OperatorParity:
-    """One operator, fed with the reference's values.
+    """One operator in isolation, fed with the reference's values.
 
     :param reason: why it is not ok, where more can be said than how far it is off.
     """
@@ -117,7 +117,7 @@ class OperatorParity:
 
 @dataclass
 class Parity:
-    """The verdict. ``rule`` says in words what had to hold; ``by`` what decided: ``network`` or ``operators``.
+    """The verdict. ``rule`` says as text what had to hold; ``by`` says what decided: ``network`` or ``operators``.
 
     :param unlike: how the outputs do not follow the reference at all; empty where they do.
     :param reason: why nothing could be compared (``NOTHING``), or operators could not be judged one by one.
@@ -144,7 +144,7 @@ class Parity:
         return asdict(self)
 
     def words(self) -> str:
-        """The verdict in a few words."""
+        """Summarize the verdict in a few words."""
         if self.reason == NOTHING:
             return self.reason
         whole = _distance(self.max_abs_lsb, self.max_relative)
@@ -322,7 +322,7 @@ def compare_operators(
     bounds: Bounds = Bounds(),
     exact: Mapping[int, tuple[NDArray[Any], NDArray[Any]]] = MappingProxyType({}),
 ) -> list[OperatorParity]:
-    """Judge every operator by itself.
+    """Judge every operator in isolation.
 
     :param origin: for each array the operator that made it; ``tensors``: the tensor it is, both indices of
         ``graph``; the arrays are ``[samples, *shape]``.

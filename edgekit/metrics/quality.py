@@ -1,4 +1,4 @@
-"""How much quantization costs, in the field's figures: of each weight tensor, and of the network's outputs.
+"""The cost of quantization, in the field's figures: of each weight tensor, and of the network's outputs.
 
 With w the real values and q the quantized ones turned back into real values:
 
@@ -35,7 +35,7 @@ class TensorQuality:
     """One constant that quantization changed.
 
     :param operator: index of the operator that uses it, in the quantized Graph; ``op`` its kind.
-    :param scales: number of scales: 1, or one an output channel; 0 for float16.
+    :param scales: number of scales: 1, or one per output channel; 0 for float16.
     :param relative_error: None where all real values are 0.
     :param sqnr_db: None where nothing was lost, or all real values are 0.
     :param saturated: share of values outside what the integers can hold, 0..1.

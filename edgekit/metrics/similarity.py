@@ -1,4 +1,4 @@
-"""Whether results follow the reference at all, whatever bound each operator keeps.
+"""Check whether results follow the reference at all, whatever bound each operator is within.
 
 Rounding differences add up along a deep network, so a sound artifact may leave the bounds of :mod:`.parity`. It
 still follows the reference: where the reference varies, so does the artifact, in every channel. A constant output, a

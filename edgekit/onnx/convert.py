@@ -1,4 +1,4 @@
-"""ONNX model -> Graph of ``ONNX_`` operators: the nodes settled in a child, the Graph put together here."""
+"""ONNX model -> Graph of ``ONNX_`` operators: nodes are made static in a child process, the Graph is assembled here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An operator's definition in simpler ones, from the ONNX standard. Imports onnx: for children only."""
+"""An operator's definition in simpler operators, from the ONNX standard. Imports onnx: for child processes only."""
 
 from __future__ import annotations
 

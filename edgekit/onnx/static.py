@@ -1,4 +1,4 @@
-"""Settle a list of ONNX nodes: every shape known, all that does not depend on the inputs computed.
+"""Make a list of ONNX nodes static: determine every shape, and compute all that does not depend on the inputs.
 
 Models compute shapes as they run; with fixed input shapes these are constants. Node by node, in order, ONNX's own
 inference gives the outputs' types, with the constants known so far, and what has only constant inputs is computed by

@@ -1,4 +1,4 @@
-"""What a network's tensors hold on real samples, for passes that weigh their work by it."""
+"""The values of a network's tensors on real samples, for passes that weigh their decisions by them."""
 
 from __future__ import annotations
 

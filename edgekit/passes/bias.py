@@ -1,4 +1,4 @@
-"""Biases that the quantizer cut off at 32 bits, put right.
+"""Repair of biases that the quantizer saturated at 32 bits.
 
 A bias is an integer in units of (input scale x weight scale). Where a channel's weights are tiny and its bias is
 not, that integer passes 2^31, and ai-edge-quantizer 0.10 saturates it silently, also where int16 activations give

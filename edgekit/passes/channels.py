@@ -1,4 +1,4 @@
-"""Channels and what they depend on: which can be removed together, and the network without them.
+"""Dependencies between channels: which can be removed together, and the network without them.
 
 Every activation has one label per channel (its last axis). Convolutions and dense layers make new labels; element-wise
 operators, pooling and depthwise convolutions hand labels on; an addition says that two labels are one; a

@@ -1,4 +1,4 @@
-"""Scale channels so that none is much louder than the others, without changing what the network computes.
+"""Channel scaling, so that none is much louder than the others, without changing what the network computes.
 
 Where channel c of a layer's output is divided by s and the weights that meet it are multiplied by s, the network
 computes the same, as long as everything between them commutes with a positive factor (Nagel, van Baalen, Blankevoort

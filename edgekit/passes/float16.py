@@ -1,4 +1,4 @@
-"""Weights in float16: each constant becomes a float16 one behind a DEQUANTIZE, as TensorFlow's converter writes them.
+"""Weights in float16: constants become float16, followed by a DEQUANTIZE, as TensorFlow's converter writes them.
 
 LiteRT turns such constants back into float32 when it loads the network, GPUs and Core ML take them as they are.
 """

@@ -1,4 +1,4 @@
-"""Weights back to float32: what was kept sparse, in float16, int8 or int4 becomes what the arithmetic used anyway."""
+"""Weights back in float32: sparse, float16, int8 and int4 weights get the values that the arithmetic used anyway."""
 
 from __future__ import annotations
 

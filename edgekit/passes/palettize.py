@@ -1,4 +1,4 @@
-"""Palettes: each weight tensor keeps a few different values, those that lose least.
+"""Palettes: each weight tensor is reduced to a few distinct values that minimize the error.
 
 The values of a tensor are the centres of a one-dimensional k-means (Lloyd 1982; Han et al., "Deep Compression", ICLR
 2016), which starts from the quantiles, so that it is the same every time. The weights stay floats and the network as

@@ -1,4 +1,4 @@
-"""Structured pruning: whole channels go, so that MACs, parameters and memory fall for real on every runtime.
+"""Structured pruning: whole channels are removed, which reduces MACs, parameters and memory on every runtime.
 
 Channels that depend on one another (:mod:`edgekit.passes.channels`) go together, the least important first, until the
 network's MACs are at most ``macs`` times what they were. With samples, importance is what a group's channels

@@ -1,4 +1,4 @@
-"""Quantization-aware training: the network is trained with the rounding of its integers, and emitted with it.
+"""Quantization-aware training: the network is trained with the rounding of its integers, and written with it.
 
 What becomes an integer, and which tensors share a scale, is read off what the pass ``quantize`` makes of the same
 network (:func:`plan`), so that training rounds where the integer network will. The trained ranges go back to

@@ -48,7 +48,7 @@ class Settings:
 
     :param weights: ``float16``, ``int8`` or ``int4`` (int4 for convolutions and dense layers, int8 elsewhere).
     :param activations: ``float``, ``int8`` or ``int16``; integers need samples.
-    :param granularity: one scale an output ``channel``, or one a ``tensor``.
+    :param granularity: one scale per output ``channel``, or one per ``tensor``.
     :param samples: how many samples, at most, measure the ranges.
     :param io: dtype of the network's own real inputs and outputs: the activations' (default) or ``float32``.
     """

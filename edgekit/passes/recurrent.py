@@ -1,4 +1,4 @@
-"""Weights of fused recurrent operators in 8 bits: LiteRT computes such an operator hybrid, with float activations."""
+"""Recurrent operators with 8-bit weights: LiteRT computes them as hybrid operators, with float activations."""
 
 from __future__ import annotations
 

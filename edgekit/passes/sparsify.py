@@ -1,4 +1,4 @@
-"""Sparsity: the weights that matter least become zero; shapes stay as they are.
+"""Sparsity: the least important weights become zero; shapes stay as they are.
 
 Which ones: by magnitude, or, with samples, by magnitude times the spread of the input it meets (Sun et al., "Wanda",
 ICLR 2024). With samples the weights that stay are also refitted: each output's row is the least-squares solution on

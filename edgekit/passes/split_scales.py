@@ -1,4 +1,4 @@
-"""Take a network's outputs apart where one scale would lose part of them.
+"""Separate scales for parts of a network's outputs that one scale would lose.
 
 A detector's output holds boxes in pixels and scores in 0..1. In integers one scale covers both, and a step of it may
 be larger than any score. What joins them (CONCATENATION, PACK, and what only moves or adds behind it) can be computed
@@ -72,7 +72,7 @@ class Split:
 
 
 class SplitScales:
-    """Registered as ``split_scales``."""
+    """The pass ``split_scales``."""
 
     name = "split_scales"
 

@@ -1,4 +1,4 @@
-"""Give every int8 activation zero point 0, for accelerators that take no other, TensorRT above all.
+"""Zero point 0 for every int8 activation, for accelerators that accept no other, above all TensorRT.
 
 A range ``[low, high]`` becomes ``[-m, m]`` with ``m = max(-low, high)``: ``scale' = m / 127``. That is exact where the
 zero point was 0, and coarser elsewhere, by up to a factor of two (after a ReLU). Biases are rounded to their new scale,
@@ -32,7 +32,7 @@ STATEFUL = ("SVDF", "RNN", "LSTM")
 
 
 class Symmetric:
-    """Registered as ``symmetric``."""
+    """The pass ``symmetric``."""
 
     name = "symmetric"
 

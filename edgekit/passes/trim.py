@@ -1,4 +1,4 @@
-"""Drop what no runtime reads: long names, ranges that were recorded, the converter's notes.
+"""Removal of what no runtime reads: long names, recorded ranges, the converter's notes.
 
 In a small network these are most of the file. What people and programs read stays: the names of inputs, outputs and
 signatures, a short name of each result, and the metadata with which task libraries describe a model.

@@ -1,4 +1,4 @@
-"""Readers: a model file -> Graph.
+"""Readers: convert a model file to a Graph.
 
 A reader never runs the user's code in this process: what cannot be parsed natively is read in a locked-down
 child (:mod:`edgekit.sandbox`).
@@ -24,7 +24,7 @@ FORMATS = ".keras, .h5, a SavedModel folder, .tflite, .onnx"
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a reader may do.
+    """Options of a reader.
 
     :param trust: run code that the model carries (Lambda layers, custom objects).
     :param shapes: of inputs that the model leaves open (:mod:`edgekit.readers.shapes`).

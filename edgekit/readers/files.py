@@ -1,4 +1,4 @@
-"""Checks of a model file that need no library: is it there, is it whole, is the archive sane.
+"""Checks of a model file that need no library: whether it exists, is complete, and its archive is sane.
 
 They run in edgekit's own process, before any child starts, so that the usual mistakes fail in milliseconds.
 Everything here reads bytes with bounds; nothing unpacks to disk.

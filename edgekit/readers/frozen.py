@@ -1,4 +1,4 @@
-"""TensorFlow function -> float TFLite flatbuffer: what readers of Keras models and SavedModels share in their child.
+"""TensorFlow function -> float TFLite flatbuffer: shared by the child sides of the Keras and SavedModel readers.
 
 TensorFlow is imported in :func:`tensorflow` and nowhere else, after the checks that need h5py alone.
 """

@@ -1,4 +1,4 @@
-"""Look through a Keras model's configuration for code, without Keras.
+"""Search a Keras model's configuration for code, without Keras.
 
 A Keras configuration is JSON: nested objects with ``class_name``, ``config`` and, since Keras 3, ``module``
 and ``registered_name``. A Lambda layer carries Python bytecode in it, and a custom object names Python code

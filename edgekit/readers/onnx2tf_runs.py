@@ -1,4 +1,4 @@
-"""Runs inside onnx2tf's own environment, beside ``onnx2tf_program.py``: an ONNX model and its conversion on samples."""
+"""Runs inside onnx2tf's own environment, with ``onnx2tf_program.py``: an ONNX model and its conversion on samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold a converted network against its ONNX model, on samples that the converter's program ran through both.
+"""Compare a converted network with its ONNX model, on samples that the converter's program ran through both.
 
 Where ONNX Runtime cannot run the model (the converter's is older than the newest operator sets) or is known to differ
 from the standard, ONNX's own reference implementation stands in for it.

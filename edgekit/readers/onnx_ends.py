@@ -1,4 +1,4 @@
-"""A converted network's inputs and outputs: names, order, layout and types as the ONNX model has them."""
+"""The inputs and outputs of a converted network: names, order, layout and types of the ONNX model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and sizes in an ONNX model that converters stumble over. For the child that has onnx."""
+"""Names and sizes in an ONNX model that converters cannot handle. For the child process that has onnx."""
 
 from __future__ import annotations
 

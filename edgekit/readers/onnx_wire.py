@@ -1,4 +1,4 @@
-"""Look into an ONNX file without the onnx package: bounds, operator sets, external data.
+"""Inspect an ONNX file without the onnx package: bounds, operator sets, external data.
 
 Pure Python on the wire format, so a hostile file can neither crash nor stall edgekit's own process.
 Source of the field numbers: ``onnx/onnx.proto`` (ONNX 1.18).
