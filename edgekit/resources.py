@@ -24,7 +24,7 @@ def folder(name: str) -> Path:
 
 
 def cache(*parts: str) -> Path:
-    """Return where a folder of edgekit's cache lies, an absolute path; it need not be there.
+    """Return the path of a folder in edgekit's cache, absolute; it need not exist.
 
     ``EDGEKIT_CACHE`` moves the cache; the default is ``$XDG_CACHE_HOME/edgekit`` or ``~/.cache/edgekit``.
 
@@ -43,7 +43,7 @@ def cache(*parts: str) -> Path:
 
 
 def created(folder: Path) -> Path:
-    """Create a folder of the cache, if it is not there, and return it.
+    """Create a folder of the cache, if it does not exist, and return it.
 
     :raises UsageError: if it cannot be created, or nothing can be written into it.
     """

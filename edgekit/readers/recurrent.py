@@ -1,4 +1,4 @@
-"""Last states of fused recurrent operators, read from their sequences instead of their variables.
+"""Final states of fused recurrent operators, read from their sequences instead of their variables.
 
 onnx2tf gives out the last state of an ONNX LSTM or RNN by reading the fused operator's variable tensor. Nothing in the
 file says that the operator comes first, and XNNPACK, which takes the reader and leaves the operator, runs it too early:
@@ -128,7 +128,7 @@ def _is_product(operator: Operator, inputs: tuple[int, ...]) -> bool:
 
 
 def _other_summand(tensors: list[Tensor], operator: Operator, inputs: tuple[int, ...], zero: set[int]) -> int | None:
-    """What an ADD of zeros gives: its other operand, if that has the result's shape already."""
+    """Return the value of an ADD of zeros: its other operand, if that has the result's shape already."""
     if operator.op != "ADD":
         return None
     shape = tensors[operator.outputs[0]].shape

@@ -1,4 +1,4 @@
-"""Look into a SavedModel without TensorFlow: its signatures, and operators that must not run.
+"""Inspect a SavedModel without TensorFlow: its signatures, and operators that must not run.
 
 Source of the field numbers: TensorFlow's ``saved_model.proto``, ``meta_graph.proto``, ``graph.proto``,
 ``function.proto``.

@@ -1,4 +1,4 @@
-"""Sizes that a model leaves open, and those the user gives with ``--shape``.
+"""Open sizes of a model, and those that the user sets with ``--shape``.
 
 A shape is written ``NAME=1x3x224x224``, or without a name for a network of one input. What is given must fit what the
 model declares; what nobody fixes is refused, except the batch, the first dimension, which becomes 1.
@@ -16,7 +16,7 @@ from edgekit.errors import ModelError, UsageError
 from edgekit.plugins import nearest
 
 Shapes = Mapping[str, tuple[int, ...]]
-"""What the user gave, by the input's name; :data:`ONLY` stands for the only input."""
+"""The shapes from the user, by the input's name; :data:`ONLY` stands for the only input."""
 
 ONLY = ""
 MAX_ELEMENTS = 1 << 31
@@ -131,7 +131,7 @@ def text(shape: Sequence[int]) -> str:
 
 
 def _assigned(inputs: Sequence[Declared], wanted: Shapes, shown: str) -> list[tuple[int, ...] | None]:
-    """For each input what was given for it."""
+    """Return for each input the shape that was set for it."""
     names = {name: index for index, one in reversed(list(enumerate(inputs))) for name in (one.name, *one.also)}
     found: list[tuple[int, ...] | None] = [None] * len(inputs)
     for name, shape in wanted.items():
@@ -151,7 +151,7 @@ def _assigned(inputs: Sequence[Declared], wanted: Shapes, shown: str) -> list[tu
 
 
 def _check(one: Declared, shape: tuple[int, ...], known: dict[str, int], shown: str) -> None:
-    """Hold what was given against what is declared; keep what it says of sizes that have a name."""
+    """Compare a shape with the declared one; remember the values of sizes that have a name."""
     if one.sizes is None:
         return
     if len(shape) != len(one.sizes):

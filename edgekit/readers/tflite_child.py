@@ -1,4 +1,4 @@
-"""What runs in the sandboxed child process: LiteRT resizes a network's inputs and infers every shape behind them."""
+"""Runs in the sandboxed child process: LiteRT resizes a network's inputs and infers all shapes that follow."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _OPAQUE = frozenset(
 """Operators whose results do not follow from their operands' values alone."""
 _ASKS = frozenset({"SHAPE", "RANK"})
 _BY_DATA = frozenset({"WHERE", "UNIQUE"})
-"""Operators whose results' shapes follow from their operands' values."""
+"""Operators whose result shapes follow from their operands' values."""
 _AXES = ("SUM", "MEAN", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL", "ARG_MAX", "ARG_MIN")
 _SHAPED_BY: dict[str, tuple[int, ...]] = {
     "RESHAPE": (1,), "FILL": (0,), "BROADCAST_TO": (1,), "SLICE": (1, 2), "STRIDED_SLICE": (1, 2, 3), "TILE": (1,),

@@ -45,7 +45,7 @@ def hybrid(graph: Graph, number: int) -> bool:
 
 
 def with_float_weights(graph: Graph) -> Graph | None:
-    """Return the Graph with float32 weights in its hybrid operators; None where that cannot be said.
+    """Return the Graph with float32 weights in its hybrid operators; None if that is impossible.
 
     Tensors keep their indices, operators their places; new constants come behind the tensors.
     """

@@ -79,7 +79,7 @@ def _of_onnx(model: Path) -> bool:
 
 
 def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The child's side: build the interpreter, run the samples one by one."""
+    """Run in the child process: build the interpreter, run the samples one by one."""
     import numpy as np
 
     samples = [arrays[f"input{i}"] for i in range(len(arrays))]

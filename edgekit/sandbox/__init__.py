@@ -51,14 +51,14 @@ WITHOUT = "EDGEKIT_NO_SANDBOX"
 _NO_SETTINGS = "/dev/null/settings"
 """Where Keras looks for settings: else it stops at the user's, which a child may not read. None can be made here."""
 _PATIENCE = 15.0
-"""Seconds that a program's keeper has to end what it keeps."""
+"""Seconds that a program's supervisor has to end the processes below it."""
 _TICK = 0.2
-"""Seconds between two looks at what a child tells."""
+"""Seconds between two checks for a child's messages."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a child may use: wall clock seconds, private memory and size of one written file in MiB.
+    """A child's limits: wall-clock seconds, private memory and size of a single written file in MiB.
 
     :param network: leave this machine's network usable, for children that reach boards, and a GPU's driver.
     :param modes: let ``fchmod`` set the modes 0600, 0640 and 0644, for libraries that copy files with it.
@@ -72,7 +72,7 @@ class Limits:
 
 
 class ChildBug(Exception):
-    """Edgekit's own code failed in a child: a bug, as it would be one in edgekit's own process."""
+    """An error in edgekit's own code in a child process: a bug, as it would be in edgekit's own process."""
 
     def __init__(self, message: str, trace: str) -> None:
         super().__init__(message)
@@ -205,7 +205,7 @@ def stop_all() -> None:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A private temporary folder that is gone afterwards."""
+    """Yield a private temporary folder that is removed afterwards."""
     with temporary.folder() as folder:
         yield folder
 
@@ -275,13 +275,13 @@ def call(
 
 
 def tell(folder: Path, message: Mapping[str, Any]) -> None:
-    """In a task: send the caller's ``listen`` a message of JSON values."""
+    """Send a message of JSON values from a task to the caller's ``listen``."""
     with (folder / _MESSAGES).open("a") as file:
         file.write(json.dumps(dict(message)) + "\n")
 
 
 class _Messages:
-    """Hands on each whole line that was added to a file since it was last called."""
+    """Passes on each complete line that was added to a file since the last call."""
 
     def __init__(self, folder: Path, listen: Callable[[dict[str, Any]], None]) -> None:
         self._folder, self._listen, self._read, self._rest = folder, listen, 0, b""
@@ -354,7 +354,7 @@ def run_program(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let the keeper end everything below it; if it does not, end what can be reached."""
+    """Let the supervisor end everything below it; if it does not, end what can be reached."""
     with suppress(ProcessLookupError):
         process.terminate()
     try:
@@ -366,12 +366,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def required() -> bool:
-    """Whether a child that cannot be locked must not run: always, unless the user said ``--no-sandbox``."""
+    """True if a child that cannot be sandboxed must not run: always, unless the user said ``--no-sandbox``."""
     return os.environ.get(WITHOUT) != "1"
 
 
 def unlocked(what: str) -> EdgekitError:
-    """The error for a lock that this machine cannot set."""
+    """Return the error for a sandbox that this machine cannot set up."""
     return ToolMissing(
         f"this machine cannot sandbox child processes: {what} cannot be set",
         "read untrusted models on Linux 5.13 or later, or in a virtual machine; for files that you trust: "
@@ -380,12 +380,12 @@ def unlocked(what: str) -> EdgekitError:
 
 
 def _real(paths: Iterable[Path]) -> list[str]:
-    """What these paths lead to, and they themselves."""
+    """Return these paths and the targets of their links."""
     return [str(path) for given in paths for path in dict.fromkeys((Path(given).absolute(), Path(given).resolve()))]
 
 
 def rebuilt(error: Mapping[str, Any]) -> EdgekitError:
-    """The error that another process told by its ``kind``, ``message`` and ``hint``."""
+    """Rebuild the error that another process reported by its ``kind``, ``message`` and ``hint``."""
     kind = BY_NAME.get(str(error.get("kind")), ModelError)
     return kind(str(error.get("message", "")), str(error.get("hint", "")))
 

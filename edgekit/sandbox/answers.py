@@ -1,4 +1,4 @@
-"""The form of what a task says, checked before anybody uses it.
+"""The form of a task's answer, checked before anybody uses it.
 
 A task that reads an untrusted file runs where the file may have taken over, so its answer can be any JSON. Callers of
 :func:`edgekit.sandbox.call` name the form that they rely on, a ``TypedDict``; what lacks it is the model's fault, and
@@ -19,7 +19,7 @@ DAMAGED = "the child process left a damaged result"
 
 
 class Arrays(dict[str, Any]):
-    """Arrays by name; one that is not there is the model's fault, not edgekit's."""
+    """Arrays by name; a missing one is the model's fault, not edgekit's."""
 
     def __missing__(self, name: str) -> Any:
         raise ModelError(f"{DAMAGED}: no array {name}")

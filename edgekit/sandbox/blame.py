@@ -1,4 +1,4 @@
-"""Whose fault an exception is: edgekit's own, or the data's that a library refused.
+"""Attribution of exceptions: edgekit's own code, or data that a library refused.
 
 Libraries raise whatever they like on a damaged model, so what one of them raised is said of the model. What edgekit's
 own code raised is a bug and stays one, unless it is an :class:`~edgekit.errors.EdgekitError`: damaged data is to be
@@ -11,12 +11,12 @@ from pathlib import Path
 from types import TracebackType
 
 SLIPS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
-"""What a slip in Python raises. Other errors of ours, as ValueError, often say what a library's C code found."""
+"""Errors of Python that indicate a bug. Others, such as ValueError, often report what a library's C code found."""
 _OWN = str(Path(__file__).resolve().parents[1]) + "/"
 
 
 def is_bug(error: BaseException) -> bool:
-    """True if edgekit's own code slipped."""
+    """True if edgekit's own code has a bug."""
     return isinstance(error, SLIPS) and _raised_in(error.__traceback__).startswith(_OWN)
 
 

@@ -1,4 +1,4 @@
-"""What a child is given: an environment without secrets, and the folders from which it imports.
+"""What a child process gets: an environment without secrets, and the folders from which it imports.
 
 A child of a user who stands in an untrusted folder must import nothing from there. ``python -m`` would, before any
 lock is set, and so would ``PYTHONPATH=.`` or an empty entry of ``PATH`` and ``LD_LIBRARY_PATH``.
@@ -15,7 +15,7 @@ from pathlib import Path
 from edgekit import resources
 
 NEUTRAL = "/"
-"""Where children start: nobody but root can put a file there."""
+"""Where child processes start: only root can put a file there."""
 _KEPT = frozenset({
     "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "SYSTEMROOT", "TERM", "TMPDIR", "TZ", "USER",
     "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_PATH", "OCL_ICD_FILENAMES", "OCL_ICD_VENDORS",
@@ -27,7 +27,7 @@ _PATHS = ("PATH", "LD_LIBRARY_PATH")
 
 
 def clean(source: Mapping[str, str] | None = None, **more: str) -> dict[str, str]:
-    """The environment for a child: what is kept of ``source`` (else of this process's own), and ``more``.
+    """Return the environment for a child: the allowed part of ``source`` (or of this process's own), and ``more``.
 
     Entries of search paths that are not absolute are left out: they would lead into the current folder.
     """
@@ -64,7 +64,7 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 def readable() -> list[str]:
-    """What a child of this Python needs to read beside the system: Python, its packages, edgekit and its cache.
+    """Return what a child of this Python needs to read besides the system: Python, its packages, edgekit and its cache.
 
     A folder that holds the user's home is not among it, even where Python imports from there.
     """
@@ -76,7 +76,7 @@ def readable() -> list[str]:
 
 
 def program(command: str) -> list[str]:
-    """What a program needs to read beside the system: the folder around it, and what it is a link to.
+    """Return what a program needs to read besides the system: its own folder, and that of its link's target.
 
     An interpreter or compiler in ``.../bin`` finds its own files beside that folder.
     """

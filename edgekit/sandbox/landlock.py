@@ -1,4 +1,4 @@
-"""Which files a child may read, run and write (Landlock), and that it reaches no other process.
+"""Landlock: which files a child process may read, run and write, and that it reaches no other process.
 
 Source: Linux's ``Documentation/userspace-api/landlock.rst``. Rights are those of the kernel's version of Landlock, of
 which version 1 (Linux 5.13) has the most important ones; :data:`SIGNALS` is the version that keeps signals inside.
@@ -44,7 +44,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def version() -> int:
-    """The kernel's version of Landlock, 0 where there is none."""
+    """Return the kernel's version of Landlock; 0 if it has none."""
     return max(0, int(_libc.syscall(_CREATE, None, 0, 1)))
 
 

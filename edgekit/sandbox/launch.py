@@ -1,4 +1,4 @@
-"""``launch.py SETTINGS PROGRAM ARGUMENTS...``: run a program sandboxed, and see to it that nothing is left of it.
+"""``launch.py SETTINGS PROGRAM ARGUMENTS...``: run a program sandboxed, and leave nothing of it behind.
 
 This process, the keeper, stays outside the lock. Whatever the program starts stays below it, since it is the subreaper,
 and where the kernel allows it in a PID namespace, whose end nothing in it survives. The keeper counts the processes and

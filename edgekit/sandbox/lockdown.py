@@ -30,7 +30,7 @@ class Unlocked(Exception):
 
 
 def available() -> dict[str, bool]:
-    """Say which of the protections this machine has."""
+    """Return which of the protections this machine has."""
     return {"seccomp": seccomp.available(), "landlock": landlock.version() > 0}
 
 
@@ -89,7 +89,7 @@ def lock(
 
 
 def not_in_force(files: bool = True) -> list[str]:
-    """Try the lock from inside; what does not hold.
+    """Test the sandbox from inside; return what does not hold.
 
     :param files: try Landlock too.
     """

@@ -1,4 +1,4 @@
-"""A network of their own for children that talk to one another: the loopback interface, and nothing else.
+"""A private network for child processes that communicate: the loopback interface, and nothing else.
 
 Servers in it may listen on every address and need no password: nobody outside reaches them, and they reach nobody. The
 network lasts as long as its keeper, a process that :class:`Loopback` starts and that enters it first. Other networks
@@ -85,7 +85,7 @@ class Loopback:
 
 
 def unavailable(why: str) -> EdgekitError:
-    """The error for a machine that gives workers no network of their own."""
+    """Return the error for a machine that gives workers no network of their own."""
     return ToolMissing(f"this machine gives workers no network of their own: {why}", HINT)
 
 

@@ -1,4 +1,4 @@
-"""Namespaces of Linux for children: a network that has the loopback interface and nothing else.
+"""Linux namespaces for child processes: a network that has the loopback interface and nothing else.
 
 Imports nothing but the standard library. Call these functions while the process has one thread: a process with more
 cannot change its user namespace.

@@ -1,4 +1,4 @@
-"""Attempts at what the lock refuses: run inside a child, it reports which of them succeeded.
+"""Attempts at what the sandbox refuses: run inside a child process, it reports which of them succeeded.
 
 ``python probe.py FOLDER VICTIM-FILE VICTIM-PID`` prints the report as JSON; :func:`task` is the same for
 :func:`edgekit.sandbox.call`. An attempt succeeds if the kernel did what was asked. Nothing here is harmful where the
@@ -229,7 +229,7 @@ def report(path: str, pid: int, *, program: bool, only: Collection[str] | None =
 
 
 def task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The attempts, as a task."""
+    """Return the attempts, for a task."""
     os.chdir(work)
     return report(args["path"], args["pid"], program=False), {}
 
@@ -244,7 +244,7 @@ def few(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[
 
 
 def table() -> str:
-    """The attempts as the table of ``docs/security.md``."""
+    """Return the attempts as the table of ``docs/security.md``."""
     lines = ["| kind | refused |", "|---|---|"]
     return "\n".join([*lines, *(f"| {kind} | {'; '.join(attempts)} |" for kind, attempts in GROUPS.items())])
 

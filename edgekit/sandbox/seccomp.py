@@ -1,4 +1,4 @@
-"""An allow-list of system calls: what a child may ask of the kernel, and with which arguments.
+"""An allow-list of system calls: what a child process may ask of the kernel, and with which arguments.
 
 What is not listed is refused (EPERM); what is newer than the list does not exist (ENOSYS), so that libraries fall back
 to older calls. Calls whose harm depends on an argument are let through by that argument.

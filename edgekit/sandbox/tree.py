@@ -1,4 +1,4 @@
-"""The processes below one: how many they are, what memory they take together, and their end."""
+"""The processes below one: their number, their total memory, and their end."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _below_by_parents(root: int) -> list[int]:
 
 
 def resident(pid: int) -> int:
-    """Bytes of memory that a process occupies, shared ones too; 0 when it is gone."""
+    """Return the bytes of memory that a process occupies, including shared ones; 0 if it is gone."""
     try:
         with open(f"/proc/{pid}/statm") as file:
             return int(file.read().split()[1]) * _PAGE

@@ -1,4 +1,4 @@
-"""The worker behind :func:`edgekit.sandbox.call`: imports modules once, then forks a locked child per task.
+"""The worker behind :func:`edgekit.sandbox.call`: imports modules once, then forks a sandboxed child per task.
 
 Speaks one JSON line per request on stdin and one per status on stdout.
 """

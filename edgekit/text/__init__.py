@@ -1,1 +1,1 @@
-"""Words for people: safe for terminals, command lines to go on with, what the operating system refuses."""
+"""Text for people: safe for terminals, commands to continue with, refusals of the operating system."""

@@ -1,4 +1,4 @@
-"""Command lines for the user to go on with."""
+"""Command lines for the user to continue with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 def arguments(
     path: Path, data: str | None, test: str | None, shapes: Sequence[str] = (), seed: int = 0, trust: bool = False
 ) -> list[str]:
-    """The words of a command line that name a model, first, and its samples, for any verb that reads both.
+    """Return the words of a command line that name a model and its samples, for any command that reads both.
 
     They are not quoted yet: :func:`shlex.join` does that.
     """

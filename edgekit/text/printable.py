@@ -1,4 +1,4 @@
-"""Text from strangers, made fit for a terminal: nothing in it moves the cursor, sets a title or turns letters round.
+"""Make untrusted text safe for a terminal: nothing in it moves the cursor, sets a title or reverses the direction.
 
 Names in a model, in a bundle or of a file, a program's output and a board's messages may hold anything. Every line
 that edgekit prints for people goes through :func:`printable`; JSON is not among them, which escapes by itself.
@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any
 
 MOST = 8_000
-"""Letters of a line, at most: room for the longest path and more."""
+"""The largest number of characters in a line: room for the longest path and more."""
 MOST_IN_CELL = 300
-"""Letters of a table's cell or of a name, at most."""
+"""The largest number of characters in a table's cell or a name."""
 
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # control characters: C0, DEL, C1

@@ -1,4 +1,4 @@
-"""What the operating system refused, as an error that says what is wrong and how to go on."""
+"""Refusals of the operating system, as errors that say what is wrong and what to do."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""External programs: what there is, how to find and install it."""
+"""External programs: how to find and install them."""

@@ -29,7 +29,7 @@ from edgekit.errors import ToolMissing
 
 @dataclass(frozen=True)
 class Tool:
-    """One alternative: a program on the PATH or a Python module, the command that runs it, how to get it."""
+    """One alternative: a program on the PATH or a Python module, the command that runs it, how to install it."""
 
     argv: tuple[str, ...]
     program: str
@@ -67,7 +67,7 @@ def _is_there(module: str) -> bool:
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What a job needs: alternatives, the best first.
+    """The alternatives for a job, in order of preference.
 
     :param group: what `edgekit doctor` lists it under: a key of ``edgekit.api.doctor.GROUPS``.
     :param without: what cannot be done without it, in words.
@@ -82,11 +82,11 @@ class Toolchain:
     without: str = ""
 
     def found(self) -> bool:
-        """True if one of the alternatives is there."""
+        """True if one of the alternatives is installed."""
         return any(tool.found() for tool in self.tools)
 
     def find(self) -> Tool:
-        """Return the first alternative that is there.
+        """Return the first alternative that is installed.
 
         :raises ToolMissing: if none is; the hint is the command that installs the preferred one.
         """

@@ -1,4 +1,4 @@
-"""What can be trained in a Graph, found without TensorFlow: obstacles, parameters, what is an activation."""
+"""Analysis of what can be trained in a Graph, without TensorFlow: unsupported operators, parameters, activations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NONE = Kind(lambda call: None, slopes=False)
 
 
 def check(graph: Graph) -> None:
-    """Return if the Graph can be trained.
+    """Return normally if the Graph can be trained.
 
     :raises ModelError: naming the operator without an implementation here, or with options or inputs that it does not
         cover; and for integer networks, for networks without a float output, and without parameters.

@@ -1,4 +1,4 @@
-"""The state of a training on disk: plain arrays and JSON in one file that is always whole.
+"""The state of a training run on disk: plain arrays and JSON in one file that is always complete.
 
 The folder may have been written by a child that runs an untrusted network: no link in it is followed.
 """
@@ -30,7 +30,7 @@ OLD_SECONDS = 600.0
 
 
 def save(folder: Path, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
-    """Write the state in the place of the one before, which stays until the new one is complete."""
+    """Replace the saved state, which stays in place until the new one is complete."""
     text = np.frombuffer(json.dumps(dict(meta)).encode(), np.uint8)
     with _replacing(folder) as file:
         np.savez(file, allow_pickle=False, meta=text, **arrays)

@@ -1,4 +1,4 @@
-"""Workers that train together: their sums, over one process or many.
+"""Sums over the workers that train together: one process or many.
 
 Many are TensorFlow's own engine, ``tf.distribute.MultiWorkerMirroredStrategy``: each worker computes on its shard, and
 the gradients are all-reduced over gRPC. Every worker then takes the same step, so their variables stay the same bits.

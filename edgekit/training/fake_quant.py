@@ -1,4 +1,4 @@
-"""Fake quantization: what integers will do to the values, done to the float values while they are trained.
+"""Fake quantization: apply the effect of integers to float values during training.
 
 The arithmetic is that of TFLite's quantization specification as ai-edge-quantizer applies it: activations of 8 bits are
 asymmetric (scale ``(high - low) / 255`` over a range that holds 0, whole zero point), of 16 bits symmetric (``bound /
@@ -180,7 +180,7 @@ class FakeQuant:
 
 
 def rounded_activation(tf: Any, x: Any, low: Any, high: Any, bits: int) -> Any:
-    """``x`` as integers of ``bits`` over ``low <= 0 <= high`` hold it."""
+    """Return ``x`` as integers of ``bits`` over ``low <= 0 <= high`` would represent it."""
     if bits == 16:
         scale = tf.maximum(tf.maximum(-low, high), 1e-9) / 32767.0
         return _stepped(tf, x, scale, tf.constant(0.0), bits)

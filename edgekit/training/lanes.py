@@ -1,4 +1,4 @@
-"""Which samples each step takes: the same ones however many workers share them.
+"""Assignment of samples to steps: the same samples however many workers share them.
 
 A global batch of B samples is B lanes. Sample i lies in lane i mod B for good; every epoch shuffles each lane on its
 own, from the seed, the epoch and the lane, and step t takes the t-th sample of every lane. Worker k of W holds the

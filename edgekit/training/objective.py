@@ -1,4 +1,4 @@
-"""What training minimises: labels, a teacher's outputs, or both.
+"""The training objective: labels, a teacher's outputs, or both.
 
 For a softmax with logits s and a teacher's logits t (Hinton, Vinyals & Dean, "Distilling the Knowledge in a Neural
 Network", 2015)::
@@ -75,7 +75,7 @@ class Objective:
     variances: Sequence[float] = ()
 
     def losses(self, found: Sequence[Any], labels: Any, teacher: Sequence[Any]) -> Any:
-        """Return one loss a sample, ``[n]``.
+        """Return one loss per sample, ``[n]``.
 
         :param found: the heads' tensors, ``[n, ...]`` each; :param teacher: the same of the teacher, already scaled.
         """

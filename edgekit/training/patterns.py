@@ -1,4 +1,4 @@
-"""Which weights stay where others become zeros: anywhere, in blocks of rows, or two of four."""
+"""Sparsity patterns: anywhere, in blocks of rows, or two of four."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ _Kind = TypeVar("_Kind", bound="Training")
 
 @dataclass(frozen=True)
 class Training:
-    """What every training takes.
+    """Parameters that every training pass takes.
 
     :param learning_rate: of the first step; it falls to 0 along a cosine.
     :param batch: samples a step, over all workers.

@@ -1,4 +1,4 @@
-"""Zeros during training: those that are there stay, and a schedule may make more.
+"""Zeros during training: existing ones stay, and a schedule may add more.
 
 The schedule is Zhu & Gupta's ("To prune, or not to prune", 2017): the share of zeros at step t of T is
 ``s (1 - (1 - t/T)^3)``. At each change the weights of smallest magnitude go; a weight behind its mask keeps its

@@ -1,4 +1,4 @@
-"""A float Graph as a differentiable function: its parameters are variables, its batch size is free.
+"""A float Graph as a differentiable function: its parameters are variables, its batch size is open.
 
 :func:`check` needs no TensorFlow and says, before any work, what cannot be trained. :class:`Trainable` imports
 TensorFlow, so make one in a child only.

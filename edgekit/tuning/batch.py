@@ -1,4 +1,4 @@
-"""Several forms of one loop nest as one network, so that whatever runs networks measures them, in turns.
+"""Several variants of a loop nest as one network, so that whatever runs networks measures them in turns.
 
 The network's inputs are the nest's, its outputs are what each form computes; the first form is the rule's. It is
 emitted, linked and run like any other: by the C runner, on this machine, on a board, or in its emulator.
@@ -34,14 +34,14 @@ Form = tuple[Program, Call]
 
 @dataclass(frozen=True)
 class Batch:
-    """Forms of a loop nest, as a program, with its Graph for who runs it."""
+    """Variants of a loop nest as a program, with a Graph for runners."""
 
     program: Program
     graph: Graph
 
 
 def batch(forms: Sequence[Form]) -> Batch:
-    """Put forms of one nest side by side; all take the same inputs and make an output of the same shape."""
+    """Put variants of one nest side by side; all take the same inputs and make an output of the same shape."""
     program, tensors, operators = Program(), list[Tensor](), list[Operator]()
     source, call = forms[0]
     given: list[Argument] = []
@@ -101,7 +101,7 @@ def build(made: Program, graph: Graph, processor: Processor, target: Target, fol
 
 
 def same(expected: NDArray[Any], found: NDArray[Any]) -> bool:
-    """Whether two forms computed the same: integers exactly, floats up to the order of sums."""
+    """True if two variants computed the same: integers exactly, floats up to the order of summation."""
     if expected.dtype.kind != "f":
         return bool(np.array_equal(expected, found))
     scale = float(np.abs(expected).max(initial=0.0))

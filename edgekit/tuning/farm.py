@@ -39,7 +39,7 @@ MAGIC, SUMMARY, MOST_BYTES = 0x2F271, 6, 1 << 20
 
 
 class Farm:
-    """Times forms of a kernel on the boards of ``tracker://host:port``."""
+    """Times variants of a kernel on the boards of ``tracker://host:port``."""
 
     name, exact = "tracker", False
 

@@ -36,18 +36,18 @@ HERE = "host"
 
 @dataclass(frozen=True)
 class Times:
-    """Microseconds ``[rounds, forms]`` and, form by form, whether it computes what the first one does."""
+    """Microseconds ``[rounds, variants]``, and for each variant whether it computes what the first one does."""
 
     us: NDArray[np.float64]
     same: list[bool]
 
     def ratio(self, form: int) -> float:
-        """The median over the rounds of a form's time to the first one's."""
+        """The median over the rounds of a variant's time relative to the first one's."""
         return float(np.median(self.us[:, form] / self.us[:, 0]))
 
 
 class Measure(Protocol):
-    """A way to time forms of a kernel; ``exact``: every round would be the same."""
+    """A way to time variants of a kernel; ``exact``: every round would be the same."""
 
     name: str
     exact: bool
@@ -57,7 +57,7 @@ class Measure(Protocol):
 
 
 class ByRunner:
-    """Times forms of a kernel, and whole networks, as networks that a runner runs."""
+    """Times variants of a kernel, and whole networks, as networks that a runner runs."""
 
     def __init__(self, on: str, target: Target, processor: Processor) -> None:
         self.name = on.partition(":")[0]

@@ -1,4 +1,4 @@
-"""The search: which kernel gets the next trials, which forms are tried, and which are used in the end.
+"""The search: which kernel gets the next trials, which variants are tried, and which are used in the end.
 
 Trials go where the time is: the next ones to the kernel with most time for each trial it had (D'Hondt's rule). Two
 kinds of forms take turns: other parameters of the template, and schedules that MetaSchedule proposes for its plain
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from edgekit.tuning.tasks import Task
 
 TOGETHER = 4
-"""Forms compiled and measured at once."""
+"""Number of variants that are compiled and measured at once."""
 HOPELESS, LEAST_SCHEDULES = 3.0, 8
 """MetaSchedule is asked no more for a kernel where so many of its schedules all took so many times the rule's time."""
 FINALISTS, FINAL_ROUNDS, SHARE_OF_ROUNDS = 3, 9, 0.85
 FASTER = 0.98
-"""A form is used if it takes at most this part of the rule's time, by the median, and less in most rounds."""
+"""A variant is used if its median time is at most this share of the rule's, and less in most rounds."""
 LIMITS = sandbox.Limits(seconds=600, memory_mb=8192)
 
 
@@ -72,7 +72,7 @@ class Search:
         return sum(len(self.known(task)) for task in self.tasks)
 
     def run(self, trials: int) -> None:
-        """Try forms until the network's kernels have had so many trials, those of earlier searches included."""
+        """Try variants until the network's kernels have had this many trials, including those of earlier searches."""
         while (done := self.count()) < trials:
             open_ = [task for task in self.tasks if task.workload not in self.exhausted]
             if not open_:
@@ -124,7 +124,7 @@ class Search:
         return [{"trace": trace} for trace in found["traces"]]
 
     def _try(self, task: Task, choices: Sequence[dict[str, Any]]) -> None:
-        """Measure the choices beside the rule's kernel, and keep the results; a form that fails is kept as failed."""
+        """Measure the choices against the rule's kernel, and keep the results; failed variants are kept, too."""
         try:
             times = self._times(task, choices, ROUNDS)
         except (ModelError, DeviceError) as error:
@@ -156,7 +156,7 @@ class Search:
     # The end
 
     def verdicts(self) -> dict[str, dict[str, Any]]:
-        """Measure each task's best forms again; return, by workload, what to use and its ratio to the rule."""
+        """Measure each task's best variants again; return, by workload, what to use and its ratio to the rule."""
         found: dict[str, dict[str, Any]] = {}
         for number, task in enumerate(self.tasks):
             self.progress.step(f"decide: {task.title}")

@@ -1,4 +1,4 @@
-"""What can be tuned of a network: its different loop nests, what else their tiles could be, candidates' calls."""
+"""What can be tuned in a network: its distinct loop nests, alternatives to their tiles, candidates' calls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Task:
 
 
 def tasks(program: Program) -> list[Task]:
-    """The different loop nests of a program that can be tuned, in the order in which they run."""
+    """Return the distinct loop nests of a program that can be tuned, in the order in which they run."""
     names = [workload(call.loops) for call in program.calls]
     counts = Counter(names)
     first = dict(reversed(list(zip(names, program.calls, strict=True))))
@@ -47,7 +47,7 @@ def tasks(program: Program) -> list[Task]:
 
 
 def variants(task: Task, machine: Machine) -> Iterator[dict[str, Any]]:
-    """Choices of tiles other than the rule's, those that promise most first; JSON values."""
+    """Return tiles other than the rule's, the most promising first; JSON values."""
     nest = task.call.loops
     yield from (v for v in _choices(task, machine) if any(chosen(nest, key) != value for key, value in v.items()))
 

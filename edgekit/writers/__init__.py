@@ -1,1 +1,1 @@
-"""Writers: Graph -> another framework's file, for tools that take no ``.tflite``."""
+"""Writers: convert a Graph to another framework's file, for tools that do not read ``.tflite``."""

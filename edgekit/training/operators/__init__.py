@@ -1,4 +1,4 @@
-"""What each operator computes, in differentiable TensorFlow: one function an operator, found by table.
+"""Each operator in differentiable TensorFlow: one function per operator, found by a table.
 
 Importing this needs no TensorFlow: each function gets it with its :class:`~edgekit.training.operators.call.Call`.
 """

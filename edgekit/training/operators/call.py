@@ -1,4 +1,4 @@
-"""One operator at work, and what the table says of each kind of operator.
+"""One operator in use, and what the table says about each kind of operator.
 
 Every activation has LiteRT's own shape behind one more dimension, the samples': ``[n, *shape]``. So a network's
 first dimension needs not be a batch: it may be reshaped, transposed or split like any other. Constants have no such
@@ -18,7 +18,7 @@ from edgekit.graph import Graph, Operator
 
 @dataclass(frozen=True)
 class Call:
-    """One operator at work.
+    """One operator in use.
 
     :param values: its inputs; None where absent. An activation is ``[n, *shape]``, a constant ``[*shape]``.
     :param flows: which inputs are activations.
@@ -91,7 +91,7 @@ Refusal = Callable[[Graph, Operator], str]
 
 @dataclass(frozen=True)
 class Kind:
-    """What can be said of all operators of one name.
+    """Properties of all operators of one name.
 
     :param run: what it computes: ``[n or 1, *shape]``, or a list of these for several outputs.
     :param weights: input positions whose float constants are trained.

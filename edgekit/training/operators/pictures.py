@@ -1,4 +1,4 @@
-"""Operators on pictures ``[b, height, width, channels]``: pooling, resizing, blocks."""
+"""Operators on feature maps ``[b, height, width, channels]``: pooling, resizing, blocks."""
 
 from __future__ import annotations
 

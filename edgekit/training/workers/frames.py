@@ -1,4 +1,4 @@
-"""What a worker on a host and the training that uses it say to one another, over the two pipes of an ssh session.
+"""The protocol between a worker on a host and the training that uses it, over the two pipes of an ssh session.
 
 A frame is a line, ``edgekit-worker {"kind": ..., "value": ..., "bytes": N}``, and N bytes after it. Other lines, as a
 login shell may print, are skipped. A frame of the kind ``alive`` says only that its sender is there.
@@ -30,12 +30,12 @@ _LINE, _PAYLOAD = 64 << 20, 4 << 30
 
 
 class Ended(Exception):
-    """The other side closed its end, or sent nonsense."""
+    """The other side closed its end, or sent something invalid."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One thing that was said: ``value`` is JSON."""
+    """One message: ``value`` is JSON."""
 
     kind: str
     value: Any
@@ -134,14 +134,14 @@ class Channel:
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Arrays as bytes, ``.npz``."""
+    """Pack arrays as the bytes of an ``.npz``."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **dict(arrays))
     return buffer.getvalue()
 
 
 def unpack(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of :func:`pack`. :raises Ended: if they are none."""
+    """Unpack the arrays of :func:`pack`. :raises Ended: if the bytes are damaged."""
     with suppress(Exception), np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
     raise Ended

@@ -1,4 +1,4 @@
-"""What must be the same wherever one training runs."""
+"""What must be the same on all machines of a training run."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ OPSET, IR = 13, 7
 Rule = Callable[[Exporter, Operator], None]
 RULES: dict[str, Rule] = {**convolutions.RULES, **elements.RULES, **moves.RULES, **reductions.RULES}
 DAMAGED = (AttributeError, ValueError, LookupError, TypeError, ArithmeticError, AssertionError)
-"""What rules stumble over in a damaged file."""
+"""Errors that rules raise on a damaged file."""
 
 
 def obstacles(graph: Graph) -> list[tuple[int, Operator, str]]:

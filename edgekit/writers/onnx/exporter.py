@@ -1,4 +1,4 @@
-"""The ONNX graph so far: nodes, constants, and the layouts in which each tensor is there."""
+"""The ONNX graph under construction: nodes, constants, and the layouts in which each tensor is available."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Exporter:
         (self._pictures if picture else self._own)[index] = name
 
     def give_up(self, operator: Operator) -> None:
-        """What an operator that cannot be written would have made, so that the others are looked at, too."""
+        """Stand in for the result of an operator that cannot be written, so that the others are examined, too."""
         for index in operator.outputs:
             self._own[index] = self._unique("unwritten")
 
