@@ -94,7 +94,7 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
     elif name and Path(name).is_dir():
         first = None if parts else limit
         pixels, labels, index = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
-        notes = [scaling(f"{name} is pictures", pixel_range)] if pixels.dtype != np.uint8 else []
+        notes = [scaling(f"{name} holds images", pixel_range)] if pixels.dtype != np.uint8 else []
         dataset = (
             Dataset([pixels], labels, source=name, notes=notes, index=index)._part(parts, seed).subset(limit, seed)
         )

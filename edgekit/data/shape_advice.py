@@ -52,7 +52,7 @@ def _picture(name: str, sample: Shape, wanted: Shape) -> str:
         return ""
     steps = []
     if seen != size:
-        steps.append(f"resize the pictures from {seen[0]} x {seen[1]} to {size[0]} x {size[1]}")
+        steps.append(f"resize the images from {seen[0]} x {seen[1]} to {size[0]} x {size[1]}")
     if flat and (channels != 1 or steps):
         steps.append(f"add a dimension of channels: {name}[{':, ' if first else '..., '}np.newaxis]")
     elif ahead != first and not flat:
@@ -62,7 +62,7 @@ def _picture(name: str, sample: Shape, wanted: Shape) -> str:
     if has != channels:
         steps.append(f"convert the channels: {_converted(name, has, channels, first)}")
     hint = "; ".join(steps)
-    return f"{hint} (from a folder of pictures edgekit does all that)" if seen != size else hint
+    return f"{hint} (with a folder of images, edgekit does all of this)" if seen != size else hint
 
 
 def _converted(name: str, has: int, wanted: int, first: bool) -> str:

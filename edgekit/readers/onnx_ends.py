@@ -35,7 +35,7 @@ def restore(
         outputs[position] = _output(graph, outputs[position], output, shown)
     graph.main.outputs = tuple(outputs)
     if any(len(value["shape"]) == 4 for value in about["inputs"]):
-        graph.notes.append("images keep the ONNX model's own layout (usually NCHW): give --data in it")
+        graph.notes.append("images keep the ONNX model's own layout (usually NCHW): pass --data in that layout")
     _sign(graph, about)
 
 

@@ -172,7 +172,7 @@ def _hint(one: Declared, inputs: int) -> str:
     """The option that fixes an input, with a question mark for each size that is open."""
     name = f"{shlex.quote(one.name)}=" if inputs > 1 and one.name else ""
     if one.sizes is None:
-        return f"give it, for example: --shape {name}1x3x224x224"
+        return f"set it, for example: --shape {name}1x3x224x224"
     first = [size if isinstance(size, int) else 1 for size in one.sizes[:1]]
     sizes = "x".join(str(size) if isinstance(size, int) else "?" for size in [*first, *one.sizes[1:]])
-    return f"give it: --shape {name}{sizes}, with a number for each question mark"
+    return f"set it: --shape {name}{sizes}, with a number for each question mark"

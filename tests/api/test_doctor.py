@@ -146,7 +146,7 @@ def test_nobody_but_root_installs_system_packages(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     done, failed = installing.install_all(["system"])
     assert not done
-    assert failed[0].hint.startswith("type: sudo apt-get install") and "qemu-user" in failed[0].hint
+    assert failed[0].hint.startswith("run: sudo apt-get install") and "qemu-user" in failed[0].hint
 
 
 def test_without_apt_the_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

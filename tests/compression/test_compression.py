@@ -90,5 +90,5 @@ def test_what_fails_on_the_target_is_set_aside(made, tmp_path, monkeypatch):
     assert [f.name for f in again.compiled] == ["as-is"] and [p.name for p in tmp_path.glob("*.host")] == [
         "digits.as-is.host"
     ]
-    with pytest.raises(CheckFailed, match="nearest is as-is"):
+    with pytest.raises(CheckFailed, match="the closest is as-is"):
         again.check()

@@ -294,9 +294,9 @@ def test_a_flat_folder_has_no_labels_and_channels_follow_the_network(tmp_path):
 def test_the_scaling_of_pictures_is_told_as_that_of_arrays(tmp_path):
     picture(tmp_path / "a.png")
     (note,) = dataset.load(str(tmp_path), network((1, 8, 8, 3))).notes
-    assert note == f"{tmp_path} is pictures: 0..255 was scaled to 0..1 (change it with ?range=LOW,HIGH)"
+    assert note == f"{tmp_path} holds images: 0..255 was scaled to 0..1 (change it with ?range=LOW,HIGH)"
     (note,) = dataset.load(f"{tmp_path}?range=-1,1", network((1, 8, 8, 3))).notes
-    assert note == f"{tmp_path} is pictures: 0..255 was scaled to -1..1"  # as was asked for
+    assert note == f"{tmp_path} holds images: 0..255 was scaled to -1..1"  # as was asked for
     assert dataset.load(str(tmp_path), network((1, 8, 8, 3), dtype="uint8")).notes == []
 
 

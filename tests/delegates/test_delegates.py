@@ -148,7 +148,7 @@ def test_a_chain_is_taken_up_to_its_first_refusal(ops: list[str]) -> None:
 def test_the_gpu_takes_pieces() -> None:
     advice = delegates.advise(chain("RELU", "BITCAST", "TANH"), delegates.load("gpu"))
     assert advice.partitions == 2
-    assert "in 2 pieces" in advice.words()
+    assert "in 2 partitions" in advice.words()
 
 
 def test_parameters_that_do_not_fit() -> None:
