@@ -37,7 +37,7 @@ from edgekit.training.workers import parse as parse_workers
 
 FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
-OTHER_DATA = "give --data that the network was made for"
+OTHER_DATA = "pass --data that the network was made for"
 SLOWER = 1.1
 """Ratio of the estimates from which a recipe counts as slower."""
 

@@ -15,7 +15,7 @@ from edgekit.graph.onnx_operators import PREFIX, from_onnx
 from edgekit.onnx.node import Refused, Spec, unpack
 from edgekit.onnx.static import evaluate
 
-HINT = "the samples may be outside of what it is defined for: give --data that the network was made for"
+HINT = "the samples may be outside of what it is defined for: pass --data that the network was made for"
 
 
 def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[dict[str, Any], dict[str, Any]]:

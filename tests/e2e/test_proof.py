@@ -83,7 +83,7 @@ def test_a_network_without_a_number_is_not_ok(tmp_path: Path) -> None:
     y = b.add("ADD", (x, b.constant(np.full(4, -100, np.float32))), (1, 4), options="Add")
     tflite.write(b.graph((x,), (b.add("SQRT", (y,), (1, 4)),)), tmp_path / "net.tflite")
     result = edgekit("compile", tmp_path / "net.tflite", "--target", "host", "--out", tmp_path / "out")
-    refused(result, 5, "makes NaN on every sample", "give --data")
+    refused(result, 5, "makes NaN on every sample", "pass --data")
     assert "16 of 16 golden samples give NaN or infinity, as the network itself does" in result.err
     assert not (tmp_path / "out").exists()
 
