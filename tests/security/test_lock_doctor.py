@@ -63,7 +63,7 @@ def test_a_child_that_does_not_run_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sandbox, "call", fails)
     check = doctor._lock()
     assert not check.ok
-    assert check.detail == "no child could be locked: no room"
+    assert check.detail == "no child process could be sandboxed: no room"
 
 
 def test_who_does_without_the_lock_is_not_told_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
