@@ -124,9 +124,8 @@ class RemoteSession:
         :raises ModelError: if LiteRT refuses the model there.
         """
         samples, graph = samples_in(inputs), self.bundle.graph
-        self.connection.put({process.INPUTS: File(pack(inputs))})
         self.options.progress.step(f"run on {self.connection.shown}")
-        self._execute(process.arguments(samples, options))
+        self._execute(process.arguments(samples, options), pack(inputs))
         expected = samples * sum(tensor.nbytes for tensor in graph.outputs)
         try:
             files = self.connection.get({process.OUTPUTS: expected, process.TRACE: left_behind.MOST_JSON})
@@ -139,15 +138,16 @@ class RemoteSession:
         trace, conditions = process.parse_trace(text, graph, Source.DEVICE)
         return Run(outputs, trace, {**conditions, "device": self.device.name})
 
-    def _execute(self, arguments: Sequence[str]) -> None:
+    def _execute(self, arguments: Sequence[str], inputs: bytes) -> None:
         """Run the C runner, or where the system cannot load it or LiteRT, the Python one."""
         python = ["python3", SCRIPT, "--python", "--model", MODEL, *arguments]
         if self._python:
-            again = self._start(python)
+            again = self._start(python, inputs)
             if again.returncode != 0:
                 self._failed(again)
             return
-        first = self._start([f"./{PROGRAM}", *self.program.arguments(f"./{self.program.library}", MODEL), *arguments])
+        own = self.program.arguments(f"./{self.program.library}", MODEL)
+        first = self._start([f"./{PROGRAM}", *own, *arguments], inputs)
         if first.returncode == 0:
             return
         if first.returncode not in _CANNOT_EXECUTE and not any(sign in first.text for sign in _TOO_OLD):
@@ -157,17 +157,17 @@ class RemoteSession:
             raise DeviceError(f"{shown} may start no programs in {self.connection.folder}", self.hints.noexec)
         if compiled:
             raise DeviceError(f"{shown} cannot run {PROGRAM}: {_last(first)}", self.hints.start)
-        second = self._start(python)
+        second = self._start(python, inputs)
         if second.returncode != 0:
             raise DeviceError(
                 f"{shown} can run neither {PROGRAM} ({_last(first)}) nor {SCRIPT} ({_last(second)})", self.hints.python
             )
         self._python = True
 
-    def _start(self, command: Sequence[str]) -> Done:
+    def _start(self, command: Sequence[str], inputs: bytes) -> Done:
         """Run a program on the device; nothing of the run before it is left for results."""
-        script = f"rm -f {process.OUTPUTS} {process.TRACE}; {kept(command)}"
-        return self.connection.run(script, seconds=RUN_SECONDS)
+        script = f"rm -f {process.OUTPUTS} {process.TRACE}; cat >{process.INPUTS} || exit 1; {kept(command)}"
+        return self.connection.run(script, data=inputs, seconds=RUN_SECONDS)
 
     def _failed(self, done: Done) -> NoReturn:
         error = process.failure(done.returncode, done.text, self.connection.shown, self.program)

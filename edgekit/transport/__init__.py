@@ -77,8 +77,8 @@ class Connection(Protocol):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """End the programs that run there, remove the folder and disconnect; never raises."""
 
-    def run(self, script: str, *, seconds: float = 60, most: int = MOST_OUTPUT) -> Done:
-        """Run a script for a POSIX shell in the folder. Whoever writes it quotes its words (``shlex``).
+    def run(self, script: str, *, data: bytes = b"", seconds: float = 60, most: int = MOST_OUTPUT) -> Done:
+        """Run a script for a POSIX shell in the folder, with ``data`` as its input; its words are quoted (``shlex``).
 
         :raises DeviceError: if the connection breaks, after ``seconds``, or where more than ``most`` bytes come back. A
             script's own failure is its caller's to judge.

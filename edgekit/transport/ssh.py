@@ -169,7 +169,7 @@ class SshConnection:
         return [*self._ssh, "-T", *(part for option in always for part in ("-o", option)), *options]
 
     def run(self, script: str, *, data: bytes = b"", seconds: float = 60, most: int = MOST_OUTPUT) -> Done:
-        """See :class:`edgekit.transport.Connection`; the script reads ``data`` as its input."""
+        """See :class:`edgekit.transport.Connection`."""
         pipe = subprocess.PIPE
         process = subprocess.Popen(self._within(script), stdin=pipe, stdout=pipe, stderr=pipe)
         try:

@@ -23,7 +23,7 @@ __all__ = ["AdbConnection", "server"]
 
 COPY_SECONDS = 120.0
 PLACE = "/data/local/tmp"
-STDOUT, STDERR, EXIT, CLOSE_STDIN = 1, 2, 3, 4
+STDIN, STDOUT, STDERR, EXIT, CLOSE_STDIN = range(5)
 SLOWEST = 1e6
 """Bytes a second that a device sends at least."""
 ASK_SECONDS = 10.0
@@ -87,17 +87,20 @@ class AdbConnection:
         done = self.run("getprop ro.product.model", seconds=ASK_SECONDS)
         return done.stdout.decode(errors="replace").strip() or self.shown
 
-    def run(self, script: str, *, seconds: float = 60, most: int = MOST_OUTPUT) -> Done:
+    def run(self, script: str, *, data: bytes = b"", seconds: float = 60, most: int = MOST_OUTPUT) -> Done:
         """See :class:`edgekit.transport.Connection`."""
         with self._service(f"shell,v2,raw:cd {self.folder} && {{ {script}\n}}", seconds) as wire:
+            for at in range(0, len(data), CHUNK):
+                piece = data[at : at + CHUNK]
+                wire.send(struct.pack("<BI", STDIN, len(piece)) + piece)
             wire.send(struct.pack("<BI", CLOSE_STDIN, 0))
             found = {STDOUT: bytearray(), STDERR: bytearray()}
             while True:
-                kind, data = wire.packet()
+                kind, said = wire.packet()
                 if kind == EXIT:
-                    return Done(data[0] if data else 1, bytes(found[STDOUT]), bytes(found[STDERR]))
+                    return Done(said[0] if said else 1, bytes(found[STDOUT]), bytes(found[STDERR]))
                 if kind in found:
-                    found[kind] += data
+                    found[kind] += said
                 if sum(map(len, found.values())) > most:
                     raise DeviceError(f"{self.shown} sent over {most} bytes, more than it was asked for")
 
