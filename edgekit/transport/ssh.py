@@ -109,9 +109,8 @@ class SshConnection:
         self.folder = ""
         self.arch = ""
         self._ssh = list(toolchain.load("ssh").find().argv)
-        long = len(os.fsencode(tempfile.gettempdir())) > _LONGEST
-        self._place = temporary.folder(Path("/tmp") if long else None)
-        self._local = self._place.__enter__()
+        self._kept = contextlib.ExitStack()
+        self._local = Path()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._aborted = False
 
@@ -140,6 +139,8 @@ class SshConnection:
             raise
 
     def _connect(self) -> None:
+        long = len(os.fsencode(tempfile.gettempdir())) > _LONGEST
+        self._local = self._kept.enter_context(temporary.folder(Path("/tmp") if long else None))
         options = ["-o", "ControlMaster=yes", "-o", "ControlPersist=no", *_extra_options()]
         with (self._local / "log").open("wb") as log:
             self._keeper = subprocess.Popen(
@@ -239,7 +240,7 @@ class SshConnection:
         return process
 
     def place(self, name: str) -> Path:
-        """Where a socket of this connection may be here, in a private folder."""
+        """Where a socket of this open connection may be here, in a private folder."""
         return self._local / name
 
     def forward(self, inward: Mapping[Path, str], outward: Mapping[str, Path]) -> None:
@@ -292,7 +293,7 @@ class SshConnection:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 keeper.wait(CONNECT_SECONDS)
         self._kill()
-        self._place.__exit__(None, None, None)
+        self._kept.close()
 
     def _kill(self) -> None:
         keeper = self._keeper

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -82,11 +82,9 @@ class ByRunner:
         same = [batches.same(run.outputs[0][0], output[0]) for output in run.outputs]
         return Times(us[:, 1:], same[1:])
 
-    @contextmanager
-    def network(self, program: Program) -> Iterator[Measured]:
+    def network(self, program: Program) -> AbstractContextManager[Measured]:
         """A whole network, ready to be timed."""
-        with self._opened(whole(program)) as measured:
-            yield measured
+        return self._opened(whole(program))
 
     @contextmanager
     def _opened(self, batch: Batch) -> Iterator[Measured]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import tempfile
 import threading
@@ -19,11 +20,11 @@ import pytest
 
 from edgekit import bundle, plugins, target
 from edgekit.api.compile import compile
-from edgekit.bundle.execution import Execution, Kind
+from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.errors import DeviceError, EdgekitError, ToolMissing, UsageError
 from edgekit.graph import tflite
 from edgekit.metrics.parity import compare
-from edgekit.runners import Observes, Runner, RunOptions, Session, Source, opened
+from edgekit.runners import Observes, Runner, RunOptions, Session, Source, opened, provers
 from edgekit.runners import get as get_runner
 from tests.networks.small import convolutional, integers
 from tests.runners.adb_phone import phone
@@ -252,3 +253,24 @@ def test_what_a_runner_says_of_itself(name: str) -> None:
             get_runner(f"{name}:somewhere")
     handover = runner.accepts(Execution(Kind.HANDOVER, ("artifact/build.sh",), prover="nobody"), target.load(board))
     assert handover is None if name == "null" else handover is not None and handover.reason
+
+
+RUNTIME = Execution(Kind.RUNTIME, runner_command("libLiteRt.so", model=True), "libLiteRt.so")
+LIBRARY = Execution(Kind.LIBRARY, runner_command("network.so", model=False), "network.so")
+PROVERS = [
+    ("host", RUNTIME, ["host"]),
+    ("rpi5", RUNTIME, ["emulator", "host"]),  # LiteRT of this machine takes its model
+    ("rpi5", LIBRARY, ["emulator"] if platform.machine() != "aarch64" else ["emulator", "host"]),
+    ("rpi5", Execution(prover="null"), ["null"]),
+    ("android-arm64", Execution(), ["host"]),  # a network, and no program to emulate
+    ("coral-edgetpu", Execution(network="network.tflite"), ["host"]),
+    ("mali-g610", LIBRARY, ["pocl"]),
+    ("jetson-orin-nano", LIBRARY, ["cuda-emulator"]),
+    ("jetson-orin-nano", Execution(Kind.HANDOVER, ("artifact/build.sh",), prover="onnx"), ["onnx"]),
+    ("ios", Execution(Kind.HANDOVER, ("artifact/verify_on_mac.py",), prover="mil"), ["mil"]),
+]
+
+
+@pytest.mark.parametrize(("board", "execution", "expected"), PROVERS)
+def test_who_proves_a_bundle(board: str, execution: Execution, expected: list[str]) -> None:
+    assert provers(target.load(board), execution) == expected
