@@ -137,7 +137,7 @@ class Bench:
             return tflite.read(kept)
         graph = self.start(method)
         for name, params in method.passes:
-            graph = plugins.get("passes", name).apply(graph, self._context(method, name, params))
+            graph = plugins.get("passes", name).apply(graph, self._context(method, name, params)).graph
         tflite.write(graph, kept)
         return graph
 

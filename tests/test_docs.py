@@ -107,10 +107,11 @@ def test_the_pass_of_the_documentation_works() -> None:
     code = next(block for block in blocks(ROOT / "docs" / "extending.md", "python") if "class RoundWeights" in block)
     graph = small_networks.dense(np.array([[0.126, -0.49]], np.float32), np.array([0.0], np.float32))
     context = PassContext(params={"step": 0.25})
-    rounded = defined_by(code)["RoundWeights"]().apply(graph, context)
+    passed = defined_by(code)["RoundWeights"]().apply(graph, context)
+    rounded = passed.graph
     assert rounded.tensors[1].array().tolist() == [[0.25, -0.5]]
     assert graph.tensors[1].array().tolist() == [[np.float32(0.126), np.float32(-0.49)]]
-    assert context.report == {"rounded": 2}
+    assert passed.report.json() == {"rounded": 2}
 
 
 @pytest.mark.slow

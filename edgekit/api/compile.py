@@ -257,7 +257,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         finished = bundles.load(folder)
     return Compiled(
         board.name, final, backend.name, job.recipe.name, finished.manifest, job.accuracy, parity, job.graph.notes,
-        job.passes, job.quantization, estimate.json(), time.monotonic() - start,
+        [step.json() for step in job.passes], job.quantization, estimate.json(), time.monotonic() - start,
     )  # fmt: skip
 
 

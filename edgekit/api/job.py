@@ -20,7 +20,7 @@ from edgekit.graph.onnx_operators import has_onnx
 from edgekit.graph.stats import statistics
 from edgekit.metrics import accuracy
 from edgekit.metrics.accuracy import Accuracy
-from edgekit.passes import PassContext, recipe
+from edgekit.passes import PassContext, Report, recipe
 from edgekit.progress import Progress
 from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import parse as parse_shapes
@@ -66,6 +66,19 @@ class Source:
         return None if self.tests is None else accuracy.evaluate(self.graph, self.tests)
 
 
+@dataclass(frozen=True)
+class Done:
+    """A pass that was applied, and what it told."""
+
+    name: str
+    params: dict[str, Any]
+    report: Report
+
+    def json(self) -> dict[str, Any]:
+        """Its entry under ``passes`` in the JSON of ``compile``."""
+        return {"name": self.name, "params": self.params, **self.report.json()}
+
+
 @dataclass
 class Job:
     """Everything that the targets share: the transformed Graph, its golden data, the passes' reports."""
@@ -79,7 +92,7 @@ class Job:
     seed: int
     measured: Accuracy | None = None
     accuracy: dict[str, Any] | None = None
-    passes: list[dict[str, Any]] = field(default_factory=list)
+    passes: list[Done] = field(default_factory=list)
     quantization: dict[str, Any] | None = None
     source: Graph | None = None
     """The network before the recipe."""
@@ -130,16 +143,16 @@ def prepare(
     tests = source.tests
     _bounds_can_be_checked(plan, tests)
     crew, why = parse_workers(workers), advice.why(plan, source.given, named)
-    graph, reports = transformed, list[dict[str, Any]]()
+    graph, done = transformed, list[Done]()
     if graph is None:
         context = PassContext(data=source.samples, seed=seed, source=source.graph, workers=workers, progress=progress)
         try:
-            graph, reports = transform(source.graph, plan, context)
+            graph, done = transform(source.graph, plan, context)
         except QuantizationFailed as error:
             raise QuantizationFailed(
                 error.message, f"for the cause and a fix: {why} --fix" if why else error.hint
             ) from error
-        if crew != [None] and not any("workers" in report for report in reports):
+        if crew != [None] and not any(step.report.trained for step in done):
             progress.warn(f"--workers {workers}: the recipe {plan.name} does not train, so they were not used")
     check(graph)
     progress.step("compute the reference outputs")
@@ -149,7 +162,7 @@ def prepare(
         inputs = _golden_inputs(graph, tests, seed)
         outputs = reference_outputs(folder / "model.tflite", inputs)
         _finite(source, plan, folder / "model.tflite", (inputs, outputs), seed, progress)
-        job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=reports, why=why)
+        job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=done, why=why)
         if source.tests is not None and source.tests.labels is not None:
             progress.step("measure the accuracy")
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured
@@ -167,8 +180,8 @@ def _pays(job: Job, progress: Progress) -> None:
     assert job.source is not None
     before, after = len(tflite.dumps(job.source)), len(job.data)
     if job.quantizes and after > before:
-        floats = [op for report in job.passes for op in report.get("float_operators", ())]
-        why = f"; {len(floats)} operators stay in float" if floats else ""
+        floats = sum(step.report.left_in_float for step in job.passes)
+        why = f"; {floats} operators stay in float" if floats else ""
         progress.warn(
             f"the recipe {job.recipe.name} makes this network larger: {after / 1000:.1f} kB, {before / 1000:.1f} kB "
             f"before{why}; --recipe as-is keeps it"
@@ -193,9 +206,9 @@ def _point(job: Job, source: Source, why: str, progress: Progress) -> None:
         )
 
 
-def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[Graph, list[dict[str, Any]]]:
-    """Apply a recipe's passes, each with its own parameters and report; return the reports, too."""
-    reports = []
+def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[Graph, list[Done]]:
+    """Apply a recipe's passes, each with its own parameters; return the result and the report of each."""
+    done = []
     for step in plan.steps:
         if has_onnx(graph) and step.name != "float32":
             raise ModelError(
@@ -204,12 +217,12 @@ def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[
                 "use --recipe as-is or float32",
             )
         context.progress.step(step.name)
-        own = replace(context, params=step.params, report={})
         notes = graph.notes
-        graph = plugins.get("passes", step.name).apply(graph, own)
+        passed = plugins.get("passes", step.name).apply(graph, replace(context, params=step.params))
+        graph = passed.graph
         graph.notes = list(dict.fromkeys([*notes, *graph.notes]))
-        reports.append({"name": step.name, "params": step.params, **own.report})
-    return graph, reports
+        done.append(Done(step.name, step.params, passed.report))
+    return graph, done
 
 
 def _golden_inputs(graph: Graph, samples: Dataset | None, seed: int, count: int | None = None) -> list[NDArray[Any]]:

@@ -72,16 +72,16 @@ def cure(graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context:
     :returns: what was found, and the quantizations (of the network with scaled channels, where they are).
     :raises CheckFailed: if there is none.
     """
-    context = replace(context, data=calibration, report={})
+    context = replace(context, data=calibration)
     cost, unit = cost_of(plan.target)
     judge = Judge(graph, test)
-    _, versions = quantizations(graph, plan.settings, context, False)
+    _, versions, _ = quantizations(graph, plan.settings, context, False)
     whole = [plan.base] * len(graph.operators)
     before = judge(versions.mix(whole).graph)
     steps: list[str] = []
     scaled = 0
     if plan.scale and loss(before, judge.float) > plan.max_drop:
-        changed, better = quantizations(graph, plan.settings, context, True)
+        changed, better, _ = quantizations(graph, plan.settings, context, True)
         if changed.channels and judge(better.mix(whole).graph).noise < BETTER * before.noise:
             versions, scaled = better, changed.channels
             steps.append(f"{scaled} channels scaled, by {changed.smallest:.3g} to {changed.largest:.3g}")
@@ -96,8 +96,10 @@ def cure(graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context:
     return found, versions
 
 
-def quantizations(graph: Graph, settings: Settings, context: PassContext, scale: bool) -> tuple[Equalized, Versions]:
-    """The network, with scaled channels where ``scale``, and its quantizations, ranges measured on the samples.
+def quantizations(
+    graph: Graph, settings: Settings, context: PassContext, scale: bool
+) -> tuple[Equalized, Versions, int]:
+    """The network, with scaled channels where ``scale``, its quantizations, and how many samples gave their ranges.
 
     Operators that LiteRT does not run in integers are in them all the same: the search finds each of them, where the
     quantizer's trial run can only leave all operators of that kind in float.
@@ -107,7 +109,8 @@ def quantizations(graph: Graph, settings: Settings, context: PassContext, scale:
         context.progress.step("scale the channels")
         found = spreads(graph, context.data.subset(settings.samples, context.seed), context.progress)
         changed = equalize(graph, {index: spread.magnitudes for index, spread in found.items()})
-    return changed, Versions(changed.graph, settings, measured(changed.graph, settings, context), context, tried=False)
+    ranges, samples = measured(changed.graph, settings, context)
+    return changed, Versions(changed.graph, settings, ranges, context, tried=False), samples
 
 
 def cost_of(target: str | None) -> tuple[Cost, str]:

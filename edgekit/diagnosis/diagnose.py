@@ -119,7 +119,7 @@ def diagnose(
     :raises ModelError: if it cannot be quantized at all.
     """
     context = PassContext(data=calibration, seed=seed, progress=progress)
-    versions = Versions(graph, settings, measured(graph, settings, context), context)
+    versions = Versions(graph, settings, measured(graph, settings, context)[0], context)
     whole = [precision] * len(graph.operators)
     progress.step("run the float network")
     judge = Judge(graph, test)

@@ -50,7 +50,7 @@ class Versions:
                 self.failures[precision] = error.message
                 made, excluded = integers(self.graph, settings, self.ranges, check=False)
             self.excluded[precision] = excluded
-            self.made[precision] = finished(made, self.graph, PassContext())
+            self.made[precision] = finished(made, self.graph)[0]
         return self.made[precision]
 
     def counterpart(self, number: int, precision: str) -> int:

@@ -1,38 +1,57 @@
-"""Passes: Graph -> Graph.
+"""Passes: Graph -> Graph, and a report.
 
 A pass is deterministic for a seed and never changes the Graph it is given.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgekit.progress import Progress, Silent
+from edgekit.training.context import Context
 
 if TYPE_CHECKING:
-    from edgekit.data.dataset import Dataset
     from edgekit.graph import Graph
 
 
-@dataclass
-class PassContext:
+@dataclass(frozen=True)
+class PassContext(Context):
     """What a pass may use.
 
-    :param data: calibration or training samples; None where the user gave none.
     :param params: the pass's parameters from the recipe.
-    :param source: the Graph as it was read, before the recipe's first pass; None outside a recipe.
-    :param workers: who trains: a number of processes, or hosts that ssh reaches.
-    :param report: what the pass wants to tell; lands under ``passes`` in the JSON of ``compile``.
     """
 
-    data: Dataset | None = None
     params: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    source: Graph | None = None
-    workers: str = "1"
-    progress: Progress = field(default_factory=Silent)
-    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a pass tells. A pass that has something to tell returns a subclass with fields of its own.
+
+    The fields land under ``passes`` in the JSON of ``compile``, beside the pass's ``name`` and ``params``.
+    """
+
+    @property
+    def trained(self) -> bool:
+        """True if workers trained."""
+        return False
+
+    @property
+    def left_in_float(self) -> int:
+        """How many operators a quantization left in float."""
+        return 0
+
+    def json(self) -> dict[str, Any]:
+        """The fields by name, as JSON has them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a pass made, and what it tells of that."""
+
+    graph: Graph
+    report: Report = Report()
 
 
 class Pass(Protocol):
@@ -40,8 +59,8 @@ class Pass(Protocol):
 
     name: str
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
-        """Return the transformed Graph.
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
+        """Return the transformed Graph with the pass's report.
 
         :raises UsageError: on wrong parameters or missing data.
         :raises ModelError: if the Graph cannot be transformed.

@@ -14,7 +14,8 @@ from typing import Any
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.floats import refuse_integer, restore
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed
+from edgekit.passes.trained import TrainedReport
 from edgekit.readers import ReadOptions, load
 from edgekit.training import job
 from edgekit.training.settings import Training, parse
@@ -52,12 +53,20 @@ class Settings(Training):
             raise UsageError(f"features cannot be {self.features!r}", "it must be a list of tensor names")
 
 
+@dataclass(frozen=True)
+class Distilled(TrainedReport):
+    """How the student learned; ``alpha``: weight of the teacher's outputs, 0..1."""
+
+    alpha: float
+    temperature: float
+
+
 class Distil:
     """The pass ``distil``; its parameters are those of :class:`Settings`."""
 
     name = "distil"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the trained student; deterministic for a seed.
 
         :raises UsageError: on wrong parameters, samples that cannot teach, or a teacher that does not fit.
@@ -82,9 +91,8 @@ class Distil:
         training = job.Job(
             student, settings, alpha, teacher, settings.temperature, pairs, settings.feature_weight
         )  # fmt: skip
-        trained = job.train(training, context, "distil").graph
-        context.report |= {"alpha": alpha, "temperature": settings.temperature}
-        return trained
+        trained = job.train(training, context, "distil")
+        return Passed(trained.graph, Distilled(trained.history, alpha, settings.temperature))
 
 
 def _read(path: str, context: PassContext) -> Graph:

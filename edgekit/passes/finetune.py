@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, tflite
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed
+from edgekit.passes.trained import TrainedReport
 from edgekit.training import job
 from edgekit.training.settings import Training, parse
 
@@ -19,7 +20,7 @@ class Finetune:
 
     name = "finetune"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the trained Graph; deterministic for a seed.
 
         :raises UsageError: on wrong parameters, or samples that cannot teach.
@@ -33,4 +34,5 @@ class Finetune:
                 "fine-tuning a network that no pass has changed needs labelled samples",
                 "pass --data FILE.npz with x and y",
             )
-        return job.train(job.Job(graph, settings, share, teacher), context, "fine-tune").graph
+        trained = job.train(job.Job(graph, settings, share, teacher), context, "fine-tune")
+        return Passed(trained.graph, TrainedReport(trained.history))

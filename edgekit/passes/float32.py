@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.graph.floats import refuse_integer, restore
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed, Report
+
+
+@dataclass(frozen=True)
+class Restored(Report):
+    """How many constants were turned back into float32."""
+
+    restored_tensors: int
 
 
 class Float32:
@@ -13,7 +22,7 @@ class Float32:
 
     name = "float32"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the Graph with float32 weights; a Graph that has them already comes back as it is.
 
         :raises ModelError: if activations are integers: their rounding cannot be undone.
@@ -23,5 +32,4 @@ class Float32:
             raise UsageError(f"the pass float32 takes no parameters, but the recipe has {', '.join(context.params)}")
         refuse_integer(graph, "turned back into float32")
         restored, count = restore(graph)
-        context.report["restored_tensors"] = count
-        return restored
+        return Passed(restored, Restored(count))

@@ -26,7 +26,7 @@ from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.graph.edit import compact, constant, uses
 from edgekit.graph.floats import refuse_integer, restore
 from edgekit.graph.stats import label
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed, Report
 from edgekit.passes.activations import activations, moments
 from edgekit.passes.decompose import Factors, Method, Moments, matrix, tucker
 
@@ -43,12 +43,34 @@ class _Layer:
     factors: Method
 
 
+@dataclass(frozen=True)
+class FactorizedLayer:
+    """A layer that became several; ``ranks``: between them."""
+
+    index: int
+    name: str
+    kind: str
+    ranks: list[int]
+    weights_before: int
+    weights_after: int
+
+
+@dataclass(frozen=True)
+class Factorized(Report):
+    """The share of the weights' energy that is kept, and how many weights there are."""
+
+    energy: float
+    weights_before: int
+    weights_after: int
+    layers: list[FactorizedLayer]
+
+
 class LowRank:
     """The pass ``low_rank``. Parameters: ``energy`` (0..1) or ``parameters`` (0..1), ``layers`` (dense, conv)."""
 
     name = "low_rank"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the factorized Graph.
 
         :raises UsageError: on wrong parameters; :raises ModelError: if the Graph is quantized.
@@ -63,29 +85,24 @@ class LowRank:
         factors = {layer.index: made for layer in layers if (made := layer.factors(energy)) is not None}
         before = sum(layer.weights.size for layer in layers)
         after = sum(factors[layer.index].size if layer.index in factors else layer.weights.size for layer in layers)
-        context.report |= {
-            "energy": energy,
-            "weights_before": before,
-            "weights_after": after,
-            "layers": [
-                {
-                    "index": layer.index,
-                    "name": label(graph.main, graph.operators[layer.index]),
-                    "kind": layer.kind,
-                    "ranks": [int(w.shape[0]) for w in factors[layer.index].weights[:-1]],
-                    "weights_before": int(layer.weights.size),
-                    "weights_after": int(factors[layer.index].size),
-                }
-                for layer in layers
-                if layer.index in factors
-            ],
-        }
+        rows = [
+            FactorizedLayer(
+                index=layer.index,
+                name=label(graph.main, graph.operators[layer.index]),
+                kind=layer.kind,
+                ranks=[int(w.shape[0]) for w in factors[layer.index].weights[:-1]],
+                weights_before=int(layer.weights.size),
+                weights_after=int(factors[layer.index].size),
+            )
+            for layer in layers
+            if layer.index in factors
+        ]
         if budget is not None and before and after > budget * before:
             context.progress.warn(
                 f"low rank reaches {after / before:.0%} of the weights, not {budget:.0%}: "
                 "the remaining weights have full rank"
             )
-        return _rewritten(graph, factors)
+        return Passed(_rewritten(graph, factors), Factorized(energy, before, after, rows))
 
 
 def _settings(params: dict[str, Any]) -> tuple[float, float | None, tuple[str, ...]]:

@@ -8,6 +8,7 @@ fast; who stores an index for each weight makes the file smaller: Core ML packag
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.graph.edit import with_values
 from edgekit.graph.floats import refuse_integer, restore
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed, Report
 
 BITS = (1, 2, 4, 6, 8)
 """Core ML's palettes."""
@@ -26,12 +27,25 @@ LEAST = 256
 ROUNDS = 100
 
 
+@dataclass(frozen=True)
+class Palettized(Report):
+    """The size of the palettes in bits, the tensors and weights that have one, and what rounding to it costs.
+
+    :param relative_error: the error's norm, as part of the weights' norm.
+    """
+
+    bits: int
+    tensors: int
+    weights: int
+    relative_error: float
+
+
 class Palettize:
     """The pass ``palettize``. Parameter: ``bits`` (1, 2, 4, 6 or 8), of which a palette has ``2**bits`` values."""
 
     name = "palettize"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the Graph with the weights' values replaced.
 
         :raises UsageError: on wrong parameters; :raises ModelError: if the Graph is quantized.
@@ -56,8 +70,7 @@ class Palettize:
                 subgraph.tensors[index] = with_values(tensor, new)
                 changed, weights = changed + 1, weights + values.size
         error = (noise / power) ** 0.5 if power else 0.0
-        context.report |= {"bits": bits, "tensors": changed, "weights": weights, "relative_error": error}
-        return result
+        return Passed(result, Palettized(bits, changed, weights, error))
 
 
 def _bits(params: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ the filters that make the channel, as a share of their layer's (Li et al., ICLR 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, stats
 from edgekit.graph.floats import refuse_integer, restore
 from edgekit.graph.stats import label
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed, Report
 from edgekit.passes.activations import activations, moments
 from edgekit.passes.channels import WEIGHTED, Channels, analyze, layer_input, remove
 from edgekit.passes.decompose import Moments
@@ -32,12 +33,33 @@ LEAST_SHARE = 0.1
 """Of every tensor at least this share of channels stays, and at least one."""
 
 
+@dataclass(frozen=True)
+class PrunedLayer:
+    """A layer's channels before and after; ``index``: of its operator in the Graph as it was."""
+
+    index: int
+    name: str
+    channels_before: int
+    channels_after: int
+
+
+@dataclass(frozen=True)
+class Pruned(Report):
+    """What a network costs before and after."""
+
+    macs_before: int
+    macs_after: int
+    parameters_before: int
+    parameters_after: int
+    layers: list[PrunedLayer]
+
+
 class Prune:
     """The pass ``prune``. Parameter: ``macs``, the share of the MACs that may remain (0..1)."""
 
     name = "prune"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the smaller Graph.
 
         :raises UsageError: on wrong parameters; :raises ModelError: if the Graph is quantized, or no channel may go.
@@ -63,14 +85,8 @@ class Prune:
                 f"pruning reaches {after.macs / before.macs:.0%} of the MACs, not {share:.0%}: "
                 "the remaining channels must stay"
             )
-        context.report |= {
-            "macs_before": before.macs,
-            "macs_after": after.macs,
-            "parameters_before": before.parameters,
-            "parameters_after": after.parameters,
-            "layers": _layers_report(found, gone),
-        }
-        return made
+        rows = _pruned_layers(found, gone)
+        return Passed(made, Pruned(before.macs, after.macs, before.parameters, after.parameters, rows))
 
 
 def _settings(params: dict[str, Any]) -> float:
@@ -192,17 +208,10 @@ def _refitted(
     return new.reshape(*weights.shape[:-1], int(kept.sum())).astype(np.float32), changed
 
 
-def _layers_report(found: Channels, gone: set[int]) -> list[dict[str, Any]]:
+def _pruned_layers(found: Channels, gone: set[int]) -> list[PrunedLayer]:
     rows = []
     for number in _layers(found):
         operator = found.graph.operators[number]
         kept = ~np.isin(found.groups(operator.outputs[0]), list(gone))
-        rows.append(
-            {
-                "index": number,
-                "name": label(found.graph.main, operator),
-                "channels_before": len(kept),
-                "channels_after": int(kept.sum()),
-            }
-        )
+        rows.append(PrunedLayer(number, label(found.graph.main, operator), len(kept), int(kept.sum())))
     return rows

@@ -8,13 +8,15 @@ ai-edge-quantizer as its calibration: scales and zero points of the result are t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Tensor
-from edgekit.passes import PassContext, quantize
+from edgekit.passes import PassContext, Passed, quantize
+from edgekit.passes.trained import TrainedReport
 from edgekit.training import job
 from edgekit.training.fake_quant import Plan, Range, Weight
 from edgekit.training.settings import Training, parse
@@ -65,12 +67,31 @@ class Settings(Training):
                 )
 
 
+@dataclass(frozen=True)
+class QuantizedInTraining(TrainedReport):
+    """How the training went, and what it quantized; ``ranges``: how they were found."""
+
+    quantized: quantize.Quantized
+    ranges: str
+
+    @property
+    def left_in_float(self) -> int:
+        """See :class:`edgekit.passes.Report`."""
+        return self.quantized.left_in_float
+
+    def json(self) -> dict[str, Any]:
+        """All items beside each other; ``samples`` are those that were trained on."""
+        own = self.quantized.json()
+        calibrated = own.pop("samples")
+        return {**own, **self.history.json(), "calibration_samples": calibrated, "ranges": self.ranges}
+
+
 class QuantizationAwareTraining:
     """The pass ``qat``; its parameters are those of :class:`Settings`."""
 
     name = "qat"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the trained and quantized Graph; deterministic for a seed.
 
         :raises UsageError: on wrong parameters, or samples that cannot teach.
@@ -80,8 +101,7 @@ class QuantizationAwareTraining:
         settings = parse(Settings, context.params, self.name)
         graph, share, teacher = job.taught(graph, context, settings, "quantization-aware training")
         static = quantize.Settings(settings.weights, settings.activations, samples=settings.samples, io=settings.io)
-        ranges = quantize.measured(graph, static, context)
-        calibrated = context.report.pop("samples")
+        ranges, calibrated = quantize.measured(graph, static, context)
         context.progress.step("determine what becomes an integer")
         first, _ = quantize.integers(graph, static, ranges)
         wanted = plan(graph, first, ranges)
@@ -93,11 +113,10 @@ class QuantizationAwareTraining:
         assert trained.high is not None
         context.progress.step("quantizing")
         made, excluded = quantize.integers(trained.graph, static, (trained.low, trained.high))
-        quantized = quantize.finished(made, trained.graph, context)
-        training_report = dict(context.report)
-        quantize.report(quantized, static, excluded, context, trained.graph)
-        context.report |= training_report | {"calibration_samples": calibrated, "ranges": settings.ranges}
-        return quantized
+        quantized, repaired = quantize.finished(made, trained.graph)
+        report = quantize.report(quantized, static, excluded, context, trained.graph)
+        report = replace(report, calibration_samples=calibrated, repaired_biases=repaired)
+        return Passed(quantized, QuantizedInTraining(trained.history, report, settings.ranges))
 
 
 def plan(graph: Graph, quantized: Graph, ranges: quantize.Ranges) -> Plan:

@@ -21,7 +21,7 @@ from edgekit.errors import ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, Operator, Signature, Subgraph, Tensor, tflite
 from edgekit.graph.edit import compact
 from edgekit.graph.floats import refuse_integer, restore
-from edgekit.passes import PassContext, bias, float16, recurrent
+from edgekit.passes import PassContext, Passed, Report, bias, float16, recurrent
 from edgekit.passes.quantize_child import TASKS, WRONG_KERNELS
 
 if TYPE_CHECKING:
@@ -77,12 +77,50 @@ class Settings:
             raise UsageError(f"quantize: samples is {self.samples!r}", "it must be 1 or more")
 
 
+@dataclass(frozen=True)
+class FloatOperator:
+    """An operator that stayed in float, and why."""
+
+    index: int
+    op: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Quantized(Report):
+    """What was quantized to what.
+
+    :param calibration_samples: on which the ranges were measured; JSON calls them ``samples``.
+    :param repaired_biases, hybrid_operators: how many; None where none could be. JSON leaves out what is None.
+    """
+
+    weights: str
+    activations: str
+    granularity: str
+    io: str
+    float_operators: list[FloatOperator]
+    calibration_samples: int | None = None
+    repaired_biases: int | None = None
+    hybrid_operators: int | None = None
+
+    @property
+    def left_in_float(self) -> int:
+        """See :class:`edgekit.passes.Report`."""
+        return len(self.float_operators)
+
+    def json(self) -> dict[str, Any]:
+        """See :class:`edgekit.passes.Report`."""
+        own = {"samples": self.calibration_samples, **super().json()}
+        del own["calibration_samples"]
+        return {name: value for name, value in own.items() if value is not None}
+
+
 class Quantize:
     """The pass ``quantize``; its parameters are those of :class:`Settings`."""
 
     name = "quantize"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the quantized Graph. Operators that cannot be quantized stay float32, and are reported.
 
         :raises UsageError: on wrong parameters, or without samples where they are needed.
@@ -104,14 +142,20 @@ class Quantize:
             context.progress.warn(f"{count} tensors of reduced precision were converted back to float32 first")
         if settings.weights == "float16":
             return _halved(restored, settings, context)
-        quantized, excluded = _quantize(restored, settings, context)
+        ranges = samples = hybrid = None
+        if settings.static:
+            ranges, samples = measured(restored, settings, context)
+        context.progress.step("quantizing")
+        made, excluded = integers(restored, settings, ranges)
+        quantized, repaired = finished(made, restored)
         if settings.activations != "int16":
-            quantized, context.report["hybrid_operators"] = recurrent.hybrid(quantized)
-        report(quantized, settings, excluded, context, restored)
-        return quantized
+            quantized, hybrid = recurrent.hybrid(quantized)
+        told = report(quantized, settings, excluded, context, restored)
+        told = replace(told, calibration_samples=samples, repaired_biases=repaired, hybrid_operators=hybrid)
+        return Passed(quantized, told)
 
 
-def _halved(graph: Graph, settings: Settings, context: PassContext) -> Graph:
+def _halved(graph: Graph, settings: Settings, context: PassContext) -> Passed:
     """Return the Graph with weights in float16, where they fit."""
     made, kept = float16.halved(graph)
     if not any(t.dtype == "float16" for t in made.tensors):
@@ -121,33 +165,24 @@ def _halved(graph: Graph, settings: Settings, context: PassContext) -> Graph:
     made = replace(made, notes=list(graph.notes))
     for one in kept:
         made.notes.append(f"{one.op} ({one.name}) keeps float32 weights: {one.reason}")
-    context.report.update(
-        weights=settings.weights, activations=settings.activations, granularity=settings.granularity, io="float32",
-        float_operators=[{"index": one.operator, "op": one.op, "reason": one.reason} for one in kept],
-    )  # fmt: skip
+    rows = [FloatOperator(one.operator, one.op, one.reason) for one in kept]
     if kept:
         rest = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
         context.progress.warn(f"float32 weights stay in {kept[0].op} ({kept[0].name}): {kept[0].reason}{rest}")
-    return made
+    return Passed(made, Quantized(settings.weights, settings.activations, settings.granularity, "float32", rows))
 
 
-def _quantize(graph: Graph, settings: Settings, context: PassContext) -> tuple[Graph, dict[str, str]]:
-    """Return the quantized Graph, and the kinds of operators that failed in integers, with the reason."""
-    ranges = measured(graph, settings, context) if settings.static else None
-    context.progress.step("quantizing")
-    made, excluded = integers(graph, settings, ranges)
-    return finished(made, graph, context), excluded
+def measured(graph: Graph, settings: Settings, context: PassContext) -> tuple[Ranges, int]:
+    """Measure the ranges of all activations on the context's samples, at most ``settings.samples`` of them.
 
-
-def measured(graph: Graph, settings: Settings, context: PassContext) -> Ranges:
-    """Measure the ranges of all activations on the context's samples, at most ``settings.samples`` of them."""
+    :returns: the ranges, and how many samples they were measured on.
+    """
     assert context.data is not None
     data = context.data.subset(settings.samples, context.seed)
     context.progress.step(f"calibrating on {len(data)} samples")
-    context.report["samples"] = len(data)
     with sandbox.scratch() as folder:
         tflite.write(_prepared(graph), folder / "float.tflite")
-        return calibrate(folder / "float.tflite", graph, data, context.progress)
+        return calibrate(folder / "float.tflite", graph, data, context.progress), len(data)
 
 
 def integers(
@@ -209,11 +244,13 @@ def _ends(quantized: Graph, graph: Graph, settings: Settings) -> Graph:
     return replace(quantized, subgraphs=subgraphs, signatures=signatures)
 
 
-def finished(made: Graph, graph: Graph, context: PassContext) -> Graph:
-    """Return what :func:`integers` made of ``graph`` with its biases repaired and its names given back."""
+def finished(made: Graph, graph: Graph) -> tuple[Graph, int]:
+    """Return what :func:`integers` made of ``graph`` with its biases repaired and its names given back.
+
+    :returns: the Graph, and how many biases were repaired.
+    """
     quantized, repaired = bias.repair(made, graph)
-    context.report["repaired_biases"] = repaired
-    return _named(compact(quantized), graph)
+    return _named(compact(quantized), graph), repaired
 
 
 def calibrate(model: Path, graph: Graph, data: Dataset, progress: Progress) -> Ranges:
@@ -296,8 +333,8 @@ def _named(quantized: Graph, graph: Graph) -> Graph:
 
 def report(
     quantized: Graph, settings: Settings, excluded: dict[str, str], context: PassContext, original: Graph
-) -> None:
-    """Say which operators stayed in float.
+) -> Quantized:
+    """Return the report, and warn of operators that stayed in float.
 
     :param excluded: of :func:`integers`, for ``original``.
     :raises ModelError: if all of them did.
@@ -309,29 +346,24 @@ def report(
         return next((names[n] for i in operator.outputs if (n := quantized.tensors[i].name) in names), "")
 
     left = [
-        {
-            "index": index,
-            "op": operator.op,
-            "reason": SPLIT if _kept(quantized, operator) else why_float(operator.op, excluded, single(operator)),
-        }
+        FloatOperator(
+            index,
+            operator.op,
+            SPLIT if _kept(quantized, operator) else why_float(operator.op, excluded, single(operator)),
+        )
         for index, operator in enumerate(quantized.operators)
         if operator.op not in _BORDERS and check(quantized.main, operator)
     ]
     integer = [t for t in quantized.tensors if t.dtype in ("int8", "int4", "int16", "float16")]
     if not integer:
         raise ModelError("no operator of this network can be quantized", "compile it in float: --recipe float32")
-    context.report.update(
-        weights=settings.weights,
-        activations=settings.activations,
-        granularity=settings.granularity,
-        io=(settings.io or settings.activations) if settings.static else "float32",
-        float_operators=left,
-    )
-    left = [entry for entry in left if entry["reason"] != SPLIT]
-    if left:
-        kinds = sorted({str(entry["op"]) for entry in left})
+    unasked = [entry for entry in left if entry.reason != SPLIT]
+    if unasked:
+        kinds = sorted({entry.op for entry in unasked})
         what = "operators stay" if settings.static else "operators keep constants"
-        context.progress.warn(f"{len(left)} {what} in float32: {', '.join(kinds)}")
+        context.progress.warn(f"{len(unasked)} {what} in float32: {', '.join(kinds)}")
+    io = (settings.io or settings.activations) if settings.static else "float32"
+    return Quantized(settings.weights, settings.activations, settings.granularity, io, left)
 
 
 def _kept(quantized: Graph, operator: Operator) -> bool:

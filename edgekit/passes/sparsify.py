@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,13 @@ from edgekit.graph import Graph
 from edgekit.graph.edit import compact, constant, uses
 from edgekit.graph.floats import refuse_integer, restore
 from edgekit.graph.stats import label
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed, Report
 from edgekit.passes.activations import activations, moments
 from edgekit.passes.decompose import Moments
 from edgekit.training.patterns import kept
+
+if TYPE_CHECKING:
+    from edgekit.training.job import History
 
 PATTERNS = ("unstructured", "2:4", "block")
 RIDGE = 1e-3
@@ -42,6 +45,41 @@ class _Settings:
     refit: bool
 
 
+@dataclass(frozen=True)
+class SparseLayer:
+    """A layer, and the part of its weights that are zero."""
+
+    index: int
+    name: str
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class Sparse(Report):
+    """Bytes of all constants: as LiteRT holds them, and as deflate (zip, .edgekit) packs them.
+
+    :param history: of the training, where there was one.
+    """
+
+    pattern: str
+    layers: list[SparseLayer]
+    dense_bytes: int
+    packed_bytes_before: int
+    packed_bytes: int
+    history: History | None = None
+
+    @property
+    def trained(self) -> bool:
+        """See :class:`edgekit.passes.Report`."""
+        return self.history is not None
+
+    def json(self) -> dict[str, Any]:
+        """The training's items and the rest, beside each other."""
+        own = super().json()
+        del own["history"]
+        return {**(self.history.json() if self.history else {}), **own}
+
+
 class Sparsify:
     """The pass ``sparsify``. Parameters: ``sparsity`` (0..1) or ``threshold`` (absolute), ``pattern``, ``refit``.
 
@@ -51,7 +89,7 @@ class Sparsify:
 
     name = "sparsify"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the Graph with zeros among its weights.
 
         :raises UsageError: on wrong parameters; :raises ModelError: if the Graph is quantized.
@@ -82,10 +120,9 @@ class Sparsify:
             main.operators[number] = replace(operator, inputs=tuple(inputs))
             context.progress.advance(done + 1, len(layers))
         made = compact(replace(graph, subgraphs=[main, *graph.subgraphs[1:]]))
-        _report(graph, made, settings, context)
-        return made
+        return Passed(made, _report(graph, made, settings))
 
-    def _trained(self, graph: Graph, context: PassContext) -> Graph:
+    def _trained(self, graph: Graph, context: PassContext) -> Passed:
         from edgekit.training import job
         from edgekit.training.settings import Training, parse
 
@@ -98,9 +135,8 @@ class Sparsify:
         graph, share, teacher = job.taught(graph, context, training, "training with zeros")
         layers = [graph.operators[number].inputs[1] for number in _layers(graph)]
         plan = {"layers": layers, "pattern": settings.pattern, "sparsity": settings.sparsity}
-        made = job.train(job.Job(graph, training, share, teacher, sparsity=plan), context, "train with zeros").graph
-        _report(graph, made, settings, context)
-        return made
+        made = job.train(job.Job(graph, training, share, teacher, sparsity=plan), context, "train with zeros")
+        return Passed(made.graph, _report(graph, made.graph, settings, made.history))
 
 
 def _settings(params: dict[str, Any]) -> _Settings:
@@ -168,26 +204,18 @@ def _fitted(
     return new.astype(np.float32), shift.astype(np.float32)
 
 
-def _report(before: Graph, after: Graph, settings: _Settings, context: PassContext) -> None:
+def _report(before: Graph, after: Graph, settings: _Settings, history: History | None = None) -> Sparse:
     layers = [
-        {
-            "index": number,
-            "name": label(after.main, after.operators[number]),
-            "sparsity": float(np.mean(after.tensors[after.operators[number].inputs[1]].array() == 0)),
-        }
+        SparseLayer(
+            number,
+            label(after.main, after.operators[number]),
+            float(np.mean(after.tensors[after.operators[number].inputs[1]].array() == 0)),
+        )
         for number in _layers(after)
     ]
-    context.report |= {"pattern": settings.pattern, "layers": layers, **_sizes(before, after)}
+    dense = sum(t.data.size for t in after.constants() if t.data is not None)
+    return Sparse(settings.pattern, layers, dense, _packed(before), _packed(after), history)
 
 
-def _sizes(before: Graph, after: Graph) -> dict[str, int]:
-    """Bytes of all constants: as LiteRT holds them, and as deflate (zip, .edgekit) packs them."""
-
-    def packed(graph: Graph) -> int:
-        return sum(len(zlib.compress(t.data.tobytes(), 9)) for t in graph.constants() if t.data is not None)
-
-    return {
-        "dense_bytes": sum(t.data.size for t in after.constants() if t.data is not None),
-        "packed_bytes_before": packed(before),
-        "packed_bytes": packed(after),
-    }
+def _packed(graph: Graph) -> int:
+    return sum(len(zlib.compress(t.data.tobytes(), 9)) for t in graph.constants() if t.data is not None)

@@ -25,7 +25,7 @@ from edgekit.graph.ops import JOINS, MOVES, SUMS, suits
 from edgekit.graph.schema import schema
 from edgekit.graph.stats import label
 from edgekit.metrics.channels import STEPS, Lost, lost
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed, Report
 
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
@@ -71,12 +71,20 @@ class Split:
     failed: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Splits(Report):
+    """A row for each output that was split, and for each that could not be."""
+
+    split: list[dict[str, Any]]
+    not_split: list[dict[str, Any]]
+
+
 class SplitScales:
     """The pass ``split_scales``."""
 
     name = "split_scales"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the Graph with marks (``keep_float``) for the quantizing pass behind this one.
 
         A network whose outputs fit into one scale each comes back as it is, as does one that is quantized already.
@@ -92,14 +100,12 @@ class SplitScales:
                 "pass them with --data FILE.npz, a folder of images, or (to try it out) --data random",
             )
         if graph.is_quantized or not joined_outputs(graph):
-            return graph
+            return Passed(graph)
         context.progress.step("search for outputs that share a scale")
         split = split_outputs(restore(graph)[0], context.data, settings.levels)
-        context.report["split"] = split.done
-        context.report["not_split"] = split.failed
         for entry in split.done:
             context.progress.warn(words(entry))
-        return split.graph if split.done else graph
+        return Passed(split.graph if split.done else graph, Splits(split.done, split.failed))
 
 
 def words(entry: dict[str, Any]) -> str:

@@ -9,14 +9,14 @@ the like, and what is only moved from there.
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Tensor
 from edgekit.graph.ir import Quantization
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed, Report
 
 FIXED = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC", "TANH", "L2_NORMALIZATION")
 """Operators whose int8 outputs have a scale and a zero point that TFLite's quantization specification fixes."""
@@ -31,12 +31,19 @@ BIASED = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE
 STATEFUL = ("SVDF", "RNN", "LSTM")
 
 
+@dataclass(frozen=True)
+class Symmetrized(Report):
+    """How many activations got a symmetric scale."""
+
+    activations: int
+
+
 class Symmetric:
     """The pass ``symmetric``."""
 
     name = "symmetric"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the network with symmetric activations; a float network is returned as it is.
 
         :raises ModelError: if an operator keeps state, whose ranges are its own.
@@ -55,8 +62,7 @@ class Symmetric:
         for operator in made.operators:
             if operator.op in BIASED and operator.inputs[_source(operator)] in old:
                 _rescale_bias(made, operator)
-        context.report["activations"] = len(old)
-        return made
+        return Passed(made, Symmetrized(len(old)))
 
 
 def asymmetric(graph: Graph) -> list[int]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from edgekit.errors import UsageError
 from edgekit.graph import Graph, Subgraph, Tensor
-from edgekit.passes import PassContext
+from edgekit.passes import PassContext, Passed
 
 LONGEST_NAME = 24
 """Characters that are kept of a result's name: its end, which says more than its beginning."""
@@ -24,7 +24,7 @@ class Trim:
 
     name = "trim"
 
-    def apply(self, graph: Graph, context: PassContext) -> Graph:
+    def apply(self, graph: Graph, context: PassContext) -> Passed:
         """Return the Graph with short names.
 
         :raises UsageError: on wrong parameters.
@@ -35,7 +35,7 @@ class Trim:
         enabled = context.params.get("enabled", True)
         if not isinstance(enabled, bool):
             raise UsageError(f"trim: enabled is {enabled!r}", "it must be true or false")
-        return trimmed(graph) if enabled else graph
+        return Passed(trimmed(graph) if enabled else graph)
 
 
 def trimmed(graph: Graph) -> Graph:

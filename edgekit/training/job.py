@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,8 @@ from edgekit.data.dataset import Dataset
 from edgekit.errors import ModelError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.floats import refuse_integer, restore
-from edgekit.progress import Progress
 from edgekit.training import checkpoint, workers
+from edgekit.training.context import Context
 from edgekit.training.fake_quant import Plan
 from edgekit.training.lanes import Lanes
 from edgekit.training.settings import Training
@@ -33,17 +33,6 @@ VALIDATION_SHARE, LEAST_VALIDATION = 0.1, 2
 """Of the samples so many are held back to say whether training helped; fewer than ``LEAST_VALIDATION`` are none."""
 KEPT_DAYS = 14
 """A training that was stopped and not taken up again is forgotten after so many days."""
-
-
-class Context(Protocol):
-    """What a training takes of the pass that asks for it; see :class:`edgekit.passes.PassContext`."""
-
-    data: Dataset | None
-    seed: int
-    source: Graph | None
-    workers: str
-    progress: Progress
-    report: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,10 +59,31 @@ class Job:
 
 
 @dataclass(frozen=True)
+class History:
+    """How a training went.
+
+    :param samples: that were trained on; ``validation_samples`` were held back. :param loss: what taught, in words.
+    :param workers: how many. :param course: what the workers tell: epochs, losses, accuracies.
+    """
+
+    samples: int
+    validation_samples: int
+    loss: str
+    workers: int
+    course: Mapping[str, Any]
+
+    def json(self) -> dict[str, Any]:
+        """All of it, ``course`` item by item."""
+        own = {"samples": self.samples, "validation_samples": self.validation_samples}
+        return {**own, "loss": self.loss, "workers": self.workers, **self.course}
+
+
+@dataclass(frozen=True)
 class Trained:
-    """The Graph with its trained weights, and the trained ranges of quantization, NaN elsewhere."""
+    """The Graph with its trained weights, how that went, and the trained ranges of quantization, NaN elsewhere."""
 
     graph: Graph
+    history: History
     low: NDArray[np.float32] | None
     high: NDArray[np.float32] | None
 
@@ -140,7 +150,7 @@ def labelled(graph: Graph, data: Dataset) -> None:
 
 
 def train(job: Job, context: Context, name: str) -> Trained:
-    """Train in children; write the history to the context's report. Deterministic for a seed.
+    """Train in children. Deterministic for a seed.
 
     A training that was interrupted goes on where it was: the same job finds its checkpoint in edgekit's cache.
 
@@ -163,17 +173,12 @@ def train(job: Job, context: Context, name: str) -> Trained:
         progress = _Shown(context, name, args["epochs"])
         context.progress.step(f"{name}: {args['epochs']} epochs on {args['samples']} samples")
         found, made = workers.run(crew, args, shards, folder, progress)
-    context.report |= {
-        "samples": args["samples"],
-        "validation_samples": args["validation"],
-        "loss": "labels" if job.alpha == 0 else "teacher" if job.alpha == 1 else "labels and teacher",
-        "workers": len(crew),
-        **found,
-    }
+    loss = "labels" if job.alpha == 0 else "teacher" if job.alpha == 1 else "labels and teacher"
+    history = History(args["samples"], args["validation"], loss, len(crew), found)
     graph = tflite.loads(made["graph"].tobytes())
     for tensor, source in zip(graph.tensors, job.graph.tensors, strict=True):
         tensor.keep_float = source.keep_float  # the file does not say
-    return Trained(graph, made.get("low"), made.get("high"))
+    return Trained(graph, history, made.get("low"), made.get("high"))
 
 
 class _Shown:

@@ -41,7 +41,7 @@ def evaluator(network: Graph, calibration: Dataset, searched: Dataset) -> tuple[
     def apply(graph: Graph, step: Step) -> Graph:
         applied.append(step.name)
         context = PassContext(data=calibration, params=step.params)
-        return plugins.get("passes", step.name).apply(graph, context)
+        return plugins.get("passes", step.name).apply(graph, context).graph
 
     backend: Callable[[Graph], object] = lambda graph: None  # noqa: E731
     return Evaluator(network, apply, searched, target.load("rpi4"), backend, packed=True), applied

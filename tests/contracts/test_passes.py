@@ -19,7 +19,7 @@ def transformed(name: str, graph: Graph, seed: int = 0) -> Graph:
     samples, source = replace(dataset.random(graph, seed=1, samples=20), labels=np.arange(20) % 10), graph
     for step in recipe.load(name).steps:
         one: Pass = plugins.get("passes", step.name)
-        graph = one.apply(graph, PassContext(data=samples, params=step.params, seed=seed, source=source))
+        graph = one.apply(graph, PassContext(data=samples, params=step.params, seed=seed, source=source)).graph
     return graph
 
 

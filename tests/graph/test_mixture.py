@@ -27,7 +27,7 @@ PRECISIONS = ("int8", "int16", "float32")
 
 def versions(graph: Graph, data: Dataset) -> dict[str, Graph]:
     return {
-        name: Quantize().apply(graph, PassContext(data=data, params={"activations": name}))
+        name: Quantize().apply(graph, PassContext(data=data, params={"activations": name})).graph
         for name in ("int8", "int16")
     }
 
@@ -67,7 +67,7 @@ OPERATORS = ["MUL of activations", "LESS SELECT", "TRANSPOSE_CONV", "dilated", "
 def test_operators_of_every_kind_keep_their_constants_and_their_forms(name, tmp_path):
     graph = NETWORKS[name]
     data = dataset.random(graph, samples=4)
-    int8 = Quantize().apply(graph, PassContext(data=data, params={"io": "float32"}))
+    int8 = Quantize().apply(graph, PassContext(data=data, params={"io": "float32"})).graph
     mixed = mix(graph, {"int8": int8}, ["int8"] * len(graph.operators), io="float32").graph
     check(mixed)
     for a, b in zip(outputs(mixed, data, tmp_path), outputs(int8, data, tmp_path), strict=True):

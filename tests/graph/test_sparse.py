@@ -164,10 +164,10 @@ def test_sparse_weights_are_quantized(tmp_path: Path) -> None:
         *(reference_outputs(tmp_path / f"{n}.tflite", x) for n in ("restored", "face")), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, 1e-6)
-    made = Quantize().apply(graph, PassContext(data=dataset.random(graph)))
+    made = Quantize().apply(graph, PassContext(data=dataset.random(graph))).graph
     assert {t.dtype for t in made.tensors} == {"int8", "int32"}
     half = PassContext(params={"weights": "float16", "activations": "float"})
-    kept = Quantize().apply(graph, half)
+    kept = Quantize().apply(graph, half).graph
     assert [o.op for o in kept.operators] == [o.op for o in graph.operators], "sparse float16 weights are smaller still"
 
 

@@ -19,7 +19,7 @@ def test_a_known_network_gets_the_labels_it_computes(params, tmp_path):
     labels = x.argmax(axis=1)
     labels[:10] = (labels[:10] + 1) % 4
     data = Dataset([x[:, None]], labels)
-    for network in (graph, Quantize().apply(graph, PassContext(data=data, params=params))):
+    for network in (graph, Quantize().apply(graph, PassContext(data=data, params=params)).graph):
         found = accuracy.evaluate(network, data)
         assert found is not None and found.value == 0.75 and found.samples == 40 and found.metric == "top1"
     tflite.write(graph, tmp_path / "m.tflite")
@@ -31,7 +31,7 @@ def test_compare_is_what_the_json_says(tmp_path):
     graph = classifier(tmp_path)
     x, y = digits(4000)
     data = Dataset([x[3000:].reshape(-1, 1, 28, 28, 1)], y[3000:])
-    quantized = Quantize().apply(graph, PassContext(data=data))
+    quantized = Quantize().apply(graph, PassContext(data=data)).graph
     found = accuracy.compare(graph, quantized, data)
     assert found is not None and {"metric", "samples", "float", "compiled", "flips"} <= set(found)
     assert found["metric"] == "top1" and found["samples"] == 1000 and found["float"] > 0.9
@@ -59,6 +59,6 @@ def test_one_logistic_output_is_a_probability(io):
     graph = b.graph((x,), (b.add("LOGISTIC", (x,), (1, 1)),))
     values = np.linspace(-4, 4, 20, dtype=np.float32).reshape(20, 1, 1)
     data = Dataset([values], np.asarray(values[:, 0, 0] > 0, np.int64))
-    for network in (graph, Quantize().apply(graph, PassContext(data=data, params={"io": io}))):
+    for network in (graph, Quantize().apply(graph, PassContext(data=data, params={"io": io})).graph):
         found = accuracy.evaluate(network, data)
         assert found is not None and found.value == 1.0

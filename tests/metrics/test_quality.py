@@ -98,7 +98,7 @@ def test_every_quantized_constant_is_found_by_name_or_by_place(params, dtypes, s
         for tensor in graph.tensors:
             tensor.name = "same"
     data = dataset.random(graph)
-    found = quality.measure(graph, Quantize().apply(graph, PassContext(data=data, params=params)), data)
+    found = quality.measure(graph, Quantize().apply(graph, PassContext(data=data, params=params)).graph, data)
     if params["weights"] == "float16":  # its biases are float16 too or stay: only weights are promised
         found.tensors[:] = [t for t in found.tensors if len(t.shape) > 1]
     assert [t.dtype for t in found.tensors] == dtypes
@@ -118,13 +118,15 @@ def test_finer_scales_lose_less():
     graph = dense(weights, np.zeros(8, np.float32))
     sqnr = {}
     for granularity in ("channel", "tensor"):
-        quantized = Quantize().apply(graph, PassContext(params={"activations": "float", "granularity": granularity}))
+        quantized = (
+            Quantize().apply(graph, PassContext(params={"activations": "float", "granularity": granularity})).graph
+        )
         sqnr[granularity] = quality.weights(graph, quantized)[0].sqnr_db
     assert sqnr["channel"] > sqnr["tensor"]  # type: ignore[operator]
 
 
 def test_without_data_only_weights_are_compared():
     graph = dense(np.eye(4, dtype=np.float32), np.zeros(4, np.float32))
-    quantized = Quantize().apply(graph, PassContext(params={"activations": "float"}))
+    quantized = Quantize().apply(graph, PassContext(params={"activations": "float"})).graph
     found = quality.measure(graph, quantized)
     assert found.outputs == [] and found.samples == 0 and len(found.tensors) == 1

@@ -28,9 +28,10 @@ def samples(count: int, seed: int, *, labels: bool = True) -> dataset.Dataset:
 
 def apply(graph: Graph, source: Graph, data: dataset.Dataset, **params: Any) -> tuple[Graph, dict[str, Any]]:
     context = PassContext(data=data, params=params, source=source)
-    made = Distil().apply(graph, context)
+    passed = Distil().apply(graph, context)
+    made = passed.graph
     check(made)
-    return made, context.report
+    return made, passed.report.json()
 
 
 def right(graph: Graph) -> float:
@@ -44,7 +45,7 @@ def right(graph: Graph) -> float:
 @pytest.mark.parametrize("labels", [True, False])
 def test_a_pruned_network_learns_from_the_whole_one(labels: bool, tmp_path: Path) -> None:
     whole = classifier(tmp_path)
-    pruned = Prune().apply(whole, PassContext(params={"macs": 0.6}))
+    pruned = Prune().apply(whole, PassContext(params={"macs": 0.6})).graph
     made, report = apply(pruned, whole, samples(1500, 21, labels=labels), epochs=4)
     assert report["alpha"] == (0.9 if labels else 1)
     assert report["loss"] == ("labels and teacher" if labels else "teacher")
@@ -57,7 +58,7 @@ def test_a_pruned_network_learns_from_the_whole_one(labels: bool, tmp_path: Path
 @pytest.mark.tensorflow
 def test_teachers_and_students_can_be_files_and_features_can_be_named(tmp_path: Path) -> None:
     whole = classifier(tmp_path)
-    pruned = Prune().apply(whole, PassContext(params={"macs": 0.3}))
+    pruned = Prune().apply(whole, PassContext(params={"macs": 0.3})).graph
     for name, graph in (("whole", whole), ("pruned", pruned)):
         tflite.write(graph, tmp_path / f"{name}.tflite")
     data = samples(300, 21)
@@ -82,7 +83,7 @@ def test_teachers_and_students_can_be_files_and_features_can_be_named(tmp_path: 
 )  # fmt: skip
 def test_wrong_parameters_are_named(params: dict[str, Any], words: str, tmp_path: Path) -> None:
     whole = classifier(tmp_path)
-    pruned = Prune().apply(whole, PassContext(params={"macs": 0.5}))
+    pruned = Prune().apply(whole, PassContext(params={"macs": 0.5})).graph
     with pytest.raises(UsageError, match=words):
         apply(pruned, whole, samples(50, 1), **params)
 

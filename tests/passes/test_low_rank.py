@@ -22,9 +22,10 @@ from tests.networks.small import Builder, dense, digits
 
 def apply(graph: Graph, data: dataset.Dataset | None = None, **params: Any) -> tuple[Graph, dict[str, Any]]:
     context = PassContext(data=data, params=params)
-    made = LowRank().apply(graph, context)
+    passed = LowRank().apply(graph, context)
+    made = passed.graph
     check(made)
-    return made, context.report
+    return made, passed.report.json()
 
 
 def outputs(graph: Graph, folder: Path, samples: int = 4) -> np.ndarray:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,9 +21,10 @@ def spike(tmp_path_factory):
     return sabotage.spike(tmp_path_factory.mktemp("spike"))
 
 
-def apply(graph: Graph, data: Dataset | None, **params: object) -> tuple[Graph, PassContext]:
+def apply(graph: Graph, data: Dataset | None, **params: object) -> tuple[Graph, dict[str, Any]]:
     context = PassContext(data=data, params=params)
-    return MixedPrecision().apply(graph, context), context
+    passed = MixedPrecision().apply(graph, context)
+    return passed.graph, passed.report.json()
 
 
 def dtypes(graph: Graph) -> dict[str, str]:
@@ -30,26 +33,26 @@ def dtypes(graph: Graph) -> dict[str, str]:
 
 def test_a_search_holds_its_bound_and_its_answer_can_be_given(spike):
     before = tflite.dumps(spike.graph)
-    made, context = apply(spike.graph, spike.test, samples=500, max_drop=0.5)
+    made, report = apply(spike.graph, spike.test, samples=500, max_drop=0.5)
     check(made)
     assert tflite.dumps(spike.graph) == before
     found = accuracy.compare(spike.graph, made, spike.test)
     assert found is not None and found["float"] - found["compiled"] <= 0.005 + 1e-9
-    table = {str(entry["index"]): entry["precision"] for entry in context.report["precision"]}
-    assert table and context.report["lost_before"] > 50 and context.report["lost"] <= 0.5
-    again, _ = apply(spike.graph, spike.test, samples=500, precision=table, scale=context.report["scaled_channels"] > 0)
+    table = {str(entry["index"]): entry["precision"] for entry in report["precision"]}
+    assert table and report["lost_before"] > 50 and report["lost"] <= 0.5
+    again, _ = apply(spike.graph, spike.test, samples=500, precision=table, scale=report["scaled_channels"] > 0)
     assert tflite.dumps(again) == tflite.dumps(made)
 
 
 def test_each_operator_has_the_precision_that_is_given(spike):
-    made, context = apply(spike.graph, spike.calibration, precision={"0": "int4", "1": "int16", "4": "float32"})
+    made, report = apply(spike.graph, spike.calibration, precision={"0": "int4", "1": "int16", "4": "float32"})
     assert dtypes(made) == {
         "CONV_2D": "int8", "ADD": "int16", "MAX_POOL_2D": "int8", "RESHAPE": "int8", "FULLY_CONNECTED": "float32",
         "SOFTMAX": "int8",
     }  # fmt: skip
     kernel = made.tensors[made.operators[0].inputs[1]]
     assert kernel.dtype == "int4"
-    assert [(e["index"], e["precision"]) for e in context.report["precision"]] == [
+    assert [(e["index"], e["precision"]) for e in report["precision"]] == [
         (0, "int4"), (1, "int16"), (4, "float32"),
     ]  # fmt: skip
     assert made.outputs[0].dtype == "int8"
@@ -60,7 +63,7 @@ def test_each_operator_has_the_precision_that_is_given(spike):
 def test_no_other_precision_is_plain_quantization(tmp_path):
     patient = sabotage.healthy(tmp_path)
     made, _ = apply(patient.graph, patient.calibration, precision={}, scale=False)
-    plain = Quantize().apply(patient.graph, PassContext(data=patient.calibration))
+    plain = Quantize().apply(patient.graph, PassContext(data=patient.calibration)).graph
     assert [(o.op, made.tensors[o.outputs[0]].quantization.scale) for o in made.operators] == [
         (o.op, plain.tensors[o.outputs[0]].quantization.scale) for o in plain.operators
     ]
@@ -106,6 +109,6 @@ def test_what_cannot_be_is_refused(spike):
     with pytest.raises(UsageError, match="no target named"):
         apply(spike.graph, spike.calibration, target="rpi9")
     with pytest.raises(ModelError, match="quantized"):
-        apply(Quantize().apply(spike.graph, PassContext(data=spike.calibration)), spike.calibration)
+        apply(Quantize().apply(spike.graph, PassContext(data=spike.calibration)).graph, spike.calibration)
     with pytest.raises(CheckFailed, match="even with all operators in int8"):
         apply(spike.graph, spike.test, allow=["int8"])

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.passes import PassContext
-from edgekit.passes.palettize import Palettize, nearest, palette
+from edgekit.passes.palettize import Palettize, Palettized, nearest, palette
 from tests.networks.small import convolutional
 
 FLOATS = arrays.arrays(np.float32, st.integers(1, 300), elements=st.floats(-100, 100, width=32))
@@ -43,10 +43,12 @@ def test_it_loses_less_than_even_steps() -> None:
 def test_only_weights_change_and_the_report_says_how_much() -> None:
     graph = convolutional(np.random.default_rng(1).normal(size=(10, 577)).astype(np.float32))
     context = PassContext(params={"bits": 2})
-    changed = Palettize().apply(graph, context)
+    passed = Palettize().apply(graph, context)
+    changed = passed.graph
     counts = {a.name: len(np.unique(a.array())) for a in changed.constants() if a.dtype == "float32"}
     assert counts["kernel"] == counts["head"] == 4
-    assert context.report["tensors"] == 2 and 0.1 < context.report["relative_error"] < 0.5
+    assert isinstance(passed.report, Palettized)
+    assert passed.report.tensors == 2 and 0.1 < passed.report.relative_error < 0.5
 
 
 @pytest.mark.parametrize("params", [{"bits": 3}, {"bits": True}, {"bits": "4"}, {"palette": 16}])

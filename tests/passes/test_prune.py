@@ -24,9 +24,10 @@ RNG = np.random.default_rng(0)
 
 def apply(graph: Graph, data: dataset.Dataset | None = None, **params: Any) -> tuple[Graph, dict[str, Any]]:
     context = PassContext(data=data, params=params)
-    made = Prune().apply(graph, context)
+    passed = Prune().apply(graph, context)
+    made = passed.graph
     check(made)
-    return made, context.report
+    return made, passed.report.json()
 
 
 def run(graph: Graph, x: np.ndarray, folder: Path) -> np.ndarray:

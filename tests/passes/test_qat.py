@@ -36,10 +36,11 @@ def samples(count: int, seed: int, *, labels: bool = True) -> dataset.Dataset:
 def apply(graph: Graph, data: dataset.Dataset, **params: Any) -> tuple[Graph, dict[str, Any]]:
     before = tflite.dumps(graph)
     context = PassContext(data=data, params=params, source=graph)
-    made = QuantizationAwareTraining().apply(graph, context)
+    passed = QuantizationAwareTraining().apply(graph, context)
+    made = passed.graph
     check(made)
     assert tflite.dumps(graph) == before
-    return made, context.report
+    return made, passed.report.json()
 
 
 def planned(graph: Graph, data: dataset.Dataset, **settings: Any) -> tuple[Any, Graph]:
@@ -148,7 +149,7 @@ def test_what_was_trained_is_what_is_emitted(params: dict[str, Any], tmp_path: P
 def test_four_bits_need_it(tmp_path: Path) -> None:
     graph = classifier(tmp_path)
     data, tests = samples(2000, 21), samples(1500, 22)
-    rounded = quantize.Quantize().apply(graph, PassContext(data=data, params={"weights": "int4"}))
+    rounded = quantize.Quantize().apply(graph, PassContext(data=data, params={"weights": "int4"})).graph
     trained, _ = apply(graph, data, weights="int4", epochs=3, learning_rate=1e-3)
     before, after, whole = (accuracy.evaluate(g, tests) for g in (rounded, trained, graph))
     assert before is not None and after is not None and whole is not None
@@ -174,8 +175,8 @@ def test_three_formats_give_the_same_kind_of_result(models: Path, tmp_path: Path
         quantized = dataset.as_network_inputs(pictures(graph, 64, 2), made)
         wanted = outputs(graph, fresh, tmp_path).argmax(-1)
         agreements.append((outputs(made, quantized, tmp_path).argmax(-1) == wanted).mean())
-        pruned = Prune().apply(graph, PassContext(data=data, params={"macs": 0.7}))
-        tuned = Finetune().apply(pruned, PassContext(data=data, params={"epochs": 4}, source=graph))
+        pruned = Prune().apply(graph, PassContext(data=data, params={"macs": 0.7})).graph
+        tuned = Finetune().apply(pruned, PassContext(data=data, params={"epochs": 4}, source=graph)).graph
         macs.append(statistics(tuned).macs / statistics(graph).macs)
         before, after = ((outputs(g, fresh, tmp_path).argmax(-1) == wanted).mean() for g in (pruned, tuned))
         assert after >= before - 0.05

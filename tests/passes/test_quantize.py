@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,14 +28,15 @@ def model(name: str) -> Graph:
     return tflite.read(path)
 
 
-def apply(graph: Graph, data: Dataset | None, name: str) -> tuple[Graph, PassContext]:
-    """Apply a recipe that comes with edgekit; return what it makes, and the context in which it was quantized."""
-    context = PassContext()
+def apply(graph: Graph, data: Dataset | None, name: str) -> tuple[Graph, dict[str, Any]]:
+    """Apply a recipe that comes with edgekit; return what it makes, and what the pass ``quantize`` tells."""
+    report: dict[str, Any] = {}
     for step in recipe.load(name).steps:
         own = PassContext(data=data, params=step.params)
-        graph = plugins.get("passes", step.name).apply(graph, own)
-        context = own if step.name == "quantize" else context
-    return graph, context
+        passed = plugins.get("passes", step.name).apply(graph, own)
+        graph = passed.graph
+        report = passed.report.json() if step.name == "quantize" else report
+    return graph, report
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +57,23 @@ def unseen() -> Dataset:
 def test_accuracy_on_real_digits_holds(name, points, sqnr, trained, unseen):
     x, _ = digits(3000)
     calibration = Dataset([x[:300].reshape(-1, 1, 28, 28, 1)])
-    quantized, context = apply(trained, calibration, name)
+    quantized, report = apply(trained, calibration, name)
     found = accuracy.compare(trained, quantized, unseen)
     assert found is not None and found["samples"] == 2000
     assert found["float"] > 0.9
     assert abs(found["float"] - found["compiled"]) * 100 <= points
     measured = quality.measure(trained, quantized, unseen)
     assert measured.outputs[0].sqnr_db is not None and measured.outputs[0].sqnr_db > sqnr
-    assert context.report["float_operators"] == []
+    assert report["float_operators"] == []
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("int8", "int8"), ("int8-w-int16-a", "int16")])
 def test_integer_recipes_make_integer_networks(name, dtype, trained, unseen):
-    quantized, context = apply(trained, unseen, name)
+    quantized, report = apply(trained, unseen, name)
     assert [t.dtype for t in (*quantized.inputs, *quantized.outputs)] == [dtype, dtype]
     assert {quantized.tensors[i].dtype for o in quantized.operators for i in o.outputs} == {dtype}
     assert "QUANTIZE" not in {o.op for o in quantized.operators}
-    assert context.report["samples"] == 200
+    assert report["samples"] == 200
 
 
 @pytest.mark.parametrize("name", ["float16", "int8-dynamic"])
@@ -82,13 +84,13 @@ def test_float_activations_keep_the_border_and_need_no_data(name, trained):
 
 
 def test_io_float32_keeps_the_border_of_an_int8_network(trained, unseen):
-    quantized = Quantize().apply(trained, PassContext(data=unseen, params={"io": "float32"}))
+    quantized = Quantize().apply(trained, PassContext(data=unseen, params={"io": "float32"})).graph
     assert [o.op for o in quantized.operators][:: len(quantized.operators) - 1] == ["QUANTIZE", "DEQUANTIZE"]
     assert quantized.inputs[0].dtype == quantized.outputs[0].dtype == "float32"
 
 
 def test_int4_weights_are_packed_and_loaded(trained, unseen):
-    quantized = Quantize().apply(trained, PassContext(data=unseen, params={"weights": "int4"}))
+    quantized = Quantize().apply(trained, PassContext(data=unseen, params={"weights": "int4"})).graph
     assert sum(t.dtype == "int4" for t in quantized.constants()) == 2
     found = accuracy.compare(trained, quantized, unseen)
     assert found is not None and found["compiled"] > 0.8
@@ -96,7 +98,7 @@ def test_int4_weights_are_packed_and_loaded(trained, unseen):
 
 def test_one_scale_a_tensor_or_one_a_channel(trained, unseen):
     for granularity, scales in (("tensor", 1), ("channel", 16)):
-        quantized = Quantize().apply(trained, PassContext(data=unseen, params={"granularity": granularity}))
+        quantized = Quantize().apply(trained, PassContext(data=unseen, params={"granularity": granularity})).graph
         kernel = next(t for t in quantized.constants() if t.name == "kernel")
         assert kernel.quantization is not None and len(kernel.quantization.scale) == scales
 
@@ -111,7 +113,7 @@ def test_same_data_and_seed_give_the_same_bytes_and_the_graph_is_left_alone(trai
 def test_ranges_are_the_minimum_and_maximum_over_the_samples():
     graph = unary("RELU", (1, 4))
     values = np.array([[-3, 0.5, 1, 2], [-1, 0, 0, 5]], np.float32)[:, None]
-    quantized = Quantize().apply(graph, PassContext(data=Dataset([values])))
+    quantized = Quantize().apply(graph, PassContext(data=Dataset([values]))).graph
     q = quantized.inputs[0].quantization
     assert q is not None
     np.testing.assert_allclose(q.scale, 8 / 255, rtol=1e-6)
@@ -123,8 +125,8 @@ def test_ranges_are_the_minimum_and_maximum_over_the_samples():
 def test_real_networks_quantize_and_run_in_both_kinds_of_kernels(name, chosen, tmp_path):
     graph = model(name)
     data = dataset.random(graph, samples=16)
-    quantized, context = apply(graph, data, chosen)
-    assert context.report["float_operators"] == []
+    quantized, report = apply(graph, data, chosen)
+    assert report["float_operators"] == []
     tflite.write(quantized, tmp_path / "q.tflite")
     inputs = [x[:4] for x in dataset.as_network_inputs(data, quantized)]
     plain, optimized = (reference_outputs(tmp_path / "q.tflite", inputs, optimized=o)[0] for o in (False, True))
@@ -154,9 +156,10 @@ def test_operators_without_right_integer_kernels_stay_float_and_are_reported(op,
     graph = b.graph((x,), (z,))
     data = dataset.random(graph)
     context = PassContext(data=data, params={"activations": activations})
-    quantized = Quantize().apply(graph, context)
-    assert [entry["op"] for entry in context.report["float_operators"]] == [op]
-    assert context.report["float_operators"][0]["reason"]
+    passed = Quantize().apply(graph, context)
+    quantized, report = passed.graph, passed.report.json()
+    assert [entry["op"] for entry in report["float_operators"]] == [op]
+    assert report["float_operators"][0]["reason"]
     tflite.write(graph, tmp_path / "f.tflite")
     tflite.write(quantized, tmp_path / "q.tflite")
     inputs = [v[:4] for v in dataset.as_network_inputs(data, quantized)]
@@ -176,10 +179,9 @@ def test_a_kernel_that_litert_lacks_is_found_by_running_and_left_in_float():
     b.operators[0].outputs = (part, unused)
     graph = b.graph((x,), (b.add("TANH", (part,), (1, 4)),))
     context = PassContext(data=dataset.random(graph))
-    quantized = Quantize().apply(graph, context)
-    assert [(e["op"], e["reason"]) for e in context.report["float_operators"]] == [
-        ("UNPACK", "LiteRT has no integer kernel")
-    ]
+    passed = Quantize().apply(graph, context)
+    quantized, report = passed.graph, passed.report.json()
+    assert [(e["op"], e["reason"]) for e in report["float_operators"]] == [("UNPACK", "LiteRT has no integer kernel")]
     assert any(t.dtype == "int8" for t in quantized.tensors)
 
 
@@ -190,10 +192,9 @@ def test_an_operator_that_the_quantizer_fails_on_is_left_in_float():
     y = b.add("MAXIMUM", (floor, b.add("TANH", (x,), (1, 2, 4))), (1, 2, 4), options="MaximumMinimum")
     graph = b.graph((x,), (y,))
     context = PassContext(data=dataset.random(graph))
-    quantized = Quantize().apply(graph, context)
-    assert [(e["op"], e["reason"]) for e in context.report["float_operators"]] == [
-        ("MAXIMUM", "ai-edge-quantizer fails on it")
-    ]
+    passed = Quantize().apply(graph, context)
+    quantized, report = passed.graph, passed.report.json()
+    assert [(e["op"], e["reason"]) for e in report["float_operators"]] == [("MAXIMUM", "ai-edge-quantizer fails on it")]
     assert (quality.measure(graph, quantized, context.data).outputs[0].sqnr_db or 0) > 25
 
 
@@ -205,7 +206,7 @@ def test_batch_matmul_with_constant_weights_is_not_zeroed(tmp_path):
     graph = b.graph((x,), (b.add("BATCH_MATMUL", (x, weights), (1, 4, 4), options="BatchMatMul"),))
     for activations in ("int8", "int16"):
         data = dataset.random(graph)
-        quantized = Quantize().apply(graph, PassContext(data=data, params={"activations": activations}))
+        quantized = Quantize().apply(graph, PassContext(data=data, params={"activations": activations})).graph
         assert (quality.measure(graph, quantized, data).outputs[0].sqnr_db or 0) > 25
 
 
@@ -214,7 +215,7 @@ def test_tensors_of_one_name_keep_their_own_ranges():
     for tensor in graph.tensors:
         tensor.name = "same"
     data = dataset.random(graph)
-    quantized = Quantize().apply(graph, PassContext(data=data))
+    quantized = Quantize().apply(graph, PassContext(data=data)).graph
     assert {t.name for t in quantized.tensors} == {"same"}
     assert (quality.measure(graph, quantized, data).outputs[0].cosine_similarity or 0) > 0.98
 
@@ -236,7 +237,7 @@ def test_an_output_that_feeds_an_operator_in_float_stays_an_output(inner, params
     graph = b.graph((x,), (y, b.add("SQUARE", (y,), (1, 8), options="Square")))
     graph.signatures = [Signature("serving_default", {"x": x}, {"inner": y, "last": graph.main.outputs[1]})]
     data = dataset.random(graph)
-    quantized = Quantize().apply(graph, PassContext(data=data, params=params))
+    quantized = Quantize().apply(graph, PassContext(data=data, params=params)).graph
     (signature,) = quantized.signatures
     assert tuple(signature.outputs.values()) == quantized.main.outputs
     assert tuple(signature.inputs.values()) == quantized.main.inputs
@@ -248,7 +249,7 @@ def test_an_output_that_feeds_an_operator_in_float_stays_an_output(inner, params
 
 def test_a_dead_network_has_a_scale():
     graph = dense(np.zeros((4, 8), np.float32), np.zeros(4, np.float32))
-    quantized = Quantize().apply(graph, PassContext(data=dataset.random(graph)))
+    quantized = Quantize().apply(graph, PassContext(data=dataset.random(graph))).graph
     assert all((t.quantization.scale > 0).all() for t in quantized.tensors if t.quantization is not None)
 
 

@@ -42,9 +42,10 @@ def lstm(*, peephole: bool = False) -> Graph:
 def test_weights_of_a_fused_lstm_take_8_bits(tmp_path: Path, activations: str) -> None:
     graph = lstm()
     data = dataset.random(graph, seed=1, samples=8)
-    context = PassContext(data=data, params={"activations": activations, "io": "float32"}, report={})
-    quantized = Quantize().apply(graph, context)
-    assert context.report["hybrid_operators"] == 1
+    context = PassContext(data=data, params={"activations": activations, "io": "float32"})
+    passed = Quantize().apply(graph, context)
+    quantized = passed.graph
+    assert passed.report.json()["hybrid_operators"] == 1
     assert len(tflite.dumps(quantized)) < 0.5 * len(tflite.dumps(graph))
     for name, network in (("float", graph), ("int8", quantized)):
         tflite.write(network, tmp_path / f"{name}.tflite")
@@ -58,8 +59,8 @@ def test_weights_of_a_fused_lstm_take_8_bits(tmp_path: Path, activations: str) -
 def test_precise_activations_keep_the_weights() -> None:
     graph = lstm()
     data = dataset.random(graph, seed=1, samples=2)
-    context = PassContext(data=data, params={"activations": "int16", "io": "float32"}, report={})
-    quantized = Quantize().apply(graph, context)
+    context = PassContext(data=data, params={"activations": "int16", "io": "float32"})
+    quantized = Quantize().apply(graph, context).graph
     recurrent = next(o for o in quantized.operators if o.op == "UNIDIRECTIONAL_SEQUENCE_LSTM")
     assert quantized.tensors[recurrent.inputs[1]].dtype == "float32"
 

@@ -25,9 +25,10 @@ RNG = np.random.default_rng(0)
 
 def apply(graph: Graph, data: dataset.Dataset | None = None, **params: Any) -> tuple[Graph, dict[str, Any]]:
     context = PassContext(data=data, params=params)
-    made = Sparsify().apply(graph, context)
+    passed = Sparsify().apply(graph, context)
+    made = passed.graph
     check(made)
-    return made, context.report
+    return made, passed.report.json()
 
 
 def weights(graph: Graph, operator: int = 0) -> np.ndarray:
@@ -147,13 +148,14 @@ def test_trained_zeros_cost_less(tmp_path: Path) -> None:
     x, y = digits(1500, 21)
     data = dataset.Dataset([x.reshape(-1, 1, 28, 28, 1)], y, source="digits")
     tests = dataset.Dataset([(t := digits(1000, 22))[0].reshape(-1, 1, 28, 28, 1)], t[1], source="digits")
-    once = Sparsify().apply(graph, PassContext(params={"sparsity": 0.9}))
+    once = Sparsify().apply(graph, PassContext(params={"sparsity": 0.9})).graph
     context = PassContext(data=data, params={"sparsity": 0.9, "epochs": 4, "learning_rate": 1e-3}, source=graph)
-    trained = Sparsify().apply(graph, context)
+    passed = Sparsify().apply(graph, context)
+    trained = passed.graph
     before, after = accuracy.evaluate(once, tests), accuracy.evaluate(trained, tests)
     assert before is not None
     assert after is not None
     assert after.value > before.value + 0.05
-    assert all(layer["sparsity"] == pytest.approx(0.9, abs=0.05) for layer in context.report["layers"])
+    assert all(layer["sparsity"] == pytest.approx(0.9, abs=0.05) for layer in passed.report.json()["layers"])
     with pytest.raises(UsageError, match="cannot be combined with epochs"):
         Sparsify().apply(graph, PassContext(data=data, params={"threshold": 0.1, "epochs": 1}))

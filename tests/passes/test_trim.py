@@ -84,7 +84,7 @@ def test_recorded_ranges_go_and_scales_stay() -> None:
 
 def test_it_can_be_turned_off() -> None:
     graph = network()
-    assert Trim().apply(graph, PassContext(params={"enabled": False})) is graph
+    assert Trim().apply(graph, PassContext(params={"enabled": False})).graph is graph
     for params in ({"enabled": 1}, {"names": False}):
         with pytest.raises(UsageError, match="trim: "):
             Trim().apply(graph, PassContext(params=params))

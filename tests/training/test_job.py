@@ -80,8 +80,8 @@ def test_two_workers_do_what_one_does(kind: Any, steps: int, tmp_path: Path) -> 
     reports: dict[str, Any] = {}
     for workers in ("1", "2"):
         context = PassContext(data=data(round(60 * steps / 0.9)), params=params, workers=workers)
-        made[workers] = kind().apply(graph, context)
-        reports[workers] = context.report
+        passed = kind().apply(graph, context)
+        made[workers], reports[workers] = passed.graph, passed.report.json()
     assert reports["2"]["workers"] == 2
     for one, two in zip(reports["1"]["history"], reports["2"]["history"], strict=True):
         for key in ("loss", "validation_loss", "accuracy") if one["epoch"] else ("validation_loss", "accuracy"):

@@ -25,7 +25,7 @@ def main(model: str, data: str, out: str, workers: str, epochs: str) -> int:
         samples = Dataset([archive["x"][:, None]], archive["y"])
     context = PassContext(data=samples, params={"epochs": int(epochs)}, workers=workers, progress=Spoken())
     try:
-        made = Finetune().apply(tflite.read(Path(model)), context)
+        made = Finetune().apply(tflite.read(Path(model)), context).graph
     except EdgekitError as error:
         print(f"{error.message} | {error.hint}", flush=True)
         return error.exit_code

@@ -75,7 +75,8 @@ def test_two_hosts_do_what_one_process_does(server: SshServer, tmp_path: Path) -
     found: list[tuple[Any, Any]] = []
     for workers in ("1", spec(server)):
         context = PassContext(data=data, params=params, workers=workers)
-        found.append((Finetune().apply(graph, context), context.report))
+        passed = Finetune().apply(graph, context)
+        found.append((passed.graph, passed.report.json()))
     (one, alone), (both, together) = found
     assert together["workers"] == 2
     for key in ("loss", "validation_loss", "accuracy"):
