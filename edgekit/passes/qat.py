@@ -83,7 +83,7 @@ class QuantizedInTraining(TrainedReport):
         """All items beside each other; ``samples`` are those that were trained on."""
         own = self.quantized.json()
         calibrated = own.pop("samples")
-        return {**own, **self.history.json(), "calibration_samples": calibrated, "ranges": self.ranges}
+        return {**self.history.json(), **own, "calibration_samples": calibrated, "ranges": self.ranges}
 
 
 class QuantizationAwareTraining:

@@ -110,9 +110,10 @@ class Quantized(Report):
 
     def json(self) -> dict[str, Any]:
         """See :class:`edgekit.passes.Report`."""
-        own = {"samples": self.calibration_samples, **super().json()}
-        del own["calibration_samples"]
-        return {name: value for name, value in own.items() if value is not None}
+        own = super().json()
+        counts = {"samples": own.pop("calibration_samples")}
+        counts |= {name: own.pop(name) for name in ("repaired_biases", "hybrid_operators")}
+        return {name: value for name, value in counts.items() if value is not None} | own
 
 
 class Quantize:
