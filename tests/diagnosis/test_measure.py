@@ -23,7 +23,7 @@ from tests.networks.small import Builder, convolutional, dense
 
 def versions(graph: Graph, data: Dataset) -> Versions:
     context = PassContext(data=data)
-    return Versions(graph, Settings(), measured(graph, Settings(), context), context)
+    return Versions(graph, Settings(), measured(graph, Settings(), context)[0], context)
 
 
 @given(st.floats(1e-6, 1e3), st.integers(1, 50))

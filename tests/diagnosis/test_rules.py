@@ -51,7 +51,7 @@ def test_a_wrong_kernel_is_told_from_rounding():
     ]
     main = replace(graph.main, tensors=[quantized[0], b.tensors[1], quantized[1]])
     context = PassContext(data=data)
-    versions = Versions(graph, Settings(), measured(graph, Settings(), context), context)
+    versions = Versions(graph, Settings(), measured(graph, Settings(), context)[0], context)
     versions.made["int8"] = Graph([main])
     exact = tensors(graph, data)
     effect = effects(versions, Judge(graph, data), "int8", [0])

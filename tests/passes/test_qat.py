@@ -45,7 +45,7 @@ def apply(graph: Graph, data: dataset.Dataset, **params: Any) -> tuple[Graph, di
 
 def planned(graph: Graph, data: dataset.Dataset, **settings: Any) -> tuple[Any, Graph]:
     static = quantize.Settings(**settings)
-    ranges = quantize.measured(graph, static, PassContext(data=data))
+    ranges = quantize.measured(graph, static, PassContext(data=data))[0]
     made, _ = quantize.integers(graph, static, ranges)
     return plan(graph, made, ranges), made
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import resources, target
-from edgekit.errors import ToolMissing
+from edgekit.errors import ToolMissing, UsageError
 from edgekit.files import documents, tables
 from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.profiling import cycles, mca
@@ -106,6 +106,16 @@ def test_without_llvm_the_table_answers_with_a_wider_interval(
     assert "table" in found.basis
     assert found.cycles == found.operators[0].cycles == 0.71 * 24_000_000
     assert found.json()["operators"][0]["cycles"] == found.cycles
+
+
+def test_without_llvm_and_without_a_table_the_target_is_named() -> None:
+    board = target.load("rpi4")
+    assert board.cycles is not None
+    for cycles_table in (replace(board.cycles, cpi={}), None):
+        with pytest.raises(UsageError, match="the target rpi4 has no table cycles"):
+            EmulatedCost(COEFFICIENTS, llvm=False).profile(
+                dense_graph(), trace_of(24), replace(board, cycles=cycles_table), {}
+            )
 
 
 def test_misses_cost_latency_or_bandwidth() -> None:
