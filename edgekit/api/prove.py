@@ -138,8 +138,11 @@ class _Proof:
         return rows, ""
 
     def _of_rounded(self, parts: Exploded, fed: Sequence[NDArray[Any]], folder: Path) -> list[NDArray[Any]]:
-        """What the reference makes of the values that the artifact was fed with: not what it makes of others that were
-        rounded to them, from which FLOOR and comparisons can differ by any amount."""
+        """Return what the reference computes from the values that the artifact was fed with.
+
+        It is not what the reference computes from others that were rounded to them: FLOOR and comparisons can differ
+        from that by any amount.
+        """
         tflite.write(with_float_weights(parts.graph) or parts.graph, folder / "reference.tflite")
         return reference_outputs(folder / "reference.tflite", fed)
 
@@ -156,8 +159,10 @@ class _Proof:
         return Bundle(folder, self.bundle.manifest)
 
     def _made_anew(self) -> bool:
-        """True if the backend makes the same artifact of the network again: else judging what it makes of single
-        operators says nothing of this artifact."""
+        """True if the backend builds the same artifact from the network again.
+
+        If it does not, judging what it builds from single operators says nothing about this artifact.
+        """
         with sandbox.scratch() as folder:
             for name in ("model.tflite", "golden.npz"):
                 shutil.copyfile(self.bundle.path / name, folder / name)

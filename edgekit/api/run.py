@@ -41,6 +41,7 @@ class RunResult:
     index: list[int] | None = None
 
     def json(self) -> dict[str, Any]:
+        """Return the document of ``edgekit run --json``."""
         return {
             "schema": 1,
             "on": self.on,

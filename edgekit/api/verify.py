@@ -38,9 +38,11 @@ class Verification:
 
     @property
     def ok(self) -> bool:
+        """True if every check passed."""
         return all(check.ok for check in self.checks)
 
     def json(self) -> dict[str, Any]:
+        """Return the document of ``edgekit verify --json``."""
         return {
             "schema": 1,
             "ok": self.ok,

@@ -114,6 +114,7 @@ class Conv(Loops):
 
     @property
     def name(self) -> str:
+        """Name of the function that the loops become."""
         return "conv" if self.dtype == "float32" else "conv_int8"
 
 
@@ -138,6 +139,7 @@ class Depthwise(Loops):
 
     @property
     def name(self) -> str:
+        """Name of the function that the loops become."""
         return "depthwise" if self.dtype == "float32" else "depthwise_int8"
 
 
@@ -255,11 +257,15 @@ class Resize(Loops):
 
 @dataclass(frozen=True)
 class Nearest(Resize):
+    """Each output pixel is the nearest input pixel."""
+
     template = "nearest"
 
 
 @dataclass(frozen=True)
 class Bilinear(Resize):
+    """Each output pixel is interpolated between four input pixels."""
+
     template = "bilinear"
 
 

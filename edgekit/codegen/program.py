@@ -56,6 +56,7 @@ class Argument:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the array."""
         return math.prod(self.shape) * ITEM[self.dtype]
 
 
@@ -97,6 +98,7 @@ class Program:
     outputs: list[int] = field(default_factory=list)
 
     def add(self, buffer: Buffer) -> int:
+        """Add a buffer and return its number."""
         self.buffers.append(buffer)
         return len(self.buffers) - 1
 

@@ -31,10 +31,12 @@ class View:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def elements(self) -> int:
+        """Number of elements."""
         total = 1
         for extent in self.shape:
             total *= extent

@@ -32,6 +32,7 @@ class Figure:
     high: float
 
     def scaled(self, factor: float) -> Figure:
+        """Multiply the value and both bounds."""
         return Figure(self.value * factor, self.low * factor, self.high * factor)
 
 

@@ -128,8 +128,10 @@ def _streamed(stats: Statistics, room: int) -> dict[int, int]:
 
 
 def _bound(stats: Statistics, chip: Chip, target: Target, ends: int) -> float:
-    """Seconds that nothing can beat: all multipliers busy, or all the chip's memory full of parameters and the link
-    at the rate of its data sheet."""
+    """Return the seconds that nothing can beat.
+
+    All multipliers are busy, or all the chip's memory is full of parameters and the link runs at its data sheet's rate.
+    """
     compute = sum(row.macs for row in _taken(stats)) / chip.peak
     parameters = sum(row.weights_bytes for row in _taken(stats))
     streamed = max(0, parameters - _on_chip_bytes(target))

@@ -462,7 +462,7 @@ def test_nothing_is_within_a_budget_that_float_exceeds() -> None:
 
 
 def test_a_neighbour_joins_where_conversions_cost_more() -> None:
-    """float costs 0.2 more than int8, a change of precision 0.4: the operator between two in float joins them."""
+    """Float costs 0.2 more than int8, a change of precision 0.4: the operator between two in float joins them."""
     _, choice = searched([5.0, 0.1, 5.0], 0.5, ["int8", "float32"], {"int8": 1.0, "float32": 1.2})
     assert choice == ["float32", "float32", "float32"]
     _, choice = searched([5.0, 0.1, 5.0], 0.5, ["int8", "float32"], {"int8": 1.0, "float32": 1.9})

@@ -414,7 +414,7 @@ def test_what_is_a_parameter() -> None:
 
 
 def test_lifetimes_and_a_plan_by_hand() -> None:
-    """x (64 bytes) -> a (128) -> b (64), and c = b + x: x lives to the end, c may lie where a was."""
+    """X (64 bytes) -> a (128) -> b (64), and c = b + x: x lives to the end, c may lie where a was."""
     b = Builder()
     x = b.tensor((16,), name="x")
     a = b.add("TILE", (x,), (32,))

@@ -92,8 +92,11 @@ def schedule(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answ
 
 
 def trainings(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
-    """Whole trainings, one after the other: ``args["cases"]`` holds each one's arguments, ``arrays`` its arrays behind
-    ``<number>_``. A case with ``stopped`` is trained twice, the second time from the state after so many epochs."""
+    """Run whole trainings, one after the other.
+
+    ``args["cases"]`` holds each one's arguments, ``arrays`` its arrays behind ``<number>_``. A case with ``stopped`` is
+    trained twice, the second time from the state after so many epochs.
+    """
     from edgekit.training import checkpoint, loop
 
     told, made = [], {}

@@ -46,6 +46,7 @@ class Identity:
     tvm: str
 
     def json(self) -> dict[str, Any]:
+        """Return the first line of a database for these conditions."""
         return {"schema": SCHEMA, "core": self.core, "target": dict(self.target), "tvm": self.tvm}
 
     @property
@@ -66,6 +67,7 @@ class Database:
     file: IO[str] | None = None
 
     def of(self, kernel: str) -> list[dict[str, Any]]:
+        """Return a kernel's trials, oldest first."""
         return [trial for trial in self.trials if trial["kernel"] == kernel]
 
     def add(self, entry: dict[str, Any]) -> None:
@@ -80,6 +82,7 @@ class Database:
 
     @property
     def choices(self) -> dict[str, dict[str, Any]]:
+        """Return the choice of each kernel for which one was decided."""
         return {kernel: choice for kernel, choice in self.verdicts.items() if choice}
 
 

@@ -22,6 +22,7 @@ from edgekit.graph.padding import sides
 
 
 def convolution(b: Builder, number: int, operator: Operator) -> None:
+    """Lower CONV_2D."""
     o = operator.options
     weights = b.values(operator.inputs[1])
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
@@ -35,6 +36,7 @@ def convolution(b: Builder, number: int, operator: Operator) -> None:
 
 
 def dense(b: Builder, number: int, operator: Operator) -> None:
+    """Lower FULLY_CONNECTED."""
     weights = b.values(operator.inputs[1])
     require(weights.ndim == 2, "its weights are not a matrix")
     count, depth = weights.shape
@@ -48,6 +50,7 @@ def dense(b: Builder, number: int, operator: Operator) -> None:
 
 
 def depthwise(b: Builder, number: int, operator: Operator) -> None:
+    """Lower DEPTHWISE_CONV_2D."""
     o = operator.options
     weights = b.values(operator.inputs[1])
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
@@ -118,6 +121,7 @@ def _epilogue(b: Builder, operator: Operator, residual: Residual | None) -> Epil
 
 
 def weights_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why an operator with weights has no kernel; empty if it has one."""
     tensor = graph.tensors[operator.inputs[1]]
     given = graph.tensors[operator.inputs[0]].dtype
     if not tensor.is_dense:

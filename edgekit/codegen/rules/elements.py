@@ -42,6 +42,7 @@ def typed(b: Builder, number: int, operator: Operator) -> None:
 
 
 def mapped(b: Builder, number: int, operator: Operator) -> None:
+    """Lower functions of one operand."""
     x, y = (b.graph.tensors[i].elements for i in (operator.inputs[0], operator.outputs[0]))
     require(x == y, "its output has another number of elements")
     alpha = float(operator.options.alpha) if operator.op == "LEAKY_RELU" else None
@@ -50,6 +51,7 @@ def mapped(b: Builder, number: int, operator: Operator) -> None:
 
 
 def reshape(b: Builder, number: int, operator: Operator) -> None:
+    """Lower operators that change nothing but the shape."""
     x, y = (b.graph.tensors[i].elements for i in (operator.inputs[0], operator.outputs[0]))
     require(x == y, "its output has another number of elements")
     b.add(Reshape(b.nodes[number], operator.outputs[0], operator.inputs[0]))
@@ -70,12 +72,14 @@ def padded(b: Builder, number: int, operator: Operator) -> None:
 
 
 def convert(b: Builder, number: int, operator: Operator) -> None:
+    """Lower QUANTIZE and DEQUANTIZE."""
     x, y = (b.graph.tensors[i].elements for i in (operator.inputs[0], operator.outputs[0]))
     require(x == y, "its output has another number of elements")
     b.add(Convert(b.nodes[number], operator.outputs[0], operator.inputs[0]))
 
 
 def arithmetic_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why arithmetic has no kernel; empty if it has one."""
     out = graph.tensors[operator.outputs[0]]
     if any(graph.tensors[i].data is not None and graph.tensors[i].dtype != out.dtype for i in operator.inputs):
         return "its constant has another type"
@@ -85,6 +89,7 @@ def arithmetic_unsupported(graph: Graph, operator: Operator) -> str:
 
 
 def typed_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why a comparison, choice or conversion has no kernel; empty if it has one."""
     tensors = [graph.tensors[i] for i in operator.inputs]
     if reason := _constants_unsupported(graph, operator):
         return reason

@@ -117,6 +117,7 @@ def cumsum(b: Builder, number: int, operator: Operator) -> None:
 
 
 def gather_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why a gather has no kernel; empty if it has one."""
     x, indices = (graph.tensors[i] for i in operator.inputs[:2])
     if operator.op == "EMBEDDING_LOOKUP":
         x, indices = indices, x

@@ -31,6 +31,7 @@ def axis_of(axis: int, rank: int) -> int:
 
 
 def concatenation(b: Builder, number: int, operator: Operator) -> None:
+    """Lower CONCATENATION."""
     made = b.view(operator.outputs[0])
     axis, start = axis_of(operator.options.axis, made.ndim), 0
     for index in operator.inputs:
@@ -62,6 +63,7 @@ def _one(b: Builder, index: int) -> int:
 
 
 def pack(b: Builder, number: int, operator: Operator) -> None:
+    """Lower PACK."""
     made = b.view(operator.outputs[0])
     axis = axis_of(operator.options.axis, made.ndim)
     for place, index in enumerate(operator.inputs):
@@ -69,6 +71,7 @@ def pack(b: Builder, number: int, operator: Operator) -> None:
 
 
 def unpack(b: Builder, number: int, operator: Operator) -> None:
+    """Lower UNPACK."""
     given = b.view(operator.inputs[0])
     axis = axis_of(operator.options.axis, given.ndim)
     for place, output in enumerate(operator.outputs):
@@ -152,6 +155,7 @@ def constants_unsupported(graph: Graph, operator: Operator) -> str:
 
 
 def joined_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why joining tensors has no kernel; empty if it has one."""
     return "it has an activation" if fused(operator) else same_scale(graph, operator)
 
 

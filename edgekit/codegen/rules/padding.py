@@ -102,12 +102,14 @@ def _blocks(
 
 
 def padding_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why a padding has no kernel; empty if it has one."""
     if any(graph.tensors[i].data is None for i in operator.inputs[1:]):
         return "its padding is not constant"
     return same_scale(graph, operator)
 
 
 def mirrored_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why MIRROR_PAD has no kernel; empty if it has one."""
     if reason := padding_unsupported(graph, operator):
         return reason
     pads = graph.tensors[operator.inputs[1]].array()
@@ -116,6 +118,7 @@ def mirrored_unsupported(graph: Graph, operator: Operator) -> str:
 
 
 def batches_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why SPACE_TO_BATCH_ND or BATCH_TO_SPACE_ND has no kernel; empty if it has one."""
     if reason := padding_unsupported(graph, operator):
         return reason
     sizes = graph.tensors[operator.inputs[1]].array()

@@ -46,6 +46,7 @@ def matmul(b: Builder, number: int, operator: Operator) -> None:
 
 
 def reduced_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why a reduction has no kernel; empty if it has one."""
     dtype = graph.tensors[operator.outputs[0]].dtype
     if (operator.op, dtype) in (("REDUCE_PROD", "int8"), ("MEAN", "int32"), ("MEAN", "int64")):
         return f"there is no kernel for {dtype}"

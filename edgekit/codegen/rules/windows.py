@@ -14,6 +14,7 @@ from edgekit.graph.padding import sides
 
 
 def pool(b: Builder, number: int, operator: Operator) -> None:
+    """Lower MAX_POOL_2D and AVERAGE_POOL_2D."""
     o, target = operator.options, operator.outputs[0]
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], target))
     require(len(x) == len(y) == 4 and x[3] == y[3], "its shapes do not fit one another")
@@ -29,6 +30,7 @@ def pool(b: Builder, number: int, operator: Operator) -> None:
 
 
 def softmax(b: Builder, number: int, operator: Operator) -> None:
+    """Lower SOFTMAX."""
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
     require(x == y, "its output has another shape")
     b.add(Softmax(b.nodes[number], operator.outputs[0], operator.inputs[0], float(operator.options.beta)))

@@ -38,10 +38,12 @@ class FeatureMap:
 
     @property
     def argument(self) -> Argument:
+        """The whole buffer, as an argument of a call."""
         return Argument(self.buffer, self.outer, self.dtype)
 
     @property
     def dense(self) -> bool:
+        """True if the map fills its buffer."""
         return self.outer == self.size
 
     @property
@@ -51,6 +53,7 @@ class FeatureMap:
 
     @property
     def corner(self) -> Corner:
+        """The buffer's shape, and the map's corner in it."""
         return *self.outer, self.top, self.left
 
     def as_rows(self) -> FeatureMap:
@@ -119,6 +122,7 @@ class Scheduler:
     # Tensors
 
     def tensor(self, index: int) -> Tensor:
+        """Return a tensor of the network."""
         return self.network.tensors[index]
 
     def dtype(self, tensor: Tensor) -> str:
@@ -140,6 +144,7 @@ class Scheduler:
         return zero_point + (SHIFT if self.shifted else 0)
 
     def is_int8(self, index: int) -> bool:
+        """True if the tensor is int8."""
         return self.tensor(index).dtype == "int8"
 
     def limits(self, limits: Limits, index: int) -> Limits:

@@ -80,6 +80,7 @@ class CpuScheduler(Scheduler):
 
 
 def conv2d(s: CpuScheduler, kernel: kernels.Conv2D) -> None:
+    """Schedule a convolution."""
     top, left, _, _ = kernel.padding
     given = s.maps[kernel.input]
     residual = s.maps[kernel.epilogue.residual.tensor] if kernel.epilogue.residual else None
@@ -149,6 +150,7 @@ def _product(
 
 
 def depthwise(s: CpuScheduler, kernel: kernels.DepthwiseConv2D) -> None:
+    """Schedule a depthwise convolution."""
     given, weights = s.maps[kernel.input], kernel.weights
     top, left, _, _ = kernel.padding
     out = s.make(kernel.output)

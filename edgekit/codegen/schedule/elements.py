@@ -52,6 +52,7 @@ def _simple(s: Scheduler, kernel: kernels.Elementwise) -> bool:
 
 
 def mapped(s: Scheduler, kernel: kernels.Map) -> None:
+    """Schedule a function of each element: of int8 a table."""
     given = s.maps[kernel.input]
     out = s.make(kernel.output)
     if not s.is_int8(kernel.output):
@@ -70,6 +71,7 @@ def mapped(s: Scheduler, kernel: kernels.Map) -> None:
 
 
 def convert(s: Scheduler, kernel: kernels.Convert) -> None:
+    """Schedule a conversion between real values and stored integers."""
     given, out = s.maps[kernel.input], s.make(kernel.output)
     fields: dict[str, Any] = {"given": given.dtype}
     if given.dtype != "float32":

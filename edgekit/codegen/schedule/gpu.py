@@ -60,6 +60,7 @@ def smaller(given: Tile, shape: tuple[int, int, int], wanted: int) -> Tile:
 
 
 def conv2d(s: GpuScheduler, kernel: kernels.Conv2D) -> None:
+    """Schedule a convolution."""
     given = s.maps[kernel.input]
     residual = s.maps[kernel.epilogue.residual.tensor] if kernel.epilogue.residual else None
     out = s.make(kernel.output)
@@ -104,6 +105,7 @@ def _product(
 
 
 def depthwise(s: GpuScheduler, kernel: kernels.DepthwiseConv2D) -> None:
+    """Schedule a depthwise convolution."""
     given, weights = s.maps[kernel.input], kernel.weights
     out = s.make(kernel.output)
     _, width, count = out.size

@@ -60,6 +60,7 @@ def compute(s: Scheduler, kernel: kernels.Kernel, function: str, rows: Sequence[
 
 
 def move(s: Scheduler, kernel: kernels.Move) -> None:
+    """Schedule a move of elements."""
     s.made(kernel.output)
     compute(s, kernel, "copy", [s.row(kernel.source), s.row(kernel.result)])
 
@@ -84,6 +85,7 @@ def elementwise(s: Scheduler, kernel: kernels.Elementwise) -> None:
 
 
 def gather(s: Scheduler, kernel: kernels.Gather) -> None:
+    """Schedule a gather by computed indices."""
     s.made(kernel.output)
     source = s.row(kernel.source)
     rows = [source, *(s.row(view) for view in kernel.indices), s.row(kernel.result)]
@@ -118,6 +120,7 @@ def reduce(s: Scheduler, kernel: kernels.Reduce) -> None:
 
 
 def extreme(s: Scheduler, kernel: kernels.ArgExtreme) -> None:
+    """Schedule ARG_MAX and ARG_MIN."""
     s.made(kernel.output)
     given, made = s.row(kernel.input), s.row(kernel.result)
     rest = (*given.strides[: kernel.axis], *given.strides[kernel.axis + 1 :])
@@ -130,6 +133,7 @@ def extreme(s: Scheduler, kernel: kernels.ArgExtreme) -> None:
 
 
 def cumsum(s: Scheduler, kernel: kernels.CumSum) -> None:
+    """Schedule a cumulative sum."""
     s.made(kernel.output)
     given, made = s.row(kernel.input), s.row(kernel.result)
     axis = kernel.axis

@@ -24,8 +24,10 @@ _MATTERS = (
 
 
 def workload(nest: Loops) -> str:
-    """The name under which a nest's choice is kept; the depth of a convolution counts in whole fours, because dot
-    products may read a few zeros more."""
+    """Return the name under which a nest's choice is kept.
+
+    The depth of a convolution counts in whole fours, because dot products may read a few zeros more.
+    """
     if isinstance(nest, Conv):
         return conv_workload(nest.dtype, nest.shape, nest.kernel, nest.steps, residual=nest.residual)
     values = {name: getattr(nest, name) for name in _MATTERS if hasattr(nest, name)}

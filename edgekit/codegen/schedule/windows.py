@@ -13,6 +13,7 @@ from edgekit.codegen.schedule.base import Scheduler, dense
 
 
 def pool(s: Scheduler, kernel: kernels.Pool) -> None:
+    """Schedule a pool."""
     given, out = s.maps[kernel.input], s.make(kernel.output)
     nest = loops.Pool(
         out.dtype, (given.corner,), out.corner, kernel.kind, out.size, given.size[:2], kernel.window, kernel.strides,
@@ -41,6 +42,7 @@ def reduce(s: Scheduler, kernel: kernels.Reduce) -> None:
 
 
 def softmax(s: Scheduler, kernel: kernels.Softmax) -> None:
+    """Schedule a softmax over the last axis."""
     given, out = s.maps[kernel.input], s.make(kernel.output)
     made, constants = None, list[NDArray[Any]]()
     if out.dtype != "float32":
@@ -52,6 +54,7 @@ def softmax(s: Scheduler, kernel: kernels.Softmax) -> None:
 
 
 def resize(s: Scheduler, kernel: kernels.Resize) -> None:
+    """Schedule a resized feature map."""
     given, out = s.maps[kernel.input], s.make(kernel.output)
     nearest = kernel.method == "nearest"
     kind = loops.Nearest if nearest else loops.Bilinear

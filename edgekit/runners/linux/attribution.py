@@ -101,6 +101,7 @@ class Share(Generic[T]):
 
     @property
     def name(self) -> str:
+        """The kernels' names, joined."""
         return " + ".join(kernel.name for kernel in self.kernels)
 
 

@@ -1,5 +1,7 @@
-"""How ``edgekit-run`` runs a bundle: with LiteRT and the model, or with the network itself, compiled to a library or
-linked into the program."""
+"""How ``edgekit-run`` runs a bundle.
+
+With LiteRT and the model, or with the network itself, compiled to a library or linked into the program.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +60,10 @@ class Program:
 
 
 def model(bundle: Bundle) -> Path:
-    """The TFLite file that runs: the bundle's network, or what the backend made of it where its artifact is a file for
-    any LiteRT (Coral's)."""
+    """Return the TFLite file that runs.
+
+    It is the bundle's network, or the backend's output where its artifact is a file for any LiteRT (Coral's).
+    """
     network = bundle.execution.network
     return bundle.artifact / network if network else bundle.model
 

@@ -65,7 +65,7 @@ class Program:
 
 
 def _defined(operation: Any, values: dict[str, Any]) -> Any:
-    """coremltools' own definition of the operation, with which it folds constants."""
+    """Coremltools' own definition of the operation, with which it folds constants."""
     variables = [
         v for x in operation.inputs.values() for v in (x if isinstance(x, list | tuple) else [x]) if v is not None
     ]

@@ -32,6 +32,7 @@ def _biased(y: NDArray[Any], given: Given, shape: tuple[int, ...]) -> NDArray[An
 
 
 def conv(given: Given) -> NDArray[Any]:
+    """``conv``, with groups, strides, dilations and padding."""
     x, weight, groups = given["x"], given["weight"].astype(np.float32), int(given["groups"])
     count, depth = weight.shape[:2]
     windows = _windows(x, weight.shape[2:], given, 0.0)
@@ -65,11 +66,13 @@ def conv_transpose(given: Given) -> NDArray[Any]:
 
 
 def max_pool(given: Given) -> NDArray[Any]:
+    """``max_pool``."""
     found: NDArray[Any] = _windows(given["x"], tuple(map(int, given["kernel_sizes"])), given, -np.inf).max((4, 5))
     return found
 
 
 def avg_pool(given: Given) -> NDArray[Any]:
+    """``avg_pool``, with or without padding in the average."""
     window = tuple(map(int, given["kernel_sizes"]))
     total = _windows(given["x"], window, given, 0.0).sum((4, 5))
     if not given.get("exclude_padding_from_average", False):
@@ -79,17 +82,21 @@ def avg_pool(given: Given) -> NDArray[Any]:
 
 
 def linear(given: Given) -> NDArray[Any]:
+    """``linear``."""
     y = given["x"].astype(np.float32) @ given["weight"].astype(np.float32).T
     return _biased(y, given, (-1,))
 
 
 def matmul(given: Given) -> NDArray[Any]:
+    """``matmul``."""
     a, b = given["x"].astype(np.float32), given["y"].astype(np.float32)
     a = np.swapaxes(a, -1, -2) if given.get("transpose_x", False) else a
     return np.asarray(np.matmul(a, np.swapaxes(b, -1, -2) if given.get("transpose_y", False) else b))
 
 
 def reduce(function: Callable[..., Any]) -> Callable[[Given], NDArray[Any]]:
+    """Return the kernel of a reduction."""
+
     def reduced(given: Given) -> NDArray[Any]:
         x = given["x"]
         axes = tuple(int(a) for a in given["axes"]) if "axes" in given else None
@@ -112,6 +119,7 @@ def _points(size: int, made: int, mode: str) -> NDArray[Any]:
 
 
 def resize_bilinear(given: Given) -> NDArray[Any]:
+    """``resize_bilinear``."""
     mode = str(given["sampling_mode"])
     y: NDArray[Any] = given["x"].astype(np.float32)
     for axis, made in ((2, int(given["target_size_height"])), (3, int(given["target_size_width"]))):
@@ -124,11 +132,13 @@ def resize_bilinear(given: Given) -> NDArray[Any]:
 
 
 def upsample_nearest_neighbor(given: Given) -> NDArray[Any]:
+    """``upsample_nearest_neighbor``, by whole factors."""
     high, wide = int(given["scale_factor_height"]), int(given["scale_factor_width"])
     return np.asarray(np.repeat(np.repeat(given["x"], high, 2), wide, 3))
 
 
 def depth_to_space(given: Given) -> NDArray[Any]:
+    """``depth_to_space``."""
     x, block = given["x"], int(given["block_size"])
     n, c, h, w = x.shape
     parts = x.reshape(n, block, block, c // block**2, h, w).transpose(0, 3, 4, 1, 5, 2)
@@ -136,6 +146,7 @@ def depth_to_space(given: Given) -> NDArray[Any]:
 
 
 def space_to_depth(given: Given) -> NDArray[Any]:
+    """``space_to_depth``."""
     x, block = given["x"], int(given["block_size"])
     n, c, h, w = x.shape
     parts = x.reshape(n, c, h // block, block, w // block, block).transpose(0, 3, 5, 1, 2, 4)
@@ -143,12 +154,14 @@ def space_to_depth(given: Given) -> NDArray[Any]:
 
 
 def softmax(given: Given) -> NDArray[Any]:
+    """``softmax``."""
     x, axis = given["x"].astype(np.float32), int(given["axis"])
     raised = np.exp(x - x.max(axis=axis, keepdims=True))
     return np.asarray(raised / raised.sum(axis=axis, keepdims=True))
 
 
 def quantize(given: Given) -> NDArray[Any]:
+    """``quantize``: rounded half to even and saturated."""
     kind = np.dtype(str(given["output_dtype"]))
     steps = np.rint(given["input"].astype(np.float32) / np.float32(given["scale"])) + np.float32(
         given.get("zero_point", 0)
@@ -157,19 +170,23 @@ def quantize(given: Given) -> NDArray[Any]:
 
 
 def dequantize(given: Given) -> NDArray[Any]:
+    """``dequantize``."""
     return np.asarray((given["input"].astype(np.float32) - np.float32(given.get("zero_point", 0))) * given["scale"])
 
 
 def prelu(given: Given) -> NDArray[Any]:
+    """``prelu``, one slope per channel."""
     x, slope = given["x"].astype(np.float32), given["alpha"].astype(np.float32).reshape(1, -1, 1, 1)
     return np.asarray(np.where(x >= 0, x, x * slope))
 
 
 def gather(given: Given) -> NDArray[Any]:
+    """``gather``."""
     return np.asarray(np.take(given["x"], given["indices"], axis=int(given["axis"])))
 
 
 def reduce_argmax(given: Given) -> NDArray[Any]:
+    """``reduce_argmax``."""
     return np.asarray(np.argmax(given["x"], axis=int(given["axis"])))
 
 

@@ -38,6 +38,7 @@ class Wire:
 
     @staticmethod
     def connect(device: str, seconds: float) -> Wire:
+        """Connect to the adb server and choose a device."""
         host, port = server()
         try:
             found = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
@@ -61,6 +62,7 @@ class Wire:
         self.close()
 
     def close(self) -> None:
+        """Close the connection."""
         self.socket.close()
 
     def request(self, text: str) -> None:
@@ -85,6 +87,7 @@ class Wire:
         raise DeviceError(f"adb refuses {self.device}: {reason[:160]}")
 
     def send(self, data: bytes) -> None:
+        """Send bytes."""
         try:
             self.socket.sendall(data)
         except OSError as error:

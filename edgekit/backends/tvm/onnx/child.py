@@ -47,6 +47,7 @@ class Functions:
         self.numbers: dict[str, int] = {}
 
     def add(self, function: Any) -> int:
+        """Add a function, unless an equal one is there, and return its number."""
         import tvm
 
         text = _serial(tvm.ir.save_json(function.without_attr("global_symbol")))

@@ -75,5 +75,5 @@ def block(
 
 
 def store(buffer: Any, value: Any, *place: Any) -> None:
-    """``buffer[place] = value``"""
+    """Write ``buffer[place] = value``."""
     I.buffer_store(buffer, value, list(place))

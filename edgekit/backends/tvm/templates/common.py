@@ -13,10 +13,12 @@ F, I32, I16 = "float32", "int32", "int16"
 
 
 def f32(value: float) -> Any:
+    """Return a float32 constant."""
     return tirx.const(float(value), F)
 
 
 def clamped(value: Any, low: float, high: float) -> Any:
+    """Limit a float; infinite bounds cost nothing."""
     value = tirx.max(value, f32(low)) if low > -1e38 else value
     return tirx.min(value, f32(high)) if high < 1e38 else value
 
@@ -59,6 +61,7 @@ def limited(value: Any, low: float, high: float, dtype: str) -> Any:
 
 
 def outer_shape(spec: Sequence[int]) -> tuple[int, ...]:
+    """Return the shape of the buffer in which a feature map lies."""
     return tuple(spec[:3])
 
 

@@ -32,6 +32,7 @@ UNROLLED = 512
 
 
 def conv(p: loops.Conv) -> Template:
+    """Write a convolution or a matrix product, with its epilogue."""
     (height, width, count), (kh, kw, depth) = p.shape, p.kernel
     sy, sx, dy, dx = p.steps
     top, left = p.corner
@@ -149,6 +150,7 @@ def _tiled(s: Schedule, p: loops.Conv, instruction: str) -> None:
 
 
 def depthwise(p: loops.Depthwise) -> Template:
+    """Write a depthwise convolution, with its epilogue."""
     (height, width, count), (kh, kw) = p.shape, p.kernel
     sy, sx, dy, dx = p.steps
     top, left = p.corner

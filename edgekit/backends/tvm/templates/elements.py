@@ -99,6 +99,7 @@ _DIVISIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def mapped(p: loops.Map) -> Template:
+    """Write a function of each element."""
     function_ = _MAPS[p.function]
     return each(p, [p.dtype], [], lambda given, kept, c: function_(given[0], p))
 
@@ -157,6 +158,8 @@ def combined(p: loops.Binary | loops.Nest, values: Sequence[Any]) -> Any:
 
 
 def convert(p: loops.Convert) -> Template:
+    """Write a conversion between real values and stored integers."""
+
     def value(given: list[Any], kept: Sequence[Any], c: Any) -> Any:
         one = given[0]
         if p.source is not None:

@@ -120,6 +120,7 @@ def _reduced(s: Schedule, p: loops.Accumulate) -> None:
 
 
 def nearest(p: loops.Nearest) -> Template:
+    """Write a feature map resized to the nearest pixels."""
     height, width, count = p.shape
     dtype = p.dtype
 
@@ -134,6 +135,7 @@ def nearest(p: loops.Nearest) -> Template:
 
 
 def bilinear(p: loops.Bilinear) -> Template:
+    """Write a feature map resized by bilinear interpolation."""
     height, width, count = p.shape
     dtype = p.dtype
 

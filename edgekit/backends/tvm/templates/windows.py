@@ -22,6 +22,7 @@ from edgekit.codegen import loops
 
 
 def pool(p: loops.Pool) -> Template:
+    """Write a pool."""
     (height, width, count), (ah, aw) = p.shape, p.size
     (wh, ww), (sy, sx), (pt, pl) = p.window, p.strides, p.pads
     integer, dtype, largest = p.dtype != F, p.dtype, p.kind == "max"
@@ -64,6 +65,7 @@ def pool(p: loops.Pool) -> Template:
 
 
 def mean(p: loops.Mean) -> Template:
+    """Write the mean of a feature map's pixels."""
     height, width, count = p.size
     integer, dtype = p.dtype != F, p.dtype
     kind = I32 if integer else F

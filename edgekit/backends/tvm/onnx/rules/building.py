@@ -28,15 +28,19 @@ class Rewrite:
         self._prefix = f"{next((name for name in node.output if name), node.name)}/{node.op_type}"
 
     def refused(self, reason: str) -> Refused:
+        """Return the error that refuses this node."""
         return Refused(self.node, reason)
 
     def attribute(self, name: str, default: Any = None) -> Any:
+        """Return an attribute of the node."""
         return attribute(self.node, name, default)
 
     def has(self, place: int) -> bool:
+        """True if the node has this optional input."""
         return len(self.node.input) > place and bool(self.node.input[place])
 
     def input(self, place: int) -> str:
+        """Return the name of an input; empty if the node lacks it."""
         return str(self.node.input[place]) if self.has(place) else ""
 
     def constant(self, place: int) -> NDArray[Any] | None:
@@ -44,6 +48,7 @@ class Rewrite:
         return self.known.get(self.input(place))
 
     def spec(self, place: int) -> Spec:
+        """Return dtype and shape of an input."""
         name = self.input(place)
         return self.specs[name] if name in self.specs else Spec.of(self.known[name])
 
@@ -72,9 +77,11 @@ class Rewrite:
     # What rules often say
 
     def shaped(self, value: str, shape: Sequence[int]) -> str:
+        """Add a Reshape."""
         return self.op("Reshape", value, self.value(list(shape), "int64"))
 
     def cast(self, value: str, dtype: str) -> str:
+        """Add a Cast to a NumPy dtype."""
         return self.op("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def part(self, value: str, axis: int, start: int, stop: int) -> str:
@@ -82,7 +89,9 @@ class Rewrite:
         return self.op("Slice", value, *(self.value([n], "int64") for n in (start, stop, axis)))
 
     def mirrored(self, value: str, axis: int, length: int) -> str:
+        """Add a Gather that reverses an axis."""
         return self.op("Gather", value, self.value(np.arange(length)[::-1].copy(), "int64"), axis=axis)
 
     def total(self, value: str, axes: Sequence[int], keep: bool = True) -> str:
+        """Add a ReduceSum."""
         return self.op("ReduceSum", value, self.value(list(axes), "int64"), keepdims=int(keep))

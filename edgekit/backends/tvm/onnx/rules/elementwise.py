@@ -22,7 +22,7 @@ def softplus(r: Rewrite) -> bool:
 
 
 def mish(r: Rewrite) -> bool:
-    """x tanh(log(1 + e^x)) = x n / (n + 2) with n = e^x (e^x + 2); x itself where e^x is large."""
+    """X tanh(log(1 + e^x)) = x n / (n + 2) with n = e^x (e^x + 2); x itself where e^x is large."""
     dtype = r.spec(0).dtype
     x, two = r.input(0), r.value(2, dtype)
     bound = r.value(5 if dtype == "float16" else 20, dtype)
@@ -120,7 +120,7 @@ def power(r: Rewrite) -> bool:
 
 
 def celu(r: Rewrite) -> bool:
-    """max(0, x) + min(0, alpha (e^(x / alpha) - 1))"""
+    """Lower Celu: ``max(0, x) + min(0, alpha * (exp(x / alpha) - 1))``."""
     dtype = r.spec(0).dtype
     alpha, zero, one = r.value(r.attribute("alpha", 1.0), dtype), r.value(0, dtype), r.value(1, dtype)
     x = r.input(0)
