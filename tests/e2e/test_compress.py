@@ -167,7 +167,7 @@ def test_time_bounds_the_search(place: Path, cache: dict[str, str]) -> None:
     [
         (["--budget", "speed=5ms"], "no budget 'speed'"),
         (["--budget", "latency=5"], "unit"),
-        (["--time", "soon"], "no time"),
+        (["--time", "soon"], "not a duration"),
         (["--data", "unlabelled.npz"], "labelled"),
         (["--data", "random"], "labelled"),
         (["--data", "digits.npz?part=1/500"], "cannot be split"),
@@ -215,7 +215,7 @@ def test_what_cannot_be_compressed(models: Path, place: Path, cache: dict[str, s
     np.savez(place / "sine.npz", x=np.ones((90, 1), np.float32), y=np.zeros(90, int))
     refused(compress(place, cache, "--data", "sine.npz", model=quantized), 3, "compressed")
     floating = str(MODELS / "tflite_micro" / "hello_world_float.tflite")
-    refused(compress(place, cache, "--data", "sine.npz", model=floating), 3, "no classifier")
+    refused(compress(place, cache, "--data", "sine.npz", model=floating), 3, "not a classifier")
 
 
 @pytest.mark.parametrize(("missing", "extra"), [("optuna", "search"), ("tensorflow", "train")])

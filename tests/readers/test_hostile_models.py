@@ -93,7 +93,7 @@ class TestEveryFormat:
 def test_truncated(tmp_path: Path) -> None:
     zipped = archive(tmp_path / "whole.keras").read_bytes()
     (tmp_path / "cut.keras").write_bytes(zipped[: len(zipped) // 2])
-    assert "not a whole zip" in refused(KerasReader(), tmp_path / "cut.keras").message
+    assert "not a complete zip" in refused(KerasReader(), tmp_path / "cut.keras").message
     network = onnx_models.residual(tmp_path / "whole.onnx").read_bytes()
     for size in (20, len(network) // 2, len(network) - 1):
         (tmp_path / "cut.onnx").write_bytes(network[:size])
