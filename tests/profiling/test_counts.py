@@ -132,3 +132,25 @@ def test_a_board_of_one_core() -> None:
     """One core takes its whole power and nothing is shared, however many threads are asked for."""
     board = target.load("coral-edgetpu")
     assert energy.power(board, 1).value == energy.power(board, 8).value == 2.0
+
+
+def test_the_interval_of_cycles_that_llvm_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread: 0.75 to 1.35 of the estimate (docs/emulator.md)."""
+    monkeypatch.setattr(mca, "block_cycles", lambda codes, core: dict.fromkeys(codes, 4.0))
+    op = OperatorTrace(0, "x (NC)", counts={"instructions": 1000}, blocks=[BlockUse(ADD, 1000)])
+    trace = Trace("emulator", "litert", operators=[op])
+    found = cycles.EmulatedCost().profile(layers((64, 64)), trace, target.load("rpi4"), {})
+    assert found.latency_ms.value == pytest.approx(4000 / 1.8e9 * 1e3)
+    assert (found.latency_ms.low, found.latency_ms.high) == pytest.approx(
+        (0.75 * found.latency_ms.value, 1.35 * found.latency_ms.value)
+    )
+
+
+@pytest.mark.parametrize(("asked", "used"), [(-1, 1), (0, 1), (1, 1), (3, 3), (4, 4), (5, 4)])
+def test_threads_that_a_board_of_four_cores_has(asked: int, used: int) -> None:
+    board, graph = target.load("rpi4"), layers((64, 64))
+    found, same = (Roofline().profile(graph, None, board, {"threads": n}) for n in (asked, used))
+    assert found.latency_ms == same.latency_ms and found.power_w == same.power_w
+    assert found.latency_ms.value == pytest.approx(
+        (64 * 66 / (8 * 1.8e9 * (1 + 0.8 * (used - 1))) + 3000 / 1.8e9) * 1e3
+    )
