@@ -121,6 +121,7 @@ def _cases() -> dict[str, Case]:
                        epochs=3, rate=0.02, batch=8),
         "stopped": Case(samples(3, 3), labels, checked, y=(labels @ pull.T).argmax(1),
                         vy=(checked @ pull.T).argmax(1), epochs=4, rate=0.02, batch=8, extra={"stopped": 2}),
+        "stopped behind the best": Case(teacher + 0.5, x, v, teacher, epochs=6, rate=1.0, extra={"stopped": 4}),
         "sparse": Case(samples(4, 8), samples(40, 8), samples(10, 8), samples(4, 8), epochs=10, rate=0.02, batch=8,
                        extra={"sparsity": {"keep": True, "layers": [1], "pattern": "unstructured", "sparsity": 0.5}}),
         "unvalidated": Case(teacher + 0.5, x, v[:0], teacher, epochs=2, rate=0.05),
@@ -188,10 +189,11 @@ def test_the_weights_as_they_came_where_training_only_harms() -> None:
     np.testing.assert_array_equal(trained()[1]["only harm"][:, :-1], case.weights)
 
 
-def test_a_training_that_is_taken_up_ends_with_the_same_bits() -> None:
+@pytest.mark.parametrize("name", ["stopped", "stopped behind the best"])
+def test_a_training_that_is_taken_up_ends_with_the_same_bits(name: str) -> None:
     histories, weights = trained()
-    assert histories["stopped again"] == histories["stopped"]
-    np.testing.assert_array_equal(weights["stopped again"], weights["stopped"])
+    assert histories[f"{name} again"] == histories[name]
+    np.testing.assert_array_equal(weights[f"{name} again"], weights[name])
 
 
 def test_an_epoch_before_the_zeros_are_final_is_not_kept() -> None:
