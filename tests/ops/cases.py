@@ -67,22 +67,11 @@ class Case:
     @property
     def name(self) -> str:
         """Operators, shapes and options: ``CONV_2D 1x8x8x4 -> 1x4x4x8 strideH=2 strideW=2``."""
-        return " + ".join(_described(self.graph, operator) for operator in self.graph.operators)
-
-    @property
-    def op(self) -> str:
-        """The operator that the case is about: the last one."""
-        return self.graph.operators[-1].op
-
-    def kind(self, dtype: str) -> str:
-        """What it computes in, as the documentation says it, where floats are compiled as ``dtype``."""
-        operator = self.graph.operators[-1]
-        given = [self.graph.tensors[i] for i in operator.inputs if i >= 0]
-        first = next((t for t in given if t.data is None), given[0])
-        return "int8" if dtype == "bytes" else dtype if first.dtype == "float32" else first.dtype
+        return " + ".join(described(self.graph, operator) for operator in self.graph.operators)
 
 
-def _described(graph: Graph, operator: Operator) -> str:
+def described(graph: Graph, operator: Operator) -> str:
+    """Name, shapes and options of an operator."""
     tensors = [graph.tensors[i] for i in operator.inputs if i >= 0]
     values = [_values(t) for t in tensors if t.data is not None and t.dtype in ("int32", "int64") and t.elements < 9]
     shapes = [_shape(graph.tensors[i]) for i in operator.inputs if i >= 0 and not _values(graph.tensors[i])]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise
@@ -30,7 +30,7 @@ from edgekit.codegen.lower import lower
 from edgekit.codegen.program import Program
 from edgekit.codegen.schedule import cpu
 from edgekit.errors import ModelError
-from edgekit.graph import Graph, Subgraph, Tensor, tflite
+from edgekit.graph import Graph, Operator, Subgraph, Tensor, tflite
 from edgekit.graph.edit import compact
 from edgekit.graph.explode import explode
 from edgekit.metrics import parity
@@ -43,7 +43,7 @@ from edgekit.tools import toolchain
 from tests.codegen.interpreter import Interpreter
 from tests.networks.building import quantized
 from tests.ops import sentinels
-from tests.ops.cases import CASES, Case, Input, network
+from tests.ops.cases import CASES, Case, Input, described, network
 
 Array = NDArray[Any]
 JETSON, NVRTC = "jetson-orin-nano", ("nvrtc", "host-cxx")
@@ -51,16 +51,23 @@ ONCE = RunOptions(repeat=0)
 
 
 @dataclass(frozen=True)
-class Result:
-    """A cell of the table.
+class Form:
+    """An operator of a case; ``kind``: the numbers that it computes in, ``reason``: why it is refused, if it is."""
 
-    :param words: why it is unsupported, or how far it is off.
-    """
+    op: str
+    kind: str
+    name: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A cell of the table; ``words``: how far it is off."""
 
     case: Case
-    kind: str
     status: str
-    words: str = ""
+    words: str
+    forms: tuple[Form, ...]
 
 
 def interpreted() -> list[Result]:
@@ -89,9 +96,10 @@ def interpreted() -> list[Result]:
     results = []
     for number, (case, made) in enumerate(zip(cases.cases, places, strict=True)):
         mine = sorted(operators_of(graph, [graph.main.outputs[i] for i in made]))
-        no, off = ([words[n] for n in mine if n in words] for words in (refused, wrong))
+        no = {at: refused[n] for at, n in enumerate(mine) if n in refused}
+        off = [wrong[n] for n in mine if n in wrong]
         status = "unsupported" if no else "wrong" if off else "ok"
-        results.append(Result(case, kind_of(cases, number, "int8"), status, "; ".join(no or off)))
+        results.append(Result(case, status, "; ".join(off), forms(cases, number, "int8", no)))
     return results
 
 
@@ -248,40 +256,57 @@ def computed(column: Column) -> list[Result]:
     board, backend = target.load(column.board), plugins.get("backends", column.backend)
     half = backend.exactness(cases.graph).half_activations
     asked = [number for number, case in enumerate(cases.cases) if not (half and case.wide)]
-    refused: dict[int, str] = {}
+    refused: dict[int, dict[int, str]] = {}
     for number in asked:
-        missing = unsupported(backend, compact(cases.part([number])[0]), board)
-        if missing:
-            first, op = missing[0], cases.cases[number].op
-            refused[number] = first.reason if first.operator == op else f"{first.operator}: {first.reason}"
+        part = compact(cases.part([number])[0])
+        if missing := unsupported(backend, part, board):
+            refused[number] = {one.index % len(part.operators): one.reason for one in missing}
     wrong: dict[int, str] | None = None
     while wrong is None:
         kept = [n for n in asked if n not in refused]
         try:
             wrong = judged(column, backend, cases, kept) if kept else {}
         except Refused as refusal:
-            refused[owners(cases, kept)[refusal.operator]] = refusal.reason
+            owner = owners(cases, kept)
+            number = owner[refusal.operator]
+            mine = sorted(n for n in owner if owner[n] == number)
+            refused[number] = {mine.index(refusal.operator): refusal.reason}
     results = []
     for number in asked:
-        case = cases.cases[number]
-        kind = kind_of(cases, number, column.dtype)
         status = "unsupported" if number in refused else "wrong" if wrong.get(number) else "ok"
-        results.append(Result(case, kind, status, refused.get(number) or wrong.get(number, "")))
+        found = forms(cases, number, column.dtype, refused.get(number, {}))
+        results.append(Result(cases.cases[number], status, wrong.get(number, ""), found))
     return results
 
 
-def kind_of(cases: Source, number: int, dtype: str) -> str:
-    """What a case computes in; ``float32`` in an int8 network where edgekit's recipe leaves it so."""
-    case = cases.cases[number]
-    kind = "int8" if "bytes" in case.dtypes else case.kind(dtype)
-    if kind != "int8":
-        return kind
-    outputs = [cases.graph.main.outputs[i] for i in cases.places[number]]
-    touched = [cases.graph.operators[n] for n in operators_of(cases.graph, outputs)]
-    mine = [o for o in touched if o.op == case.op]
-    bytes_ = {"int8", "uint8"}
-    return "int8" if any(cases.graph.tensors[i].dtype in bytes_ for o in mine for i in (*o.inputs, *o.outputs) if i >= 0
-                         and cases.graph.tensors[i].data is None) else "float32"  # fmt: skip
+def forms(cases: Source, number: int, dtype: str, refused: Mapping[int, str]) -> tuple[Form, ...]:
+    """A case's operators, those that the recipe added left out.
+
+    :param refused: reasons by operator. Where one is refused, nothing is known of the others.
+    """
+    graph, _ = cases.part([number])
+    left = list(range(len(graph.operators)))
+    found = []
+    for operator in cases.cases[number].graph.operators:
+        position = next((n for n in left if graph.operators[n].op == operator.op), None)
+        if position is None:
+            continue
+        left.remove(position)
+        if not refused or position in refused:
+            reason = re.sub(r"'t\d+\S*'", "a tensor", refused.get(position, ""))
+            kind = kind_of(graph, graph.operators[position], dtype)
+            found.append(Form(operator.op, kind, described(cases.cases[number].graph, operator), reason))
+    return tuple(found)
+
+
+def kind_of(graph: Graph, operator: Operator, dtype: str) -> str:
+    """What an operator computes in; ``float32`` in an int8 network where edgekit's recipe leaves it so."""
+    inputs = [graph.tensors[i] for i in operator.inputs if i >= 0 and graph.tensors[i].data is None]
+    kinds = [t.dtype for t in (*inputs, *(graph.tensors[i] for i in operator.outputs))]
+    if "int8" in kinds or "uint8" in kinds:
+        return "int8"
+    first = next((t.dtype for t in inputs if t.dtype != "bool"), kinds[0])
+    return dtype if first == "float32" and dtype != "int8" else first
 
 
 def judged(column: Column, backend: Backend, cases: Source, kept: Sequence[int]) -> dict[int, str]:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.ops.columns import COLUMNS, Column, Result
+from tests.ops.cases import CASES
+from tests.ops.columns import COLUMNS, Column
 
 PAGE = Path(__file__).parents[2] / "docs" / "operators.md"
 BEGIN, END = "<!-- made by make ops -->", "<!-- end -->"
@@ -15,33 +16,35 @@ KINDS = {"float32": ("float32", "int32", "int64", "bool"), "float16": ("float16"
 TITLES = tuple(dict.fromkeys(column.title for column in COLUMNS))
 
 Support = dict[tuple[str, str, str], str]
-"""By backend, operator and kind of number: ``all`` cases, or ``2 of 3``; nothing where none is supported."""
+"""By backend, operator and kind of number: ``all`` forms, or ``2 of 3``; nothing where none is supported."""
 Refusals = set[tuple[str, str, str, str]]
-"""Backend, kind of number, case and reason, where other cases of the operator and kind are supported."""
+"""Backend, kind of number, form and reason, where other forms of the operator and kind are supported."""
 
 
 def support(column: Column) -> Support:
     """What a column's results say."""
     found: Support = {}
-    for (op, kind), rows in _grouped(column).items():
-        able = sum(row.status != "unsupported" for row in rows)
+    for (op, kind), reasons in _grouped(column).items():
+        able = sum(not reason for reason in reasons.values())
         if able:
-            found[column.title, op, kind] = "all" if able == len(rows) else f"{able} of {len(rows)}"
+            found[column.title, op, kind] = "all" if able == len(reasons) else f"{able} of {len(reasons)}"
     return found
 
 
 def refusals(column: Column) -> Refusals:
-    """The cases that a column refuses although it takes others of the operator."""
-    partly = {key[1:] for key, cell in support(column).items() if cell != "all"}
-    rows = [row for key, group in _grouped(column).items() if key in partly for row in group]
-    return {(column.title, row.kind, row.case.name, row.words) for row in rows if row.status == "unsupported"}
+    """The forms that a column refuses although it takes others of the operator."""
+    cells = support(column)
+    groups = [(kind, reasons) for (op, kind), reasons in _grouped(column).items() if (column.title, op, kind) in cells]
+    return {(column.title, kind, name, why) for kind, reasons in groups for name, why in reasons.items() if why}
 
 
-def _grouped(column: Column) -> dict[tuple[str, str], list[Result]]:
-    groups: dict[tuple[str, str], list[Result]] = {}
+def _grouped(column: Column) -> dict[tuple[str, str], dict[str, str]]:
+    """For each operator and kind of number: its forms, and why each is refused."""
+    groups: dict[tuple[str, str], dict[str, str]] = {}
     for row in column.results:
-        if row.kind in KINDS[column.dtype]:
-            groups.setdefault((row.case.op, row.kind), []).append(row)
+        for form in row.forms:
+            if form.kind in KINDS[column.dtype]:
+                groups.setdefault((form.op, form.kind), {})[form.name] = form.reason
     return groups
 
 
@@ -54,14 +57,14 @@ def tables(columns: Iterable[Column]) -> str:
         refused |= refusals(column)
     order = [kind for kinds in KINDS.values() for kind in kinds]
     lines = [f"| Operator | {' | '.join(TITLES)} |", "|---" * (len(TITLES) + 1) + "|"]
-    for op in sorted({row.case.op for column in COLUMNS for row in column.results}):
+    for op in sorted({operator.op for case in CASES for operator in case.graph.operators}):
         row = []
         for title in TITLES:
             kinds = [kind for kind in order if (title, op, kind) in cells]
             row.append(", ".join(_cell(kind, cells[title, op, kind]) for kind in kinds))
         lines.append(f"| `{op}` | {' | '.join(row)} |")
     lines += ["", "### Refused forms", "", "| Backend | Type | Form | Reason |", "|---|---|---|---|"]
-    lines += [f"| {title} | {kind} | `{case}` | {reason} |" for title, kind, case, reason in sorted(refused)]
+    lines += [f"| {title} | {kind} | `{name}` | {reason} |" for title, kind, name, reason in sorted(refused)]
     return "\n".join(lines)
 
 
