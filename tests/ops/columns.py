@@ -37,7 +37,7 @@ from edgekit.metrics import parity
 from edgekit.passes import PassContext
 from edgekit.passes.symmetric import Symmetric
 from edgekit.reference.litert import reference_outputs, reference_tensors
-from edgekit.runners import RunOptions
+from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
 from edgekit.tools import toolchain
 from tests.codegen.interpreter import Interpreter
@@ -397,10 +397,10 @@ def run(column: Column, backend: Backend, graph: Graph, inputs: Sequence[Array])
                 bundle = build(backend, plan, folder)
             except ModelError as error:
                 raise Refused(graph, error) from error
-            return get_runner(column.runner).run(bundle, inputs, ONCE).outputs, set()
+            return once(get_runner(column.runner), bundle, inputs, ONCE).outputs, set()
         bundle, program = build_guarded(backend, plan, folder)
         kept = sentinels.values(program, len(inputs[0]))
-        *outputs, found = get_runner(column.runner).run(bundle, [*inputs, kept], ONCE).outputs
+        *outputs, found = once(get_runner(column.runner), bundle, [*inputs, kept], ONCE).outputs
         damage = sentinels.damage(kept, found)
         writers = program.writers(damage)
         assert writers.isdisjoint({-1}) and (writers or not damage.any()), "something writes outside its buffer"

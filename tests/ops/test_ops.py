@@ -19,6 +19,7 @@ from edgekit.codegen.program import Program
 from edgekit.graph import Graph
 from edgekit.graph.edit import compact
 from edgekit.runners import get as get_runner
+from edgekit.runners import once
 from edgekit.writers import onnx as writers_onnx
 from tests.networks.small import Builder
 from tests.ops import columns, sentinels
@@ -145,6 +146,6 @@ def test_sentinels_catch_what_is_written_outside_an_output(column: Column, shift
         (Path(folder) / "artifact").mkdir()
         bundle, program = columns.build_guarded(backend, plan, Path(folder), lambda program: astray(program, shift))
         kept = sentinels.values(program, len(x))
-        *_, found = get_runner(column.runner).run(bundle, [x, kept], columns.ONCE).outputs
+        *_, found = once(get_runner(column.runner), bundle, [x, kept], columns.ONCE).outputs
     assert isinstance(program, Astray)
     assert program.sound.writers(sentinels.damage(kept, found)) == ({NODE} if shift else set())

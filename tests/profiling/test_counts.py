@@ -12,9 +12,8 @@ import pytest
 from edgekit import target
 from edgekit.graph import Graph, Operator, Quantization, Subgraph, Tensor
 from edgekit.graph.stats import statistics
-from edgekit.profiling import Figure, OperatorProfile, Profile, accelerator, cycles, energy, mca, plot
-from edgekit.profiling.roofline import Roofline
-from edgekit.runners import BlockUse, OperatorTrace, Trace
+from edgekit.profiling import Figure, OperatorProfile, Profile, accelerator, cycles, energy, mca, plot, registry
+from edgekit.runners import BlockUse, OperatorTrace, Source, Trace
 
 NOP, ADD = "1f2003d5", "2000018b"
 
@@ -33,7 +32,7 @@ def test_a_profile_as_a_document() -> None:
     assert found["energy_mj"] == {"value": 2.0, "low": 1.0, "high": 3.0, "scope": "wall"}
     assert found["operators"] == [{
         "index": 0, "name": "n", "op": "ADD", "macs": 1, "bytes": 2, "latency_ms": 3.0, "energy_mj": 4.0,
-        "instructions": None, "share": 0.0, "bound": "", "kernels": "", "counts": {},
+        "instructions": None, "cycles": None, "share": 0.0, "bound": "", "kernels": "", "counts": {},
     }]  # fmt: skip
 
 
@@ -70,10 +69,10 @@ def test_operators_whose_blocks_llvm_cannot_judge(monkeypatch: pytest.MonkeyPatc
     judged = OperatorTrace(0, "a", counts={"instructions": 1000, "load": 1000}, blocks=[
         BlockUse(NOP, 300), BlockUse(ADD + ADD, 300), BlockUse(ADD, 100)])  # fmt: skip
     other = OperatorTrace(1, "b", counts={"instructions": 100, "load": 100}, blocks=[BlockUse(ADD, 100)])
-    found = cycles._core_by_llvm(Trace("emulator", "litert", operators=[judged, other]), target.load("rpi4"))
+    found = cycles._core_by_llvm(Trace(Source.EMULATOR, "litert", operators=[judged, other]), target.load("rpi4"))
     assert found == pytest.approx([(300 + 600) * 1000 / 900, 100 * 0.96])
     monkeypatch.setattr(mca, "block_cycles", lambda codes, core: {})
-    assert cycles._core_by_llvm(Trace("emulator", "litert", operators=[judged]), target.load("rpi4")) is None
+    assert cycles._core_by_llvm(Trace(Source.EMULATOR, "litert", operators=[judged]), target.load("rpi4")) is None
 
 
 def test_answers_of_llvm_are_kept_with_what_others_added(tmp_path: Path) -> None:
@@ -124,7 +123,7 @@ def test_parameters_fill_the_chip_to_the_byte(room: int, sent: tuple[int, int]) 
 
 
 def test_the_call_is_a_row_of_its_own() -> None:
-    call = Roofline().profile(layers((64, 64)), None, target.load("coral-edgetpu"), {}).operators[-1]
+    call = registry.estimate(layers((64, 64)), target.load("coral-edgetpu"), {}).operators[-1]
     assert (call.index, call.name, call.op, call.macs, call.bytes, call.bound) == (None, "call", "", 0, 128, "overhead")
 
 
@@ -138,8 +137,8 @@ def test_the_interval_of_cycles_that_llvm_predicts(monkeypatch: pytest.MonkeyPat
     """One thread: 0.75 to 1.35 of the estimate (docs/emulator.md)."""
     monkeypatch.setattr(mca, "block_cycles", lambda codes, core: dict.fromkeys(codes, 4.0))
     op = OperatorTrace(0, "x (NC)", counts={"instructions": 1000}, blocks=[BlockUse(ADD, 1000)])
-    trace = Trace("emulator", "litert", operators=[op])
-    found = cycles.EmulatedCost().profile(layers((64, 64)), trace, target.load("rpi4"), {})
+    trace = Trace(Source.EMULATOR, "litert", operators=[op])
+    found = registry.observed(layers((64, 64)), trace, target.load("rpi4"), {})
     assert found.latency_ms.value == pytest.approx(4000 / 1.8e9 * 1e3)
     assert (found.latency_ms.low, found.latency_ms.high) == pytest.approx(
         (0.75 * found.latency_ms.value, 1.35 * found.latency_ms.value)
@@ -149,7 +148,7 @@ def test_the_interval_of_cycles_that_llvm_predicts(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("asked", "used"), [(-1, 1), (0, 1), (1, 1), (3, 3), (4, 4), (5, 4)])
 def test_threads_that_a_board_of_four_cores_has(asked: int, used: int) -> None:
     board, graph = target.load("rpi4"), layers((64, 64))
-    found, same = (Roofline().profile(graph, None, board, {"threads": n}) for n in (asked, used))
+    found, same = (registry.estimate(graph, board, {"threads": n}) for n in (asked, used))
     assert found.latency_ms == same.latency_ms and found.power_w == same.power_w
     computing = 64 * 64 / (8 * 0.5 * 1.8e9 * (1 + 0.8 * (used - 1)))
     assert found.latency_ms.value == pytest.approx((computing + 3000 / 1.8e9) * 1e3)

@@ -347,7 +347,7 @@ def test_states_that_are_read_before_or_not_at_all_stay() -> None:
 
 
 def test_variables_that_nobody_writes_are_zero() -> None:
-    """x + (h W) is x where h stays 0; what has a bias, an activation or another shape is computed."""
+    """X + (h W) is x where h stays 0; what has a bias, an activation or another shape is computed."""
     b = Builder()
     x = b.tensor((3, 2), name="x")
     h = b.tensor((3, 2), name="h", is_variable=True)
