@@ -41,7 +41,7 @@ def test_without_landlock_files_are_open(checked: Callable[[str], Check]) -> Non
     check = checked("tests.security.lock_without_files")
     assert not check.ok and check.essential
     assert check.detail.startswith("missing: Landlock for /")
-    assert "a child could read a file of the user's, write to a file of the user's" in check.detail
+    assert "a child process could read a file of the user's, write to a file of the user's" in check.detail
     assert "connection" not in check.detail and "change its mode" not in check.detail
     assert "a hostile model can read and change your files" in check.without
     assert "--no-sandbox" in check.without

@@ -68,7 +68,7 @@ def test_the_same_versions_are_fine() -> None:
         ({"tensorflow": ""}, "host has no TensorFlow"),
         ({"tensorflow": "2.20.0"}, "host has TensorFlow 2.20.0, and this machine 2.21.0"),
         ({"edgekit": "0.0.9", "files": "x"}, "host has edgekit 0.0.9, and this machine 0.1.0"),
-        ({"files": "x"}, "edgekit 0.1.0 on host is not the edgekit here"),
+        ({"files": "x"}, "edgekit 0.1.0 on host differs from the one on this machine"),
     ],
 )
 def test_other_versions_are_refused(other: dict[str, str], what: str) -> None:
