@@ -323,6 +323,8 @@ def test_differences_in_steps_and_in_real_values() -> None:
     assert (bare.max_lsb, bare.max_abs, bare.ok) == (3, 3.0, False)
     real = parity.difference(output(), reference.astype("f4"), actual.astype("f4"))
     assert (real.max_lsb, real.max_abs, real.max_relative) == (None, 3.0, pytest.approx(0.15))
+    nothing = np.zeros((1, 4), np.float32)
+    assert parity.difference(output(), nothing, nothing + np.float32(1e-7)).max_relative == pytest.approx(0.1)
     zero = np.zeros((1, 4), np.int8)
     assert parity.difference(output("int8", scale=0.25), zero, zero + np.int8(1)).max_relative == 1.0
 
@@ -336,6 +338,8 @@ def test_several_outputs_are_summed_up() -> None:
     assert (found.top1_flips, found.samples, found.reason) == (2, 1, "")
     assert [row.ok for row in found.outputs] == [False, False]
     assert found.rule == "integers within 1 LSB, float within 0.0001 of the largest magnitude"
+    hybrid = parity.compare(graph, reference, reference, exact=reference)
+    assert hybrid.ok and hybrid.rule.endswith("of the largest magnitude and twice the cost of rounding activations")
     floats = parity.compare(graph_of(output()), reference[1:], reference[1:])
     assert floats.ok and floats.max_abs_lsb is None
 
