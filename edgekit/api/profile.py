@@ -85,7 +85,7 @@ def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progre
     options = RunOptions(repeat=repeat, warmup=WARMUP, threads=threads, profile=True)
     run = once(runner, bundle, inputs, options, OpenOptions(progress))
     if run.trace.source is not Source.EMULATOR and not run.trace.latency_ms:
-        raise UsageError(f"--on {on} times nothing", "profile it with --on estimate, or on the device")
+        raise UsageError(f"--on {on} measures no time", "profile it with --on estimate, or on the device")
     conditions = {"dtype": dtype_of(bundle.graph), "threads": threads, **run.conditions}
     # What ran here says nothing about the bundle's board: neither its power nor its name may stand beside the times.
     board = _target("host") if run.trace.source is Source.HOST else bundle.target

@@ -32,7 +32,7 @@ class AdbRunner(RemoteRunner):
         processor="use a phone with a 64-bit Arm processor and system",
         files="compile it again",
         start="is it a 64-bit Android?",
-        failed="the bundle's app runs the network with LiteRT instead (docs/phones.md); report this to edgekit",
+        failed="the bundle's app runs the network with LiteRT instead (docs/phones.md); please report this",
     )
 
     def at(self, address: str) -> AdbRunner:
@@ -41,7 +41,7 @@ class AdbRunner(RemoteRunner):
         :raises UsageError: if that is none.
         """
         if not address or any(c.isspace() or not c.isprintable() for c in address):
-            raise UsageError(f"{address!r} is no serial of a device", "`adb devices` lists them")
+            raise UsageError(f"{address!r} is not the serial of a device", "`adb devices` lists them")
         return AdbRunner(address)
 
     def accepts(self, execution: Execution, target: Target) -> Refusal | None:

@@ -154,7 +154,7 @@ class RemoteSession:
             self._failed(first)
         shown, compiled = self.connection.shown, self.program.compiled
         if compiled and self.hints.noexec and first.returncode == 126 and "Permission denied" in first.text:
-            raise DeviceError(f"{shown} may start no programs in {self.connection.folder}", self.hints.noexec)
+            raise DeviceError(f"{shown} cannot start programs in {self.connection.folder}", self.hints.noexec)
         if compiled:
             raise DeviceError(f"{shown} cannot run {PROGRAM}: {_last(first)}", self.hints.start)
         second = self._start(python, inputs)

@@ -19,7 +19,7 @@ class SshRunner(RemoteRunner):
 
     name = "ssh"
     hints = Hints(
-        processor="compile for a target with the board's processor (a 32-bit system on a 64-bit board does not do)",
+        processor="compile for a target with the board's processor (32-bit systems on 64-bit boards are not supported)",
         files="compile it again, with a backend for Linux",
         start=_NEW_ENOUGH,
         python=f"{_NEW_ENOUGH}, or install ai-edge-litert there",

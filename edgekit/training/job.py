@@ -98,7 +98,7 @@ def ready(graph: Graph, context: Context, name: str) -> Graph:
     refuse_integer(graph, "trained")
     graph, _ = restore(graph)
     if context.data is None:
-        raise UsageError(f"{name} needs samples", "give --data FILE.npz with x (and labels y)")
+        raise UsageError(f"{name} needs samples", "pass --data FILE.npz with x (and labels y)")
     check(graph)
     if importlib.util.find_spec("tensorflow") is None:
         raise ToolMissing(
@@ -123,7 +123,7 @@ def teacher_share(graph: Graph, data: Dataset, settings: Training, name: str) ->
     if settings.loss == "teacher" or (settings.loss == "auto" and data.labels is None):
         return 1.0
     if data.labels is None:
-        raise UsageError(f"{name} on labels needs labelled samples", "give --data FILE.npz with x and y")
+        raise UsageError(f"{name} on labels needs labelled samples", "pass --data FILE.npz with x and y")
     labelled(graph, data)
     return 0.0
 
@@ -168,7 +168,7 @@ def train(job: Job, context: Context, name: str) -> Trained:
         if saved is not None:
             _, meta = checkpoint.unpacked(saved)
             steps = meta["epoch"] * -(-args["samples"] // args["batch"]) + meta["done"]
-            context.progress.note(f"{name}: goes on after step {steps}, where an earlier run was stopped")
+            context.progress.note(f"{name}: resumes after step {steps}, where an earlier run was stopped")
         shards = [_shard(args, whole, len(crew), index, saved) for index in range(len(crew))]
         progress = _Shown(context, name, args["epochs"])
         context.progress.step(f"{name}: {args['epochs']} epochs on {args['samples']} samples")

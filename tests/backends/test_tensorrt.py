@@ -179,7 +179,7 @@ def test_other_runners_say_where_the_engine_is_built(small: bundle.Bundle, tmp_p
         with pytest.raises(DeviceError, match="built and checked on the device") as error:
             once(get_runner(runner), small, small.golden()[0], RunOptions())
         assert "--on onnx" in error.value.hint
-    with pytest.raises(UsageError, match="times nothing"):
+    with pytest.raises(UsageError, match="measures no time"):
         edgekit.profile(small.path, on="onnx")
     with pytest.raises(DeviceError, match=r"no artifact/model.onnx"):
         tflite.write(convolutional(), tmp_path / "net.tflite")

@@ -152,7 +152,7 @@ def test_wrong_runner(network: Path, tmp_path: Path) -> None:
     made = edgekit("compile", network, "-t", "host", "-o", tmp_path, "--json").json["bundles"][0]["path"]
     refused(edgekit("verify", made, "--on", "emulater"), 2, "did you mean 'emulator'")
     refused(edgekit("verify", made, "--on", "host:5"), 2, "--on host takes no address", "'5'")
-    refused(edgekit("profile", made, "--on", "null"), 2, "times nothing")
+    refused(edgekit("profile", made, "--on", "null"), 2, "measures no time")
     refused(edgekit("run", made, "--save", "/nonexistent/out.npz"), 2, "cannot write")
     refused(edgekit("profile", made, "--plot", tmp_path / "x.bmp"), 2, ".bmp")
 

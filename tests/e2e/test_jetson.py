@@ -63,7 +63,7 @@ def test_shared_networks_for_tensorrt(
     assert "sh artifact/build.sh" in (Path(made["path"]) / "README.md").read_text()
     assert edgekit("verify", made["path"], "--json").json["ok"]
     refused(edgekit("verify", made["path"], "--on", "ssh://nobody@127.0.0.1"), 6, "built and checked on the device")
-    refused(edgekit("profile", made["path"], "--on", "onnx"), 2, "times nothing")
+    refused(edgekit("profile", made["path"], "--on", "onnx"), 2, "measures no time")
 
 
 def test_integer_networks_are_refused_with_the_cure(models: Path, tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_a_run_that_fails_there(made: Path, device: Phone) -> None:
 
 @pytest.mark.parametrize("text", ["", "a b", "x\ty"])
 def test_serials_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="no serial"):
+    with pytest.raises(UsageError, match="not the serial"):
         get_runner(f"adb:{text}")
 
 

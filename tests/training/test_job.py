@@ -48,7 +48,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, 
     assert not (tmp_path / "again.tflite").exists()
     again = start(tmp_path, "again.tflite")
     said, _ = again.communicate(timeout=120)
-    assert "goes on after step" in said
+    assert "resumes after step" in said
     assert (tmp_path / "again.tflite").read_bytes() == (tmp_path / "whole.tflite").read_bytes()
     assert list(cache.iterdir()) == []
 
@@ -67,7 +67,7 @@ def test_a_killed_worker_is_named_and_the_rest_does_not_hang(tmp_path: Path, cac
     again = start(tmp_path, "out.tflite", workers=2)
     said, _ = again.communicate(timeout=120)
     assert again.returncode == 0, said
-    assert "goes on after step" in said
+    assert "resumes after step" in said
 
 
 @pytest.mark.parametrize(("kind", "steps"), [(Finetune, 1), (Finetune, 3), (QuantizationAwareTraining, 2)])

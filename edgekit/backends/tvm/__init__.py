@@ -180,5 +180,5 @@ def link(made: Pieces, target: Target, library: Path) -> None:
         done = sandbox.run_program(command, folder=folder, env=environment)
         if done.returncode != 0:
             first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])
-            raise EdgekitError(f"the network's library does not compile: {first}", "report this to edgekit")
+            raise EdgekitError(f"the network's library does not compile: {first}", "please report this")
         shutil.copyfile(folder / "network.so", library)

@@ -132,6 +132,4 @@ def _failure(done: subprocess.CompletedProcess[str], program: Program) -> Edgeki
         hint = crash_hint(program, number) if program.compiled else "LiteRT may not survive this model; try --on host"
         return DeviceError(f"the emulated run crashed ({name})", hint)
     last = said[-1] if said else next(iter(done.stdout.strip().splitlines()[-1:]), "it said nothing")
-    return DeviceError(
-        f"the emulated run failed (status {done.returncode}): {last}", "try --on host, or report this to edgekit"
-    )
+    return DeviceError(f"the emulated run failed (status {done.returncode}): {last}", "try --on host, or report this")

@@ -112,7 +112,7 @@ def crash_hint(program: Program, number: int) -> str:
         return "the model may need another LiteRT version"
     if number == signal.SIGILL:
         return "it was compiled for a processor with other instructions: compile it for this one"
-    return "compile the bundle with --backend litert, and report this to edgekit"
+    return "compile the bundle with --backend litert, and report this"
 
 
 def parse_trace(text: str, graph: Graph, source: Source) -> tuple[Trace, dict[str, Any]]:

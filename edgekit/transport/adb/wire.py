@@ -76,11 +76,11 @@ class Wire:
         if answer == b"OKAY":
             return
         if answer != b"FAIL":
-            raise DeviceError("what answers is no adb server", "is another program on its port?")
+            raise DeviceError("what answers is not an adb server", "is another program on its port?")
         try:
             reason = self.receive(int(self.receive(4), 16)).decode(errors="replace")
         except ValueError as error:
-            raise DeviceError("what answers is no adb server", "is another program on its port?") from error
+            raise DeviceError("what answers is not an adb server", "is another program on its port?") from error
         for said, message, hint in _FAILURES:
             if said in reason:
                 raise DeviceError(message.format(device=self.device), hint)
@@ -143,5 +143,5 @@ def server() -> tuple[str, int]:
         before, colon, port = rest.rpartition(":")
         host = before if colon else host
     if not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError(f"{port!r} is no port of an adb server", "set ANDROID_ADB_SERVER_PORT, or ADB_SERVER_SOCKET")
+        raise UsageError(f"{port!r} is not a port of adb", "set ANDROID_ADB_SERVER_PORT, or ADB_SERVER_SOCKET")
     return host, int(port)

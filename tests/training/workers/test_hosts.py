@@ -108,7 +108,7 @@ def test_a_killed_worker_is_named_and_its_training_goes_on_elsewhere(server: Ssh
     again = start(tmp_path, "out.tflite", workers=1)
     said, _ = again.communicate(timeout=180)
     assert again.returncode == 0, said
-    assert "goes on after step" in said
+    assert "resumes after step" in said
 
 
 @pytest.mark.slow
