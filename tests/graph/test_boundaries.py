@@ -10,7 +10,20 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ModelError
-from edgekit.graph import Graph, Operator, Quantization, Signature, Subgraph, Tensor, check, explode, forms, memory, ops
+from edgekit.graph import (
+    Graph,
+    Operator,
+    Quantization,
+    Signature,
+    Subgraph,
+    Tensor,
+    check,
+    explode,
+    forms,
+    memory,
+    ops,
+    tflite,
+)
 from edgekit.graph.check import MAX_RANK, MAX_TENSOR_BYTES, check_structure
 from edgekit.graph.control_flow import bodies
 from edgekit.graph.edit import compact, folded, uses
@@ -524,3 +537,38 @@ def test_turns_of_loops_that_start_nowhere_known() -> None:
         b.constant(one)
     main = b.graph((), ()).main
     assert [_integer(main, index) for index in (-1, 0, 1, 2, 3)] == [None, 4, None, None, 7]
+
+
+@pytest.mark.parametrize(("condition", "turns"), [(0, None), (1, 3), (2, None), (3, None), (-1, None)])
+def test_conditions_that_are_subgraphs_of_their_own(condition: int, turns: int | None) -> None:
+    """The main subgraph (0) is nobody's condition, even if it compares as one would."""
+    graph = loop(0, 3)
+    graph.main.operators[:0] = [Operator("LESS", (graph.main.inputs[0], 1), (3,))]
+    graph.main.operators[-1].options.condSubgraphIndex = condition
+    found = bodies(graph, graph.main, graph.main.operators[-1])
+    assert (found[0].subgraph, found[0].turns) == (2, turns)
+    assert [body.subgraph for body in found[1:]] == ([condition] if condition in (1, 2) else [])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "data", "values"),
+    [
+        ("bfloat16", [0x80, 0x3F, 0x00, 0xC0], [1.0, -2.0]), ("int4", [0x21, 0xF8], [1, 2, -8, -1]),
+        ("uint4", [0x21, 0xF8], [1, 2, 8, 15]), ("int2", [0b11100100], [0, 1, -2, -1]),
+        ("int16", [0x01, 0x02], [513]), ("bool", [0, 1], [False, True]),
+    ],
+)  # fmt: skip
+def test_values_of_constants(dtype: str, data: list[int], values: list[Any]) -> None:
+    tensor = Tensor("w", (len(values),), dtype, data=np.array(data, np.uint8))
+    assert tensor.array().tolist() == values and tensor.nbytes == len(data)
+
+
+def test_options_of_newer_operators_survive_a_file() -> None:
+    options = tflite.schema().StablehloConcatenateOptionsT()
+    options.dimension = 1
+    b = Builder()
+    x = b.tensor((1, 4), name="x")
+    y = b.tensor((1, 8), name="y")
+    b.operators.append(Operator("STABLEHLO_CONCATENATE", (x, x), (y,), options2=options))
+    found = tflite.loads(tflite.dumps(b.graph((x,), (y,)))).operators[0]
+    assert found.options2.dimension == 1 and found.options is None

@@ -55,7 +55,7 @@ class Tests:
 
 PACKAGES = {
     "bundle": Tests(("tests/bundle", "tests/security/test_bundle_folders.py")),
-    "codegen": Tests(("tests/codegen", "tests/backends/test_tvm.py"), slow=True),
+    "codegen": Tests(("tests/codegen",)),
     "diagnosis": Tests(("tests/diagnosis",)),
     "graph": Tests(("tests/graph",)),
     "metrics": Tests(("tests/metrics",)),
