@@ -89,7 +89,7 @@ def test_digits_are_told_as_well_as_before(tmp_path: Path) -> None:
 
 
 def test_what_tflite_fixes_stays(tmp_path: Path) -> None:
-    graph = quantized(family("functions"), tmp_path / "int8")
+    graph = quantized(family("elementwise"), tmp_path / "int8")
     made = applied(graph)
     fixed = [o.outputs[0] for o in graph.operators if o.op in ("LOGISTIC", "SOFTMAX")]
     assert fixed
