@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools" / "mutants"))
+sys.path.append(str(ROOT / "tools" / "mutants"))
 
 import mutations  # noqa: E402
 
@@ -111,6 +111,16 @@ def test_what_is_listed_as_equivalent_is_a_fault_with_a_reason() -> None:
 @pytest.mark.slow
 def test_a_fault_is_planted_in_a_copy_and_caught(tmp_path: Path) -> None:
     """Two faults in the smallest package, by the command itself."""
-    command = [sys.executable, str(ROOT / "tools" / "mutants"), "-n", "2", "--jobs", "1", "bundle"]
+    command = [
+        sys.executable,
+        str(ROOT / "tools" / "mutants"),
+        "-n",
+        "2",
+        "--jobs",
+        "1",
+        "bundle",
+        "--results",
+        tmp_path,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "| `bundle` | 2 | 0 |" in done.stdout and "killed: edgekit/bundle/" in done.stderr

@@ -37,7 +37,6 @@ from mutations import Mutant, module_lines, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "tools/mutants"
-RESULTS = ROOT / "build" / "mutants"
 
 
 @dataclass(frozen=True)
@@ -229,8 +228,8 @@ def equivalents() -> set[tuple[str, str, str, str]]:
     }
 
 
-def test(package: str, number: int, seed: int, jobs: int, again: bool) -> list[Verdict]:
-    """Judge a sample of the mutants of a package."""
+def test(package: str, number: int, seed: int, jobs: int, results: Path, again: bool) -> list[Verdict]:
+    """Judge a sample of the mutants of a package, and keep the verdicts in the folder ``results``."""
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "edgekit" / package).rglob("*.py"))
     every = [mutant for file in files for mutant in mutants(ROOT, file)]
     sample = sorted(every, key=lambda mutant: mutant.rank(seed))[:number]
@@ -239,8 +238,9 @@ def test(package: str, number: int, seed: int, jobs: int, again: bool) -> list[V
     for gone in sorted(entry for entry in listed - known if entry[0] in files):
         print(f"no longer a fault, strike it from equivalent.toml: {gone}", file=sys.stderr)
     before = {}
-    if again and (RESULTS / f"{package}.json").exists():
-        before = {one["rank"]: one["status"] for one in json.loads((RESULTS / f"{package}.json").read_text())}
+    kept = results / f"{package}.json"
+    if again and kept.exists():
+        before = {one["rank"]: one["status"] for one in json.loads(kept.read_text())}
     verdicts = []
     waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
     for mutant in sample:
@@ -278,9 +278,9 @@ def test(package: str, number: int, seed: int, jobs: int, again: bool) -> list[V
             thread.start()
         for thread in threads:
             thread.join()
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    results.mkdir(parents=True, exist_ok=True)
     records = [{"rank": one.mutant.rank(0), "status": one.status, **asdict(one.mutant)} for one in verdicts]
-    (RESULTS / f"{package}.json").write_text(json.dumps(records, indent=1))
+    kept.write_text(json.dumps(records, indent=1))
     return sorted(verdicts, key=lambda one: (one.mutant.file, one.mutant.line))
 
 
@@ -296,11 +296,12 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=60, help="faults per package (60)")
     parser.add_argument("--seed", type=int, default=0, help="another sample (0)")
     parser.add_argument("--jobs", type=int, default=2, help="faults judged at once (2)")
+    parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants", help="where verdicts are kept")
     parser.add_argument("--again", action="store_true", help="judge only those that survived last time")
     args = parser.parse_args()
     rows = []
     for package in args.package or PACKAGES:
-        verdicts = test(package, args.n, args.seed, args.jobs, args.again)
+        verdicts = test(package, args.n, args.seed, args.jobs, args.results, args.again)
         counts = collections.Counter(one.status for one in verdicts)
         for verdict in verdicts:
             if not verdict.caught and verdict.status != "equivalent":
