@@ -123,7 +123,7 @@ def test_blocks_of_unlike_axes(tmp_path: Path) -> None:
 
 
 def test_kernels_name_the_operators_that_they_stand_for() -> None:
-    """The DEQUANTIZE of float16 weights is an operator of the graph, and no kernel: those behind it keep their number."""
+    """The DEQUANTIZE of float16 weights is an operator of the graph, but no kernel; later ones keep their numbers."""
     b = Builder()
     x = b.tensor((1, 4), name="x")
     layers = []
