@@ -218,13 +218,21 @@ class Coverage:
         return [name for place, (name, end) in enumerate(zip(found, ends, strict=True)) if end <= ENOUGH or place < 3]
 
 
-def equivalents() -> set[tuple[str, str, str, str]]:
-    """Return what ``equivalent.toml`` lists: file, source line, before, after."""
+Change = tuple[str, str, str, str, int]
+
+
+def change(mutant: Mutant) -> Change:
+    """How ``equivalent.toml`` names a mutant."""
+    return mutant.file, mutant.source, mutant.before, mutant.after, mutant.place
+
+
+def equivalents() -> set[Change]:
+    """Return what ``equivalent.toml`` lists; ``place`` counts equal changes of equal lines in one function, from 0."""
     entries = tomllib.loads((ROOT / HERE / "equivalent.toml").read_text())["equivalent"]
     return {
-        (entry["file"], entry["source"], change["before"], change["after"])
+        (entry["file"], entry["source"], one["before"], one["after"], one.get("place", 0))
         for entry in entries
-        for change in entry["changes"]
+        for one in entry["changes"]
     }
 
 
@@ -234,8 +242,7 @@ def test(package: str, number: int, seed: int, jobs: int, results: Path, again: 
     every = [mutant for file in files for mutant in mutants(ROOT, file)]
     sample = sorted(every, key=lambda mutant: mutant.rank(seed))[:number]
     listed = equivalents()
-    known = {(mutant.file, mutant.source, mutant.before, mutant.after) for mutant in every}
-    for gone in sorted(entry for entry in listed - known if entry[0] in files):
+    for gone in sorted(entry for entry in listed - set(map(change, every)) if entry[0] in files):
         print(f"no longer a fault, strike it from equivalent.toml: {gone}", file=sys.stderr)
     before = {}
     kept = results / f"{package}.json"
@@ -244,7 +251,7 @@ def test(package: str, number: int, seed: int, jobs: int, results: Path, again: 
     verdicts = []
     waiting: queue.SimpleQueue[Mutant] = queue.SimpleQueue()
     for mutant in sample:
-        if (mutant.file, mutant.source, mutant.before, mutant.after) in listed:
+        if change(mutant) in listed:
             verdicts.append(Verdict(mutant, "equivalent"))
         elif before.get(mutant.rank(0)) in ("killed", "hung"):
             verdicts.append(Verdict(mutant, before[mutant.rank(0)]))
