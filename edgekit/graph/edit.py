@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.graph.ir import Graph, Tensor
+from edgekit.graph.ir import Graph, Subgraph, Tensor
 
 
 def constant(name: str, values: NDArray[Any]) -> Tensor:
@@ -43,14 +43,19 @@ def folded(graph: Graph) -> frozenset[int]:
     return frozenset(found)
 
 
+def used(subgraph: Subgraph) -> set[int]:
+    """Return the tensors that an operator names, and the subgraph's inputs and outputs."""
+    found = {*subgraph.inputs, *subgraph.outputs}
+    for operator in subgraph.operators:
+        found.update(operator.inputs, operator.outputs, operator.intermediates)
+    return found - {-1}
+
+
 def compact(graph: Graph) -> Graph:
     """Return the Graph without tensors that nothing uses any more, so that their data is not written."""
     subgraphs, signatures = [], list(graph.signatures)
     for number, subgraph in enumerate(graph.subgraphs):
-        used = {*subgraph.inputs, *subgraph.outputs}
-        for operator in subgraph.operators:
-            used.update(operator.inputs, operator.outputs, operator.intermediates)
-        place = {old: new for new, old in enumerate(sorted(used - {-1}))} | {-1: -1}
+        place = {old: new for new, old in enumerate(sorted(used(subgraph)))} | {-1: -1}
 
         def moved(indices: tuple[int, ...], place: dict[int, int] = place) -> tuple[int, ...]:
             return tuple(place[index] for index in indices)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.errors import ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, Operator, Signature, Subgraph, Tensor, tflite
-from edgekit.graph.edit import compact
+from edgekit.graph.edit import compact, used
 from edgekit.graph.floats import refuse_integer, restore
 from edgekit.passes import PassContext, Passed, Report, bias, float16, recurrent
 from edgekit.passes.quantize_child import TASKS, WRONG_KERNELS
@@ -289,12 +289,15 @@ def _prepared(graph: Graph) -> Graph:
     """Return the Graph as the quantizer needs it: every tensor named uniquely, by its place, and a signature.
 
     Ranges are looked up by name, so two tensors of one name would share one range; and names that say the
-    subgraph let the bodies of control flow, which are not calibrated, be left alone.
+    subgraph let the bodies of control flow, which are not calibrated, be left alone. Constants that nothing uses lose
+    their data: the quantizer would replace it, but not their dtype, if they share it with weights.
     """
-    subgraphs = [
-        replace(subgraph, tensors=[replace(t, name=_place(s, i, t)) for i, t in enumerate(subgraph.tensors)])
-        for s, subgraph in enumerate(graph.subgraphs)
-    ]
+    subgraphs = []
+    for s, subgraph in enumerate(graph.subgraphs):
+        named = [replace(t, name=_place(s, i, t)) for i, t in enumerate(subgraph.tensors)]
+        kept = used(subgraph)
+        tensors = [t if i in kept else replace(t, data=None) for i, t in enumerate(named)]
+        subgraphs.append(replace(subgraph, tensors=tensors))
     inputs = {f"input{i}": index for i, index in enumerate(graph.main.inputs)}
     outputs = {f"output{i}": index for i, index in enumerate(graph.main.outputs)}
     signatures = graph.signatures or [Signature("serving_default", inputs, outputs)]

@@ -260,6 +260,18 @@ def test_a_network_that_computes_nan_is_refused():
         Quantize().apply(graph, PassContext(data=data))
 
 
+def test_a_constant_that_nothing_uses_may_share_the_bytes_of_weights():
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(16, 16)).astype(np.float32)
+    b = Builder()
+    x = b.tensor((1, 16), name="x")
+    y = b.add("FULLY_CONNECTED", (x, b.constant(weights), -1), (1, 16), options="FullyConnected")
+    b.constant(weights)
+    data = Dataset([rng.normal(size=(8, 1, 16)).astype(np.float32)])
+    quantized = Quantize().apply(b.graph((x,), (y,)), PassContext(data=data)).graph
+    assert {tensor.dtype for tensor in quantized.constants()} == {"int8"}
+
+
 def test_a_network_with_nothing_to_quantize_is_refused():
     with pytest.raises(ModelError, match="no operator of this network can be quantized"):
         Quantize().apply(unary("RELU", (1, 4)), PassContext(params={"activations": "float"}))
