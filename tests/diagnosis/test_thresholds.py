@@ -67,6 +67,7 @@ def test_an_input_that_was_calibrated_on_other_data(high: float, told: bool) -> 
     assert ranges.data_range(e, 0, 0) is None
     assert (ranges.overwide(e, 0, 0) is not None) == told and ranges.overwide(e, -1, 0) is None
     if cause is not None:
+        assert cause.words.startswith("the samples that set the ranges") and cause.remedy.startswith("calibrate on")
         assert cause.figures == {"calibrated": [0.0, 10.0], "tested": [0.0, pytest.approx(high)]}
     assert ranges.data_range(evidence(RELU, calibration={0: spread(0, 0)}, test={0: spread(0, 1)}), -1, 0) is None
     assert ranges.data_range(evidence(RELU, calibration={0: spread(0, 10)}), -1, 0) is None
@@ -185,6 +186,8 @@ def test_a_bias_beyond_32_bits(bias: float, told: bool) -> None:
     cause = tensors.bias_overflow(e, 0, 3)
     assert (cause is not None) == told
     assert cause is None or (cause.figures["channels"], cause.figures["units"]) == ([1], pytest.approx(2.0**31))
+    assert tensors.bias_overflow(evidence(graph, {0: 2.0, 3: 1.0}), 0, 3) is None  # half as many steps
+    assert tensors.bias_overflow(evidence(graph, {0: 0.5, 3: 1.0}), 0, 3) is not None
     assert tensors.bias_overflow(evidence(graph, {0: 1.0}), 0, 3) is None
     assert tensors.bias_overflow(evidence(graph, {3: 1.0}), 0, 3) is None
     assert tensors.bias_overflow(e, -1, 0) is None
@@ -332,6 +335,7 @@ def test_channels_in_words() -> None:
         (Outcome(0.3, 0.8, 0.5), Outcome(0, 0.9, 0.0), 10.0, "accuracy"),
         (Outcome(0.3, 0.95, 0.5), Outcome(0, 0.9, 0.0), 0.0, "accuracy"),
         (Outcome(0.3, None, 0.25), Outcome(0, None, 0.0), 25.0, "agreement"),
+        (Outcome(0.3, 0.5), Outcome(0), 30.0, "accuracy"),
         (Outcome(0.3), Outcome(0), 30.0, "noise"),
         (Outcome(math.inf), Outcome(0), 100.0, "noise"),
     ],

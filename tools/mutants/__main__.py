@@ -55,7 +55,7 @@ class Tests:
 PACKAGES = {
     "bundle": Tests(("tests/bundle", "tests/security/test_bundle_folders.py")),
     "codegen": Tests(("tests/codegen",)),
-    "diagnosis": Tests(("tests/diagnosis",)),
+    "diagnosis": Tests(("tests/diagnosis", "tests/passes/test_mixed_precision.py")),
     "graph": Tests(("tests/graph",)),
     "metrics": Tests(("tests/metrics",)),
     "profiling": Tests(("tests/profiling",)),
