@@ -68,6 +68,7 @@ PACKAGES = {
     ),
     "sandbox": Tests((
         "tests/sandbox", "tests/security/test_answers.py", "tests/security/test_lock.py",
+        "tests/security/test_worker_network.py",
         "tests/security/test_lock_rules.py", "tests/security/test_current_folder.py",
     )),
     "training": Tests(("tests/training",), slow=True),
