@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools" / "mutants"))
 
-import mutations  # noqa: E402
+import planted  # noqa: E402
 
 SOURCE = '''
 """Docstring 1 < 2."""
@@ -40,9 +40,9 @@ EXPECTED = {
 }  # fmt: skip
 
 
-def found(tmp_path: Path, source: str) -> list[mutations.Mutant]:
+def found(tmp_path: Path, source: str) -> list[planted.Mutant]:
     (tmp_path / "m.py").write_text(source)
-    return mutations.mutants(tmp_path, "m.py")
+    return planted.mutants(tmp_path, "m.py")
 
 
 def test_faults_that_are_planted(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_sample_does_not_depend_on_other_code(tmp_path: Path) -> None:
 
 
 def test_lines_that_run_when_a_file_is_imported() -> None:
-    lines = mutations.module_lines(SOURCE.encode())
+    lines = planted.module_lines(SOURCE.encode())
     assert {3, 4} <= lines and lines.isdisjoint(range(5, 15))
 
 

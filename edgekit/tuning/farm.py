@@ -56,7 +56,7 @@ class Farm:
         made = batches.batch(forms)
         pieces = compiled(made.program, self._processor, batches.PRELOAD)
         with sandbox.scratch() as folder:
-            link(pieces, self._target, folder / LIBRARY)
+            link(pieces, self._target, folder / LIBRARY, alone=True)
             library = (folder / LIBRARY).read_bytes()
         arrays: dict[str, NDArray[Any]] = {"library": np.frombuffer(library, np.uint8)}
         given = dict(zip(made.program.inputs, batches.inputs(made.graph), strict=True))

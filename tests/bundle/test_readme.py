@@ -31,12 +31,12 @@ HANDOVER = Execution(Kind.HANDOVER, ("sh", "artifact/build.sh"), prover="onnx")
 def test_what_every_bundle_says() -> None:
     text = text_for("rpi4", RUNTIME)
     assert text.startswith("# net, recipe int8, for rpi4\n")
-    assert "Runtime: litert-2.3. Made by edgekit 0.1." in text
-    rows = ["| name | dtype | shape | quantization |", "|---|---|---|---|"]
+    assert "Runtime: litert-2.3. Built by edgekit 0.1." in text
+    rows = ["| Name | Dtype | Shape | Quantization |", "|---|---|---|---|"]
     inputs = [*rows, "| image | int8 | [1, 4] | real = 0.5 * (q - -3) |"]
     outputs = [*rows, "| scores | float32 | [1, 2] |  |"]
     assert "## Inputs\n" + "\n".join(inputs) + "\n\n## Outputs\n" + "\n".join(outputs) + "\n" in text
-    assert "`golden.npz`" in text and "sha256" in text
+    assert "`golden.npz`" in text and "SHA-256" in text
 
 
 MARKS = {

@@ -7,17 +7,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.codegen.lower import lower
+from edgekit.codegen.lower import lower, lowered
 from edgekit.graph import tflite
 from edgekit.reference.litert import reference_outputs
 from tests.codegen.reals import run
 from tests.networks.building import given
-from tests.networks.operators import NETWORKS, TYPES, chains
+from tests.networks.chains import chains
+from tests.ops import cases
+from tests.ops.cases import BYTES, FAMILIES, OTHERS, Case
 
 
-@pytest.mark.parametrize("name", [*NETWORKS, *TYPES, "chains"])
+def lowerable(family: str) -> list[Case]:
+    """The cases of a family that have kernels."""
+    return [case for case in FAMILIES[family] if not isinstance(lowered(case.graph), list)]
+
+
+REAL = [
+    name for name, family in FAMILIES.items() if family is not OTHERS and all(case.dtypes != BYTES for case in family)
+]
+
+
+@pytest.mark.parametrize("name", [*REAL, "chains"])
 def test_kernels_compute_the_operators(name: str, tmp_path: Path) -> None:
-    graph = (NETWORKS | TYPES | {"chains": chains})[name]()
+    graph = chains() if name == "chains" else cases.network(lowerable(name)).graph
     tflite.write(graph, tmp_path / "n.tflite")
     inputs = given(graph)
     expected = reference_outputs(tmp_path / "n.tflite", inputs)

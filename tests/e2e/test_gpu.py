@@ -54,7 +54,7 @@ def test_a_board_is_told_from_a_gpu(models: Path, tmp_path: Path) -> None:
     model = models / "mlperf_tiny" / "ic_resnet8_fp32.tflite"
     refused(
         edgekit("compile", model, "--target", "rpi5", "--backend", "opencl", "--out", tmp_path),
-        2, "the backend 'opencl' does not serve rpi5",
+        2, "the backend 'opencl' does not support rpi5",
     )  # fmt: skip
     estimate = edgekit("profile", model, "--target", "adreno-740", "--json").json
     assert estimate["source"] == "estimate" and estimate["latency_ms"]["low"] < estimate["latency_ms"]["high"]

@@ -48,8 +48,7 @@ def test_closed_streams(tmp_path: Path, network: Path) -> None:
     done = subprocess.run(["sh", "-c", f"exec {EDGEKIT} targets >&-"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert (
-        done.stderr
-        == "error: stdout is closed, so nothing can be printed\n       to throw the output away: >/dev/null\n"
+        done.stderr == "error: stdout is closed, so nothing can be printed\n       to discard the output: >/dev/null\n"
     )
     for closed in ("2>&-", "<&-", "2>&- <&-"):
         command = f"exec {EDGEKIT} compile {network} -t host -o {tmp_path / 'out'} {closed}"

@@ -169,7 +169,7 @@ def _through(case: Case, ready: job.Job, backend: str, data: Path) -> Outcome:
     assert case.inputs is not None
     graph, host, folder = ready.graph, target.load("host"), data.parent
     try:
-        compiled = build(ready, host, backend_for(backend, graph, host), folder / backend, False, SILENT)
+        compiled = build(ready, *backend_for(backend, graph, host), folder / backend, False, SILENT)
         if all(_plain(array) for array in case.inputs):
             found = run(compiled.path, data=str(data)).run.outputs
         else:

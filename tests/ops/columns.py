@@ -174,7 +174,7 @@ def source(form: str) -> Source:
             places += tuple(tuple(len(graph.main.outputs) + i for i in outputs) for outputs in other.places)
             graph = beside(graph, other.graph)
             if form == "symmetric":
-                graph = Symmetric().apply(graph, PassContext(data=None, params={}, seed=0))
+                graph = Symmetric().apply(graph, PassContext(data=None, params={}, seed=0)).graph
             rng = np.random.default_rng(1)
             inputs = [Input(t.shape, t.dtype).values(rng, 3) for t in graph.inputs]
         found = Source(tuple(cases), graph, places, dict(zip(graph.main.inputs, inputs, strict=True)))

@@ -7,13 +7,15 @@ NaNs, in float32 and float16, so that a result that depends on what lies outside
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.program import Buffer, Program
+from edgekit.codegen.program import Buffer, Placements, Program
 from edgekit.graph import Graph, Subgraph, Tensor
 
 SIZE = 64
@@ -26,15 +28,16 @@ class Guarded(Program):
 
     guards: dict[int, tuple[int, int]] | None = None
 
-    def placements(self) -> tuple[dict[int, int], int]:
-        """See :class:`Program`: one after the other, nothing shared."""
+    def placements(self, scratch: Sequence[int] = ()) -> Placements:
+        """See :class:`Program`: one after the other, nothing shared; scratch comes last."""
         places: dict[int, int] = {}
         at = 0
         for buffer, (before, after) in (self.guards or {}).items():
             places[before], places[buffer] = at, at + SIZE
             places[after] = places[buffer] + self.buffers[buffer].nbytes
             at = -(-(places[after] + SIZE) // SIZE) * SIZE
-        return places, at
+        rooms = list(itertools.accumulate((-(-nbytes // SIZE) * SIZE for nbytes in scratch), initial=at))
+        return Placements(places, tuple(rooms[:-1]), rooms[-1])
 
     def writers(self, damaged: NDArray[np.bool_]) -> set[int]:
         """The operators (-1: none) that write to buffers beside damaged sentinels, ``[sentinels]`` in port order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from edgekit import plugins, target
 from edgekit.backends import planned
 from edgekit.backends.coreml.operators import KNOWN
 from edgekit.codegen.lower import RULES
-from edgekit.codegen.program import Program
+from edgekit.codegen.program import Placements, Program
 from edgekit.graph import Graph
 from edgekit.graph.edit import compact
 from edgekit.runners import get as get_runner
@@ -104,9 +105,10 @@ class Astray(sentinels.Guarded):
     alias: int = 0
     sound: sentinels.Guarded = field(default_factory=sentinels.Guarded)
 
-    def placements(self) -> tuple[dict[int, int], int]:
-        places, size = super().placements()
-        return places | {self.alias: places[self.sound.calls[NODE].args[-1].buffer] + self.shift}, size
+    def placements(self, scratch: Sequence[int] = ()) -> Placements:
+        placed = super().placements(scratch)
+        beside = placed.buffers[self.sound.calls[NODE].args[-1].buffer] + self.shift
+        return replace(placed, buffers=placed.buffers | {self.alias: beside})
 
 
 NODE = 1

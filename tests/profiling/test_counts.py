@@ -16,6 +16,8 @@ from edgekit.profiling import Figure, OperatorProfile, Profile, accelerator, cyc
 from edgekit.runners import BlockUse, OperatorTrace, Source, Trace
 
 NOP, ADD = "1f2003d5", "2000018b"
+COVERAGE = 0.98
+"""The share of instructions that have to be judged (targets/costs/cycles.toml)."""
 
 
 def profile(rows: list[OperatorProfile]) -> Profile:
@@ -59,8 +61,8 @@ def test_blocks_that_hold_nearly_all_instructions() -> None:
     """Of 1000 instructions the blocks that hold 980, in order: 50 of two instructions are 100."""
     sizes = [(NOP, 800), (NOP + ADD, 50), (ADD, 80), (ADD + NOP, 10)]
     op = OperatorTrace(0, "", counts={"instructions": 1000}, blocks=[BlockUse(code, n) for code, n in sizes])
-    assert [(block.code, block.count) for block in cycles._hot(op)] == sizes[:3]
-    assert list(cycles._hot(OperatorTrace(0, ""))) == []
+    assert [(block.code, block.count) for block in cycles._hot(op, COVERAGE)] == sizes[:3]
+    assert list(cycles._hot(OperatorTrace(0, ""), COVERAGE)) == []
 
 
 def test_operators_whose_blocks_llvm_cannot_judge(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,10 +71,15 @@ def test_operators_whose_blocks_llvm_cannot_judge(monkeypatch: pytest.MonkeyPatc
     judged = OperatorTrace(0, "a", counts={"instructions": 1000, "load": 1000}, blocks=[
         BlockUse(NOP, 300), BlockUse(ADD + ADD, 300), BlockUse(ADD, 100)])  # fmt: skip
     other = OperatorTrace(1, "b", counts={"instructions": 100, "load": 100}, blocks=[BlockUse(ADD, 100)])
-    found = cycles._core_by_llvm(Trace(Source.EMULATOR, "litert", operators=[judged, other]), target.load("rpi4"))
+    found = cycles._core_by_llvm(
+        Trace(Source.EMULATOR, "litert", operators=[judged, other]), target.load("rpi4"), COVERAGE
+    )
     assert found == pytest.approx([(300 + 600) * 1000 / 900, 100 * 0.96])
     monkeypatch.setattr(mca, "block_cycles", lambda codes, core: {})
-    assert cycles._core_by_llvm(Trace(Source.EMULATOR, "litert", operators=[judged]), target.load("rpi4")) is None
+    assert (
+        cycles._core_by_llvm(Trace(Source.EMULATOR, "litert", operators=[judged]), target.load("rpi4"), COVERAGE)
+        is None
+    )
 
 
 def test_answers_of_llvm_are_kept_with_what_others_added(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_formats(tmp_path: Path, ending: str) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="draw"):
+    with pytest.raises(UsageError, match="cannot plot"):
         picture.check_plot(tmp_path / "x.bmp")
     with pytest.raises(UsageError, match="no folder"):
         picture.check_plot(tmp_path / "nowhere" / "x.svg")

@@ -207,13 +207,13 @@ def test_declared_shapes_at_their_bounds() -> None:
         settle([Declared("x", [1, 2**31 + 1])], {}, "m")
     with pytest.raises(ModelError, match="input 'x' has no shape") as caught:
         settle([Declared("x", None), Declared("y", [1])], {}, "m")
-    assert caught.value.hint == "give it, for example: --shape x=1x3x224x224"
+    assert caught.value.hint == "set it, for example: --shape x=1x3x224x224"
     with pytest.raises(ModelError, match="has no shape") as caught:
         settle([Declared("x", None)], {}, "m")
-    assert caught.value.hint == "give it, for example: --shape 1x3x224x224"
+    assert caught.value.hint == "set it, for example: --shape 1x3x224x224"
     with pytest.raises(ModelError, match=r"dimension 1 \('w'\) of input 'a b'") as caught:
         settle([Declared("a b", [None, "w", 3]), Declared("y", [1])], {}, "m")
-    assert caught.value.hint == "give it: --shape 'a b'=1x?x3, with a number for each question mark"
+    assert caught.value.hint == "set it: --shape 'a b'=1x?x3, with a number for each question mark"
     settled = settle([Declared("x", None), Declared("y", ["n"])], {"x": (4, 5)}, "m")
     assert settled.shapes == [(4, 5), (1,)] and settled.given == ["x"]
     assert settled.notes == ["input 'x' was set to 4x5", "the dynamic batch was set to 1"]

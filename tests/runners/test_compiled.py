@@ -164,5 +164,5 @@ def test_the_readmes_command_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("run", ["edgekit-run", ["edgekit-run", "--library"], ["x"], ["--library", 3], {"a": 1}])
 def test_a_bundle_that_something_else_runs(run: object, board_bundle: Bundle) -> None:
     damaged = Bundle(board_bundle.path, {**board_bundle.manifest, "run": run})
-    with pytest.raises(CheckFailed, match="no command of edgekit-run"):
+    with pytest.raises(CheckFailed, match="is not a command of edgekit-run"):
         once(HostRunner(), damaged, samples_for(board_bundle.graph, 1), RunOptions())

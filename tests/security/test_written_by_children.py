@@ -84,7 +84,7 @@ def test_core_ml_children_write_to_a_folder_of_their_own(
 
     monkeypatch.setattr(coreml.sandbox, "call", hostile)
     planned = coreml.CoreML().plan(graph, target.load("ios"))
-    with pytest.raises(ModelError, match=r"left more than a package: description\.json is a"):
+    with pytest.raises(ModelError, match=r"wrote more than a package: description\.json is a"):
         coreml.CoreML().build(planned, Request(tmp_path / "model.tflite", artifact))
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 

@@ -98,7 +98,7 @@ def test_parameters_that_no_gradient_reaches_stay() -> None:
 @pytest.mark.tensorflow
 def test_shapes_that_do_not_fit_are_named(tmp_path: Path) -> None:
     graph = NETWORKS["CONV_2D"]
-    with pytest.raises(ModelError, match=r"'x' is \[1, 7, 9, 4\], a sample is \[7, 9, 5\]"):
+    with pytest.raises(ModelError, match=r"'x' is \[1, 7, 9, 4\], but a sample is \[7, 9, 5\]"):
         run("forward", [graph], [[np.zeros((2, 7, 9, 5), np.float32)]])
     b = Builder()
     x = b.tensor((1, 6), name="x")

@@ -33,7 +33,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mutations import Mutant, module_lines, mutants
+from planted import Mutant, module_lines, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "tools/mutants"

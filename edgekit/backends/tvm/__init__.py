@@ -165,8 +165,11 @@ def compiled(program: Program, processor: Processor, preload: Sequence[str] = ()
     return Pieces(source.text, source.weights, kernels, str(found["tvm"]), called, unfit=unfit, ram_bytes=source.arena)
 
 
-def link(made: Pieces, target: Target, library: Path) -> None:
-    """Write the network's shared library."""
+def link(made: Pieces, target: Target, library: Path, *, alone: bool = False) -> None:
+    """Write the network's shared library.
+
+    :param alone: its functions are called one by one, outside of the network's plan of its memory.
+    """
     tool = build.compiler(build.native_arch(target.arch))
     headers = resources.folder("firmware_stubs") / "linux"
     with sandbox.scratch() as folder:
@@ -174,7 +177,7 @@ def link(made: Pieces, target: Target, library: Path) -> None:
         command = [
             *tool.argv, build.STANDARD, "-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-ident", "-s",
             "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"-I{headers}", "network.c", "kernels.o", "-o", "network.so",
-            "-lm",
+            "-lm", *([f"-D{emit.ALONE}"] if alone else []),
         ]  # fmt: skip
         environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder)}
         done = sandbox.run_program(command, folder=folder, env=environment)

@@ -35,7 +35,20 @@ __attribute__((visibility("hidden"))) void TVMFFIErrorSetRaisedFromCStrParts(con
 
 /* Memory that a kernel asks for while it runs lies in the arena, where the compiler planned it: no kernel allocates.
    Pieces are freed in any order; the room of those at the end is free again. TVM reaches both functions through
-   pointers. */
+   pointers. Where functions are called one by one, outside of run(), nothing is planned. */
+#ifdef {alone}
+#include <stdlib.h>
+static void *allocate(int32_t type, int32_t id, uint64_t bytes, int32_t code, int32_t bits) {{
+  void *memory = 0;
+  (void)type; (void)id; (void)code; (void)bits;
+  return posix_memalign(&memory, 64, bytes) == 0 ? memory : 0;
+}}
+static int release(int32_t type, int32_t id, void *memory) {{
+  (void)type; (void)id;
+  free(memory);
+  return 0;
+}}
+#else
 static __thread struct {{
   uint8_t *start, *end;
   uint32_t count;
@@ -57,6 +70,7 @@ static int release(int32_t type, int32_t id, void *memory) {{
   while (scratch.count && scratch.pieces[scratch.count - 1].free) scratch.start = scratch.pieces[--scratch.count].at;
   return 0;
 }}
+#endif
 void *(*__TVMBackendAllocWorkspace)(int32_t, int32_t, uint64_t, int32_t, int32_t) = allocate;
 int (*__TVMBackendFreeWorkspace)(int32_t, int32_t, void *) = release;
 
@@ -107,9 +121,11 @@ static int run(void *arena, const void *const *given, void *const *made, void (*
       tensors[i] = (dl_tensor){data, {1, 0}, a->ndim, {a->code, a->bits, 1}, a->shape, 0, 0};
       values[i] = (ffi_any){7, 0, {.pointer = &tensors[i]}};
     }
+#ifndef EDGEKIT_FUNCTIONS_ALONE
     scratch.start = base + call->scratch;
     scratch.end = scratch.start + call->scratch_bytes;
     scratch.count = 0;
+#endif
     if (call->function(0, values, (int32_t)call->count, &result) != 0) return (int)(1 + k);
     if (tick) tick(context);
   }
@@ -124,6 +140,8 @@ static const struct ek_network network = {
 __attribute__((visibility("default"))) const struct ek_network *edgekit_network(void) { return &network; }
 """
 NO_SCRATCH: Mapping[str, int] = MappingProxyType({})
+ALONE = "EDGEKIT_FUNCTIONS_ALONE"
+"""Defined where the source is compiled for callers of single functions, as TVM's RPC server is."""
 PIECES = 64
 """Of scratch that a kernel may hold at once."""
 _KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
@@ -170,7 +188,7 @@ def source(program: Program, functions: Sequence[str], runtime: str, scratch: Ma
         rows_of = f"{first}, {len(call.args)}, {start}, {len(borders) - start}"
         calls.append(f"{{__tvm_ffi_{function}, {rows_of}, {room}ull, {need}ull}}")
     most = max([len(call.args) for call in program.calls] or [1])
-    parts = [_HEAD.format(ranks=ranks, pieces=PIECES)]
+    parts = [_HEAD.format(ranks=ranks, pieces=PIECES, alone=ALONE)]
     parts += [f"int __tvm_ffi_{f}(void *, const ffi_any *, int32_t, ffi_any *);" for f in sorted(set(functions))]
     rows = [f"{{{_quoted(call.loops.title)}, {call.node}}}" for call in program.calls]
     counts = {"INPUTS": len(program.inputs), "OUTPUTS": len(program.outputs), "KERNELS": len(program.calls)}

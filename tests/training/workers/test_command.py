@@ -53,7 +53,7 @@ def test_workers_that_are_not_used_are_no_error(folder: Path) -> None:
     done = edgekit(*COMMAND, "-r", "int8", "--workers", "2", cwd=folder)
     assert done.code == 0
     assert done.err.splitlines() == [
-        "warning: --workers 2: nothing in the recipe int8 trains, so they were not used",
+        "warning: --workers 2: the recipe int8 does not train, so they were not used",
     ]
 
 

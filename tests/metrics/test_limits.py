@@ -420,7 +420,7 @@ def test_the_verdict_in_words() -> None:
         "each of 1 operators within its bound, but the outputs do not follow the reference: u"
     )
     assert parity.Parity(**{**base, "ok": True}, **by).words() == (
-        "each of 1 operators within its bound; added up along the network 7 LSB"
+        "each of 1 operators within its bound; accumulated along the network: 7 LSB"
     )
     assert parity.Parity(**base, reason=parity.NOTHING).words() == parity.NOTHING
 
