@@ -18,7 +18,7 @@ ready:
 demo: ready  ## train a network on MNIST, compile it for two Raspberry Pis, check and profile it in an emulator
 	@$(BIN)/python examples/mnist/demo.py
 
-test: lint  ## everything: style, types, all tests (about a quarter of an hour on two cores)
+test: lint  ## everything: style, types, all tests (about 40 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope --durations 15
 
 smoke: ready  ## one network through compile, verify and profile on this machine (seconds)
