@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,9 @@ def test_an_import_that_goes_back_is_noticed(copy: Path, file: str, line: str, c
 
 def test_few_modules_lie_loose() -> None:
     assert len([path for path in (ROOT / "edgekit").glob("*.py") if not path.name.startswith("__")]) <= 6
+
+
+def test_test_modules_have_names_of_their_own() -> None:
+    """Pytest imports a module by its name alone where its folder is no package, so a second one of that name fails."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []

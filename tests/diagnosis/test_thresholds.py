@@ -67,7 +67,7 @@ def test_an_input_that_was_calibrated_on_other_data(high: float, told: bool) -> 
     assert ranges.data_range(e, 0, 0) is None
     assert (ranges.overwide(e, 0, 0) is not None) == told and ranges.overwide(e, -1, 0) is None
     if cause is not None:
-        assert cause.words.startswith("the samples that set the ranges") and cause.remedy.startswith("calibrate on")
+        assert cause.words.startswith("the calibration samples") and cause.remedy.startswith("calibrate on")
         assert cause.figures == {"calibrated": [0.0, 10.0], "tested": [0.0, pytest.approx(high)]}
     assert ranges.data_range(evidence(RELU, calibration={0: spread(0, 0)}, test={0: spread(0, 1)}), -1, 0) is None
     assert ranges.data_range(evidence(RELU, calibration={0: spread(0, 10)}), -1, 0) is None
