@@ -20,6 +20,7 @@ from edgekit.bundle.execution import PROGRAM
 from edgekit.errors import EdgekitError, ToolMissing
 from edgekit.files import temporary
 from edgekit.sandbox.environment import NEUTRAL, clean
+from edgekit.text.logs import first_error
 from edgekit.tools import toolchain
 
 STANDARD = "-std=gnu11"
@@ -126,7 +127,7 @@ def _compile(command: list[str], sources: Path, runner: Path) -> None:
         command = [*command, "-o", str(made), "-ldl", "-lpthread"]
         done = subprocess.run(command, cwd=sources, env=clean(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+            first = first_error(done.stderr)
             raise EdgekitError(
                 f"{runner.name} does not compile: {first}", "please report this, with your compiler's version"
             )

@@ -21,6 +21,7 @@ from onnx.shape_inference import infer_node_outputs
 from edgekit.onnx.definition import definition
 from edgekit.onnx.loops import loop, scan
 from edgekit.onnx.node import DTYPES, Refused, Spec, attribute, rename, schema, tensor
+from edgekit.text.logs import last_line
 
 MAX_ELEMENTS = 1 << 28
 """Of one tensor."""
@@ -157,8 +158,7 @@ class Static:
                 about, node, given, small, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10
             )
         except Exception as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            raise Refused(node, f"its types do not match: {lines[-1][:200] if lines else error}") from error
+            raise Refused(node, f"its types do not match: {last_line(str(error))}") from error
         return {name: _spec(node, name, found.get(name)) for name in node.output if name}
 
     def _evaluate(self, node: Any, found: dict[str, Spec]) -> dict[str, NDArray[Any]]:

@@ -25,6 +25,7 @@ from edgekit.files import left_behind
 from edgekit.progress import Progress, Silent
 from edgekit.readers import MAX_MODEL_BYTES
 from edgekit.sandbox.environment import NEUTRAL, clean
+from edgekit.text.logs import lines
 from edgekit.tools import toolchain
 
 _PROGRAM, _RUNS = (Path(__file__).with_name(f"onnx2tf_{name}.py") for name in ("program", "runs"))
@@ -122,9 +123,9 @@ def _interpreter(version: str) -> str:
 
 
 def _why(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("error:", "cause:", "Caused by"))]
-    return (telling or lines or ["uv said nothing"])[-1][:300]
+    said = lines(log)
+    telling = [line for line in said if line.startswith(("error:", "cause:", "Caused by"))]
+    return (telling or said or ["uv said nothing"])[-1][:300]
 
 
 @dataclass(frozen=True)

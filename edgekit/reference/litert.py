@@ -15,6 +15,7 @@ from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
 from edgekit.graph.onnx_operators import PREFIX, has_onnx
+from edgekit.text.logs import lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,6 +154,5 @@ def _wanted(interpreter: Any, all_tensors: bool) -> dict[str, int]:
 
 def brief(error: Exception) -> str:
     """LiteRT's message without its source locations, on one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(line.split("ERROR: ")[-1] for line in lines)
+    text = " ".join(line.split("ERROR: ")[-1] for line in lines(str(error)))
     return text.split("litert/", 1)[-1][:300] if "litert/" in text else text[:300]

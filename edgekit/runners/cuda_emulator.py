@@ -20,6 +20,7 @@ from edgekit.backends.gpu.dialect import CUDA
 from edgekit.errors import DeviceError
 from edgekit.runners.counted import CountedRunner, Prepared
 from edgekit.sandbox.environment import clean
+from edgekit.text.logs import first_error
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
@@ -53,6 +54,6 @@ class CudaEmulator(CountedRunner):
         environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder), "HOME": str(folder)}
         done = sandbox.run_program(command, folder=folder, limits=LIMITS, env=environment)
         if done.returncode != 0:
-            first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])
+            first = first_error(done.stdout)
             raise DeviceError(f"kernels.cu does not compile: {first}", "compile the bundle again")
         return Prepared({"LD_LIBRARY_PATH": str(folder)})

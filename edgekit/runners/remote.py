@@ -21,6 +21,7 @@ from edgekit.runners import Defaults, Device, Observes, OpenOptions, Refusal, Ru
 from edgekit.runners.linux import process
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import SCRIPT, Program
+from edgekit.text.logs import last_line
 from edgekit.transport import Connection, Done, File, TooLarge
 from edgekit.transport.keeper import kept
 
@@ -177,5 +178,4 @@ class RemoteSession:
 
 
 def _last(done: Done) -> str:
-    lines = [line.strip() for line in done.text.splitlines() if line.strip()]
-    return lines[-1][:160] if lines else "no message"
+    return last_line(done.text, "no message", most=160)

@@ -27,6 +27,7 @@ from typing import IO
 
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import pipes, temporary
+from edgekit.text.logs import last_line
 from edgekit.tools import toolchain
 from edgekit.transport import MOST_OUTPUT, Done, File, TooLarge
 from edgekit.transport.keeper import GREETING, KEEPER
@@ -160,7 +161,7 @@ class SshConnection:
             log_text = written.read(_MOST_GREETING)
         if self._keeper.returncode in (_SSH_FAILED, -signal.SIGKILL):
             raise self._ssh_error(log_text)
-        raise DeviceError(f"{self.shown} has no usable shell: {_last(log_text) or line[:100]}")
+        raise DeviceError(f"{self.shown} has no usable shell: {last_line(log_text) or line[:100]}")
 
     def _command(self, options: list[str]) -> list[str]:
         always = ["BatchMode=yes", f"ConnectTimeout={CONNECT_SECONDS}", "ServerAliveInterval=10", "LogLevel=ERROR"]
@@ -201,7 +202,7 @@ class SshConnection:
                 f"{self.shown} has no space for the bundle ({archive.tell() >> 20} MiB) in {self.folder}",
                 "free some, or set TMPDIR there to a folder on a larger disk",
             )
-        raise DeviceError(f"cannot copy the bundle to {self.shown}: {_last(text) or 'no message'}")
+        raise DeviceError(f"cannot copy the bundle to {self.shown}: {last_line(text) or 'no message'}")
 
     def get(self, files: Mapping[str, int]) -> dict[str, bytes]:
         """See :class:`edgekit.transport.Connection`; they travel as one archive."""
@@ -220,7 +221,7 @@ class SshConnection:
         except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
             raise DeviceError(f"{self.shown} sent damaged results: {error}", "try again") from error
         if len(found) != len(files):
-            said = _last(done.stderr.decode(errors="replace")) or "no message"
+            said = last_line(done.stderr.decode(errors="replace")) or "no message"
             raise DeviceError(f"{self.shown} sent no results: {said}")
         return found
 
@@ -264,7 +265,7 @@ class SshConnection:
             return
         if self.broke(None):
             raise DeviceError(f"the connection to {self.shown} broke", "is it still up? try again")
-        said = _last(done.stderr[:_MOST_GREETING].decode(errors="replace"))
+        said = last_line(done.stderr[:_MOST_GREETING].decode(errors="replace"))
         raise DeviceError(f"{self.shown} does not forward sockets: {said}", FORWARDING)
 
     def broke(self, status: int | None) -> bool:
@@ -316,7 +317,7 @@ class SshConnection:
             if sign in log:
                 return DeviceError(message.format(**words), hint.format(**words))
         return DeviceError(
-            f"cannot connect to {self.shown}: {_last(log) or 'no answer'}",
+            f"cannot connect to {self.shown}: {last_line(log) or 'no answer'}",
             f"try by hand: ssh {words['command']}",
         )
 
@@ -376,8 +377,3 @@ def _exits_soon(process: subprocess.Popen[bytes]) -> int | None:
         return process.wait(2)
     except subprocess.TimeoutExpired:
         return None
-
-
-def _last(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else ""

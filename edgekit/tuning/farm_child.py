@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.errors import DeviceError
+from edgekit.text.logs import last_line
 
 SESSION_SECONDS, BURST_SECONDS, BURSTS = 60, 0.002, 3
 """Of a session with a board; of one burst of calls that is timed; bursts a round, of which the fastest counts."""
@@ -70,6 +71,5 @@ def _on_board(
                 times[number].append(max(min(evaluator(*given, made).results) * 1e6, 1e-6))
         return times, {number: made.numpy() for number, (_, _, made) in forms.items()}
     except Exception as error:  # whatever TVM makes of a board that fails: RuntimeError, OSError, its own
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = lines[-1][:160] if lines else type(error).__name__
+        reason = last_line(str(error), type(error).__name__, most=160)
         raise DeviceError(f"a board of the tracker failed: {reason}", "check its server's messages") from error

@@ -15,6 +15,7 @@ from edgekit import resources, sandbox
 from edgekit.backends import runner_build, tvm
 from edgekit.errors import EdgekitError
 from edgekit.sandbox.environment import clean
+from edgekit.text.logs import first_error
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def program(kernels: Planned, path: Path) -> dict[str, str]:
         environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder), "HOME": str(folder)}
         done = sandbox.run_program(command, folder=folder, env=environment)
         if done.returncode != 0:
-            first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])
+            first = first_error(done.stdout)
             raise EdgekitError(f"the network's program does not link: {first}", "please report this")
         runner_build.put(folder / "program", path.parent, path.name, 0o755)
     return {"compiler": runner_build.describe(tool), "tvm": made.version}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.errors import DeviceError, EdgekitError, ToolMissing
+from edgekit.text.logs import first_error
 
 COMPUTE_CAPABILITY = (75, 76)
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
@@ -34,7 +35,7 @@ def compile_kernels(
     status = nvrtc.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
     if status:
         log = _bytes(nvrtc, program, "nvrtcGetProgramLog").decode(errors="replace")
-        first = next((line for line in log.splitlines() if "error" in line), log.strip()[:200])
+        first = first_error(log)
         raise EdgekitError(f"NVRTC refuses the kernels: {first}", "please report this, with the network")
     kind = "CUBIN" if args["arch"].startswith("sm_") else "PTX"
     image = _bytes(nvrtc, program, f"nvrtcGet{kind}")

@@ -11,6 +11,7 @@ from typing import Any
 from edgekit import sandbox
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.sandbox.environment import clean
+from edgekit.text.logs import lines
 from edgekit.tools.toolchain import Tool
 
 SUFFIX = "_edgetpu"
@@ -75,6 +76,6 @@ def read(text: str) -> Made:
 
 
 def _reason(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"error|invalid|fail|not ", line, re.IGNORECASE)]
-    return (telling or lines or ["it said nothing"])[-1][:200]
+    said = lines(text)
+    telling = [line for line in said if re.search(r"error|invalid|fail|not ", line, re.IGNORECASE)]
+    return (telling or said or ["it said nothing"])[-1][:200]

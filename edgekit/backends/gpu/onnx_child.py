@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from edgekit.text.logs import last_line
+
 THREADS = 64
 _SIGNATURE = re.compile(r"__kernel void (\w+)\(([^)]*)\)\s*\{")
 _ARGUMENT = re.compile(r"__global (?:const )?(\w+)\* *(?:restrict )?(\w+)")
@@ -46,8 +48,8 @@ def kernels(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> tuple
         except Refused as refused:
             found.append({"refused": str(refused)})
         except Exception as error:  # TVM raises all kinds
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            found.append({"refused": f"TVM makes no kernel of it: {(lines or [type(error).__name__])[-1][:200]}"})
+            reason = last_line(str(error), type(error).__name__)
+            found.append({"refused": f"TVM makes no kernel of it: {reason}"})
     return {"functions": found}, {}
 
 

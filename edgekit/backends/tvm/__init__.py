@@ -33,6 +33,7 @@ from edgekit.files.documents import write_text
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.reference.hybrid import hybrid
 from edgekit.sandbox.environment import clean
+from edgekit.text.logs import first_error
 
 if TYPE_CHECKING:
     from edgekit.backends.tvm.processors import Processor
@@ -182,6 +183,6 @@ def link(made: Pieces, target: Target, library: Path, *, alone: bool = False) ->
         environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder)}
         done = sandbox.run_program(command, folder=folder, env=environment)
         if done.returncode != 0:
-            first = next((line for line in done.stdout.splitlines() if "error" in line), done.stdout.strip()[:200])
+            first = first_error(done.stdout)
             raise EdgekitError(f"the network's library does not compile: {first}", "please report this")
         shutil.copyfile(folder / "network.so", library)

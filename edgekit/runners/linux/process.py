@@ -22,6 +22,7 @@ from edgekit.runners import OperatorTrace, RunOptions, Source, Trace
 from edgekit.runners.linux import kernels
 from edgekit.runners.linux.attribution import attribute
 from edgekit.runners.linux.program import SCRIPT, Program
+from edgekit.text.logs import lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,10 +93,10 @@ def arguments(samples: int, options: RunOptions) -> list[str]:
 
 def failure(status: int, output: str, where: str, program: Program = Program()) -> EdgekitError:
     """The error that the exit status and messages of a run of ``program`` mean; ``where`` says what it ran on."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    ours = next((line.split(": ", 1)[1] for line in lines if line.startswith((f"{PROGRAM}: ", f"{SCRIPT}: "))), "")
-    detail = [line.split("] ", 1)[-1] for line in lines if line.startswith("ERROR:")]
-    reason = ours or (lines[-1] if lines else f"it ended with status {status}")
+    said = lines(output)
+    ours = next((line.split(": ", 1)[1] for line in said if line.startswith((f"{PROGRAM}: ", f"{SCRIPT}: "))), "")
+    detail = [line.split("] ", 1)[-1] for line in said if line.startswith("ERROR:")]
+    reason = ours or (said[-1] if said else f"it ended with status {status}")
     if detail:
         reason += f": {detail[-1].removeprefix('ERROR: ')}"
     if status == 3:

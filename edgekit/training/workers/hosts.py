@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.errors import DeviceError, ToolMissing
+from edgekit.text.logs import last_line
 from edgekit.training import checkpoint
 from edgekit.training.workers import node, processes, versions
 from edgekit.training.workers.frames import BEAT, SILENCE, Channel, Ended, Frame, pack, unpack
@@ -179,10 +180,8 @@ class Host:
         if self._connection.broke(status):
             return DeviceError(f"the connection to {self.place} broke", "is it still up? try again")
         self._log.seek(0)
-        lines = [line for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
-        said = (
-            lines[-1].strip()[:200] if lines else f"status {status}" if status is not None else "it is not understood"
-        )
+        nothing = f"status {status}" if status is not None else "it is not understood"
+        said = last_line(self._log.read().decode(errors="replace"), nothing)
         hint = "name the Python that has edgekit[train] there with EDGEKIT_WORKER_PYTHON"
         if status in (126, 127):
             return ToolMissing(f"{self.place} cannot start {_python()}: {said}", hint)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edgekit.onnx.node import Refused, Spec, model, unpack
 from edgekit.sandbox.blame import is_bug
+from edgekit.text.logs import last_line
 
 KNOWN_ELEMENTS = 256
 """Constants up to this size are given to the frontend; it needs the values of shapes, axes and the like."""
@@ -172,10 +173,8 @@ def _imported(
             with tvm.target.Target({"kind": "llvm"}):
                 module = tvm.transform.Sequential(passes)(module)
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise Refused(
-            node, f"TVM's ONNX frontend does not take it: {(lines or [type(error).__name__])[-1][:200]}"
-        ) from error
+        reason = last_line(str(error), type(error).__name__)
+        raise Refused(node, f"TVM's ONNX frontend does not take it: {reason}") from error
     return _Walk(node, module, places, list(outputs.values()), functions).run([v.name for v in network.graph.input])
 
 
