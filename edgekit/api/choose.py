@@ -82,7 +82,7 @@ def _candidate(
     build: Build, name: str, planned: Planned | list[Unsupported], job: Job, scratch: Path, progress: Progress
 ) -> _Candidate:  # fmt: skip
     if isinstance(planned, list):
-        return _Candidate(name, reason=f"operator {planned[0].index} {planned[0].operator}: {planned[0].reason}")
+        return _Candidate(name, reason=planned[0].words())
     folder = scratch / name
     folder.mkdir()
     try:

@@ -213,7 +213,7 @@ def _plans(name: str, graph: Graph, board: Target) -> Plans:
     for candidate, missing in plans.items():
         assert isinstance(missing, list)
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        refused.append(f"{candidate}: operator {missing[0].index} {missing[0].operator}: {missing[0].reason}{more}")
+        refused.append(f"{candidate}: {missing[0].words()}{more}")
         hints.append(missing[0].remedy)
     others = advice.other_backends(graph, board, name) if one else []
     unusable = [other for other in plugins.names("backends") if other not in others]

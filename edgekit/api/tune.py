@@ -169,7 +169,7 @@ def _network(
     if isinstance(plan, list):
         first = plan[0]
         raise ModelError(
-            f"cannot be compiled with TVM: operator {first.index} {first.operator}: {first.reason}",
+            f"cannot be compiled with TVM: {first.words()}",
             "compile it with another recipe first, and tune the bundle",
         )
     assert plan.network is not None

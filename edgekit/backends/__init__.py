@@ -24,6 +24,10 @@ class Unsupported:
     reason: str
     remedy: str = ""
 
+    def words(self) -> str:
+        """Return the operator and the reason: ``operator 3 ADD: its batch is not 1``."""
+        return f"operator {self.index} {self.operator}: {self.reason}"
+
 
 @dataclass(frozen=True)
 class Planned:

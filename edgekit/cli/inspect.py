@@ -67,7 +67,7 @@ def command(model: Path, targets: tuple[str, ...], shapes: tuple[str, ...], trus
     for board, missing in found.unsupported.items():
         say(f"{board}: " + ("every operator is supported" if not missing else f"{len(missing)} not supported"))
         for item in missing[:MOST_REFUSALS]:
-            say(f"  operator {item.index} {item.operator}: {item.reason}. {item.remedy}")
+            say(f"  {item.words()}. {item.remedy}")
         _print_rest(len(missing))
         for advice in found.delegates.get(board, []):
             _print_advice(board, advice)

@@ -38,8 +38,7 @@ class Android(Defaults):
         runtime = f"litert {litert_version()}"
         kernels = tvm.TVM().plan(graph, target)
         if isinstance(kernels, list):
-            why = f"operator {kernels[0].index} {kernels[0].operator}: {kernels[0].reason}"
-            progress.warn(f"{target.name}: the bundle has no native program: {why}")
+            progress.warn(f"{target.name}: the bundle has no native program: {kernels[0].words()}")
             return Artifact(runtime=runtime)
         progress.step(f"compile kernels for {target.name}")
         try:
