@@ -133,5 +133,5 @@ def planned(backend: Backend, graph: Graph, target: Target) -> Planned:
 
 def unsupported(backend: Backend, graph: Graph, target: Target) -> list[Unsupported]:
     """Return the operators that a backend cannot compile; none if it can compile the network."""
-    planned = backend.plan(graph, target)
-    return planned if isinstance(planned, list) else []
+    plan = backend.plan(graph, target)
+    return plan if isinstance(plan, list) else []

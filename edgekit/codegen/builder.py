@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from edgekit.codegen.views import View, whole
 from edgekit.errors import DamagedModel
 from edgekit.graph import Graph, Operator, Tensor
 from edgekit.graph.edit import uses
-from edgekit.graph.padding import Sides
+from edgekit.graph.padding import Sides, sides
 
 INFINITE = 3.0e38
 CLAMPS: dict[int, Limits] = {0: (-INFINITE, INFINITE), 1: (0.0, INFINITE), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
@@ -30,11 +30,11 @@ class Builder:
     """Collects the kernels of a graph.
 
     :param graph: rewritten by :mod:`edgekit.codegen.prepare`. :param nodes: for each of its operators the index of the
-        one in the source graph that it comes from. :param reason: says why an operator has no kernel, if it has none.
+        one in the source graph that it comes from.
     """
 
-    def __init__(self, graph: Graph, nodes: Sequence[int], reason: Callable[[Graph, Operator], str]) -> None:
-        self.graph, self.nodes, self._reason = graph, nodes, reason
+    def __init__(self, graph: Graph, nodes: Sequence[int]) -> None:
+        self.graph, self.nodes = graph, nodes
         self.tensors: list[Tensor] = list(graph.tensors)
         self.kernels: list[Kernel] = []
         self.uses = uses(graph)
@@ -58,10 +58,6 @@ class Builder:
             require(self.known(index) or self.tensors[index].data is not None, f"tensor {index} has no value yet")
         self._known.add(kernel.output)
         self.kernels.append(kernel)
-
-    def unsupported(self, operator: Operator) -> str:
-        """Why an operator has no kernel; empty if it has one."""
-        return self._reason(self.graph, operator)
 
     def known(self, index: int) -> bool:
         """True if a kernel so far, or the caller of the network, writes this tensor."""
@@ -113,18 +109,18 @@ class Builder:
         return values.astype(np.int64)
 
 
-def reached(
-    x: Sequence[int], y: Sequence[int], pads: Sides, window: Sequence[int], strides: Sequence[int],
-    dilations: Sequence[int] = (1, 1),
-) -> None:  # fmt: skip
-    """Check that the windows of an output lie on the padded input.
+def padded_sides(
+    options: Any, x: Sequence[int], y: Sequence[int], window: Sequence[int], dilations: Sequence[int] = (1, 1)
+) -> Sides:
+    """Return the padding around the input of a convolution or a pool; for parameters see :func:`sides`.
 
-    :param x: and ``y``: shapes of input and output, ``[n, h, w, c]``.
-    :raises DamagedModel: if they do not.
+    :raises DamagedModel: if a window of the output would lie beyond the padded input.
     """
-    for axis in (0, 1):
-        reach = (y[1 + axis] - 1) * strides[axis] + (window[axis] - 1) * dilations[axis] + 1
+    pads = sides(options, x, y, window, dilations)
+    for axis, stride in enumerate((options.strideH, options.strideW)):
+        reach = (y[1 + axis] - 1) * stride + (window[axis] - 1) * dilations[axis] + 1
         require(reach <= x[1 + axis] + sum(pads[axis]), "its output is larger than its windows reach")
+    return pads
 
 
 def fused(operator: Operator) -> int:

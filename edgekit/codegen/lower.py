@@ -132,13 +132,13 @@ def lower(graph: Graph) -> Network:
 def lowered(graph: Graph) -> Network | list[Missing]:
     """Lower the main subgraph; or list all operators that have no kernel even after rewriting."""
     ready, nodes = prepared(graph)
-    builder = Builder(ready, nodes, unsupported_reason)
     reasons = [unsupported_reason(ready, operator) for operator in ready.operators]
     missing = [
         Missing(node, graph.operators[node].op, reason) for node, reason in zip(nodes, reasons, strict=True) if reason
     ]
     if missing:
         return missing
+    builder = Builder(ready, nodes)
     for number, operator in enumerate(ready.operators):
         if number in builder.folded:
             continue
@@ -174,7 +174,7 @@ def unsupported_reason(graph: Graph, operator: Operator) -> str:
             return f"there is no kernel for {tensor.dtype}"
         if operator.op in FEATURE_MAPS and len(tensor.shape) == 4 and tensor.shape[0] != 1:
             return "its batch is not 1"
-    if any(t.has_scale and t.quantization is not None and t.quantization.per_channel for t in flowing):
+    if any(t.quantization is not None and t.quantization.per_channel for t in flowing):
         return "its activations have a scale for each channel"
     if len({t.dtype for t in flowing}) > 1 and operator.op not in MIXED:
         return "it mixes integers and floats"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgekit.graph import Graph, Operator, Quantization, Tensor, tflite
 from edgekit.graph.floats import restore
 from edgekit.graph.forms import malformed
+from edgekit.graph.padding import SAME
 
 SPREAD, REPEAT = "edgekit.spread", "edgekit.repeat"
 
@@ -80,12 +81,10 @@ def _transposed(work: _Rewriting, operator: Operator) -> None:
     """TRANSPOSE_CONV: input pixels ``strides`` apart on a larger feature map, then a plain convolution, mirrored."""
     o, tensors = operator.options, work.tensors
     weights, x, y = (tensors[i] for i in (operator.inputs[1], operator.inputs[2], operator.outputs[0]))
-    if not weights.is_dense or x.data is not None:
+    if not weights.is_dense or x.data is not None or min(o.strideH, o.strideW) < 1:
         return work.keep(operator)
     _, kh, kw, _ = weights.shape
     corner = []
-    if min(o.strideH, o.strideW) < 1:
-        return work.keep(operator)
     for axis, stride, kernel in ((1, o.strideH, kh), (2, o.strideW, kw)):
         total = (x.shape[axis] - 1) * stride + kernel - y.shape[axis]
         corner.append(kernel - 1 - max(0, total) // 2)
@@ -110,9 +109,8 @@ def _depthwise(work: _Rewriting, operator: Operator) -> None:
     if x.shape[3] == 1:
         turned = weights.quantization and replace(weights.quantization, axis=0)
         kernel = work.constant(weights, weights.array().transpose(3, 1, 2, 0), turned)
-        options = _convolution(
-            o.fusedActivationFunction, o.strideH, o.strideW, o.dilationHFactor, o.dilationWFactor, valid=o.padding == 1
-        )
+        steps = (o.strideH, o.strideW, o.dilationHFactor, o.dilationWFactor)
+        options = _convolution(o.fusedActivationFunction, *steps, valid=o.padding != SAME)
         return work.keep(
             Operator("CONV_2D", (operator.inputs[0], kernel, *operator.inputs[2:]), operator.outputs, options)
         )

@@ -111,7 +111,6 @@ class Program:
         """Place buffers in the arena, at multiples of 64, greedy by size over lifetimes.
 
         :param scratch: bytes that each call needs while it runs; none: no call needs any.
-        :returns: see :func:`edgekit.graph.memory.place`.
         """
         life: dict[int, tuple[int, int]] = {}
         for number, call in enumerate(self.calls):

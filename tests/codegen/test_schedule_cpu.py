@@ -151,5 +151,5 @@ def test_the_same_graph_gives_the_same_source(tmp_path: Path) -> None:
     made = []
     for _ in range(2):
         program = cpu.schedule(lower(tflite.read(tmp_path / "n.tflite")), MACHINES[0])
-        made.append(emit.source(program, [call.loops.name for call in program.calls], "tvm"))
+        made.append(emit.source(program, [call.loops.name for call in program.calls], "tvm", {}))
     assert made[0] == made[1]

@@ -19,6 +19,7 @@ from edgekit import resources, sandbox
 from edgekit.backends import Artifact, Defaults, Planned, Request, Unsupported
 from edgekit.backends import runner_build as build
 from edgekit.backends.tvm import database, emit
+from edgekit.backends.tvm.child import TASK
 from edgekit.backends.tvm.onnx import lowering as onnx
 from edgekit.backends.tvm.processors import processor
 from edgekit.bundle import digest
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 LIBRARY = "network.so"
-TASK = "edgekit.backends.tvm.child:compile_kernels"
 LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)
 
 

@@ -56,10 +56,11 @@ def scratch_bytes(ir: str) -> dict[str, int]:
         pointers = re.findall(r"(%[\w.]+) = load ptr, ptr @__TVMBackendAllocWorkspace\b", body)
         total = 0
         for pointer in pointers:
-            call = re.search(rf"call ptr {re.escape(pointer)}\(i32 [^,]+, i32 [^,]+, i64 (\d+),", body)
-            if call is None:
+            calls = re.findall(rf"call [^\n]*?{re.escape(pointer)}\(([^\n]*)", body)
+            sizes = [re.match(r"i32 [^,]+, i32 [^,]+, i64 (\d+),", call) for call in calls]
+            if not sizes or None in sizes:
                 raise ValueError(f"the function {name} asks for memory in an unknown way")
-            total += -(-int(call[1]) // 64) * 64
+            total += sum(-(-int(size[1]) // 64) * 64 for size in sizes if size)
         kernel = name.removeprefix("__tvm_ffi_").removesuffix("_compute_")
         if total:
             result[kernel] = max(total, result.get(kernel, 0))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
@@ -48,6 +47,9 @@ static int release(int32_t type, int32_t id, void *memory) {{
   free(memory);
   return 0;
 }}
+static void plan(uint8_t *start, uint64_t bytes) {{
+  (void)start; (void)bytes;
+}}
 #else
 static __thread struct {{
   uint8_t *start, *end;
@@ -69,6 +71,11 @@ static int release(int32_t type, int32_t id, void *memory) {{
     if (scratch.pieces[i].at == memory) scratch.pieces[i].free = 1;
   while (scratch.count && scratch.pieces[scratch.count - 1].free) scratch.start = scratch.pieces[--scratch.count].at;
   return 0;
+}}
+static void plan(uint8_t *start, uint64_t bytes) {{
+  scratch.start = start;
+  scratch.end = start + bytes;
+  scratch.count = 0;
 }}
 #endif
 void *(*__TVMBackendAllocWorkspace)(int32_t, int32_t, uint64_t, int32_t, int32_t) = allocate;
@@ -121,11 +128,7 @@ static int run(void *arena, const void *const *given, void *const *made, void (*
       tensors[i] = (dl_tensor){data, {1, 0}, a->ndim, {a->code, a->bits, 1}, a->shape, 0, 0};
       values[i] = (ffi_any){7, 0, {.pointer = &tensors[i]}};
     }
-#ifndef EDGEKIT_FUNCTIONS_ALONE
-    scratch.start = base + call->scratch;
-    scratch.end = scratch.start + call->scratch_bytes;
-    scratch.count = 0;
-#endif
+    plan(base + call->scratch, call->scratch_bytes);
     if (call->function(0, values, (int32_t)call->count, &result) != 0) return (int)(1 + k);
     if (tick) tick(context);
   }
@@ -139,7 +142,6 @@ static const struct ek_network network = {
 
 __attribute__((visibility("default"))) const struct ek_network *edgekit_network(void) { return &network; }
 """
-NO_SCRATCH: Mapping[str, int] = MappingProxyType({})
 ALONE = "EDGEKIT_FUNCTIONS_ALONE"
 """Defined where the source is compiled for callers of single functions, as TVM's RPC server is."""
 PIECES = 64
@@ -163,7 +165,7 @@ class Source:
     arena: int
 
 
-def source(program: Program, functions: Sequence[str], runtime: str, scratch: Mapping[str, int] = NO_SCRATCH) -> Source:
+def source(program: Program, functions: Sequence[str], runtime: str, scratch: Mapping[str, int]) -> Source:
     """Write a program's calls in C.
 
     :param functions: the name of each call's function. :param scratch: bytes that functions ask for while they run.

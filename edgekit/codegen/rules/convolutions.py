@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.builder import Builder, fused, reached, require
+from edgekit.codegen.builder import Builder, fused, padded_sides, require
 from edgekit.codegen.kernels import (
     Conv2D,
     DepthwiseConv2D,
@@ -18,7 +18,6 @@ from edgekit.codegen.kernels import (
     Residual,
 )
 from edgekit.graph import Graph, Operator
-from edgekit.graph.padding import sides
 
 
 def convolution(b: Builder, number: int, operator: Operator) -> None:
@@ -70,10 +69,9 @@ def _padding(b: Builder, operator: Operator, kernel: tuple[int, ...]) -> Padding
     """
     o = operator.options
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
-    strides, dilations = (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor)
-    require(min(*strides, *dilations) > 0, "its strides are not positive")
-    rows, columns = sides(o, x, y, kernel, dilations)
-    reached(x, y, (rows, columns), kernel, strides, dilations)
+    dilations = (o.dilationHFactor, o.dilationWFactor)
+    require(min(o.strideH, o.strideW, *dilations) > 0, "its strides are not positive")
+    rows, columns = padded_sides(o, x, y, kernel, dilations)
     return rows[0], columns[0], rows[1], columns[1]
 
 
@@ -92,7 +90,7 @@ def _residual(b: Builder, number: int, operator: Operator) -> tuple[int, Residua
         return output, None
     other, total = addition.inputs[1 - place], addition.outputs[0]
     alike = all(graph.tensors[i].shape == graph.tensors[output].shape for i in (other, total))
-    if not b.known(other) or not alike or len(graph.tensors[output].shape) != 4 or b.unsupported(addition):
+    if not b.known(other) or not alike or len(graph.tensors[output].shape) != 4:
         return output, None
     b.folded.add(after)
     return total, Residual(other, b.scale(other), b.scale(total), b.limits(total, fused(addition)), place == 0)

@@ -7,10 +7,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.builder import Builder, reached, require
+from edgekit.codegen.builder import Builder, padded_sides, require
 from edgekit.codegen.kernels import Pool, Resize, Softmax
 from edgekit.graph import Operator
-from edgekit.graph.padding import sides
 
 
 def pool(b: Builder, number: int, operator: Operator) -> None:
@@ -20,8 +19,7 @@ def pool(b: Builder, number: int, operator: Operator) -> None:
     require(len(x) == len(y) == 4 and x[3] == y[3], "its shapes do not fit one another")
     window, strides = (o.filterHeight, o.filterWidth), (o.strideH, o.strideW)
     require(min(*window, *strides) > 0, "its windows have no size")
-    pads = sides(o, x, y, window)
-    reached(x, y, pads, window, strides)
+    pads = padded_sides(o, x, y, window)
     kind: Literal["max", "average"] = "max" if operator.op == "MAX_POOL_2D" else "average"
     limits = b.limits(target, o.fusedActivationFunction)
     b.add(Pool(
