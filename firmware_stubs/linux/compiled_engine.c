@@ -57,12 +57,16 @@ static int prepare(struct engine *e, bool profile)
     for (uint32_t i = 0; i < n->outputs; i++)
         if (!(self.outputs[i] = memory(n->output_bytes[i])))
             return engine_fail(e, EXIT_OTHER, "there is no memory for output %u", i);
+    if (n->restart)
+        n->restart(self.arena);
     return 0;
 }
 
 static int restart(struct engine *e)
 {
-    (void)e; /* it has no state */
+    (void)e;
+    if (self.network->restart)
+        self.network->restart(self.arena);
     return 0;
 }
 

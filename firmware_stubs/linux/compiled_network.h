@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define EK_NETWORK_ABI 1
+#define EK_NETWORK_ABI 2
 #define EK_NETWORK_SYMBOL "edgekit_network"
 
 struct ek_kernel {
@@ -27,6 +27,8 @@ struct ek_network {
     /* One inference. `tick`, where not NULL, is called before the first kernel and after each: kernels + 1 times.
        Returns 0, or 1 + the number of the kernel that failed. */
     int (*run)(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context);
+    /* Starts the network over: what it keeps in its arena from one inference to the next. NULL: it keeps nothing. */
+    void (*restart)(void *arena);
 };
 
 /* The library's only export: const struct ek_network *edgekit_network(void). NULL, after a line on standard error,

@@ -1,0 +1,61 @@
+"""The C99 backend: an int8 network as plain C, in one arena, without a runtime.
+
+The kernels are edgekit's own C library (``firmware_stubs/kernels``); their results equal LiteRT's reference kernels bit
+for bit. For Linux, the same source becomes ``network.so`` beside the C runner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported, runner_build
+from edgekit.backends.c99 import emit, library
+from edgekit.bundle.execution import Execution, Kind, runner_command
+from edgekit.codegen.lower import lowered
+from edgekit.codegen.schedule.mcu.scheduler import schedule
+from edgekit.codegen.schedule.mcu.steps import Program
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+NAME = "model"
+"""Prefix of the names that a model's C source exports."""
+
+
+@dataclass(frozen=True)
+class Plan(Planned):
+    """A network as calls of C kernels."""
+
+    program: Program
+
+
+class C99(Defaults):
+    """Compiles int8 networks to C."""
+
+    name = "c99"
+
+    def exactness(self, graph: Graph) -> Exactness:
+        """Integers are equal to the reference's, bit for bit."""
+        return Exactness(bit_exact=True)
+
+    def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
+        """Refuse operators, types and shapes without a kernel."""
+        network = lowered(graph)
+        if isinstance(network, list):
+            return [Unsupported(one.node, one.op, one.of("C99"), "use --backend litert") for one in network]
+        return Plan(graph, target, schedule(network))
+
+    def build(self, planned: Planned, request: Request) -> Artifact:
+        """See :class:`edgekit.backends.Backend`."""
+        assert isinstance(planned, Plan), planned
+        target, folder = planned.target, request.folder
+        source = emit.source(planned.program, NAME)
+        arch = runner_build.native_arch(target.arch)
+        runner = runner_build.get(arch)
+        request.progress.step(f"compile C for {target.name}")
+        library.link(source, arch, folder / library.LIBRARY)
+        runner_build.put(runner.path, folder, runner_build.NAME, 0o755)
+        execution = Execution(Kind.LIBRARY, runner_command(library.LIBRARY, model=False), library.LIBRARY)
+        return Artifact({"compiler": runner.compiler}, execution, "c99", source.memory.arena)

@@ -1,0 +1,274 @@
+"""Writes a program of steps as C99: ``model.c`` and ``model.h``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from edgekit.codegen.schedule.mcu import memory
+from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Operand, Program, Step, Struct, Table, Value
+from edgekit.graph import Tensor
+
+HEADERS = (
+    "ek_conv.h", "ek_depthwise.h", "ek_dense.h", "ek_elements.h", "ek_move.h", "ek_pool.h", "ek_softmax.h",
+)  # fmt: skip
+"""Of the kernel library, in ``firmware_stubs/kernels``."""
+C_TYPES = {
+    "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "float32": "float",
+    "bool": "uint8_t",
+}  # fmt: skip
+PER_LINE = 24
+"""Numbers on a line of an array."""
+
+
+class Optimize(StrEnum):
+    """What ``c99.optimize`` may be."""
+
+    SPEED = "speed"
+    SIZE = "size"
+    RAM = "ram"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The two files.
+
+    :param name: prefix of all names that they export. :param constants: bytes of weights and tables.
+    """
+
+    name: str
+    code: str
+    header: str
+    memory: memory.Plan
+    constants: int
+
+
+def source(program: Program, name: str, optimize: Optimize = Optimize.SPEED) -> Source:
+    """Write a program.
+
+    :param name: a C identifier: the model's.
+    """
+    return _Writer(program, name, optimize).source()
+
+
+@dataclass
+class _Writer:
+    program: Program
+    name: str
+    optimize: Optimize
+    tables: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    structs: dict[str, str] = field(default_factory=dict)
+    functions: dict[tuple[str, str], str] = field(default_factory=dict)
+    parts: list[str] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    constants: int = 0
+
+    def source(self) -> Source:
+        plan = memory.plan(self.program)
+        calls = [self._call(step, plan, number) for number, step in enumerate(self.program.steps)]
+        code = "\n".join([self._head(), *self.parts, *self.code, *self._ends(plan), self._run(calls), self._model(plan)])
+        return Source(self.name, code, self._header(plan), plan, self.constants)
+
+    # Constants
+
+    def _table(self, table: Table) -> str:
+        values = np.ascontiguousarray(table.values)
+        kind = C_TYPES[str(values.dtype)]
+        key = (kind, values.tobytes())
+        if key not in self.tables:
+            self.tables[key] = f"t{len(self.tables)}"
+            self.constants += values.nbytes
+            lines = "".join(f"\n    {','.join(line)}," for line in _lines(_numbers(values)))
+            self.parts.append(
+                f"static const {kind} {self.tables[key]}[{max(1, values.size)}] EK_ALIGNED = {{{lines or '0'}\n}};"
+            )
+        return self.tables[key]
+
+    def _value(self, value: Value) -> str:
+        if isinstance(value, Table):
+            return self._table(value)
+        if isinstance(value, tuple):
+            return "{" + ", ".join(self._value(one) for one in value) + "}"
+        return _number(value)
+
+    def _fields(self, struct: Struct) -> str:
+        return ", ".join(f".{name} = {self._value(value)}" for name, value in struct.fields.items())
+
+    def _struct(self, struct: Struct, prefix: str) -> str:
+        text = f"static const struct {struct.tag} {{}} = {{{{{self._fields(struct)}}}}};"
+        if text not in self.structs:
+            self.structs[text] = f"{prefix}{len(self.structs)}"
+            self.parts.append(text.format(self.structs[text]))
+        return self.structs[text]
+
+    # Steps
+
+    def _call(self, step: Step, plan: memory.Plan, number: int) -> str:
+        special = self.optimize is not Optimize.SIZE
+        arguments, parameters, inner = list[str](), list[str](), list[str]()
+        shape = ""
+        if step.shape is not None and special:
+            shape = f"    static const struct {step.shape.tag} s = {{{self._fields(step.shape)}}};\n"
+            inner.append("&s")
+        elif step.shape is not None:
+            arguments.append(f"&{self._struct(step.shape, 's')}")
+            parameters.append(f"const struct {step.shape.tag} *s")
+            inner.append("s")
+        if step.data is not None:
+            arguments.append(f"&{self._struct(step.data, 'd')}")
+            parameters.append(f"const struct {step.data.tag} *d")
+            inner.append("d")
+        for place, operand in enumerate(step.inputs):
+            arguments.append(self._place(operand, plan))
+            parameters.append(f"const void *x{place}")
+            inner.append(f"x{place}")
+        arguments.append(self._place(step.output, plan))
+        parameters.append("void *y")
+        inner.append("y")
+        if step.scratch:
+            arguments.append(f"a + {plan.scratch[number]}")
+            parameters.append("void *scratch")
+            inner.append("scratch")
+        key = (step.function, shape + ", ".join(parameters))
+        if key not in self.functions:
+            name = self.functions[key] = f"f{len(self.functions)}_{step.function.removeprefix('ek_')}"
+            self.code.append(
+                f"EK_NOINLINE void {name}({', '.join(parameters)})\n{{\n{shape}    {step.function}({', '.join(inner)});\n}}\n"
+            )
+        return f"{self.functions[key]}({', '.join(arguments)});"
+
+    def _place(self, operand: Operand, plan: memory.Plan) -> str:
+        if operand.table is not None:
+            return self._table(operand.table)
+        return f"a + {plan.buffers[operand.buffer]}"
+
+    # The frame
+
+    def _head(self) -> str:
+        headers = "".join(f'#include "{header}"\n' for header in HEADERS)
+        return f'/* Written by edgekit. */\n#include "{self.name}.h"\n{headers}'
+
+    def _ends(self, plan: memory.Plan) -> list[str]:
+        inputs, outputs = self.program.ends
+        steps = [f'    {{"{_quoted(step.title)}", {step.node}}},' for step in self.program.steps]
+        return [
+            f"static const uint32_t input_bytes[] = {{{_list(t.nbytes for t in inputs)}}};",
+            f"static const uint32_t output_bytes[] = {{{_list(t.nbytes for t in outputs)}}};",
+            f"static const uint32_t input_place[] = {{{_list(plan.buffers[b] for b in self.program.inputs)}}};",
+            f"static const uint32_t output_place[] = {{{_list(plan.buffers[b] for b in self.program.outputs)}}};",
+            "static const struct ek_step steps[] = {\n" + "\n".join(steps or ['    {"nothing", -1},']) + "\n};\n",
+        ]
+
+    def _run(self, calls: Sequence[str]) -> str:
+        lines = "\n".join(f"    {call}\n    EK_TICK(m);" for call in calls)
+        return f"""void {self.name}_run(struct ek_instance *m)
+{{
+    uint8_t *const a = m->arena;
+    (void)a;
+    EK_TICK(m);
+{lines}
+}}
+"""
+
+    def _model(self, plan: memory.Plan) -> str:
+        name = self.name
+        return f"""void {name}_init(struct ek_instance *m, void *arena)
+{{
+    m->arena = arena;
+    m->tick = NULL;
+    m->context = NULL;
+}}
+
+void *{name}_input(const struct ek_instance *m, uint32_t index)
+{{
+    return m->arena + input_place[index];
+}}
+
+const void *{name}_output(const struct ek_instance *m, uint32_t index)
+{{
+    return m->arena + output_place[index];
+}}
+
+const struct ek_model {name}_model = {{
+    EK_MODEL_ABI, "{name}", {len(self.program.inputs)}, {len(self.program.outputs)}, {len(self.program.steps)},
+    input_bytes, output_bytes, {plan.arena}, steps,
+    {name}_init, {name}_input, {name}_output, {name}_run,
+}};
+"""
+
+    def _header(self, plan: memory.Plan) -> str:
+        name, upper = self.name, self.name.upper()
+        lines = [f"#define {upper}_ARENA_BYTES {plan.arena}", f"#define {upper}_STEPS {len(self.program.steps)}"]
+        for side, tensors in zip(("INPUT", "OUTPUT"), self.program.ends, strict=True):
+            lines.append(f"#define {upper}_{side}S {len(tensors)}")
+            for number, tensor in enumerate(tensors):
+                lines += [f"#define {upper}_{side}_{number}_{key} {value}" for key, value in _described(tensor)]
+        return f"""/* Written by edgekit. */
+#ifndef {upper}_H
+#define {upper}_H
+
+#include "ek_model.h"
+
+{chr(10).join(lines)}
+
+extern const struct ek_model {name}_model;
+
+/* The same by their own names; ek_model.h says what they do. */
+void {name}_init(struct ek_instance *instance, void *arena);
+void *{name}_input(const struct ek_instance *instance, uint32_t index);
+const void *{name}_output(const struct ek_instance *instance, uint32_t index);
+void {name}_run(struct ek_instance *instance);
+
+#endif
+"""
+
+
+def _described(tensor: Tensor) -> Iterable[tuple[str, str]]:
+    yield "TYPE", C_TYPES.get(tensor.dtype, "uint8_t")
+    yield "BYTES", str(tensor.nbytes)
+    yield "ELEMENTS", str(math.prod(tensor.shape))
+    if tensor.quantization is not None and tensor.has_scale:
+        yield "SCALE", _number(float(np.float32(tensor.quantization.scale[0])))
+        yield "ZERO_POINT", _number(int(tensor.quantization.zero_point[0]))
+
+
+def _list(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values)) or "0"
+
+
+def _quoted(text: str) -> str:
+    return re.sub(r'[^ -~]|["\\?]', "_", text)[:60]
+
+
+def _numbers(values: Any) -> list[str]:
+    flat = values.reshape(-1)
+    if flat.dtype.kind == "f":
+        return [_number(float(value)) for value in flat]
+    if flat.dtype == np.int64:
+        return [_number(value) for value in flat.tolist()]
+    return list(map(str, flat.astype(np.int64).tolist())) if flat.dtype != np.int32 else list(map(_number, flat.tolist()))
+
+
+def _number(value: int | float) -> str:
+    if isinstance(value, float):
+        if math.isnan(value):
+            return "(0.0f / 0.0f)"
+        if math.isinf(value):
+            return "(1.0f / 0.0f)" if value > 0 else "(-1.0f / 0.0f)"
+        return f"{value.hex()}f"
+    if value == -(1 << 31):
+        return "(-2147483647 - 1)"
+    if value == -(1 << 63):
+        return "(-9223372036854775807LL - 1)"
+    return f"{value}LL" if abs(value) >= 1 << 31 else str(value)
+
+
+def _lines(numbers: Sequence[str]) -> Iterable[Sequence[str]]:
+    for start in range(0, len(numbers), PER_LINE):
+        yield numbers[start : start + PER_LINE]

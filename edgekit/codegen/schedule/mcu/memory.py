@@ -1,0 +1,160 @@
+"""One arena for a program: offsets of buffers and of scratch, near the least that is possible.
+
+Two buffers that live at the same time must not overlap, with one exception: a step's output may overlap the input that
+dies with it, as far behind it as the kernel allows (``Step.behind``). So an element-wise kernel works in place, and a
+convolution writes its rows where it has already read.
+
+Offsets are found by placing buffers one after the other at the lowest offset that is free, in many orders: by size
+first, then by a local search over orders with a fixed seed, until the lower bound is reached or a budget of tries is
+used up. The lower bound is the largest sum, over all steps, of what must be in memory during the step.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Program
+
+TRIES = 400
+"""Orders that the search tries; a try of 50 buffers takes about half a millisecond."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something to place: bytes, and the steps during which it lives."""
+
+    nbytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Offsets in bytes.
+
+    :param buffers: of each buffer. :param scratch: of each step's scratch. :param arena: bytes of all.
+    :param lower_bound: bytes that no plan of these steps can do without.
+    """
+
+    buffers: tuple[int, ...]
+    scratch: tuple[int, ...]
+    arena: int
+    lower_bound: int
+
+
+Pairs = dict[tuple[int, int], int]
+"""``(output, input)``: the output may start at least so many bytes before the input, although both live."""
+
+
+def plan(program: Program) -> Plan:
+    """Place all buffers of a program and the scratch of its steps."""
+    items, pairs = _items(program)
+    bound = _lower_bound(items, pairs, len(program.steps))
+    offsets, arena = _search(items, pairs, bound)
+    count = len(program.buffers)
+    return Plan(tuple(offsets[:count]), tuple(offsets[count:]), arena, bound)
+
+
+def _items(program: Program) -> tuple[list[Item], Pairs]:
+    count = len(program.steps)
+    first, last = dict.fromkeys(program.inputs, -1), dict.fromkeys(program.inputs, -1)
+    pairs: Pairs = {}
+    for number, step in enumerate(program.steps):
+        for operand in (*step.inputs, step.output):
+            if operand.buffer >= 0:
+                first.setdefault(operand.buffer, number)
+                last[operand.buffer] = number
+    for buffer in program.outputs:
+        first.setdefault(buffer, -1)
+        last[buffer] = count
+    for number, buffer in enumerate(program.buffers):
+        if buffer.pinned:
+            first[number], last[number] = -1, count
+    for number, step in enumerate(program.steps):
+        output = step.output.buffer
+        for operand, distance in zip(step.inputs, step.behind, strict=False):
+            if operand.buffer >= 0 and distance is not None and last[operand.buffer] == number == first[output]:
+                pairs[output, operand.buffer] = distance
+    items = [Item(b.nbytes, first.get(n, 0), last.get(n, 0)) for n, b in enumerate(program.buffers)]
+    items += [Item(step.scratch, number, number) for number, step in enumerate(program.steps)]
+    return items, pairs
+
+
+def _together(a: Item, b: Item) -> bool:
+    return bool(a.nbytes and b.nbytes) and a.first <= b.last and b.first <= a.last
+
+
+def _overlap(items: Sequence[Item], pairs: Pairs, output: int, source: int) -> int:
+    """Bytes that an output and an input share if the one lies as far behind the other as it must."""
+    distance = pairs[output, source]
+    return max(0, min(items[output].nbytes - distance, items[source].nbytes))
+
+
+def _lower_bound(items: Sequence[Item], pairs: Pairs, steps: int) -> int:
+    most = 0
+    for step in range(-1, steps + 1):
+        alive = [n for n, item in enumerate(items) if item.first <= step <= item.last]
+        total = sum(items[n].nbytes for n in alive)
+        shared = [_overlap(items, pairs, *pair) for pair in pairs if pair[0] in alive and pair[1] in alive]
+        most = max(most, total - max(shared, default=0))
+    return most
+
+
+def _search(items: Sequence[Item], pairs: Pairs, bound: int) -> tuple[list[int], int]:
+    order = sorted(range(len(items)), key=lambda n: (-items[n].nbytes, items[n].first, n))
+    best, least = _placed(items, pairs, order)
+    by_time = sorted(range(len(items)), key=lambda n: (items[n].first, -items[n].nbytes, n))
+    for other in (by_time, by_time[::-1]):
+        offsets, arena = _placed(items, pairs, other)
+        if arena < least:
+            best, least, order = offsets, arena, other
+    if len(items) < 2:
+        return best, least
+    source = random.Random(0)
+    for _ in range(TRIES):
+        if least <= _up(bound):
+            break
+        tried = list(order)
+        for _ in range(source.choice((1, 1, 2, 3))):
+            a, b = source.randrange(len(tried)), source.randrange(len(tried))
+            tried.insert(b, tried.pop(a))
+        offsets, arena = _placed(items, pairs, tried)
+        if arena <= least:
+            best, least, order = offsets, arena, tried
+    return best, least
+
+
+def _placed(items: Sequence[Item], pairs: Pairs, order: Sequence[int]) -> tuple[list[int], int]:
+    """Each item at the lowest free offset, in this order."""
+    offsets, done, arena = [0] * len(items), list[int](), 0
+    for number in order:
+        item = items[number]
+        if not item.nbytes:
+            continue
+        taken = sorted(_forbidden(items, pairs, offsets, number, other) for other in done if _together(item, items[other]))
+        at = 0
+        for low, high in taken:  # starts in (low, high) are not free
+            if at <= low:
+                break
+            if at < high:
+                at = _up(high)
+        offsets[number] = at
+        done.append(number)
+        arena = max(arena, at + item.nbytes)
+    return offsets, _up(arena)
+
+
+def _forbidden(items: Sequence[Item], pairs: Pairs, offsets: Sequence[int], number: int, other: int) -> tuple[int, int]:
+    """Where an item must not start because of another that is placed: after the first, before the second."""
+    start, end = offsets[other], offsets[other] + items[other].nbytes
+    if (distance := pairs.get((number, other))) is not None:  # it is the output: its start may lie that far before
+        return start - min(items[number].nbytes, distance), end
+    if (distance := pairs.get((other, number))) is not None:  # it is the input: its start may lie that far after
+        return start - items[number].nbytes, start + min(items[other].nbytes, distance)
+    return start - items[number].nbytes, end
+
+
+def _up(value: int) -> int:
+    return -(-value // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,109 @@
+"""What the schedule for microcontrollers makes of a network: calls of the C kernel library, and one arena.
+
+A step is a call of one function of ``firmware_stubs/kernels``. Its parameters are C structs: the *shape* holds what the
+compiler may fold into a function of its own (sizes, strides, padding), the *data* what differs between layers of one
+shape (weights, multipliers, zero points).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.graph import Tensor
+
+ALIGNMENT = 16
+"""Of the arena, bytes (``EK_ARENA_ALIGNMENT``)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A constant array, in flash.
+
+    :param values: of a dtype that C has; equal tables are written once.
+    """
+
+    values: NDArray[Any]
+
+
+Value = int | float | Table | tuple["Value", ...]
+"""A field: an integer, a float32, an array, a nested array of numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Struct:
+    """A C struct's values; ``tag``: ``struct TAG``."""
+
+    tag: str
+    fields: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """What a step reads or writes: a buffer of the arena or a constant.
+
+    :param buffer: number of a buffer, or -1. :param table: the constant.
+    """
+
+    buffer: int = -1
+    table: Table | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A call ``function(&shape, &data, inputs..., output, scratch)``; what a step lacks is not passed.
+
+    :param node: index of the operator, -1 for none. :param title: for people.
+    :param scratch: bytes that it needs while it runs.
+    :param behind: for each input how many bytes the output's start must lie before the input's, so that they may
+        overlap: the kernel reads no byte of the input after it wrote that far. None: they must not overlap.
+    """
+
+    function: str
+    node: int
+    title: str
+    inputs: tuple[Operand, ...]
+    output: Operand
+    shape: Struct | None = None
+    data: Struct | None = None
+    scratch: int = 0
+    behind: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory of one tensor, or of several that share it.
+
+    :param pinned: it keeps its contents from one run to the next.
+    """
+
+    nbytes: int
+    pinned: bool = False
+
+
+@dataclass
+class Program:
+    """Steps in order, and the buffers that they use.
+
+    :param inputs: and ``outputs``: buffers of the network's ends. :param tensors: of the ends, in that order.
+    """
+
+    headers: tuple[str, ...] = ()
+    buffers: list[Buffer] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    ends: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] = ((), ())
+
+    def add(self, nbytes: int, *, pinned: bool = False) -> int:
+        """Add a buffer and return its number."""
+        self.buffers.append(Buffer(nbytes, pinned))
+        return len(self.buffers) - 1
+
+
+def table(values: Any, dtype: str) -> Table:
+    """Return a constant array of a dtype."""
+    return Table(np.ascontiguousarray(values, dtype))

@@ -1,0 +1,54 @@
+"""Views as loops over memory: extents, and the step of each operand along each axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from edgekit.codegen.kernels import Network
+from edgekit.codegen.schedule.mcu.steps import Struct
+from edgekit.codegen.views import View, row_major, whole
+from edgekit.errors import ModelError
+
+AXES = 6
+"""``EK_AXES``: loops that a kernel over views has."""
+
+
+def walk(network: Network, views: Sequence[View]) -> tuple[Struct, bool]:
+    """The loops over views of one shape, joined where memory allows it.
+
+    :returns: ``struct ek_walkN`` for N views, and True if all of them are dense in the same order.
+    :raises ModelError: if there are more axes than loops.
+    """
+    layouts = [row_major(network.tensors[view.tensor].shape) for view in views]
+    offsets = [view.offset(layout) for view, layout in zip(views, layouts, strict=True)]
+    axes = list(zip(views[0].shape, *(v.strides(layout) for v, layout in zip(views, layouts, strict=True)), strict=True))
+    joined: list[tuple[int, ...]] = []
+    for extent, *steps in axes:
+        if extent == 1:
+            continue
+        if joined and all(before == step * extent for before, step in zip(joined[-1][1:], steps, strict=True)):
+            joined[-1] = (joined[-1][0] * extent, *steps)
+        else:
+            joined.append((extent, *steps))
+    if len(joined) > AXES:
+        raise ModelError(f"it takes {len(joined)} nested loops, of which there are at most {AXES}")
+    dense = not any(offsets) and (not joined or (len(joined) == 1 and all(step == 1 for step in joined[0][1:])))
+    rows = [(1,) + (0,) * len(views)] * (AXES - len(joined)) + joined
+    fields = {"size": tuple(row[0] for row in rows), "offset": tuple(offsets)}
+    fields["step"] = tuple(tuple(row[1 + n] for row in rows) for n in range(len(views)))  # type: ignore[assignment]
+    return Struct(f"ek_walk{len(views)}", dict(fields)), dense
+
+
+def flat(elements: int, operands: int) -> Struct:
+    """The loops over dense operands of one shape."""
+    zeros = (0,) * (AXES - 1)
+    return Struct(f"ek_walk{operands}", {
+        "size": (*(1,) * (AXES - 1), elements), "offset": (0,) * operands, "step": ((*zeros, 1),) * operands,
+    })  # fmt: skip
+
+
+def dense_view(tensor: int, elements: int, shape: Sequence[int]) -> View:
+    """All elements of a tensor, in order."""
+    assert math.prod(shape) == elements
+    return whole(tensor, shape)

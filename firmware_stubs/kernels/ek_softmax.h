@@ -1,0 +1,83 @@
+/* SOFTMAX of int8 in fixed-point arithmetic: gemmlowp's exp_on_negative_values and one_over_one_plus_x, as TFLite's
+   reference_ops::Softmax uses them (reference/softmax.h), with 5 integer bits for the scaled differences and 12 for
+   their sum. */
+#ifndef EK_SOFTMAX_H
+#define EK_SOFTMAX_H
+
+#include "ek_base.h"
+#include "ek_math.h"
+
+struct ek_softmax_shape {
+    int32_t rows, depth;
+};
+
+/* Differences below `least` mean 0. */
+struct ek_softmax_data {
+    int32_t multiplier, shift, least;
+};
+
+/* exp of a number that is not positive, with 5 integer bits; the result has none. */
+EK_INLINE int32_t ek_exp(int32_t x)
+{
+    /* exp(-2^n) for n from -2 to 4 */
+    static const int32_t power[7] = {1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242};
+    const int32_t quarter = 1 << 24;
+    int32_t within = (int32_t)((uint32_t)x & (uint32_t)(quarter - 1)) - quarter; /* [-1/4, 0) */
+    /* a Taylor polynomial about -1/8 */
+    int32_t t = within * (1 << 5) + (1 << 28);
+    int32_t t2 = ek_doubling_high(t, t), t3 = ek_doubling_high(t2, t), t4 = ek_divide_pot(ek_doubling_high(t2, t2), 2);
+    int32_t inner = ek_divide_pot(ek_doubling_high(t4 + t3, 715827883) + t2, 1);
+    int32_t result = 1895147668 + ek_doubling_high(t + inner, 1895147668);
+    int32_t remainder = within - x;
+    for (int32_t n = 0; n < 7; n++)
+        if (remainder >> (24 + n) & 1)
+            result = ek_doubling_high(result, power[n]);
+    return x ? result : INT32_MAX;
+}
+
+EK_INLINE int32_t ek_shift_saturating(int32_t x, int32_t bits)
+{
+    int64_t wide = (int64_t)x * (1 << bits);
+    return wide > INT32_MAX ? INT32_MAX : wide < INT32_MIN ? INT32_MIN : (int32_t)wide;
+}
+
+/* 1 / (1 + x) for x in [0, 1], without integer bits. */
+EK_INLINE int32_t ek_one_over_one_plus(int32_t x)
+{
+    int32_t half = (int32_t)(((int64_t)x + INT32_MAX + 1) >> 1);
+    int32_t y = 1515870810 + ek_doubling_high(half, -1010580540);
+    for (int32_t n = 0; n < 3; n++) {
+        int32_t error = (1 << 29) - ek_doubling_high(half, y);
+        y += ek_shift_saturating(ek_doubling_high(y, error), 2);
+    }
+    return ek_shift_saturating(y, 1);
+}
+
+EK_INLINE int32_t ek_share(const struct ek_softmax_data *d, int32_t difference)
+{
+    return ek_exp(ek_doubling_high(difference * (1 << d->shift), d->multiplier));
+}
+
+EK_INLINE void ek_softmax_s8(const struct ek_softmax_shape *s, const struct ek_softmax_data *d, const int8_t *x,
+                             int8_t *y)
+{
+    for (int32_t row = 0; row < s->rows; row++, x += s->depth, y += s->depth) {
+        int32_t most = INT8_MIN, total = 0, headroom = 0;
+        for (int32_t i = 0; i < s->depth; i++)
+            most = x[i] > most ? x[i] : most;
+        for (int32_t i = 0; i < s->depth; i++)
+            if (x[i] - most >= d->least)
+                total += ek_divide_pot(ek_share(d, x[i] - most), 12);
+        while (!((uint32_t)total << headroom >> 31))
+            headroom++;
+        int32_t inverse = ek_one_over_one_plus((int32_t)(((uint32_t)total << headroom) - ((uint32_t)1 << 31)));
+        for (int32_t i = 0; i < s->depth; i++) {
+            int32_t value = INT8_MIN;
+            if (x[i] - most >= d->least)
+                value += ek_divide_pot(ek_doubling_high(inverse, ek_share(d, x[i] - most)), 12 - headroom + 31 - 8);
+            y[i] = (int8_t)ek_clamp(value, INT8_MIN, INT8_MAX);
+        }
+    }
+}
+
+#endif
