@@ -15,6 +15,7 @@ from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.mcu.scheduler import schedule
 from edgekit.codegen.schedule.mcu.steps import Program
+from edgekit.codegen.schedule.mcu.streams import streamed
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -45,7 +46,7 @@ class C99(Defaults):
         network = lowered(graph)
         if isinstance(network, list):
             return [Unsupported(one.node, one.op, one.of("C99"), "use --backend litert") for one in network]
-        return Plan(graph, target, schedule(network))
+        return Plan(graph, target, streamed(schedule(network)))
 
     def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from edgekit.codegen.schedule.mcu import memory
-from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Operand, Program, Step, Struct, Table, Value
+from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Operand, Program, Stage, Step, Struct, Table, Value
 from edgekit.graph import Tensor
 
 HEADERS = (
     "ek_conv.h", "ek_depthwise.h", "ek_dense.h", "ek_elements.h", "ek_move.h", "ek_pool.h", "ek_softmax.h",
+    "ek_stream.h",
 )  # fmt: skip
 """Of the kernel library, in ``firmware_stubs/kernels``."""
 C_TYPES = {
@@ -72,7 +73,9 @@ class _Writer:
     def source(self) -> Source:
         plan = memory.plan(self.program)
         calls = [self._call(step, plan, number) for number, step in enumerate(self.program.steps)]
-        code = "\n".join([self._head(), *self.parts, *self.code, *self._ends(plan), self._run(calls), self._model(plan)])
+        code = "\n".join(
+            [self._head(), *self.parts, *self.code, *self._ends(plan), self._run(calls), self._model(plan)]
+        )
         return Source(self.name, code, self._header(plan), plan, self.constants)
 
     # Constants
@@ -110,6 +113,8 @@ class _Writer:
     # Steps
 
     def _call(self, step: Step, plan: memory.Plan, number: int) -> str:
+        if step.stages:
+            return self._stream(step, plan, number)
         special = self.optimize is not Optimize.SIZE
         arguments, parameters, inner = list[str](), list[str](), list[str]()
         shape = ""
@@ -135,13 +140,49 @@ class _Writer:
             arguments.append(f"a + {plan.scratch[number]}")
             parameters.append("void *scratch")
             inner.append("scratch")
-        key = (step.function, shape + ", ".join(parameters))
+        body = f"{shape}    {step.function}({', '.join(inner)});\n"
+        return f"{self._function(step.function, ', '.join(parameters), body)}({', '.join(arguments)});"
+
+    def _function(self, kernel: str, parameters: str, body: str) -> str:
+        """The name of a function; equal ones are written once."""
+        key = (parameters, body)
         if key not in self.functions:
-            name = self.functions[key] = f"f{len(self.functions)}_{step.function.removeprefix('ek_')}"
-            self.code.append(
-                f"EK_NOINLINE void {name}({', '.join(parameters)})\n{{\n{shape}    {step.function}({', '.join(inner)});\n}}\n"
-            )
-        return f"{self.functions[key]}({', '.join(arguments)});"
+            name = self.functions[key] = f"f{len(self.functions)}_{kernel.removeprefix('ek_')}"
+            self.code.append(f"EK_NOINLINE void {name}({parameters})\n{{\n{body}}}\n")
+        return self.functions[key]
+
+    def _stream(self, step: Step, plan: memory.Plan, number: int) -> str:
+        """Steps at work row by row: a table of stages, and a function that runs them."""
+        rows = [self._stage(stage) for stage in step.stages]
+        name = f"f{len(self.functions)}_stream"
+        self.functions[name, ""] = name
+        count, places = len(step.stages), len(step.inputs)
+        windows = max(stage.offset + stage.rows.window * stage.rows.in_bytes for stage in step.stages)
+        work = -(-windows // ALIGNMENT) * ALIGNMENT
+        others = ", ".join(f"x{stage.other}" if stage.other >= 0 else "NULL" for stage in step.stages)
+        parameters = ", ".join(f"const void *x{place}" for place in range(places))
+        self.code.append(
+            f"EK_NOINLINE void {name}({parameters}, void *y, uint8_t *scratch)\n{{\n"
+            f"    static const struct ek_stage stages[{count}] = {{\n        " + ",\n        ".join(rows) + "};\n"
+            f"    const void *const others[{count}] = {{{others}}};\n    struct ek_progress at[{count}];\n"
+            f"    ek_stream(stages, {count}, {step.stages[0].rows.input}, at, x0, others, y, scratch, scratch + {work});\n}}\n"
+        )
+        arguments = [self._place(operand, plan) for operand in (*step.inputs, step.output)]
+        return f"{name}({', '.join(arguments)}, a + {plan.scratch[number]});"
+
+    def _stage(self, stage: Stage) -> str:
+        step, rows = stage.step, stage.rows
+        data = f"&{self._struct(step.data, 'd')}" if step.data is not None else "NULL"
+        inputs = ["window" if place == rows.place else "other" for place in range(len(step.inputs))]
+        inner = ["&s", *(["data"] if step.data else []), *inputs, "y", *(["scratch"] if step.scratch else [])]
+        unused = "".join(f"    (void){name};\n" for name in ("data", "other", "scratch") if name not in inner)
+        parameters = "const void *data, const void *window, const void *other, void *y, void *scratch"
+        shape = f"    static const struct {rows.shape.tag} s = {{{self._fields(rows.shape)}}};\n"
+        body = f"{shape}{unused}    {step.function}({', '.join(inner)});\n"
+        function = self._function(f"{step.function}_row", parameters, body)
+        numbers = (rows.window, rows.stride, rows.top, rows.bottom, rows.in_bytes, rows.out_bytes, rows.zero,
+                   stage.offset, rows.in_bytes if stage.other >= 0 else 0)  # fmt: skip
+        return f"{{{function}, {data}, {', '.join(map(str, numbers))}}}"
 
     def _place(self, operand: Operand, plan: memory.Plan) -> str:
         if operand.table is not None:
@@ -252,7 +293,9 @@ def _numbers(values: Any) -> list[str]:
         return [_number(float(value)) for value in flat]
     if flat.dtype == np.int64:
         return [_number(value) for value in flat.tolist()]
-    return list(map(str, flat.astype(np.int64).tolist())) if flat.dtype != np.int32 else list(map(_number, flat.tolist()))
+    return (
+        list(map(str, flat.astype(np.int64).tolist())) if flat.dtype != np.int32 else list(map(_number, flat.tolist()))
+    )
 
 
 def _number(value: int | float) -> str:

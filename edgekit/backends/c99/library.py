@@ -45,5 +45,7 @@ def link(source: Source, arch: str, result: Path, flags: Sequence[str] = ("-O2",
         for command in objects:
             done = sandbox.run_program(command, folder=folder, env=environment)
             if done.returncode != 0:
-                raise EdgekitError(f"the network's C does not compile: {first_error(done.stdout)}", "please report this")
+                raise EdgekitError(
+                    f"the network's C does not compile: {first_error(done.stdout)}", "please report this"
+                )
         shutil.copyfile(folder / LIBRARY, result)

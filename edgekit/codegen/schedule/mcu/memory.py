@@ -48,13 +48,21 @@ Pairs = dict[tuple[int, int], int]
 """``(output, input)``: the output may start at least so many bytes before the input, although both live."""
 
 
-def plan(program: Program) -> Plan:
-    """Place all buffers of a program and the scratch of its steps."""
+def plan(program: Program, tries: int = TRIES) -> Plan:
+    """Place all buffers of a program and the scratch of its steps.
+
+    :param tries: orders that the search tries.
+    """
     items, pairs = _items(program)
     bound = _lower_bound(items, pairs, len(program.steps))
-    offsets, arena = _search(items, pairs, bound)
+    offsets, arena = _search(items, pairs, bound, tries)
     count = len(program.buffers)
     return Plan(tuple(offsets[:count]), tuple(offsets[count:]), arena, bound)
+
+
+def lower_bound(program: Program) -> int:
+    """Return the bytes that no plan of a program's steps can do without."""
+    return _lower_bound(*_items(program), len(program.steps))
 
 
 def _items(program: Program) -> tuple[list[Item], Pairs]:
@@ -74,10 +82,18 @@ def _items(program: Program) -> tuple[list[Item], Pairs]:
             first[number], last[number] = -1, count
     for number, step in enumerate(program.steps):
         output = step.output.buffer
+        kept = {operand.buffer for operand, far in zip(step.inputs, step.behind, strict=False) if far is None}
         for operand, distance in zip(step.inputs, step.behind, strict=False):
-            if operand.buffer >= 0 and distance is not None and last[operand.buffer] == number == first[output]:
-                pairs[output, operand.buffer] = distance
-    items = [Item(b.nbytes, first.get(n, 0), last.get(n, 0)) for n, b in enumerate(program.buffers)]
+            if (
+                operand.buffer not in kept
+                and operand.buffer >= 0
+                and distance is not None
+                and last[operand.buffer] == number == first[output]
+            ):
+                pair = output, operand.buffer
+                pairs[pair] = max(distance, pairs.get(pair, distance))
+    unused = Item(0, 0, 0)
+    items = [Item(b.nbytes, first[n], last[n]) if n in first else unused for n, b in enumerate(program.buffers)]
     items += [Item(step.scratch, number, number) for number, step in enumerate(program.steps)]
     return items, pairs
 
@@ -97,12 +113,15 @@ def _lower_bound(items: Sequence[Item], pairs: Pairs, steps: int) -> int:
     for step in range(-1, steps + 1):
         alive = [n for n, item in enumerate(items) if item.first <= step <= item.last]
         total = sum(items[n].nbytes for n in alive)
-        shared = [_overlap(items, pairs, *pair) for pair in pairs if pair[0] in alive and pair[1] in alive]
-        most = max(most, total - max(shared, default=0))
+        shared: dict[int, int] = {}
+        for output, source in pairs:
+            if output in alive and source in alive:
+                shared[output] = shared.get(output, 0) + _overlap(items, pairs, output, source)
+        most = max(most, total - sum(min(items[n].nbytes, value) for n, value in shared.items()))
     return most
 
 
-def _search(items: Sequence[Item], pairs: Pairs, bound: int) -> tuple[list[int], int]:
+def _search(items: Sequence[Item], pairs: Pairs, bound: int, tries: int) -> tuple[list[int], int]:
     order = sorted(range(len(items)), key=lambda n: (-items[n].nbytes, items[n].first, n))
     best, least = _placed(items, pairs, order)
     by_time = sorted(range(len(items)), key=lambda n: (items[n].first, -items[n].nbytes, n))
@@ -113,7 +132,7 @@ def _search(items: Sequence[Item], pairs: Pairs, bound: int) -> tuple[list[int],
     if len(items) < 2:
         return best, least
     source = random.Random(0)
-    for _ in range(TRIES):
+    for _ in range(tries):
         if least <= _up(bound):
             break
         tried = list(order)
@@ -133,7 +152,9 @@ def _placed(items: Sequence[Item], pairs: Pairs, order: Sequence[int]) -> tuple[
         item = items[number]
         if not item.nbytes:
             continue
-        taken = sorted(_forbidden(items, pairs, offsets, number, other) for other in done if _together(item, items[other]))
+        taken = sorted(
+            _forbidden(items, pairs, offsets, number, other) for other in done if _together(item, items[other])
+        )
         at = 0
         for low, high in taken:  # starts in (low, high) are not free
             if at <= low:

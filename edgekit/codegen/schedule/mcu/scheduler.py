@@ -12,7 +12,7 @@ from edgekit.codegen import fixed_point, kernels
 from edgekit.codegen.kernels import Limits, Network, Scale
 from edgekit.codegen.program import ITEM
 from edgekit.codegen.schedule.mcu import strides
-from edgekit.codegen.schedule.mcu.steps import Operand, Program, Step, Struct, Table, table
+from edgekit.codegen.schedule.mcu.steps import Operand, Program, Rows, Step, Struct, Table, table
 from edgekit.codegen.views import View
 from edgekit.errors import ModelError
 
@@ -75,12 +75,12 @@ class McuScheduler:
     def step(
         self, function: str, kernel: kernels.Kernel, inputs: Sequence[Operand], output: Operand,
         shape: Struct | None = None, data: Struct | None = None, scratch: int = 0,
-        behind: Sequence[int | None] = (), title: str = "",
+        behind: Sequence[int | None] = (), title: str = "", rows: Rows | None = None,
     ) -> None:  # fmt: skip
         """Append a step."""
         name = title or type(kernel).__name__
         self.program.steps.append(
-            Step(function, kernel.node, name, tuple(inputs), output, shape, data, scratch, tuple(behind))
+            Step(function, kernel.node, name, tuple(inputs), output, shape, data, scratch, tuple(behind), rows)
         )
 
 
@@ -115,17 +115,38 @@ def convolution(s: McuScheduler, kernel: kernels.Convolution) -> None:
     end = kernel.epilogue
     data = _products(kernel, y[3], axes)
     given = s.operand(kernel.input)
+    zero = end.requantization.input.zero_point if end.requantization else 0
+    high = (kh - 1) * kernel.dilations[0] + 1
+    rows = _rows(shape, x, y, high, kernel.strides[0], kernel.padding[0], zero)
     if end.residual is None:
-        s.step(f"{name}_{s.suffix(kernel.input)}", kernel, [given], s.output(kernel.output), shape, data, 0, [behind])
+        s.step(f"{name}_{s.suffix(kernel.input)}", kernel, [given], s.output(kernel.output), shape, data, 0, [behind],
+               rows=rows)  # fmt: skip
         return
     between = Operand(s.program.add(s.network.tensors[kernel.output].nbytes))
-    s.step(f"{name}_{s.suffix(kernel.input)}", kernel, [given], between, shape, data, 0, [behind])
+    s.step(f"{name}_{s.suffix(kernel.input)}", kernel, [given], between, shape, data, 0, [behind], rows=rows)
     residual = end.residual
     assert end.requantization is not None and residual.other is not None and residual.output is not None
     operands = [(between, end.requantization.output), (s.operand(residual.tensor), residual.other)]
     (a, scale_a), (b, scale_b) = operands if residual.first else operands[::-1]
     _added(s, kernel, "add", (a, b), (scale_a, scale_b, residual.output), residual.limits,
-           strides.flat(s.network.tensors[kernel.output].elements, 3), [0, 0])  # fmt: skip
+           strides.flat(s.network.tensors[kernel.output].elements, 3), [0, 0], _row_of_elements(y, 0 if residual.first else 1))  # fmt: skip
+
+
+def _rows(
+    shape: Struct, x: Sequence[int], y: Sequence[int], window: int, stride: int, top: int, zero: int
+) -> Rows | None:
+    """A window's rows; None where the rows of the input make more rows of output than there are."""
+    bottom = max(0, (y[1] - 1) * stride + window - x[1] - top)
+    if y[1] * stride + window <= x[1] + top or top >= window:
+        return None
+    row = Struct(shape.tag, shape.fields | {"in_h": window, "out_h": 1, "pad_top": 0})
+    return Rows(row, 0, window, stride, top, bottom, zero, x[1], y[1], math.prod(x[2:]), math.prod(y[2:]))
+
+
+def _row_of_elements(shape: Sequence[int], place: int) -> Rows:
+    """A row of a feature map that an element-wise step computes."""
+    row = math.prod(shape[2:])
+    return Rows(strides.flat(row, 3), place, 1, 1, 0, 0, 0, shape[1], shape[1], row, row)
 
 
 def _products(kernel: kernels.Convolution | kernels.MatMul, count: int, axes: tuple[int, ...]) -> Struct:
@@ -192,14 +213,16 @@ def elementwise(s: McuScheduler, kernel: kernels.Elementwise) -> None:
     if s.suffix(kernel.output) != "s8" or kernel.function not in ("add", "sub") or kernel.limits is None:
         raise ModelError(f"operator {kernel.node} cannot be compiled: there is no {kernel.function} in C")
     shape, flat = strides.walk(s.network, views)
+    extent = s.shape(kernel.output)
+    rows = _row_of_elements(extent, 0) if flat and len(extent) == 4 and extent[0] == 1 else None
     scales = tuple(s.network.scale(view.tensor) for view in views)
     operands = [s.operand(view.tensor) for view in kernel.inputs]
-    _added(s, kernel, kernel.function, operands, scales, kernel.limits, shape, [0 if flat else None] * 2)
+    _added(s, kernel, kernel.function, operands, scales, kernel.limits, shape, [0 if flat else None] * 2, rows)
 
 
 def _added(
     s: McuScheduler, kernel: kernels.Kernel, function: str, operands: Sequence[Operand], scales: Sequence[Scale],
-    limits: Limits, shape: Struct, behind: Sequence[int | None],
+    limits: Limits, shape: Struct, behind: Sequence[int | None], rows: Rows | None,
 ) -> None:  # fmt: skip
     """ADD and SUB: both sides at 20 more bits, at twice the larger scale (reference/integer_ops/add.h)."""
     a, b, out = scales
@@ -209,7 +232,7 @@ def _added(
         fields[f"{name}_multiplier"], fields[f"{name}_shift"] = fixed_point.quantize_multiplier(factor)
     fields |= {"low": int(limits[0]), "high": int(limits[1])}
     s.step(f"ek_{function}_s8", kernel, operands, s.output(kernel.output), shape, Struct("ek_add_data", fields), 0,
-           behind, function)  # fmt: skip
+           behind, function, rows)  # fmt: skip
 
 
 def reshape(s: McuScheduler, kernel: kernels.Reshape) -> None:

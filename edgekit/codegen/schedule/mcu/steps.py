@@ -53,11 +53,50 @@ class Operand:
 
 
 @dataclass(frozen=True, eq=False)
+class Rows:
+    """How a step computes one row of its output from the rows of a window.
+
+    :param shape: in place of the step's own. :param place: which of the step's inputs has the window; of the others it
+        reads the row with the output's number.
+    :param window: rows of the window, ``stride`` of which go for each row of output.
+    :param top: and ``bottom``: rows of padding, which hold the byte ``zero``.
+    :param input: rows of the whole input, ``output``: of the output; each of ``in_bytes``, ``out_bytes``.
+    """
+
+    shape: Struct
+    place: int
+    window: int
+    stride: int
+    top: int
+    bottom: int
+    zero: int
+    input: int
+    output: int
+    in_bytes: int
+    out_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A step as part of a stream (``struct ek_stage``).
+
+    :param other: which of the stream's inputs it reads beside its window; -1 for none.
+    :param offset: of its window in the stream's scratch, bytes.
+    """
+
+    step: Step
+    rows: Rows
+    other: int
+    offset: int
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """A call ``function(&shape, &data, inputs..., output, scratch)``; what a step lacks is not passed.
 
     :param node: index of the operator, -1 for none. :param title: for people.
     :param scratch: bytes that it needs while it runs.
+    :param rows: how it computes a row at a time, if it can. :param stages: of a stream of steps.
     :param behind: for each input how many bytes the output's start must lie before the input's, so that they may
         overlap: the kernel reads no byte of the input after it wrote that far. None: they must not overlap.
     """
@@ -71,6 +110,8 @@ class Step:
     data: Struct | None = None
     scratch: int = 0
     behind: tuple[int | None, ...] = ()
+    rows: Rows | None = None
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ def walk(network: Network, views: Sequence[View]) -> tuple[Struct, bool]:
     """
     layouts = [row_major(network.tensors[view.tensor].shape) for view in views]
     offsets = [view.offset(layout) for view, layout in zip(views, layouts, strict=True)]
-    axes = list(zip(views[0].shape, *(v.strides(layout) for v, layout in zip(views, layouts, strict=True)), strict=True))
+    axes = list(
+        zip(views[0].shape, *(v.strides(layout) for v, layout in zip(views, layouts, strict=True)), strict=True)
+    )
     joined: list[tuple[int, ...]] = []
     for extent, *steps in axes:
         if extent == 1:
