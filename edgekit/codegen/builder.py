@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.kernels import Kernel, Limits, Network, Scale, reads, scale_of
+from edgekit.codegen.kernels import BASIC, Kernel, Limits, Network, Scale, Scope, Variable, reads, scale_of
+from edgekit.codegen.tables import stored_limits
 from edgekit.codegen.views import View, whole
 from edgekit.errors import DamagedModel
 from edgekit.graph import Graph, Operator, Tensor
 from edgekit.graph.edit import uses
 from edgekit.graph.padding import Sides, sides
 
+QUANTIZED = ("int8", "int16")
+"""Types of activations whose integers stand for real values."""
 INFINITE = 3.0e38
 CLAMPS: dict[int, Limits] = {0: (-INFINITE, INFINITE), 1: (0.0, INFINITE), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
 """Fused activations by the schema's ActivationFunctionType: the range of real values."""
@@ -30,16 +33,17 @@ class Builder:
     """Collects the kernels of a graph.
 
     :param graph: rewritten by :mod:`edgekit.codegen.prepare`. :param nodes: for each of its operators the index of the
-        one in the source graph that it comes from.
+        one in the source graph that it comes from. :param scope: what the backend has kernels for.
     """
 
-    def __init__(self, graph: Graph, nodes: Sequence[int]) -> None:
-        self.graph, self.nodes = graph, nodes
+    def __init__(self, graph: Graph, nodes: Sequence[int], scope: Scope = BASIC) -> None:
+        self.graph, self.nodes, self.scope = graph, nodes, scope
         self.tensors: list[Tensor] = list(graph.tensors)
         self.kernels: list[Kernel] = []
         self.uses = uses(graph)
         self.folded: set[int] = set()
         """Operators that a kernel before them computes."""
+        self.variables: list[Variable] = []
         self._known: set[int] = set(graph.main.inputs)
 
     def network(self) -> Network:
@@ -47,7 +51,9 @@ class Builder:
         main = self.graph.main
         for index in main.outputs:
             require(self.known(index), f"its output {index} is not computed")
-        return Network(tuple(self.tensors), tuple(self.kernels), tuple(main.inputs), tuple(main.outputs))
+        return Network(
+            tuple(self.tensors), tuple(self.kernels), tuple(main.inputs), tuple(main.outputs), tuple(self.variables)
+        )
 
     def add(self, kernel: Kernel) -> None:
         """Append a kernel.
@@ -62,6 +68,11 @@ class Builder:
     def known(self, index: int) -> bool:
         """True if a kernel so far, or the caller of the network, writes this tensor."""
         return index in self._known
+
+    def variable(self, index: int, initial: NDArray[Any]) -> None:
+        """Let a tensor keep its value from one run to the next."""
+        self.variables.append(Variable(index, initial))
+        self._known.add(index)
 
     def constant(self, values: NDArray[Any]) -> int:
         """Add a constant tensor and return its number."""
@@ -79,17 +90,14 @@ class Builder:
         return whole(index, self.tensors[index].shape)
 
     def scale(self, index: int) -> Scale | None:
-        """The scale of an int8 tensor; None for other types."""
-        return scale_of(self.tensors[index]) if self.tensors[index].dtype == "int8" else None
+        """The scale of a quantized tensor; None for other types."""
+        return scale_of(self.tensors[index]) if self.tensors[index].dtype in QUANTIZED else None
 
     def limits(self, index: int, fused: int) -> Limits:
-        """The stored values that a fused activation leaves, for floats and int8."""
-        low, high = CLAMPS[fused]
+        """The stored values that a fused activation leaves, for floats and quantized tensors."""
         if (scale := self.scale(index)) is None:
-            return low, high
-        least = round(max(low / scale.scale, -1e6)) + scale.zero_point
-        most = round(min(high / scale.scale, 1e6)) + scale.zero_point
-        return max(-128, least), min(127, most)
+            return CLAMPS[fused]
+        return stored_limits(CLAMPS[fused], scale, self.tensors[index].dtype)
 
     def values(self, index: int) -> NDArray[Any]:
         """A constant's values.

@@ -18,16 +18,16 @@ Integers = NDArray[np.int64]
 def quantize_multiplier(factor: float) -> tuple[int, int]:
     """Return ``multiplier`` and ``shift`` with ``factor ~ multiplier * 2**(shift - 31)``; ``QuantizeMultiplier``.
 
-    :param factor: not negative. :returns: a multiplier in ``[2**30, 2**31)``, or ``(0, 0)`` for factors that are 0 or
-        too small for a shift.
+    :returns: a multiplier of a magnitude in ``[2**30, 2**31)`` and of the factor's sign, or ``(0, 0)`` for factors that
+        are 0 or too small for a shift.
     """
     if factor == 0.0:
         return 0, 0
-    fraction, shift = math.frexp(factor)
+    fraction, shift = math.frexp(abs(factor))
     multiplier = math.floor(fraction * (1 << 31) + 0.5)
     if multiplier == 1 << 31:
         multiplier, shift = multiplier // 2, shift + 1
-    return (0, 0) if shift < -31 else (multiplier, shift)
+    return (0, 0) if shift < -31 else (multiplier if factor > 0 else -multiplier, shift)
 
 
 def quantize_multipliers(factors: Iterable[float]) -> tuple[Integers, Integers]:
@@ -72,6 +72,18 @@ def multiply_rounding_once(x: Integers, multiplier: Integers | int, shift: Integ
     total = 31 - np.asarray(shift, np.int64)
     rounded: Integers = (x.astype(np.int64) * multiplier + (np.int64(1) << (total - 1))) >> total
     return rounded
+
+
+def multiply_wide(x: Integers, multiplier: Integers | int, shift: Integers | int) -> Integers:
+    """``x * multiplier * 2**(shift - 31)`` for sums of 64 bits: the multiplier is rounded to 16 bits, the product once.
+
+    ``MultiplyByQuantizedMultiplier`` of an ``int64_t``. :param x: at most 48 bits.
+    """
+    m = np.asarray(multiplier, np.int64)
+    reduced = np.where(m < 0x7FFF0000, (m + (1 << 15)) >> 16, 0x7FFF)
+    total = 15 - np.asarray(shift, np.int64)
+    rounded: Integers = (x.astype(np.int64) * reduced + (np.int64(1) << (total - 1))) >> total
+    return _int32(rounded)
 
 
 def _int32(x: Integers) -> Integers:
@@ -125,6 +137,32 @@ def one_over_one_plus_x(x: Integers) -> Integers:
         error = (np.int64(1) << 29) - saturating_rounding_doubling_high_mul(half, y)
         y = y + _shifted_left(saturating_rounding_doubling_high_mul(y, error), 2)
     return _shifted_left(y, 1)
+
+
+def inverse_square_root(x: int) -> tuple[int, int]:
+    """``1 / sqrt(x)`` as a multiplier and a shift; ``GetInvSqrtQuantizedMultiplierExp`` with ``reverse_shift`` -1.
+
+    :param x: positive, of 32 bits.
+    """
+    if x <= 1:
+        return (1 << 31) - 1, 0
+    shift = 11
+    while x >= 1 << 29:
+        x, shift = x // 4, shift + 1
+    pairs = (31 - x.bit_length()) // 2 - 1
+    shift -= pairs
+    x <<= 2 * pairs
+    value = np.array([x >> 1], np.int64)  # three integer bits from here
+    half = rounding_divide_by_pot(value, 1)
+    root = np.array([1 << 28], np.int64)
+    for _ in range(5):
+        square = saturating_rounding_doubling_high_mul(root, root)  # six integer bits
+        cube = _shifted_left(saturating_rounding_doubling_high_mul(square, root), 6)  # from nine to three
+        step = saturating_rounding_doubling_high_mul(np.array([(1 << 28) + (1 << 27)], np.int64), root)
+        step = step - saturating_rounding_doubling_high_mul(half, cube)
+        root = _shifted_left(step, 3)  # from six to three
+    multiplier = int(saturating_rounding_doubling_high_mul(root, 1518500250)[0])  # sqrt(2) / 2
+    return (multiplier << -shift, 0) if shift < 0 else (multiplier, -shift)
 
 
 def _shifted_left(x: Integers, bits: int) -> Integers:

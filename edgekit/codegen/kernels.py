@@ -15,97 +15,38 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.fixed_point import (
-    Integers,
-    multiply_by_quantized_multiplier,
-    multiply_rounding_once,
-    quantize_multipliers,
+from edgekit.codegen.base import (
+    BASIC,
+    MICROCONTROLLER,
+    Epilogue,
+    Factor,
+    Kernel,
+    Limits,
+    Padding,
+    Requantization,
+    Residual,
+    Scale,
+    Scope,
+    scale_of,
 )
+from edgekit.codegen.recurrent import Gate, LayerNormalization, Lstm, Projection, Svdf
 from edgekit.codegen.views import View
 from edgekit.graph import Tensor
 
-Limits = tuple[float, float]
-"""The least and the largest stored value that an activation leaves: real for floats, integers for quantized tensors."""
-Padding = tuple[int, int, int, int]
-"""Top, left, bottom, right: rows and columns around a feature map that mean 0."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The real value of a stored integer: ``(stored - zero_point) * scale``."""
-
-    scale: float
-    zero_point: int
-
-
-@dataclass(frozen=True, eq=False)
-class Requantization:
-    """How a 32-bit sum of products becomes a stored integer.
-
-    :param input: of the values that weights are multiplied by. :param weights: one scale per output channel, or one.
-    :param output: of the result. :param rounds_once: LiteRT's reference kernels round twice in convolutions and once in
-        FULLY_CONNECTED (measured with LiteRT 2.3.0).
-    """
-
-    input: Scale
-    weights: NDArray[np.float64]
-    output: Scale
-    rounds_once: bool = False
-
-    def factors(self, channels: int) -> NDArray[np.float64]:
-        """One real factor per output channel, ``[channels]``."""
-        return np.broadcast_to(self.input.scale * self.weights / self.output.scale, channels)
-
-    def fixed_point(self, channels: int) -> tuple[Integers, Integers]:
-        """The same as TFLite's kernels have it: multipliers and shifts, ``[channels]`` each."""
-        return quantize_multipliers(self.factors(channels))
-
-    def apply(self, sums: Integers) -> Integers:
-        """The stored integers of sums ``[..., channels]``, as the reference has them, before they are clamped."""
-        multiply = multiply_rounding_once if self.rounds_once else multiply_by_quantized_multiplier
-        return multiply(sums, *self.fixed_point(sums.shape[-1])) + self.output.zero_point
-
-
-@dataclass(frozen=True)
-class Residual:
-    """An addition that follows a convolution in the same kernel.
-
-    :param tensor: what is added. :param other: its scale; :param output: the sum's; None for floats.
-    :param limits: of the sum. :param first: True if the convolution is the addition's first operand.
-    """
-
-    tensor: int
-    other: Scale | None
-    output: Scale | None
-    limits: Limits
-    first: bool = True
-
-
-@dataclass(frozen=True, eq=False)
-class Epilogue:
-    """What happens to a sum of products before it is stored.
-
-    :param limits: of the convolution's own fused activation. :param requantization: None for floats.
-    """
-
-    limits: Limits
-    requantization: Requantization | None = None
-    residual: Residual | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Kernel:
-    """One step of a network; ``node``: the operator of the source graph, ``output``: the tensor that it writes."""
-
-    node: int
-    output: int
+__all__ = [
+    "BASIC", "MICROCONTROLLER", "ArgExtreme", "Conv2D", "Convert", "Convolution", "CumSum", "DepthwiseConv2D",
+    "Elementwise", "Epilogue", "Factor", "Gate", "Gather", "Kernel", "L2Normalization", "LayerNormalization", "Limits",
+    "LogSoftmax", "Lstm", "Map", "MatMul", "Move", "Network", "Pad", "Padding", "Pool", "Projection", "Reduce",
+    "Requantization", "Reshape", "Residual", "Resize", "Scale", "Scope", "Softmax", "Spread", "Svdf", "TransposeConv",
+    "Variable", "reads", "scale_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Kernel):
     """What both kinds of convolutions have.
 
-    :param bias: one per output channel, float32 or int32. :param strides: and ``dilations``: rows, columns.
+    :param bias: one per output channel, float32, int32 or int64. :param strides: and ``dilations``: rows, columns.
     """
 
     input: int
@@ -119,12 +60,43 @@ class Convolution(Kernel):
 
 @dataclass(frozen=True, eq=False)
 class Conv2D(Convolution):
-    """``[1, h, w, in] -> [1, h', w', out]``; weights ``[out, kernel height, kernel width, in]``."""
+    """``[1, h, w, in] -> [1, h', w', out]``; weights ``[out, kernel height, kernel width, in / groups]``.
+
+    :param groups: of channels: output channel ``o`` reads the input channels of group ``o // (out / groups)``.
+        More than one only for backends whose scope has :attr:`Scope.convolutions`.
+    """
+
+    groups: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class DepthwiseConv2D(Convolution):
-    """``[1, h, w, channels] -> [1, h', w', channels]``; weights ``[kernel height, kernel width, channels]``."""
+    """``[1, h, w, in] -> [1, h', w', channels]``; weights ``[kernel height, kernel width, channels]``.
+
+    :param multiplier: output channels per input channel: output channel ``c`` reads input channel ``c // multiplier``.
+        More than one only for backends whose scope has :attr:`Scope.convolutions`.
+    """
+
+    multiplier: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class TransposeConv(Kernel):
+    """``[1, h, w, in] -> [1, h', w', out]``: every input pixel adds a window of products to the output.
+
+    ``output[y * strides[0] - padding[0] + r, x * strides[1] - padding[1] + c] += input[y, x] . weights[:, r, c]`` where
+    that pixel exists. Only for backends whose scope has :attr:`Scope.convolutions`.
+
+    :param weights: ``[out, kernel height, kernel width, in]``. :param bias: one per output channel.
+    :param padding: top, left: rows and columns that are cut off.
+    """
+
+    input: int
+    weights: NDArray[Any]
+    bias: NDArray[Any] | None
+    strides: tuple[int, int]
+    padding: tuple[int, int]
+    epilogue: Epilogue
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +131,20 @@ class Softmax(Kernel):
 
     input: int
     beta: float
+
+
+@dataclass(frozen=True, eq=False)
+class LogSoftmax(Kernel):
+    """Logarithms of the shares of ``exp(x)`` along the last axis, int8; only in :attr:`Scope.rows`."""
+
+    input: int
+
+
+@dataclass(frozen=True, eq=False)
+class L2Normalization(Kernel):
+    """Rows along the last axis divided by their norms, int8; only in :attr:`Scope.rows`."""
+
+    input: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,16 +299,27 @@ class Resize(Kernel):
 
 
 @dataclass(frozen=True, eq=False)
+class Variable:
+    """State that outlives a run; ``initial``: the values of its tensor before the first run, in its shape and type."""
+
+    tensor: int
+    initial: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """Kernels in the order in which they run.
 
     :param tensors: shapes, types, quantization, and the values of constants. :param inputs: and ``outputs``: numbers.
+    :param variables: tensors that keep their values from one run to the next. Kernels read them as any other tensor;
+        what writes them is a :class:`Move`, :class:`Svdf` or :class:`Lstm`.
     """
 
     tensors: tuple[Tensor, ...]
     kernels: tuple[Kernel, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    variables: tuple[Variable, ...] = ()
 
     def scale(self, tensor: int) -> Scale:
         """A quantized tensor's scale; per-channel scales are the weights' own."""
@@ -338,16 +335,6 @@ class Network:
         return result
 
 
-def scale_of(tensor: Tensor) -> Scale:
-    """The scale of a tensor that has one for all elements.
-
-    :raises ValueError: if it is not quantized.
-    """
-    if tensor.quantization is None or not tensor.has_scale:
-        raise ValueError(f"the tensor {tensor.name} has no scale")
-    return Scale(float(tensor.quantization.scale[0]), int(tensor.quantization.zero_point[0]))
-
-
 def reads(kernel: Kernel) -> list[int]:
     """The numbers of the tensors that a kernel reads."""
     match kernel:
@@ -361,5 +348,9 @@ def reads(kernel: Kernel) -> list[int]:
             return [view.tensor]
         case Conv2D(input=tensor, epilogue=end) | MatMul(input=tensor, epilogue=end):
             return [tensor, *([end.residual.tensor] if end.residual else [])]
+        case Svdf(input=tensor, state=state):
+            return [tensor, state]
+        case Lstm(input=tensor, activation_state=state, cell_state=other):
+            return [tensor, state, other]
         case _:
             return [kernel.input]  # type: ignore[attr-defined]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgekit.codegen.builder import CLAMPS, Builder, fused
+from edgekit.codegen.builder import CLAMPS, QUANTIZED, Builder, fused
 from edgekit.codegen.functions import REAL
-from edgekit.codegen.kernels import Network
+from edgekit.codegen.kernels import BASIC, Network, Scope
 from edgekit.codegen.prepare import REPEAT, SPREAD, prepared
 from edgekit.codegen.rules import convolutions, elements, indices, movement, padding, reductions, windows
 from edgekit.errors import DamagedModel, ModelError
@@ -59,9 +59,15 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("MEAN", *_REDUCED), reductions.reduced),
     "BATCH_MATMUL": reductions.matmul,
 }
-"""Every operator that has kernels."""
+"""Every operator that has kernels in every backend."""
+CONVOLUTIONS: dict[str, Rule] = {"TRANSPOSE_CONV": convolutions.transposed}
+"""More in :attr:`Scope.convolutions`."""
+ROWS: dict[str, Rule] = dict.fromkeys(("LOG_SOFTMAX", "L2_NORMALIZATION"), windows.rows)
+"""More in :attr:`Scope.rows`."""
 UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
-    **dict.fromkeys(("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D"), convolutions.weights_unsupported),
+    **dict.fromkeys(
+        ("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"), convolutions.weights_unsupported
+    ),
     **dict.fromkeys(("MEAN", *_REDUCED), reductions.reduced_unsupported),
     **dict.fromkeys(("SPLIT", "SPLIT_V", *_REARRANGED, *_RESIZED), movement.constants_unsupported),
     **dict.fromkeys(("CONCATENATION", "PACK", "UNPACK"), movement.joined_unsupported),
@@ -97,10 +103,19 @@ TYPES: dict[str, frozenset[str]] = {
     "FLOOR_MOD": _ONE_TYPE | _WHOLE,
 }  # fmt: skip
 """Of activations; float32 and int8 where nothing else is said."""
+WORDS = frozenset((
+    *_SHAPES, *_REARRANGED, "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL",
+    "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "SOFTMAX", "LOGISTIC", "TANH", "QUANTIZE", "DEQUANTIZE", "PAD", "PADV2",
+    "CONCATENATION", "SPLIT", "SPLIT_V", "PACK", "UNPACK",
+))  # fmt: skip
+"""What int16 activations are computed by in :attr:`Scope.int16`."""
+_WORDS, _NONE = frozenset(("int16",)), frozenset[str]()
 MIXED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "ONE_HOT", "ARG_MAX", "ARG_MIN", *_GATHERS,
                    *elements.COMPARISONS, *elements.SELECTS))  # fmt: skip
 """What may have activations of more than one type."""
-FEATURE_MAPS = frozenset(("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", *_RESIZED, SPREAD, REPEAT))
+FEATURE_MAPS = frozenset((
+    "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MAX_POOL_2D", "AVERAGE_POOL_2D", *_RESIZED, SPREAD, REPEAT,
+))  # fmt: skip
 """What takes one feature map at a time."""
 
 
@@ -117,41 +132,47 @@ class Missing:
         return self.reason.replace("there is no kernel", f"edgekit's {backend} backend has no kernel")
 
 
-def lower(graph: Graph) -> Network:
+def lower(graph: Graph, scope: Scope = BASIC) -> Network:
     """Lower the main subgraph; a kernel's ``node`` is an index of ``graph``.
 
+    :param scope: what the backend has kernels for.
     :raises ModelError: naming the first operator that has no kernel; see :func:`lowered`.
     """
-    network = lowered(graph)
+    network = lowered(graph, scope)
     if isinstance(network, list):
         first = network[0]
         raise ModelError(f"operator {first.node} ({first.op}) cannot be compiled: {first.reason}")
     return network
 
 
-def lowered(graph: Graph) -> Network | list[Missing]:
+def lowered(graph: Graph, scope: Scope = BASIC) -> Network | list[Missing]:
     """Lower the main subgraph; or list all operators that have no kernel even after rewriting."""
-    ready, nodes = prepared(graph)
-    reasons = [unsupported_reason(ready, operator) for operator in ready.operators]
+    ready, nodes = prepared(graph, scope)
+    reasons = [unsupported_reason(ready, operator, scope) for operator in ready.operators]
     missing = [
         Missing(node, graph.operators[node].op, reason) for node, reason in zip(nodes, reasons, strict=True) if reason
     ]
     if missing:
         return missing
-    builder = Builder(ready, nodes)
+    builder, rules = Builder(ready, nodes, scope), rules_of(scope)
     for number, operator in enumerate(ready.operators):
         if number in builder.folded:
             continue
         try:
-            RULES[operator.op](builder, number, operator)
+            rules[operator.op](builder, number, operator)
         except DamagedModel as error:
             return [Missing(nodes[number], operator.op, f"it is damaged: {error.message}")]
     return builder.network()
 
 
-def unsupported_reason(graph: Graph, operator: Operator) -> str:
+def rules_of(scope: Scope) -> dict[str, Rule]:
+    """Every operator that has kernels in a scope."""
+    return RULES | (CONVOLUTIONS if scope.convolutions else {}) | (ROWS if scope.rows else {})
+
+
+def unsupported_reason(graph: Graph, operator: Operator, scope: Scope = BASIC) -> str:
     """Why the operator has no kernel, in a few words; empty if it has one."""
-    if operator.op not in RULES or operator.custom:
+    if operator.op not in rules_of(scope) or operator.custom:
         return "there is no kernel for it"
     if reason := malformed(graph.tensors, operator):
         return reason
@@ -165,12 +186,13 @@ def unsupported_reason(graph: Graph, operator: Operator) -> str:
         return "its tensors are too large"
     if any(t.data is not None and not t.is_dense for t in tensors):
         return "its constant is not dense"
-    types = TYPES.get(operator.op, _BOTH)
+    types = TYPES.get(operator.op, _BOTH) | (_WORDS if scope.int16 and operator.op in WORDS else _NONE)
     for tensor in flowing:
-        if tensor.dtype == "uint8" and tensor.has_scale and operator.op == "QUANTIZE":
+        if tensor.has_scale and operator.op == "QUANTIZE" and tensor.dtype in ("uint8", *(("int32",) * scope.int16)):
             continue
-        plain = tensor.dtype != "int8" and (tensor.dtype == "float32" or not tensor.has_scale)
-        if tensor.dtype not in types or not (plain or (tensor.dtype == "int8" and tensor.has_scale)):
+        quantized = tensor.dtype in QUANTIZED
+        plain = not quantized and (tensor.dtype == "float32" or not tensor.has_scale)
+        if tensor.dtype not in types or not (plain or (quantized and tensor.has_scale)):
             return f"there is no kernel for {tensor.dtype}"
         if operator.op in FEATURE_MAPS and len(tensor.shape) == 4 and tensor.shape[0] != 1:
             return "its batch is not 1"
@@ -179,4 +201,6 @@ def unsupported_reason(graph: Graph, operator: Operator) -> str:
     if len({t.dtype for t in flowing}) > 1 and operator.op not in MIXED:
         return "it mixes integers and floats"
     special = UNSUPPORTED.get(operator.op)
-    return special(graph, operator) if special else ""
+    if special and (reason := special(graph, operator)):
+        return reason
+    return "" if scope.convolutions else convolutions.apart_unsupported(graph, operator)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.codegen.kernels import BASIC, Scale, Scope, scale_of
 from edgekit.graph import Graph, Operator, Quantization, Tensor, tflite
 from edgekit.graph.floats import restore
 from edgekit.graph.forms import malformed
@@ -20,11 +21,14 @@ from edgekit.graph.padding import SAME
 SPREAD, REPEAT = "edgekit.spread", "edgekit.repeat"
 
 
-def prepared(graph: Graph) -> tuple[Graph, list[int]]:
-    """The Graph to lower, and for each of its operators the index of the one in ``graph`` it comes from."""
+def prepared(graph: Graph, scope: Scope = BASIC) -> tuple[Graph, list[int]]:
+    """The Graph to lower, and for each of its operators the index of the one in ``graph`` it comes from.
+
+    :param scope: operators that its backend has kernels for are left alone.
+    """
     floats, nodes = _floats(graph)
     main = floats.main
-    work = _Rewriting(list(main.tensors), [], [])
+    work = _Rewriting(list(main.tensors), [], [], scope)
     for node, operator in zip(nodes, main.operators, strict=True):
         work.node = node
         _rewrite(work, operator)
@@ -50,12 +54,22 @@ def _rewrite(work: _Rewriting, operator: Operator) -> None:
         return work.keep(operator)
     if operator.op in _ONE_FEATURE_MAP and _feature_maps(work, operator):
         return None
+    if (work.scope.convolutions and operator.op in _CONVOLUTIONS) or _integer_rows(work, operator):
+        return work.keep(operator)
     return _REWRITE.get(operator.op, _Rewriting.keep)(work, operator)
 
 
+def _integer_rows(work: _Rewriting, operator: Operator) -> bool:
+    """LOG_SOFTMAX or L2_NORMALIZATION in int8 with the only scale of results that LiteRT takes."""
+    if not work.scope.rows or operator.op not in LEAST_STEP:
+        return False
+    x, y = work.tensors[operator.inputs[0]], work.tensors[operator.outputs[0]]
+    return x.dtype == y.dtype == "int8" and y.has_scale and scale_of(y) == LEAST_STEP[operator.op]
+
+
 class _Rewriting:
-    def __init__(self, tensors: list[Tensor], operators: list[Operator], nodes: list[int]) -> None:
-        self.tensors, self.operators, self.nodes, self.node = tensors, operators, nodes, 0
+    def __init__(self, tensors: list[Tensor], operators: list[Operator], nodes: list[int], scope: Scope) -> None:
+        self.tensors, self.operators, self.nodes, self.scope, self.node = tensors, operators, nodes, scope, 0
 
     def keep(self, operator: Operator) -> None:
         self.operators.append(operator)
@@ -217,6 +231,9 @@ def _by_rows(work: _Rewriting, operator: Operator) -> None:
 
 
 MOST_FEATURE_MAPS = 64
+LEAST_STEP = {"LOG_SOFTMAX": Scale(16 / 256, 127), "L2_NORMALIZATION": Scale(1 / 128, 0)}
+"""The only scales of int8 results that LiteRT's kernels have (activations.cc, l2norm.cc)."""
+_CONVOLUTIONS = ("TRANSPOSE_CONV", "DEPTHWISE_CONV_2D", "CONV_2D")
 LEAST_NORM = 1e-6
 """TFLite's reference_ops/l2normalization.h: what a norm is at least."""
 _ONE_FEATURE_MAP = (

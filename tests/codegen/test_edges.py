@@ -11,7 +11,7 @@ from edgekit.codegen import fixed_point as fx
 from edgekit.codegen.kernels import Conv2D, MatMul
 from edgekit.codegen.loops import Conv
 from edgekit.codegen.lower import lower, unsupported_reason
-from edgekit.codegen.rules.convolutions import weights_unsupported
+from edgekit.codegen.rules.convolutions import apart_unsupported, weights_unsupported
 from edgekit.codegen.rules.padding import MOST_MOVES, batches_unsupported
 from edgekit.codegen.schedule import cpu
 from edgekit.codegen.schedule.machine import Machine
@@ -84,9 +84,9 @@ def test_weights_that_no_kernel_takes() -> None:
     operator = graph.operators[0]
     assert weights_unsupported(graph, operator) == ""
     graph.tensors[x].shape = (1, 8, 8, 4)
-    assert weights_unsupported(graph, operator) == "it has a channel multiplier"
+    assert apart_unsupported(graph, operator) == "it has a channel multiplier"
     operator.op = "CONV_2D"
-    assert weights_unsupported(graph, operator) == "it is a grouped convolution"
+    assert apart_unsupported(graph, operator) == "it is a grouped convolution"
     graph.tensors[operator.inputs[2]].data = None
     assert weights_unsupported(graph, operator) == "its bias is not constant"
     graph.tensors[x].dtype = "int8"

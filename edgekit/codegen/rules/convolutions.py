@@ -16,8 +16,10 @@ from edgekit.codegen.kernels import (
     Padding,
     Requantization,
     Residual,
+    TransposeConv,
 )
 from edgekit.graph import Graph, Operator
+from edgekit.graph.padding import SAME
 
 
 def convolution(b: Builder, number: int, operator: Operator) -> None:
@@ -25,12 +27,32 @@ def convolution(b: Builder, number: int, operator: Operator) -> None:
     o = operator.options
     weights = b.values(operator.inputs[1])
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
-    require(len(x) == len(y) == 4 and y[3] == weights.shape[0], "its shapes do not fit its weights")
+    fits = len(x) == len(y) == 4 and y[3] == weights.shape[0] and x[3] % weights.shape[3] == 0
+    require(fits and y[3] % (x[3] // weights.shape[3]) == 0, "its shapes do not fit its weights")
     target, residual = _residual(b, number, operator)
     b.add(Conv2D(
         b.nodes[number], target, operator.inputs[0], weights, _bias(b, operator, weights.shape[0]),
         (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor), _padding(b, operator, weights.shape[1:3]),
-        _epilogue(b, operator, residual),
+        _epilogue(b, operator, residual), x[3] // weights.shape[3],
+    ))  # fmt: skip
+
+
+def transposed(b: Builder, number: int, operator: Operator) -> None:
+    """Lower TRANSPOSE_CONV ``(shape, weights, x, bias)``."""
+    o = operator.options
+    weights = b.values(operator.inputs[1])
+    x, y = (b.graph.tensors[i].shape for i in (operator.inputs[2], operator.outputs[0]))
+    fits = len(x) == len(y) == 4 and y[3] == weights.shape[0] and x[3] == weights.shape[3]
+    require(fits and x[0] == y[0], "its shapes do not fit its weights")
+    require(min(o.strideH, o.strideW) > 0, "its strides are not positive")
+    cut = []
+    for axis, stride in ((1, o.strideH), (2, o.strideW)):
+        least = (y[axis] + stride - 1) // stride if o.padding == SAME else (y[axis] - weights.shape[axis]) // stride + 1
+        require(least == x[axis], "its output does not fit its windows")
+        cut.append(max(0, (x[axis] - 1) * stride + weights.shape[axis] - y[axis]) // 2)
+    b.add(TransposeConv(
+        b.nodes[number], operator.outputs[0], operator.inputs[2], weights, _bias(b, operator, weights.shape[0], 3),
+        (o.strideH, o.strideW), (cut[0], cut[1]), _epilogue(b, operator, None, 2),
     ))  # fmt: skip
 
 
@@ -54,11 +76,11 @@ def depthwise(b: Builder, number: int, operator: Operator) -> None:
     weights = b.values(operator.inputs[1])
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
     fits = weights.ndim == 4 and weights.shape[0] == 1 and len(x) == len(y) == 4
-    require(fits and x[3] == y[3] == weights.shape[3], "its shapes do not fit its weights")
+    require(fits and y[3] == weights.shape[3] and y[3] % x[3] == 0, "its shapes do not fit its weights")
     b.add(DepthwiseConv2D(
         b.nodes[number], operator.outputs[0], operator.inputs[0], weights[0], _bias(b, operator, weights.shape[3]),
         (o.strideH, o.strideW), (o.dilationHFactor, o.dilationWFactor), _padding(b, operator, weights.shape[1:3]),
-        _epilogue(b, operator, None),
+        _epilogue(b, operator, None), y[3] // x[3],
     ))  # fmt: skip
 
 
@@ -82,7 +104,7 @@ def _residual(b: Builder, number: int, operator: Operator) -> tuple[int, Residua
     """
     output, graph = operator.outputs[0], b.graph
     readers = b.uses.get(output, [])
-    if len(readers) != 1 or output in graph.main.outputs or fused(operator):
+    if len(readers) != 1 or output in graph.main.outputs or fused(operator) or graph.tensors[output].dtype == "int16":
         return output, None
     after, place = readers[0]
     addition = graph.operators[after]
@@ -96,8 +118,8 @@ def _residual(b: Builder, number: int, operator: Operator) -> tuple[int, Residua
     return total, Residual(other, b.scale(other), b.scale(total), b.limits(total, fused(addition)), place == 0)
 
 
-def _bias(b: Builder, operator: Operator, count: int) -> NDArray[Any] | None:
-    index = operator.inputs[2] if len(operator.inputs) > 2 else -1
+def _bias(b: Builder, operator: Operator, count: int, place: int = 2) -> NDArray[Any] | None:
+    index = operator.inputs[place] if len(operator.inputs) > place else -1
     if index < 0:
         return None
     bias = b.values(index)
@@ -105,9 +127,12 @@ def _bias(b: Builder, operator: Operator, count: int) -> NDArray[Any] | None:
     return bias.reshape(-1)
 
 
-def _epilogue(b: Builder, operator: Operator, residual: Residual | None) -> Epilogue:
-    """The fused activation, which is none where an addition follows, and the scales of integers."""
-    source, output = operator.inputs[0], operator.outputs[0]
+def _epilogue(b: Builder, operator: Operator, residual: Residual | None, place: int = 0) -> Epilogue:
+    """The fused activation, which is none where an addition follows, and the scales of integers.
+
+    :param place: of the operand that weights are multiplied by.
+    """
+    source, output = operator.inputs[place], operator.outputs[0]
     limits = b.limits(output, fused(operator))
     if (own := b.scale(output)) is None:
         return Epilogue(limits, None, residual)
@@ -115,20 +140,41 @@ def _epilogue(b: Builder, operator: Operator, residual: Residual | None) -> Epil
     require(weights is not None and weights.scale.size and given is not None, "its weights have no scale")
     assert weights is not None and given is not None
     once = operator.op == "FULLY_CONNECTED"
-    return Epilogue(limits, Requantization(given, weights.scale.astype(np.float64), own, once), residual)
+    bias = _bias_type(b.graph, operator, 3 if place else 2)
+    wide = b.graph.tensors[source].dtype == "int16" and bias != "int32"
+    return Epilogue(limits, Requantization(given, weights.scale.astype(np.float64), own, once, wide), residual)
+
+
+def _bias_type(graph: Graph, operator: Operator, place: int) -> str:
+    index = operator.inputs[place] if len(operator.inputs) > place else -1
+    return graph.tensors[index].dtype if index >= 0 else ""
 
 
 def weights_unsupported(graph: Graph, operator: Operator) -> str:
     """Say why an operator with weights has no kernel; empty if it has one."""
     tensor = graph.tensors[operator.inputs[1]]
-    given = graph.tensors[operator.inputs[0]].dtype
+    first = 2 if operator.op == "TRANSPOSE_CONV" else 0
+    given = graph.tensors[operator.inputs[first]].dtype
     if not tensor.is_dense:
         return "its weights are not constant"
-    if tensor.dtype != given and (tensor.dtype, given) != ("int4", "int8"):
+    if tensor.dtype != given and (tensor.dtype, given) not in (("int4", "int8"), ("int8", "int16"), ("int4", "int16")):
         return f"its weights are {tensor.dtype}, its input is {given}"
-    if len(operator.inputs) > 2 and operator.inputs[2] >= 0 and graph.tensors[operator.inputs[2]].data is None:
+    place = 3 if first else 2
+    if len(operator.inputs) > place and operator.inputs[place] >= 0 and not _known(graph, operator.inputs[place]):
         return "its bias is not constant"
+    return ""
+
+
+def _known(graph: Graph, index: int) -> bool:
+    return graph.tensors[index].data is not None
+
+
+def apart_unsupported(graph: Graph, operator: Operator) -> str:
+    """Say why an operator has no kernel where groups of channels must be taken apart; empty if it has one."""
+    if operator.op not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        return ""
+    tensor = graph.tensors[operator.inputs[1]]
     if operator.op == "CONV_2D" and graph.tensors[operator.inputs[0]].shape[3] != tensor.shape[3]:
         return "it is a grouped convolution"
-    one = operator.op == "DEPTHWISE_CONV_2D" and graph.tensors[operator.inputs[0]].shape[3] != tensor.shape[3]
+    one = graph.tensors[operator.inputs[0]].shape[3] != tensor.shape[3]
     return "it has a channel multiplier" if one else ""

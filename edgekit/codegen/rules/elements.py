@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.codegen.builder import Builder, fused, require
+from edgekit.codegen.builder import QUANTIZED, Builder, fused, require
 from edgekit.codegen.kernels import Convert, Elementwise, Map, Pad, Reshape
 from edgekit.codegen.rules import padding
 from edgekit.codegen.rules.movement import same_scale
@@ -22,7 +22,7 @@ def arithmetic(b: Builder, number: int, operator: Operator) -> None:
     target = operator.outputs[0]
     made = b.view(target)
     given = tuple(b.view(i).broadcast(made.shape) for i in operator.inputs)
-    scaled = b.graph.tensors[target].dtype in ("float32", "int8")
+    scaled = b.graph.tensors[target].dtype in ("float32", *QUANTIZED)
     limits = b.limits(target, fused(operator)) if scaled else None
     b.add(Elementwise(b.nodes[number], target, operator.op.lower(), given, made, limits))
 
@@ -61,7 +61,7 @@ def padded(b: Builder, number: int, operator: Operator) -> None:
     """Rows and columns around one feature map; other axes and types are filled first."""
     target = operator.outputs[0]
     pads, tensor = b.integers(operator.inputs[1]), b.graph.tensors[target]
-    feature_map = pads.shape == (4, 2) and tensor.shape[0] == 1 and tensor.dtype in ("float32", "int8")
+    feature_map = pads.shape == (4, 2) and tensor.shape[0] == 1 and tensor.dtype in ("float32", *QUANTIZED)
     if not feature_map or pads[[0, 3]].any():
         padding.filled(b, number, operator)
         return
@@ -83,7 +83,7 @@ def arithmetic_unsupported(graph: Graph, operator: Operator) -> str:
     out = graph.tensors[operator.outputs[0]]
     if any(graph.tensors[i].data is not None and graph.tensors[i].dtype != out.dtype for i in operator.inputs):
         return "its constant has another type"
-    if out.dtype not in ("float32", "int8") and fused(operator):
+    if out.dtype not in ("float32", *QUANTIZED) and fused(operator):
         return "it has an activation on integers"
     return _constants_unsupported(graph, operator)
 
@@ -105,6 +105,6 @@ def _constants_unsupported(graph: Graph, operator: Operator) -> str:
     constants = [tensor for tensor in (graph.tensors[i] for i in operator.inputs) if tensor.data is not None]
     if len(constants) == len(operator.inputs):
         return "all its operands are constants"
-    if operator.op not in SELECTS and any(t.dtype == "int8" and not t.has_scale for t in constants):
+    if operator.op not in SELECTS and any(t.dtype in QUANTIZED and not t.has_scale for t in constants):
         return "its constant has no scale"
     return ""

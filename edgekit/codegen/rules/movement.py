@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.codegen.builder import Builder, fused, require
+from edgekit.codegen.builder import QUANTIZED, Builder, fused, require
 from edgekit.codegen.kernels import Move, Spread, scale_of
 from edgekit.codegen.views import View
 from edgekit.graph import Graph, Operator
@@ -162,5 +162,5 @@ def joined_unsupported(graph: Graph, operator: Operator) -> str:
 def same_scale(graph: Graph, operator: Operator) -> str:
     """Moved integers must mean the same real values afterwards."""
     flowing = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
-    scales = {scale_of(t) for t in flowing if t.dtype == "int8" and t.has_scale}
+    scales = {scale_of(t) for t in flowing if t.dtype in QUANTIZED and t.has_scale}
     return "" if len(scales) <= 1 else "its tensors have different scales"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.codegen.builder import Builder, padded_sides, require
-from edgekit.codegen.kernels import Pool, Resize, Softmax
+from edgekit.codegen.kernels import L2Normalization, LogSoftmax, Pool, Resize, Softmax
 from edgekit.graph import Operator
 
 
@@ -32,6 +32,14 @@ def softmax(b: Builder, number: int, operator: Operator) -> None:
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
     require(x == y, "its output has another shape")
     b.add(Softmax(b.nodes[number], operator.outputs[0], operator.inputs[0], float(operator.options.beta)))
+
+
+def rows(b: Builder, number: int, operator: Operator) -> None:
+    """Lower LOG_SOFTMAX and L2_NORMALIZATION in integers."""
+    x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
+    require(x == y and x, "its output has another shape")
+    kind = LogSoftmax if operator.op == "LOG_SOFTMAX" else L2Normalization
+    b.add(kind(b.nodes[number], operator.outputs[0], operator.inputs[0]))
 
 
 def resize(b: Builder, number: int, operator: Operator) -> None:
