@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.codegen import fixed_point, kernels
 from edgekit.codegen.kernels import Limits, Network, Scale
 from edgekit.codegen.program import ITEM
-from edgekit.codegen.schedule.mcu import strides
+from edgekit.codegen.schedule.mcu import packing, strides
 from edgekit.codegen.schedule.mcu.steps import Operand, Program, Rows, Step, Struct, Table, table
 from edgekit.codegen.views import View
 from edgekit.errors import ModelError
@@ -107,23 +107,28 @@ def convolution(s: McuScheduler, kernel: kernels.Convolution) -> None:
         "in_h": x[1], "in_w": x[2], "in_c": x[3], "out_h": y[1], "out_w": y[2], "out_c": y[3], "k_h": kh, "k_w": kw,
         "stride_h": kernel.strides[0], "stride_w": kernel.strides[1],
         "dilation_h": kernel.dilations[0], "dilation_w": kernel.dilations[1],
-        "pad_top": kernel.padding[0], "pad_left": kernel.padding[1], "groups": y[3] if depthwise else 1,
+        "pad_top": kernel.padding[0], "pad_left": kernel.padding[1], "groups": 1, "strip": 1 if depthwise else 0,
     })  # fmt: skip
-    axes = (0, 1) if depthwise else (1, 2, 3)
+    sizes = packing.ConvShape(**shape.fields)  # type: ignore[arg-type]
+    scratch = packing.depthwise_scratch(sizes) if depthwise else packing.conv_scratch(sizes)
     name = "ek_depthwise_conv2d" if depthwise else "ek_conv2d"
     behind = _rows_behind(kernel, x, y, kernel.strides[0], kernel.padding[0])
     end = kernel.epilogue
-    data = _products(kernel, y[3], axes)
+    weights = kernel.weights.transpose(2, 0, 1) if depthwise else kernel.weights
+    packed = packing.pack_depthwise(kernel.weights) if depthwise else packing.pack_conv(weights)
+    data, flags = _products(kernel, weights, packed)
+    shape.fields["flags"] = flags
     given = s.operand(kernel.input)
     zero = end.requantization.input.zero_point if end.requantization else 0
     high = (kh - 1) * kernel.dilations[0] + 1
     rows = _rows(shape, x, y, high, kernel.strides[0], kernel.padding[0], zero)
     if end.residual is None:
-        s.step(f"{name}_{s.suffix(kernel.input)}", kernel, [given], s.output(kernel.output), shape, data, 0, [behind],
-               rows=rows)  # fmt: skip
+        s.step(f"{name}_{s.suffix(kernel.input)}", kernel, [given], s.output(kernel.output), shape, data, scratch,
+               [behind], rows=rows)  # fmt: skip
         return
     between = Operand(s.program.add(s.network.tensors[kernel.output].nbytes))
-    s.step(f"{name}_{s.suffix(kernel.input)}", kernel, [given], between, shape, data, 0, [behind], rows=rows)
+    s.step(f"{name}_{s.suffix(kernel.input)}", kernel, [given], between, shape, data, scratch, [behind],
+           rows=rows)  # fmt: skip
     residual = end.residual
     assert end.requantization is not None and residual.other is not None and residual.output is not None
     operands = [(between, end.requantization.output), (s.operand(residual.tensor), residual.other)]
@@ -149,34 +154,39 @@ def _row_of_elements(shape: Sequence[int], place: int) -> Rows:
     return Rows(strides.flat(row, 3), place, 1, 1, 0, 0, 0, shape[1], shape[1], row, row)
 
 
-def _products(kernel: kernels.Convolution | kernels.MatMul, count: int, axes: tuple[int, ...]) -> Struct:
-    """``struct ek_conv_data``: the weights, the bias with the input's zero point folded in, the requantization."""
+def _products(
+    kernel: kernels.Convolution | kernels.MatMul, weights: NDArray[Any], packed: NDArray[Any]
+) -> tuple[Struct, int]:
+    """``struct ek_conv_data``: the weights, the bias with the input's zero point folded in, the requantization.
+
+    :param weights: one output channel per row, ``[out, ...]``. :returns: also the flags.
+    """
     end = kernel.epilogue
     assert end.requantization is not None
-    multipliers, shifts = end.requantization.fixed_point(count)
+    multipliers, shifts = end.requantization.fixed_point(len(weights))
     zero = end.requantization.input.zero_point
-    bias = np.zeros(count, np.int64) if kernel.bias is None else kernel.bias.astype(np.int64)
-    bias = bias - zero * kernel.weights.astype(np.int64).sum(axis=axes)
+    limits = int(end.limits[0]), int(end.limits[1])
+    try:
+        bias = packing.folded_bias(weights, kernel.bias, zero)
+    except OverflowError as error:
+        raise ModelError(f"operator {kernel.node} cannot be compiled: {error}") from error
+    flags = packing.flags(multipliers, shifts, limits, packing.largest_sums(weights, kernel.bias))
+    count = 1 if flags & packing.PER_TENSOR else len(weights)
     return Struct("ek_conv_data", {
-        "weights": table(kernel.weights, "int8"), "bias": table(_wrapped(bias), "int32"),
-        "multiplier": table(multipliers, "int32"), "shift": table(shifts, "int8"),
-        "x_zero": zero, "y_zero": end.requantization.output.zero_point, "low": int(end.limits[0]),
-        "high": int(end.limits[1]),
-    })  # fmt: skip
-
-
-def _wrapped(values: Any) -> Any:
-    """As 32-bit arithmetic wraps."""
-    return values.astype(np.uint64).astype(np.uint32).astype(np.int32)
+        "weights": table(packed, "int8"), "bias": table(bias, "int32"),
+        "multiplier": table(multipliers[:count], "int32"), "shift": table(shifts[:count], "int8"),
+        "x_zero": zero, "y_zero": end.requantization.output.zero_point, "low": limits[0], "high": limits[1],
+    }), flags  # fmt: skip
 
 
 def dense(s: McuScheduler, kernel: kernels.MatMul) -> None:
     """Lower MatMul."""
     count, depth = kernel.weights.shape
     rows = s.network.tensors[kernel.input].elements // depth
-    shape = Struct("ek_dense_shape", {"rows": rows, "in": depth, "out": count})
+    data, flags = _products(kernel, kernel.weights, packing.pack_dense(kernel.weights))
+    shape = Struct("ek_dense_shape", {"rows": rows, "in": depth, "out": count, "flags": flags})
     s.step(f"ek_dense_{s.suffix(kernel.input)}", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape,
-           _products(kernel, count, (1,)))  # fmt: skip
+           data)  # fmt: skip
 
 
 def pool(s: McuScheduler, kernel: kernels.Pool) -> None:

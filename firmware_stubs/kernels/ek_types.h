@@ -1,0 +1,52 @@
+/* What the kernels take: sizes, which the compiler folds where they are constants, and a layer's own data. */
+#ifndef EK_TYPES_H
+#define EK_TYPES_H
+
+#include "ek_base.h"
+
+/* Flags of a layer: what the generator knows of its numbers. 0 is always right; edgekit/codegen/schedule/mcu/packing.py
+   computes them. */
+
+/* One multiplier and one shift serve all output channels. */
+#define EK_PER_TENSOR 1
+/* The limits are those of the output's type. */
+#define EK_SATURATES 2
+/* Every sum, partial ones included, lies within (-2^30, 2^30), and every shift within [-30, -2]. */
+#define EK_NARROW 4
+
+/* A convolution; a depthwise one has out_c = in_c * multiplier and ignores `groups`. NHWC, one sample. */
+struct ek_conv_shape {
+    int32_t in_h, in_w, in_c;
+    int32_t out_h, out_w, out_c;
+    int32_t k_h, k_w;
+    int32_t stride_h, stride_w;
+    int32_t dilation_h, dilation_w;
+    int32_t pad_top, pad_left;
+    int32_t groups;
+    /* Output rows that a depthwise convolution computes at a time, 0: all. Its scratch holds one channel of them. */
+    int32_t strip;
+    int32_t flags;
+};
+
+/* A product of `rows` vectors of `in` elements with constant weights. */
+struct ek_dense_shape {
+    int32_t rows, in, out;
+    int32_t flags;
+};
+
+/* Weights, packed by edgekit/codegen/schedule/mcu/packing.py, and requantization.
+
+   weights: convolution: [out_c][k_h][k_w][in_c / groups], each output channel padded with zeros to a multiple of 4
+   bytes; depthwise: [out_c][k_h][k_w]; dense: [out][in], each output padded likewise; aligned to 4 bytes.
+   bias: the layer's bias less x_zero * sum(weights of the channel). Padding pixels are x_zero.
+   multiplier, shift: TFLite's fixed-point form of the scales, shift > 0 to the left; one per output channel.
+   low, high: least and largest result, y_zero included. */
+struct ek_conv_data {
+    const int8_t *weights;
+    const int32_t *bias;
+    const int32_t *multiplier;
+    const int8_t *shift;
+    int32_t x_zero, y_zero, low, high;
+};
+
+#endif

@@ -1,0 +1,152 @@
+"""The C kernels as a shared library for the host, called on NumPy arrays, and what they have to compute."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from edgekit import resources
+from edgekit.codegen import fixed_point
+from edgekit.codegen.schedule.mcu import packing
+
+Array = NDArray[Any]
+KERNELS = resources.folder("firmware_stubs") / "kernels"
+WARNINGS = ("-std=c99", "-pedantic", "-ffreestanding", "-Wall", "-Wextra", "-Wconversion", "-Werror")
+VARIANTS: dict[packing.Variant, tuple[str, ...]] = {"portable": (), "dsp": ("-DEK_EMULATE_DSP",)}
+"""What selects a variant of the kernels on the host, where C functions stand for the instructions."""
+GUARD = 64
+"""Bytes before and after a buffer that a kernel must leave as they are."""
+
+
+class Data(ctypes.Structure):
+    """``struct ek_conv_data``."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("weights", "bias", "multiplier", "shift")),
+        *((name, ctypes.c_int32) for name in ("x_zero", "y_zero", "low", "high")),
+    ]
+
+
+@dataclasses.dataclass
+class Layer:
+    """A quantized layer: ``weights`` unpacked, one output channel per row of the first axis in ``rows``."""
+
+    weights: Array
+    bias: Array | None
+    multiplier: Array
+    shift: Array
+    x_zero: int
+    y_zero: int
+    limits: tuple[int, int]
+    arrays: list[Array] = dataclasses.field(default_factory=list)
+
+    def data(self, packed: Array, rows: Array) -> Data:
+        """``struct ek_conv_data``, alive as long as the layer."""
+        bias = packing.folded_bias(rows, self.bias, self.x_zero).astype(np.int32)
+        self.arrays = [packed, bias, self.multiplier.astype(np.int32), self.shift.astype(np.int8)]
+        pointers = [array.ctypes.data for array in self.arrays]
+        return Data(*pointers, self.x_zero, self.y_zero, *self.limits)
+
+    def flags(self, rows: Array) -> int:
+        largest = packing.largest_sums(rows, self.bias)
+        return packing.flags(self.multiplier, self.shift, self.limits, largest)
+
+
+def build(to: Path, variant: packing.Variant, *options: str) -> ctypes.CDLL:
+    """Compile the kernels; undefined behaviour traps."""
+    library = to / f"kernels_{variant}.so"
+    command = ["gcc", *WARNINGS, "-O2", "-g", "-fPIC", "-shared", *VARIANTS[variant], *options]
+    command += ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", f"-I{KERNELS}"]
+    command += [str(Path(__file__).parent / "kernels.c"), "-o", str(library)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(library))
+
+
+def conv(library: ctypes.CDLL, variant: packing.Variant, shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
+    """``ek_conv2d_s8``; weights ``[out, kh, kw, in / groups]``."""
+    shape = dataclasses.replace(shape, flags=layer.flags(layer.weights))
+    data = layer.data(packing.pack_conv(layer.weights), layer.weights)
+    scratch = packing.conv_scratch(shape, variant)
+    return _called(library.conv2d, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
+
+
+def depthwise(
+    library: ctypes.CDLL, variant: packing.Variant, shape: packing.ConvShape, layer: Layer, x: Array
+) -> Array:
+    """``ek_depthwise_s8``; weights ``[kh, kw, out]``."""
+    rows = layer.weights.transpose(2, 0, 1)
+    shape = dataclasses.replace(shape, flags=layer.flags(rows))
+    data = layer.data(packing.pack_depthwise(layer.weights), rows)
+    scratch = packing.depthwise_scratch(shape, variant)
+    return _called(library.depthwise, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
+
+
+def dense(library: ctypes.CDLL, layer: Layer, x: Array) -> Array:
+    """``ek_dense_s8``; weights ``[units, depth]``."""
+    units, depth = layer.weights.shape
+    shape = packing.DenseShape(len(x), depth, units, layer.flags(layer.weights))
+    data = layer.data(packing.pack_dense(layer.weights), layer.weights)
+    return _called(library.dense, shape, data, x, (len(x), units), None)
+
+
+def _called(
+    kernel: Callable[..., Any], shape: Any, data: Data, x: Array, result: tuple[int, ...], scratch: int | None
+) -> Array:
+    numbers = np.array(dataclasses.astuple(shape), np.int32)
+    x = np.ascontiguousarray(x, np.int8)
+    before, size = x.copy(), int(np.prod(result))
+    buffers = [np.full(count + 2 * GUARD, 0x5A, np.int8) for count in (size, scratch or 0)]
+    addresses = [ctypes.c_void_p(buffer.ctypes.data + GUARD) for buffer in buffers]
+    output, *rest = addresses if scratch is not None else addresses[:1]
+    kernel(ctypes.c_void_p(numbers.ctypes.data), ctypes.byref(data), ctypes.c_void_p(x.ctypes.data), output, *rest)
+    for buffer in buffers:
+        assert np.all(buffer[:GUARD] == 0x5A) and np.all(buffer[-GUARD:] == 0x5A)
+    assert np.array_equal(x, before)
+    return buffers[0][GUARD:-GUARD].reshape(result)
+
+
+def expected_conv(shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
+    depth, units = shape.in_c // shape.groups, shape.out_c // shape.groups
+    parts = []
+    for g in range(shape.groups):
+        windows = _windows(shape, x[..., g * depth : (g + 1) * depth], layer.x_zero)
+        weights = layer.weights[g * units : (g + 1) * units].astype(np.int64)
+        parts.append(np.einsum("yxcrq,orqc->yxo", windows, weights))
+    return finished(layer, np.concatenate(parts, -1))
+
+
+def expected_depthwise(shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
+    windows = np.repeat(_windows(shape, x, layer.x_zero), shape.out_c // shape.in_c, axis=2)
+    return finished(layer, np.einsum("yxcrq,rqc->yxc", windows, layer.weights.astype(np.int64)))
+
+
+def expected_dense(layer: Layer, x: Array) -> Array:
+    products = (x.astype(np.int64) - layer.x_zero) @ layer.weights.T.astype(np.int64)
+    return finished(layer, products, fixed_point.multiply_rounding_once)
+
+
+def _windows(shape: packing.ConvShape, x: Array, x_zero: int) -> Array:
+    """Patches less the zero point, ``[out_h, out_w, c, k_h, k_w]``."""
+    height = (shape.k_h - 1) * shape.dilation_h + 1
+    width = (shape.k_w - 1) * shape.dilation_w + 1
+    bottom = max(0, (shape.out_h - 1) * shape.stride_h + height - shape.in_h - shape.pad_top)
+    right = max(0, (shape.out_w - 1) * shape.stride_w + width - shape.in_w - shape.pad_left)
+    padded = np.pad(x.astype(np.int64) - x_zero, ((shape.pad_top, bottom), (shape.pad_left, right), (0, 0)))
+    windows = sliding_window_view(padded, (height, width), axis=(0, 1))[:: shape.stride_h, :: shape.stride_w]
+    return windows[: shape.out_h, : shape.out_w, :, :: shape.dilation_h, :: shape.dilation_w]
+
+
+def finished(
+    layer: Layer, sums: Array, rescale: Callable[..., Array] = fixed_point.multiply_by_quantized_multiplier
+) -> Array:
+    total = sums if layer.bias is None else sums + layer.bias
+    return np.clip(rescale(total, layer.multiplier, layer.shift) + layer.y_zero, *layer.limits)
