@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit import backends
 from edgekit import bundle as bundles
-from edgekit import plugins
 from edgekit.api.profile import profile
 from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
 from edgekit.files import temporary
@@ -86,7 +86,7 @@ def _candidate(
     folder = scratch / name
     folder.mkdir()
     try:
-        return _Candidate(name, build(job, plugins.get("backends", name), planned, folder, False, progress))
+        return _Candidate(name, build(job, backends.get(name, job.options), planned, folder, False, progress))
     except EdgekitError as error:
         return _Candidate(name, reason=error.message, error=error)
 

@@ -8,17 +8,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import edgekit
+from edgekit import backends, delegates, plugins, sandbox, target
 from edgekit import bundle as bundles
-from edgekit import delegates, plugins, sandbox, target
 from edgekit.api import advice
 from edgekit.api.choose import Plans, fastest
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
-from edgekit.backends import Artifact, Backend, Planned, Request
+from edgekit.backends import Artifact, Backend, Options, Planned, Request
 from edgekit.bundle.execution import Footprint
 from edgekit.bundle.readme import readme
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
@@ -106,7 +107,8 @@ def compile(
         all that do, of which the fastest by the best evidence at hand is kept (:mod:`edgekit.api.choose`).
     :param out: folder for the bundles, ``<model>.<recipe>.<target>`` each.
     :param workers: for passes that train: a number of processes, or hosts (docs/distributed.md).
-    :param changes: parameters of the recipe's passes to change, ``"PASS.PARAMETER=VALUE"`` each.
+    :param changes: parameters of the recipe's passes to change, ``"PASS.PARAMETER=VALUE"`` each, and options of
+        backends, ``"BACKEND.OPTION=VALUE"``.
     :param shapes: shapes of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each; ``"1x3x224x224"`` if there
         is only one.
     :param pack: also write each bundle as a single ``.edgekit`` file.
@@ -119,9 +121,10 @@ def compile(
     boards = [target.load(name) for name in dict.fromkeys(targets)]
     if not boards:
         raise UsageError("no target was given", "pass one with --target; `edgekit targets` lists them")
+    changes, options = _options(changes)
     plan = _recipe(recipe, changes, data)
     for board in boards:
-        _known_backend(backend, board)
+        _known_backend(backend, board, options)
     parse_workers(workers)
     if database not in (None, AUTO):
         from edgekit.backends.tvm import database as tuned
@@ -133,16 +136,16 @@ def compile(
         plans: list[Plans] = []
 
         def choose(graph: Graph) -> None:
-            plans.extend(_plans(backend, graph, board) for board in boards)
+            plans.extend(_plans(backend, graph, board, options) for board in boards)
 
         job = prepare(source, plan, seed, workers, progress, check=choose, named=None if changes else recipe)
-        job.tuning = database
+        job.tuning, job.options = database, options
         makers: list[Callable[[], Compiled]] = []
         for board, found in zip(boards, plans, strict=True):
             if backend == AUTO:
                 makers.append(functools.partial(fastest, build, job, board, found, folder, pack, progress))
             else:
-                makers.append(functools.partial(build, job, *_usable(found), folder, pack, progress))
+                makers.append(functools.partial(build, job, *_usable(found, options), folder, pack, progress))
         # Backends that are timed against each other on this machine do not run beside others.
         return _side_by_side(makers, 1 if backend == AUTO else min(len(boards), 4))
 
@@ -170,7 +173,23 @@ def _recipe(name: str, changes: Sequence[str], data: str | None) -> recipe.Recip
     return plan
 
 
-def _known_backend(name: str, board: Target) -> None:
+def _options(changes: Sequence[str]) -> tuple[list[str], Options]:
+    """Split what ``--set`` gave: changes to passes, and options of backends."""
+    known = plugins.names("backends")
+    own = [change for change in changes if change.partition(".")[0].strip() in known]
+    options: dict[str, dict[str, Any]] = {}
+    for change in own:
+        name, option, value = recipe.change_of(change)
+        options.setdefault(name, {})[option] = value
+    return [change for change in changes if change not in own], options
+
+
+def _known_backend(name: str, board: Target, options: Options) -> None:
+    for other in options:
+        chosen = other if name == AUTO else board.backends[0] if name == FIRST else name
+        if other not in board.backends or chosen != other:
+            raise UsageError(f"--set {other}.{next(iter(options[other]))}: {other} would not compile for {board.name}", f"add --backend {other}")
+        backends.get(other, options)
     if name in (FIRST, AUTO):
         return
     plugins.get("backends", name)
@@ -188,12 +207,12 @@ def backend_for(name: str, graph: Graph, board: Target) -> tuple[Backend, Planne
     return _usable(_plans(name, graph, board))
 
 
-def _usable(plans: Plans) -> tuple[Backend, Planned]:
+def _usable(plans: Plans, options: Options = MappingProxyType({})) -> tuple[Backend, Planned]:
     """Return the first backend that can compile the network."""
-    return next((plugins.get("backends", name), plan) for name, plan in plans.items() if isinstance(plan, Planned))
+    return next((backends.get(name, options), plan) for name, plan in plans.items() if isinstance(plan, Planned))
 
 
-def _plans(name: str, graph: Graph, board: Target) -> Plans:
+def _plans(name: str, graph: Graph, board: Target, options: Options = MappingProxyType({})) -> Plans:
     """Return the backends' plans, up to the first that can compile the network; for ``auto``, those of all backends.
 
     :raises ModelError: listing what is not supported, if none can.
@@ -202,7 +221,7 @@ def _plans(name: str, graph: Graph, board: Target) -> Plans:
     names = [name] if one else [n for n in board.backends if n != "null"] or board.backends[:1]
     plans: Plans = {}
     for candidate in names:
-        backend: Backend = plugins.get("backends", candidate)
+        backend = backends.get(candidate, options)
         plans[candidate] = backend.plan(graph, board)
         if name != AUTO and isinstance(plans[candidate], Planned):
             break
@@ -310,6 +329,7 @@ def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact, fol
         "execution": artifact.execution.json(),
         "footprint": Footprint(files + model, artifact.ram_bytes).json(),
         "tools": artifact.tools,
+        **({"options": dict(artifact.options)} if artifact.options else {}),
         **({"tuning": {"sha256": artifact.tuning_sha256}} if artifact.tuning_sha256 else {}),
         "inputs": [t.json() for t in job.graph.inputs],
         "outputs": [t.json() for t in job.graph.outputs],

@@ -13,6 +13,7 @@ import numpy as np
 from edgekit import plugins, sandbox
 from edgekit.api import advice
 from edgekit.api.load import digest, reader_for
+from edgekit.backends import Options
 from edgekit.data import dataset
 from edgekit.errors import CheckFailed, ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, tflite
@@ -98,6 +99,7 @@ class Job:
     """The network before the recipe."""
     why: str = ""
     """The command that finds what the quantization does to the network, if there is one."""
+    options: Options = field(default_factory=dict)
     tuning: str | None = None
     """Where tuned kernels are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
 

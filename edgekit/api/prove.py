@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import plugins, sandbox
+from edgekit import backends, sandbox
 from edgekit.backends import Backend, Exactness, Planned, Request, planned
 from edgekit.bundle import Bundle, digest, relative_files
-from edgekit.errors import EdgekitError, ToolMissing, UsageError
+from edgekit.errors import CheckFailed, EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import folded
 from edgekit.graph.explode import Exploded, explode
@@ -43,9 +43,16 @@ def prove(
         network; default: made anew. :param tuning: the tuning database that it used.
     """
     return _Proof(
-        bundle, runner, options, backend or plugins.get("backends", bundle.manifest["backend"]), planned, tuning,
+        bundle, runner, options, backend or _backend(bundle), planned, tuning,
         opening,
     ).judge()  # fmt: skip
+
+
+def _backend(bundle: Bundle) -> Backend:
+    name, options = bundle.manifest["backend"], bundle.manifest.get("options", {})
+    if not isinstance(options, dict):
+        raise CheckFailed("'options' in manifest.json is damaged", "compile the bundle again")
+    return backends.get(name, {name: options})
 
 
 @dataclass(frozen=True)

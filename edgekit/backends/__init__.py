@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edgekit import plugins
 from edgekit.bundle.execution import Execution
-from edgekit.errors import ModelError
+from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -59,6 +62,7 @@ class Artifact:
     :param tools: versions of the tools that made it, for the manifest.
     :param runtime: name and version of what executes it, e.g. ``"litert 2.3.0"``.
     :param ram_bytes: activations; None where the runtime plans its memory itself.
+    :param options: of the backend, where they are not its defaults.
     :param tuning_sha256: of the tuning database that kernels were taken from; empty for none.
     """
 
@@ -67,6 +71,7 @@ class Artifact:
     runtime: str = ""
     ram_bytes: int | None = None
     tuning_sha256: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,12 @@ class Backend(Protocol):
 
     def exactness(self, graph: Graph) -> Exactness:
         """Return how close the artifact of this network must be to the reference."""
+
+    def configured(self, options: Mapping[str, Any]) -> Backend:
+        """Return the backend with options of its own set (``--set BACKEND.OPTION=VALUE``).
+
+        :raises UsageError: if it has no such option, or not this value.
+        """
 
     def isolated(self) -> Backend:
         """Return the backend as it compiles a network taken apart (:mod:`edgekit.graph.explode`).
@@ -110,6 +121,14 @@ class Backend(Protocol):
 class Defaults:
     """The usual answers of a backend."""
 
+    name: str
+
+    def configured(self, options: Mapping[str, Any]) -> Any:
+        """See :class:`Backend`: it has no options."""
+        for option in options:
+            raise UsageError(f"--set {self.name}.{option}: the backend {self.name} has no options", "omit it")
+        return self
+
     def exactness(self, graph: Graph) -> Exactness:
         """See :class:`Backend`."""
         return Exactness()
@@ -117,6 +136,19 @@ class Defaults:
     def isolated(self) -> Any:
         """See :class:`Backend`."""
         return self
+
+
+Options = Mapping[str, Mapping[str, Any]]
+"""Of backends, by the backend's name."""
+
+
+def get(name: str, options: Options = MappingProxyType({})) -> Backend:
+    """Return a backend by its name, configured.
+
+    :raises UsageError: if there is none, or not with these options.
+    """
+    backend: Backend = plugins.get("backends", name)
+    return backend.configured(options.get(name, {}))
 
 
 def planned(backend: Backend, graph: Graph, target: Target) -> Planned:

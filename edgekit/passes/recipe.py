@@ -94,21 +94,30 @@ def changed(plan: Recipe, changes: Sequence[str]) -> Recipe:
     """
     steps = list(plan.steps)
     for change in changes:
-        place, equals, text = change.partition("=")
-        name, dot, parameter = place.strip().partition(".")
-        if not (equals and dot and name and parameter):
-            raise UsageError(f"--set {change}: it must be PASS.PARAMETER=VALUE", "as in --set finetune.epochs=5")
+        name, parameter, value = change_of(change)
         here = [step.name for step in steps]
         if name not in here:
             raise UsageError(
                 f"--set {change}: the recipe {plan.name} has no pass {name!r}",
                 "it has " + ", ".join(here) if here else "it has no passes",
             )
-        value = _value(text)
-        if not _plain(value):
-            raise UsageError(f"--set {change}: {text} is not a valid value of a parameter")
         steps = [replace(s, params=s.params | {parameter: value}) if s.name == name else s for s in steps]
     return replace(plan, steps=tuple(steps))
+
+
+def change_of(text: str) -> tuple[str, str, Any]:
+    """Return what ``NAME.PARAMETER=VALUE`` says.
+
+    :raises UsageError: if it is not of that form.
+    """
+    place, equals, value = text.partition("=")
+    name, dot, parameter = place.strip().partition(".")
+    if not (equals and dot and name and parameter):
+        raise UsageError(f"--set {text}: it must be PASS.PARAMETER=VALUE", "as in --set finetune.epochs=5")
+    result = _value(value)
+    if not _plain(result):
+        raise UsageError(f"--set {text}: {value} is not a valid value of a parameter")
+    return name, parameter, result
 
 
 def _value(text: str) -> Any:

@@ -6,16 +6,19 @@ for bit. For Linux, the same source becomes ``network.so`` beside the C runner.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported, runner_build
 from edgekit.backends.c99 import emit, library
+from edgekit.backends.c99.emit import Optimize
 from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.mcu.scheduler import schedule
 from edgekit.codegen.schedule.mcu.steps import Program
 from edgekit.codegen.schedule.mcu.streams import streamed
+from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -32,10 +35,20 @@ class Plan(Planned):
     program: Program
 
 
+@dataclass(frozen=True)
 class C99(Defaults):
     """Compiles int8 networks to C."""
 
+    optimize: Optimize = Optimize.SPEED
     name = "c99"
+
+    def configured(self, options: Mapping[str, Any]) -> C99:
+        """Set ``optimize``: ``speed``, ``size`` or ``ram``."""
+        for option, value in options.items():
+            if option != "optimize" or value not in list(Optimize):
+                choices = ", ".join(Optimize)
+                raise UsageError(f"--set c99.{option}={value}: no such option", f"use c99.optimize: {choices}")
+        return C99(Optimize(options.get("optimize", self.optimize)))
 
     def exactness(self, graph: Graph) -> Exactness:
         """Integers are equal to the reference's, bit for bit."""
@@ -52,11 +65,12 @@ class C99(Defaults):
         """See :class:`edgekit.backends.Backend`."""
         assert isinstance(planned, Plan), planned
         target, folder = planned.target, request.folder
-        source = emit.source(planned.program, NAME)
+        source = emit.source(planned.program, NAME, self.optimize)
         arch = runner_build.native_arch(target.arch)
         runner = runner_build.get(arch)
         request.progress.step(f"compile C for {target.name}")
         library.link(source, arch, folder / library.LIBRARY)
         runner_build.put(runner.path, folder, runner_build.NAME, 0o755)
         execution = Execution(Kind.LIBRARY, runner_command(library.LIBRARY, model=False), library.LIBRARY)
-        return Artifact({"compiler": runner.compiler}, execution, "c99", source.memory.arena)
+        options = {} if self == C99() else {"optimize": str(self.optimize)}
+        return Artifact({"compiler": runner.compiler}, execution, "c99", source.memory.arena, options=options)

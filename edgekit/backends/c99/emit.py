@@ -21,8 +21,8 @@ HEADERS = (
 )  # fmt: skip
 """Of the kernel library, in ``firmware_stubs/kernels``."""
 C_TYPES = {
-    "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "float32": "float",
-    "bool": "uint8_t",
+    "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t",
+    "float32": "float", "bool": "uint8_t",
 }  # fmt: skip
 PER_LINE = 24
 """Numbers on a line of an array."""
@@ -165,7 +165,8 @@ class _Writer:
             f"EK_NOINLINE void {name}({parameters}, void *y, uint8_t *scratch)\n{{\n"
             f"    static const struct ek_stage stages[{count}] = {{\n        " + ",\n        ".join(rows) + "};\n"
             f"    const void *const others[{count}] = {{{others}}};\n    struct ek_progress at[{count}];\n"
-            f"    ek_stream(stages, {count}, {step.stages[0].rows.input}, at, x0, others, y, scratch, scratch + {work});\n}}\n"
+            f"    ek_stream(stages, {count}, {step.stages[0].rows.input}, at, x0, others, y, scratch, "
+            f"scratch + {work});\n}}\n"
         )
         arguments = [self._place(operand, plan) for operand in (*step.inputs, step.output)]
         return f"{name}({', '.join(arguments)}, a + {plan.scratch[number]});"

@@ -77,8 +77,8 @@ def _items(program: Program) -> tuple[list[Item], Pairs]:
     for buffer in program.outputs:
         first.setdefault(buffer, -1)
         last[buffer] = count
-    for number, buffer in enumerate(program.buffers):
-        if buffer.pinned:
+    for number, one in enumerate(program.buffers):
+        if one.pinned:
             first[number], last[number] = -1, count
     for number, step in enumerate(program.steps):
         output = step.output.buffer

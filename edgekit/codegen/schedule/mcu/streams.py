@@ -1,7 +1,7 @@
 """Streams: several steps in a row that work row by row, so that the feature maps between them need not be in memory.
 
 Each step keeps the rows of its window only, in scratch, and hands on every row that it computes
-(``firmware_stubs/kernels/ek_stream.h``). Nothing is computed twice; what it costs are copies of rows within the windows.
+(``firmware_stubs/kernels/ek_stream.h``). Nothing is computed twice; the cost are copies of rows within the windows.
 Which steps become streams is searched for: of all runs of steps that can, the one that makes the arena smallest, then
 the next, until none helps.
 """
@@ -112,7 +112,8 @@ def _behind(stages: Sequence[Stage], inputs: int) -> tuple[int | None, ...]:
                         read = made[number] * stage.rows.out_bytes
                         most[stage.other] = max(most[stage.other], written - read)
 
-    for taken in range(1, stages[0].rows.input + 1):
+    while taken < stages[0].rows.input:
+        taken += 1
         filled[0] += 1
         advance(0)
     for level, stage in enumerate(stages):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from edgekit.codegen.kernels import Network
-from edgekit.codegen.schedule.mcu.steps import Struct
+from edgekit.codegen.schedule.mcu.steps import Struct, Value
 from edgekit.codegen.views import View, row_major, whole
 from edgekit.errors import ModelError
 
@@ -37,9 +37,9 @@ def walk(network: Network, views: Sequence[View]) -> tuple[Struct, bool]:
         raise ModelError(f"it takes {len(joined)} nested loops, of which there are at most {AXES}")
     dense = not any(offsets) and (not joined or (len(joined) == 1 and all(step == 1 for step in joined[0][1:])))
     rows = [(1,) + (0,) * len(views)] * (AXES - len(joined)) + joined
-    fields = {"size": tuple(row[0] for row in rows), "offset": tuple(offsets)}
-    fields["step"] = tuple(tuple(row[1 + n] for row in rows) for n in range(len(views)))  # type: ignore[assignment]
-    return Struct(f"ek_walk{len(views)}", dict(fields)), dense
+    fields: dict[str, Value] = {"size": tuple(row[0] for row in rows), "offset": tuple(offsets)}
+    fields["step"] = tuple(tuple(row[1 + n] for row in rows) for n in range(len(views)))
+    return Struct(f"ek_walk{len(views)}", fields), dense
 
 
 def flat(elements: int, operands: int) -> Struct:
