@@ -188,7 +188,10 @@ def _known_backend(name: str, board: Target, options: Options) -> None:
     for other in options:
         chosen = other if name == AUTO else board.backends[0] if name == FIRST else name
         if other not in board.backends or chosen != other:
-            raise UsageError(f"--set {other}.{next(iter(options[other]))}: {other} would not compile for {board.name}", f"add --backend {other}")
+            raise UsageError(
+                f"--set {other}.{next(iter(options[other]))}: {other} would not compile for {board.name}",
+                f"add --backend {other}",
+            )
         backends.get(other, options)
     if name in (FIRST, AUTO):
         return

@@ -1,8 +1,14 @@
-/* Dot products of int8. */
+/* Copies, dot products, and the instructions of the DSP extension, which C functions stand for elsewhere. */
 #ifndef EK_DOT_H
 #define EK_DOT_H
 
 #include "ek_math.h"
+
+#if defined(__ARM_FEATURE_DSP) && __ARM_FEATURE_DSP && defined(__GNUC__)
+#define EK_HAS_DSP 1
+#else
+#define EK_HAS_DSP 0
+#endif
 
 EK_INLINE int32_t ek_dot_s8(const int8_t *a, const int8_t *b, int32_t count, int32_t sum)
 {
@@ -21,6 +27,143 @@ EK_INLINE void ek_fill(int8_t *to, int8_t value, int32_t count)
 {
     for (int32_t i = 0; i < count; i++)
         to[i] = value;
+}
+
+/* Four bytes at any address. */
+EK_INLINE uint32_t ek_load_word(const int8_t *x)
+{
+    uint32_t word;
+    __builtin_memcpy(&word, x, 4);
+    return word;
+}
+
+/* The first 1 to 3 bytes of a word, zeros in the others. */
+EK_INLINE uint32_t ek_load_bytes(const int8_t *x, int32_t count)
+{
+    uint32_t word = (uint8_t)x[0];
+    for (int32_t i = 1; i < count; i++)
+        word |= (uint32_t)(uint8_t)x[i] << (8 * i);
+    return word;
+}
+
+/* Halfwords, as SMLAD takes them. */
+EK_INLINE int32_t ek_low_half(uint32_t x)
+{
+    return (int16_t)(uint16_t)x;
+}
+
+EK_INLINE int32_t ek_high_half(uint32_t x)
+{
+    return (int16_t)(uint16_t)(x >> 16);
+}
+
+EK_INLINE uint32_t ek_two_halves(int32_t low, int32_t high)
+{
+    return (uint32_t)(uint16_t)low | (uint32_t)(uint16_t)high << 16;
+}
+
+/* Bytes 0 and 2 as two halfwords. */
+EK_INLINE uint32_t ek_even_bytes(uint32_t x)
+{
+#if EK_HAS_DSP
+    uint32_t result;
+    __asm("sxtb16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return ek_two_halves((int8_t)(uint8_t)x, (int8_t)(uint8_t)(x >> 16));
+#endif
+}
+
+/* Bytes 1 and 3 as two halfwords. */
+EK_INLINE uint32_t ek_odd_bytes(uint32_t x)
+{
+#if EK_HAS_DSP
+    uint32_t result;
+    __asm("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return ek_even_bytes(x >> 8);
+#endif
+}
+
+/* sum + the products of both halfwords, wrapped. */
+EK_INLINE int32_t ek_dual_mac(uint32_t a, uint32_t b, int32_t sum)
+{
+#if EK_HAS_DSP
+    int32_t result;
+    __asm("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    const int32_t products =
+        (int32_t)((uint32_t)(ek_low_half(a) * ek_low_half(b)) + (uint32_t)(ek_high_half(a) * ek_high_half(b)));
+    return (int32_t)((uint32_t)sum + (uint32_t)products);
+#endif
+}
+
+/* sum + the product of the lower (b) or upper (t) halves. */
+EK_INLINE int32_t ek_mac_bt(uint32_t a, uint32_t b, int32_t sum)
+{
+#if EK_HAS_DSP
+    int32_t result;
+    __asm("smlabt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return sum + ek_low_half(a) * ek_high_half(b);
+#endif
+}
+
+EK_INLINE int32_t ek_mac_tb(uint32_t a, uint32_t b, int32_t sum)
+{
+    return ek_mac_bt(b, a, sum);
+}
+
+/* (2^32 * z + a * b + 2^31) / 2^32. */
+EK_INLINE int32_t ek_high_mac(int32_t a, int32_t b, int32_t z)
+{
+#if EK_HAS_DSP
+    int32_t result;
+    __asm("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(z));
+    return result;
+#else
+    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32) + z;
+#endif
+}
+
+EK_INLINE int32_t ek_high_mul(int32_t a, int32_t b)
+{
+#if EK_HAS_DSP
+    int32_t result;
+    __asm("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return ek_high_mac(a, b, 0);
+#endif
+}
+
+EK_INLINE int32_t ek_saturate_s8(int32_t x)
+{
+#if EK_HAS_DSP
+    int32_t result;
+    __asm("ssat %0, #8, %1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return ek_clamp(x, INT8_MIN, INT8_MAX);
+#endif
+}
+
+/* 2^32 / 2^right of a channel, in layers that are EK_NARROW: right = -shift is 2 to 30. */
+EK_INLINE int32_t ek_power(const struct ek_conv_data *d, int32_t flags, int32_t channel)
+{
+    return (int32_t)((uint32_t)1 << (32 + ek_shift(d, flags, channel)));
+}
+
+/* ek_requantize(sum) + y_zero for layers that are EK_NARROW, `power` from ek_power: with twice the sum, the upper half
+   of a product is the first rounding, and the upper half of another one the second, where one less makes negative
+   halves go away from zero. */
+EK_INLINE int32_t ek_requantize_narrow(int32_t sum, int32_t multiplier, int32_t power, int32_t y_zero)
+{
+    const int32_t once = ek_high_mul(sum * 2, multiplier);
+    return ek_high_mac(once + (once >> 31), power, y_zero);
 }
 
 #endif

@@ -4,14 +4,6 @@
 
 #include "ek_types.h"
 
-#if defined(__ARM_FEATURE_DSP) && !defined(EK_PORTABLE)
-#define EK_DSP 1
-#elif defined(EK_EMULATE_DSP)
-#define EK_DSP 1
-#else
-#define EK_DSP 0
-#endif
-
 EK_INLINE int32_t ek_min(int32_t a, int32_t b)
 {
     return a < b ? a : b;

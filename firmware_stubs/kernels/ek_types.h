@@ -4,6 +4,14 @@
 
 #include "ek_base.h"
 
+/* How weights are packed, for all layers of a network: the generator defines EK_PACKING before it includes the kernels.
+   Any packing works on any core; each is fast where its instructions are. */
+#define EK_PACKING_ROWS 0  /* portable C */
+#define EK_PACKING_PAIRS 1 /* the DSP extension of Cortex-M4, M7, M33 */
+#ifndef EK_PACKING
+#define EK_PACKING EK_PACKING_ROWS
+#endif
+
 /* Flags of a layer: what the generator knows of its numbers. 0 is always right; edgekit/codegen/schedule/mcu/packing.py
    computes them. */
 
@@ -13,6 +21,8 @@
 #define EK_SATURATES 2
 /* Every sum, partial ones included, lies within (-2^30, 2^30), and every shift within [-30, -2]. */
 #define EK_NARROW 4
+/* The weights are packed as rows, whatever EK_PACKING says. */
+#define EK_PLAIN 8
 
 /* A convolution; a depthwise one has out_c = in_c * multiplier and ignores `groups`. NHWC, one sample. */
 struct ek_conv_shape {
@@ -36,8 +46,8 @@ struct ek_dense_shape {
 
 /* Weights, packed by edgekit/codegen/schedule/mcu/packing.py, and requantization.
 
-   weights: convolution: [out_c][k_h][k_w][in_c / groups], each output channel padded with zeros to a multiple of 4
-   bytes; depthwise: [out_c][k_h][k_w]; dense: [out][in], each output padded likewise; aligned to 4 bytes.
+   weights, aligned to 4 bytes: as EK_PACKING_ROWS, [out_c][k_h][k_w][in_c / groups] or [out][in], each output channel
+   padded with zeros to a multiple of 4 bytes. As EK_PACKING_PAIRS, see ek_pairs.h. Depthwise: [out_c][k_h][k_w].
    bias: the layer's bias less x_zero * sum(weights of the channel). Padding pixels are x_zero.
    multiplier, shift: TFLite's fixed-point form of the scales, shift > 0 to the left; one per output channel.
    low, high: least and largest result, y_zero included. */

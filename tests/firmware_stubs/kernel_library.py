@@ -20,8 +20,7 @@ from edgekit.codegen.schedule.mcu import packing
 Array = NDArray[Any]
 KERNELS = resources.folder("firmware_stubs") / "kernels"
 WARNINGS = ("-std=c99", "-pedantic", "-ffreestanding", "-Wall", "-Wextra", "-Wconversion", "-Werror")
-VARIANTS: dict[packing.Variant, tuple[str, ...]] = {"portable": (), "dsp": ("-DEK_EMULATE_DSP",)}
-"""What selects a variant of the kernels on the host, where C functions stand for the instructions."""
+PACKINGS: dict[packing.Packing, tuple[str, ...]] = {"rows": (), "pairs": ("-DEK_PACKING=EK_PACKING_PAIRS",)}
 GUARD = 64
 """Bytes before and after a buffer that a kernel must leave as they are."""
 
@@ -60,10 +59,10 @@ class Layer:
         return packing.flags(self.multiplier, self.shift, self.limits, largest)
 
 
-def build(to: Path, variant: packing.Variant, *options: str) -> ctypes.CDLL:
+def build(to: Path, kind: packing.Packing, *options: str) -> ctypes.CDLL:
     """Compile the kernels; undefined behaviour traps."""
-    library = to / f"kernels_{variant}.so"
-    command = ["gcc", *WARNINGS, "-O2", "-g", "-fPIC", "-shared", *VARIANTS[variant], *options]
+    library = to / f"kernels_{kind}.so"
+    command = ["gcc", *WARNINGS, "-O2", "-g", "-fPIC", "-shared", *PACKINGS[kind], *options]
     command += ["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", f"-I{KERNELS}"]
     command += [str(Path(__file__).parent / "kernels.c"), "-o", str(library)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -71,30 +70,30 @@ def build(to: Path, variant: packing.Variant, *options: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-def conv(library: ctypes.CDLL, variant: packing.Variant, shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
+def conv(library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
     """``ek_conv2d_s8``; weights ``[out, kh, kw, in / groups]``."""
-    shape = dataclasses.replace(shape, flags=layer.flags(layer.weights))
-    data = layer.data(packing.pack_conv(layer.weights), layer.weights)
-    scratch = packing.conv_scratch(shape, variant)
+    packed, plain = packing.pack(layer.weights, kind, shape.groups)
+    shape = dataclasses.replace(shape, flags=layer.flags(layer.weights) | plain)
+    data = layer.data(packed, layer.weights)
+    scratch = packing.conv_scratch(shape, kind)
     return _called(library.conv2d, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
 
 
-def depthwise(
-    library: ctypes.CDLL, variant: packing.Variant, shape: packing.ConvShape, layer: Layer, x: Array
-) -> Array:
+def depthwise(library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
     """``ek_depthwise_s8``; weights ``[kh, kw, out]``."""
     rows = layer.weights.transpose(2, 0, 1)
     shape = dataclasses.replace(shape, flags=layer.flags(rows))
     data = layer.data(packing.pack_depthwise(layer.weights), rows)
-    scratch = packing.depthwise_scratch(shape, variant)
+    scratch = packing.depthwise_scratch(shape, kind)
     return _called(library.depthwise, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
 
 
-def dense(library: ctypes.CDLL, layer: Layer, x: Array) -> Array:
+def dense(library: ctypes.CDLL, kind: packing.Packing, layer: Layer, x: Array) -> Array:
     """``ek_dense_s8``; weights ``[units, depth]``."""
     units, depth = layer.weights.shape
-    shape = packing.DenseShape(len(x), depth, units, layer.flags(layer.weights))
-    data = layer.data(packing.pack_dense(layer.weights), layer.weights)
+    packed, plain = packing.pack(layer.weights, kind)
+    shape = packing.DenseShape(len(x), depth, units, layer.flags(layer.weights) | plain)
+    data = layer.data(packed, layer.weights)
     return _called(library.dense, shape, data, x, (len(x), units), None)
 
 

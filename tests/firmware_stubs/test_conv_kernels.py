@@ -14,10 +14,10 @@ from edgekit.codegen import fixed_point
 from edgekit.codegen.schedule.mcu import packing
 from tests.firmware_stubs import kernel_library as kernels
 
-Library = tuple[ctypes.CDLL, packing.Variant]
+Library = tuple[ctypes.CDLL, packing.Packing]
 
 
-@pytest.fixture(scope="module", params=kernels.VARIANTS)
+@pytest.fixture(scope="module", params=kernels.PACKINGS)
 def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Library:
     return kernels.build(tmp_path_factory.mktemp("kernels"), request.param), request.param
 
@@ -103,7 +103,7 @@ def test_dense(library: Library, data: st.DataObject) -> None:
     depth = data.draw(st.sampled_from([1, 2, 3, 4, 7, 16, 33, 64, 130]))
     layer = data.draw(layers((units, depth), units, depth))
     x = values((rows, depth), data.draw(st.integers(0, 99)))
-    assert np.array_equal(kernels.dense(library[0], layer, x), kernels.expected_dense(layer, x))
+    assert np.array_equal(kernels.dense(*library, layer, x), kernels.expected_dense(layer, x))
 
 
 def test_rescale_rounds_ties_as_the_reference(library: Library) -> None:

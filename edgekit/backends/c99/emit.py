@@ -194,7 +194,8 @@ class _Writer:
 
     def _head(self) -> str:
         headers = "".join(f'#include "{header}"\n' for header in HEADERS)
-        return f'/* Written by edgekit. */\n#include "{self.name}.h"\n{headers}'
+        packing = f"#define EK_PACKING EK_PACKING_{self.program.packing.upper()}\n"
+        return f'/* Written by edgekit. */\n#include "{self.name}.h"\n{packing}{headers}'
 
     def _ends(self, plan: memory.Plan) -> list[str]:
         inputs, outputs = self.program.ends

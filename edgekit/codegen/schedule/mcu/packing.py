@@ -1,7 +1,7 @@
 """Weights, flags and scratch of the C kernels in ``firmware_stubs/kernels``.
 
-The layouts are those that ``ek_types.h`` documents. Scratch depends on the variant of the kernels that the compiler's
-target selects: ``portable``, ``dsp`` (Cortex-M4, M7, M33) or ``mve`` (M55, M85).
+Weights are packed for the kernels that are fastest on a core (``EK_PACKING`` in ``ek_types.h``): as ``rows`` for
+portable C, as ``pairs`` for the DSP extension (Cortex-M4, M7, M33). Packed weights work on every core.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Variant = Literal["portable", "dsp", "mve"]
+Packing = Literal["rows", "pairs"]
 Int8 = NDArray[np.int8]
 Integers = NDArray[np.int64]
 
-PER_TENSOR, SATURATES, NARROW = 1, 2, 4
+PER_TENSOR, SATURATES, NARROW, PLAIN = 1, 2, 4, 8
 """Flags of ``ek_types.h``."""
 
 
@@ -53,20 +53,31 @@ class DenseShape:
     flags: int = 0
 
 
-def pack_conv(weights: NDArray[Any]) -> Int8:
-    """``[out, kh, kw, in / groups]`` as rows, ``[out, row]``, padded with zeros to a multiple of 4 bytes."""
+def pack(weights: NDArray[Any], packing: Packing = "rows", groups: int = 1) -> tuple[Int8, int]:
+    """Weights of a convolution ``[out, kh, kw, in / groups]`` or a dense layer ``[out, in]``.
+
+    :returns: the packed weights, and ``PLAIN`` if they are rows although ``pairs`` were asked for, or 0.
+    """
     rows = np.asarray(weights, np.int8).reshape(len(weights), -1)
-    return np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
+    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
+    if packing == "rows":
+        return rows, 0
+    depth = rows.shape[1]
+    blocks = rows.reshape(groups, -1, depth)
+    blocks = np.pad(blocks, ((0, 0), (0, -blocks.shape[1] % 4), (0, 0))).reshape(-1, 2, 2, depth).astype(np.int64)
+    first, second = blocks[:, :, 0], blocks[:, :, 1]
+    both = 256 * first + second
+    # With activations of -128 to 127, the sums of the first of two channels must fit 24 bits.
+    if both.min() < -(1 << 15) or np.abs(first).sum(-1).max() >= 1 << 16:
+        return rows, PLAIN
+    # [block, pair, chunk, value within the chunk] -> [block, chunk, step, pair, half], values 0, 2 and 1, 3 in a step.
+    steps = both.reshape(-1, 2, depth // 4, 2, 2).transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(steps, "<i2").view(np.int8).reshape(-1, depth), 0
 
 
 def pack_depthwise(weights: NDArray[Any]) -> Int8:
-    """``[kh, kw, channels]`` as ``[channels, kh, kw]``."""
+    """``[kh, kw, channels]`` as ``[channels, kh, kw]``, in every packing."""
     return np.ascontiguousarray(np.asarray(weights, np.int8).transpose(2, 0, 1))
-
-
-def pack_dense(weights: NDArray[Any]) -> Int8:
-    """``[outputs, inputs]`` with rows padded with zeros to a multiple of 4 bytes."""
-    return pack_conv(weights)
 
 
 def folded_bias(weights: NDArray[Any], bias: NDArray[Any] | None, x_zero: int) -> Integers:
@@ -111,14 +122,32 @@ def flags(
     return result
 
 
-def conv_scratch(shape: ConvShape, variant: Variant | None = None) -> int:
-    """Bytes of scratch of ``ek_conv2d_s8``; by default enough for every variant."""
-    return shape.k_h * shape.k_w * shape.in_c // shape.groups
+def conv_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
+    """Bytes of scratch of ``ek_conv2d_s8``: a patch as bytes, or two patches as halfwords."""
+    depth = shape.in_c // shape.groups
+    patch = -(-shape.k_h * shape.k_w * depth // 4) * 4
+    if packing == "rows" or shape.flags & PLAIN:
+        return patch
+    return 4 * patch + (patch if depth % 4 else 0)
 
 
-def depthwise_scratch(shape: ConvShape, variant: Variant | None = None) -> int:
-    """Bytes of scratch of ``ek_depthwise_conv2d_s8``; by default enough for every variant."""
+def depthwise_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
+    """Bytes of scratch of ``ek_depthwise_conv2d_s8``: one channel of a strip with its padding."""
     strip = shape.strip or shape.out_h
     height = (strip - 1) * shape.stride_h + (shape.k_h - 1) * shape.dilation_h + 1
     width = (shape.out_w - 1) * shape.stride_w + (shape.k_w - 1) * shape.dilation_w + 1
-    return height * width
+    return height * -(-width // 2) * 2 * (2 if packing == "pairs" else 1)
+
+
+def depthwise_behind(shape: ConvShape) -> int:
+    """How far the output of ``ek_depthwise_conv2d_s8`` must lie before its input, bytes, so that they may overlap.
+
+    While a strip is written, the input is read from the first row of the strip's window on.
+    """
+    strip = shape.strip or shape.out_h
+    read, written = shape.in_w * shape.in_c, shape.out_w * shape.out_c
+    firsts = range(0, shape.out_h, strip)
+    return max(
+        min(first + strip, shape.out_h) * written - max(0, first * shape.stride_h - shape.pad_top) * read
+        for first in firsts
+    )

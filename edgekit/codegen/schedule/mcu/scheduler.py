@@ -19,19 +19,20 @@ from edgekit.errors import ModelError
 Rule = Callable[["McuScheduler", Any], None]
 
 
-def schedule(network: Network) -> Program:
+def schedule(network: Network, weights: packing.Packing = "rows") -> Program:
     """Schedule a network.
 
+    :param weights: how kernels take them.
     :raises ModelError: if a kernel has no function in the library.
     """
-    return McuScheduler(network).run()
+    return McuScheduler(network, weights).run()
 
 
 class McuScheduler:
     """See :func:`schedule`."""
 
-    def __init__(self, network: Network) -> None:
-        self.network, self.program = network, Program()
+    def __init__(self, network: Network, weights: packing.Packing = "rows") -> None:
+        self.network, self.program = network, Program(packing=weights)
         self.buffers: dict[int, int] = {}
         """The buffer of each tensor."""
 
@@ -109,15 +110,17 @@ def convolution(s: McuScheduler, kernel: kernels.Convolution) -> None:
         "dilation_h": kernel.dilations[0], "dilation_w": kernel.dilations[1],
         "pad_top": kernel.padding[0], "pad_left": kernel.padding[1], "groups": 1, "strip": 1 if depthwise else 0,
     })  # fmt: skip
-    sizes = packing.ConvShape(**shape.fields)  # type: ignore[arg-type]
-    scratch = packing.depthwise_scratch(sizes) if depthwise else packing.conv_scratch(sizes)
     name = "ek_depthwise_conv2d" if depthwise else "ek_conv2d"
     behind = _rows_behind(kernel, x, y, kernel.strides[0], kernel.padding[0])
     end = kernel.epilogue
     weights = kernel.weights.transpose(2, 0, 1) if depthwise else kernel.weights
-    packed = packing.pack_depthwise(kernel.weights) if depthwise else packing.pack_conv(weights)
+    packed, plain = packing.pack(weights, s.program.packing)
+    if depthwise:
+        packed, plain = packing.pack_depthwise(kernel.weights), 0
     data, flags = _products(kernel, weights, packed)
-    shape.fields["flags"] = flags
+    shape.fields["flags"] = flags | plain
+    sizes = packing.ConvShape(**shape.fields)  # type: ignore[arg-type]
+    scratch = (packing.depthwise_scratch if depthwise else packing.conv_scratch)(sizes, s.program.packing)
     given = s.operand(kernel.input)
     zero = end.requantization.input.zero_point if end.requantization else 0
     high = (kh - 1) * kernel.dilations[0] + 1
@@ -183,8 +186,9 @@ def dense(s: McuScheduler, kernel: kernels.MatMul) -> None:
     """Lower MatMul."""
     count, depth = kernel.weights.shape
     rows = s.network.tensors[kernel.input].elements // depth
-    data, flags = _products(kernel, kernel.weights, packing.pack_dense(kernel.weights))
-    shape = Struct("ek_dense_shape", {"rows": rows, "in": depth, "out": count, "flags": flags})
+    packed, plain = packing.pack(kernel.weights, s.program.packing)
+    data, flags = _products(kernel, kernel.weights, packed)
+    shape = Struct("ek_dense_shape", {"rows": rows, "in": depth, "out": count, "flags": flags | plain})
     s.step(f"ek_dense_{s.suffix(kernel.input)}", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape,
            data)  # fmt: skip
 

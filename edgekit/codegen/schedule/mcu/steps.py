@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.codegen.schedule.mcu.packing import Packing
 from edgekit.graph import Tensor
 
 ALIGNMENT = 16
@@ -130,6 +131,7 @@ class Program:
     """Steps in order, and the buffers that they use.
 
     :param inputs: and ``outputs``: buffers of the network's ends. :param tensors: of the ends, in that order.
+    :param packing: of the weights of convolutions and matrix products.
     """
 
     headers: tuple[str, ...] = ()
@@ -138,6 +140,7 @@ class Program:
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     ends: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] = ((), ())
+    packing: Packing = "rows"
 
     def add(self, nbytes: int, *, pinned: bool = False) -> int:
         """Add a buffer and return its number."""
