@@ -1,24 +1,68 @@
-/* Copies between views; the element's size is all that matters. */
+/* Elements that move; their size is all that matters. */
 #ifndef EK_MOVE_H
 #define EK_MOVE_H
 
 #include "ek_base.h"
 
-#define EK_MOVE(bits)                                                                                                  \
-    EK_INLINE void ek_move_##bits(const struct ek_walk2 *w, const void *x, void *y)                                    \
-    {                                                                                                                  \
-        EK_FOR_ROWS(w)                                                                                                 \
-        {                                                                                                              \
-            const uint##bits##_t *from = (const uint##bits##_t *)x + EK_AT(w, 0, i0, i1, i2, i3, i4);                  \
-            uint##bits##_t *to = (uint##bits##_t *)y + EK_AT(w, 1, i0, i1, i2, i3, i4);                                \
-            for (int32_t i = 0; i < w->size[5]; i++)                                                                   \
-                to[i * w->step[1][5]] = from[i * w->step[0][5]];                                                       \
-        }                                                                                                              \
+#define EK_MOVE(bits)                                                                 \
+    EK_INLINE void ek_move_##bits(const struct ek_walk2 *w, const void *va, void *vy) \
+    {                                                                                 \
+        EK_EACH(ek_u##bits, ek_u##bits, a)                                            \
     }
 
 EK_MOVE(8)
 EK_MOVE(16)
 EK_MOVE(32)
 EK_MOVE(64)
+
+EK_INLINE void ek_bytes_copy(uint8_t *to, const uint8_t *from, int32_t count)
+{
+    int32_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        __builtin_memcpy(to + i, from + i, 4);
+    for (; i < count; i++)
+        to[i] = from[i];
+}
+
+EK_INLINE void ek_bytes_fill(uint8_t *to, int32_t value, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++)
+        to[i] = (uint8_t)value;
+}
+
+/* Rows of bytes that lie together on both sides: `count` of them, each of `bytes`. */
+struct ek_rows_copy {
+    int32_t count, bytes, x_offset, x_step, y_offset, y_step;
+};
+
+EK_INLINE void ek_copy_rows(const struct ek_rows_copy *s, const void *x, void *y)
+{
+    const uint8_t *from = (const uint8_t *)x + s->x_offset;
+    uint8_t *to = (uint8_t *)y + s->y_offset;
+    for (int32_t i = 0; i < s->count; i++, from += s->x_step, to += s->y_step)
+        ek_bytes_copy(to, from, s->bytes);
+}
+
+/* A feature map on a larger one that holds `zero` elsewhere: padding, and pixels apart. `pixel`: its bytes. */
+struct ek_place_shape {
+    int32_t in_h, in_w, pixel, out_h, out_w, top, left, stride_h, stride_w, zero;
+};
+
+EK_INLINE void ek_place(const struct ek_place_shape *s, const void *x, void *y)
+{
+    const uint8_t *from = x;
+    uint8_t *to = y;
+    for (int32_t r = 0; r < s->out_h; r++) {
+        const int32_t row = r - s->top;
+        const int32_t has_row = row >= 0 && row % s->stride_h == 0 && row / s->stride_h < s->in_h;
+        for (int32_t q = 0; q < s->out_w; q++, to += s->pixel) {
+            const int32_t at = q - s->left;
+            if (has_row && at >= 0 && at % s->stride_w == 0 && at / s->stride_w < s->in_w)
+                ek_bytes_copy(to, from + (row / s->stride_h * s->in_w + at / s->stride_w) * s->pixel, s->pixel);
+            else
+                ek_bytes_fill(to, s->zero, s->pixel);
+        }
+    }
+}
 
 #endif

@@ -7,7 +7,7 @@
 #include "ek_base.h"
 #include "ek_math.h"
 
-struct ek_softmax_shape {
+struct ek_rows_shape {
     int32_t rows, depth;
 };
 
@@ -58,8 +58,7 @@ EK_INLINE int32_t ek_share(const struct ek_softmax_data *d, int32_t difference)
     return ek_exp(ek_doubling_high(difference * (1 << d->shift), d->multiplier));
 }
 
-EK_INLINE void ek_softmax_s8(const struct ek_softmax_shape *s, const struct ek_softmax_data *d, const int8_t *x,
-                             int8_t *y)
+EK_INLINE void ek_softmax_s8(const struct ek_rows_shape *s, const struct ek_softmax_data *d, const int8_t *x, int8_t *y)
 {
     for (int32_t row = 0; row < s->rows; row++, x += s->depth, y += s->depth) {
         int32_t most = INT8_MIN, total = 0, headroom = 0;
@@ -77,6 +76,29 @@ EK_INLINE void ek_softmax_s8(const struct ek_softmax_shape *s, const struct ek_s
                 value += ek_divide_pot(ek_doubling_high(inverse, ek_share(d, x[i] - most)), 12 - headroom + 31 - 8);
             y[i] = (int8_t)ek_clamp(value, INT8_MIN, INT8_MAX);
         }
+    }
+}
+
+/* SOFTMAX of float32. */
+struct ek_softmax_data_f32 {
+    float beta;
+};
+
+EK_INLINE void ek_softmax_f32(const struct ek_rows_shape *s, const struct ek_softmax_data_f32 *d, const void *vx,
+                              void *vy)
+{
+    const ek_f32 *x = vx;
+    ek_f32 *y = vy;
+    for (int32_t row = 0; row < s->rows; row++, x += s->depth, y += s->depth) {
+        float most = x[0], total = 0.0f;
+        for (int32_t i = 1; i < s->depth; i++)
+            most = x[i] > most ? x[i] : most;
+        for (int32_t i = 0; i < s->depth; i++) {
+            y[i] = __builtin_expf((x[i] - most) * d->beta);
+            total += y[i];
+        }
+        for (int32_t i = 0; i < s->depth; i++)
+            y[i] /= total;
     }
 }
 

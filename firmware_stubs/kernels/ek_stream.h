@@ -3,7 +3,7 @@
 #ifndef EK_STREAM_H
 #define EK_STREAM_H
 
-#include "ek_base.h"
+#include "ek_move.h"
 
 /* One layer. `row` computes one row of output from a window of `rows` rows; `other` is a whole feature map of which it
    takes the row with the output's number (an addition's other side), or NULL. */
@@ -21,21 +21,6 @@ struct ek_stage {
 struct ek_progress {
     int32_t filled, made;
 };
-
-EK_INLINE void ek_bytes_copy(uint8_t *to, const uint8_t *from, int32_t count)
-{
-    int32_t i = 0;
-    for (; i + 4 <= count; i += 4)
-        __builtin_memcpy(to + i, from + i, 4);
-    for (; i < count; i++)
-        to[i] = from[i];
-}
-
-EK_INLINE void ek_bytes_fill(uint8_t *to, int32_t value, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++)
-        to[i] = (uint8_t)value;
-}
 
 /* Hands on rows from layer `l` upwards, as long as windows are full. A window never holds more rows than it needs. */
 EK_INLINE void ek_stream_advance(const struct ek_stage *stages, int32_t count, struct ek_progress *at, int32_t l,

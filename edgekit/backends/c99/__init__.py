@@ -14,6 +14,7 @@ from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Un
 from edgekit.backends.c99 import emit, library
 from edgekit.backends.c99.emit import Optimize
 from edgekit.bundle.execution import Execution, Kind, runner_command
+from edgekit.codegen.kernels import Scope
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.mcu.scheduler import schedule
 from edgekit.codegen.schedule.mcu.steps import Program
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 NAME = "model"
 """Prefix of the names that a model's C source exports."""
+SCOPE = Scope(convolutions=True)
+"""What the kernel library has beyond what every backend has."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,11 @@ class C99(Defaults):
 
     def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
         """Refuse operators, types and shapes without a kernel."""
-        network = lowered(graph)
-        if isinstance(network, list):
-            return [Unsupported(one.node, one.op, one.of("C99"), "use --backend litert") for one in network]
-        return Plan(graph, target, streamed(schedule(network)))
+        network = lowered(graph, SCOPE)
+        program = network if isinstance(network, list) else schedule(network, graph)
+        if isinstance(program, list):
+            return [Unsupported(one.node, one.op, one.of("C99"), "use --backend litert") for one in program]
+        return Plan(graph, target, streamed(program))
 
     def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""

@@ -16,8 +16,9 @@ from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Operand, Program, Stag
 from edgekit.graph import Tensor
 
 HEADERS = (
-    "ek_conv.h", "ek_depthwise.h", "ek_dense.h", "ek_elements.h", "ek_move.h", "ek_pool.h", "ek_softmax.h",
-    "ek_stream.h",
+    "ek_conv.h", "ek_depthwise.h", "ek_dense.h", "ek_elements.h", "ek_floats.h", "ek_indices.h", "ek_maps.h",
+    "ek_move.h", "ek_plain.h", "ek_pool.h", "ek_reduce.h", "ek_resize.h", "ek_softmax.h", "ek_stream.h",
+    "ek_transpose_conv.h",
 )  # fmt: skip
 """Of the kernel library, in ``firmware_stubs/kernels``."""
 C_TYPES = {
@@ -96,6 +97,8 @@ class _Writer:
     def _value(self, value: Value) -> str:
         if isinstance(value, Table):
             return self._table(value)
+        if isinstance(value, Struct):
+            return f"{{{self._fields(value)}}}"
         if isinstance(value, tuple):
             return "{" + ", ".join(self._value(one) for one in value) + "}"
         return _number(value)

@@ -8,7 +8,7 @@ shape (weights, multipliers, zero points).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,8 @@ class Table:
     values: NDArray[Any]
 
 
-Value = int | float | Table | tuple["Value", ...]
-"""A field: an integer, a float32, an array, a nested array of numbers."""
+Value = Union[int, float, Table, "Struct", tuple["Value", ...]]
+"""A field: an integer, a float32, an array, a struct, a nested array of numbers."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from edgekit.codegen.kernels import Network
 from edgekit.codegen.schedule.mcu.steps import Struct, Value
-from edgekit.codegen.views import View, row_major, whole
-from edgekit.errors import ModelError
+from edgekit.codegen.views import View, row_major
 
 AXES = 6
 """``EK_AXES``: loops that a kernel over views has."""
@@ -18,7 +16,7 @@ def walk(network: Network, views: Sequence[View]) -> tuple[Struct, bool]:
     """The loops over views of one shape, joined where memory allows it.
 
     :returns: ``struct ek_walkN`` for N views, and True if all of them are dense in the same order.
-    :raises ModelError: if there are more axes than loops.
+    :raises ValueError: if there are more axes than loops.
     """
     layouts = [row_major(network.tensors[view.tensor].shape) for view in views]
     offsets = [view.offset(layout) for view, layout in zip(views, layouts, strict=True)]
@@ -34,7 +32,7 @@ def walk(network: Network, views: Sequence[View]) -> tuple[Struct, bool]:
         else:
             joined.append((extent, *steps))
     if len(joined) > AXES:
-        raise ModelError(f"it takes {len(joined)} nested loops, of which there are at most {AXES}")
+        raise ValueError(f"it takes {len(joined)} nested loops, of which there are at most {AXES}")
     dense = not any(offsets) and (not joined or (len(joined) == 1 and all(step == 1 for step in joined[0][1:])))
     rows = [(1,) + (0,) * len(views)] * (AXES - len(joined)) + joined
     fields: dict[str, Value] = {"size": tuple(row[0] for row in rows), "offset": tuple(offsets)}
@@ -50,7 +48,6 @@ def flat(elements: int, operands: int) -> Struct:
     })  # fmt: skip
 
 
-def dense_view(tensor: int, elements: int, shape: Sequence[int]) -> View:
-    """All elements of a tensor, in order."""
-    assert math.prod(shape) == elements
-    return whole(tensor, shape)
+def step(network: Network, view: View) -> int:
+    """Elements of memory from one element of a view of one axis to the next."""
+    return view.strides(row_major(network.tensors[view.tensor].shape))[0]

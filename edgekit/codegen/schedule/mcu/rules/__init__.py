@@ -1,0 +1,1 @@
+"""Rules of the schedule for microcontrollers, by family of kernels."""

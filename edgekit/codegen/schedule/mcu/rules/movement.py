@@ -1,0 +1,55 @@
+"""Elements that move: copies, padding, new shapes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.codegen import kernels
+from edgekit.codegen.schedule.mcu import strides
+from edgekit.codegen.schedule.mcu.base import McuScheduler
+from edgekit.codegen.schedule.mcu.steps import Struct
+from edgekit.codegen.views import View
+
+
+def reshape(s: McuScheduler, kernel: kernels.Reshape) -> None:
+    """No step: the same buffer under another shape."""
+    if kernel.input in s.buffers:
+        s.buffers[kernel.output] = s.buffers[kernel.input]
+        return
+    item = s.item(kernel.output)
+    s.step(f"ek_move_{8 * item}", kernel, [s.operand(kernel.input)], s.output(kernel.output),
+           strides.flat(s.elements(kernel.output), 2), title="Move")  # fmt: skip
+
+
+def move(s: McuScheduler, kernel: kernels.Move) -> None:
+    """Copies between views."""
+    copy(s, kernel, kernel.source, kernel.result)
+
+
+def copy(s: McuScheduler, kernel: kernels.Kernel, source: View, result: View) -> None:
+    """A step that copies the elements of a view to those of another."""
+    item = s.item(result.tensor)
+    shape, flat = s.walk((source, result))
+    s.step(f"ek_move_{8 * item}", kernel, [s.operand(source.tensor)], s.output(result.tensor), shape,
+           behind=[0 if flat else None], title="Move")  # fmt: skip
+
+
+def pad(s: McuScheduler, kernel: kernels.Pad) -> None:
+    """Rows and columns around one feature map."""
+    _placed(s, kernel, kernel.input, kernel.top, kernel.left, (1, 1))
+
+
+def spread(s: McuScheduler, kernel: kernels.Spread) -> None:
+    """A feature map's pixels apart on a larger one."""
+    _placed(s, kernel, kernel.input, kernel.top, kernel.left, kernel.strides)
+
+
+def _placed(s: McuScheduler, kernel: kernels.Kernel, index: int, top: int, left: int, apart: tuple[int, int]) -> None:
+    x, y, item = s.shape(index), s.shape(kernel.output), s.item(kernel.output)
+    zero = s.network.scale(kernel.output).zero_point if s.dtype(kernel.output) in ("int8", "int16") else 0
+    s.require(item == 1 or zero == 0, f"there is no kernel for {s.dtype(kernel.output)}")
+    shape = Struct("ek_place_shape", {
+        "in_h": x[1], "in_w": x[2], "pixel": x[3] * item, "out_h": y[1], "out_w": y[2], "top": top, "left": left,
+        "stride_h": apart[0], "stride_w": apart[1], "zero": int(np.int8(zero)) if item == 1 else 0,
+    })  # fmt: skip
+    s.step("ek_place", kernel, [s.operand(index)], s.output(kernel.output), shape, behind=[None])

@@ -1,0 +1,75 @@
+"""Sums, means, products, extremes over axes, and products of two computed matrices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from edgekit.codegen import kernels
+from edgekit.codegen.fixed_point import quantize_multiplier
+from edgekit.codegen.schedule.mcu import strides
+from edgekit.codegen.schedule.mcu.base import McuScheduler
+from edgekit.codegen.schedule.mcu.rules.scales import factor, single
+from edgekit.codegen.schedule.mcu.steps import Struct
+from edgekit.codegen.views import View
+
+
+def reduce(s: McuScheduler, kernel: kernels.Reduce) -> None:
+    """Reductions of one view; sums of products of two."""
+    if len(kernel.inputs) == 2:
+        _products(s, kernel)
+        return
+    (given,) = kernel.inputs
+    suffix, count = s.suffix(given.tensor), math.prod(kernel.reduced)
+    kept = View(given.tensor, given.shape[: kernel.kept], given.origin, given.steps[: kernel.kept])
+    gone = View(given.tensor, kernel.reduced, (0,) * len(given.origin), given.steps[kernel.kept :])
+    outer, inner = s.walk((kept, kernel.result))[0], s.walk((gone,))[0]
+    shape = Struct("ek_reduce_shape", {"kept": outer, "reduced": inner})
+    data, name = None, "mean" if kernel.mean else kernel.kind
+    if suffix in ("s8", "s16") and kernel.kind == "sum":
+        data = _scaled(s, kernel, given.tensor, count)
+        name = "sum"
+    elif kernel.mean:
+        s.require(suffix == "f32", f"there is no kernel for {s.dtype(given.tensor)}")
+        data = Struct("ek_mean_data", {"count": float(count)})
+    s.step(f"ek_reduce_{name}_{suffix}", kernel, [s.operand(given.tensor)], s.output(kernel.output), shape, data, 0,
+           [None], name)  # fmt: skip
+
+
+def _scaled(s: McuScheduler, kernel: kernels.Reduce, index: int, count: int) -> Struct:
+    """SUM and MEAN of quantized elements (``QuantizedMeanOrSum`` in reference/reduce.h).
+
+    :param count: of the elements of a sum, by which the factor of a mean is divided.
+    """
+    x, y = s.network.scale(index), s.network.scale(kernel.output)
+    multiplier, shift = quantize_multiplier(x.scale / y.scale)
+    if kernel.mean:
+        bits = min(count.bit_length() - 1, 32, 31 + shift)
+        multiplier, shift = (multiplier << bits) // count, shift - bits
+    assert kernel.limits is not None
+    return Struct("ek_sum_data", {
+        "x_zero": x.zero_point * count, "y_zero": y.zero_point, "multiplier": multiplier, "shift": shift,
+        "low": int(kernel.limits[0]), "high": int(kernel.limits[1]),
+    })  # fmt: skip
+
+
+def _products(s: McuScheduler, kernel: kernels.Reduce) -> None:
+    """BATCH_MATMUL: sums of products along one axis."""
+    a, b = kernel.inputs
+    s.require(len(a.shape) == kernel.kept + 1, "it takes sums over several axes")
+    kept = [View(view.tensor, view.shape[:-1], view.origin, view.steps[:-1]) for view in kernel.inputs]
+    gone = [View(view.tensor, view.shape[-1:], (0,) * len(view.origin), view.steps[-1:]) for view in kernel.inputs]
+    shape = Struct("ek_product_shape", {
+        "kept": s.walk((*kept, kernel.result))[0], "depth": a.shape[-1],
+        "a_step": strides.step(s.network, gone[0]), "b_step": strides.step(s.network, gone[1]),
+    })  # fmt: skip
+    suffix, data = s.suffix(kernel.output), None
+    if suffix == "s8":
+        scales = [s.network.scale(i) for i in (a.tensor, b.tensor, kernel.output)]
+        assert kernel.limits is not None
+        fields: dict[str, Any] = {f"{n}_zero": scale.zero_point for n, scale in zip("aby", scales, strict=True)}
+        fields |= factor(single(scales[0].scale * scales[1].scale) / scales[2].scale)
+        data = Struct("ek_mul_data", fields | {"low": int(kernel.limits[0]), "high": int(kernel.limits[1])})
+    s.require(suffix in ("s8", "f32"), f"there is no kernel for {s.dtype(kernel.output)}")
+    s.step(f"ek_products_{suffix}", kernel, s.operands(kernel.inputs), s.output(kernel.output), shape, data, 0,
+           [None, None], "matmul")  # fmt: skip
