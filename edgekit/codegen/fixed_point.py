@@ -139,6 +139,34 @@ def one_over_one_plus_x(x: Integers) -> Integers:
     return _shifted_left(y, 1)
 
 
+def log_of_at_least_one(x: Integers) -> Integers:
+    """Natural logarithms of numbers with 12 integer bits, with 5; ``log_x_for_x_greater_than_or_equal_to_1``."""
+    high = saturating_rounding_doubling_high_mul
+    log_2, root_half, root_root_half = 1488522236, 1518500250, 1805811301
+    alpha_n, alpha_d, alpha_i, alpha_f = 117049297, 127690142, 1057819769, 638450708
+    quarter = 1 << 23  # with 6 integer bits, as the powers of two and the sum
+    room = _leading_zeros(x)
+    first = _shifted_left(high(_shifted_left(x, room - 1), root_half), 1)
+    first_power = _saturated(((12 - room) << 25) + quarter)
+    room = _leading_zeros(high(x, root_half)) - 1
+    second = _shifted_left(x, room)
+    second_power = _saturated(((12 - room) << 25) - quarter)
+    r, power = np.minimum(first, second), np.maximum(first_power, second_power)
+    p = (r + root_root_half + 1) >> 1
+    q = (r - root_root_half) * 2
+    square = high(q, q)
+    numerator = high(q, r) + high(high(q, square), alpha_n)
+    denominator = high(p, alpha_i + q + high(square, alpha_d)) + high(q, alpha_f)
+    ratio = high(rounding_divide_by_pot(numerator, 6), one_over_one_plus_x(denominator))
+    return _shifted_left(high(power, log_2) + ratio, 1)
+
+
+def _leading_zeros(x: Integers) -> Integers:
+    """Of 32 bits."""
+    zeros: Integers = 32 - np.frexp(x.astype(np.float64))[1].astype(np.int64)
+    return zeros
+
+
 def inverse_square_root(x: int) -> tuple[int, int]:
     """``1 / sqrt(x)`` as a multiplier and a shift; ``GetInvSqrtQuantizedMultiplierExp`` with ``reverse_shift`` -1.
 
@@ -165,7 +193,11 @@ def inverse_square_root(x: int) -> tuple[int, int]:
     return (multiplier << -shift, 0) if shift < 0 else (multiplier, -shift)
 
 
-def _shifted_left(x: Integers, bits: int) -> Integers:
+def _shifted_left(x: Integers, bits: Integers | int) -> Integers:
     """Times a power of two, saturated to 32 bits."""
-    shifted: Integers = np.clip(x << bits, -(1 << 31), (1 << 31) - 1)
-    return shifted
+    return _saturated(x << bits)
+
+
+def _saturated(x: Integers) -> Integers:
+    clipped: Integers = np.clip(x, -(1 << 31), (1 << 31) - 1)
+    return clipped

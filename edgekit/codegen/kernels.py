@@ -288,7 +288,8 @@ class Resize(Kernel):
     """A feature map of another size.
 
     :param rows: and ``columns``: between which of the input's positions each of the output's lies, and how far it is to
-        the second: ``first``, ``second`` (int32) and ``share`` (float32). For ``nearest`` the first is the nearest.
+        the second: ``first``, ``second`` (int32) and ``share`` (float32). For ``nearest`` the first is the nearest; for
+        ``bilinear`` in int8 shares are multiples of 1/1024, and the reference computes with them as integers.
     """
 
     method: Literal["nearest", "bilinear"]

@@ -89,8 +89,8 @@ def _gelu(x: NDArray[np.float32], options: dict[str, Any], _: Scale) -> NDArray[
     if options.get("approximate"):
         inner = F(math.sqrt(2 / math.pi)) * (x + F(0.044715) * x * x * x)
         return F(0.5) * x * (F(1) + np.tanh(inner.astype(np.float64)).astype(F))
-    erfc = np.vectorize(math.erfc)
-    return F(0.5) * x * erfc((x * F(-math.sqrt(0.5))).astype(np.float64)).astype(F)
+    tails: NDArray[np.float32] = np.vectorize(math.erfc)((x * F(-math.sqrt(0.5))).astype(np.float64)).astype(F)
+    return F(0.5) * x * tails
 
 
 def _log(x: NDArray[np.float32], _: dict[str, Any], target: Scale) -> NDArray[Any]:
@@ -134,11 +134,11 @@ def _hard_swish(source: Scale, target: Scale, _: dict[str, Any]) -> Integers:
     if relu_shift > 0:
         gate = _clip16(gate << (relu_shift - 1))
     gate = _high_mul16(gate, relu)
-    gate = _clip16(gate << 1) if relu_shift > 0 else fx.rounding_divide_by_pot(gate, -relu_shift)
+    gate = _clip16(gate << 1) if relu_shift > 0 else _divided16(gate, -relu_shift)
     gate = (gate + (1 << 15)) >> 1
     product = gate * scaled
     truncated = np.sign(product) * (np.abs(product) >> 15)
-    return fx.rounding_divide_by_pot(truncated, max(0, -output_shift)) + target.zero_point
+    return _divided16(truncated, max(0, -output_shift)) + target.zero_point
 
 
 def _factor16(factor: np.float32) -> tuple[int, int]:
@@ -155,6 +155,12 @@ def _high_mul16(a: Integers, b: int) -> Integers:
     return np.minimum(high, 0x7FFF)
 
 
+def _divided16(x: Integers, exponent: int) -> Integers:
+    """``gemmlowp::RoundingDivideByPOT`` of 16 bits, whose mask has no more: beyond 15 it is -1."""
+    mask = (1 << exponent) - 1 if exponent < 16 else -1
+    return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0))
+
+
 def _clip16(x: Integers) -> Integers:
     return np.clip(x, -0x8000, 0x7FFF)
 
@@ -167,7 +173,8 @@ def _absolute(source: Scale, target: Scale, _: dict[str, Any]) -> Integers:
 
 
 def _negative(source: Scale, target: Scale, _: dict[str, Any]) -> Integers:
-    return source.zero_point + target.zero_point - STORED
+    """The stored integer's own, wrapped to 8 bits: the reference has no eye for zero points (reference/neg.h)."""
+    return ((128 - STORED) & 255) - 128
 
 
 def _root(source: Scale, target: Scale, _: dict[str, Any]) -> Integers:

@@ -19,7 +19,7 @@ from edgekit.codegen.schedule.tiles import divisors, tile
 from edgekit.errors import ModelError
 from edgekit.graph import Quantization, tflite
 from edgekit.reference.litert import reference_outputs
-from tests.codegen.reals import run
+from tests.codegen.interpreter import run
 from tests.codegen.test_schedule_cpu import as_integers
 from tests.networks.building import Pictures, given
 from tests.networks.small import Builder

@@ -10,7 +10,7 @@ import pytest
 from edgekit.codegen.lower import lower, lowered
 from edgekit.graph import tflite
 from edgekit.reference.litert import reference_outputs
-from tests.codegen.reals import run
+from tests.codegen.interpreter import run
 from tests.networks.building import given
 from tests.networks.chains import chains
 from tests.ops import cases

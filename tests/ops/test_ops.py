@@ -73,12 +73,10 @@ for one in COLUMNS:
 
 @pytest.mark.slow
 def test_typed_kernels_say_all_that_it_takes() -> None:
-    """The NumPy interpreter has the reference's bits in every int8 case whose kernels it knows."""
+    """The NumPy interpreter has the reference's bits in every int8 case."""
     rows = columns.interpreted()
-    assert not [f"{row.case.name}: {row.words}" for row in rows if row.status == "wrong"]
-    unknown = {form.reason for row in rows for form in row.forms} - {""}
-    assert unknown == {"ArgExtreme", "Elementwise", "Gather", "Map", "Reduce", "Resize", "Spread"}
-    assert sum(row.status == "ok" and any(form.kind == "int8" for form in row.forms) for row in rows) >= 99
+    assert not [f"{row.case.name}: {row.status} {row.words}" for row in rows if row.status != "ok"]
+    assert sum(any(form.kind == "int8" for form in row.forms) for row in rows) >= 166
 
 
 def test_every_operator_that_has_a_rule_is_in_the_table() -> None:

@@ -46,8 +46,9 @@ def resize(b: Builder, number: int, operator: Operator) -> None:
     """RESIZE_BILINEAR and RESIZE_NEAREST_NEIGHBOR of one feature map."""
     x, y = (b.graph.tensors[i].shape for i in (operator.inputs[0], operator.outputs[0]))
     require(len(x) == len(y) == 4 and x[3] == y[3], "its shapes do not fit one another")
-    rows, columns = (positions(x[axis], y[axis], operator) for axis in (1, 2))
     method: Literal["nearest", "bilinear"] = "nearest" if operator.op == "RESIZE_NEAREST_NEIGHBOR" else "bilinear"
+    exact = method == "bilinear" and b.graph.tensors[operator.inputs[0]].dtype == "int8"
+    rows, columns = ((whole_positions if exact else positions)(x[axis], y[axis], operator) for axis in (1, 2))
     limits = b.limits(operator.outputs[0], 0)
     b.add(Resize(b.nodes[number], operator.outputs[0], method, operator.inputs[0], rows, columns, limits))
 
@@ -69,3 +70,14 @@ def positions(given: int, made: int, operator: Operator) -> tuple[NDArray[Any], 
     first = np.maximum(np.floor(at), 0)
     second = np.minimum(np.ceil(at), given - 1)
     return first.astype(np.int32), second.astype(np.int32), (at - first).astype(np.float32)
+
+
+def whole_positions(given: int, made: int, operator: Operator) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """:func:`positions` of RESIZE_BILINEAR in int8: in steps of 1/1024 (reference_ops/resize_bilinear.h)."""
+    o, i = operator.options, np.arange(made)
+    between = 1 if o.alignCorners and made > 1 else 0
+    scale = (1024 * (given - between) + (made - between) // 2) // (made - between)
+    at = i * scale + (scale // 2 - 512 if o.halfPixelCenters else 0)
+    first = np.maximum(at // 1024, 0)  # where a division that truncates has another result, 0 counts
+    second = np.minimum((at + 1023) // 1024, given - 1)
+    return first.astype(np.int32), second.astype(np.int32), ((at - 1024 * first) / 1024).astype(np.float32)
