@@ -42,7 +42,7 @@ EK_INLINE void ek_conv2d_rows_s8(const struct ek_conv_shape *s, const struct ek_
                 int8_t *to = y + (out_y * s->out_w + out_x) * s->out_c;
                 ek_patch_s8(s, x + g * depth, depth, out_y, out_x, (int8_t)d->x_zero, column);
                 for (int32_t c = g * units; c < (g + 1) * units; c++)
-                    to[c] = ek_stored_s8(d, s->flags, c, ek_dot_s8(d->weights + c * row, column, count, d->bias[c]));
+                    to[c] = ek_product_stored_s8(d, s->flags, c, ek_dot_s8(d->weights + c * row, column, count, 0));
             }
         }
     }

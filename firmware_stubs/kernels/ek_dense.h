@@ -16,28 +16,69 @@ EK_INLINE void ek_dense_rows_s8(const struct ek_dense_shape *s, const struct ek_
     }
 }
 
+#if EK_HAS_DSP
+/* clang-format off */
+#define EK_DENSE_CHUNK(n, m) \
+    "ldr.w %[even], [%[x], #" #n "]\n" "ldr.w %[w0], [%[w], #" #m "]\n" "ldr.w %[w1], [%[w], #" #m "+4]\n" \
+    "ldr.w %[w2], [%[w], #" #m "+8]\n" "ldr.w %[w3], [%[w], #" #m "+12]\n" \
+    "sxtb16.w %[odd], %[even], ror #8\n" "sxtb16.w %[even], %[even]\n" \
+    "smlad %[s0], %[even], %[w0], %[s0]\n" "sxtb16.w %[w0], %[w0]\n" \
+    "smlad %[s2], %[even], %[w1], %[s2]\n" "sxtb16.w %[w1], %[w1]\n" \
+    "smlad %[s0], %[odd], %[w2], %[s0]\n" "sxtb16.w %[w2], %[w2]\n" \
+    "smlad %[s2], %[odd], %[w3], %[s2]\n" "sxtb16.w %[w3], %[w3]\n" \
+    "smlad %[s1], %[even], %[w0], %[s1]\n" "smlad %[s3], %[even], %[w1], %[s3]\n" \
+    "smlad %[s1], %[odd], %[w2], %[s1]\n" "smlad %[s3], %[odd], %[w3], %[s3]\n"
+/* clang-format on */
+#endif
+
+/* 256 * A + B, B, 256 * C + D, D of one vector and one block; the weights behind it. */
+EK_INLINE const int8_t *ek_dense_block(const int8_t *x, const int8_t *weights, int32_t in, int32_t sums[4])
+{
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, i = 0;
+#if EK_HAS_DSP
+    if (in >= 16) {
+        uint32_t even, odd, w0, w1, w2, w3;
+        const int8_t *const end = x + (in & ~15);
+        __asm volatile("1:\n" EK_DENSE_CHUNK(0, 0) EK_DENSE_CHUNK(4, 16) EK_DENSE_CHUNK(8, 32) EK_DENSE_CHUNK(12, 48)
+                       "add.w %[x], %[x], #16\n"
+                       "add.w %[w], %[w], #64\n"
+                       "cmp.w %[x], %[end]\n"
+                       "bne.w 1b\n"
+                       : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [x] "+r"(x), [w] "+r"(weights),
+                         [even] "=&r"(even), [odd] "=&r"(odd), [w0] "=&r"(w0), [w1] "=&r"(w1), [w2] "=&r"(w2),
+                         [w3] "=&r"(w3)
+                       : [end] "r"(end)
+                       : "cc", "memory");
+        in &= 15;
+    }
+#endif
+    for (; i < in; i += 4, weights += 16) {
+        const uint32_t word = i + 4 <= in ? ek_load_word(x + i) : ek_load_bytes(x + i, in - i);
+        const uint32_t even = ek_even_bytes(word), odd = ek_odd_bytes(word);
+        const uint32_t ab0 = ek_load_word(weights), cd0 = ek_load_word(weights + 4);
+        const uint32_t ab1 = ek_load_word(weights + 8), cd1 = ek_load_word(weights + 12);
+        s0 = ek_dual_mac(odd, ab1, ek_dual_mac(even, ab0, s0));
+        s1 = ek_dual_mac(odd, ek_even_bytes(ab1), ek_dual_mac(even, ek_even_bytes(ab0), s1));
+        s2 = ek_dual_mac(odd, cd1, ek_dual_mac(even, cd0, s2));
+        s3 = ek_dual_mac(odd, ek_even_bytes(cd1), ek_dual_mac(even, ek_even_bytes(cd0), s3));
+    }
+    sums[0] = s0;
+    sums[1] = s1;
+    sums[2] = s2;
+    sums[3] = s3;
+    return weights;
+}
+
 /* One vector. */
 EK_NOINLINE void ek_dense_pairs_s8(const struct ek_conv_data *d, const int8_t *x, int32_t in, int32_t out,
                                    int32_t flags, int8_t *y)
 {
     const int8_t *weights = d->weights;
     for (int32_t c = 0; c < out; c += 4) {
-        int32_t ab = 0, b = 0, cd = 0, e = 0;
-        for (int32_t i = 0; i < in; i += 4, weights += 16) {
-            const uint32_t word = i + 4 <= in ? ek_load_word(x + i) : ek_load_bytes(x + i, in - i);
-            const uint32_t even = ek_even_bytes(word), odd = ek_odd_bytes(word);
-            const uint32_t ab0 = ek_load_word(weights), cd0 = ek_load_word(weights + 4);
-            const uint32_t ab1 = ek_load_word(weights + 8), cd1 = ek_load_word(weights + 12);
-            ab = ek_dual_mac(even, ab0, ab);
-            cd = ek_dual_mac(even, cd0, cd);
-            b = ek_dual_mac(even, ek_even_bytes(ab0), b);
-            e = ek_dual_mac(even, ek_even_bytes(cd0), e);
-            ab = ek_dual_mac(odd, ab1, ab);
-            cd = ek_dual_mac(odd, cd1, cd);
-            b = ek_dual_mac(odd, ek_even_bytes(ab1), b);
-            e = ek_dual_mac(odd, ek_even_bytes(cd1), e);
-        }
-        const int32_t sums[4] = {ek_upper(ab, b), b, ek_upper(cd, e), e};
+        int32_t sums[4];
+        weights = ek_dense_block(x, weights, in, sums);
+        sums[0] = ek_upper(sums[0], sums[1]);
+        sums[2] = ek_upper(sums[2], sums[3]);
         for (int32_t k = 0; k < 4 && c + k < out; k++)
             y[c + k] = ek_stored_once_s8(d, flags, c + k, sums[k] + d->bias[c + k]);
     }

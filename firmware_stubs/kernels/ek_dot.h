@@ -59,6 +59,13 @@ EK_INLINE int32_t ek_high_half(uint32_t x)
 
 EK_INLINE uint32_t ek_two_halves(int32_t low, int32_t high)
 {
+#if EK_HAS_DSP
+    if (!__builtin_constant_p(low) || !__builtin_constant_p(high)) {
+        uint32_t result;
+        __asm("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(low), "r"(high));
+        return result;
+    }
+#endif
     return (uint32_t)(uint16_t)low | (uint32_t)(uint16_t)high << 16;
 }
 
@@ -151,19 +158,33 @@ EK_INLINE int32_t ek_saturate_s8(int32_t x)
 #endif
 }
 
-/* 2^32 / 2^right of a channel, in layers that are EK_NARROW: right = -shift is 2 to 30. */
-EK_INLINE int32_t ek_power(const struct ek_conv_data *d, int32_t flags, int32_t channel)
+/* ek_requantize(sum) + y_zero for layers that are EK_NARROW, power = 2^(32 + shift): the upper half of one product is
+   the first rounding, the upper half of another one the second, where one less makes negative halves go away from
+   zero. */
+EK_INLINE int32_t ek_requantize_narrow(int32_t twice_sum, int32_t multiplier, int32_t power, int32_t y_zero)
 {
-    return (int32_t)((uint32_t)1 << (32 + ek_shift(d, flags, channel)));
+    const int32_t once = ek_high_mul(twice_sum, multiplier);
+    return ek_high_mac(once + (once >> 31), power, y_zero);
 }
 
-/* ek_requantize(sum) + y_zero for layers that are EK_NARROW, `power` from ek_power: with twice the sum, the upper half
-   of a product is the first rounding, and the upper half of another one the second, where one less makes negative
-   halves go away from zero. */
-EK_INLINE int32_t ek_requantize_narrow(int32_t sum, int32_t multiplier, int32_t power, int32_t y_zero)
+EK_INLINE int8_t ek_limited_s8(const struct ek_conv_data *d, int32_t flags, int32_t y)
 {
-    const int32_t once = ek_high_mul(sum * 2, multiplier);
-    return ek_high_mac(once + (once >> 31), power, y_zero);
+    return (int8_t)(flags & EK_SATURATES ? ek_saturate_s8(y) : ek_clamp(y, d->low, d->high));
+}
+
+/* The stored result for a channel's entry in `channels`. */
+EK_INLINE int8_t ek_stored_narrow_s8(const struct ek_conv_data *d, int32_t flags, const int32_t *channel,
+                                     int32_t twice_product)
+{
+    return ek_limited_s8(d, flags, ek_requantize_narrow(twice_product + channel[0], channel[1], channel[2], d->y_zero));
+}
+
+/* The stored result of a sum of products without bias. */
+EK_INLINE int8_t ek_product_stored_s8(const struct ek_conv_data *d, int32_t flags, int32_t channel, int32_t product)
+{
+    if (EK_PACKING == EK_PACKING_PAIRS && flags & EK_NARROW)
+        return ek_stored_narrow_s8(d, flags, d->channels + 3 * channel, product * 2);
+    return ek_stored_s8(d, flags, channel, product + d->bias[channel]);
 }
 
 #endif

@@ -13,11 +13,6 @@
 
 #include "ek_dot.h"
 
-/* What two pixels have of a block: 256 * A + B, B, 256 * C + D, D. */
-struct ek_block {
-    int32_t ab[2], b[2], cd[2], d[2];
-};
-
 /* Expands 4 * chunks bytes; `columns` is that of the pixel. */
 EK_INLINE void ek_expand(uint32_t *columns, const int8_t *x, int32_t chunks)
 {
@@ -28,113 +23,128 @@ EK_INLINE void ek_expand(uint32_t *columns, const int8_t *x, int32_t chunks)
     }
 }
 
-#if EK_HAS_DSP
-/* clang-format off */
-#define EK_STEP_LOAD(n) \
-    "ldr.w %[w0], [%[w], #" #n "]\n" "ldr.w %[w1], [%[w], #" #n "+4]\n" \
-    "ldr.w %[x0], [%[x], #" #n "]\n" "ldr.w %[x1], [%[x], #" #n "+4]\n"
-#define EK_STEP(n) EK_STEP_LOAD(n) \
-    "smlad %[s0], %[x0], %[w0], %[s0]\n" "smlad %[s1], %[x1], %[w0], %[s1]\n" "sxtb16.w %[w0], %[w0]\n" \
-    "smlad %[s4], %[x0], %[w1], %[s4]\n" "smlad %[s5], %[x1], %[w1], %[s5]\n" "sxtb16.w %[w1], %[w1]\n" \
-    "smlad %[s2], %[x0], %[w0], %[s2]\n" "smlad %[s3], %[x1], %[w0], %[s3]\n" \
-    "smlad %[s6], %[x0], %[w1], %[s6]\n" "smlad %[s7], %[x1], %[w1], %[s7]\n"
-/* clang-format on */
-#endif
-#define EK_STEPS 16 /* in the loop */
-
-/* Adds the products of `steps` steps, an even number. */
-EK_INLINE void ek_block_sums(struct ek_block *sums, const uint32_t *columns, const int8_t *weights, int32_t steps)
-{
-#if EK_HAS_DSP
-    int32_t s0 = sums->ab[0], s1 = sums->ab[1], s2 = sums->b[0], s3 = sums->b[1];
-    int32_t s4 = sums->cd[0], s5 = sums->cd[1], s6 = sums->d[0], s7 = sums->d[1];
-    const int8_t *end = weights + 8 * steps;
-    /* The first turn enters the loop in the middle where `steps` is no multiple of its length. */
-    const int32_t skip = (EK_STEPS - 1) & -steps;
-    uint32_t w0 = (uint32_t)skip, w1, x0, x1;
-    columns -= 2 * skip;
-    weights -= 8 * skip;
-    /* A step takes 14 instructions of 4 bytes. */
-    __asm volatile("mov.w %[x0], #56\n"
-                   "adr.w %[x1], 1f\n"
-                   "mla %[x0], %[w0], %[x0], %[x1]\n"
-                   "orr.w %[x0], %[x0], #1\n"
-                   "bx %[x0]\n"
-                   ".p2align 2\n"
-                   "1:\n" EK_STEP(0) EK_STEP(8) EK_STEP(16) EK_STEP(24) EK_STEP(32) EK_STEP(40) EK_STEP(48) EK_STEP(56)
-                       EK_STEP(64) EK_STEP(72) EK_STEP(80) EK_STEP(88) EK_STEP(96) EK_STEP(104) EK_STEP(112)
-                           EK_STEP(120) "add.w %[w], %[w], #128\n"
-                                        "ldr.w %[w0], %[end]\n"
-                                        "add.w %[x], %[x], #128\n"
-                                        "cmp.w %[w], %[w0]\n"
-                                        "bne.w 1b\n"
-                   : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [s4] "+r"(s4), [s5] "+r"(s5),
-                     [s6] "+r"(s6), [s7] "+r"(s7), [w] "+r"(weights), [x] "+r"(columns), [w0] "+r"(w0), [w1] "=&r"(w1),
-                     [x0] "=&r"(x0), [x1] "=&r"(x1)
-                   : [end] "m"(end)
-                   : "cc", "memory");
-    *sums = (struct ek_block){{s0, s1}, {s2, s3}, {s4, s5}, {s6, s7}};
-#else
-    for (int32_t i = 0; i < steps; i++) {
-        const uint32_t ab = ek_load_word(weights + 8 * i), cd = ek_load_word(weights + 8 * i + 4);
-        for (int32_t p = 0; p < 2; p++) {
-            const uint32_t x = columns[2 * i + p];
-            sums->ab[p] = ek_dual_mac(x, ab, sums->ab[p]);
-            sums->b[p] = ek_dual_mac(x, ek_even_bytes(ab), sums->b[p]);
-            sums->cd[p] = ek_dual_mac(x, cd, sums->cd[p]);
-            sums->d[p] = ek_dual_mac(x, ek_even_bytes(cd), sums->d[p]);
-        }
-    }
-#endif
-}
-
 /* A, of 256 * A + B and B. */
 EK_INLINE int32_t ek_upper(int32_t ab, int32_t b)
 {
     return (int32_t)((uint32_t)ab - (uint32_t)b) >> 8;
 }
 
-/* Stores the results of two pixels for one channel; sums without bias. */
+/* Stores a channel of two pixels, the second one first; sums without bias. */
 EK_INLINE void ek_pair_store(const struct ek_conv_data *d, int32_t flags, int32_t channel, int32_t first,
                              int32_t second, int8_t *y, int32_t stride)
 {
-    const int32_t bias = d->bias[channel];
-    if (flags & EK_NARROW) {
-        const int32_t multiplier = ek_multiplier(d, flags, channel), power = ek_power(d, flags, channel);
-        int32_t a = ek_requantize_narrow(first + bias, multiplier, power, d->y_zero);
-        int32_t b = ek_requantize_narrow(second + bias, multiplier, power, d->y_zero);
-        if (flags & EK_SATURATES) {
-            a = ek_saturate_s8(a);
-            b = ek_saturate_s8(b);
-        } else {
-            a = ek_clamp(a, d->low, d->high);
-            b = ek_clamp(b, d->low, d->high);
+    y[channel + stride] = ek_product_stored_s8(d, flags, channel, second);
+    y[channel] = ek_product_stored_s8(d, flags, channel, first);
+}
+
+EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const uint32_t *columns, const int8_t *weights,
+                                 int32_t steps, int32_t channel, int32_t count, int32_t flags, int8_t *y,
+                                 int32_t stride)
+{
+    for (const int32_t end = channel + count; channel < end; channel += 4) {
+        /* 256 * A + B, B, 256 * C + D, D of both pixels. */
+        int32_t sums[4][2] = {{0, 0}, {0, 0}, {0, 0}, {0, 0}};
+        for (int32_t i = 0; i < steps; i++, weights += 8) {
+            const uint32_t ab = ek_load_word(weights), cd = ek_load_word(weights + 4);
+            for (int32_t p = 0; p < 2; p++) {
+                const uint32_t x = columns[2 * i + p];
+                sums[0][p] = ek_dual_mac(x, ab, sums[0][p]);
+                sums[1][p] = ek_dual_mac(x, ek_even_bytes(ab), sums[1][p]);
+                sums[2][p] = ek_dual_mac(x, cd, sums[2][p]);
+                sums[3][p] = ek_dual_mac(x, ek_even_bytes(cd), sums[3][p]);
+            }
         }
-        y[channel + stride] = (int8_t)b;
-        y[channel] = (int8_t)a;
-    } else {
-        y[channel + stride] = ek_stored_s8(d, flags, channel, second + bias);
-        y[channel] = ek_stored_s8(d, flags, channel, first + bias);
+        for (int32_t p = 0; p < 2; p++) {
+            sums[0][p] = ek_upper(sums[0][p], sums[1][p]);
+            sums[2][p] = ek_upper(sums[2][p], sums[3][p]);
+        }
+        for (int32_t i = 0; i < 4 && channel + i < end; i++)
+            ek_pair_store(d, flags, channel + i, sums[i][0], sums[i][1], y, stride);
     }
 }
 
+#if EK_HAS_DSP
+/* clang-format off */
+/* 14 instructions of 4 bytes, of which 56 below knows. */
+#define EK_STEP(n) \
+    "ldr.w %[w0], [%[w], #" #n "]\n" "ldr.w %[w1], [%[w], #" #n "+4]\n" \
+    "ldr.w %[x0], [%[x], #" #n "]\n" "ldr.w %[x1], [%[x], #" #n "+4]\n" \
+    "smlad %[s0], %[x0], %[w0], %[s0]\n" "smlad %[s1], %[x1], %[w0], %[s1]\n" "sxtb16.w %[w0], %[w0]\n" \
+    "smlad %[s4], %[x0], %[w1], %[s4]\n" "smlad %[s5], %[x1], %[w1], %[s5]\n" "sxtb16.w %[w1], %[w1]\n" \
+    "smlad %[s2], %[x0], %[w0], %[s2]\n" "smlad %[s3], %[x1], %[w0], %[s3]\n" \
+    "smlad %[s6], %[x0], %[w1], %[s6]\n" "smlad %[s7], %[x1], %[w1], %[s7]\n"
+/* Requantizes a channel of both pixels. */
+#define EK_FINISH(n, a, b, shift) \
+    "ldr.w %[w0], [%[x], #" #n "]\n" "ldr.w %[w1], [%[x], #" #n "+4]\n" "ldr.w %[x0], [%[x], #" #n "+8]\n" \
+    "add.w %[" a "], %[w0], %[" a "], " shift "\n" "add.w %[" b "], %[w0], %[" b "], " shift "\n" \
+    "smmulr %[" a "], %[" a "], %[w1]\n" "smmulr %[" b "], %[" b "], %[w1]\n" \
+    "add.w %[" a "], %[" a "], %[" a "], asr #31\n" "add.w %[" b "], %[" b "], %[" b "], asr #31\n" \
+    "smmlar %[" a "], %[" a "], %[x0], %[w]\n" "smmlar %[" b "], %[" b "], %[x0], %[w]\n" \
+    "ssat %[" a "], #8, %[" a "]\n" "ssat %[" b "], #8, %[" b "]\n"
+
+/* The same for layers that are EK_NARROW and EK_SATURATES, and a multiple of four channels: one stretch of code that
+   has use for every register. The first turn of a block enters the loop in the middle where `steps` is no multiple of
+   its length. */
+EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, const uint32_t *columns,
+                                    const int8_t *weights, int32_t steps, int8_t *y, int8_t *second, int32_t count)
+{
+    const int32_t skip = 15 & -steps;
+    const uint32_t *const last = columns + 2 * steps, *const first = columns - 2 * skip;
+    const int8_t *const end = y + count, *saved;
+    uint32_t w0 = (uint32_t)skip, w1 = 8 * (uint32_t)skip, x0, x1, entry, back = w1;
+    int32_t s0, s1, s2, s3, s4, s5, s6, s7;
+    const uint32_t *x;
+    __asm volatile("adr.w %[x1], 1f\n" "mov.w %[x0], #56\n" "mla %[x0], %[w0], %[x0], %[x1]\n"
+                   "orr.w %[x0], %[x0], #1\n" "str.w %[x0], %[entry]\n"
+                   "2:\n"
+                   "ldr.w %[x], %[first]\n" "ldr.w %[w1], %[back]\n" "ldr.w %[w0], %[entry]\n"
+                   "mov.w %[s0], #0\n" "mov.w %[s1], #0\n" "mov.w %[s2], #0\n" "mov.w %[s3], #0\n"
+                   "mov.w %[s4], #0\n" "mov.w %[s5], #0\n" "mov.w %[s6], #0\n" "mov.w %[s7], #0\n"
+                   "sub.w %[w], %[w], %[w1]\n"
+                   "bx %[w0]\n"
+                   ".p2align 2\n"
+                   "1:\n"
+                   EK_STEP(0) EK_STEP(8) EK_STEP(16) EK_STEP(24) EK_STEP(32) EK_STEP(40) EK_STEP(48) EK_STEP(56)
+                   EK_STEP(64) EK_STEP(72) EK_STEP(80) EK_STEP(88) EK_STEP(96) EK_STEP(104) EK_STEP(112) EK_STEP(120)
+                   "ldr.w %[w0], %[last]\n" "add.w %[x], %[x], #128\n" "add.w %[w], %[w], #128\n"
+                   "cmp.w %[x], %[w0]\n" "bne.w 1b\n"
+                   "str.w %[w], %[saved]\n" "ldr.w %[x], %[channels]\n" "ldr.w %[w], %[zero]\n"
+                   "sub.w %[s0], %[s0], %[s2]\n" "sub.w %[s1], %[s1], %[s3]\n"
+                   "sub.w %[s4], %[s4], %[s6]\n" "sub.w %[s5], %[s5], %[s7]\n"
+                   EK_FINISH(0, "s0", "s1", "asr #7") EK_FINISH(12, "s2", "s3", "lsl #1")
+                   EK_FINISH(24, "s4", "s5", "asr #7") EK_FINISH(36, "s6", "s7", "lsl #1")
+                   "add.w %[x], %[x], #48\n" "str.w %[x], %[channels]\n"
+                   "ldr.w %[w0], %[second]\n" "ldr.w %[w1], %[y]\n" "ldr.w %[x0], %[end]\n" "ldr.w %[w], %[saved]\n"
+                   "strb.w %[s1], [%[w0], #0]\n" "strb.w %[s3], [%[w0], #1]\n"
+                   "strb.w %[s5], [%[w0], #2]\n" "strb.w %[s7], [%[w0], #3]\n"
+                   "strb.w %[s0], [%[w1], #0]\n" "strb.w %[s2], [%[w1], #1]\n"
+                   "strb.w %[s4], [%[w1], #2]\n" "strb.w %[s6], [%[w1], #3]\n"
+                   "add.w %[w0], %[w0], #4\n" "add.w %[w1], %[w1], #4\n"
+                   "str.w %[w0], %[second]\n" "str.w %[w1], %[y]\n"
+                   "cmp.w %[w1], %[x0]\n" "bne.w 2b\n"
+                   : [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [s4] "=&r"(s4), [s5] "=&r"(s5),
+                     [s6] "=&r"(s6), [s7] "=&r"(s7), [w] "+r"(weights), [x] "=&r"(x), [w0] "+r"(w0), [w1] "=&r"(w1),
+                     [x0] "=&r"(x0), [x1] "=&r"(x1), [entry] "=m"(entry), [saved] "=m"(saved),
+                     [channels] "+m"(channels), [second] "+m"(second), [y] "+m"(y)
+                   : [first] "m"(first), [last] "m"(last), [back] "m"(back), [zero] "m"(y_zero), [end] "m"(end)
+                   : "cc", "memory");
+}
+/* clang-format on */
+#endif
+
 /* `count` output channels of two pixels, from `channel` on. The second pixel lies `stride` elements behind the first;
    0: there is no second one, and what stands for it is overwritten. */
-EK_NOINLINE void ek_pairs_s8(const struct ek_conv_data *d, const uint32_t *columns, const int8_t *weights,
-                             int32_t steps, int32_t channel, int32_t count, int32_t flags, int8_t *y, int32_t stride)
+EK_INLINE void ek_pairs_s8(const struct ek_conv_data *d, const uint32_t *columns, const int8_t *weights, int32_t steps,
+                           int32_t channel, int32_t count, int32_t flags, int8_t *y, int32_t stride)
 {
-    for (const int32_t end = channel + count; channel < end; channel += 4, weights += 8 * steps) {
-        struct ek_block sums = {{0, 0}, {0, 0}, {0, 0}, {0, 0}};
-        ek_block_sums(&sums, columns, weights, steps);
-        ek_pair_store(d, flags, channel, ek_upper(sums.ab[0], sums.b[0]), ek_upper(sums.ab[1], sums.b[1]), y, stride);
-        if (channel + 1 < end)
-            ek_pair_store(d, flags, channel + 1, sums.b[0], sums.b[1], y, stride);
-        if (channel + 2 < end)
-            ek_pair_store(d, flags, channel + 2, ek_upper(sums.cd[0], sums.d[0]), ek_upper(sums.cd[1], sums.d[1]), y,
-                          stride);
-        if (channel + 3 < end)
-            ek_pair_store(d, flags, channel + 3, sums.d[0], sums.d[1], y, stride);
+#if EK_HAS_DSP
+    if (flags & EK_NARROW && flags & EK_SATURATES && count % 4 == 0) {
+        y += channel;
+        ek_pairs_blocks_s8(d->channels + 3 * channel, d->y_zero, columns, weights, steps, y, y + stride, count);
+        return;
     }
+#endif
+    ek_pairs_any_s8(d, columns, weights, steps, channel, count, flags, y, stride);
 }
 
 #endif

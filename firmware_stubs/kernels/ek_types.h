@@ -47,15 +47,19 @@ struct ek_dense_shape {
 /* Weights, packed by edgekit/codegen/schedule/mcu/packing.py, and requantization.
 
    weights, aligned to 4 bytes: as EK_PACKING_ROWS, [out_c][k_h][k_w][in_c / groups] or [out][in], each output channel
-   padded with zeros to a multiple of 4 bytes. As EK_PACKING_PAIRS, see ek_pairs.h. Depthwise: [out_c][k_h][k_w].
+   padded with zeros to a multiple of 4 bytes. As EK_PACKING_PAIRS, see ek_pairs.h. Depthwise: [out_c][k_h][k_w],
+   where EK_PACKING_PAIRS pads rows of three with a zero.
    bias: the layer's bias less x_zero * sum(weights of the channel). Padding pixels are x_zero.
    multiplier, shift: TFLite's fixed-point form of the scales, shift > 0 to the left; one per output channel.
+   channels: in place of these three where convolutions are packed as EK_PACKING_PAIRS and EK_NARROW: for each output
+   channel 2 * bias, multiplier, 2^(32 + shift).
    low, high: least and largest result, y_zero included. */
 struct ek_conv_data {
     const int8_t *weights;
     const int32_t *bias;
     const int32_t *multiplier;
     const int8_t *shift;
+    const int32_t *channels;
     int32_t x_zero, y_zero, low, high;
 };
 

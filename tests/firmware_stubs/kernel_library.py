@@ -29,7 +29,7 @@ class Data(ctypes.Structure):
     """``struct ek_conv_data``."""
 
     _fields_ = [
-        *((name, ctypes.c_void_p) for name in ("weights", "bias", "multiplier", "shift")),
+        *((name, ctypes.c_void_p) for name in ("weights", "bias", "multiplier", "shift", "channels")),
         *((name, ctypes.c_int32) for name in ("x_zero", "y_zero", "low", "high")),
     ]
 
@@ -47,11 +47,15 @@ class Layer:
     limits: tuple[int, int]
     arrays: list[Array] = dataclasses.field(default_factory=list)
 
-    def data(self, packed: Array, rows: Array) -> Data:
+    def data(self, packed: Array, rows: Array, *, channels: bool = False) -> Data:
         """``struct ek_conv_data``, alive as long as the layer."""
         bias = packing.folded_bias(rows, self.bias, self.x_zero).astype(np.int32)
-        self.arrays = [packed, bias, self.multiplier.astype(np.int32), self.shift.astype(np.int8)]
-        pointers = [array.ctypes.data for array in self.arrays]
+        if channels:
+            self.arrays = [packed, packing.channels(bias, self.multiplier, self.shift)]
+            pointers = [packed.ctypes.data, None, None, None, self.arrays[1].ctypes.data]
+        else:
+            self.arrays = [packed, bias, self.multiplier.astype(np.int32), self.shift.astype(np.int8)]
+            pointers = [*(array.ctypes.data for array in self.arrays), None]
         return Data(*pointers, self.x_zero, self.y_zero, *self.limits)
 
     def flags(self, rows: Array) -> int:
@@ -74,7 +78,7 @@ def conv(library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvShape, 
     """``ek_conv2d_s8``; weights ``[out, kh, kw, in / groups]``."""
     packed, plain = packing.pack(layer.weights, kind, shape.groups)
     shape = dataclasses.replace(shape, flags=layer.flags(layer.weights) | plain)
-    data = layer.data(packed, layer.weights)
+    data = layer.data(packed, layer.weights, channels=packing.takes_channels(shape.flags, kind))
     scratch = packing.conv_scratch(shape, kind)
     return _called(library.conv2d, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
 
@@ -83,7 +87,8 @@ def depthwise(library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvSh
     """``ek_depthwise_s8``; weights ``[kh, kw, out]``."""
     rows = layer.weights.transpose(2, 0, 1)
     shape = dataclasses.replace(shape, flags=layer.flags(rows))
-    data = layer.data(packing.pack_depthwise(layer.weights), rows)
+    channels = packing.takes_channels(shape.flags, kind)
+    data = layer.data(packing.pack_depthwise(layer.weights, kind), rows, channels=channels)
     scratch = packing.depthwise_scratch(shape, kind)
     return _called(library.depthwise, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
 

@@ -63,8 +63,8 @@ def pack(weights: NDArray[Any], packing: Packing = "rows", groups: int = 1) -> t
     if packing == "rows":
         return rows, 0
     depth = rows.shape[1]
-    blocks = rows.reshape(groups, -1, depth)
-    blocks = np.pad(blocks, ((0, 0), (0, -blocks.shape[1] % 4), (0, 0))).reshape(-1, 2, 2, depth).astype(np.int64)
+    units = rows.reshape(groups, -1, depth).astype(np.int64)
+    blocks = np.pad(units, ((0, 0), (0, -units.shape[1] % 4), (0, 0))).reshape(-1, 2, 2, depth)
     first, second = blocks[:, :, 0], blocks[:, :, 1]
     both = 256 * first + second
     # With activations of -128 to 127, the sums of the first of two channels must fit 24 bits.
@@ -75,9 +75,11 @@ def pack(weights: NDArray[Any], packing: Packing = "rows", groups: int = 1) -> t
     return np.ascontiguousarray(steps, "<i2").view(np.int8).reshape(-1, depth), 0
 
 
-def pack_depthwise(weights: NDArray[Any]) -> Int8:
-    """``[kh, kw, channels]`` as ``[channels, kh, kw]``, in every packing."""
-    return np.ascontiguousarray(np.asarray(weights, np.int8).transpose(2, 0, 1))
+def pack_depthwise(weights: NDArray[Any], packing: Packing = "rows") -> Int8:
+    """``[kh, kw, channels]`` as ``[channels, kh, kw]``; in ``pairs``, rows of three are padded with a zero."""
+    rows = np.asarray(weights, np.int8).transpose(2, 0, 1)
+    padding = 1 if packing == "pairs" and rows.shape[2] == 3 else 0
+    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, 0), (0, padding))))
 
 
 def folded_bias(weights: NDArray[Any], bias: NDArray[Any] | None, x_zero: int) -> Integers:
@@ -120,6 +122,17 @@ def flags(
     if np.all(np.asarray(largest) < 1 << 30) and np.all((np.asarray(shift) >= -30) & (np.asarray(shift) <= -2)):
         result |= NARROW
     return result
+
+
+def takes_channels(flags: int, packing: Packing) -> bool:
+    """Whether a convolution reads :func:`channels` in place of bias, multiplier and shift."""
+    return packing == "pairs" and bool(flags & NARROW)
+
+
+def channels(bias: NDArray[Any], multiplier: NDArray[Any], shift: NDArray[Any]) -> NDArray[np.int32]:
+    """Twice the folded bias, multiplier and ``2**(32 + shift)`` of each output channel, ``[channels, 3]``."""
+    power = np.int64(1) << (32 + np.asarray(shift, np.int64))
+    return np.stack([2 * np.asarray(bias, np.int64), np.asarray(multiplier, np.int64), power], 1).astype(np.int32)
 
 
 def conv_scratch(shape: ConvShape, packing: Packing = "rows") -> int:

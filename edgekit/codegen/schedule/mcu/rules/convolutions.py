@@ -14,6 +14,10 @@ from edgekit.codegen.schedule.mcu.rules.elements import added
 from edgekit.codegen.schedule.mcu.steps import Operand, Struct, table
 
 
+STRIPS = 4
+"""Into how many strips depthwise convolutions are cut: the fewer, the faster, and the less input and output overlap."""
+
+
 def convolution(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D) -> None:
     """Conv2D and DepthwiseConv2D; an addition that follows is a step of its own."""
     end, made = kernel.epilogue, s.output(kernel.output)
@@ -32,7 +36,7 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
         "in_h": x[1], "in_w": x[2], "in_c": x[3], "out_h": y[1], "out_w": y[2], "out_c": y[3], "k_h": kh, "k_w": kw,
         "stride_h": kernel.strides[0], "stride_w": kernel.strides[1],
         "dilation_h": kernel.dilations[0], "dilation_w": kernel.dilations[1],
-        "pad_top": kernel.padding[0], "pad_left": kernel.padding[1], "groups": groups, "strip": 1 if depthwise else 0,
+        "pad_top": kernel.padding[0], "pad_left": kernel.padding[1], "groups": groups, "strip": -(-y[1] // STRIPS) if depthwise else 0,
     })  # fmt: skip
     suffix, scratch, zero = s.suffix(kernel.input), 0, 0
     if suffix == "f32":
@@ -43,14 +47,16 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
         weights = kernel.weights.transpose(2, 0, 1) if depthwise else kernel.weights
         packed, plain = packing.pack(weights, s.program.packing, groups)
         if depthwise:
-            packed, plain = packing.pack_depthwise(kernel.weights), 0
-        data, flags = _products(kernel, weights, packed)
+            packed, plain = packing.pack_depthwise(kernel.weights, s.program.packing), 0
+        data, flags = _products(kernel, weights, packed, s.program.packing)
         shape.fields["flags"] = flags | plain
         sizes = packing.ConvShape(**shape.fields)  # type: ignore[arg-type]
         scratch = (packing.depthwise_scratch if depthwise else packing.conv_scratch)(sizes, s.program.packing)
         assert kernel.epilogue.requantization is not None
         zero = kernel.epilogue.requantization.input.zero_point
     behind: int | None = rows_behind(x, y, kernel.strides[0], kernel.padding[0], item)
+    if depthwise and suffix != "f32":
+        behind = packing.depthwise_behind(packing.ConvShape(**shape.fields))  # type: ignore[arg-type]
     if groups > 1:  # the next group reads the input again
         behind = None
     window = (kh - 1) * kernel.dilations[0] + 1
@@ -87,7 +93,7 @@ def dense(s: McuScheduler, kernel: kernels.MatMul) -> None:
     else:
         s.require(suffix == "s8", f"there is no kernel for {s.dtype(kernel.input)}")
         packed, plain = packing.pack(kernel.weights, s.program.packing)
-        data, flags = _products(kernel, kernel.weights, packed)
+        data, flags = _products(kernel, kernel.weights, packed, s.program.packing)
         shape.fields["flags"] = flags | plain
     s.step(f"ek_dense_{suffix}", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape, data, 0, [None])
 
@@ -105,7 +111,7 @@ def transposed(s: McuScheduler, kernel: kernels.TransposeConv) -> None:
         data = _floats(kernel)
     else:
         s.require(suffix == "s8", f"there is no kernel for {s.dtype(kernel.input)}")
-        data, flags = _products(kernel, kernel.weights, kernel.weights, folds=False)
+        data, flags = _products(kernel, kernel.weights, kernel.weights, "rows", folds=False)
         shape.fields["flags"] = flags
     s.step(f"ek_transpose_conv_{suffix}", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape, data, 0,
            [None])  # fmt: skip
@@ -126,7 +132,7 @@ def _floats(kernel: Product) -> Struct:
 
 
 def _products(
-    kernel: Product, weights: NDArray[Any], packed: NDArray[Any], *, folds: bool = True
+    kernel: Product, weights: NDArray[Any], packed: NDArray[Any], way: packing.Packing, *, folds: bool = True
 ) -> tuple[Struct, int]:
     """``struct ek_conv_data``: the weights, the bias with the input's zero point folded in, the requantization.
 
@@ -144,8 +150,12 @@ def _products(
         raise NoKernel(str(error)) from error
     flags = packing.flags(multipliers, shifts, limits, packing.largest_sums(weights, kernel.bias))
     count = 1 if flags & packing.PER_TENSOR else len(weights)
+    factors = {
+        "bias": table(bias, "int32"), "multiplier": table(multipliers[:count], "int32"),
+        "shift": table(shifts[:count], "int8"),
+    }  # fmt: skip
+    if isinstance(kernel, kernels.Conv2D | kernels.DepthwiseConv2D) and packing.takes_channels(flags, way):
+        factors = {"channels": table(packing.channels(bias, multipliers, shifts), "int32")}
     return Struct("ek_conv_data", {
-        "weights": table(packed, "int8"), "bias": table(bias, "int32"),
-        "multiplier": table(multipliers[:count], "int32"), "shift": table(shifts[:count], "int8"),
-        "x_zero": zero, "y_zero": end.requantization.output.zero_point, "low": limits[0], "high": limits[1],
+        "weights": table(packed, "int8"), **factors, "x_zero": zero, "y_zero": end.requantization.output.zero_point, "low": limits[0], "high": limits[1],
     }), flags  # fmt: skip
