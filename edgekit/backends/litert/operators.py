@@ -86,6 +86,8 @@ def _refused(operator: Operator) -> tuple[str, str] | None:
         return "it is an operator of ONNX, which LiteRT does not have", "use --backend tvm, where the target has it"
     if operator.custom and operator.op not in CUSTOM:
         return "it is a custom operator, which LiteRT has no kernel for", "cut it off the model and do it outside"
+    if operator.intermediates:  # LiteRT 2.3's C API: "Intermediate tensors not yet supported"
+        return "LiteRT's C library refuses recurrent operators in integers", "use --backend c99, or --recipe float32"
     if not operator.custom and operator.op in WITHOUT_KERNEL:
         return "LiteRT has no kernel for it", "replace it before conversion"
     return None
