@@ -39,7 +39,7 @@ def link(source: Source, arch: str, result: Path, flags: Sequence[str] = ("-O2",
             [*tool.argv, *STANDARD, *flags, *common, "-c", f"{source.name}.c"],
             [*tool.argv, "-std=gnu11", *flags, *common, *shim, "-c", "library.c"],
             [*tool.argv, *flags, "-shared", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"{source.name}.o",
-             "library.o", "-o", LIBRARY],
+             "library.o", "-o", LIBRARY, "-lm"],
         ]  # fmt: skip
         environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder)}
         for command in objects:

@@ -65,6 +65,12 @@ def lower_bound(program: Program) -> int:
     return _lower_bound(*_items(program), len(program.steps))
 
 
+def needs(program: Program) -> list[int]:
+    """Return for each step the bytes that must be in memory while it runs."""
+    items, pairs = _items(program)
+    return [_need(items, pairs, step) for step in range(len(program.steps))]
+
+
 def _items(program: Program) -> tuple[list[Item], Pairs]:
     count = len(program.steps)
     first, last = dict.fromkeys(program.inputs, -1), dict.fromkeys(program.inputs, -1)
@@ -109,16 +115,18 @@ def _overlap(items: Sequence[Item], pairs: Pairs, output: int, source: int) -> i
 
 
 def _lower_bound(items: Sequence[Item], pairs: Pairs, steps: int) -> int:
-    most = 0
-    for step in range(-1, steps + 1):
-        alive = [n for n, item in enumerate(items) if item.first <= step <= item.last]
-        total = sum(items[n].nbytes for n in alive)
-        shared: dict[int, int] = {}
-        for output, source in pairs:
-            if output in alive and source in alive:
-                shared[output] = shared.get(output, 0) + _overlap(items, pairs, output, source)
-        most = max(most, total - sum(min(items[n].nbytes, value) for n, value in shared.items()))
-    return most
+    return max(_need(items, pairs, step) for step in range(-1, steps + 1))
+
+
+def _need(items: Sequence[Item], pairs: Pairs, step: int) -> int:
+    """Bytes of all that lives during a step, less what outputs share with inputs."""
+    alive = {n for n, item in enumerate(items) if item.first <= step <= item.last}
+    shared: dict[int, int] = {}
+    for output, source in pairs:
+        if output in alive and source in alive:
+            shared[output] = shared.get(output, 0) + _overlap(items, pairs, output, source)
+    total = sum(items[n].nbytes for n in alive)
+    return total - sum(min(items[n].nbytes, value) for n, value in shared.items())
 
 
 def _search(items: Sequence[Item], pairs: Pairs, bound: int, tries: int) -> tuple[list[int], int]:

@@ -2,8 +2,11 @@
 
 Each step keeps the rows of its window only, in scratch, and hands on every row that it computes
 (``firmware_stubs/kernels/ek_stream.h``). Nothing is computed twice; the cost are copies of rows within the windows.
-Which steps become streams is searched for: of all runs of steps that can, the one that makes the arena smallest, then
-the next, until none helps.
+
+Which runs of steps become streams is decided in two parts. Dynamic programming finds the division of all steps into
+runs and single steps whose most demanding member needs the least memory: what the arena would be if memory had no gaps
+(:func:`lower_bound`). From there, a local search adds, joins and removes streams while that makes the planned arena
+smaller.
 """
 
 from __future__ import annotations
@@ -14,33 +17,93 @@ from dataclasses import replace
 from edgekit.codegen.schedule.mcu import memory
 from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Operand, Program, Rows, Stage, Step
 
-WORTH = 0.02
-"""Part of the arena that a stream must save."""
+WORTH = 0.01
+"""Part of the arena that a change must save."""
 MOST_STAGES = 24
 PLANNED = 16
-"""Runs whose arena is planned: those with the least lower bounds."""
+"""Changes whose arena is planned in each turn of the search: those with the least lower bounds."""
+TRIES = 20
+"""Orders that the planner tries in the search."""
+Run = tuple[int, int]
+"""First and last step."""
 
 
 def streamed(program: Program) -> Program:
     """Make streams of steps where that makes the arena smaller."""
-    least = memory.plan(program).arena
-    while True:
-        tried = [_merged(program, first, last) for first, last in _runs(program)]
-        bounds = [memory.lower_bound(one) for one in tried]
-        order = sorted(range(len(tried)), key=lambda n: (bounds[n], len(tried[n].steps)))
-        found = program
-        for n in order[:PLANNED]:
-            if bounds[n] >= least * (1 - WORTH):
-                break
-            arena = memory.plan(tried[n], tries=20).arena
+    possible = list(_runs(program))
+    divided, bound = _divided(program, possible)
+    best, least = frozenset[Run](), memory.plan(program, TRIES).arena
+    for start in (divided, best):
+        if least <= bound * (1 + WORTH):
+            break
+        chosen, arena = _improved(program, possible, start, bound)
+        if arena < least * (1 - WORTH):
+            best, least = chosen, arena
+    return _applied(program, best)
+
+
+def lower_bound(program: Program) -> int:
+    """Return the bytes that no arena of these steps can do without, whichever runs of them become streams.
+
+    For each step or stream: all buffers that live during it, less what the output shares with inputs that die, and its
+    scratch; of the most demanding one; in the best division.
+    """
+    return _divided(program, list(_runs(program)))[1]
+
+
+def _divided(program: Program, possible: Sequence[Run]) -> tuple[frozenset[Run], int]:
+    """The division into runs whose most demanding one needs the least, and what it needs."""
+    count = len(program.steps)
+    ending: dict[int, list[tuple[int, int, Run | None]]] = {}
+    needs = memory.needs(program)
+    for number in range(count):
+        ending.setdefault(number, []).append((number, needs[number], None))
+    for first, last in possible:
+        need = memory.needs(_applied(program, [(first, last)]))[first]
+        ending[last].append((first, need, (first, last)))
+    best: list[tuple[int, int, frozenset[Run]]] = [(0, 0, frozenset())]  # the most, steps in streams, the runs
+    for last in range(count):
+        options = [
+            (max(best[first][0], need), best[first][1] + (last - first + 1 if run else 0), best[first][2], run)
+            for first, need, run in ending[last]
+        ]
+        most, streams, before, run = min(options, key=lambda option: option[:2])
+        best.append((most, streams, before | {run} if run else before))
+    return best[-1][2], best[-1][0]
+
+
+def _improved(
+    program: Program, possible: Sequence[Run], start: frozenset[Run], bound: int
+) -> tuple[frozenset[Run], int]:
+    """The division after a local search, and its arena; the search ends near the bound."""
+    chosen, least = start, memory.plan(_applied(program, start), TRIES).arena
+    while least > bound * (1 + WORTH):
+        changes = [chosen - {run} for run in chosen]
+        changes += [frozenset(r for r in chosen if not _meet(r, run)) | {run} for run in possible if run not in chosen]
+        bounds = {change: memory.lower_bound(_applied(program, change)) for change in changes}
+        promising = [change for change in bounds if bounds[change] < least * (1 - WORTH)]
+        found = None
+        for change in sorted(promising, key=lambda c: (bounds[c], sum(b - a for a, b in c)))[:PLANNED]:
+            arena = memory.plan(_applied(program, change), TRIES).arena
             if arena < least * (1 - WORTH):
-                found, least = tried[n], arena
-        if found is program:
-            return program
-        program = found
+                found, least = change, arena
+        if found is None:
+            break
+        chosen = found
+    return chosen, least
 
 
-def _runs(program: Program) -> Iterator[tuple[int, int]]:
+def _meet(a: Run, b: Run) -> bool:
+    return a[0] <= b[1] and b[0] <= a[1]
+
+
+def _applied(program: Program, runs: frozenset[Run] | Sequence[Run]) -> Program:
+    for first, last in sorted(runs, reverse=True):
+        program = _merged(program, first, last)
+    return program
+
+
+def _runs(program: Program) -> Iterator[Run]:
     """First and last step of everything that could be one stream."""
     readers: dict[int, int] = {}
     for step in program.steps:
@@ -57,12 +120,14 @@ def _runs(program: Program) -> Iterator[tuple[int, int]]:
                 break
             if readers.get(before.output.buffer) != 1 or _window(after) != before.output:
                 break
-            if before.rows is None or (before.rows.output, before.rows.out_bytes) != (
-                after.rows.input,
-                after.rows.in_bytes,
-            ):
+            if before.rows is None or not _fit(before.rows, after.rows):
                 break
             yield first, last
+
+
+def _fit(before: Rows, after: Rows) -> bool:
+    """True if the rows that a step makes are those that the next one reads."""
+    return (before.output, before.out_bytes) == (after.input, after.in_bytes)
 
 
 def _window(step: Step) -> Operand:
@@ -126,6 +191,3 @@ def _behind(stages: Sequence[Stage], inputs: int) -> tuple[int | None, ...]:
 
 def _up(value: int) -> int:
     return -(-value // ALIGNMENT) * ALIGNMENT
-
-
-__all__ = ["Rows", "streamed"]
