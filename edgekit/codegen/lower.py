@@ -10,6 +10,8 @@ from edgekit.codegen.functions import REAL
 from edgekit.codegen.kernels import BASIC, Network, Scope
 from edgekit.codegen.prepare import REPEAT, SPREAD, prepared
 from edgekit.codegen.rules import convolutions, elements, indices, movement, padding, reductions, windows
+from edgekit.codegen.rules import state as recurrent
+from edgekit.codegen.state import COPY, RESOURCES, unsupported
 from edgekit.errors import DamagedModel, ModelError
 from edgekit.graph import Graph, Operator
 from edgekit.graph.forms import UNKNOWN, malformed
@@ -64,6 +66,8 @@ CONVOLUTIONS: dict[str, Rule] = {"TRANSPOSE_CONV": convolutions.transposed}
 """More in :attr:`Scope.convolutions`."""
 ROWS: dict[str, Rule] = dict.fromkeys(("LOG_SOFTMAX", "L2_NORMALIZATION"), windows.rows)
 """More in :attr:`Scope.rows`."""
+STATE: dict[str, Rule] = {"SVDF": recurrent.svdf, COPY: recurrent.copied}
+"""More in :attr:`Scope.state`."""
 UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
     **dict.fromkeys(
         ("CONV_2D", "FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"), convolutions.weights_unsupported
@@ -80,6 +84,8 @@ UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
     **dict.fromkeys(elements.ARITHMETIC, elements.arithmetic_unsupported),
 }
 """What says that a rule does not cover an operator."""
+STATE_UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {"SVDF": recurrent.svdf_unsupported}
+"""The same for operators with state, whose tensors have types of their own."""
 _WHOLE = frozenset(("int32", "int64"))
 _PLAIN = _WHOLE | {"bool", "uint8"}
 _BOTH = frozenset(("float32", "int8"))
@@ -147,7 +153,8 @@ def lower(graph: Graph, scope: Scope = BASIC) -> Network:
 
 def lowered(graph: Graph, scope: Scope = BASIC) -> Network | list[Missing]:
     """Lower the main subgraph; or list all operators that have no kernel even after rewriting."""
-    ready, nodes = prepared(graph, scope)
+    rewritten = prepared(graph, scope)
+    ready, nodes = rewritten.graph, rewritten.nodes
     reasons = [unsupported_reason(ready, operator, scope) for operator in ready.operators]
     missing = [
         Missing(node, graph.operators[node].op, reason) for node, reason in zip(nodes, reasons, strict=True) if reason
@@ -155,6 +162,8 @@ def lowered(graph: Graph, scope: Scope = BASIC) -> Network | list[Missing]:
     if missing:
         return missing
     builder, rules = Builder(ready, nodes, scope), rules_of(scope)
+    for index, initial in rewritten.variables.items():
+        builder.variable(index, initial)
     for number, operator in enumerate(ready.operators):
         if number in builder.folded:
             continue
@@ -167,11 +176,14 @@ def lowered(graph: Graph, scope: Scope = BASIC) -> Network | list[Missing]:
 
 def rules_of(scope: Scope) -> dict[str, Rule]:
     """Every operator that has kernels in a scope."""
-    return RULES | (CONVOLUTIONS if scope.convolutions else {}) | (ROWS if scope.rows else {})
+    more = ((CONVOLUTIONS, scope.convolutions), (ROWS, scope.rows), (STATE, scope.state))
+    return RULES | {op: rule for rules, there in more if there for op, rule in rules.items()}
 
 
 def unsupported_reason(graph: Graph, operator: Operator, scope: Scope = BASIC) -> str:
     """Why the operator has no kernel, in a few words; empty if it has one."""
+    if scope.state and operator.op in RESOURCES:
+        return unsupported(graph, operator)
     if operator.op not in rules_of(scope) or operator.custom:
         return "there is no kernel for it"
     if reason := malformed(graph.tensors, operator):
@@ -186,6 +198,8 @@ def unsupported_reason(graph: Graph, operator: Operator, scope: Scope = BASIC) -
         return "its tensors are too large"
     if any(t.data is not None and not t.is_dense for t in tensors):
         return "its constant is not dense"
+    if operator.op in STATE:
+        return STATE_UNSUPPORTED[operator.op](graph, operator) if operator.op in STATE_UNSUPPORTED else ""
     types = TYPES.get(operator.op, _BOTH) | (_WORDS if scope.int16 and operator.op in WORDS else _NONE)
     for tensor in flowing:
         if tensor.has_scale and operator.op == "QUANTIZE" and tensor.dtype in ("uint8", *(("int32",) * scope.int16)):
@@ -198,7 +212,7 @@ def unsupported_reason(graph: Graph, operator: Operator, scope: Scope = BASIC) -
             return "its batch is not 1"
     if any(t.quantization is not None and t.quantization.per_channel for t in flowing):
         return "its activations have a scale for each channel"
-    if len({t.dtype for t in flowing}) > 1 and operator.op not in MIXED:
+    if len({t.dtype for t in flowing}) > 1 and operator.op not in (*MIXED, *(("SOFTMAX",) * scope.int16)):
         return "it mixes integers and floats"
     special = UNSUPPORTED.get(operator.op)
     if special and (reason := special(graph, operator)):

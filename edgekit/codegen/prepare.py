@@ -6,12 +6,14 @@ The Graph that comes out has operators of edgekit's own: ``edgekit.spread`` spre
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.codegen import state
 from edgekit.codegen.kernels import BASIC, Scale, Scope, scale_of
 from edgekit.graph import Graph, Operator, Quantization, Tensor, tflite
 from edgekit.graph.floats import restore
@@ -21,19 +23,38 @@ from edgekit.graph.padding import SAME
 SPREAD, REPEAT = "edgekit.spread", "edgekit.repeat"
 
 
-def prepared(graph: Graph, scope: Scope = BASIC) -> tuple[Graph, list[int]]:
-    """The Graph to lower, and for each of its operators the index of the one in ``graph`` it comes from.
+@dataclass(frozen=True)
+class Prepared:
+    """A Graph to lower.
 
-    :param scope: operators that its backend has kernels for are left alone.
+    :param nodes: for each of its operators the index of the one that it comes from. :param variables: the values of
+        tensors that outlive a run, before the first.
     """
-    floats, nodes = _floats(graph)
+
+    graph: Graph
+    nodes: list[int]
+    variables: dict[int, NDArray[Any]]
+
+
+def prepared(graph: Graph, scope: Scope = BASIC) -> Prepared:
+    """Rewrite a Graph for backends of a scope; operators that they have kernels for are left alone."""
+    variables: dict[int, NDArray[Any]] = {}
+    places = list(range(len(graph.operators)))
+    if scope.state:
+        with suppress(state.Unresolved):  # its operators stay, and are refused with the reason
+            found = state.resolved(graph)
+            graph, places, variables = found.graph, found.nodes, found.initial
+        starting = {i: state.start(t) for i, t in enumerate(graph.tensors) if t.is_variable and i not in variables}
+        variables = variables | starting
+    floats, kept = _floats(graph)
+    nodes = [places[n] for n in kept]
     main = floats.main
     work = _Rewriting(list(main.tensors), [], [], scope)
     for node, operator in zip(nodes, main.operators, strict=True):
         work.node = node
         _rewrite(work, operator)
     made = replace(main, tensors=work.tensors, operators=work.operators)
-    return replace(floats, subgraphs=[made, *floats.subgraphs[1:]]), work.nodes
+    return Prepared(replace(floats, subgraphs=[made, *floats.subgraphs[1:]]), work.nodes, variables)
 
 
 def _floats(graph: Graph) -> tuple[Graph, list[int]]:

@@ -104,7 +104,8 @@ def _order(subgraph: Subgraph, *, main: bool) -> None:
         label = f"operator {number} ({operator.op[:40]})"
         _used(subgraph, operator, ready, label)
         for index in operator.outputs:
-            if index in ready and not subgraph.tensors[index].is_variable and subgraph.tensors[index].elements:
+            tensor = subgraph.tensors[index]
+            if index in ready and not tensor.is_variable and tensor.dtype != "resource" and tensor.elements:
                 raise ModelError(f"{label} writes tensor {index}, which already has a value")
             ready.add(index)
     for index in subgraph.outputs:

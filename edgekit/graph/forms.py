@@ -20,6 +20,7 @@ class Form:
 
     :param least: inputs that must be there; :param most: inputs at most. :param outputs: how many; 0 for any number.
     :param options: fields of its options. :param maps: inputs that have four axes, as the output has then.
+    :param optional: inputs that may be absent although later ones are not.
     """
 
     least: int
@@ -27,6 +28,7 @@ class Form:
     options: tuple[str, ...] = ()
     outputs: int = 1
     maps: tuple[int, ...] = ()
+    optional: tuple[int, ...] = ()
 
 
 _ANY = 1 << 16
@@ -48,6 +50,7 @@ FORMS: dict[str, Form] = {
     **_each("MAX_POOL_2D AVERAGE_POOL_2D", Form(1, 1, _POOL, maps=(0,))),
     **_each("MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL", Form(2, 2)),
     "SOFTMAX": Form(1, 1, ("beta",)),
+    "SVDF": Form(5, 5, ("rank",), optional=(3,)),
     **_each("LOG_SOFTMAX L2_NORMALIZATION", Form(1, 1)),
     **_each("ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE PRELU FLOOR_DIV FLOOR_MOD POW", Form(2, 2)),
     **_each("EQUAL NOT_EQUAL LESS LESS_EQUAL GREATER GREATER_EQUAL LOGICAL_AND LOGICAL_OR", Form(2, 2)),
@@ -82,7 +85,9 @@ def malformed(tensors: Sequence[Tensor], operator: Operator) -> str:
     if form is None:
         return ""
     inputs, outputs = operator.inputs, operator.outputs
-    complete = form.least <= len(inputs) <= form.most and all(index >= 0 for index in inputs[: form.least])
+    complete = form.least <= len(inputs) <= form.most and all(
+        index >= 0 or place in form.optional for place, index in enumerate(inputs[: form.least])
+    )
     if not complete or not outputs or len(outputs) != (form.outputs or len(outputs)):
         return INCOMPLETE
     if any(not hasattr(operator.options, name) for name in form.options):
