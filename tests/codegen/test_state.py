@@ -19,7 +19,8 @@ from tests.networks.building import Pictures
 from tests.networks.small import Builder
 
 KEYWORD = Path(__file__).parents[3] / "shared" / "models" / "tflite_micro" / "keyword_scrambled_8bit.tflite"
-WAKE_WORDS = ("alexa", "hey_jarvis", "hey_mycroft", "okay_nabu")
+WAKE_WORDS = {"alexa": 1000, "hey_jarvis": 100, "hey_mycroft": 100, "okay_nabu": 100}
+"""Frames; the time goes into comparing every tensor."""
 SCALE = Quantization(np.array([0.05], np.float32), np.array([-3], np.int64))
 
 
@@ -36,14 +37,14 @@ def test_filters_over_time_of_a_real_network() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", WAKE_WORDS)
-def test_streaming_wake_words(name: str) -> None:
+@pytest.mark.parametrize(("name", "frames"), WAKE_WORDS.items())
+def test_streaming_wake_words(name: str, frames: int) -> None:
     found = importlib.util.find_spec("pymicro_wakeword")
     if found is None or found.origin is None:
         pytest.skip("pymicro-wakeword is not installed")
     graph = tflite.read(Path(found.origin).parent / "models" / f"{name}.tflite")
-    count, _ = compared(graph, noise(graph, 1000))
-    assert count >= 1000 * 20
+    count, _ = compared(graph, noise(graph, frames))
+    assert count >= frames * 20
 
 
 class Streaming(Pictures):
@@ -141,7 +142,7 @@ def kept(n: Streaming, x: int) -> tuple[int, ...]:
     return (n.bytes_of("RELU", (part,), (1, 2, 4)),)
 
 
-@pytest.mark.parametrize(("make", "copies"), [(window, 0), (shown, 2), (used_later, 1), (twice, 2), (kept, 1)])
+@pytest.mark.parametrize(("make", "copies"), [(window, 0), (shown, 2), (used_later, 1), (twice, 1), (kept, 1)])
 def test_variables(make: Any, copies: int) -> None:
     n = Streaming()
     x = n.tensor((1, 2, 4), "int8", quantization=SCALE)
