@@ -39,16 +39,16 @@ EK_INLINE const int8_t *ek_dense_block(const int8_t *x, const int8_t *weights, i
     if (in >= 16) {
         uint32_t even, odd, w0, w1, w2, w3;
         const int8_t *const end = x + (in & ~15);
-        __asm volatile("1:\n" EK_DENSE_CHUNK(0, 0) EK_DENSE_CHUNK(4, 16) EK_DENSE_CHUNK(8, 32) EK_DENSE_CHUNK(12, 48)
-                       "add.w %[x], %[x], #16\n"
-                       "add.w %[w], %[w], #64\n"
-                       "cmp.w %[x], %[end]\n"
-                       "bne.w 1b\n"
-                       : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [x] "+r"(x), [w] "+r"(weights),
-                         [even] "=&r"(even), [odd] "=&r"(odd), [w0] "=&r"(w0), [w1] "=&r"(w1), [w2] "=&r"(w2),
-                         [w3] "=&r"(w3)
-                       : [end] "r"(end)
-                       : "cc", "memory");
+        __asm volatile(
+            "1:\n" EK_DENSE_CHUNK(0, 0) EK_DENSE_CHUNK(4, 16) EK_DENSE_CHUNK(8, 32)
+                EK_DENSE_CHUNK(12, 48) "add.w %[x], %[x], #16\n"
+                                       "add.w %[w], %[w], #64\n"
+                                       "cmp.w %[x], %[end]\n"
+                                       "bne.w 1b\n"
+            : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [x] "+r"(x), [w] "+r"(weights),
+              [even] "=&r"(even), [odd] "=&r"(odd), [w0] "=&r"(w0), [w1] "=&r"(w1), [w2] "=&r"(w2), [w3] "=&r"(w3)
+            : [end] "r"(end)
+            : "cc", "memory");
         in &= 15;
     }
 #endif

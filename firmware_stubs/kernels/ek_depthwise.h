@@ -26,16 +26,17 @@ EK_INLINE int32_t ek_plane_width(const struct ek_conv_shape *s)
     return ((s->out_w - 1) * s->stride_w + (s->k_w - 1) * s->dilation_w + 2) & ~1;
 }
 
-/* Fills a plane with one channel: rows from `top` on. Its padding is there already, but for rows above and below. */
+/* Fills a plane with one channel: rows from `top` on. Its padding is there already; `refill`: but for rows above and
+   below, which earlier strips had other uses for. */
 EK_INLINE void ek_plane_load(const struct ek_conv_shape *s, const int8_t *x, int32_t top, int32_t height,
-                             ek_plane x_zero, ek_plane *plane)
+                             ek_plane x_zero, int refill, ek_plane *plane)
 {
     const int32_t width = ek_plane_width(s), count = ek_min(s->in_w, width - s->pad_left), step = s->in_c;
     for (int32_t r = 0; r < height; r++, plane += width) {
         const int32_t row = top + r;
         ek_plane *to = plane + s->pad_left;
         if (row < 0 || row >= s->in_h) {
-            for (int32_t q = 0; q < width; q++)
+            for (int32_t q = 0; refill && q < width; q++)
                 plane[q] = x_zero;
             continue;
         }
@@ -92,67 +93,83 @@ EK_INLINE struct ek_taps ek_taps_load(const int8_t *w)
     return t;
 }
 
-/* Rows of output of one channel, two pixels at a time at stride 1; `width`: of the plane, in words; `step`: from one
-   output to the next. */
-EK_INLINE void ek_taps_rows1(const struct ek_conv_data *d, int32_t flags, int32_t channel, const uint32_t *plane,
-                               int32_t width, int32_t rows, int32_t columns, int8_t *y, int32_t step)
-{
-    const struct ek_taps t = ek_taps_load(d->weights + 12 * channel);
-    const int32_t *c = d->channels + 3 * channel;
-    for (; rows > 0; rows--, plane += width - columns / 2) {
-        int8_t *const end = y + columns * step;
-        for (;;) {
-            uint32_t a = plane[0], b = plane[1];
-            int32_t p = ek_dual_mac(a, t.first[0], c[0]), q = ek_dual_mac(b, t.last[0], c[0]);
-            p = ek_mac_bt(b, t.last[0], p);
-            q = ek_mac_tb(a, t.first[0], q);
-            a = plane[width];
-            b = plane[width + 1];
-            p = ek_dual_mac(a, t.first[1], p);
-            q = ek_dual_mac(b, t.last[1], q);
-            p = ek_mac_bt(b, t.last[1], p);
-            q = ek_mac_tb(a, t.first[1], q);
-            a = plane[2 * width];
-            b = plane[2 * width + 1];
-            p = ek_dual_mac(a, t.first[2], p);
-            q = ek_dual_mac(b, t.last[2], q);
-            p = ek_mac_bt(b, t.last[2], p);
-            q = ek_mac_tb(a, t.first[2], q);
-            p = ek_requantize_narrow(p, c[1], c[2], d->y_zero);
-            q = ek_requantize_narrow(q, c[1], c[2], d->y_zero);
-            *y = ek_limited_s8(d, flags, p);
-            if (y + step == end)
-                break;
-            y[step] = ek_limited_s8(d, flags, q);
-            y += 2 * step;
-            plane++;
-            if (y == end)
-                break;
-        }
-        y = end;
-    }
-}
+#if EK_HAS_DSP
+/* clang-format off */
+#define EK_WORDS \
+    "ldr.w %[a], [%[x]]\n" "ldr.w %[b], [%[x], %[width]]\n" "ldr.w %[c], [%[x], %[width], lsl #1]\n"
+#define EK_TAPS(multiply, sum, taps) \
+    multiply " %[" sum "], %[a], %[" taps "0], %[" sum "]\n" multiply " %[" sum "], %[b], %[" taps "1], %[" sum "]\n" \
+    multiply " %[" sum "], %[c], %[" taps "2], %[" sum "]\n"
+#define EK_NEXT_WORD "add.w %[x], %[x], #4\n"
+#define EK_ROUND "add.w %[p], %[p], %[p], asr #31\n" "add.w %[q], %[q], %[q], asr #31\n"
+#define EK_ROUND_NEAR "asr.w %[a], %[p], #31\n" "add.w %[p], %[a], %[p], lsl #2\n" \
+    "asr.w %[a], %[q], #31\n" "add.w %[q], %[a], %[q], lsl #2\n"
+#define EK_TAPS_LOOP(body, round) \
+    __asm volatile("1:\n" "ldr.w %[p], %[bias]\n" EK_WORDS EK_NEXT_WORD "mov.w %[q], %[p]\n" body \
+                   "ldr.w %[a], %[multiplier]\n" "ldr.w %[b], %[power]\n" "ldr.w %[c], %[zero]\n" \
+                   "smmulr %[p], %[p], %[a]\n" "smmulr %[q], %[q], %[a]\n" round \
+                   "smmlar %[p], %[p], %[b], %[c]\n" "smmlar %[q], %[q], %[b], %[c]\n" \
+                   "ldr.w %[a], %[step]\n" "ldr.w %[b], %[end]\n" \
+                   "ssat %[p], #8, %[p]\n" "ssat %[q], #8, %[q]\n" \
+                   "strb.w %[p], [%[y]]\n" "strb.w %[q], [%[y], %[a]]\n" "add.w %[y], %[y], %[a], lsl #1\n" \
+                   "cmp.w %[y], %[b]\n" "bne.w 1b\n" \
+                   : [p] "=&r"(p), [q] "=&r"(q), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [x] "+r"(plane), [y] "+r"(y) \
+                   : [f0] "r"(t->first[0]), [f1] "r"(t->first[1]), [f2] "r"(t->first[2]), [l0] "r"(t->last[0]), \
+                     [l1] "r"(t->last[1]), [l2] "r"(t->last[2]), [width] "r"(4 * width), [bias] "m"(bias), \
+                     [multiplier] "m"(multiplier), [power] "m"(power), [zero] "m"(zero), [step] "m"(step), [end] "m"(end) \
+                   : "cc", "memory")
+#define EK_TAPS_STRIDE1 EK_TAPS("smlad", "p", "f") EK_TAPS("smlatb", "q", "f") EK_WORDS \
+    EK_TAPS("smlabt", "p", "l") EK_TAPS("smlad", "q", "l")
+#define EK_TAPS_STRIDE2 EK_TAPS("smlad", "p", "f") EK_WORDS EK_NEXT_WORD EK_TAPS("smlabt", "p", "l") \
+    EK_TAPS("smlad", "q", "f") EK_WORDS EK_TAPS("smlabt", "q", "l")
+/* clang-format on */
 
-/* The same at stride 2 along rows; `down`: from one row of outputs to the next, in words. */
-EK_INLINE void ek_taps_rows2(const struct ek_conv_data *d, int32_t flags, int32_t channel, const uint32_t *plane,
-                               int32_t width, int32_t down, int32_t rows, int32_t columns, int8_t *y, int32_t step)
+/* An even number of outputs of a row at stride 1 or 2, for layers that are EK_SATURATES. */
+EK_INLINE void ek_taps_pairs(const struct ek_taps *t, const int32_t *channel, int32_t flags, int32_t zero,
+                             const uint32_t *plane, int32_t width, int32_t stride, int8_t *y, const int8_t *end,
+                             int32_t step)
+{
+    const int32_t bias = channel[0], multiplier = channel[1], power = channel[2];
+    int32_t p, q;
+    uint32_t a, b, c;
+    if (y == end)
+        return;
+    if (stride == 1 && flags & EK_NARROW)
+        EK_TAPS_LOOP(EK_TAPS_STRIDE1, EK_ROUND);
+    else if (stride == 1)
+        EK_TAPS_LOOP(EK_TAPS_STRIDE1, EK_ROUND_NEAR);
+    else if (flags & EK_NARROW)
+        EK_TAPS_LOOP(EK_TAPS_STRIDE2, EK_ROUND);
+    else
+        EK_TAPS_LOOP(EK_TAPS_STRIDE2, EK_ROUND_NEAR);
+}
+#endif
+
+/* Rows of output of one channel, at stride 1 or 2 along rows. `width`: of the plane in words, `down`: from one row of
+   outputs to the next; `step`: from one output to the next. */
+EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t channel, const uint32_t *plane,
+                            int32_t width, int32_t down, int32_t stride, int32_t rows, int32_t columns, int8_t *y,
+                            int32_t step)
 {
     const struct ek_taps t = ek_taps_load(d->weights + 12 * channel);
-    const int32_t *c = d->channels + 3 * channel;
-    for (; rows > 0; rows--, plane += down - columns) {
-        uint32_t e = plane[0], f = plane[width], g = plane[2 * width];
-        for (int8_t *const end = y + columns * step; y != end; y += step) {
-            int32_t p = ek_dual_mac(e, t.first[0], c[0]);
-            p = ek_dual_mac(f, t.first[1], p);
-            p = ek_dual_mac(g, t.first[2], p);
-            plane++;
-            e = plane[0];
-            f = plane[width];
-            g = plane[2 * width];
-            p = ek_mac_bt(e, t.last[0], p);
-            p = ek_mac_bt(f, t.last[1], p);
-            p = ek_mac_bt(g, t.last[2], p);
-            *y = ek_limited_s8(d, flags, ek_requantize_narrow(p, c[1], c[2], d->y_zero));
+    const int32_t *const c = d->channels + 3 * channel;
+    for (; rows > 0; rows--, plane += down, y += columns * step) {
+        int32_t i = 0;
+#if EK_HAS_DSP
+        if (flags & EK_SATURATES) {
+            i = columns & ~1;
+            ek_taps_pairs(&t, c, flags, d->y_zero, plane, width, stride, y, y + i * step, step);
+        }
+#endif
+        for (; i < columns; i++) {
+            const uint32_t *from = plane + i * stride / 2;
+            const int odd = i * stride % 2; /* the window begins in the upper half of a word */
+            int32_t sum = 0;
+            for (int32_t n = 0; n < 3; n++, from += width) {
+                sum = ek_dual_mac(from[0], odd ? t.first[n] << 16 : t.first[n], sum);
+                sum = ek_dual_mac(from[1], odd ? t.last[n] : t.last[n] >> 16, sum);
+            }
+            y[i * step] = ek_stored_narrow_s8(d, flags, c, sum);
         }
     }
 }
@@ -171,17 +188,14 @@ EK_INLINE void ek_depthwise_conv2d_s8(const struct ek_conv_shape *s, const struc
         const int32_t rows = ek_min(strip, s->out_h - first);
         for (int32_t channel = 0; channel < s->in_c; channel++) {
             ek_plane_load(s, x + channel, first * s->stride_h - s->pad_top, (rows - 1) * s->stride_h + span,
-                          (ek_plane)d->x_zero, plane);
+                          (ek_plane)d->x_zero, strip < s->out_h, plane);
             for (int32_t c = channel * many; c < (channel + 1) * many; c++) {
 #if EK_PACKING == EK_PACKING_PAIRS
                 if (s->k_h == 3 && s->k_w == 3 && s->dilation_h == 1 && s->dilation_w == 1 &&
-                    (s->stride_w == 2 || (s->stride_w == 1 && s->stride_h == 1)) && s->flags & EK_NARROW) {
+                    (s->stride_w == 2 || (s->stride_w == 1 && s->stride_h == 1)) && s->flags & (EK_NARROW | EK_NEAR)) {
                     const uint32_t *from = (const uint32_t *)(const void *)plane;
-                    if (s->stride_w == 1)
-                        ek_taps_rows1(d, s->flags, c, from, width / 2, rows, s->out_w, y + c, s->out_c);
-                    else
-                        ek_taps_rows2(d, s->flags, c, from, width / 2, width / 2 * s->stride_h, rows, s->out_w, y + c,
-                                      s->out_c);
+                    ek_taps_rows(d, s->flags, c, from, width / 2, width / 2 * s->stride_h, s->stride_w, rows, s->out_w,
+                                 y + c, s->out_c);
                     continue;
                 }
 #endif

@@ -160,11 +160,12 @@ EK_INLINE int32_t ek_saturate_s8(int32_t x)
 
 /* ek_requantize(sum) + y_zero for layers that are EK_NARROW, power = 2^(32 + shift): the upper half of one product is
    the first rounding, the upper half of another one the second, where one less makes negative halves go away from
-   zero. */
-EK_INLINE int32_t ek_requantize_narrow(int32_t twice_sum, int32_t multiplier, int32_t power, int32_t y_zero)
+   zero. EK_NEAR takes four times the first result and a quarter of the power. */
+EK_INLINE int32_t ek_requantize_narrow(int32_t twice_sum, int32_t multiplier, int32_t power, int32_t y_zero,
+                                       int32_t flags)
 {
     const int32_t once = ek_high_mul(twice_sum, multiplier);
-    return ek_high_mac(once + (once >> 31), power, y_zero);
+    return ek_high_mac((flags & EK_NEAR ? once * 4 : once) + (once >> 31), power, y_zero);
 }
 
 EK_INLINE int8_t ek_limited_s8(const struct ek_conv_data *d, int32_t flags, int32_t y)
@@ -176,13 +177,14 @@ EK_INLINE int8_t ek_limited_s8(const struct ek_conv_data *d, int32_t flags, int3
 EK_INLINE int8_t ek_stored_narrow_s8(const struct ek_conv_data *d, int32_t flags, const int32_t *channel,
                                      int32_t twice_product)
 {
-    return ek_limited_s8(d, flags, ek_requantize_narrow(twice_product + channel[0], channel[1], channel[2], d->y_zero));
+    return ek_limited_s8(d, flags,
+                         ek_requantize_narrow(twice_product + channel[0], channel[1], channel[2], d->y_zero, flags));
 }
 
 /* The stored result of a sum of products without bias. */
 EK_INLINE int8_t ek_product_stored_s8(const struct ek_conv_data *d, int32_t flags, int32_t channel, int32_t product)
 {
-    if (EK_PACKING == EK_PACKING_PAIRS && flags & EK_NARROW)
+    if (EK_PACKING == EK_PACKING_PAIRS && flags & (EK_NARROW | EK_NEAR))
         return ek_stored_narrow_s8(d, flags, d->channels + 3 * channel, product * 2);
     return ek_stored_s8(d, flags, channel, product + d->bias[channel]);
 }

@@ -21,6 +21,8 @@
 #define EK_SATURATES 2
 /* Every sum, partial ones included, lies within (-2^30, 2^30), and every shift within [-30, -2]. */
 #define EK_NARROW 4
+/* Every sum lies within (-2^28, 2^28), and every shift within [-28, 0]; not NARROW. */
+#define EK_NEAR 16
 /* The weights are packed as rows, whatever EK_PACKING says. */
 #define EK_PLAIN 8
 
@@ -51,8 +53,8 @@ struct ek_dense_shape {
    where EK_PACKING_PAIRS pads rows of three with a zero.
    bias: the layer's bias less x_zero * sum(weights of the channel). Padding pixels are x_zero.
    multiplier, shift: TFLite's fixed-point form of the scales, shift > 0 to the left; one per output channel.
-   channels: in place of these three where convolutions are packed as EK_PACKING_PAIRS and EK_NARROW: for each output
-   channel 2 * bias, multiplier, 2^(32 + shift).
+   channels: in place of these three where convolutions are packed as EK_PACKING_PAIRS and EK_NARROW or EK_NEAR: for
+   each output channel 2 * bias, multiplier, and 2^(32 + shift) or 2^(30 + shift).
    low, high: least and largest result, y_zero included. */
 struct ek_conv_data {
     const int8_t *weights;

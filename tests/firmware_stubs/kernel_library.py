@@ -47,11 +47,11 @@ class Layer:
     limits: tuple[int, int]
     arrays: list[Array] = dataclasses.field(default_factory=list)
 
-    def data(self, packed: Array, rows: Array, *, channels: bool = False) -> Data:
+    def data(self, packed: Array, rows: Array, *, flags: int = 0) -> Data:
         """``struct ek_conv_data``, alive as long as the layer."""
         bias = packing.folded_bias(rows, self.bias, self.x_zero).astype(np.int32)
-        if channels:
-            self.arrays = [packed, packing.channels(bias, self.multiplier, self.shift)]
+        if flags:
+            self.arrays = [packed, packing.channels(bias, self.multiplier, self.shift, flags)]
             pointers = [packed.ctypes.data, None, None, None, self.arrays[1].ctypes.data]
         else:
             self.arrays = [packed, bias, self.multiplier.astype(np.int32), self.shift.astype(np.int8)]
@@ -78,7 +78,7 @@ def conv(library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvShape, 
     """``ek_conv2d_s8``; weights ``[out, kh, kw, in / groups]``."""
     packed, plain = packing.pack(layer.weights, kind, shape.groups)
     shape = dataclasses.replace(shape, flags=layer.flags(layer.weights) | plain)
-    data = layer.data(packed, layer.weights, channels=packing.takes_channels(shape.flags, kind))
+    data = layer.data(packed, layer.weights, flags=shape.flags * packing.takes_channels(shape.flags, kind))
     scratch = packing.conv_scratch(shape, kind)
     return _called(library.conv2d, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
 
@@ -87,8 +87,8 @@ def depthwise(library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvSh
     """``ek_depthwise_s8``; weights ``[kh, kw, out]``."""
     rows = layer.weights.transpose(2, 0, 1)
     shape = dataclasses.replace(shape, flags=layer.flags(rows))
-    channels = packing.takes_channels(shape.flags, kind)
-    data = layer.data(packing.pack_depthwise(layer.weights, kind), rows, channels=channels)
+    flags = shape.flags * packing.takes_channels(shape.flags, kind)
+    data = layer.data(packing.pack_depthwise(layer.weights, kind), rows, flags=flags)
     scratch = packing.depthwise_scratch(shape, kind)
     return _called(library.depthwise, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
 

@@ -100,11 +100,14 @@ class McuScheduler:
         self, function: str, kernel: Kernel, inputs: Sequence[Operand], output: Operand,
         shape: Struct | None = None, data: Struct | None = None, scratch: int = 0,
         behind: Sequence[int | None] = (), title: str = "", rows: Rows | None = None,
+        in_place: bool = False,
     ) -> None:  # fmt: skip
         """Append a step."""
         name = title or type(kernel).__name__
         self.program.steps.append(
-            Step(function, kernel.node, name, tuple(inputs), output, shape, data, scratch, tuple(behind), rows)
+            Step(
+                function, kernel.node, name, tuple(inputs), output, shape, data, scratch, tuple(behind), rows, in_place
+            )
         )
 
 

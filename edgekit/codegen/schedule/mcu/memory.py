@@ -44,8 +44,19 @@ class Plan:
     lower_bound: int
 
 
-Pairs = dict[tuple[int, int], int]
-"""``(output, input)``: the output may start at least so many bytes before the input, although both live."""
+@dataclass(frozen=True)
+class Gap:
+    """How an output and an input may overlap although both live.
+
+    :param distance: the output may start at least so many bytes before the input. :param in_place: or where it starts.
+    """
+
+    distance: int
+    in_place: bool = False
+
+
+Pairs = dict[tuple[int, int], Gap]
+"""``(output, input)``."""
 
 
 def plan(program: Program, tries: int = TRIES) -> Plan:
@@ -97,7 +108,8 @@ def _items(program: Program) -> tuple[list[Item], Pairs]:
                 and last[operand.buffer] == number == first[output]
             ):
                 pair = output, operand.buffer
-                pairs[pair] = max(distance, pairs.get(pair, distance))
+                before = pairs.get(pair, Gap(distance, step.in_place))
+                pairs[pair] = Gap(max(distance, before.distance), before.in_place and step.in_place)
     unused = Item(0, 0, 0)
     items = [Item(b.nbytes, first[n], last[n]) if n in first else unused for n, b in enumerate(program.buffers)]
     items += [Item(step.scratch, number, number) for number, step in enumerate(program.steps)]
@@ -110,7 +122,8 @@ def _together(a: Item, b: Item) -> bool:
 
 def _overlap(items: Sequence[Item], pairs: Pairs, output: int, source: int) -> int:
     """Bytes that an output and an input share if the one lies as far behind the other as it must."""
-    distance = pairs[output, source]
+    gap = pairs[output, source]
+    distance = min(0, gap.distance) if gap.in_place else gap.distance
     return max(0, min(items[output].nbytes - distance, items[source].nbytes))
 
 
@@ -161,7 +174,10 @@ def _placed(items: Sequence[Item], pairs: Pairs, order: Sequence[int]) -> tuple[
         if not item.nbytes:
             continue
         taken = sorted(
-            _forbidden(items, pairs, offsets, number, other) for other in done if _together(item, items[other])
+            interval
+            for other in done
+            if _together(item, items[other])
+            for interval in _forbidden(items, pairs, offsets, number, other)
         )
         at = 0
         for low, high in taken:  # starts in (low, high) are not free
@@ -175,14 +191,22 @@ def _placed(items: Sequence[Item], pairs: Pairs, order: Sequence[int]) -> tuple[
     return offsets, _up(arena)
 
 
-def _forbidden(items: Sequence[Item], pairs: Pairs, offsets: Sequence[int], number: int, other: int) -> tuple[int, int]:
+def _forbidden(
+    items: Sequence[Item], pairs: Pairs, offsets: Sequence[int], number: int, other: int
+) -> list[tuple[int, int]]:
     """Where an item must not start because of another that is placed: after the first, before the second."""
     start, end = offsets[other], offsets[other] + items[other].nbytes
-    if (distance := pairs.get((number, other))) is not None:  # it is the output: its start may lie that far before
-        return start - min(items[number].nbytes, distance), end
-    if (distance := pairs.get((other, number))) is not None:  # it is the input: its start may lie that far after
-        return start - items[number].nbytes, start + min(items[other].nbytes, distance)
-    return start - items[number].nbytes, end
+    low = start - items[number].nbytes
+    gap = pairs.get((number, other))
+    if gap is not None:  # it is the output: its start may lie that far before
+        low = start - min(items[number].nbytes, gap.distance)
+    else:
+        gap = pairs.get((other, number))
+        if gap is not None:  # it is the input: its start may lie that far after
+            end = start + min(items[other].nbytes, gap.distance)
+    if gap is not None and gap.in_place and low < start < end:
+        return [(low, start), (start, end)]
+    return [(low, end)]
 
 
 def _up(value: int) -> int:

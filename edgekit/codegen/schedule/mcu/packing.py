@@ -16,7 +16,7 @@ Packing = Literal["rows", "pairs"]
 Int8 = NDArray[np.int8]
 Integers = NDArray[np.int64]
 
-PER_TENSOR, SATURATES, NARROW, PLAIN = 1, 2, 4, 8
+PER_TENSOR, SATURATES, NARROW, PLAIN, NEAR = 1, 2, 4, 8, 16
 """Flags of ``ek_types.h``."""
 
 
@@ -119,19 +119,25 @@ def flags(
         result |= PER_TENSOR
     if limits == (least, -least - 1):
         result |= SATURATES
-    if np.all(np.asarray(largest) < 1 << 30) and np.all((np.asarray(shift) >= -30) & (np.asarray(shift) <= -2)):
+    sums, shifts = int(np.max(largest, initial=0)), np.asarray(shift)
+    if sums < 1 << 30 and np.all((shifts >= -30) & (shifts <= -2)):
         result |= NARROW
+    elif sums < 1 << 28 and np.all((shifts >= -28) & (shifts <= 0)):
+        result |= NEAR
     return result
 
 
 def takes_channels(flags: int, packing: Packing) -> bool:
     """Whether a convolution reads :func:`channels` in place of bias, multiplier and shift."""
-    return packing == "pairs" and bool(flags & NARROW)
+    return packing == "pairs" and bool(flags & (NARROW | NEAR))
 
 
-def channels(bias: NDArray[Any], multiplier: NDArray[Any], shift: NDArray[Any]) -> NDArray[np.int32]:
-    """Twice the folded bias, multiplier and ``2**(32 + shift)`` of each output channel, ``[channels, 3]``."""
-    power = np.int64(1) << (32 + np.asarray(shift, np.int64))
+def channels(bias: NDArray[Any], multiplier: NDArray[Any], shift: NDArray[Any], flags: int) -> NDArray[np.int32]:
+    """Twice the folded bias, multiplier and ``2**(32 + shift)`` of each output channel, ``[channels, 3]``.
+
+    A quarter of the power where the flags have ``NEAR``.
+    """
+    power = np.int64(1) << ((32 if flags & NARROW else 30) + np.asarray(shift, np.int64))
     return np.stack([2 * np.asarray(bias, np.int64), np.asarray(multiplier, np.int64), power], 1).astype(np.int32)
 
 
@@ -152,8 +158,27 @@ def depthwise_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
     return height * -(-width // 2) * 2 * (2 if packing == "pairs" else 1)
 
 
+def conv_behind(shape: ConvShape) -> int | None:
+    """How far the output of ``ek_conv2d_s8`` must lie before its input, bytes, so that they may overlap; None: never.
+
+    Pixels are read and written in row-major order, each (or two) read before it (or they) are written.
+    """
+    if shape.groups > 1:  # the next group reads the input again
+        return None
+    most = -shape.in_h * shape.in_w * shape.in_c
+    for pixel in range(1, shape.out_h * shape.out_w):  # the next one to be read
+        row, column = divmod(pixel, shape.out_w)
+        top = max(0, row * shape.stride_h - shape.pad_top)
+        left = max(0, column * shape.stride_w - shape.pad_left)
+        if row + 1 < shape.out_h and (row + 1) * shape.stride_h - shape.pad_top <= top:
+            left = 0  # the next row of output begins in the same row of input
+        unread = (top * shape.in_w + min(left, shape.in_w)) * shape.in_c
+        most = max(most, pixel * shape.out_c - unread)
+    return most
+
+
 def depthwise_behind(shape: ConvShape) -> int:
-    """How far the output of ``ek_depthwise_conv2d_s8`` must lie before its input, bytes, so that they may overlap.
+    """The same for ``ek_depthwise_conv2d_s8``.
 
     While a strip is written, the input is read from the first row of the strip's window on.
     """
@@ -164,3 +189,11 @@ def depthwise_behind(shape: ConvShape) -> int:
         min(first + strip, shape.out_h) * written - max(0, first * shape.stride_h - shape.pad_top) * read
         for first in firsts
     )
+
+
+def depthwise_in_place(shape: ConvShape) -> bool:
+    """Whether an output of ``ek_depthwise_conv2d_s8`` may start exactly where its input starts.
+
+    A channel is read as a whole before it is written, and its outputs lie over inputs of the same channel.
+    """
+    return shape.in_c == shape.out_c and shape.strip in (0, shape.out_h)

@@ -100,6 +100,7 @@ class Step:
     :param rows: how it computes a row at a time, if it can. :param stages: of a stream of steps.
     :param behind: for each input how many bytes the output's start must lie before the input's, so that they may
         overlap: the kernel reads no byte of the input after it wrote that far. None: they must not overlap.
+    :param in_place: the output may also start exactly where an input starts that may overlap it.
     """
 
     function: str
@@ -112,6 +113,7 @@ class Step:
     scratch: int = 0
     behind: tuple[int | None, ...] = ()
     rows: Rows | None = None
+    in_place: bool = False
     stages: tuple[Stage, ...] = ()
 
 

@@ -14,10 +14,6 @@ from edgekit.codegen.schedule.mcu.rules.elements import added
 from edgekit.codegen.schedule.mcu.steps import Operand, Struct, table
 
 
-STRIPS = 4
-"""Into how many strips depthwise convolutions are cut: the fewer, the faster, and the less input and output overlap."""
-
-
 def convolution(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D) -> None:
     """Conv2D and DepthwiseConv2D; an addition that follows is a step of its own."""
     end, made = kernel.epilogue, s.output(kernel.output)
@@ -36,9 +32,10 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
         "in_h": x[1], "in_w": x[2], "in_c": x[3], "out_h": y[1], "out_w": y[2], "out_c": y[3], "k_h": kh, "k_w": kw,
         "stride_h": kernel.strides[0], "stride_w": kernel.strides[1],
         "dilation_h": kernel.dilations[0], "dilation_w": kernel.dilations[1],
-        "pad_top": kernel.padding[0], "pad_left": kernel.padding[1], "groups": groups, "strip": -(-y[1] // STRIPS) if depthwise else 0,
+        "pad_top": kernel.padding[0], "pad_left": kernel.padding[1], "groups": groups, "strip": 0,
     })  # fmt: skip
     suffix, scratch, zero = s.suffix(kernel.input), 0, 0
+    sizes = packing.ConvShape(**shape.fields)  # type: ignore[arg-type]
     if suffix == "f32":
         data = _floats(kernel)
         shape.fields["flags"] = 0
@@ -54,15 +51,16 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
         scratch = (packing.depthwise_scratch if depthwise else packing.conv_scratch)(sizes, s.program.packing)
         assert kernel.epilogue.requantization is not None
         zero = kernel.epilogue.requantization.input.zero_point
-    behind: int | None = rows_behind(x, y, kernel.strides[0], kernel.padding[0], item)
-    if depthwise and suffix != "f32":
-        behind = packing.depthwise_behind(packing.ConvShape(**shape.fields))  # type: ignore[arg-type]
-    if groups > 1:  # the next group reads the input again
-        behind = None
+    behind: int | None = rows_behind(x, y, kernel.strides[0], kernel.padding[0], item) if groups == 1 else None
+    in_place = False
+    if suffix != "f32":
+        behind = packing.depthwise_behind(sizes) if depthwise else packing.conv_behind(sizes)
+        in_place = depthwise and packing.depthwise_in_place(sizes)
     window = (kh - 1) * kernel.dilations[0] + 1
     rows = window_rows(shape, x, y, window, kernel.strides[0], kernel.padding[0], zero, item)
     name = "ek_depthwise_conv2d" if depthwise else "ek_conv2d"
-    s.step(f"{name}_{suffix}", kernel, [s.operand(kernel.input)], target, shape, data, scratch, [behind], rows=rows)
+    s.step(f"{name}_{suffix}", kernel, [s.operand(kernel.input)], target, shape, data, scratch, [behind], rows=rows,
+           in_place=in_place)  # fmt: skip
 
 
 def _residual(s: McuScheduler, kernel: kernels.Convolution, residual: kernels.Residual, between: Operand) -> None:
@@ -155,7 +153,7 @@ def _products(
         "shift": table(shifts[:count], "int8"),
     }  # fmt: skip
     if isinstance(kernel, kernels.Conv2D | kernels.DepthwiseConv2D) and packing.takes_channels(flags, way):
-        factors = {"channels": table(packing.channels(bias, multipliers, shifts), "int32")}
+        factors = {"channels": table(packing.channels(bias, multipliers, shifts, flags), "int32")}
     return Struct("ek_conv_data", {
         "weights": table(packed, "int8"), **factors, "x_zero": zero, "y_zero": end.requantization.output.zero_point, "low": limits[0], "high": limits[1],
     }), flags  # fmt: skip
