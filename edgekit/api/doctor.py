@@ -25,6 +25,7 @@ GROUPS = {
     "core": "edgekit itself",
     "models": "Reading and training models",
     "boards": "Raspberry Pi, Jetson's processor and other Linux boards",
+    "microcontrollers": "Microcontrollers",
     "tvm": "TVM: compiled networks and tuning",
     "gpus": "GPUs",
     "phones": "Phones",
