@@ -29,6 +29,9 @@ NAME = "model"
 """Prefix of the names that a model's C source exports."""
 SCOPE = Scope(convolutions=True)
 """What the kernel library has beyond what every backend has."""
+WITHOUT_REFERENCE = frozenset(("CEIL", "ELU", "ROUND"))
+"""LiteRT has no reference kernels for these; its other kernels, which then compute the whole network, round otherwise
+(:mod:`edgekit.reference.litert`)."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class C99(Defaults):
         return C99(Optimize(options.get("optimize", self.optimize)))
 
     def exactness(self, graph: Graph) -> Exactness:
-        """Integers are equal to the reference's, bit for bit."""
-        return Exactness(bit_exact=True)
+        """Integers are equal to the reference's, bit for bit, where it has reference kernels for all operators."""
+        return Exactness(bit_exact=not any(operator.op in WITHOUT_REFERENCE for operator in graph.operators))
 
     def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
         """Refuse operators, types and shapes without a kernel."""

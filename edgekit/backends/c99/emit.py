@@ -51,12 +51,15 @@ class Source:
     constants: int
 
 
-def source(program: Program, name: str, optimize: Optimize = Optimize.SPEED) -> Source:
+def source(
+    program: Program, name: str, optimize: Optimize = Optimize.SPEED, placed: memory.Plan | None = None
+) -> Source:
     """Write a program.
 
     :param name: a C identifier: the model's.
+    :param placed: where buffers lie; by default as :func:`memory.plan` has it.
     """
-    return _Writer(program, name, optimize).source()
+    return _Writer(program, name, optimize, placed or memory.plan(program)).source()
 
 
 @dataclass
@@ -64,6 +67,7 @@ class _Writer:
     program: Program
     name: str
     optimize: Optimize
+    plan: memory.Plan
     tables: dict[tuple[str, bytes], str] = field(default_factory=dict)
     structs: dict[str, str] = field(default_factory=dict)
     functions: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -72,7 +76,7 @@ class _Writer:
     constants: int = 0
 
     def source(self) -> Source:
-        plan = memory.plan(self.program)
+        plan = self.plan
         calls = [self._call(step, plan, number) for number, step in enumerate(self.program.steps)]
         code = "\n".join(
             [self._head(), *self.parts, *self.code, *self._ends(plan), self._run(calls), self._model(plan)]

@@ -28,7 +28,8 @@ def link(source: Source, arch: str, result: Path, flags: Sequence[str] = ("-O2",
     stubs = resources.folder("firmware_stubs")
     upper = source.name.upper()
     shim = [
-        f'-DEK_MODEL_HEADER="{source.name}.h"', f"-DEK_MODEL={source.name}_model", f"-DEK_MODEL_STEPS={upper}_STEPS",
+        f'-DEK_MODEL_HEADER="{source.name}.h"', f"-DEK_MODEL={source.name}_model",
+        *(f"-DEK_MODEL_{size}={upper}_{size}" for size in ("STEPS", "INPUTS", "OUTPUTS")),
     ]  # fmt: skip
     common = ["-fPIC", "-fvisibility=hidden", "-fno-ident", f"-I{stubs / 'kernels'}", f"-I{stubs / 'linux'}", "-I."]
     with sandbox.scratch() as folder:

@@ -1,14 +1,16 @@
 /* A network compiled to C as a shared library for edgekit-run: the interface of compiled_network.h over ek_model.h.
-   Compiled with -DEK_MODEL_HEADER="model.h" -DEK_MODEL=model_model. */
+   Compiled with -DEK_MODEL_HEADER="model.h" -DEK_MODEL=model_model and its sizes: EK_MODEL_STEPS, EK_MODEL_INPUTS,
+   EK_MODEL_OUTPUTS. */
 #include <string.h>
 
 #include "compiled_network.h"
 #include EK_MODEL_HEADER
 
-enum { MOST = 64, EK_STEPS = EK_MODEL_STEPS ? EK_MODEL_STEPS : 1 };
+/* C has no arrays of no elements. */
+#define AT_LEAST_1(count) ((count) ? (count) : 1)
 
-static uint64_t bytes_in[MOST], bytes_out[MOST];
-static struct ek_kernel kernels[EK_STEPS];
+static uint64_t bytes_in[AT_LEAST_1(EK_MODEL_INPUTS)], bytes_out[AT_LEAST_1(EK_MODEL_OUTPUTS)];
+static struct ek_kernel kernels[AT_LEAST_1(EK_MODEL_STEPS)];
 static struct ek_network self;
 
 static void restart(void *arena)
@@ -30,8 +32,6 @@ static int run(void *arena, const void *const *inputs, void *const *outputs, voi
 
 __attribute__((visibility("default"))) const struct ek_network *edgekit_network(void)
 {
-    if (EK_MODEL.inputs > MOST || EK_MODEL.outputs > MOST)
-        return NULL;
     for (uint32_t i = 0; i < EK_MODEL.inputs; i++)
         bytes_in[i] = EK_MODEL.input_bytes[i];
     for (uint32_t i = 0; i < EK_MODEL.outputs; i++)

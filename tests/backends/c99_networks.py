@@ -1,0 +1,131 @@
+"""Networks compiled to C for this machine and called in an arena of the test's own."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.backends import c99
+from edgekit.backends.c99 import emit, library
+from edgekit.codegen.lower import lower
+from edgekit.codegen.schedule.mcu import memory
+from edgekit.codegen.schedule.mcu.scheduler import schedule
+from edgekit.codegen.schedule.mcu.steps import Program
+from edgekit.graph import Graph
+
+Array = NDArray[Any]
+GUARD = 64
+"""Bytes before and after each buffer that lies apart."""
+FILLS = (0x5A, 0xFF)
+"""What an arena holds before a run: as float32 a large number, and NaN."""
+
+
+class _Network(ctypes.Structure):
+    """``struct ek_network``."""
+
+    _fields_ = [
+        ("abi", ctypes.c_uint32), ("runtime", ctypes.c_char_p), ("inputs", ctypes.c_uint32),
+        ("outputs", ctypes.c_uint32), ("kernels", ctypes.c_uint32), ("input_bytes", ctypes.c_void_p),
+        ("output_bytes", ctypes.c_void_p), ("arena_bytes", ctypes.c_uint64), ("kernel", ctypes.c_void_p),
+        ("run", ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 5)),
+        ("restart", ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
+    ]  # fmt: skip
+
+
+def scheduled(graph: Graph) -> Program:
+    """The steps of a network, without streams.
+
+    :raises AssertionError: if an operator has no kernel.
+    """
+    program = schedule(lower(graph, c99.SCOPE), graph)
+    assert not isinstance(program, list), program
+    return program
+
+
+def apart(program: Program) -> memory.Plan:
+    """Every buffer and every step's scratch in memory of its own, with a guard around it."""
+    sizes = [*(buffer.nbytes for buffer in program.buffers), *(step.scratch for step in program.steps)]
+    rooms = [-(-size // GUARD) * GUARD + 2 * GUARD for size in sizes]
+    starts = [start + GUARD for start in itertools.accumulate(rooms, initial=0)]
+    count = len(program.buffers)
+    return memory.Plan(tuple(starts[:count]), tuple(starts[count:-1]), starts[-1], 0)
+
+
+@dataclass
+class Compiled:
+    """A network as a library.
+
+    :param path: of the library. :param plan: where its buffers lie.
+    """
+
+    program: Program
+    plan: memory.Plan
+    path: Path
+
+    def run(self, inputs: Sequence[Array], fill: int = 0) -> tuple[list[Array], Array]:
+        """One inference in an arena that holds ``fill`` everywhere.
+
+        :param inputs: one sample each. :returns: the outputs and the arena after the run, bytes.
+        """
+        loaded = ctypes.CDLL(str(self.path)).edgekit_network
+        loaded.restype = ctypes.POINTER(_Network)
+        network = loaded().contents
+        assert network.arena_bytes == self.plan.arena
+        memory_ = np.full(self.plan.arena + 2 * GUARD, fill, np.uint8)
+        start = -memory_.ctypes.data % GUARD
+        arena = memory_[start : start + self.plan.arena]
+        given = [np.ascontiguousarray(x) for x in inputs]
+        outputs = [np.zeros(tensor.shape, tensor.dtype) for tensor in self.program.ends[1]]
+        network.restart(arena.ctypes.data)
+        assert network.run(arena.ctypes.data, _pointers(given), _pointers(outputs), None, None) == 0
+        return outputs, arena
+
+    def guarded_run(self, inputs: Sequence[Array]) -> tuple[list[Array], set[int]]:
+        """An inference with everything apart; results must not depend on what the arena held.
+
+        :returns: the outputs, and the operators that wrote outside their output or scratch.
+        """
+        first, second = (self.run(inputs, fill) for fill in FILLS)
+        for a, b in zip(first[0], second[0], strict=True):
+            np.testing.assert_array_equal(a, b)
+        return first[0], self._writers(first[1], FILLS[0])
+
+    def _writers(self, arena: Array, fill: int) -> set[int]:
+        """Whose output or scratch lies beside a byte that changed."""
+        writers: set[int] = set()
+        covered = np.zeros(len(arena), bool)
+        owner = {step.output.buffer: step.node for step in self.program.steps}
+        scratch = [(self.plan.scratch[n], step.scratch, step.node) for n, step in enumerate(self.program.steps)]
+        rooms = [(self.plan.buffers[n], b.nbytes, owner.get(n, -1)) for n, b in enumerate(self.program.buffers)]
+        for start, size, node in [*rooms, *scratch]:
+            covered[start : start + size] = True
+            before, after = arena[start - GUARD : start], arena[start + size : start + size + GUARD]
+            if np.any(before != fill) or np.any(after != fill):
+                writers.add(node)
+        assert writers or np.all(arena[~covered] == fill), "something writes outside of all buffers"
+        return writers
+
+
+def _pointers(arrays: Sequence[Array]) -> Any:
+    return (ctypes.c_void_p * max(1, len(arrays)))(*(a.ctypes.data for a in arrays))
+
+
+def compiled(
+    program: Program, folder: Path, placed: memory.Plan | None = None, flags: Sequence[str] = ("-O1",),
+    optimize: emit.Optimize = emit.Optimize.SPEED,
+) -> Compiled:  # fmt: skip
+    """Compile a program for this machine.
+
+    :param placed: where buffers lie; by default apart.
+    """
+    plan = placed or apart(program)
+    path = folder / f"network{len(list(folder.iterdir()))}.so"
+    library.link(emit.source(program, "model", optimize, plan), "x86_64", path, flags)
+    return Compiled(program, plan, path)
