@@ -9,7 +9,7 @@ from edgekit.codegen.builder import CLAMPS, QUANTIZED, Builder, fused
 from edgekit.codegen.functions import REAL
 from edgekit.codegen.kernels import BASIC, Network, Scope
 from edgekit.codegen.prepare import REPEAT, SPREAD, prepared
-from edgekit.codegen.rules import convolutions, elements, indices, movement, padding, reductions, windows
+from edgekit.codegen.rules import convolutions, elements, indices, lstm, movement, padding, reductions, windows
 from edgekit.codegen.rules import state as recurrent
 from edgekit.codegen.state import COPY, RESOURCES, unsupported
 from edgekit.errors import DamagedModel, ModelError
@@ -66,7 +66,9 @@ CONVOLUTIONS: dict[str, Rule] = {"TRANSPOSE_CONV": convolutions.transposed}
 """More in :attr:`Scope.convolutions`."""
 ROWS: dict[str, Rule] = dict.fromkeys(("LOG_SOFTMAX", "L2_NORMALIZATION"), windows.rows)
 """More in :attr:`Scope.rows`."""
-STATE: dict[str, Rule] = {"SVDF": recurrent.svdf, COPY: recurrent.copied}
+STATE: dict[str, Rule] = {
+    "SVDF": recurrent.svdf, "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm.lstm, COPY: recurrent.copied,
+}  # fmt: skip
 """More in :attr:`Scope.state`."""
 UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
     **dict.fromkeys(
@@ -84,7 +86,9 @@ UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
     **dict.fromkeys(elements.ARITHMETIC, elements.arithmetic_unsupported),
 }
 """What says that a rule does not cover an operator."""
-STATE_UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {"SVDF": recurrent.svdf_unsupported}
+STATE_UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
+    "SVDF": recurrent.svdf_unsupported, "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm.lstm_unsupported,
+}  # fmt: skip
 """The same for operators with state, whose tensors have types of their own."""
 _WHOLE = frozenset(("int32", "int64"))
 _PLAIN = _WHOLE | {"bool", "uint8"}
@@ -188,7 +192,7 @@ def unsupported_reason(graph: Graph, operator: Operator, scope: Scope = BASIC) -
         return "there is no kernel for it"
     if reason := malformed(graph.tensors, operator):
         return reason
-    if fused(operator) not in CLAMPS:
+    if operator.op not in STATE and fused(operator) not in CLAMPS:
         return "its activation is not one that clamps"
     tensors = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
     flowing = [t for t in tensors if t.data is None]

@@ -89,7 +89,7 @@ class Lstm(Kernel):
     :param input_gate: None where it is ``1 - forget_gate``.
     :param cell_shift: the cell state's scale is ``2**cell_shift``.
     :param cell_clip: of the cell state, 0 for none. :param hidden: of the product of output gate and ``tanh`` of
-        the cell state (30 fractional bits), and :param hidden_zero: its zero point.
+        the cell state (30 fractional bits), and :param hidden_zero: what is added to it.
     """
 
     input: int

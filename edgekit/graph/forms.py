@@ -50,6 +50,9 @@ FORMS: dict[str, Form] = {
     **_each("MAX_POOL_2D AVERAGE_POOL_2D", Form(1, 1, _POOL, maps=(0,))),
     **_each("MEAN SUM REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL", Form(2, 2)),
     "SOFTMAX": Form(1, 1, ("beta",)),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Form(
+        20, 24, ("cellClip", "projClip", "timeMajor"), optional=(1, 5, 9, 10, 11, 12, 16, 17)
+    ),
     "SVDF": Form(5, 5, ("rank",), optional=(3,)),
     **_each("LOG_SOFTMAX L2_NORMALIZATION", Form(1, 1)),
     **_each("ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE PRELU FLOOR_DIV FLOOR_MOD POW", Form(2, 2)),
