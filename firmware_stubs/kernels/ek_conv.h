@@ -6,6 +6,7 @@
 #ifndef EK_CONV_H
 #define EK_CONV_H
 
+#include "ek_blocks.h"
 #include "ek_pairs.h"
 
 /* Copies the patch of one output pixel, `depth` channels starting at x, taps in the order of the weights. */
@@ -105,12 +106,49 @@ EK_INLINE void ek_conv2d_pairs_s8(const struct ek_conv_shape *s, const struct ek
     }
 }
 
+EK_INLINE void ek_conv2d_blocks_s8(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x,
+                                   int8_t *y, int8_t *columns)
+{
+    const int32_t depth = s->in_c / s->groups, units = s->out_c / s->groups, pixels = s->out_h * s->out_w;
+    const int32_t count = s->k_h * s->k_w * depth, steps = (count + 15) / 16;
+    /* Where a pixel is its patch, nothing is copied. */
+    const int direct = s->k_h == 1 && s->k_w == 1 && s->groups == 1 && depth % 16 == 0 && s->pad_top == 0 &&
+                       s->pad_left == 0 && (s->out_h - 1) * s->stride_h < s->in_h &&
+                       (s->out_w - 1) * s->stride_w < s->in_w;
+    if (!direct) {
+        ek_fill(columns + count, 0, 16 * steps - count);
+        ek_fill(columns + 16 * steps + count, 0, 16 * steps - count);
+    }
+    for (int32_t g = 0; g < s->groups; g++) {
+        const int8_t *weights = d->weights + g * ((units + 1) / 2) * 32 * steps;
+        int32_t out_y = 0, out_x = 0;
+        for (int32_t pixel = 0; pixel < pixels; pixel += 2) {
+            const int32_t many = ek_min(2, pixels - pixel);
+            const int8_t *column[2] = {columns, columns + 16 * steps};
+            for (int32_t p = 0; p < many; p++) {
+                if (direct)
+                    column[p] = x + (out_y * s->stride_h * s->in_w + out_x * s->stride_w) * depth;
+                else
+                    ek_patch_s8(s, x + g * depth, depth, out_y, out_x, (int8_t)d->x_zero, columns + p * 16 * steps);
+                if (++out_x == s->out_w) {
+                    out_x = 0;
+                    out_y++;
+                }
+            }
+            ek_blocks_s8(d, column[0], many > 1 ? column[1] : column[0], weights, steps, g * units, units, s->flags,
+                         y + pixel * s->out_c, many > 1 ? s->out_c : 0);
+        }
+    }
+}
+
 /* scratch, aligned to 4 bytes: see conv_scratch in edgekit/codegen/schedule/mcu/packing.py. */
 EK_INLINE void ek_conv2d_s8(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x, int8_t *y,
                             void *scratch)
 {
     if (EK_PACKING == EK_PACKING_PAIRS && !(s->flags & EK_PLAIN))
         ek_conv2d_pairs_s8(s, d, x, y, scratch);
+    else if (EK_PACKING == EK_PACKING_BLOCKS && !(s->flags & EK_PLAIN))
+        ek_conv2d_blocks_s8(s, d, x, y, scratch);
     else
         ek_conv2d_rows_s8(s, d, x, y, scratch);
 }

@@ -2,6 +2,7 @@
 #ifndef EK_DENSE_H
 #define EK_DENSE_H
 
+#include "ek_blocks.h"
 #include "ek_pairs.h"
 
 EK_INLINE void ek_dense_rows_s8(const struct ek_dense_shape *s, const struct ek_conv_data *d, const int8_t *x,
@@ -84,11 +85,27 @@ EK_NOINLINE void ek_dense_pairs_s8(const struct ek_conv_data *d, const int8_t *x
     }
 }
 
+/* One vector. */
+EK_NOINLINE void ek_dense_blocks_s8(const struct ek_conv_data *d, const int8_t *x, int32_t in, int32_t out,
+                                    int32_t flags, int8_t *y)
+{
+    const int8_t *weights = d->weights;
+    for (int32_t c = 0; c < out; c += 2, weights += (in + 15) / 16 * 32) {
+        int32_t sums[2];
+        ek_block_sums_one(x, weights, in, sums);
+        for (int32_t k = 0; k < 2 && c + k < out; k++)
+            y[c + k] = ek_stored_once_s8(d, flags, c + k, sums[k] + d->bias[c + k]);
+    }
+}
+
 EK_INLINE void ek_dense_s8(const struct ek_dense_shape *s, const struct ek_conv_data *d, const int8_t *x, int8_t *y)
 {
     if (EK_PACKING == EK_PACKING_PAIRS && !(s->flags & EK_PLAIN))
         for (int32_t r = 0; r < s->rows; r++)
             ek_dense_pairs_s8(d, x + r * s->in, s->in, s->out, s->flags, y + r * s->out);
+    else if (EK_PACKING == EK_PACKING_BLOCKS && !(s->flags & EK_PLAIN))
+        for (int32_t r = 0; r < s->rows; r++)
+            ek_dense_blocks_s8(d, x + r * s->in, s->in, s->out, s->flags, y + r * s->out);
     else
         ek_dense_rows_s8(s, d, x, y);
 }

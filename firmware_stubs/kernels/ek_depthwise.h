@@ -5,7 +5,7 @@
 #ifndef EK_DEPTHWISE_H
 #define EK_DEPTHWISE_H
 
-#include "ek_dot.h"
+#include "ek_blocks.h"
 
 /* One channel of a strip: values as halfwords where instructions take those in pairs. */
 #if EK_PACKING == EK_PACKING_PAIRS
@@ -175,10 +175,52 @@ EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t
 }
 #endif
 
+/* Without a multiplier, four channels at a time: pixels in row-major order, each read before it is written. `zeros`
+   gets the values of a pixel of padding. */
+EK_INLINE void ek_depthwise_lanes_s8(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x,
+                                     int8_t *y, int8_t *zeros)
+{
+    ek_fill(zeros, (int8_t)d->x_zero, s->in_c);
+    for (int32_t out_y = 0; out_y < s->out_h; out_y++) {
+        for (int32_t out_x = 0; out_x < s->out_w; out_x++, y += s->out_c) {
+            for (int32_t c = 0; c < s->in_c; c += 4) {
+                int32_t sums[4] = {0, 0, 0, 0};
+                const int8_t *weights = d->weights + c;
+#if EK_HAS_MVE
+                const mve_pred16_t lanes = vctp32q((uint32_t)(s->in_c - c));
+                int32x4_t sum = vdupq_n_s32(0);
+#endif
+                for (int32_t i = 0; i < s->k_h; i++) {
+                    const int32_t row = out_y * s->stride_h - s->pad_top + i * s->dilation_h;
+                    for (int32_t j = 0; j < s->k_w; j++, weights += s->in_c) {
+                        const int32_t at = out_x * s->stride_w - s->pad_left + j * s->dilation_w;
+                        const int inside = row >= 0 && row < s->in_h && at >= 0 && at < s->in_w;
+                        const int8_t *from = inside ? x + (row * s->in_w + at) * s->in_c + c : zeros + c;
+#if EK_HAS_MVE
+                        sum = vaddq_s32(sum, vmulq_s32(vldrbq_z_s32(from, lanes), vldrbq_z_s32(weights, lanes)));
+#else
+                        for (int32_t n = 0; n < 4 && c + n < s->in_c; n++)
+                            sums[n] += from[n] * weights[n];
+#endif
+                    }
+                }
+#if EK_HAS_MVE
+                vstrwq_s32(sums, sum);
+#endif
+                ek_lanes_store(d, s->flags, c, ek_min(4, s->in_c - c), sums, y);
+            }
+        }
+    }
+}
+
 /* scratch, aligned to 4 bytes: see depthwise_scratch in edgekit/codegen/schedule/mcu/packing.py. */
 EK_INLINE void ek_depthwise_conv2d_s8(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x,
                                       int8_t *y, void *scratch)
 {
+    if (EK_PACKING == EK_PACKING_BLOCKS && !(s->flags & EK_PLAIN)) {
+        ek_depthwise_lanes_s8(s, d, x, y, scratch);
+        return;
+    }
     const int32_t many = s->out_c / s->in_c, width = ek_plane_width(s);
     const int32_t strip = s->strip > 0 ? ek_min(s->strip, s->out_h) : s->out_h, span = (s->k_h - 1) * s->dilation_h + 1;
     ek_plane *plane = scratch;

@@ -19,7 +19,10 @@ EK_INLINE int32_t ek_dot_s8(const int8_t *a, const int8_t *b, int32_t count, int
 
 EK_INLINE void ek_copy(int8_t *to, const int8_t *from, int32_t count)
 {
-    for (int32_t i = 0; i < count; i++)
+    int32_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        __builtin_memcpy(to + i, from + i, 4);
+    for (; i < count; i++)
         to[i] = from[i];
 }
 

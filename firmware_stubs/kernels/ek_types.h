@@ -6,8 +6,9 @@
 
 /* How weights are packed, for all layers of a network: the generator defines EK_PACKING before it includes the kernels.
    Any packing works on any core; each is fast where its instructions are. */
-#define EK_PACKING_ROWS 0  /* portable C */
-#define EK_PACKING_PAIRS 1 /* the DSP extension of Cortex-M4, M7, M33 */
+#define EK_PACKING_ROWS 0   /* portable C */
+#define EK_PACKING_PAIRS 1  /* the DSP extension of Cortex-M4, M7, M33 */
+#define EK_PACKING_BLOCKS 2 /* the vector extension (MVE) of Cortex-M55, M85 */
 #ifndef EK_PACKING
 #define EK_PACKING EK_PACKING_ROWS
 #endif
@@ -49,8 +50,9 @@ struct ek_dense_shape {
 /* Weights, packed by edgekit/codegen/schedule/mcu/packing.py, and requantization.
 
    weights, aligned to 4 bytes: as EK_PACKING_ROWS, [out_c][k_h][k_w][in_c / groups] or [out][in], each output channel
-   padded with zeros to a multiple of 4 bytes. As EK_PACKING_PAIRS, see ek_pairs.h. Depthwise: [out_c][k_h][k_w],
-   where EK_PACKING_PAIRS pads rows of three with a zero.
+   padded with zeros to a multiple of 4 bytes. As EK_PACKING_PAIRS, see ek_pairs.h, as
+   EK_PACKING_BLOCKS, ek_blocks.h. Depthwise: [out_c][k_h][k_w],
+   where EK_PACKING_PAIRS pads rows of three with a zero, and EK_PACKING_BLOCKS has [k_h][k_w][out_c] unless EK_PLAIN.
    bias: the layer's bias less x_zero * sum(weights of the channel). Padding pixels are x_zero.
    multiplier, shift: TFLite's fixed-point form of the scales, shift > 0 to the left; one per output channel.
    channels: in place of these three where convolutions are packed as EK_PACKING_PAIRS and EK_NARROW or EK_NEAR: for

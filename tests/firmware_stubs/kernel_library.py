@@ -20,7 +20,11 @@ from edgekit.codegen.schedule.mcu import packing
 Array = NDArray[Any]
 KERNELS = resources.folder("firmware_stubs") / "kernels"
 WARNINGS = ("-std=c99", "-pedantic", "-ffreestanding", "-Wall", "-Wextra", "-Wconversion", "-Werror")
-PACKINGS: dict[packing.Packing, tuple[str, ...]] = {"rows": (), "pairs": ("-DEK_PACKING=EK_PACKING_PAIRS",)}
+PACKINGS: dict[packing.Packing, tuple[str, ...]] = {
+    "rows": (),
+    "pairs": ("-DEK_PACKING=EK_PACKING_PAIRS",),
+    "blocks": ("-DEK_PACKING=EK_PACKING_BLOCKS",),
+}
 GUARD = 64
 """Bytes before and after a buffer that a kernel must leave as they are."""
 
@@ -74,23 +78,32 @@ def build(to: Path, kind: packing.Packing, *options: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(library))
 
 
-def conv(library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
+def conv(
+    library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvShape, layer: Layer, x: Array, overlap: bool = False
+) -> Array:
     """``ek_conv2d_s8``; weights ``[out, kh, kw, in / groups]``."""
     packed, plain = packing.pack(layer.weights, kind, shape.groups)
     shape = dataclasses.replace(shape, flags=layer.flags(layer.weights) | plain)
     data = layer.data(packed, layer.weights, flags=shape.flags * packing.takes_channels(shape.flags, kind))
     scratch = packing.conv_scratch(shape, kind)
-    return _called(library.conv2d, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
+    far = packing.conv_behind(shape) if overlap else None
+    return _called(library.conv2d, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch, far)
 
 
-def depthwise(library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
-    """``ek_depthwise_s8``; weights ``[kh, kw, out]``."""
+def depthwise(
+    library: ctypes.CDLL, kind: packing.Packing, shape: packing.ConvShape, layer: Layer, x: Array, overlap: bool = False
+) -> Array:
+    """``ek_depthwise_conv2d_s8``; weights ``[kh, kw, out]``."""
     rows = layer.weights.transpose(2, 0, 1)
-    shape = dataclasses.replace(shape, flags=layer.flags(rows))
+    packed, plain = packing.pack_depthwise(layer.weights, kind, shape.out_c // shape.in_c)
+    shape = dataclasses.replace(shape, flags=layer.flags(rows) | plain)
     flags = shape.flags * packing.takes_channels(shape.flags, kind)
-    data = layer.data(packing.pack_depthwise(layer.weights, kind), rows, flags=flags)
+    data = layer.data(packed, rows, flags=flags)
     scratch = packing.depthwise_scratch(shape, kind)
-    return _called(library.depthwise, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch)
+    far = packing.depthwise_behind(shape, kind) if overlap else None
+    if overlap and packing.depthwise_in_place(shape, kind):
+        far = 0
+    return _called(library.depthwise, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch, far)
 
 
 def dense(library: ctypes.CDLL, kind: packing.Packing, layer: Layer, x: Array) -> Array:
@@ -103,19 +116,28 @@ def dense(library: ctypes.CDLL, kind: packing.Packing, layer: Layer, x: Array) -
 
 
 def _called(
-    kernel: Callable[..., Any], shape: Any, data: Data, x: Array, result: tuple[int, ...], scratch: int | None
-) -> Array:
+    kernel: Callable[..., Any], shape: Any, data: Data, x: Array, result: tuple[int, ...], scratch: int | None,
+    far: int | None = None,
+) -> Array:  # fmt: skip
+    """The output; it starts ``far`` bytes before the input, or elsewhere for None. Checks what lies around it."""
     numbers = np.array(dataclasses.astuple(shape), np.int32)
     x = np.ascontiguousarray(x, np.int8)
-    before, size = x.copy(), int(np.prod(result))
-    buffers = [np.full(count + 2 * GUARD, 0x5A, np.int8) for count in (size, scratch or 0)]
-    addresses = [ctypes.c_void_p(buffer.ctypes.data + GUARD) for buffer in buffers]
-    output, *rest = addresses if scratch is not None else addresses[:1]
-    kernel(ctypes.c_void_p(numbers.ctypes.data), ctypes.byref(data), ctypes.c_void_p(x.ctypes.data), output, *rest)
-    for buffer in buffers:
-        assert np.all(buffer[:GUARD] == 0x5A) and np.all(buffer[-GUARD:] == 0x5A)
-    assert np.array_equal(x, before)
-    return buffers[0][GUARD:-GUARD].reshape(result)
+    size, work = int(np.prod(result)), scratch or 0
+    input_at = GUARD if far is None else GUARD + max(0, far)
+    output_at = input_at + x.size + GUARD if far is None else input_at - far
+    end = max(input_at + x.size, output_at + size)
+    memory = np.full(-(-end // 4) * 4 + GUARD + work + GUARD, 0x5A, np.int8)
+    scratch_at = len(memory) - GUARD - work - (len(memory) - GUARD - work) % 4
+    memory = np.append(memory, np.full(4, 0x5A, np.int8))
+    memory[input_at : input_at + x.size] = x.reshape(-1)
+    before = memory.copy()
+    places = [ctypes.c_void_p(memory.ctypes.data + at) for at in (input_at, output_at, scratch_at)]
+    kernel(ctypes.c_void_p(numbers.ctypes.data), ctypes.byref(data), *places[: 2 if scratch is None else 3])
+    output = memory[output_at : output_at + size].copy()
+    for at, count in ((output_at, size), (scratch_at, work)):
+        memory[at : at + count] = before[at : at + count]
+    assert np.array_equal(memory, before)
+    return output.reshape(result)
 
 
 def expected_conv(shape: packing.ConvShape, layer: Layer, x: Array) -> Array:

@@ -84,7 +84,8 @@ def test_conv2d(library: Library, data: st.DataObject) -> None:
     weights = (shape.out_c, shape.k_h, shape.k_w, shape.in_c // shape.groups)
     layer = data.draw(layers(weights, shape.out_c, int(np.prod(weights[1:]))))
     x = values((shape.in_h, shape.in_w, shape.in_c), data.draw(st.integers(0, 99)))
-    assert np.array_equal(kernels.conv(*library, shape, layer, x), kernels.expected_conv(shape, layer, x))
+    overlap = shape.groups == 1 and data.draw(st.booleans())
+    assert np.array_equal(kernels.conv(*library, shape, layer, x, overlap), kernels.expected_conv(shape, layer, x))
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,7 +94,8 @@ def test_depthwise(library: Library, data: st.DataObject) -> None:
     shape = data.draw(convolutions(depthwise=True))
     layer = data.draw(layers((shape.k_h, shape.k_w, shape.out_c), shape.out_c, shape.k_h * shape.k_w))
     x = values((shape.in_h, shape.in_w, shape.in_c), data.draw(st.integers(0, 99)))
-    assert np.array_equal(kernels.depthwise(*library, shape, layer, x), kernels.expected_depthwise(shape, layer, x))
+    made = kernels.depthwise(*library, shape, layer, x, data.draw(st.booleans()))
+    assert np.array_equal(made, kernels.expected_depthwise(shape, layer, x))
 
 
 @settings(max_examples=60, deadline=None)

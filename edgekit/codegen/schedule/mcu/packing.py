@@ -1,7 +1,8 @@
 """Weights, flags and scratch of the C kernels in ``firmware_stubs/kernels``.
 
 Weights are packed for the kernels that are fastest on a core (``EK_PACKING`` in ``ek_types.h``): as ``rows`` for
-portable C, as ``pairs`` for the DSP extension (Cortex-M4, M7, M33). Packed weights work on every core.
+portable C, as ``pairs`` for the DSP extension (Cortex-M4, M7, M33), as ``blocks`` for MVE (M55, M85).
+Packed weights work on every core.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Packing = Literal["rows", "pairs"]
+Packing = Literal["rows", "pairs", "blocks"]
 Int8 = NDArray[np.int8]
 Integers = NDArray[np.int64]
 
@@ -62,6 +63,12 @@ def pack(weights: NDArray[Any], packing: Packing = "rows", groups: int = 1) -> t
     rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
     if packing == "rows":
         return rows, 0
+    if packing == "blocks":
+        rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 16)))
+        units = rows.reshape(groups, -1, rows.shape[1])
+        units = np.pad(units, ((0, 0), (0, -units.shape[1] % 2), (0, 0)))
+        blocks = units.reshape(-1, 2, rows.shape[1] // 16, 16).transpose(0, 2, 1, 3)
+        return np.ascontiguousarray(blocks).reshape(-1, rows.shape[1]), 0
     depth = rows.shape[1]
     units = rows.reshape(groups, -1, depth).astype(np.int64)
     blocks = np.pad(units, ((0, 0), (0, -units.shape[1] % 4), (0, 0))).reshape(-1, 2, 2, depth)
@@ -75,11 +82,18 @@ def pack(weights: NDArray[Any], packing: Packing = "rows", groups: int = 1) -> t
     return np.ascontiguousarray(steps, "<i2").view(np.int8).reshape(-1, depth), 0
 
 
-def pack_depthwise(weights: NDArray[Any], packing: Packing = "rows") -> Int8:
-    """``[kh, kw, channels]`` as ``[channels, kh, kw]``; in ``pairs``, rows of three are padded with a zero."""
-    rows = np.asarray(weights, np.int8).transpose(2, 0, 1)
+def pack_depthwise(weights: NDArray[Any], packing: Packing = "rows", multiplier: int = 1) -> tuple[Int8, int]:
+    """``[kh, kw, channels]`` as ``[channels, kh, kw]``, which ``pairs`` pads to rows of 4 if they have 3.
+
+    Unchanged for ``blocks`` if there is no channel multiplier. :returns: also ``PLAIN``, or 0; as :func:`pack`.
+    """
+    values = np.asarray(weights, np.int8)
+    if packing == "blocks" and multiplier == 1:
+        return np.ascontiguousarray(values), 0
+    rows = values.transpose(2, 0, 1)
     padding = 1 if packing == "pairs" and rows.shape[2] == 3 else 0
-    return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, 0), (0, padding))))
+    rows = np.pad(rows, ((0, 0), (0, 0), (0, padding)))
+    return np.ascontiguousarray(rows), PLAIN if packing == "blocks" else 0
 
 
 def folded_bias(weights: NDArray[Any], bias: NDArray[Any] | None, x_zero: int) -> Integers:
@@ -147,11 +161,15 @@ def conv_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
     patch = -(-shape.k_h * shape.k_w * depth // 4) * 4
     if packing == "rows" or shape.flags & PLAIN:
         return patch
+    if packing == "blocks":
+        return 2 * -(-patch // 16) * 16
     return 4 * patch + (patch if depth % 4 else 0)
 
 
 def depthwise_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
     """Bytes of scratch of ``ek_depthwise_conv2d_s8``: one channel of a strip with its padding."""
+    if packing == "blocks" and not shape.flags & PLAIN:
+        return shape.in_c
     strip = shape.strip or shape.out_h
     height = (strip - 1) * shape.stride_h + (shape.k_h - 1) * shape.dilation_h + 1
     width = (shape.out_w - 1) * shape.stride_w + (shape.k_w - 1) * shape.dilation_w + 1
@@ -163,25 +181,30 @@ def conv_behind(shape: ConvShape) -> int | None:
 
     Pixels are read and written in row-major order, each (or two) read before it (or they) are written.
     """
-    if shape.groups > 1:  # the next group reads the input again
-        return None
+    return None if shape.groups > 1 else _pixels_behind(shape, 0)  # the next group reads the input again
+
+
+def _pixels_behind(shape: ConvShape, ahead: int) -> int:
+    """The same if ``ahead`` pixels are written while the first one of them is still read."""
     most = -shape.in_h * shape.in_w * shape.in_c
-    for pixel in range(1, shape.out_h * shape.out_w):  # the next one to be read
+    for pixel in range(1 - ahead, shape.out_h * shape.out_w):  # what it reads is in use
         row, column = divmod(pixel, shape.out_w)
         top = max(0, row * shape.stride_h - shape.pad_top)
         left = max(0, column * shape.stride_w - shape.pad_left)
         if row + 1 < shape.out_h and (row + 1) * shape.stride_h - shape.pad_top <= top:
             left = 0  # the next row of output begins in the same row of input
         unread = (top * shape.in_w + min(left, shape.in_w)) * shape.in_c
-        most = max(most, pixel * shape.out_c - unread)
+        most = max(most, (pixel + ahead) * shape.out_c - unread)
     return most
 
 
-def depthwise_behind(shape: ConvShape) -> int:
+def depthwise_behind(shape: ConvShape, packing: Packing = "rows") -> int | None:
     """The same for ``ek_depthwise_conv2d_s8``.
 
     While a strip is written, the input is read from the first row of the strip's window on.
     """
+    if packing == "blocks" and not shape.flags & PLAIN:
+        return _pixels_behind(shape, 1)
     strip = shape.strip or shape.out_h
     read, written = shape.in_w * shape.in_c, shape.out_w * shape.out_c
     firsts = range(0, shape.out_h, strip)
@@ -191,9 +214,10 @@ def depthwise_behind(shape: ConvShape) -> int:
     )
 
 
-def depthwise_in_place(shape: ConvShape) -> bool:
+def depthwise_in_place(shape: ConvShape, packing: Packing = "rows") -> bool:
     """Whether an output of ``ek_depthwise_conv2d_s8`` may start exactly where its input starts.
 
     A channel is read as a whole before it is written, and its outputs lie over inputs of the same channel.
     """
-    return shape.in_c == shape.out_c and shape.strip in (0, shape.out_h)
+    planes = packing != "blocks" or bool(shape.flags & PLAIN)
+    return planes and shape.in_c == shape.out_c and shape.strip in (0, shape.out_h)

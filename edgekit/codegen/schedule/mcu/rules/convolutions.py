@@ -44,7 +44,7 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
         weights = kernel.weights.transpose(2, 0, 1) if depthwise else kernel.weights
         packed, plain = packing.pack(weights, s.program.packing, groups)
         if depthwise:
-            packed, plain = packing.pack_depthwise(kernel.weights, s.program.packing), 0
+            packed, plain = packing.pack_depthwise(kernel.weights, s.program.packing, y[3] // x[3])
         data, flags = _products(kernel, weights, packed, s.program.packing)
         shape.fields["flags"] = flags | plain
         sizes = packing.ConvShape(**shape.fields)  # type: ignore[arg-type]
@@ -54,8 +54,8 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
     behind: int | None = rows_behind(x, y, kernel.strides[0], kernel.padding[0], item) if groups == 1 else None
     in_place = False
     if suffix != "f32":
-        behind = packing.depthwise_behind(sizes) if depthwise else packing.conv_behind(sizes)
-        in_place = depthwise and packing.depthwise_in_place(sizes)
+        behind = packing.depthwise_behind(sizes, s.program.packing) if depthwise else packing.conv_behind(sizes)
+        in_place = depthwise and packing.depthwise_in_place(sizes, s.program.packing)
     window = (kh - 1) * kernel.dilations[0] + 1
     rows = window_rows(shape, x, y, window, kernel.strides[0], kernel.padding[0], zero, item)
     name = "ek_depthwise_conv2d" if depthwise else "ek_conv2d"
@@ -155,5 +155,6 @@ def _products(
     if isinstance(kernel, kernels.Conv2D | kernels.DepthwiseConv2D) and packing.takes_channels(flags, way):
         factors = {"channels": table(packing.channels(bias, multipliers, shifts, flags), "int32")}
     return Struct("ek_conv_data", {
-        "weights": table(packed, "int8"), **factors, "x_zero": zero, "y_zero": end.requantization.output.zero_point, "low": limits[0], "high": limits[1],
+        "weights": table(packed, "int8"), **factors, "x_zero": zero,
+        "y_zero": end.requantization.output.zero_point, "low": limits[0], "high": limits[1],
     }), flags  # fmt: skip
