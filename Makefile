@@ -67,6 +67,9 @@ lock: ready  ## bring requirements.lock up to date with pyproject.toml, and thos
 	$(BIN)/uv pip compile compile/toolchains/nvrtc.in --universal --python-version 3.11 --only-binary :all: \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
 	  --custom-compile-command "make lock" --output-file compile/toolchains/nvrtc.lock
+	$(BIN)/uv pip compile compile/toolchains/ethos-u-vela.in --universal --python-version 3.11 --only-binary :all: \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
+	  --custom-compile-command "make lock" --output-file compile/toolchains/ethos-u-vela.lock
 
 clean:  ## remove what was built; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

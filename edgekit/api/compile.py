@@ -273,7 +273,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         manifest["parity"] = parity.json()
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
-        if not parity.ok:
+        if parity.ok is False:
             hint = OTHER_DATA if parity.reason == NOTHING else advice.way_out(job, board, backend)
             raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", hint)
         finished = bundles.load(folder)

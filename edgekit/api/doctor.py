@@ -59,6 +59,8 @@ EXTRAS = {
     "plot": Extra("search", "plots: --plot", "there are tables and JSON, but no plots"),
     "search": Extra("search", "searches for recipes (edgekit compress)", "`edgekit compress` does not start"),
 }  # fmt: skip
+OWN = "onnx2tf", "ethos-u-vela"
+"""Toolchains whose programs have an environment of their own."""
 RPC = "tornado", "psutil", "cloudpickle"
 """Packages that TVM's tracker and servers import, but that its wheel does not require: edgekit's extra ``farm``."""
 
@@ -158,8 +160,8 @@ def _bare_name(requirement: str) -> str:
 
 
 def _toolchains() -> list[Check]:
-    """Check all toolchains but onnx2tf, which uv installs: it is checked separately."""
-    return [_toolchain(toolchain.load(name)) for name in toolchain.names() if name != "onnx2tf"]
+    """Check all toolchains but those that uv installs in environments of their own: they are checked separately."""
+    return [_toolchain(toolchain.load(name)) for name in toolchain.names() if name not in OWN]
 
 
 def _toolchain(wanted: Toolchain) -> Check:
@@ -188,13 +190,14 @@ def _where(tool: Tool) -> str:
 def _helpers() -> list[Check]:
     """Check what edgekit fetches by itself on first use, and ``--install`` ahead of time."""
     from edgekit.backends.litert import library
+    from edgekit.backends.vela.compiler import ENVIRONMENT as VELA
     from edgekit.readers import onnx2tf
 
     try:
-        runtime, converter = library.fetched("aarch64"), onnx2tf.python()
+        runtime, converter, vela = library.fetched("aarch64"), onnx2tf.python(), VELA.interpreter()
     except (UsageError, OSError):  # there is no cache to look into; its own check says so
-        runtime, converter = Path(), None
-    described = toolchain.load("onnx2tf")
+        runtime, converter, vela = Path(), None, None
+    described, npus = map(toolchain.load, OWN)
     return [
         _helper(
             "aarch64-runtime", "aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB",
@@ -203,6 +206,10 @@ def _helpers() -> list[Check]:
         _helper(
             "onnx2tf", "onnx", converter, f"reads .onnx files ({onnx2tf.requirement()}, 0.6 GB)", described.group,
             described.without,
+        ),
+        _helper(
+            "vela", "ethos-u", vela, f"compiles networks for Ethos-U ({VELA.requirement()}, {VELA.size})", npus.group,
+            npus.without,
         ),
     ]  # fmt: skip
 

@@ -49,6 +49,12 @@ def _onnx(progress: Progress) -> str:
     return f"{onnx2tf.requirement()} is ready: {onnx2tf.ensure_onnx2tf(progress)}"
 
 
+def _ethos_u(progress: Progress) -> str:
+    from edgekit.backends.vela import compiler
+
+    return f"{compiler.ENVIRONMENT.requirement()} is ready: {compiler.ENVIRONMENT.ensure(progress)}"
+
+
 def _aarch64_runtime(progress: Progress) -> str:
     from edgekit.backends.litert import library
 
@@ -139,5 +145,6 @@ INSTALLERS: dict[str, Callable[[Progress], str]] = {
     "system": _system,
     "aarch64-runtime": _aarch64_runtime,
     "onnx": _onnx,
+    "ethos-u": _ethos_u,
     "cuda": _cuda,
 }

@@ -12,6 +12,7 @@ import numpy as np
 from edgekit import bundle as bundles
 from edgekit.api.verify import default_runner
 from edgekit.data import dataset
+from edgekit.errors import DeviceError
 from edgekit.files import temporary
 from edgekit.progress import Progress, Silent
 from edgekit.runners import OpenOptions, Run, RunOptions, once
@@ -89,6 +90,11 @@ def run(
         on = on or default_runner(bundle)
         progress.step(f"run on {on}")
         result = once(get_runner(on), bundle, inputs, RunOptions(repeat, threads=threads), OpenOptions(progress))
+        if result.partial is not None:
+            raise DeviceError(
+                f"nothing here executes {len(result.partial.not_executed)} of its operators, those of the NPU",
+                "run it on the board, as artifact/DEPLOY.md says, or compile the model with --target host",
+            )
         outputs = [tensor.json() for tensor in bundle.graph.outputs]
         scales = _scales(bundle.graph)
     if save is not None:

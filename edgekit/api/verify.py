@@ -22,10 +22,10 @@ from edgekit.runners import get as get_runner
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked."""
+    """One thing that was checked; ``ok`` is None where it could be checked only in part, and nothing is wrong there."""
 
     name: str
-    ok: bool
+    ok: bool | None
     detail: str
 
 
@@ -37,9 +37,11 @@ class Verification:
     parity: Parity | None = None
 
     @property
-    def ok(self) -> bool:
-        """True if every check passed."""
-        return all(check.ok for check in self.checks)
+    def ok(self) -> bool | None:
+        """False if a check failed; None if none did, but one could be made only in part."""
+        if any(check.ok is False for check in self.checks):
+            return False
+        return None if any(check.ok is None for check in self.checks) else True
 
     def json(self) -> dict[str, Any]:
         """Return the document of ``edgekit verify --json``."""

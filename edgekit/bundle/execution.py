@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """One program with the network linked in."""
     HANDOVER = "handover"
     """Another vendor's tools; a script in the bundle builds or checks what they take."""
+    NPU = "npu"
+    """Commands for a processor that nothing here executes; the bundle's instructions say how they get there."""
     MODEL = "model"
     """Any LiteRT, with a network file of the bundle."""
 
@@ -49,7 +51,7 @@ class Execution:
     @property
     def holds_network(self) -> bool:
         """True if the artifact is the network, so that it serves no other one; else it runs the bundle's model."""
-        return self.kind in (Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER)
+        return self.kind in (Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER, Kind.NPU)
 
     @property
     def made_of_network(self) -> bool:

@@ -52,6 +52,8 @@ def _on_device(manifest: dict[str, Any], target: Target, execution: Execution) -
         return _on_phone(execution)
     if target.kind is BoardKind.ACCELERATOR and manifest["backend"] == "edgetpu":
         return _on_edgetpu("edgetpu_compiler" in manifest["tools"])
+    if execution.kind is Kind.NPU:
+        return _on_npu()
     if not run:
         return ""
     if execution.kind is Kind.HANDOVER:
@@ -103,6 +105,17 @@ tflite-runtime, and the library `libedgetpu.so.1` (package `libedgetpu1-std`):
     python3 artifact/run.py --delegate libedgetpu.so.1 --model artifact/network_edgetpu.tflite
 
 Without the accelerator, `edgekit verify FOLDER` checks `artifact/network.tflite` on any machine.
+"""
+
+
+def _on_npu() -> str:
+    """Return where the instructions for an NPU are."""
+    return """## Running it on the device
+`artifact/network_vela.tflite` is the network compiled for the NPU. `artifact/DEPLOY.md` says which driver and boards
+it is for, how it gets there, and which operators run on the core beside the NPU; `artifact/vela.json` has the placement
+and the cycles of each operator. Nothing but the board executes it as a whole: `edgekit verify FOLDER` checks its
+structure, and runs the core's operators.
+
 """
 
 

@@ -96,7 +96,7 @@ def _print(made: list[Compiled]) -> None:
         rows.append(
             [
                 bundle.target, bundle.recipe, bundle.backend, size(files["model.tflite"]["bytes"]),
-                f"{'ok' if bundle.parity.ok else 'FAILED'} on {bundle.parity.on}: {bundle.parity.words()}",
+                f"{bundle.parity.verdict} on {bundle.parity.on}: {bundle.parity.words()}",
                 figure(estimate["value"], estimate["low"], estimate["high"], "ms"),
             ]
         )  # fmt: skip

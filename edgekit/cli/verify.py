@@ -9,6 +9,9 @@ import click
 from edgekit.cli.common import Output, on_option, output_options, table, threads_option
 from edgekit.errors import CheckFailed
 
+WORDS = {True: "ok", False: "FAILED", None: "not executed"}
+"""What is said of a check."""
+
 
 @click.command(epilog="Example: edgekit verify build/model.as-is.rpi4 --on emulator")
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -24,8 +27,8 @@ def command(bundle: Path, on: str | None, threads: int, output: Output) -> None:
     if output.json:
         output.emit(result.json())
     else:
-        rows = [[check.name, "ok" if check.ok else "FAILED", check.detail] for check in result.checks]
+        rows = [[check.name, WORDS[check.ok], check.detail] for check in result.checks]
         table(str(bundle), ["check", "result", "detail"], rows)
-    if not result.ok:
-        failed = next(check for check in result.checks if not check.ok)
+    if result.ok is False:
+        failed = next(check for check in result.checks if check.ok is False)
         raise CheckFailed(f"{failed.name}: {failed.detail}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgekit.delegates import options, tensors
+from edgekit.delegates import options, tensors, windows
 from edgekit.delegates.node import Node
 
 Rule = Callable[[Node, list[str]], str | None]
@@ -68,4 +68,12 @@ RULES: dict[str, Rule] = {
     "most_dimensions": tensors.most_dimensions,
     "most_size": tensors.most_size,
     "window": options.window,
+    "most_stride": windows.most_stride,
+    "pooled": windows.pooled,
+    "same_scales": windows.same_scales,
+    "scaled": windows.scaled,
+    "small_zero": windows.small_zero,
+    "batch_one": windows.batch_one,
+    "last_axis": windows.last_axis,
+    "upscale": windows.upscale,
 }

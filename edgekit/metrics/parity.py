@@ -122,9 +122,11 @@ class Parity:
     :param unlike: how the outputs do not follow the reference at all; empty where they do.
     :param reason: why nothing could be compared (``NOTHING``), or operators could not be judged one by one.
     :param classifier: the network chooses among classes, so that ``top1_flips`` counts labels.
+    :param ok: None: nothing is wrong with what could be executed, but not all of it could.
+    :param not_executed: indices of the operators that nothing here executes. :param checked: what was checked of them.
     """
 
-    ok: bool
+    ok: bool | None
     max_abs_lsb: int | None
     max_abs: float
     max_relative: float
@@ -138,6 +140,13 @@ class Parity:
     unlike: str = ""
     reason: str = ""
     classifier: bool = False
+    not_executed: tuple[int, ...] = ()
+    checked: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """One word or two: ``ok``, ``FAILED``, or ``not executed``."""
+        return "not executed" if self.ok is None else "ok" if self.ok else "FAILED"
 
     def json(self) -> dict[str, Any]:
         """Return the field ``parity`` of JSON and manifest."""
@@ -154,6 +163,9 @@ class Parity:
             first = bad[0]
             off = first.reason or f"is off by {_distance(first.max_lsb, first.max_relative)}"
             return f"operator {first.index} {first.op} ({_short(first.name)}) {off}"
+        if self.not_executed:
+            others = f"; {len(self.operators)} on the core equal the reference's" if self.operators else ""
+            return f"nothing here executes {len(self.not_executed)} operators, those of the NPU; {self.checked}{others}"
         if self.by == "network":
             unlike = f"; {self.unlike}" if self.unlike else ""
             reason = f"; {self.reason}" if self.reason else ""
@@ -265,6 +277,37 @@ def compare(
         outputs=rows,
         classifier=chooses(graph),
         reason=NOTHING if any(_nothing(tensor) for tensor in reference) else "",
+    )
+
+
+def partial(
+    graph: Graph, reference: Mapping[int, NDArray[Any]], actual: Mapping[int, NDArray[Any]],
+    not_executed: Sequence[int], checked: str, bounds: Bounds = Bounds(),
+) -> Parity:  # fmt: skip
+    """Judge the operators that were executed of a network that was not executed as a whole.
+
+    :param reference, actual: their results by index of the tensor, ``[samples, *shape]``.
+    :returns: a verdict that is never ok: False if an operator is off, else None; ``by`` is ``operators``.
+    """
+    makers = {index: n for n, operator in enumerate(graph.operators) for index in operator.outputs}
+    tensors = sorted(actual)
+    rows = compare_operators(
+        graph, [makers[i] for i in tensors], tensors, [reference[i] for i in tensors], [actual[i] for i in tensors],
+        bounds,
+    )  # fmt: skip
+    steps = [row.max_lsb for row in rows if row.max_lsb is not None]
+    return Parity(
+        ok=None if all(row.ok for row in rows) else False,
+        max_abs_lsb=max(steps) if steps else None,
+        max_abs=0.0,
+        max_relative=max((row.max_relative for row in rows), default=0.0),
+        top1_flips=0,
+        samples=len(actual[tensors[0]]) if tensors else 0,
+        rule=f"operators that can be executed here: {bounds.words()}",
+        by="operators",
+        operators=rows,
+        not_executed=tuple(not_executed),
+        checked=checked,
     )
 
 

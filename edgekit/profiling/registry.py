@@ -17,7 +17,7 @@ from edgekit import resources
 from edgekit.errors import EdgekitError
 from edgekit.files import documents, tables
 from edgekit.graph import Graph
-from edgekit.profiling import CostModel, Evidence, Profile, accelerator, cycles, gpu, roofline
+from edgekit.profiling import CostModel, Evidence, Profile, accelerator, cycles, gpu, npu, roofline
 from edgekit.profiling.dtypes import Dtype, dtype_of
 from edgekit.profiling.measured import Measured
 from edgekit.runners import Source, Trace
@@ -36,6 +36,7 @@ MODELS: dict[str, Callable[[Any], CostModel]] = {
     "accelerator": _with(accelerator.Coefficients, accelerator.AcceleratorCost),
     "cycles": _with(cycles.Coefficients, cycles.EmulatedCost),
     "gpu": _with(gpu.Coefficients, gpu.GpuCost),
+    "npu": _with(npu.Coefficients, npu.NpuCost),
     "measured": lambda _: Measured(),
     "roofline": _with(roofline.Coefficients, roofline.Roofline),
 }

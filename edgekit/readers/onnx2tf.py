@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,46 +16,39 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgekit import resources, sandbox
-from edgekit.bundle import digest
-from edgekit.errors import ModelError, ToolMissing
+from edgekit import sandbox
+from edgekit.errors import ModelError
 from edgekit.files import left_behind
 from edgekit.progress import Progress, Silent
 from edgekit.readers import MAX_MODEL_BYTES
-from edgekit.sandbox.environment import NEUTRAL, clean
-from edgekit.text.logs import lines
-from edgekit.tools import toolchain
+from edgekit.sandbox.environment import clean
+from edgekit.tools.environment import Environment
 
 _PROGRAM, _RUNS = (Path(__file__).with_name(f"onnx2tf_{name}.py") for name in ("program", "runs"))
 _CONVERTED = "out/model_float32.tflite"
-_PYTHON = "3.12"
-_INSTALL_SECONDS = 1800
 _START_SECONDS = 60
 """What the converter may take to start, on top of the models' own limits."""
 
 
+ENVIRONMENT = Environment(
+    "onnx2tf", "onnx2tf", "converts ONNX models", "0.6 GB", "3.12",
+    "Python 3.12 or later (uv fetches one where there is none) and a network connection", "onnx",
+)  # fmt: skip
+
+
 def requirement() -> str:
     """Return what is installed, e.g. ``"onnx2tf==2.6.9"``."""
-    pinned = re.search(r"^onnx2tf==\S+", lock_file().read_text(), re.MULTILINE)
-    assert pinned
-    return pinned[0]
+    return ENVIRONMENT.requirement()
 
 
 def lock_file() -> Path:
     """The packages of the environment, with the sha256 of every file that will do."""
-    return resources.folder("compile") / "toolchains" / "onnx2tf.lock"
-
-
-def _home() -> Path:
-    """A folder for each state of the lock file."""
-    return resources.cache("tools", f"{requirement().replace('==', '-')}-{digest(lock_file())[:8]}")
+    return ENVIRONMENT.lock_file()
 
 
 def python() -> Path | None:
     """Return the Python of onnx2tf's environment, None where it is not installed."""
-    home = _home()
-    found = home / "onnx2tf" / "bin" / "python"
-    return found if (home / "ready").is_file() and found.is_file() else None
+    return ENVIRONMENT.interpreter()
 
 
 def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
@@ -65,67 +56,7 @@ def ensure_onnx2tf(progress: Progress = Silent()) -> Path:
 
     :raises ToolMissing: if it cannot be installed, with the reason.
     """
-    found = python()
-    if found:
-        return found
-    progress.step(f"installing {requirement()} in its own environment (once, 0.6 GB)")
-    home = resources.created(_home())
-    if why := _install(home / "onnx2tf", lock_file()):
-        raise ToolMissing(
-            f"{requirement()}, which converts ONNX models, could not be installed: {why}",
-            "it needs Python 3.12 or later (uv fetches one where there is none) and a network connection; then run: "
-            "edgekit doctor --install onnx",
-        )
-    (home / "ready").touch()
-    found = python()
-    if not found:
-        raise ToolMissing(f"{requirement()} was installed but is not in {home}", f"delete {home} and try again")
-    return found
-
-
-def _install(place: Path, lock: Path, *options: str) -> str:
-    """Make an environment of what a lock file lists, of wheels with its hashes only; say what went wrong."""
-    uv = toolchain.load("onnx2tf").find().argv
-    env = toolchain.fetching_environment() | {"UV_NO_PROGRESS": "1"}
-    env.pop("VIRTUAL_ENV", None)
-    shutil.rmtree(place, ignore_errors=True)
-    fetch = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--compile-bytecode", "-r", str(lock), *options]
-    commands = [
-        [*uv, "venv", "--python", _interpreter(_PYTHON), str(place)],
-        [*uv, "pip", "install", "--python", str(place / "bin" / "python"), *fetch],
-    ]
-    try:
-        for command in commands:
-            done = subprocess.run(
-                command, cwd=NEUTRAL, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                errors="replace", timeout=_INSTALL_SECONDS, check=False,
-            )  # fmt: skip
-            if done.returncode != 0:
-                return _why(done.stderr)
-    except subprocess.TimeoutExpired:
-        return f"it took more than {_INSTALL_SECONDS} s"
-    except OSError as error:
-        return str(error)
-    return ""
-
-
-def _interpreter(version: str) -> str:
-    """Return what uv should look for: pyenv's own interpreter where there is one, else the version.
-
-    pyenv's shims answer only for versions that are switched on, and uv gives up at the first that does not.
-    """
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    try:
-        found = sorted(root.glob(f"{version}.*/bin/python{version}"))
-    except OSError:  # another user's
-        found = []
-    return str(found[-1]) if found else version
-
-
-def _why(log: str) -> str:
-    said = lines(log)
-    telling = [line for line in said if line.startswith(("error:", "cause:", "Caused by"))]
-    return (telling or said or ["uv said nothing"])[-1][:300]
+    return ENVIRONMENT.ensure(progress)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
@@ -91,17 +91,35 @@ class Trace:
     peak_ram_bytes: int | None = None
 
 
+@dataclass(frozen=True)
+class Partial:
+    """What a run executed, and what not, of a network of which nothing here can execute all.
+
+    :param values: results of the operators that were executed, fed with the reference's values: by index of the tensor.
+    :param reference: what the reference computes there. :param not_executed: indices of the operators that were not.
+    :param checked: what was checked of them instead, in words. :param on: where the others ran.
+    """
+
+    values: Mapping[int, NDArray[Any]]
+    reference: Mapping[int, NDArray[Any]]
+    not_executed: tuple[int, ...]
+    checked: str
+    on: str = ""
+
+
 @dataclass
 class Run:
     """The result of a run.
 
     :param outputs: one array per network output, ``[samples, *tensor shape]``, in the tensor's dtype.
     :param conditions: threads, clock, dtype, machine: whatever a reader of the figures must know.
+    :param partial: where the outputs are not all computed by the artifact: what is. None where they are.
     """
 
     outputs: list[NDArray[Any]]
     trace: Trace
     conditions: dict[str, Any] = field(default_factory=dict)
+    partial: Partial | None = None
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit.bundle.execution import Kind
 from edgekit.reference.litert import reference_outputs
-from edgekit.runners import Defaults, Device, OpenOptions, Run, RunOptions, Session, Source, Trace
+from edgekit.runners import Defaults, Device, OpenOptions, Refusal, Run, RunOptions, Session, Source, Trace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
+    from edgekit.bundle.execution import Execution
+    from edgekit.target import Target
+
+INSTEAD = "compile the model with --target host --backend null"
+"""How to run a network's reference without an NPU."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,10 @@ class NullRunner(Defaults):
     """Runs the bundle's model on LiteRT's reference kernels."""
 
     name = "null"
+
+    def accepts(self, execution: Execution, target: Target) -> Refusal | None:
+        """See :class:`edgekit.runners.Runner`: the reference's results say nothing of what only an NPU executes."""
+        return Refusal("nothing here executes an NPU's commands", INSTEAD) if execution.kind is Kind.NPU else None
 
     @contextmanager
     def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:

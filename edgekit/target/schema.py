@@ -23,6 +23,7 @@ class BoardKind(StrEnum):
     GPU = "gpu"
     PHONE = "phone"
     ACCELERATOR = "accelerator"
+    NPU = "npu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +203,29 @@ class Accelerator:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Npu:
+    """A neural processor beside a microcontroller, as its compiler vela knows it.
+
+    :param accelerator, system_config, memory_mode: vela's names of them. :param host: the target whose core the
+        remaining operators run on.
+    """
+
+    accelerator: str
+    system_config: str
+    memory_mode: str
+    host: str
+    macs_per_cycle: int = number("int8 multiplications with addition per cycle", whole=True)
+    clock_mhz: float = number("clock, MHz")
+    sram_kib: int = number("SRAM for activations, KiB", whole=True)
+    flash_kib: int = number("memory for weights and commands, KiB", whole=True)
+
+    @property
+    def hertz(self) -> float:
+        """The clock, Hz."""
+        return float(self.clock_mhz) * 1e6
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target:
     """A board or device, as its file ``targets/NAME.toml`` says; docs/targets.md lists keys and units.
 
@@ -222,6 +246,7 @@ class Target:
     gpu: Gpu | None = None
     cache: Cache = Cache()
     accelerator: Accelerator | None = None
+    npu: Npu | None = None
     emulator: Emulator | None = None
     cycles: Cycles | None = None
     calibration: tuple[Mapping[str, Any], ...] = ()
@@ -243,6 +268,14 @@ class Target:
         return _there(self.gpu, self, "gpu")
 
     @property
+    def neural(self) -> Npu:
+        """The ``npu``.
+
+        :raises UsageError: if the target has none.
+        """
+        return _there(self.npu, self, "npu")
+
+    @property
     def cores(self) -> int:
         """Cores that threads run on."""
         return self.cpu.cores if self.cpu else 1
@@ -259,6 +292,7 @@ POWERS: dict[BoardKind, type[CorePower] | type[GpuPower]] = {
 }
 _TABLES: dict[str, type] = {
     "cpu": Cpu, "gpu": Gpu, "memory": Memory, "cycles": Cycles, "accelerator": Accelerator, "cache": Cache,
+    "npu": Npu,
 }  # fmt: skip
 KEYS: dict[str, Key] = {
     name: key
@@ -276,6 +310,7 @@ REQUIRED: dict[BoardKind, tuple[str, ...]] = {
         "gpu.clock_mhz", "gpu.flops_per_cycle", "gpu.efficiency", "gpu.launch_us", "power.busy_w", *_MEMORY,
     ),
     BoardKind.ACCELERATOR: (*_CORES, *_ACCELERATOR, *_MEMORY),
+    BoardKind.NPU: (*_CORES, "cpu.macs_per_cycle.int8", *(key for key in KEYS if key.startswith("npu.")), *_MEMORY),
 }  # fmt: skip
 """By kind, what the estimate needs."""
 EMULATED = ("cycles.exposure", "cycles.fork_join_us", "memory.latency_ns")

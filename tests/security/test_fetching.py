@@ -16,7 +16,7 @@ from edgekit.backends.litert import library
 from edgekit.backends.runner_build import litert_version
 from edgekit.errors import ToolMissing
 from edgekit.readers import onnx2tf
-from edgekit.tools import toolchain
+from edgekit.tools import environment, toolchain
 from edgekit.tools.toolchain import fetching_environment
 
 
@@ -82,12 +82,12 @@ def test_an_environment_is_made_of_known_wheels_only(tmp_path: Path, known: bool
     served = wheel(tmp_path, "onnx2tf", "2.6.9", "py3-none-any", "onnx2tf/__init__.py")
     said = hashlib.sha256(served.read_bytes()).hexdigest() if known else "0" * 64
     (tmp_path / "lock").write_text(f"onnx2tf==2.6.9 \\\n    --hash=sha256:{said}\n")
-    why = onnx2tf._install(tmp_path / "env", tmp_path / "lock", "--no-index", "--find-links", str(tmp_path))
+    why = environment.install(tmp_path / "env", tmp_path / "lock", "3.12", "--no-index", "--find-links", str(tmp_path))
     assert bool(list((tmp_path / "env").glob("lib/python*/site-packages/onnx2tf"))) == known
     assert (why == "") == known
 
 
-@pytest.mark.parametrize(("name", "packages"), [("onnx2tf", 25), ("nvrtc", 1)])
+@pytest.mark.parametrize(("name", "packages"), [("onnx2tf", 25), ("nvrtc", 1), ("ethos-u-vela", 3)])
 def test_every_package_is_pinned_with_its_hashes(name: str, packages: int) -> None:
     text = onnx2tf.lock_file().with_name(f"{name}.lock").read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

@@ -70,7 +70,7 @@ def model(bundle: Bundle) -> Path:
 
 def refusal(execution: Execution) -> Refusal | None:
     """Why the C runner cannot run a bundle: another vendor's tools do."""
-    if execution.kind is not Kind.HANDOVER:
+    if execution.kind not in (Kind.HANDOVER, Kind.NPU):
         return None
     return Refusal(
         _HANDED_OVER.get(execution.prover, "the bundle is run by another vendor's tools"),
@@ -86,6 +86,7 @@ def of(execution: Execution) -> Program:
 
 
 _HANDED_OVER = {
+    "vela": "the bundle's network is commands for an NPU",
     "onnx": "the bundle's engine is built and checked on the device",
     "mil": "the bundle's package runs in Core ML, on a Mac or an iPhone",
 }

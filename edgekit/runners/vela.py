@@ -1,0 +1,144 @@
+"""What of a bundle for Ethos-U can be checked and executed without the NPU.
+
+The compiled network's structure is compared with the network's, and the operators that run on the core are executed as
+the bundle's own C, each part fed with the reference's values. The custom operators are executed nowhere; their results
+are the reference's, so the outputs say nothing of them, and :class:`edgekit.runners.Partial` says which they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgekit import sandbox
+from edgekit.backends import Request
+from edgekit.backends.c99 import C99
+from edgekit.backends.vela import NETWORK, checked, compiler, core, structure
+from edgekit.bundle import Bundle
+from edgekit.errors import CheckFailed, DeviceError, ModelError
+from edgekit.graph import tflite
+from edgekit.reference.litert import reference_tensors
+from edgekit.runners import (
+    Defaults,
+    Device,
+    OpenOptions,
+    Partial,
+    Refusal,
+    Run,
+    RunOptions,
+    Source,
+    Trace,
+    once,
+)  # fmt: skip
+from edgekit.runners import get as get_runner
+from edgekit.target import load
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.backends.vela.structure import Part
+    from edgekit.bundle.execution import Execution
+    from edgekit.target import Target
+HOST = "host"
+"""The target on which the core's operators run if the emulator of the NPU's own core is not there."""
+
+
+@dataclass(frozen=True)
+class Without:
+    """A session without the NPU."""
+
+    bundle: Bundle
+    parts: tuple[Part, ...]
+    again: bool
+    options: OpenOptions
+
+    def info(self) -> Device:
+        """See :class:`edgekit.runners.Session`."""
+        return Device("this machine, without an NPU")
+
+    def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
+        """See :class:`edgekit.runners.Session`: the outputs are the reference's wherever the NPU computes them."""
+        graph, target = self.bundle.graph, self.bundle.target
+        values = reference_tensors(self.bundle.model, inputs)
+        values |= dict(zip(graph.main.inputs, inputs, strict=True))
+        board, on = _core(target)
+        executed: dict[int, NDArray[Any]] = {}
+        for part in (p for p in self.parts if not p.npu):
+            missing = [graph.tensors[i].name for i in (*part.inputs, *part.outputs) if i not in values]
+            if missing:
+                raise DeviceError(
+                    f"the reference gives no values of {missing[0]!r}, so the core cannot be fed with them"
+                )
+            fed = [values[i] for i in part.inputs]
+            executed |= dict(zip(part.outputs, self._on_core(part, fed, board, on), strict=True))
+        npu = sorted({n for part in self.parts if part.npu for n in part.operators})
+        outputs = [executed.get(i, values[i]) for i in graph.main.outputs]
+        partial = Partial(executed, {i: values[i] for i in executed}, tuple(npu), self._words(), on if executed else "")
+        return Run(outputs, Trace(Source.HOST, self.bundle.manifest["runtime"]), {"threads": 1}, partial)
+
+    def _on_core(self, part: Part, fed: Sequence[NDArray[Any]], board: Target, on: str) -> list[NDArray[Any]]:
+        graph = structure.extracted(self.bundle.graph, part)
+        backend = C99()
+        with sandbox.scratch() as folder:
+            tflite.write(graph, folder / "model.tflite")
+            (folder / "artifact").mkdir()
+            plan = core.planned(self.bundle.graph, part, board)
+            artifact = backend.build(plan, Request(folder / "model.tflite", folder / "artifact"))
+            manifest = {
+                **self.bundle.manifest, "target": board.name, "backend": backend.name, "runtime": artifact.runtime,
+                "execution": artifact.execution.json(), "inputs": [t.json() for t in graph.inputs],
+                "outputs": [t.json() for t in graph.outputs],
+            }  # fmt: skip
+            return once(get_runner(on), Bundle(folder, manifest), fed, RunOptions(repeat=0), self.options).outputs
+
+    def _words(self) -> str:
+        words = "the compiled network has the network's inputs, outputs and operators"
+        return words + (", and is what vela makes of it again, byte for byte" if self.again else "")
+
+
+class VelaRunner(Defaults):
+    """Checks bundles for Ethos-U, and executes the part of them that does not run on the NPU."""
+
+    name = "vela"
+    proves = True
+
+    def accepts(self, execution: Execution, target: Target) -> Refusal | None:
+        """See :class:`edgekit.runners.Runner`: only bundles for Ethos-U."""
+        return None if execution.prover == self.name else Refusal("the bundle is not for Ethos-U")
+
+    @contextmanager
+    def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Without]:
+        """See :class:`edgekit.runners.Runner`.
+
+        :raises CheckFailed: if the compiled network does not stand for the bundle's, or its C is not that of its parts.
+        """
+        path = bundle.artifact / NETWORK
+        if not path.is_file():
+            raise DeviceError(f"the bundle has no artifact/{NETWORK}", "compile it again")
+        data = path.read_bytes()
+        again = compiler.ENVIRONMENT.interpreter() is not None
+        try:
+            parts = structure.parts(bundle.graph, data)
+            if again:
+                compiled = compiler.compile(bundle.graph, bundle.target.neural)
+                checked(bundle.graph, compiled)
+                if compiled.data != data:
+                    raise structure.Different("vela makes another one of the network")
+        except (structure.Different, ModelError) as error:
+            raise CheckFailed(f"artifact/{NETWORK} is not the bundle's network: {error.message}", _AGAIN) from error
+        for number, part in enumerate(p for p in parts if not p.npu):
+            code = core.code(bundle.graph, part, bundle.target, number)
+            file = bundle.artifact / core.FOLDER / f"{code.name}.c"
+            if not file.is_file() or file.read_text() != code.code:
+                raise CheckFailed(f"artifact/{core.FOLDER}/{code.name}.c is not the C of its operators", _AGAIN)
+        yield Without(bundle, parts, again, options)
+
+
+_AGAIN = "compile the bundle again"
+
+
+def _core(target: Target) -> tuple[Target, str]:
+    """The target and the runner for the core's operators."""
+    return load(HOST), HOST
