@@ -114,11 +114,13 @@ TYPES: dict[str, frozenset[str]] = {
 }  # fmt: skip
 """Of activations; float32 and int8 where nothing else is said."""
 WORDS = frozenset((
-    *_SHAPES, *_REARRANGED, "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL",
-    "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "SOFTMAX", "LOGISTIC", "TANH", "QUANTIZE", "DEQUANTIZE", "PAD", "PADV2",
-    "CONCATENATION", "SPLIT", "SPLIT_V", "PACK", "UNPACK",
+    *_SHAPES, "TRANSPOSE", "SLICE", "STRIDED_SLICE", "BROADCAST_TO", "TILE", "REVERSE_V2",
+    "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL",
+    "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "SOFTMAX", "LOGISTIC", "TANH", "QUANTIZE", "DEQUANTIZE", "PAD",
+    "CONCATENATION", "SPLIT", "SPLIT_V", "PACK", "UNPACK", "MAXIMUM", "MINIMUM", "REDUCE_MAX", "REDUCE_MIN",
+    "GATHER", "RESIZE_NEAREST_NEIGHBOR", "BATCH_MATMUL", "MIRROR_PAD", *_BATCHES,
 ))  # fmt: skip
-"""What int16 activations are computed by in :attr:`Scope.int16`."""
+"""What int16 activations are computed by in :attr:`Scope.int16`: what LiteRT has kernels for that are tested here."""
 _WORDS, _NONE = frozenset(("int16",)), frozenset[str]()
 MIXED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "ONE_HOT", "ARG_MAX", "ARG_MIN", *_GATHERS,
                    *elements.COMPARISONS, *elements.SELECTS))  # fmt: skip

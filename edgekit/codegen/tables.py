@@ -1,6 +1,6 @@
-"""int8 functions of one element as tables of all 256 results, computed as TFLite's reference kernels compute them.
+"""int8 functions of one element as tables of all 256 results, and tables that int16 functions interpolate in.
 
-Where those compute in float32, so does this; where they use fixed-point arithmetic, so does this. Sources:
+They are what TFLite's reference kernels compute: in float32 or fixed-point arithmetic, as those do. Sources:
 ``tensorflow/lite/kernels/activations.cc``, ``elementwise.cc``, ``neg.cc``, ``gelu.cc``, ``exp.cc`` and the headers in
 ``internal/reference`` that they call.
 """
@@ -217,3 +217,36 @@ FUNCTIONS: dict[str, Function] = {
     "RSQRT": _inverse_root,
 }
 """Every function that LiteRT computes in int8, by operator."""
+
+
+def _sigmoid16() -> NDArray[np.uint16]:
+    """``sigmoid(i / 24)`` in units of 2**-16, raised by half of what interpolation lacks in the middle of a step."""
+    here, middle, after = (65536 / (1 + np.exp(-(np.arange(256) + part) / 24)) for part in (0, 0.5, 1))
+    values = np.floor(here + (middle - (here + after) / 2) / 2 + 0.5)
+    values[-1] = 65535
+    return values.astype(np.uint16)
+
+
+SIGMOID16 = _sigmoid16()
+"""LOGISTIC and TANH of int16 interpolate in it, ``[256]`` (reference/integer_ops/logistic.h, tanh.h)."""
+
+
+def _interpolated(real: Callable[[NDArray[Any]], NDArray[Any]], low: float, high: float) -> Integers:
+    """513 values of a function in units of 2**-15, corrected likewise; ``gen_lut``."""
+    step = (high - low) / 512
+    here, middle, after = (real(low + step * (np.arange(512) + part)) * 32768.0 for part in (0, 0.5, 1))
+    between = _away_each((after + _away_each(here)) / 2)
+    values = _away_each(here) - _away_each((between - _away_each(middle)) / 2)
+    last = _away_each(real(np.array([high])) * 32768.0)
+    return _clip16(np.append(values, last).astype(np.int64))
+
+
+def _away_each(x: NDArray[Any]) -> NDArray[np.float64]:
+    rounded: NDArray[np.float64] = np.copysign(np.floor(np.abs(x) + 0.5), x)
+    return rounded
+
+
+EXP16 = _interpolated(np.exp, -10.0, 0.0).astype(np.int16)
+"""SOFTMAX of int16: powers of numbers from -10 to 0, ``[513]`` (activations.cc)."""
+RECIPROCAL16 = _interpolated(lambda x: 1 / (1 + x), 0.0, 1.0).astype(np.int16)
+"""SOFTMAX of int16: ``1 / (1 + x)`` for x from 0 to 1, ``[513]``."""

@@ -11,7 +11,7 @@ from edgekit.codegen import fixed_point as fx
 from edgekit.codegen import kernels as k
 from edgekit.codegen import parameters as p
 from edgekit.codegen.base import Factor
-from edgekit.codegen.tables import STORED, table
+from edgekit.codegen.tables import EXP16, RECIPROCAL16, SIGMOID16, STORED, table
 
 Array = NDArray[Any]
 
@@ -112,7 +112,7 @@ def mapped(kernel: k.Map, network: k.Network, x: Array) -> Array:
     return table(kernel.function, source, target, kernel.options)[x.astype(np.int64) - STORED[0]]
 
 
-SIGMOID = np.minimum(np.floor(65536 / (1 + np.exp(-np.arange(257) / 24)) + 0.5), 65535).astype(np.int64)
+SIGMOID = np.append(SIGMOID16, 0).astype(np.int64)
 
 
 def sigmoid16(function: str, source: k.Scale, x: Array) -> Array:
@@ -198,29 +198,12 @@ def softmax(kernel: k.Softmax, network: k.Network, x: Array) -> Array:
     return np.where(less >= q.least, np.clip(shares + low, low, high), low)
 
 
-def table16(real: Any, low: float, high: float) -> Array:
-    """513 points of a function and corrections of its slopes; ``LUTPopulate`` of int16."""
-    step = (high - low) / 512
-    at = low + step * np.arange(512)
-
-    def fixed(x: Array) -> Array:
-        return np.copysign(np.floor(np.abs(x) + 0.5), x)
-
-    unit = 65535 / 2.0
-    here, middle, after = real(at), real(at + step / 2), real(at + step)
-    between = fixed((fixed(after * unit) + fixed(here * unit)) / 2)
-    bias = fixed((between - fixed(middle * unit)) / 2)
-    values = np.append(fixed(here * unit) - bias, fixed(real(np.array([high])) * unit))
-    return np.clip(values, -0x8000, 0x7FFF).astype(np.int64)
-
-
 def looked_up16(x: Array, lut: Array) -> Array:
     place, offset = 256 + (x >> 7), x & 127
     return lut[place] + (((lut[place + 1] - lut[place]) * offset + 64) >> 7)
 
 
-EXP = table16(np.exp, -10.0, 0.0)
-RECIPROCAL = table16(lambda x: 1 / (1 + x), 0.0, 1.0)
+EXP, RECIPROCAL = EXP16.astype(np.int64), RECIPROCAL16.astype(np.int64)
 
 
 def softmax16(kernel: k.Softmax, scale: k.Scale, x: Array) -> Array:

@@ -490,6 +490,8 @@ OPERANDS = {
     (3, 3): "SELECT SELECT_V2 PADV2 SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND SLICE SPLIT_V",
     (3, 4): "TRANSPOSE_CONV",
     (4, 4): "ONE_HOT STRIDED_SLICE",
+    (5, 5): "SVDF",
+    (20, 24): "UNIDIRECTIONAL_SEQUENCE_LSTM",
 }  # fmt: skip
 """How many inputs the kernels in tensorflow/lite/kernels take, at least and at most, state and hints apart."""
 

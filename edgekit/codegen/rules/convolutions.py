@@ -21,6 +21,9 @@ from edgekit.codegen.kernels import (
 from edgekit.graph import Graph, Operator
 from edgekit.graph.padding import SAME
 
+INT32 = 2
+"""Of the schema's TensorType."""
+
 
 def convolution(b: Builder, number: int, operator: Operator) -> None:
     """Lower CONV_2D."""
@@ -160,8 +163,12 @@ def weights_unsupported(graph: Graph, operator: Operator) -> str:
     if tensor.dtype != given and (tensor.dtype, given) not in (("int4", "int8"), ("int8", "int16"), ("int4", "int16")):
         return f"its weights are {tensor.dtype}, its input is {given}"
     place = 3 if first else 2
-    if len(operator.inputs) > place and operator.inputs[place] >= 0 and not _known(graph, operator.inputs[place]):
+    bias = operator.inputs[place] if len(operator.inputs) > place else -1
+    if bias >= 0 and not _known(graph, bias):
         return "its bias is not constant"
+    named = int(getattr(operator.options, "quantizedBiasType", 0) or 0)
+    if given == "int16" and bias >= 0 and graph.tensors[bias].dtype == "int32" and named != INT32:
+        return "its bias has 32 bits, its options do not say so"  # LiteRT would read 64
     return ""
 
 

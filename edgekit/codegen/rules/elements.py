@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from edgekit.codegen.builder import QUANTIZED, Builder, fused, require
-from edgekit.codegen.kernels import Convert, Elementwise, Map, Pad, Reshape
+from edgekit.codegen.kernels import Convert, Elementwise, Map, Pad, Reshape, scale_of
 from edgekit.codegen.rules import padding
 from edgekit.codegen.rules.movement import same_scale
 from edgekit.codegen.views import View
@@ -85,7 +87,17 @@ def arithmetic_unsupported(graph: Graph, operator: Operator) -> str:
         return "its constant has another type"
     if out.dtype not in ("float32", *QUANTIZED) and fused(operator):
         return "it has an activation on integers"
-    return _constants_unsupported(graph, operator)
+    if reason := _constants_unsupported(graph, operator):
+        return reason
+    by_shifts = operator.op in ("ADD", "SUB") and out.dtype == "int16" and _by_shifts(graph, operator)
+    return "its scales are powers of two, which LiteRT adds by shifts" if by_shifts else ""
+
+
+def _by_shifts(graph: Graph, operator: Operator) -> bool:
+    """True where LiteRT adds int16 without multipliers (add.cc)."""
+    scales = [scale_of(graph.tensors[i]).scale for i in (*operator.inputs, *operator.outputs)]
+    logs = [math.log2(scale) for scale in scales]
+    return bool(operator.options.potScaleInt16) and all(abs(log - round(log)) < 1e-3 for log in logs)
 
 
 def typed_unsupported(graph: Graph, operator: Operator) -> str:
