@@ -87,20 +87,21 @@ EK_INLINE void ek_reduce_mean_f32(const struct ek_reduce_shape *s, const struct 
     EK_REDUCED(ek_f32, ek_f32, float, 0.0f, sum_f32, total / d->count)
 }
 
-/* SUM and MEAN of quantized elements; x_zero: what zero points add to the sum. */
-struct ek_sum_data {
+/* MEAN of quantized elements: the count is part of the factor; x_zero: what zero points add to the sum. */
+struct ek_scaled_mean_data {
     int32_t x_zero, y_zero, multiplier, shift, low, high;
 };
 
-EK_INLINE int32_t ek_total_stored(const struct ek_sum_data *d, int32_t total)
+EK_INLINE int32_t ek_total_stored(const struct ek_scaled_mean_data *d, int32_t total)
 {
     return ek_clamp(ek_requantize(total - d->x_zero, d->multiplier, d->shift) + d->y_zero, d->low, d->high);
 }
 
-EK_INLINE void ek_reduce_sum_s8(const struct ek_reduce_shape *s, const struct ek_sum_data *d, const void *vx,
-                                void *vy){EK_REDUCED(ek_s8, ek_s8, int32_t, 0, sum_s8, ek_total_stored(d, total))}
+EK_INLINE void ek_reduce_mean_s8(const struct ek_reduce_shape *s, const struct ek_scaled_mean_data *d, const void *vx,
+                                 void *vy){EK_REDUCED(ek_s8, ek_s8, int32_t, 0, sum_s8, ek_total_stored(d, total))}
 
-EK_INLINE void ek_reduce_sum_s16(const struct ek_reduce_shape *s, const struct ek_sum_data *d, const void *vx, void *vy)
+EK_INLINE void ek_reduce_mean_s16(const struct ek_reduce_shape *s, const struct ek_scaled_mean_data *d, const void *vx,
+                                  void *vy)
 {
     EK_REDUCED(ek_s16, ek_s16, int32_t, 0, sum_s16, ek_total_stored(d, total))
 }

@@ -69,7 +69,7 @@ class _Writer:
     optimize: Optimize
     plan: memory.Plan
     tables: dict[tuple[str, bytes], str] = field(default_factory=dict)
-    structs: dict[str, str] = field(default_factory=dict)
+    structs: dict[tuple[str, str], str] = field(default_factory=dict)
     functions: dict[tuple[str, str], str] = field(default_factory=dict)
     parts: list[str] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
@@ -111,11 +111,11 @@ class _Writer:
         return ", ".join(f".{name} = {self._value(value)}" for name, value in struct.fields.items())
 
     def _struct(self, struct: Struct, prefix: str) -> str:
-        text = f"static const struct {struct.tag} {{}} = {{{{{self._fields(struct)}}}}};"
-        if text not in self.structs:
-            self.structs[text] = f"{prefix}{len(self.structs)}"
-            self.parts.append(text.format(self.structs[text]))
-        return self.structs[text]
+        text = f"{{{self._fields(struct)}}}"
+        if (struct.tag, text) not in self.structs:
+            name = self.structs[struct.tag, text] = f"{prefix}{len(self.structs)}"
+            self.parts.append(f"static const struct {struct.tag} {name} = {text};")
+        return self.structs[struct.tag, text]
 
     # Steps
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgekit.codegen import kernels
 from edgekit.codegen.schedule.mcu import strides
-from edgekit.codegen.schedule.mcu.base import McuScheduler
+from edgekit.codegen.schedule.mcu.base import McuScheduler, NoKernel
 from edgekit.codegen.schedule.mcu.steps import Struct
 from edgekit.codegen.views import View
 
@@ -28,8 +28,15 @@ def move(s: McuScheduler, kernel: kernels.Move) -> None:
 
 def copy(s: McuScheduler, kernel: kernels.Kernel, source: View, result: View) -> None:
     """A step that copies the elements of a view to those of another."""
+    try:
+        shape, flat = s.walk((source, result))
+    except NoKernel:
+        axis = min((n for n, extent in enumerate(result.shape) if extent > 1), key=lambda n: result.shape[n])
+        for place in range(result.shape[axis]):  # a step for each place along the shortest axis
+            part = (*(slice(None),) * axis, place)
+            copy(s, kernel, source[part], result[part])
+        return
     item = s.item(result.tensor)
-    shape, flat = s.walk((source, result))
     s.step(f"ek_move_{8 * item}", kernel, [s.operand(source.tensor)], s.output(result.tensor), shape,
            behind=[0 if flat else None], title="Move")  # fmt: skip
 

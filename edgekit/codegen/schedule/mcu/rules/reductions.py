@@ -27,8 +27,9 @@ def reduce(s: McuScheduler, kernel: kernels.Reduce) -> None:
     shape = Struct("ek_reduce_shape", {"kept": outer, "reduced": inner})
     data, name = None, "mean" if kernel.mean else kernel.kind
     if suffix in ("s8", "s16") and kernel.kind == "sum":
+        # LiteRT 2.3.0: SUM of int8 adds 256 to each negative element, and clamps its results to 0 and 255.
+        s.require(kernel.mean, f"there is no kernel for {s.dtype(given.tensor)}, which LiteRT's SUM takes for uint8")
         data = _scaled(s, kernel, given.tensor, count)
-        name = "sum"
     elif kernel.mean:
         s.require(suffix == "f32", f"there is no kernel for {s.dtype(given.tensor)}")
         data = Struct("ek_mean_data", {"count": float(count)})
@@ -37,17 +38,13 @@ def reduce(s: McuScheduler, kernel: kernels.Reduce) -> None:
 
 
 def _scaled(s: McuScheduler, kernel: kernels.Reduce, index: int, count: int) -> Struct:
-    """SUM and MEAN of quantized elements (``QuantizedMeanOrSum`` in reference/reduce.h).
-
-    :param count: of the elements of a sum, by which the factor of a mean is divided.
-    """
+    """MEAN of quantized elements (``QuantizedMeanOrSum`` in reference/reduce.h); ``count`` is part of the factor."""
     x, y = s.network.scale(index), s.network.scale(kernel.output)
     multiplier, shift = quantize_multiplier(x.scale / y.scale)
-    if kernel.mean:
-        bits = min(count.bit_length() - 1, 32, 31 + shift)
-        multiplier, shift = (multiplier << bits) // count, shift - bits
+    bits = min(count.bit_length() - 1, 32, 31 + shift)
+    multiplier, shift = (multiplier << bits) // count, shift - bits
     assert kernel.limits is not None
-    return Struct("ek_sum_data", {
+    return Struct("ek_scaled_mean_data", {
         "x_zero": x.zero_point * count, "y_zero": y.zero_point, "multiplier": multiplier, "shift": shift,
         "low": int(kernel.limits[0]), "high": int(kernel.limits[1]),
     })  # fmt: skip
