@@ -14,35 +14,50 @@
 #define EK_HAS_MVE 0
 #endif
 
-/* Stores `count` results (at most 4) of consecutive channels of one pixel; sums of products without bias. */
-EK_INLINE void ek_lanes_store(const struct ek_conv_data *d, int32_t flags, int32_t channel, int32_t count,
-                              const int32_t *sums, int8_t *y)
-{
 #if EK_HAS_MVE
-    const mve_pred16_t lanes = vctp32q((uint32_t)count);
-    int32x4_t multiplier, shift;
+/* Requantization of four consecutive channels. */
+struct ek_lanes {
+    int32x4_t bias, multiplier, left, right, low, high;
+};
+
+EK_INLINE struct ek_lanes ek_lanes_load(const struct ek_conv_data *d, int32_t flags, int32_t channel)
+{
+    struct ek_lanes l;
+    l.bias = vldrwq_s32(d->bias + channel);
     if (flags & EK_PER_TENSOR) {
-        multiplier = vdupq_n_s32(d->multiplier[0]);
-        shift = vdupq_n_s32(d->shift[0]);
+        l.multiplier = vdupq_n_s32(d->multiplier[0]);
+        l.right = vdupq_n_s32(d->shift[0]);
     } else {
-        multiplier = vldrwq_z_s32(d->multiplier + channel, lanes);
-        shift = vldrbq_z_s32(d->shift + channel, lanes);
+        l.multiplier = vldrwq_s32(d->multiplier + channel);
+        l.right = vldrbq_s32(d->shift + channel);
     }
-    int32x4_t sum = vaddq_s32(vldrwq_s32(sums), vldrwq_z_s32(d->bias + channel, lanes));
-    if (!(flags & (EK_NARROW | EK_NEAR)))
-        sum = vshlq_s32(sum, vmaxq_s32(shift, vdupq_n_s32(0)));
-    const int32x4_t right = vminq_s32(shift, vdupq_n_s32(0));
-    int32x4_t y4 = vqrdmulhq_s32(sum, multiplier);
-    /* One less where a negative number is divided: the halves go away from zero. */
-    y4 = vqaddq_s32(y4, vshrq_n_s32(vandq_s32(y4, right), 31));
-    y4 = vrshlq_s32(y4, right);
-    y4 = vminq_s32(vmaxq_s32(y4, vdupq_n_s32(d->low - d->y_zero)), vdupq_n_s32(d->high - d->y_zero));
-    vstrbq_p_s32(y + channel, vaddq_n_s32(y4, d->y_zero), lanes);
-#else
-    for (int32_t i = 0; i < count; i++)
-        y[channel + i] = ek_stored_s8(d, flags, channel + i, sums[i] + d->bias[channel + i]);
-#endif
+    l.left = vdupq_n_s32(0);
+    if (!(flags & (EK_NARROW | EK_NEAR))) {
+        l.left = vmaxq_s32(l.right, l.left);
+        l.right = vminq_s32(l.right, vdupq_n_s32(0));
+    }
+    l.low = vdupq_n_s32(d->low - d->y_zero);
+    l.high = vdupq_n_s32(d->high - d->y_zero);
+    return l;
 }
+
+EK_INLINE void ek_lanes_finish(const struct ek_lanes *l, int32_t flags, int32_t y_zero, int32_t count, int32x4_t sum,
+                               int8_t *y)
+{
+    sum = vaddq_s32(sum, l->bias);
+    if (!(flags & (EK_NARROW | EK_NEAR)))
+        sum = vshlq_s32(sum, l->left);
+    sum = vqrdmulhq_s32(sum, l->multiplier);
+    /* One less where a negative number is divided: the halves go away from zero. */
+    sum = vqaddq_s32(sum, vshrq_n_s32(flags & EK_NARROW ? sum : vandq_s32(sum, l->right), 31));
+    sum = vrshlq_s32(sum, l->right);
+    sum = vaddq_n_s32(vminq_s32(vmaxq_s32(sum, l->low), l->high), y_zero);
+    if (count == 4)
+        vstrbq_s32(y, sum);
+    else
+        vstrbq_p_s32(y, sum, vctp32q((uint32_t)count));
+}
+#endif
 
 /* Sums of two columns for two channels: `first` and `second` get one for each channel. */
 EK_INLINE void ek_block_sums(const int8_t *column, const int8_t *other, const int8_t *weights, int32_t steps,
@@ -88,10 +103,19 @@ EK_NOINLINE void ek_blocks_s8(const struct ek_conv_data *d, const int8_t *column
     for (const int32_t end = channel + count; channel < end; channel += 4) {
         int32_t first[4] = {0, 0, 0, 0}, second[4] = {0, 0, 0, 0};
         const int32_t lanes = ek_min(4, end - channel);
+        int8_t *const to = y + channel;
         for (int32_t i = 0; i < lanes; i += 2, weights += 32 * steps)
             ek_block_sums(column, other, weights, steps, first + i, second + i);
-        ek_lanes_store(d, flags, channel, lanes, second, y + stride);
-        ek_lanes_store(d, flags, channel, lanes, first, y);
+#if EK_HAS_MVE
+        const struct ek_lanes l = ek_lanes_load(d, flags, channel);
+        ek_lanes_finish(&l, flags, d->y_zero, lanes, vldrwq_s32(second), to + stride);
+        ek_lanes_finish(&l, flags, d->y_zero, lanes, vldrwq_s32(first), to);
+#else
+        for (int32_t i = 0; i < lanes; i++) {
+            to[i + stride] = ek_stored_s8(d, flags, channel + i, second[i] + d->bias[channel + i]);
+            to[i] = ek_stored_s8(d, flags, channel + i, first[i] + d->bias[channel + i]);
+        }
+#endif
     }
 }
 

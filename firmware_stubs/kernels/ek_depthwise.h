@@ -175,41 +175,78 @@ EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t
 }
 #endif
 
-/* Without a multiplier, four channels at a time: pixels in row-major order, each read before it is written. `zeros`
-   gets the values of a pixel of padding. */
-EK_INLINE void ek_depthwise_lanes_s8(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x,
-                                     int8_t *y, int8_t *zeros)
+/* Bytes of a row of a window, and rows of the window. */
+EK_INLINE int32_t ek_window_row(const struct ek_conv_shape *s)
 {
-    ek_fill(zeros, (int8_t)d->x_zero, s->in_c);
-    for (int32_t out_y = 0; out_y < s->out_h; out_y++) {
-        for (int32_t out_x = 0; out_x < s->out_w; out_x++, y += s->out_c) {
-            for (int32_t c = 0; c < s->in_c; c += 4) {
-                int32_t sums[4] = {0, 0, 0, 0};
-                const int8_t *weights = d->weights + c;
+    return ((s->out_w - 1) * s->stride_w + (s->k_w - 1) * s->dilation_w + 1) * s->in_c;
+}
+
+/* A row of output for four channels (`count`, if less). `rows`: of the window. */
+EK_INLINE void ek_lanes_taps(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *const *rows,
+                             int32_t channel, int32_t count, int8_t *y)
+{
 #if EK_HAS_MVE
-                const mve_pred16_t lanes = vctp32q((uint32_t)(s->in_c - c));
-                int32x4_t sum = vdupq_n_s32(0);
+    const mve_pred16_t lanes = vctp32q((uint32_t)count);
+    const struct ek_lanes l = ek_lanes_load(d, s->flags, channel);
 #endif
-                for (int32_t i = 0; i < s->k_h; i++) {
-                    const int32_t row = out_y * s->stride_h - s->pad_top + i * s->dilation_h;
-                    for (int32_t j = 0; j < s->k_w; j++, weights += s->in_c) {
-                        const int32_t at = out_x * s->stride_w - s->pad_left + j * s->dilation_w;
-                        const int inside = row >= 0 && row < s->in_h && at >= 0 && at < s->in_w;
-                        const int8_t *from = inside ? x + (row * s->in_w + at) * s->in_c + c : zeros + c;
+    for (int32_t out_x = 0, at = channel; out_x < s->out_w; out_x++, at += s->stride_w * s->in_c, y += s->out_c) {
+        const int8_t *weights = d->weights + channel;
 #if EK_HAS_MVE
-                        sum = vaddq_s32(sum, vmulq_s32(vldrbq_z_s32(from, lanes), vldrbq_z_s32(weights, lanes)));
+        int32x4_t sum = vdupq_n_s32(0);
 #else
-                        for (int32_t n = 0; n < 4 && c + n < s->in_c; n++)
-                            sums[n] += from[n] * weights[n];
+        int32_t sums[4] = {0, 0, 0, 0};
 #endif
-                    }
-                }
+        for (int32_t i = 0; i < s->k_h; i++) {
+            const int8_t *from = rows[i] + at;
+            for (int32_t j = 0; j < s->k_w; j++, weights += s->in_c, from += s->dilation_w * s->in_c) {
 #if EK_HAS_MVE
-                vstrwq_s32(sums, sum);
+                if (s->in_c % 4 == 0)
+                    sum = vaddq_s32(sum, vmulq_s32(vldrbq_s32(from), vldrbq_s32(weights)));
+                else
+                    sum = vaddq_s32(sum, vmulq_s32(vldrbq_z_s32(from, lanes), vldrbq_z_s32(weights, lanes)));
+#else
+                for (int32_t n = 0; n < count; n++)
+                    sums[n] += from[n] * weights[n];
 #endif
-                ek_lanes_store(d, s->flags, c, ek_min(4, s->in_c - c), sums, y);
             }
         }
+#if EK_HAS_MVE
+        ek_lanes_finish(&l, s->flags, d->y_zero, s->in_c % 4 == 0 ? 4 : count, sum, y + channel);
+#else
+        for (int32_t n = 0; n < count; n++)
+            y[channel + n] = ek_stored_s8(d, s->flags, channel + n, sums[n] + d->bias[channel + n]);
+#endif
+    }
+#if EK_HAS_MVE
+    (void)lanes;
+#endif
+}
+
+#define EK_MOST_ROWS 16 /* of weights that ek_depthwise_lanes_s8 takes */
+
+/* Without a multiplier, four channels at a time: rows in order, of which the window, with its padding, is copied. */
+EK_INLINE void ek_depthwise_lanes_s8(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x,
+                                     int8_t *y, int8_t *window)
+{
+    const int32_t bytes = ek_window_row(s), span = (s->k_h - 1) * s->dilation_h + 1;
+    const int32_t left = s->pad_left * s->in_c, inside = ek_min(s->in_w * s->in_c, bytes - left);
+    int32_t copied = -s->pad_top; /* the next row of the input to be copied; row r lies at (r + pad_top) % span */
+    ek_fill(window, (int8_t)d->x_zero, span * bytes);
+    for (int32_t out_y = 0; out_y < s->out_h; out_y++) {
+        const int8_t *rows[EK_MOST_ROWS];
+        const int32_t top = out_y * s->stride_h - s->pad_top;
+        for (copied = ek_max(copied, top); copied < top + span; copied++) {
+            int8_t *to = window + (copied + s->pad_top) % span * bytes + left;
+            if (copied >= 0 && copied < s->in_h)
+                ek_copy(to, x + copied * s->in_w * s->in_c, inside);
+            else
+                ek_fill(to, (int8_t)d->x_zero, inside);
+        }
+        for (int32_t i = 0; i < s->k_h; i++)
+            rows[i] = window + (top + s->pad_top + i * s->dilation_h) % span * bytes;
+        for (int32_t c = 0; c < s->in_c; c += 4)
+            ek_lanes_taps(s, d, rows, c, ek_min(4, s->in_c - c), y);
+        y += s->out_w * s->out_c;
     }
 }
 

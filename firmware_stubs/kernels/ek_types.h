@@ -57,6 +57,7 @@ struct ek_dense_shape {
    multiplier, shift: TFLite's fixed-point form of the scales, shift > 0 to the left; one per output channel.
    channels: in place of these three where convolutions are packed as EK_PACKING_PAIRS and EK_NARROW or EK_NEAR: for
    each output channel 2 * bias, multiplier, and 2^(32 + shift) or 2^(30 + shift).
+   EK_PACKING_BLOCKS has three more zeros in each of bias, multiplier and shift.
    low, high: least and largest result, y_zero included. */
 struct ek_conv_data {
     const int8_t *weights;

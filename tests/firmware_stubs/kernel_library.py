@@ -51,14 +51,15 @@ class Layer:
     limits: tuple[int, int]
     arrays: list[Array] = dataclasses.field(default_factory=list)
 
-    def data(self, packed: Array, rows: Array, *, flags: int = 0) -> Data:
+    def data(self, kind: packing.Packing, packed: Array, rows: Array, *, flags: int = 0) -> Data:
         """``struct ek_conv_data``, alive as long as the layer."""
         bias = packing.folded_bias(rows, self.bias, self.x_zero).astype(np.int32)
         if flags:
             self.arrays = [packed, packing.channels(bias, self.multiplier, self.shift, flags)]
             pointers = [packed.ctypes.data, None, None, None, self.arrays[1].ctypes.data]
         else:
-            self.arrays = [packed, bias, self.multiplier.astype(np.int32), self.shift.astype(np.int8)]
+            numbers = (bias, self.multiplier.astype(np.int32), self.shift.astype(np.int8))
+            self.arrays = [packed, *(packing.lanes(values, kind) for values in numbers)]
             pointers = [*(array.ctypes.data for array in self.arrays), None]
         return Data(*pointers, self.x_zero, self.y_zero, *self.limits)
 
@@ -84,7 +85,7 @@ def conv(
     """``ek_conv2d_s8``; weights ``[out, kh, kw, in / groups]``."""
     packed, plain = packing.pack(layer.weights, kind, shape.groups)
     shape = dataclasses.replace(shape, flags=layer.flags(layer.weights) | plain)
-    data = layer.data(packed, layer.weights, flags=shape.flags * packing.takes_channels(shape.flags, kind))
+    data = layer.data(kind, packed, layer.weights, flags=shape.flags * packing.takes_channels(shape.flags, kind))
     scratch = packing.conv_scratch(shape, kind)
     far = packing.conv_behind(shape) if overlap else None
     return _called(library.conv2d, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch, far)
@@ -98,7 +99,7 @@ def depthwise(
     packed, plain = packing.pack_depthwise(layer.weights, kind, shape.out_c // shape.in_c)
     shape = dataclasses.replace(shape, flags=layer.flags(rows) | plain)
     flags = shape.flags * packing.takes_channels(shape.flags, kind)
-    data = layer.data(packed, rows, flags=flags)
+    data = layer.data(kind, packed, rows, flags=flags)
     scratch = packing.depthwise_scratch(shape, kind)
     far = packing.depthwise_behind(shape, kind) if overlap else None
     if overlap and packing.depthwise_in_place(shape, kind):
@@ -111,7 +112,7 @@ def dense(library: ctypes.CDLL, kind: packing.Packing, layer: Layer, x: Array) -
     units, depth = layer.weights.shape
     packed, plain = packing.pack(layer.weights, kind)
     shape = packing.DenseShape(len(x), depth, units, layer.flags(layer.weights) | plain)
-    data = layer.data(packed, layer.weights)
+    data = layer.data(kind, packed, layer.weights)
     return _called(library.dense, shape, data, x, (len(x), units), None)
 
 

@@ -17,6 +17,8 @@ Packing = Literal["rows", "pairs", "blocks"]
 Int8 = NDArray[np.int8]
 Integers = NDArray[np.int64]
 
+MOST_ROWS = 16
+"""Of a depthwise kernel that can be packed as ``blocks``: ``EK_MOST_ROWS``."""
 PER_TENSOR, SATURATES, NARROW, PLAIN, NEAR = 1, 2, 4, 8, 16
 """Flags of ``ek_types.h``."""
 
@@ -88,7 +90,7 @@ def pack_depthwise(weights: NDArray[Any], packing: Packing = "rows", multiplier:
     Unchanged for ``blocks`` if there is no channel multiplier. :returns: also ``PLAIN``, or 0; as :func:`pack`.
     """
     values = np.asarray(weights, np.int8)
-    if packing == "blocks" and multiplier == 1:
+    if packing == "blocks" and multiplier == 1 and len(values) <= MOST_ROWS:
         return np.ascontiguousarray(values), 0
     rows = values.transpose(2, 0, 1)
     padding = 1 if packing == "pairs" and rows.shape[2] == 3 else 0
@@ -141,6 +143,11 @@ def flags(
     return result
 
 
+def lanes(values: NDArray[Any], packing: Packing) -> NDArray[Any]:
+    """Biases, multipliers or shifts as kernels read them: vectors of four, which ``blocks`` pads with zeros."""
+    return np.pad(values, (0, 3)) if packing == "blocks" else np.asarray(values)
+
+
 def takes_channels(flags: int, packing: Packing) -> bool:
     """Whether a convolution reads :func:`channels` in place of bias, multiplier and shift."""
     return packing == "pairs" and bool(flags & (NARROW | NEAR))
@@ -169,7 +176,8 @@ def conv_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
 def depthwise_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
     """Bytes of scratch of ``ek_depthwise_conv2d_s8``: one channel of a strip with its padding."""
     if packing == "blocks" and not shape.flags & PLAIN:
-        return shape.in_c
+        width = (shape.out_w - 1) * shape.stride_w + (shape.k_w - 1) * shape.dilation_w + 1
+        return ((shape.k_h - 1) * shape.dilation_h + 1) * width * shape.in_c
     strip = shape.strip or shape.out_h
     height = (strip - 1) * shape.stride_h + (shape.k_h - 1) * shape.dilation_h + 1
     width = (shape.out_w - 1) * shape.stride_w + (shape.k_w - 1) * shape.dilation_w + 1
@@ -181,20 +189,28 @@ def conv_behind(shape: ConvShape) -> int | None:
 
     Pixels are read and written in row-major order, each (or two) read before it (or they) are written.
     """
-    return None if shape.groups > 1 else _pixels_behind(shape, 0)  # the next group reads the input again
-
-
-def _pixels_behind(shape: ConvShape, ahead: int) -> int:
-    """The same if ``ahead`` pixels are written while the first one of them is still read."""
+    if shape.groups > 1:  # the next group reads the input again
+        return None
     most = -shape.in_h * shape.in_w * shape.in_c
-    for pixel in range(1 - ahead, shape.out_h * shape.out_w):  # what it reads is in use
+    for pixel in range(1, shape.out_h * shape.out_w):  # the next one to be read
         row, column = divmod(pixel, shape.out_w)
         top = max(0, row * shape.stride_h - shape.pad_top)
         left = max(0, column * shape.stride_w - shape.pad_left)
         if row + 1 < shape.out_h and (row + 1) * shape.stride_h - shape.pad_top <= top:
             left = 0  # the next row of output begins in the same row of input
         unread = (top * shape.in_w + min(left, shape.in_w)) * shape.in_c
-        most = max(most, (pixel + ahead) * shape.out_c - unread)
+        most = max(most, pixel * shape.out_c - unread)
+    return most
+
+
+def _rows_behind(shape: ConvShape) -> int:
+    """The same if a row of output is written when all rows of its window were read."""
+    span = (shape.k_h - 1) * shape.dilation_h + 1
+    most = -shape.in_h * shape.in_w * shape.in_c
+    for row in range(shape.out_h):
+        unread = row * shape.stride_h - shape.pad_top + span
+        if unread < shape.in_h and row + 1 < shape.out_h:
+            most = max(most, (row + 1) * shape.out_w * shape.out_c - max(0, unread) * shape.in_w * shape.in_c)
     return most
 
 
@@ -204,7 +220,7 @@ def depthwise_behind(shape: ConvShape, packing: Packing = "rows") -> int | None:
     While a strip is written, the input is read from the first row of the strip's window on.
     """
     if packing == "blocks" and not shape.flags & PLAIN:
-        return _pixels_behind(shape, 1)
+        return _rows_behind(shape)
     strip = shape.strip or shape.out_h
     read, written = shape.in_w * shape.in_c, shape.out_w * shape.out_c
     firsts = range(0, shape.out_h, strip)

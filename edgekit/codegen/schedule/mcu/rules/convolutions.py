@@ -149,9 +149,10 @@ def _products(
     flags = packing.flags(multipliers, shifts, limits, packing.largest_sums(weights, kernel.bias))
     count = 1 if flags & packing.PER_TENSOR else len(weights)
     factors = {
-        "bias": table(bias, "int32"), "multiplier": table(multipliers[:count], "int32"),
-        "shift": table(shifts[:count], "int8"),
-    }  # fmt: skip
+        "bias": table(packing.lanes(bias, way), "int32"),
+        "multiplier": table(packing.lanes(multipliers[:count], way), "int32"),
+        "shift": table(packing.lanes(shifts[:count], way), "int8"),
+    }
     if isinstance(kernel, kernels.Conv2D | kernels.DepthwiseConv2D) and packing.takes_channels(flags, way):
         factors = {"channels": table(packing.channels(bias, multipliers, shifts, flags), "int32")}
     return Struct("ek_conv_data", {
