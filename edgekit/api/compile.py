@@ -330,7 +330,7 @@ def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact, fol
         "runtime": artifact.runtime,
         "run": list(artifact.execution.command),
         "execution": artifact.execution.json(),
-        "footprint": Footprint(files + model, artifact.ram_bytes).json(),
+        "footprint": (artifact.footprint or Footprint(files + model, artifact.ram_bytes)).json(),
         "tools": artifact.tools,
         **({"options": dict(artifact.options)} if artifact.options else {}),
         **({"tuning": {"sha256": artifact.tuning_sha256}} if artifact.tuning_sha256 else {}),

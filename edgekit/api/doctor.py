@@ -169,10 +169,10 @@ def _toolchain(wanted: Toolchain) -> Check:
     try:
         tool = wanted.find()
         detail = _where(tool)
-        if wanted.name == "qemu-aarch64":
-            from edgekit.runners.emulator import plugin
+        if wanted.name.startswith("qemu-"):
+            from edgekit.runners import tracing
 
-            detail = f"{shutil.which(plugin.emulator())}, with plugins"
+            detail = f"{shutil.which(tracing.emulator(wanted.name))}, with plugins"
     except ToolMissing as missing:
         command = wanted.tools[0].install_command()
         return Check(

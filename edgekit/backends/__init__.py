@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgekit import plugins
-from edgekit.bundle.execution import Execution
+from edgekit.bundle.execution import Execution, Footprint
 from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
 
@@ -63,6 +63,7 @@ class Artifact:
     :param runtime: name and version of what executes it, e.g. ``"litert 2.3.0"``.
     :param ram_bytes: activations; None where the runtime plans its memory itself.
     :param options: of the backend, where they are not its defaults.
+    :param footprint: where the backend knows better than from the sizes of the files.
     :param tuning_sha256: of the tuning database that kernels were taken from; empty for none.
     """
 
@@ -72,6 +73,7 @@ class Artifact:
     ram_bytes: int | None = None
     tuning_sha256: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    footprint: Footprint | None = None
 
 
 @dataclass(frozen=True)

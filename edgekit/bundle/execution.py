@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """Another vendor's tools; a script in the bundle builds or checks what they take."""
     NPU = "npu"
     """Commands for a processor that nothing here executes; the bundle's instructions say how they get there."""
+    FIRMWARE = "firmware"
+    """A microcontroller's firmware with the network linked in, fed over a serial line."""
     MODEL = "model"
     """Any LiteRT, with a network file of the bundle."""
 
@@ -51,7 +53,7 @@ class Execution:
     @property
     def holds_network(self) -> bool:
         """True if the artifact is the network, so that it serves no other one; else it runs the bundle's model."""
-        return self.kind in (Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER, Kind.NPU)
+        return self.kind in (Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER, Kind.NPU, Kind.FIRMWARE)
 
     @property
     def made_of_network(self) -> bool:
@@ -75,15 +77,27 @@ class Execution:
 class Footprint:
     """Bytes that the network takes on the device.
 
-    :param flash: the files that have to be there. :param ram: activations; None where nothing is known of them.
+    :param flash: the files that have to be there; of a microcontroller, what lies in its flash.
+    :param ram: activations; None where nothing is known of them. Of a microcontroller, all of its RAM that is in use.
+    :param text: code. :param constants: weights and tables. :param arena: activations and scratch memory.
+    :param stack: reserved for the stack. These four: of microcontrollers only.
     """
 
     flash: int = 0
     ram: int | None = None
+    text: int | None = None
+    constants: int | None = None
+    arena: int | None = None
+    stack: int | None = None
 
     def json(self) -> dict[str, Any]:
         """The manifest's ``footprint``."""
-        return {"flash_bytes": self.flash, "ram_bytes": self.ram}
+        parts = {
+            "text_bytes": self.text, "constant_bytes": self.constants, "arena_bytes": self.arena,
+            "stack_bytes": self.stack,
+        }  # fmt: skip
+        known = {name: value for name, value in parts.items() if value is not None}
+        return {"flash_bytes": self.flash, "ram_bytes": self.ram, **known}
 
 
 def runner_command(library: str, *, model: bool) -> tuple[str, ...]:

@@ -44,11 +44,16 @@ class BlockUse:
     :param code: the instructions' bytes in hex.
     :param misses: ``(L1, L2, L3, streamed L1, streamed L2, streamed L3)``: lines missed at each level, and how
         many of them continued an ascending or descending run, which a hardware prefetcher catches.
+    :param region: the memory that the code lies in, where a microcontroller has several; :param loads: and
+        :param stores: accesses to each memory, by its name.
     """
 
     code: str
     count: int
     misses: tuple[int, ...] = ()
+    region: str = ""
+    loads: Mapping[str, int] = field(default_factory=dict)
+    stores: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass

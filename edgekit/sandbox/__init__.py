@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
 from edgekit.files import left_behind, plain_files, temporary
@@ -320,18 +320,10 @@ def run_program(
     Returns with stdout and stderr captured together as text; a run past ``limits.seconds``, or one that prints
     without end, is killed and raises :class:`ChildDied`.
     """
-    command = str(argv[0])
-    settings = {
-        "limits": asdict(limits), "parent": os.getpid(), "required": required(), "plain": False,
-        "writable": [str(folder), *map(str, writable)],
-        "readable": [*environment.readable(), *environment.program(command), *_real(readable)],
-    }  # fmt: skip
-    launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), json.dumps(settings), *argv]
-    process = subprocess.Popen(
-        launcher, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True, env=environment.clean() if env is None else dict(env),
+    process = started(
+        argv, folder=folder, limits=limits, env=environment.clean() if env is None else env, writable=writable,
+        readable=readable,
     )  # fmt: skip
-    _programs.add(process)
     output = Output(process)
     try:
         out = output.wait(limits.seconds)
@@ -340,17 +332,53 @@ def run_program(
     except TooMuch:
         raise ChildDied(f"printed over {MOST_BYTES >> 20} MiB", output.text[-2000:]) from None
     finally:
-        if process.poll() is None:
-            _end(process)
-        if process.stdout:
-            process.stdout.close()
-        _programs.discard(process)
+        finished(process)
     if process.returncode == _UNLOCKED and out.startswith("edgekit: "):
         raise unlocked(out.splitlines()[0].rpartition(": ")[2])
     if process.returncode == _TOO_MUCH:
         raise ChildDied("was killed: it took more memory or started more processes than allowed", out[-2000:])
     code = process.returncode
     return subprocess.CompletedProcess(list(argv), 128 - code if 128 < code <= 192 else code, out, "")
+
+
+def started(
+    argv: Sequence[str],
+    *,
+    folder: Path,
+    limits: Limits,
+    env: Mapping[str, str],
+    writable: Sequence[Path] = (),
+    readable: Sequence[Path] = (),
+    stdin: int = subprocess.DEVNULL,
+    stderr: int | IO[bytes] = subprocess.STDOUT,
+) -> subprocess.Popen[bytes]:
+    """Start a program as :func:`run_program` does, with a pipe for its stdout; :func:`finished` is to end it.
+
+    :param limits: its caller watches the wall clock.
+    """
+    command = str(argv[0])
+    settings = {
+        "limits": asdict(limits), "parent": os.getpid(), "required": required(), "plain": False,
+        "writable": [str(folder), *map(str, writable)],
+        "readable": [*environment.readable(), *environment.program(command), *_real(readable)],
+    }  # fmt: skip
+    launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), json.dumps(settings), *argv]
+    process = subprocess.Popen(
+        launcher, cwd=folder, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True, env=dict(env)
+    )
+    _programs.add(process)
+    return process
+
+
+def finished(process: subprocess.Popen[bytes]) -> None:
+    """End a program that :func:`started` started, where it has not ended, and everything below it."""
+    if process.poll() is None:
+        _end(process)
+    for stream in (process.stdin, process.stdout):
+        if stream:
+            with suppress(BrokenPipeError):
+                stream.close()
+    _programs.discard(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from edgekit.errors import UsageError
 from edgekit.files import tables
 from edgekit.files.tables import Key, WrongTable, number
+from edgekit.target import machines
 
 T = TypeVar("T")
 HINT = "docs/targets.md lists the keys"
@@ -24,6 +25,7 @@ class BoardKind(StrEnum):
     PHONE = "phone"
     ACCELERATOR = "accelerator"
     NPU = "npu"
+    MCU = "mcu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,9 +176,10 @@ class GpuPower(_Powers):
 
 @dataclass(frozen=True)
 class Emulator:
-    """qemu's name of the core."""
+    """qemu's name of the core; ``machine``: that of a whole machine with it (:mod:`edgekit.target.machines`)."""
 
     cpu: str
+    machine: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,6 +203,67 @@ class Accelerator:
     depthwise_efficiency: float = number("part of the peak that depthwise convolutions reach", most=1)
     bytes_per_cycle: float = number("activations moved on the chip, bytes per cycle")
     program_kib: float = number("memory on the chip that the program takes, KiB", zero=True)
+
+
+class RegionKind(StrEnum):
+    """What a microcontroller's memory is."""
+
+    FLASH = "flash"
+    RAM = "ram"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A memory of a microcontroller. ``wait_states``: cycles that a read takes beyond one, where no cache has it."""
+
+    kind: RegionKind
+    address: int = number("first address", whole=True, zero=True)
+    kib: int = number("size, KiB", whole=True)
+    wait_states: int = number("cycles that a read takes beyond one", whole=True, zero=True)
+    fetch_bytes: int = number("bytes that a read brings", whole=True)
+
+
+class Fpu(StrEnum):
+    """What a core computes in hardware of floating point."""
+
+    NONE = "none"
+    SINGLE = "single"
+    DOUBLE = "double"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uart:
+    """The serial port that the firmware talks over. ``driver``: ``firmware_stubs/mcu/uart_DRIVER.c``."""
+
+    driver: str
+    base: int = number("address of its registers", whole=True)
+    clock_hz: int = number("clock of the UART, Hz", whole=True)
+    baud: int = number("bits per second", whole=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mcu:
+    """A microcontroller: instruction set and memories.
+
+    :param arch: as the compiler calls it: ``cortex-m4`` (``-mcpu``), ``rv32imc`` (``-march``).
+    :param board: ``firmware_stubs/mcu/board_BOARD.c``, which sets clocks and pins; empty: no firmware for the board.
+    :param regions: memories by name. Code and constants go into the first of kind flash, data and stack into the
+        first of kind RAM, the arena into the first RAM with room for it.
+    """
+
+    arch: str
+    fpu: Fpu
+    dsp: bool
+    mve: bool
+    caches: bool
+    board: str = ""
+    stack_bytes: int = number("stack, bytes", whole=True)
+    regions: Mapping[str, Region]
+    uart: Uart | None = None
+
+    def of_kind(self, kind: RegionKind) -> tuple[tuple[str, Region], ...]:
+        """The memories of a kind, in order of preference."""
+        return tuple((name, region) for name, region in self.regions.items() if region.kind is kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +311,7 @@ class Target:
     cache: Cache = Cache()
     accelerator: Accelerator | None = None
     npu: Npu | None = None
+    mcu: Mcu | None = None
     emulator: Emulator | None = None
     cycles: Cycles | None = None
     calibration: tuple[Mapping[str, Any], ...] = ()
@@ -276,6 +341,14 @@ class Target:
         return _there(self.npu, self, "npu")
 
     @property
+    def microcontroller(self) -> Mcu:
+        """The ``mcu``.
+
+        :raises UsageError: if the target has none.
+        """
+        return _there(self.mcu, self, "mcu")
+
+    @property
     def cores(self) -> int:
         """Cores that threads run on."""
         return self.cpu.cores if self.cpu else 1
@@ -292,7 +365,7 @@ POWERS: dict[BoardKind, type[CorePower] | type[GpuPower]] = {
 }
 _TABLES: dict[str, type] = {
     "cpu": Cpu, "gpu": Gpu, "memory": Memory, "cycles": Cycles, "accelerator": Accelerator, "cache": Cache,
-    "npu": Npu,
+    "npu": Npu, "mcu": Mcu,
 }  # fmt: skip
 KEYS: dict[str, Key] = {
     name: key
@@ -311,6 +384,7 @@ REQUIRED: dict[BoardKind, tuple[str, ...]] = {
     ),
     BoardKind.ACCELERATOR: (*_CORES, *_ACCELERATOR, *_MEMORY),
     BoardKind.NPU: (*_CORES, "cpu.macs_per_cycle.int8", *(key for key in KEYS if key.startswith("npu.")), *_MEMORY),
+    BoardKind.MCU: (*_CORES, *_MEMORY, "mcu.stack_bytes"),
 }  # fmt: skip
 """By kind, what the estimate needs."""
 EMULATED = ("cycles.exposure", "cycles.fork_join_us", "memory.latency_ns")
@@ -337,11 +411,26 @@ def target(path: Path, data: Mapping[str, Any]) -> Target:
         if kind not in list(BoardKind):
             raise WrongTable(f"kind is {kind!r}, not one of {', '.join(BoardKind)}")
         runners = data.get("runners")
-        _check(data, BoardKind(kind), emulated=isinstance(runners, list) and "emulator" in runners)
+        linux = kind != BoardKind.MCU  # whose emulator has a cost model of its own
+        _check(data, BoardKind(kind), emulated=linux and isinstance(runners, list) and "emulator" in runners)
         power: CorePower | GpuPower = tables.build(POWERS[BoardKind(kind)], data["power"], "power")
-        return tables.build(Target, {**data, "power": power})
+        board = tables.build(Target, {**data, "power": power})
+        if board.kind is BoardKind.MCU:
+            _check_mcu(board)
+        return board
     except WrongTable as error:
         raise UsageError(f"{path}: {error}", HINT) from error
+
+
+def _check_mcu(board: Target) -> None:
+    """Refuse a microcontroller without memories, and names that edgekit has no file or machine for."""
+    if board.mcu is None:
+        raise WrongTable("mcu is missing: the table of a microcontroller")
+    for kind in RegionKind:
+        if not board.mcu.of_kind(kind):
+            raise WrongTable(f"mcu.regions has no memory of kind {kind}")
+    if board.emulator and board.emulator.machine not in machines.MACHINES:
+        raise WrongTable(f"emulator.machine is {board.emulator.machine!r}, not one of {', '.join(machines.MACHINES)}")
 
 
 def _check(data: Mapping[str, Any], kind: BoardKind, *, emulated: bool) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from edgekit.backends import runner_build
 from edgekit.backends.gpu import host_build
+from edgekit.runners import tracing
 from edgekit.runners.cuda_emulator import FLAGS as CUDA_FLAGS
-from edgekit.runners.emulator import plugin
 
 ROOT = Path(__file__).parents[2]
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror")
@@ -22,6 +22,7 @@ COMPILERS = {
     ("AArch64", "C"): "aarch64-linux-gnu-gcc", ("AArch64", "C++"): "aarch64-linux-gnu-g++",
 }  # fmt: skip
 EMULATOR = ROOT / "edgekit" / "runners" / "emulator"
+TRACING = ROOT / "edgekit" / "runners" / "tracing"
 WEIGHTS = """enum { ROWS = 2, COLUMNS = 3 };
 static const float weights[COLUMNS][ROWS] = {{0}}, bias[COLUMNS] = {0};
 """
@@ -57,7 +58,7 @@ def compile_strictly(path: Path, arch: str, folder: Path, *defines: str) -> str:
         pytest.skip(f"{compiler} is not installed")
     (folder / "weights.h").write_text(WEIGHTS)
     stubs = ROOT / "firmware_stubs"
-    folders = [f"-I{place}" for place in (path.parent, stubs / "gpu", stubs / "linux", EMULATOR, folder)]
+    folders = [f"-I{place}" for place in (path.parent, stubs / "gpu", stubs / "linux", EMULATOR, TRACING, folder)]
     # A header's own functions are called by whoever includes it.
     kind = ["-x", language.lower(), "-Wno-unused-function"] if path.suffix == ".h" else []
     command = [compiler, *flags, *WARNINGS, "-O2", *folders, *defines, *kind, "-c", path, "-o", folder / "made.o"]
@@ -94,6 +95,6 @@ def test_edgekit_compiles_by_the_same_standards() -> None:
     standards = {path: flags[0] for path, (_, flags) in table().items()}
     assert standards["firmware_stubs/linux"] == runner_build.STANDARD
     assert standards["firmware_stubs/gpu"] == host_build.FLAGS[0]
-    assert standards["edgekit/runners/emulator"] == plugin.FLAGS[0]
+    assert standards["edgekit/runners/emulator"] == tracing.FLAGS[0]
     assert standards["firmware_stubs/gpu/cuda/prelude.h"] == CUDA_FLAGS[0]
     assert standards["firmware_stubs/linux"] in (ROOT / "firmware_stubs" / "linux" / "Makefile").read_text()

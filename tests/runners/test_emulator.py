@@ -22,7 +22,7 @@ from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph.stats import macs
 from edgekit.reference.litert import reference_outputs
-from edgekit.runners import RunOptions, Trace, once
+from edgekit.runners import RunOptions, Trace, once, tracing
 from edgekit.runners.emulator import RUNTIME_ROW, EmulatorRunner, plugin
 from edgekit.tools import toolchain
 
@@ -154,7 +154,7 @@ def test_there_is_no_emulator_for_the_host() -> None:
 def test_without_qemu_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ToolMissing) as caught:
-        plugin.emulator()
+        tracing.emulator("qemu-aarch64")
     assert "apt-get install" in caught.value.hint and "qemu-user" in caught.value.hint
 
 
@@ -164,7 +164,7 @@ def test_an_emulator_without_plugins_is_recognised(tmp_path: Path, monkeypatch: 
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with pytest.raises(ToolMissing, match="without plugin support"):
-        plugin.emulator()
+        tracing.emulator("qemu-aarch64")
 
 
 def test_the_plugin_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

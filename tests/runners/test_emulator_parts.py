@@ -9,6 +9,7 @@ import pytest
 
 from edgekit import target
 from edgekit.errors import DeviceError
+from edgekit.runners import tracing
 from edgekit.runners.emulator import __file__ as package
 from edgekit.runners.emulator import fakecpu, report, sysroot
 
@@ -107,7 +108,8 @@ def traced(program: Path, folder: Path, events: str, *caches: str) -> list[list[
 def plugin_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trace plugin in a program that plays QEMU."""
     made = tmp_path_factory.mktemp("plugin") / "host"
-    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+             f"-I{tracing.FOLDER}"]  # fmt: skip
     source = Path(__file__).parent / "plugin_host.c"
     subprocess.run(["gcc", *flags, f"-I{Path(package).parent}", source, "-o", made], check=True)
     return made

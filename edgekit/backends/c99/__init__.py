@@ -6,20 +6,22 @@ for bit. For Linux, the same source becomes ``network.so`` beside the C runner.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported, runner_build
-from edgekit.backends.c99 import emit, library
+from edgekit.backends.c99 import emit, firmware, library
 from edgekit.backends.c99.emit import Optimize
-from edgekit.bundle.execution import Execution, Kind, runner_command
+from edgekit.bundle.execution import Execution, Footprint, Kind, runner_command
 from edgekit.codegen.kernels import Scope
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.mcu.scheduler import schedule
 from edgekit.codegen.schedule.mcu.steps import Program
 from edgekit.codegen.schedule.mcu.streams import streamed
 from edgekit.errors import UsageError
+from edgekit.files.documents import write_text
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -73,11 +75,34 @@ class C99(Defaults):
         assert isinstance(planned, Plan), planned
         target, folder = planned.target, request.folder
         source = emit.source(planned.program, NAME, self.optimize)
+        options = {} if self == C99() else {"optimize": str(self.optimize)}
+        if target.mcu is not None:
+            return self._firmware(planned, source, request, options)
         arch = runner_build.native_arch(target.arch)
         runner = runner_build.get(arch)
         request.progress.step(f"compile C for {target.name}")
         library.link(source, arch, folder / library.LIBRARY)
         runner_build.put(runner.path, folder, runner_build.NAME, 0o755)
         execution = Execution(Kind.LIBRARY, runner_command(library.LIBRARY, model=False), library.LIBRARY)
-        options = {} if self == C99() else {"optimize": str(self.optimize)}
         return Artifact({"compiler": runner.compiler}, execution, "c99", source.memory.arena, options=options)
+
+    def _firmware(self, planned: Plan, source: emit.Source, request: Request, options: Mapping[str, Any]) -> Artifact:
+        """The sources, and a firmware for a microcontroller."""
+        target = planned.target
+        request.progress.step(f"compile firmware for {target.name}")
+        files = {f"{source.name}.c": source.code, f"{source.name}.h": source.header}
+        steps = [(step.title, step.node) for step in planned.program.steps]
+        network = firmware.Network(
+            source.name, files, source.memory.arena, steps, hashlib.sha256(request.model.read_bytes()).digest(),
+            firmware.largest(planned.graph),
+        )  # fmt: skip
+        flags = ["-Os"] if self.optimize is Optimize.SIZE else ["-O2"]
+        built = firmware.build(network, target, request.folder, flags)
+        for name, text in files.items():
+            write_text(request.folder / name, text)
+        sizes = built.sizes
+        footprint = Footprint(sizes.flash, sizes.ram, sizes.text, sizes.constants, sizes.arena, sizes.stack)
+        return Artifact(
+            {"compiler": built.compiler}, Execution(Kind.FIRMWARE), "c99", source.memory.arena,
+            options=options, footprint=footprint,
+        )  # fmt: skip

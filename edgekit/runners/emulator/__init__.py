@@ -1,5 +1,7 @@
 """The emulator: runs a bundle for AArch64 Linux under qemu-user and counts exactly what it executes.
 
+Bundles for microcontrollers run in :mod:`edgekit.runners.qemu_system`.
+
 See docs/emulator.md. The output of every sample comes from one execution, the profile from another with the
 profiler and the cache model on; both are single-threaded, because only then are the counts exact.
 """
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import sandbox
-from edgekit.bundle.execution import PROGRAM
+from edgekit.bundle.execution import PROGRAM, Kind
 from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError
 from edgekit.files import left_behind
@@ -33,6 +35,7 @@ from edgekit.runners import (
     Session,
     Source,
     Trace,
+    qemu_system,
 )
 from edgekit.runners.emulator import guest, report
 from edgekit.runners.linux import attribution, kernels, process
@@ -56,13 +59,15 @@ _LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192)
 
 
 class EmulatorRunner(Defaults):
-    """Runs bundles for AArch64 Linux, of LiteRT or with a compiled network. Registered as ``emulator``."""
+    """Runs firmware, and bundles for AArch64 Linux. Registered as ``emulator``."""
 
     name = "emulator"
     source, observes, proves = Source.EMULATOR, Observes.COUNTS, True
 
     def accepts(self, execution: Execution, target: Target) -> Refusal | None:
         """See :class:`edgekit.runners.Runner`."""
+        if execution.kind is Kind.FIRMWARE:
+            return qemu_system.refusal(target)
         if refusal := programs.refusal(execution):
             return refusal
         if target.arch != "aarch64" or target.emulator is None:
@@ -74,6 +79,10 @@ class EmulatorRunner(Defaults):
     @contextmanager
     def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
         """See :class:`edgekit.runners.Runner`."""
+        if bundle.execution.kind is Kind.FIRMWARE:
+            with qemu_system.opened(bundle, options) as session:
+                yield session
+            return
         options.progress.step("Preparing the emulator")
         machine, program = guest.machine(bundle.target), programs.of(bundle.execution)
         yield EmulatorSession(guest.Job(program, program.files(bundle), machine), bundle, options.progress)

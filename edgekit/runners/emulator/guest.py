@@ -18,6 +18,7 @@ from pathlib import Path
 from edgekit import sandbox
 from edgekit.bundle.execution import MODEL, PROGRAM
 from edgekit.errors import DeviceError, EdgekitError, ModelError, ToolMissing
+from edgekit.runners import tracing
 from edgekit.runners.emulator import plugin, sysroot
 from edgekit.runners.linux.process import crash_hint
 from edgekit.runners.linux.program import Program
@@ -61,7 +62,7 @@ def machine(target: Target) -> Machine:
     :raises ToolMissing: if the emulator, the AArch64 libraries or a C compiler is not installed.
     """
     assert target.emulator is not None, target.name
-    return Machine(plugin.emulator(), target.emulator.cpu, plugin.get(), sysroot.get(target), target)
+    return Machine(tracing.emulator("qemu-aarch64"), target.emulator.cpu, plugin.get(), sysroot.get(target), target)
 
 
 def run(

@@ -69,7 +69,9 @@ def model(bundle: Bundle) -> Path:
 
 
 def refusal(execution: Execution) -> Refusal | None:
-    """Why the C runner cannot run a bundle: another vendor's tools do."""
+    """Why the C runner cannot run a bundle: a microcontroller or another vendor's tools do."""
+    if execution.kind is Kind.FIRMWARE:
+        return Refusal("the bundle is a microcontroller's firmware", "use --on emulator, or --on serial:/dev/ttyACM0")
     if execution.kind not in (Kind.HANDOVER, Kind.NPU):
         return None
     return Refusal(

@@ -1,0 +1,78 @@
+"""Read sections and symbols of 32-bit little-endian ELF files, with bounds on every size.
+
+Source: Tool Interface Standard, Executable and Linking Format, version 1.2.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+_SECTION = struct.Struct("<10I")
+_SYMBOL = struct.Struct("<IIIBBH")
+_SYMTAB = 2
+_MOST_SECTIONS, _MOST_SYMBOLS = 4096, 1 << 18
+
+
+class NotElf(ValueError):
+    """A file is not a 32-bit little-endian ELF file, or is damaged."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A section or symbol: address and bytes."""
+
+    address: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Elf:
+    """What an ELF file contains."""
+
+    sections: dict[str, Span]
+    symbols: dict[str, Span]
+    entry: int
+
+
+def read(data: bytes) -> Elf:
+    """Parse a file's content.
+
+    :raises NotElf: if it is not one.
+    """
+    try:
+        return _read(data)
+    except (struct.error, IndexError) as error:
+        raise NotElf(f"damaged ELF file: {error}") from error
+
+
+def _read(data: bytes) -> Elf:
+    if data[:7] != b"\x7fELF\x01\x01\x01":
+        raise NotElf("not a 32-bit little-endian ELF file")
+    (entry,) = struct.unpack_from("<I", data, 24)
+    (place,) = struct.unpack_from("<I", data, 32)
+    size, count, names = struct.unpack_from("<HHH", data, 46)
+    if size != _SECTION.size or count > _MOST_SECTIONS:
+        raise NotElf("damaged ELF file: its section headers")
+    headers = [_SECTION.unpack_from(data, place + size * number) for number in range(count)]
+    sections = {_text(data, headers[names], header[0]): Span(header[3], header[5]) for header in headers[1:]}
+    symbols: dict[str, Span] = {}
+    for header in headers:
+        if header[1] != _SYMTAB:
+            continue
+        if header[5] // _SYMBOL.size > _MOST_SYMBOLS:
+            raise NotElf("damaged ELF file: its symbols")
+        for number in range(header[5] // _SYMBOL.size):
+            name, value, length, *_ = _SYMBOL.unpack_from(data, header[4] + _SYMBOL.size * number)
+            if name:
+                symbols[_text(data, headers[header[6]], name)] = Span(value, length)
+    return Elf(sections, symbols, entry)
+
+
+def _text(data: bytes, strings: tuple[int, ...], offset: int) -> str:
+    """A string of a string table."""
+    start = strings[4] + offset
+    end = data.find(b"\0", start, strings[4] + strings[5])
+    if not strings[4] <= start <= end:
+        raise NotElf("damaged ELF file: its names")
+    return data[start:end].decode(errors="replace")

@@ -1,0 +1,170 @@
+"""The emulator of microcontrollers: runs a bundle's firmware in qemu-system, and counts exactly what it executes.
+
+The machine has the board's core, not its memories: ``emulator.elf`` is linked from the same objects as the board's
+firmware. edgekit talks to it over its serial port, as it talks to a board. The whole machine is a child process without
+network; there is no semihosting, with which a firmware could reach files of this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit import sandbox
+from edgekit.backends.c99.firmware import EMULATED
+from edgekit.errors import DeviceError
+from edgekit.progress import Progress
+from edgekit.runners import (
+    Device,
+    OpenOptions,
+    OperatorTrace,
+    Refusal,
+    Run,
+    RunOptions,
+    Session,
+    Source,
+    Trace,
+    tracing,
+)
+from edgekit.runners.firmware import About, Firmware, about
+from edgekit.runners.qemu_system import report
+from edgekit.sandbox.conversation import Conversation, Ended, conversing
+from edgekit.target import machines
+from edgekit.transport.frames import Client
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.bundle import Bundle
+    from edgekit.target import Target
+
+_FOLDER = Path(__file__).parent
+_SOURCES = ("firmware_plugin.c", "classes.h", "classify_thumb.h", "classify_riscv.h")
+_LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192, file_mb=256)
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+_SECONDS = 600.0
+"""That one inference may take."""
+_REPORT = "report"
+_AGAIN = "compile the bundle again"
+RUNTIME_ROW = "runtime"
+"""Name of the row for work between the steps."""
+
+
+def refusal(target: Target) -> Refusal | None:
+    """Why a target's firmware cannot be emulated."""
+    if target.mcu is None or target.emulator is None:
+        return Refusal(f"there is no emulator for the target {target.name!r}")
+    return None
+
+
+@contextmanager
+def opened(bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
+    """Open a session; see :meth:`edgekit.runners.Runner.open`."""
+    options.progress.step("Preparing the emulator")
+    target = bundle.target
+    assert target.emulator is not None, target.name
+    machine = machines.MACHINES[target.emulator.machine]
+    image = bundle.artifact / EMULATED
+    if not image.is_file():
+        raise DeviceError(f"the bundle has no artifact/{EMULATED}", _AGAIN)
+    emulator = tracing.emulator(machine.toolchain)
+    sources = [_FOLDER / name for name in _SOURCES]
+    riscv = target.microcontroller.arch.startswith("rv")
+    library = tracing.built(sources, "firmware", ["-DEDGEKIT_RISCV"] if riscv else [])
+    yield QemuSystemSession(emulator, library, image.resolve(), bundle, about(bundle), options.progress)
+
+
+@dataclass
+class _Line:
+    """The serial port of an emulated machine."""
+
+    conversation: Conversation
+    shown: str
+
+    def write(self, data: bytes) -> None:
+        try:
+            self.conversation.write(data)
+        except Ended as ended:
+            raise self._failed(ended) from ended
+
+    def read(self, seconds: float) -> bytes:
+        try:
+            return self.conversation.read(seconds)
+        except Ended as ended:
+            raise self._failed(ended) from ended
+
+    def _failed(self, ended: Ended) -> DeviceError:
+        said = next(iter(ended.log.splitlines()), "")[:200]
+        return DeviceError(f"the {self.shown} {ended.reason}" + (f": {said}" if said else ""), _AGAIN)
+
+
+@dataclass(frozen=True)
+class QemuSystemSession:
+    """Emulates a bundle, each run from the same state: power on."""
+
+    emulator: str
+    plugin: Path
+    image: Path
+    bundle: Bundle
+    expected: About
+    progress: Progress
+    limits: sandbox.Limits = field(default=_LIMITS)
+
+    def info(self) -> Device:
+        """See :class:`edgekit.runners.Session`."""
+        return Device(f"emulated {self.bundle.target.processor.core}", self.bundle.target.arch)
+
+    def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
+        """See :class:`edgekit.runners.Session`. ``repeat`` is ignored: every repetition would count the same.
+
+        The trace holds exact counts of the first sample's inference, no times.
+        """
+        target = self.bundle.target
+        self.progress.step(f"Emulating {target.processor.core}")
+        with sandbox.scratch() as folder:
+            needed = [self.image, self.plugin]
+            with conversing(
+                self._command(accesses=options.profile), folder=folder, limits=self.limits, env=_ENVIRONMENT,
+                readable=needed,
+            ) as conversation:  # fmt: skip
+                line = _Line(conversation, self.info().name)
+                firmware = Firmware(Client(line, patience=30.0), self.bundle, self.expected, _SECONDS, True)
+                outputs, _ = firmware.run(inputs, observe=True)
+                stack = firmware.stack_used()
+            trace = self._trace(folder / _REPORT, profile=options.profile)
+        conditions = {
+            "threads": 1, "machine": self.info().name, "clock_mhz": target.processor.clock_mhz, "stack_bytes": stack,
+        }  # fmt: skip
+        return Run(outputs, trace, conditions)
+
+    def _command(self, *, accesses: bool) -> list[str]:
+        emulator, about = self.bundle.target.emulator, self.expected
+        assert emulator is not None
+        arguments = [
+            str(self.plugin), f"out={_REPORT}", *(f"{name}={at:x}" for name, at in about.marks.items()),
+            *(f"skip={low:x}:{high:x}" for low, high in about.uncounted),
+            *(f"memory={low:x}:{high:x}" for _, low, high in about.memories), f"accesses={int(accesses)}",
+        ]  # fmt: skip
+        return [
+            self.emulator, "-M", emulator.machine, "-cpu", emulator.cpu, "-bios", "none", "-nodefaults",
+            "-display", "none", "-monitor", "none", "-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
+            "-no-reboot", "-nic", "none", "-kernel", str(self.image), "-plugin", ",".join(arguments),
+        ]  # fmt: skip
+
+    def _trace(self, path: Path, *, profile: bool) -> Trace:
+        phases = report.read(path, self.expected.memories)
+        steps = self.expected.steps
+        if len(phases) != len(steps) + 2:
+            raise DeviceError(f"the firmware executed {len(phases) - 2} steps, not the bundle's {len(steps)}", _AGAIN)
+        trace = Trace(Source.EMULATOR, str(self.bundle.manifest["runtime"]), counts=report.merged(phases).counts)
+        if not profile:
+            return trace
+        for (name, node), phase in zip(steps, phases[1:-1], strict=True):
+            index = node if node >= 0 else None
+            trace.operators.append(OperatorTrace(index, name, counts=phase.counts, blocks=phase.blocks))
+        rest = report.merged([phases[0], phases[-1]])
+        trace.operators.append(OperatorTrace(None, RUNTIME_ROW, counts=rest.counts, blocks=rest.blocks))
+        return trace

@@ -1,0 +1,20 @@
+/* A firmware with one network, which a host feeds over a UART. `ek_config.h` is written for each network and board. */
+#include "ek_config.h"
+#include "ek_port.h"
+#include "ek_server.h"
+
+/* The linker script places it where there is room. */
+static uint8_t arena[EK_CONFIG_ARENA_BYTES ? EK_CONFIG_ARENA_BYTES : 1]
+    __attribute__((aligned(EK_ARENA_ALIGNMENT), section(".arena")));
+static uint32_t step_cycles[EK_CONFIG_STEPS ? EK_CONFIG_STEPS : 1];
+static const uint8_t digest[32] = EK_CONFIG_DIGEST;
+
+int main(void)
+{
+    const struct ek_server server = {&EK_CONFIG_MODEL, digest, EK_CONFIG_CLOCK_HZ, arena, step_cycles};
+    ek_board_init();
+    ek_uart_init();
+    ek_cycles_init();
+    ek_serve(&server);
+    return 0;
+}
