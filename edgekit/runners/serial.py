@@ -43,9 +43,14 @@ _WITHOUT_ADDRESS = "write --on serial:/dev/ttyACM0"
 
 @dataclass(frozen=True)
 class SerialRunner(Defaults):
-    """Runs firmware on a board. Registered as ``serial``."""
+    """Runs firmware on a board. Registered as ``serial``.
+
+    :param patience: seconds that an answer may take. :param attempts: how often a command is sent.
+    """
 
     address: Address | None = None
+    patience: float = 2.0
+    attempts: int = 3
     name = "serial"
     source, observes, proves = Source.DEVICE, Observes.TIMES, False
 
@@ -71,7 +76,7 @@ class SerialRunner(Defaults):
         baud = self.address.baud or (uart.baud if uart else BAUD)
         options.progress.step(f"connect to {self.address.path}")
         with SerialLine(self.address.path, baud) as line:
-            firmware = Firmware(Client(line), bundle, about(bundle))
+            firmware = Firmware(Client(line, patience=self.patience, attempts=self.attempts), bundle, about(bundle))
             yield SerialSession(firmware, options.progress)
 
 

@@ -247,6 +247,7 @@ class Mcu:
 
     :param arch: as the compiler calls it: ``cortex-m4`` (``-mcpu``), ``rv32imc`` (``-march``).
     :param board: ``firmware_stubs/mcu/board_BOARD.c``, which sets clocks and pins; empty: no firmware for the board.
+    :param vectors: where the processor looks for its vectors, if not at the beginning of the flash.
     :param regions: memories by name. Code and constants go into the first of kind flash, data and stack into the
         first of kind RAM, the arena into the first RAM with room for it.
     """
@@ -258,6 +259,7 @@ class Mcu:
     caches: bool
     board: str = ""
     stack_bytes: int = number("stack, bytes", whole=True)
+    vectors: int | None = number("address of the vectors", default=None, whole=True, zero=True)
     regions: Mapping[str, Region]
     uart: Uart | None = None
 

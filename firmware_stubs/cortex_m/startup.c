@@ -24,10 +24,7 @@ void ek_reset(void);
 void ek_fault_entry(void);
 void ek_systick(void);
 
-static void barrier(void)
-{
-    __asm volatile("dsb\n\tisb" ::: "memory");
-}
+#define BARRIER __asm volatile("dsb\n\tisb" ::: "memory")
 
 /* The processor pushed r0-r3, r12, lr, pc, psr, unless the stack is where the fault is. Whatever is on it is given up:
    `ek_fault` starts at its top. */
@@ -69,16 +66,16 @@ static void caches_on(void)
 {
     ICIALLU = 0;
     CSSELR = 0;
-    barrier();
+    BARRIER;
     uint32_t sets = CCSIDR >> 13 & 0x7fff, ways = CCSIDR >> 3 & 0x3ff, line = (CCSIDR & 7) + 4, shift = 31;
     while (ways >> (31 - shift) > 1)
         shift--;
     for (uint32_t set = 0; set <= sets; set++)
         for (uint32_t way = 0; way <= ways; way++)
             DCISW = set << line | way << shift;
-    barrier();
+    BARRIER;
     CCR |= 3u << 16;
-    barrier();
+    BARRIER;
 }
 #endif
 
@@ -89,7 +86,7 @@ __attribute__((noreturn)) void ek_reset(void)
 #endif
 #if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     CPACR |= 0xfu << 20;
-    barrier();
+    BARRIER;
 #endif
 #if !defined(__ARM_ARCH_6M__)
     VTOR = (uint32_t)(uintptr_t)&ek_vectors;

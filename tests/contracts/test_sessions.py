@@ -30,7 +30,7 @@ from tests.networks.small import convolutional, integers
 from tests.runners.adb_phone import phone
 from tests.ssh_server import ssh_server
 
-RUNNERS = sorted(plugins.names("runners"))
+RUNNERS = sorted(set(plugins.names("runners")) - {"serial"})  # which has a board in tests/runners/test_serial.py
 REMOTE = ("adb", "ssh")
 BUNDLES = {
     "adb": ("android-arm64", "android"), "cuda-emulator": ("jetson-orin-nano", "cuda"), "emulator": ("rpi4", "litert"),

@@ -22,6 +22,7 @@ COMPILERS = {
     ("AArch64", "C"): "aarch64-linux-gnu-gcc", ("AArch64", "C++"): "aarch64-linux-gnu-g++",
 }  # fmt: skip
 EMULATOR = ROOT / "edgekit" / "runners" / "emulator"
+TINY = ROOT / "tests" / "firmware_stubs" / "tiny_model"
 TRACING = ROOT / "edgekit" / "runners" / "tracing"
 WEIGHTS = """enum { ROWS = 2, COLUMNS = 3 };
 static const float weights[COLUMNS][ROWS] = {{0}}, bias[COLUMNS] = {0};
@@ -58,7 +59,10 @@ def compile_strictly(path: Path, arch: str, folder: Path, *defines: str) -> str:
         pytest.skip(f"{compiler} is not installed")
     (folder / "weights.h").write_text(WEIGHTS)
     stubs = ROOT / "firmware_stubs"
-    folders = [f"-I{place}" for place in (path.parent, stubs / "gpu", stubs / "linux", EMULATOR, TRACING, folder)]
+    folders = [
+        f"-I{place}"
+        for place in (path.parent, stubs / "gpu", stubs / "linux", stubs / "kernels", EMULATOR, TRACING, folder)
+    ]
     # A header's own functions are called by whoever includes it.
     kind = ["-x", language.lower(), "-Wno-unused-function"] if path.suffix == ".h" else []
     command = [compiler, *flags, *WARNINGS, "-O2", *folders, *defines, *kind, "-c", path, "-o", folder / "made.o"]
@@ -67,8 +71,55 @@ def compile_strictly(path: Path, arch: str, folder: Path, *defines: str) -> str:
     return done.stderr
 
 
+FIRMWARE = {
+    "Cortex-M": ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb"),
+    "RISC-V": ("riscv64-unknown-elf-gcc", "-march=rv32imc_zicsr", "-mabi=ilp32"),
+}  # fmt: skip
+CONFIG = """#include "tiny.h"
+#define EK_CONFIG_MODEL tiny_model
+#define EK_CONFIG_ARENA_BYTES TINY_ARENA_BYTES
+#define EK_CONFIG_STEPS TINY_STEPS
+#define EK_CONFIG_CLOCK_HZ 120000000u
+#define EK_CONFIG_UART_BASE 0x40004000u
+#define EK_CONFIG_UART_CLOCK_HZ 25000000u
+#define EK_CONFIG_UART_BAUD 115200u
+#define EK_CONFIG_DIGEST {1, 2, 3}
+"""
+
+
+def is_firmware(path: Path) -> bool:
+    return str(path.relative_to(ROOT)).startswith(
+        tuple(f"firmware_stubs/{name}/" for name in ("mcu", "cortex_m", "riscv"))
+    )
+
+
+@pytest.mark.parametrize("arch", FIRMWARE)
+@pytest.mark.parametrize(
+    "path", [path for path in sources() if is_firmware(path)], ids=lambda path: str(path.relative_to(ROOT))
+)
+@pytest.mark.parametrize("define", ["-DPLAIN", "-DEK_CONFIG_CACHES=1", "-DEK_CONFIG_UART_LOW_POWER=1"])
+def test_no_warnings_in_firmware(path: Path, arch: str, define: str, tmp_path: Path) -> None:
+    other = {"Cortex-M": "riscv", "RISC-V": "cortex_m"}[arch]
+    compiler, *machine = FIRMWARE[arch]
+    if path.parent.name == other or (
+        define != "-DPLAIN" and define.removeprefix("-D").split("=")[0] not in path.read_text()
+    ):
+        pytest.skip("not compiled so")
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    (tmp_path / "ek_config.h").write_text(CONFIG)
+    stubs = ROOT / "firmware_stubs"
+    places = (tmp_path, stubs / "kernels", stubs / "mcu", stubs / "mcu" / "freestanding", TINY)
+    folders = [f"-I{place}" for place in places]
+    command = [compiler, *machine, *row(path)[1], *WARNINGS, "-O2", *folders, define, "-c", path, "-o", "made.o"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("arch", ["x86-64", "AArch64"])
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [path for path in sources() if not is_firmware(path)], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_no_warnings(path: Path, arch: str, tmp_path: Path) -> None:
     assert not compile_strictly(path, arch, tmp_path)
     if "EDGEKIT_STATIC_NETWORK" in path.read_text():
@@ -95,6 +146,6 @@ def test_edgekit_compiles_by_the_same_standards() -> None:
     standards = {path: flags[0] for path, (_, flags) in table().items()}
     assert standards["firmware_stubs/linux"] == runner_build.STANDARD
     assert standards["firmware_stubs/gpu"] == host_build.FLAGS[0]
-    assert standards["edgekit/runners/emulator"] == tracing.FLAGS[0]
+    assert standards["edgekit/runners"] == tracing.FLAGS[0]
     assert standards["firmware_stubs/gpu/cuda/prelude.h"] == CUDA_FLAGS[0]
     assert standards["firmware_stubs/linux"] in (ROOT / "firmware_stubs" / "linux" / "Makefile").read_text()

@@ -159,6 +159,8 @@ class _Layout:
 _WIDE = _Layout({"flash": (0, 1 << 28), "ram": (0x2000_0000, 1 << 28)}, "flash", "ram", "ram")
 """Memories that every network fits into."""
 BAUD = 115200
+_VECTORS = 1024
+"""Bytes for the vectors, where they have a place of their own."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,8 @@ class _Maker:
             for name, (address, size) in layout.memories.items()
         )
         values = {
-            "memory": memory, "code": layout.code, "data": layout.data, "arena": layout.arena, "vectors": layout.vectors or layout.code,
+            "memory": memory, "code": layout.code, "data": layout.data, "arena": layout.arena,
+            "vectors": layout.vectors or layout.code,
             "stack": str(self.mcu.stack_bytes),
         }  # fmt: skip
         text = (self._stubs / self._family / "link.ld.in").read_text()
@@ -297,7 +300,9 @@ def _fitting(sizes: Sizes, network: Network, target: Target) -> _Layout:
             "compile for a board with more RAM, or make the network's input smaller",
         )
     memories = {name: (region.address, region.kib << 10) for name, region in ((code, flash), *rams)}
-    return _Layout(memories, code, rams[0][0], arena)
+    if mcu.vectors is not None:
+        memories["vectors"] = (mcu.vectors, _VECTORS)
+    return _Layout(memories, code, rams[0][0], arena, "" if mcu.vectors is None else "vectors")
 
 
 def _about(image: elf.Elf, network: Network, layout: _Layout, sizes: Sizes) -> dict[str, object]:
