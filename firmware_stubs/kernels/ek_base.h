@@ -8,6 +8,13 @@
 /* Kernels are inlined into functions that the generated network writes: one for each distinct shape, or one for all. */
 #define EK_INLINE static inline __attribute__((always_inline))
 #define EK_NOINLINE static __attribute__((noinline, unused))
+#if defined(__clang__)
+#define EK_UNROLL _Pragma("unroll 4")
+#elif defined(__GNUC__)
+#define EK_UNROLL _Pragma("GCC unroll 4") /* the loop that follows */
+#else
+#define EK_UNROLL
+#endif
 #define EK_ALIGNED __attribute__((aligned(4)))
 
 /* The end of a step, and the beginning of the first. */

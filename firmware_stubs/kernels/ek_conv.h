@@ -9,17 +9,26 @@
 #include "ek_blocks.h"
 #include "ek_pairs.h"
 
-/* Copies the patch of one output pixel, `depth` channels starting at x, taps in the order of the weights. */
+/* Copies the patch of one output pixel, `depth` channels starting at x, taps in the order of the weights. Up to 3 bytes
+   behind it are overwritten. */
 EK_INLINE void ek_patch_s8(const struct ek_conv_shape *s, const int8_t *x, int32_t depth, int32_t out_y, int32_t out_x,
                            int8_t x_zero, int8_t *column)
 {
     const int32_t top = out_y * s->stride_h - s->pad_top, left = out_x * s->stride_w - s->pad_left;
+    EK_UNROLL
     for (int32_t r = 0; r < s->k_h; r++) {
         const int32_t row = top + r * s->dilation_h;
         const int inside = row >= 0 && row < s->in_h;
         if (inside && s->dilation_w == 1 && s->groups == 1 && left >= 0 && left + s->k_w <= s->in_w) {
-            ek_copy(column, x + (row * s->in_w + left) * s->in_c, s->k_w * depth);
-            column += s->k_w * depth;
+            const int8_t *from = x + (row * s->in_w + left) * s->in_c;
+            const int32_t count = s->k_w * depth;
+            if (row + 1 < s->in_h && count >= 3)
+                /* Whole words: what is too much, the next row overwrites. */
+                EK_UNROLL
+            for (int32_t i = 0; i < count; i += 4)
+                __builtin_memcpy(column + i, from + i, 4);
+            else ek_copy(column, from, count);
+            column += count;
             continue;
         }
         for (int32_t q = 0; q < s->k_w; q++, column += depth) {
@@ -86,8 +95,6 @@ EK_INLINE void ek_conv2d_pairs_s8(const struct ek_conv_shape *s, const struct ek
     const int32_t depth = s->in_c / s->groups, units = s->out_c / s->groups, pixels = s->out_h * s->out_w;
     const int32_t chunks = (s->k_h * s->k_w * depth + 3) / 4;
     int8_t *stage = (int8_t *)(columns + 4 * chunks);
-    if (depth % 4 != 0)
-        ek_fill(stage + 4 * chunks - 4, 0, 4);
     for (int32_t g = 0; g < s->groups; g++) {
         const int8_t *weights = d->weights + g * ((units + 3) / 4) * 16 * chunks;
         int32_t out_y = 0, out_x = 0;

@@ -198,6 +198,7 @@ EK_INLINE void ek_lanes_taps(const struct ek_conv_shape *s, const struct ek_conv
 #endif
         for (int32_t i = 0; i < s->k_h; i++) {
             const int8_t *from = rows[i] + at;
+            EK_UNROLL
             for (int32_t j = 0; j < s->k_w; j++, weights += s->in_c, from += s->dilation_w * s->in_c) {
 #if EK_HAS_MVE
                 if (s->in_c % 4 == 0)

@@ -16,6 +16,7 @@
 /* Expands 4 * chunks bytes; `columns` is that of the pixel. */
 EK_INLINE void ek_expand(uint32_t *columns, const int8_t *x, int32_t chunks)
 {
+    EK_UNROLL
     for (int32_t i = 0; i < chunks; i++) {
         const uint32_t word = ek_load_word(x + 4 * i);
         columns[4 * i] = ek_even_bytes(word);

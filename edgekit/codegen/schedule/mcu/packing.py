@@ -19,6 +19,8 @@ Integers = NDArray[np.int64]
 
 MOST_ROWS = 16
 """Of a depthwise kernel that can be packed as ``blocks``: ``EK_MOST_ROWS``."""
+SLACK = 4
+"""Bytes behind a patch that kernels may write."""
 PER_TENSOR, SATURATES, NARROW, PLAIN, NEAR = 1, 2, 4, 8, 16
 """Flags of ``ek_types.h``."""
 
@@ -167,10 +169,10 @@ def conv_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
     depth = shape.in_c // shape.groups
     patch = -(-shape.k_h * shape.k_w * depth // 4) * 4
     if packing == "rows" or shape.flags & PLAIN:
-        return patch
+        return patch + SLACK
     if packing == "blocks":
-        return 2 * -(-patch // 16) * 16
-    return 4 * patch + (patch if depth % 4 else 0)
+        return 2 * -(-patch // 16) * 16 + SLACK
+    return 4 * patch + (patch + SLACK if depth % 4 else 0)
 
 
 def depthwise_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
