@@ -63,7 +63,7 @@ def _to_one_scale(
 
 @dataclass(frozen=True)
 class MulParameters:
-    """MUL, DIV: zero points of the operands; what the product or quotient is multiplied by."""
+    """MUL: zero points of the operands; what the product is multiplied by."""
 
     first_zero: int
     second_zero: int
@@ -73,12 +73,6 @@ class MulParameters:
 def mul_parameters(first: Scale, second: Scale, output: Scale) -> MulParameters:
     """MUL of int8 or int16 (mul.cc)."""
     real = F(first.scale) * F(second.scale) / F(output.scale)
-    return MulParameters(first.zero_point, second.zero_point, Operand(output.zero_point, factor(float(real))))
-
-
-def div_parameters(first: Scale, second: Scale, output: Scale) -> MulParameters:
-    """DIV of int8 (div.cc)."""
-    real = F(first.scale) / (F(second.scale) * F(output.scale))
     return MulParameters(first.zero_point, second.zero_point, Operand(output.zero_point, factor(float(real))))
 
 
@@ -114,11 +108,6 @@ def mean_factor(source: Scale, output: Scale, count: int) -> Factor:
     multiplier, shift = quantize_multiplier(source.scale / output.scale)
     more = min(count.bit_length() - 1, 32, 31 + shift)
     return Factor((multiplier << more) // count, shift - more)
-
-
-def sum_factor(source: Scale, output: Scale) -> Factor:
-    """SUM: of the sum of ``stored - zero_point`` (reduce.h)."""
-    return factor(source.scale / output.scale)
 
 
 def product_factor(first: Scale, second: Scale, output: Scale) -> Factor:

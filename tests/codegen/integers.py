@@ -46,20 +46,6 @@ def multiplied(p: p.MulParameters, a: Array, b: Array) -> Array:
     return scaled((a - p.first_zero) * (b - p.second_zero), p.output.factor) + p.output.zero_point
 
 
-def divided(p: p.MulParameters, a: Array, b: Array) -> Array:
-    """DIV: by a reciprocal with Newton's method (reference/div.h)."""
-    x, y = a - p.first_zero, b - p.second_zero
-    x, y = np.where(y < 0, -x, x), np.abs(y)
-    bits = np.vectorize(lambda value: 32 - int(value).bit_length())
-    headroom = bits(y)
-    inverse = fx.one_over_one_plus_x((y << headroom) - (1 << 31))
-    room = bits(np.where(x < 0, ~x, x)) - 1
-    quotient = fx.saturating_rounding_doubling_high_mul(x << room, inverse)
-    shift = p.output.factor.shift - (31 - headroom) - room
-    high = fx.saturating_rounding_doubling_high_mul(quotient, p.output.factor.multiplier)
-    return fx.rounding_divide_by_pot(high, -shift) + p.output.zero_point
-
-
 def prelu(p: p.PreluParameters, a: Array, b: Array) -> Array:
     x = a - p.zero
     return np.where(x >= 0, scaled(x, p.same), scaled(x * (b - p.slope_zero), p.sloped)) + p.output_zero
@@ -90,8 +76,6 @@ def elementwise(kernel: k.Elementwise, network: k.Network, operands: list[Array]
             return added(p.add_parameters(first, second, output, dtype), a, b, limits, sign)
         case "mul":
             made = multiplied(p.mul_parameters(first, second, output), a, b)
-        case "div":
-            made = divided(p.div_parameters(first, second, output), a, b)
         case "squared_difference":
             made = squared(p.squared_difference_parameters(first, second, output), a, b)
         case "prelu":
@@ -173,9 +157,8 @@ def reduced(kernel: k.Reduce, network: k.Network, operands: list[Array]) -> Arra
         return clipped(multiply(total, factor.multiplier, factor.shift) + output.zero_point, dtype)
     total = operands[0].astype(np.int64).sum(axes)
     count = int(np.prod(kernel.reduced))
-    if not kernel.mean and scales[0] == output:  # the reference adds stored integers, and wraps
-        return total.astype(dtype)
-    factor = p.mean_factor(scales[0], output, count) if kernel.mean else p.sum_factor(scales[0], output)
+    assert kernel.mean
+    factor = p.mean_factor(scales[0], output, count)
     return clipped(scaled(total - count * scales[0].zero_point, factor) + output.zero_point, dtype)
 
 

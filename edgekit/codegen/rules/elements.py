@@ -89,6 +89,8 @@ def arithmetic_unsupported(graph: Graph, operator: Operator) -> str:
         return "it has an activation on integers"
     if reason := _constants_unsupported(graph, operator):
         return reason
+    if operator.op == "DIV" and out.dtype in QUANTIZED:
+        return "LiteRT's own division of integers shifts by more than 31 bits where quotients are small"
     by_shifts = operator.op in ("ADD", "SUB") and out.dtype == "int16" and _by_shifts(graph, operator)
     return "its scales are powers of two, which LiteRT adds by shifts" if by_shifts else ""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgekit.codegen.builder import Builder, require
+from edgekit.codegen.builder import QUANTIZED, Builder, require
 from edgekit.codegen.kernels import Reduce
-from edgekit.codegen.rules.movement import axis_of
+from edgekit.codegen.rules.movement import axis_of, same_scale
 from edgekit.graph import Graph, Operator
 
 _JOINS: dict[str, Literal["sum", "prod", "max", "min"]] = {
@@ -50,4 +50,10 @@ def reduced_unsupported(graph: Graph, operator: Operator) -> str:
     dtype = graph.tensors[operator.outputs[0]].dtype
     if (operator.op, dtype) in (("REDUCE_PROD", "int8"), ("MEAN", "int32"), ("MEAN", "int64")):
         return f"there is no kernel for {dtype}"
-    return "" if graph.tensors[operator.inputs[1]].data is not None else "its axes are not constant"
+    if graph.tensors[operator.inputs[1]].data is None:
+        return "its axes are not constant"
+    if operator.op == "MEAN":
+        return ""
+    if operator.op == "SUM" and dtype in QUANTIZED:  # measured with LiteRT 2.3.0: -1 and the like
+        return "LiteRT's own sum of integers is wrong where it is negative"
+    return same_scale(graph, operator)
