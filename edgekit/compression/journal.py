@@ -35,7 +35,6 @@ def opened(path: Path, goal: Goal, fresh: bool, progress: Progress) -> Iterator[
             raise UsageError("the same search is already running", "wait for it, or use another --seed") from None
         if fresh:
             path.unlink(missing_ok=True)
-        Path(f"{path}.lock").unlink(missing_ok=True)  # Optuna's own, left by a process that was killed
         _whole_lines(path)
         yield _study(path, goal, progress)
 
@@ -47,9 +46,18 @@ def _study(path: Path, goal: Goal, progress: Progress) -> Study:
     from optuna.storages.journal import JournalFileBackend
     from optuna.study import StudyDirection
 
+    class Held:
+        """No lock of Optuna's: :func:`opened` holds one, and Ctrl-C between the steps of Optuna's is an error."""
+
+        def acquire(self) -> bool:
+            return True
+
+        def release(self) -> None:
+            pass
+
     def study() -> Study:
         made = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))), study_name="compress",
+            storage=JournalStorage(JournalFileBackend(str(path), lock_obj=Held())), study_name="compress",
             directions=[StudyDirection.MINIMIZE] * (1 + len(goal.costs)), load_if_exists=True,
         )  # fmt: skip
         for trial in made.trials:
