@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,24 +68,44 @@ class Compiled:
     program: Program
     plan: memory.Plan
     path: Path
+    arena: Array = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def run(self, inputs: Sequence[Array], fill: int = 0) -> tuple[list[Array], Array]:
         """One inference in an arena that holds ``fill`` everywhere.
 
         :param inputs: one sample each. :returns: the outputs and the arena after the run, bytes.
         """
+        network, arena = self._started(fill)
+        network.restart(arena.ctypes.data)
+        outputs = self._run(network, arena, inputs)
+        return outputs, arena
+
+    def frames(self, frames: Iterable[Sequence[Array]]) -> Iterator[list[Array]]:
+        """One inference after the other, with what variables keep between them."""
+        network, self.arena = self._started(0)
+        network.restart(self.arena.ctypes.data)
+        for frame in frames:
+            yield self._run(network, self.arena, frame)
+
+    def variables(self) -> list[Array]:
+        """What variables hold after the last of :meth:`frames`, bytes."""
+        rooms = [(self.plan.buffers[n], self.program.buffers[n].nbytes) for n in self.program.initial]
+        return [self.arena[start : start + size].copy() for start, size in rooms]
+
+    def _run(self, network: _Network, arena: Array, inputs: Sequence[Array]) -> list[Array]:
+        given = [np.ascontiguousarray(x) for x in inputs]
+        outputs = [np.zeros(tensor.shape, tensor.dtype) for tensor in self.program.ends[1]]
+        assert network.run(arena.ctypes.data, _pointers(given), _pointers(outputs), None, None) == 0
+        return outputs
+
+    def _started(self, fill: int) -> tuple[_Network, Array]:
         loaded = ctypes.CDLL(str(self.path)).edgekit_network
         loaded.restype = ctypes.POINTER(_Network)
         network = loaded().contents
         assert network.arena_bytes == self.plan.arena
         memory_ = np.full(self.plan.arena + 2 * GUARD, fill, np.uint8)
         start = -memory_.ctypes.data % GUARD
-        arena = memory_[start : start + self.plan.arena]
-        given = [np.ascontiguousarray(x) for x in inputs]
-        outputs = [np.zeros(tensor.shape, tensor.dtype) for tensor in self.program.ends[1]]
-        network.restart(arena.ctypes.data)
-        assert network.run(arena.ctypes.data, _pointers(given), _pointers(outputs), None, None) == 0
-        return outputs, arena
+        return network, memory_[start : start + self.plan.arena]
 
     def guarded_run(self, inputs: Sequence[Array]) -> tuple[list[Array], set[int]]:
         """An inference with everything apart; results must not depend on what the arena held.

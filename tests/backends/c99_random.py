@@ -109,7 +109,8 @@ def transposed(n: Mixture) -> None:
     count = n.number(1, 6)
     weights, bias = n.kernel8(x, (count, *kernel, c), 0)
     operands = (n.ints(1, *size, count), weights, x, bias)
-    n.made("TRANSPOSE_CONV", operands[: n.one_of(3, 4, 4)], (1, *size, count), options="TransposeConv", padding=int(valid), strideH=strides[0], strideW=strides[1], version=3)  # fmt: skip
+    n.made("TRANSPOSE_CONV", operands[: n.one_of(3, 4, 4)], (1, *size, count), options="TransposeConv",
+           padding=int(valid), strideH=strides[0], strideW=strides[1], version=3)  # fmt: skip
 
 
 def dense(n: Mixture) -> None:

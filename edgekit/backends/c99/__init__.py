@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "model"
 """Prefix of the names that a model's C source exports."""
-SCOPE = Scope(convolutions=True)
+SCOPE = Scope(convolutions=True, state=True)
 """What the kernel library has beyond what every backend has."""
 WITHOUT_REFERENCE = frozenset(("CEIL", "ELU", "ROUND"))
 """LiteRT has no reference kernels for these; its other kernels, which then compute the whole network, round otherwise

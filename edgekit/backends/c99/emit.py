@@ -78,9 +78,8 @@ class _Writer:
     def source(self) -> Source:
         plan = self.plan
         calls = [self._call(step, plan, number) for number, step in enumerate(self.program.steps)]
-        code = "\n".join(
-            [self._head(), *self.parts, *self.code, *self._ends(plan), self._run(calls), self._model(plan)]
-        )
+        model = self._model(plan)
+        code = "\n".join([self._head(), *self.parts, *self.code, *self._ends(plan), self._run(calls), model])
         return Source(self.name, code, self._header(plan), plan, self.constants)
 
     # Constants
@@ -233,7 +232,7 @@ class _Writer:
     m->arena = arena;
     m->tick = NULL;
     m->context = NULL;
-}}
+{self._initial(plan)}}}
 
 void *{name}_input(const struct ek_instance *m, uint32_t index)
 {{
@@ -251,6 +250,17 @@ const struct ek_model {name}_model = {{
     {name}_init, {name}_input, {name}_output, {name}_run,
 }};
 """
+
+    def _initial(self, plan: memory.Plan) -> str:
+        """What variables hold before the first run."""
+        lines = []
+        for buffer, table in self.program.initial.items():
+            place, values = f"m->arena + {plan.buffers[buffer]}", table.values.reshape(-1).view(np.uint8)
+            if np.all(values == values[:1]):
+                lines.append(f"    ek_bytes_fill({place}, {int(values[0]) if values.size else 0}, {values.size});\n")
+            else:
+                lines.append(f"    ek_bytes_copy({place}, (const uint8_t *){self._table(table)}, {values.size});\n")
+        return "".join(lines)
 
     def _header(self, plan: memory.Plan) -> str:
         name, upper = self.name, self.name.upper()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from edgekit.codegen.kernels import Kernel, Network
 from edgekit.codegen.program import ITEM
 from edgekit.codegen.schedule.mcu import strides
@@ -32,6 +34,10 @@ class McuScheduler:
         for index in network.inputs:
             self.buffers[index] = self.program.add(network.tensors[index].nbytes)
             self.program.inputs.append(self.buffers[index])
+        for variable in network.variables:
+            buffer = self.program.add(network.tensors[variable.tensor].nbytes, pinned=True)
+            self.buffers[variable.tensor] = buffer
+            self.program.initial[buffer] = Table(np.ascontiguousarray(variable.initial))
 
     def finished(self) -> Program:
         """The program, once all rules have added their steps."""

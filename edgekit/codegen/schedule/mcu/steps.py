@@ -133,6 +133,7 @@ class Program:
     """Steps in order, and the buffers that they use.
 
     :param inputs: and ``outputs``: buffers of the network's ends. :param tensors: of the ends, in that order.
+    :param initial: what pinned buffers hold before the first run.
     :param packing: of the weights of convolutions and matrix products.
     """
 
@@ -141,6 +142,7 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
+    initial: dict[int, Table] = field(default_factory=dict)
     ends: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] = ((), ())
     packing: Packing = "rows"
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from edgekit.codegen import kernels
+from edgekit.codegen import kernels, parameters
 from edgekit.codegen.kernels import Limits, Scale
 from edgekit.codegen.schedule.mcu.base import McuScheduler, NoKernel, element_rows
-from edgekit.codegen.schedule.mcu.rules.scales import factor, single
-from edgekit.codegen.schedule.mcu.steps import Operand, Rows, Struct
+from edgekit.codegen.schedule.mcu.rules.scales import factor
+from edgekit.codegen.schedule.mcu.steps import Operand, Rows, Struct, Value
 from edgekit.codegen.views import View
 
 COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
@@ -84,11 +83,12 @@ def _compared(s: McuScheduler, kernel: kernels.Elementwise, suffix: str) -> None
     if suffix != "s8":
         _walked(s, kernel, f"ek_{kernel.function}_{suffix}")
         return
-    fields: dict[str, Any] = {}
+    fields: dict[str, Value] = {}
     for name, view in zip("ab", kernel.inputs, strict=True):
         scale = s.network.scale(view.tensor)
         s.require(scale.scale < 1, "it compares numbers with a scale of 1 or more")
-        fields |= {f"{name}_zero": scale.zero_point} | factor(scale.scale, f"{name}_")
+        side = parameters.comparison_parameters(scale)
+        fields |= {f"{name}_zero": side.zero_point} | factor(side.factor, f"{name}_")
     _walked(s, kernel, f"ek_{kernel.function}_s8", Struct("ek_compare_data", fields))
 
 
@@ -116,46 +116,40 @@ def added(
 ) -> None:  # fmt: skip
     """ADD and SUB: both sides with more bits, at twice the larger scale (reference/integer_ops/add.h)."""
     suffix = s.suffix(kernel.output)
-    bits = 20 if suffix == "s8" else 15
-    s.step(f"ek_{function}_{suffix}", kernel, operands, s.output(kernel.output), shape, _sum(scales, limits, bits), 0,
-           behind, function, rows)  # fmt: skip
+    data = _sum(scales, limits, s.dtype(kernel.output))
+    s.step(f"ek_{function}_{suffix}", kernel, operands, s.output(kernel.output), shape, data, 0, behind, function,
+           rows)  # fmt: skip
 
 
-def _sum(scales: Sequence[Scale], limits: Limits, bits: int) -> Struct:
+def _sum(scales: Sequence[Scale], limits: Limits, dtype: str) -> Struct:
     a, b, out = scales
-    twice = 2 * max(a.scale, b.scale)
-    return _two_sides(scales, limits, twice, twice / ((1 << bits) * out.scale))
-
-
-def _two_sides(scales: Sequence[Scale], limits: Limits, twice: float, end: float) -> Struct:
-    a, b, _ = scales
-    fields = _zeros(scales, limits) | factor(a.scale / twice, "a_") | factor(b.scale / twice, "b_") | factor(end, "y_")
-    return Struct("ek_add_data", fields)
-
-
-def _zeros(scales: Sequence[Scale], limits: Limits) -> dict[str, Any]:
-    zeros = {f"{name}_zero": scale.zero_point for name, scale in zip("aby", scales, strict=True)}
-    return zeros | {"low": int(limits[0]), "high": int(limits[1])}
-
-
-def _product(scales: Sequence[Scale], limits: Limits) -> Struct:
-    """MUL (reference/integer_ops/mul.h); the factor is one of float32 (mul.cc)."""
-    a, b, out = scales
-    return Struct("ek_mul_data", _zeros(scales, limits) | factor(single(single(a.scale * b.scale) / out.scale)))
+    return _two_sides(parameters.add_parameters(a, b, out, dtype), limits)
 
 
 def _difference(scales: Sequence[Scale], limits: Limits) -> Struct:
-    """SQUARED_DIFFERENCE: both sides with 7 more bits, at twice the larger scale (squared_difference.cc)."""
-    a, b, out = scales
-    twice = 2 * max(a.scale, b.scale)
-    return _two_sides(scales, limits, twice, twice * twice / ((1 << 14) * out.scale))
+    return _two_sides(parameters.squared_difference_parameters(*scales), limits)
+
+
+def _two_sides(p: parameters.AddParameters, limits: Limits) -> Struct:
+    zeros = _zeros(p.first.zero_point, p.second.zero_point, p.output.zero_point, limits)
+    sides = factor(p.first.factor, "a_") | factor(p.second.factor, "b_") | factor(p.output.factor, "y_")
+    return Struct("ek_add_data", zeros | sides)
+
+
+def _zeros(a: int, b: int, y: int, limits: Limits) -> dict[str, Value]:
+    return {"a_zero": a, "b_zero": b, "y_zero": y, "low": int(limits[0]), "high": int(limits[1])}
+
+
+def _product(scales: Sequence[Scale], limits: Limits) -> Struct:
+    p = parameters.mul_parameters(*scales)
+    zeros = _zeros(p.first_zero, p.second_zero, p.output.zero_point, limits)
+    return Struct("ek_mul_data", zeros | factor(p.output.factor))
 
 
 def _prelu(scales: Sequence[Scale], limits: Limits) -> Struct:
-    """PRELU: one factor for what is not negative, one for products with alpha (reference/prelu.h)."""
-    x, alpha, out = scales
-    fields = _zeros(scales, limits) | factor(single(x.scale / out.scale), "same_")
-    return Struct("ek_prelu_data", fields | factor(single(single(x.scale * alpha.scale) / out.scale), "slope_"))
+    p = parameters.prelu_parameters(*scales)
+    zeros = _zeros(p.zero, p.slope_zero, p.output_zero, limits)
+    return Struct("ek_prelu_data", zeros | factor(p.same, "same_") | factor(p.sloped, "slope_"))
 
 
 QUANTIZED: dict[tuple[str, str], Callable[[Sequence[Scale], Limits], Struct]] = {

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen import fixed_point, kernels, tables
+from edgekit.codegen import fixed_point, kernels, parameters, tables
 from edgekit.codegen.schedule.mcu import strides
 from edgekit.codegen.schedule.mcu.base import McuScheduler, element_rows
 from edgekit.codegen.schedule.mcu.rules.elements import ahead
@@ -65,19 +63,15 @@ def convert(s: McuScheduler, kernel: kernels.Convert) -> None:
         data = Struct("ek_scale_data", {"scale": single(scale.scale), "zero": scale.zero_point})
         _elements(s, kernel, f"ek_quantize_{suffixes[1]}", data, "quantize")
         return
-    given = s.network.scale(kernel.input)
-    fields: dict[str, Any] = {"x_zero": given.zero_point, "y_zero": scale.zero_point} | factor(
-        given.scale / scale.scale
-    )
+    p = parameters.convert_parameters(s.network.scale(kernel.input), scale)
+    fields = factor(p.factor) | {"x_zero": p.zero, "y_zero": p.output_zero}
     _elements(s, kernel, f"ek_requantize_{suffixes[0]}_{suffixes[1]}", Struct("ek_requantize_data", fields), "quantize")
 
 
 def _requantized(s: McuScheduler, kernel: kernels.Convert, source: str, target: str) -> NDArray[np.integer]:
     """``reference_ops::Requantize`` of all 256 values (reference/requantize.h)."""
-    given, made = s.network.scale(kernel.input), s.network.scale(kernel.output)
-    stored = np.arange(256, dtype=np.uint8).view(source).astype(np.int64) - given.zero_point
-    scaled = fixed_point.multiply_by_quantized_multiplier(
-        stored, *fixed_point.quantize_multiplier(given.scale / made.scale)
-    )
+    p = parameters.convert_parameters(s.network.scale(kernel.input), s.network.scale(kernel.output))
+    stored = np.arange(256, dtype=np.uint8).view(source).astype(np.int64) - p.zero
+    scaled = fixed_point.multiply_by_quantized_multiplier(stored, p.factor.multiplier, p.factor.shift)
     limits = np.iinfo(target)
-    return np.clip(scaled + made.zero_point, limits.min, limits.max).astype(target)
+    return np.clip(scaled + p.output_zero, limits.min, limits.max).astype(target)

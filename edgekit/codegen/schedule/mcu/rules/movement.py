@@ -12,8 +12,8 @@ from edgekit.codegen.views import View
 
 
 def reshape(s: McuScheduler, kernel: kernels.Reshape) -> None:
-    """No step: the same buffer under another shape."""
-    if kernel.input in s.buffers:
+    """No step: the same buffer under another shape; of constants, and of variables that change later, a copy."""
+    if kernel.input in s.buffers and not s.program.buffers[s.buffers[kernel.input]].pinned:
         s.buffers[kernel.output] = s.buffers[kernel.input]
         return
     item = s.item(kernel.output)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from edgekit.codegen import kernels
-from edgekit.codegen.fixed_point import quantize_multiplier
+from edgekit.codegen import kernels, parameters
 from edgekit.codegen.schedule.mcu import strides
 from edgekit.codegen.schedule.mcu.base import McuScheduler
-from edgekit.codegen.schedule.mcu.rules.scales import factor, single
+from edgekit.codegen.schedule.mcu.rules.scales import factor
 from edgekit.codegen.schedule.mcu.steps import Struct
 from edgekit.codegen.views import View
 
@@ -40,13 +38,10 @@ def reduce(s: McuScheduler, kernel: kernels.Reduce) -> None:
 def _scaled(s: McuScheduler, kernel: kernels.Reduce, index: int, count: int) -> Struct:
     """MEAN of quantized elements (``QuantizedMeanOrSum`` in reference/reduce.h); ``count`` is part of the factor."""
     x, y = s.network.scale(index), s.network.scale(kernel.output)
-    multiplier, shift = quantize_multiplier(x.scale / y.scale)
-    bits = min(count.bit_length() - 1, 32, 31 + shift)
-    multiplier, shift = (multiplier << bits) // count, shift - bits
     assert kernel.limits is not None
-    return Struct("ek_scaled_mean_data", {
-        "x_zero": x.zero_point * count, "y_zero": y.zero_point, "multiplier": multiplier, "shift": shift,
-        "low": int(kernel.limits[0]), "high": int(kernel.limits[1]),
+    return Struct("ek_scaled_mean_data", factor(parameters.mean_factor(x, y, count)) | {
+        "x_zero": x.zero_point * count, "y_zero": y.zero_point, "low": int(kernel.limits[0]),
+        "high": int(kernel.limits[1]),
     })  # fmt: skip
 
 
@@ -64,8 +59,8 @@ def _products(s: McuScheduler, kernel: kernels.Reduce) -> None:
     if suffix == "s8":
         scales = [s.network.scale(i) for i in (a.tensor, b.tensor, kernel.output)]
         assert kernel.limits is not None
-        fields: dict[str, Any] = {f"{n}_zero": scale.zero_point for n, scale in zip("aby", scales, strict=True)}
-        fields |= factor(single(scales[0].scale * scales[1].scale) / scales[2].scale)
+        fields = factor(parameters.product_factor(*scales))
+        fields |= {f"{n}_zero": scale.zero_point for n, scale in zip("aby", scales, strict=True)}
         data = Struct("ek_mul_data", fields | {"low": int(kernel.limits[0]), "high": int(kernel.limits[1])})
     s.require(suffix in ("s8", "f32"), f"there is no kernel for {s.dtype(kernel.output)}")
     s.step(f"ek_products_{suffix}", kernel, s.operands(kernel.inputs), s.output(kernel.output), shape, data, 0,

@@ -1,18 +1,18 @@
-"""Scales as C has them."""
+"""Scales as C has them: the fields of structs."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from edgekit.codegen.fixed_point import quantize_multiplier
+from edgekit.codegen.kernels import Factor
+from edgekit.codegen.schedule.mcu.steps import Value
 
 
-def factor(real: float, prefix: str = "") -> dict[str, int]:
-    """The fields ``multiplier`` and ``shift`` of a real factor."""
-    multiplier, shift = quantize_multiplier(real)
-    return {f"{prefix}multiplier": multiplier, f"{prefix}shift": shift}
+def factor(value: Factor, prefix: str = "") -> dict[str, Value]:
+    """The fields ``multiplier`` and ``shift``."""
+    return {f"{prefix}multiplier": value.multiplier, f"{prefix}shift": value.shift}
 
 
 def single(value: float) -> float:
-    """A number as float32 has it: TFLite computes some factors in float32."""
+    """A number as float32 has it."""
     return float(np.float32(value))

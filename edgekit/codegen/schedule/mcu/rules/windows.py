@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
-from edgekit.codegen import fixed_point, kernels
+from edgekit.codegen import kernels, parameters
 from edgekit.codegen.schedule.mcu.base import McuScheduler, rows_behind, window_rows
-from edgekit.codegen.schedule.mcu.rules.scales import single
+from edgekit.codegen.schedule.mcu.rules.scales import factor, single
 from edgekit.codegen.schedule.mcu.steps import Struct, table
 
 
@@ -40,12 +39,8 @@ def softmax(s: McuScheduler, kernel: kernels.Softmax) -> None:
         data = Struct("ek_softmax_data_f32", {"beta": single(kernel.beta)})
     else:
         s.require(suffix == "s8", f"there is no kernel for {s.dtype(kernel.input)}")
-        scale = s.network.scale(kernel.input)
-        # PreprocessSoftmaxScaling and CalculateInputRadius (quantization_util.cc), with 5 integer bits.
-        factor = min(kernel.beta * scale.scale * (1 << 26), (1 << 31) - 1.0)
-        multiplier, shift = fixed_point.quantize_multiplier(factor)
-        least = -math.floor(((1 << 5) - 1) * 2.0 ** (31 - 5) / 2.0**shift)
-        data = Struct("ek_softmax_data", {"multiplier": multiplier, "shift": shift, "least": least})
+        p = parameters.softmax_parameters(s.network.scale(kernel.input), kernel.beta)
+        data = Struct("ek_softmax_data", factor(p.factor) | {"least": p.least})
     s.step(f"ek_softmax_{suffix}", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape, data, 0, [0])
 
 
@@ -62,35 +57,11 @@ def resize(s: McuScheduler, kernel: kernels.Resize) -> None:
         s.step("ek_nearest", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape, data, 0, [None])
         return
     fields: dict[str, Any] = {}
-    for name, positions, given, made in (("row", kernel.rows, x[1], y[1]), ("column", kernel.columns, x[2], y[2])):
-        first, second, share = positions
+    for name, (first, second, share) in (("row", kernel.rows), ("column", kernel.columns)):
         if suffix != "f32":
-            first, second, share = fine_positions(given, made, positions)
+            share = np.rint(share * 1024)
         fields[f"{name}_first"], fields[f"{name}_second"] = table(first, "int16"), table(second, "int16")
         fields[f"{name}_share"] = table(share, "float32" if suffix == "f32" else "int16")
     data = Struct("ek_bilinear_data_f32" if suffix == "f32" else "ek_bilinear_data", fields)
     s.require(suffix in ("f32", "s8"), f"there is no kernel for {s.dtype(kernel.output)}")
     s.step(f"ek_bilinear_{suffix}", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape, data, 0, [None])
-
-
-def fine_positions(given: int, made: int, positions: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-    """Where output rows lie between two input rows, with 10 bits (reference/resize_bilinear.h, for integers).
-
-    :param positions: the same in float32, which tell corners and half pixels apart.
-    """
-    number = np.arange(made, dtype=np.int64)
-    best: tuple[float, tuple[Any, Any, Any]] | None = None
-    for align, half in ((False, False), (True, False), (False, True)):
-        if align and made > 1:
-            scale = ((1 << 10) * (given - 1) + (made - 1) // 2) // (made - 1)
-        else:
-            scale = ((1 << 10) * given + made // 2) // made
-        at = number * scale + scale // 2 - (1 << 9) if half else number * scale
-        first = np.maximum(np.sign(at) * (np.abs(at) >> 10), 0)
-        second = np.minimum((at + (1 << 10) - 1) >> 10, given - 1)
-        float_at = positions[0] + positions[2]
-        off = float(np.abs(at / 1024 - float_at).max())
-        if best is None or off < best[0]:
-            best = off, (first, second, at - (first << 10))
-    assert best is not None
-    return best[1]
