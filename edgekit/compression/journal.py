@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from edgekit.compression.candidates import Candidate
 from edgekit.compression.search import Goal
@@ -57,7 +57,7 @@ def _study(path: Path, goal: Goal, progress: Progress) -> Study:
 
     def study() -> Study:
         made = optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path), lock_obj=Held())), study_name="compress",
+            storage=JournalStorage(JournalFileBackend(str(path), lock_obj=cast(Any, Held()))), study_name="compress",
             directions=[StudyDirection.MINIMIZE] * (1 + len(goal.costs)), load_if_exists=True,
         )  # fmt: skip
         for trial in made.trials:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
+KERNELS = "kernels"
+"""Folder in the artifact: the headers that ``model.c`` includes."""
 NAME = "model"
 """Prefix of the names that a model's C source exports."""
 SCOPE = Scope(convolutions=True, state=True)
@@ -100,6 +102,7 @@ class C99(Defaults):
         built = firmware.build(network, target, request.folder, flags)
         for name, text in files.items():
             write_text(request.folder / name, text)
+        library.put_kernels(request.folder / KERNELS)
         sizes = built.sizes
         footprint = Footprint(sizes.flash, sizes.ram, sizes.text, sizes.constants, sizes.arena, sizes.stack)
         return Artifact(

@@ -50,3 +50,10 @@ def link(source: Source, arch: str, result: Path, flags: Sequence[str] = ("-O2",
                     f"the network's C does not compile: {first_error(done.stdout)}", "please report this"
                 )
         shutil.copyfile(folder / LIBRARY, result)
+
+
+def put_kernels(folder: Path) -> None:
+    """Copy the kernel library, which is headers only, into a folder that is made for it."""
+    folder.mkdir()
+    for header in sorted((resources.folder("firmware_stubs") / "kernels").glob("*.h")):
+        runner_build.put(header, folder, header.name)
