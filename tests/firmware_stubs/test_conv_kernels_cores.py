@@ -1,0 +1,240 @@
+"""The kernels of convolutions on emulated cores equal NumPy, with constant sizes and without."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.codegen import fixed_point
+from edgekit.codegen.schedule.mcu import packing
+from tests.firmware_stubs import kernel_library as kernels
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
+    reason="needs arm-none-eabi-gcc and qemu-system-arm",
+)
+
+CORES: dict[str, tuple[str, packing.Packing, str, str, str]] = {
+    "m0plus": ("-mcpu=cortex-m0plus", "rows", "mps2-an385", "0", "0x20000000"),
+    "m4": ("-mcpu=cortex-m4", "pairs", "mps2-an386", "0", "0x20000000"),
+    "m7": ("-mcpu=cortex-m7", "pairs", "mps2-an500", "0", "0x20000000"),
+    "m33": ("-mcpu=cortex-m33", "pairs", "mps2-an505", "0x10000000", "0x38000000"),
+    "m55": ("-mcpu=cortex-m55 -mfloat-abi=hard", "blocks", "mps3-an547", "0", "0x20000000"),
+    # Packed for other cores.
+    "m3": ("-mcpu=cortex-m3", "pairs", "mps2-an385", "0", "0x20000000"),
+    "m4_blocks": ("-mcpu=cortex-m4", "blocks", "mps2-an386", "0", "0x20000000"),
+}
+SHAPES = {
+    "pointwise": packing.ConvShape(5, 3, 16, 5, 3, 12, 1, 1),
+    "pointwise_64": packing.ConvShape(1, 4, 64, 1, 4, 8, 1, 1),
+    "strided_pointwise": packing.ConvShape(5, 5, 32, 3, 3, 5, 1, 1, 2, 2),
+    "first_layer": packing.ConvShape(8, 8, 3, 4, 4, 8, 3, 3, 2, 2),
+    "one_channel": packing.ConvShape(9, 7, 1, 5, 4, 7, 5, 4, 2, 2, pad_top=2, pad_left=1),
+    "same": packing.ConvShape(6, 5, 16, 6, 5, 16, 3, 3, pad_top=1, pad_left=1),
+    "dilated_groups": packing.ConvShape(7, 7, 12, 5, 5, 9, 2, 3, dilation_h=2, pad_left=0, groups=3),
+    "depthwise": packing.ConvShape(6, 6, 8, 6, 6, 8, 3, 3, pad_top=1, pad_left=1),
+    "depthwise_odd": packing.ConvShape(7, 5, 6, 7, 5, 6, 3, 3, pad_top=1, pad_left=1, strip=3),
+    "depthwise_strided": packing.ConvShape(9, 9, 4, 5, 5, 4, 3, 3, 2, 2, pad_top=1, pad_left=1),
+    "depthwise_even": packing.ConvShape(8, 8, 5, 4, 4, 5, 3, 3, 2, 2),
+    "depthwise_multiplier": packing.ConvShape(5, 6, 2, 5, 6, 6, 3, 3, pad_top=1, pad_left=1),
+    "depthwise_5x5": packing.ConvShape(6, 6, 4, 6, 6, 4, 5, 5, pad_top=2, pad_left=2),
+}
+DENSE = [(1, 37, 6), (2, 64, 4), (1, 16, 3)]
+ARITHMETIC = {"narrow": (0.001, 0.2), "near": (0.001, 0.7), "any": (0.01, 4.0), "limits": (0.001, 0.2)}
+"""Ranges of factors, which select how kernels requantize."""
+
+MAIN = """
+struct job {{ void (*run)(const int8_t *x, int8_t *y); const int8_t *x, *expected; int32_t size; }};
+{parts}
+static const struct job jobs[] = {{{jobs}}};
+
+void *memcpy(void *to, const void *from, unsigned n)
+{{
+    for (unsigned i = 0; i < n; i++)
+        ((volatile char *)to)[i] = ((const char *)from)[i];
+    return to;
+}}
+
+void *memset(void *to, int value, unsigned n)
+{{
+    for (unsigned i = 0; i < n; i++)
+        ((volatile char *)to)[i] = (char)value;
+    return to;
+}}
+
+/* SYS_EXIT_EXTENDED: how many jobs went well, up to the first that did not. */
+static void leave(int code)
+{{
+    unsigned block[2] = {{0x20026, (unsigned)code}};
+    register unsigned operation __asm("r0") = 0x20;
+    register unsigned *argument __asm("r1") = block;
+    __asm volatile("bkpt 0xab" : : "r"(operation), "r"(argument) : "memory");
+}}
+
+static __attribute__((noinline)) int all(void)
+{{
+    int done = 0;
+    for (; done < (int)(sizeof jobs / sizeof *jobs); done++) {{
+        const struct job *job = &jobs[done];
+        for (int32_t i = 0; i < 4096; i++)
+            output[i] = 0x5a;
+        job->run(job->x, output);
+        int wrong = output[job->size] != 0x5a;
+        for (int32_t i = 0; i < job->size; i++)
+            wrong |= output[i] != job->expected[i];
+        if (wrong)
+            break;
+    }}
+    return done;
+}}
+
+void reset(void);
+void reset(void)
+{{
+    /* The FPU's registers are those of the vector extension. */
+    *(volatile uint32_t *)0xE000ED88 |= 0xfu << 20;
+    __asm volatile("dsb\\n isb" : : : "memory");
+    leave(all());
+    for (;;)
+        ;
+}}
+
+extern char stack_top;
+struct vectors {{ void *stack; void (*reset)(void); }};
+__attribute__((section(".vectors"), used)) static const struct vectors vectors = {{&stack_top, reset}};
+"""
+SCRIPT = """
+MEMORY {{ FLASH (rx) : ORIGIN = {rom}, LENGTH = 2M RAM (rwx) : ORIGIN = {ram}, LENGTH = 128K }}
+SECTIONS {{
+  .text : {{ KEEP(*(.vectors)) *(.text*) *(.rodata*) }} > FLASH
+  .bss (NOLOAD) : {{ *(.bss*) *(COMMON) }} > RAM
+  /DISCARD/ : {{ *(.ARM.exidx*) }}
+}}
+stack_top = ORIGIN(RAM) + LENGTH(RAM);
+"""
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_kernels_on_a_core(core: str, tmp_path: Path) -> None:
+    flags, kind, machine, rom, ram = CORES[core]
+    rng = np.random.default_rng(7)
+    program = Program(kind)
+    for arithmetic in ARITHMETIC:
+        for name, shape in SHAPES.items():
+            program.convolution(rng, shape, arithmetic, depthwise=name.startswith("depthwise"))
+        for rows, depth, units in DENSE:
+            program.dense(rng, rows, depth, units, arithmetic)
+    (tmp_path / "jobs.c").write_text(program.text())
+    (tmp_path / "link.ld").write_text(SCRIPT.format(rom=rom, ram=ram))
+    command = ["arm-none-eabi-gcc", *flags.split(), "-mthumb", *kernels.WARNINGS, "-O2", "-nostdlib", "-nostartfiles"]
+    command += [*kernels.PACKINGS[kind], f"-I{kernels.KERNELS}", "-T", "link.ld", "jobs.c", "-lgcc", "-o", "jobs.elf"]
+    built = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    emulator = ["qemu-system-arm", "-M", machine, "-display", "none", "-monitor", "none", "-serial", "none"]
+    emulator += ["-semihosting-config", "enable=on,target=native", "-kernel", "jobs.elf"]
+    ended = subprocess.run(emulator, cwd=tmp_path, timeout=60, check=False).returncode
+    assert ended == len(program.jobs), program.jobs[ended]
+
+
+class Program:
+    """C source that runs kernels and compares what they make."""
+
+    def __init__(self, kind: packing.Packing) -> None:
+        self.kind = kind
+        self.parts = list[str]()
+        self.jobs = list[str]()
+        self.count = 0
+
+    def convolution(self, rng: Any, shape: packing.ConvShape, arithmetic: str, *, depthwise: bool) -> None:
+        many = shape.out_c // shape.in_c
+        weights = (shape.k_h, shape.k_w, shape.out_c)
+        if not depthwise:
+            weights = (shape.out_c, shape.k_h, shape.k_w, shape.in_c // shape.groups)
+        layer = _layer(rng, weights, shape.out_c, arithmetic)
+        rows = layer.weights.transpose(2, 0, 1) if depthwise else layer.weights
+        packed, plain = packing.pack(layer.weights, self.kind, shape.groups)
+        if depthwise:
+            packed, plain = packing.pack_depthwise(layer.weights, self.kind, many)
+        shape = dataclasses.replace(shape, flags=layer.flags(rows) | plain)
+        x = rng.integers(-128, 128, (shape.in_h, shape.in_w, shape.in_c))
+        expected = (kernels.expected_depthwise if depthwise else kernels.expected_conv)(shape, layer, x)
+        scratch = (packing.depthwise_scratch if depthwise else packing.conv_scratch)(shape, self.kind)
+        assert scratch <= 8192, scratch
+        function = "ek_depthwise_conv2d_s8" if depthwise else "ek_conv2d_s8"
+        self._job(function, "ek_conv_shape", shape, layer, packed, rows, x, expected, ", scratch")
+
+    def dense(self, rng: Any, rows: int, depth: int, units: int, arithmetic: str) -> None:
+        layer = _layer(rng, (units, depth), units, arithmetic)
+        packed, plain = packing.pack(layer.weights, self.kind)
+        shape = packing.DenseShape(rows, depth, units, layer.flags(layer.weights) | plain)
+        x = rng.integers(-128, 128, (rows, depth))
+        self._job("ek_dense_s8", "ek_dense_shape", shape, layer, packed, layer.weights, x,
+                  kernels.expected_dense(layer, x), "")  # fmt: skip
+
+    def _job(
+        self, function: str, struct: str, shape: Any, layer: kernels.Layer, packed: Any, rows: Any, x: Any,
+        expected: Any, scratch: str,
+    ) -> None:  # fmt: skip
+        n, convolution = self.count, struct == "ek_conv_shape"
+        self.count += 1
+        bias = packing.folded_bias(rows, layer.bias, layer.x_zero)
+        arrays = {"weights": ("int8_t", packed), "x": ("int8_t", x), "expected": ("int8_t", expected)}
+        if convolution and packing.takes_channels(shape.flags, self.kind):
+            factors = packing.channels(bias, layer.multiplier, layer.shift, shape.flags)
+            arrays["channels"] = "int32_t", factors
+        else:
+            lanes = {"bias": bias, "multiplier": layer.multiplier, "shift": layer.shift}
+            for name, values in lanes.items():
+                kind = "int8_t" if name == "shift" else "int32_t"
+                arrays[name] = kind, packing.lanes(values, self.kind)
+        for name, (kind, values) in arrays.items():
+            numbers = ",".join(map(str, np.asarray(values).reshape(-1).tolist()))
+            aligned = "__attribute__((aligned(16))) " if name != "expected" else ""
+            self.parts.append(f"static const {kind} {name}{n}[] {aligned}= {{{numbers}}};")
+        fields = [f".{name} = {name}{n}" for name in arrays if name not in ("x", "expected")]
+        fields += [f".{name} = {getattr(layer, name)}" for name in ("x_zero", "y_zero")]
+        fields += [f".low = {layer.limits[0]}", f".high = {layer.limits[1]}"]
+        numbers = ",".join(map(str, dataclasses.astuple(shape)))
+        call = f"{function}(&s{n}, &d{n}, x, y{scratch});"
+        generic = f"generic_{function}(&s{n}, &d{n}, x, y{scratch});"
+        self.parts += [
+            f"static const struct ek_conv_data d{n} = {{{', '.join(fields)}}};",
+            f"static const struct {struct} s{n} = {{{numbers}}};",
+            f"static void run{n}(const int8_t *x, int8_t *y) {{ {call} }}",
+            f"static void any{n}(const int8_t *x, int8_t *y) {{ {generic} }}",
+        ]
+        size = int(np.prod(expected.shape))
+        assert size < 4096
+        self.jobs += [f"{{run{n}, x{n}, expected{n}, {size}}}", f"{{any{n}, x{n}, expected{n}, {size}}}"]
+
+    def text(self) -> str:
+        head = "".join(f'#include "{name}"\n' for name in ("ek_conv.h", "ek_depthwise.h", "ek_dense.h"))
+        head += "static int8_t output[4096];\nstatic int8_t scratch[8192] __attribute__((aligned(16)));\n"
+        for name in ("ek_conv2d_s8", "ek_depthwise_conv2d_s8"):
+            head += (
+                f"EK_NOINLINE void generic_{name}(const struct ek_conv_shape *s, const struct ek_conv_data *d,"
+                f" const int8_t *x, int8_t *y, void *work) {{ {name}(s, d, x, y, work); }}\n"
+            )
+        head += (
+            "EK_NOINLINE void generic_ek_dense_s8(const struct ek_dense_shape *s, const struct ek_conv_data *d,"
+            " const int8_t *x, int8_t *y) { ek_dense_s8(s, d, x, y); }\n"
+        )
+        return head + MAIN.format(parts="\n".join(self.parts), jobs=",\n".join(self.jobs))
+
+
+def _layer(rng: Any, weights: tuple[int, ...], channels: int, arithmetic: str) -> kernels.Layer:
+    low, high = ARITHMETIC[arithmetic]
+    factors = np.exp(rng.uniform(np.log(low), np.log(high), channels))
+    if arithmetic == "near":
+        factors[0] = 0.7
+    pairs = [fixed_point.quantize_multiplier(float(factor)) for factor in factors]
+    return kernels.Layer(
+        rng.integers(-127, 128, weights), rng.integers(-2000, 2000, channels), np.array([m for m, _ in pairs]),
+        np.array([s for _, s in pairs]), -5, 3, (-100, 90) if arithmetic == "limits" else (-128, 127),
+    )  # fmt: skip
