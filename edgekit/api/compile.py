@@ -258,7 +258,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         (folder / "model.tflite").write_bytes(job.data)
         bundles.save_golden(folder, *job.golden)
         (folder / "artifact").mkdir()
-        request = Request(folder / "model.tflite", folder / "artifact", job.tuning, progress)
+        request = Request(folder / "model.tflite", folder / "artifact", job.tuning, progress, job.name)
         with advice.ways_out(job, board, backend, keep=True):
             artifact = backend.build(planned, request)
         estimate = registry.estimate(job.graph, board, {"threads": 1, "runtime": artifact.runtime})

@@ -47,12 +47,14 @@ class Request:
     :param model: the Graph as a TFLite file, the bundle's ``model.tflite``. :param folder: the bundle's empty
         ``artifact/``.
     :param tuning: a tuning database: a file, a folder of them, ``auto`` (edgekit's cache), or None for none.
+    :param name: the model's, for what others will include in their projects.
     """
 
     model: Path
     folder: Path
     tuning: str | None = None
     progress: Progress = field(default_factory=Silent)
+    name: str = "model"
 
 
 @dataclass(frozen=True)

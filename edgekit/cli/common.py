@@ -198,6 +198,13 @@ def backend_names() -> list[str]:
     return sorted(plugins.names("backends"))
 
 
+def format_names() -> list[str]:
+    """The build systems that the backend c99 writes libraries for."""
+    from edgekit.backends.c99.handover import Format
+
+    return list(Format)
+
+
 def table(title: str, columns: list[str], rows: list[list[str]], *, right: tuple[int, ...] = ()) -> None:
     """Print a table on stdout; columns whose index is in ``right`` are right-aligned."""
     from rich.console import Console

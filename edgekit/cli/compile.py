@@ -13,6 +13,7 @@ from edgekit.cli.common import (
     Output,
     backend_names,
     figure,
+    format_names,
     output_options,
     recipe_names,
     seed_option,
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "changes", multiple=True, metavar="PASS.PARAM=VALUE", help="Change a parameter of the recipe; repeatable."
 )
+@click.option(
+    "--format", "formats", multiple=True, metavar="F", cls=Listing, names=format_names,
+    help="Also write the network in C as a library for a build system; repeatable. {names}.",
+)  # fmt: skip
 @workers_option
 @seed_option
 @click.option(
@@ -66,7 +71,7 @@ if TYPE_CHECKING:
 @output_options
 def command(
     model: Path, targets: tuple[str, ...], trust: bool, output: Output, database: str | None, no_tuned: bool,
-    **options: Any,
+    formats: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Compile MODEL into one proven bundle for each target.
 
@@ -77,6 +82,8 @@ def command(
 
     if database is not None and no_tuned:
         raise click.UsageError("--database and --no-tuned exclude each other")
+    if formats:
+        options["changes"] += (f"c99.format={','.join(formats)}",)
     with output.progress() as progress:
         made = compile(model, targets=targets, trust=trust, database=database, progress=progress, **options)
     if output.json:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported, runner_build
-from edgekit.backends.c99 import emit, firmware, library
+from edgekit.backends.c99 import emit, firmware, handover, library
 from edgekit.backends.c99.emit import Optimize
 from edgekit.bundle.execution import Execution, Footprint, Kind, runner_command
 from edgekit.codegen.kernels import Scope
@@ -33,6 +33,8 @@ NAME = "model"
 """Prefix of the names that a model's C source exports."""
 SCOPE = Scope(convolutions=True, state=True)
 """What the kernel library has beyond what every backend has."""
+_COMPILERS = {"cortex-m": ("arm-none-eabi-gcc", "arm"), "riscv32": ("riscv64-unknown-elf-gcc", "riscv32")}
+"""For a toolchain file of CMake, by a target's ``arch``: compiler, and processor."""
 WITHOUT_REFERENCE = frozenset(("CEIL", "ELU", "ROUND"))
 """LiteRT has no reference kernels for these; its other kernels, which then compute the whole network, round otherwise
 (:mod:`edgekit.reference.litert`)."""
@@ -50,15 +52,25 @@ class C99(Defaults):
     """Compiles int8 networks to C."""
 
     optimize: Optimize = Optimize.SPEED
+    formats: tuple[handover.Format, ...] = ()
     name = "c99"
 
     def configured(self, options: Mapping[str, Any]) -> C99:
-        """Set ``optimize``: ``speed``, ``size`` or ``ram``."""
+        """Set ``optimize``: ``speed``, ``size`` or ``ram``; ``format``: build systems to hand the network over to."""
+        made = self
         for option, value in options.items():
-            if option != "optimize" or value not in list(Optimize):
-                choices = ", ".join(Optimize)
-                raise UsageError(f"--set c99.{option}={value}: no such option", f"use c99.optimize: {choices}")
-        return C99(Optimize(options.get("optimize", self.optimize)))
+            try:
+                if option == "optimize":
+                    made = replace(made, optimize=Optimize(value))
+                    continue
+                if option == "format":
+                    made = replace(made, formats=handover.parsed(str(value)))
+                    continue
+            except ValueError:
+                choices = ", ".join(Optimize if option == "optimize" else handover.Format)
+                raise UsageError(f"c99 has no {option} {value!r}", f"use one of {choices}") from None
+            raise UsageError(f"--set c99.{option}: no such option", "use c99.optimize or c99.format")
+        return made
 
     def exactness(self, graph: Graph) -> Exactness:
         """Integers are equal to the reference's, bit for bit, where it has reference kernels for all operators."""
@@ -77,18 +89,18 @@ class C99(Defaults):
         assert isinstance(planned, Plan), planned
         target, folder = planned.target, request.folder
         source = emit.source(planned.program, NAME, self.optimize)
-        options = {} if self == C99() else {"optimize": str(self.optimize)}
+        self._hand_over(planned, request)
         if target.mcu is not None:
-            return self._firmware(planned, source, request, options)
+            return self._firmware(planned, source, request)
         arch = runner_build.native_arch(target.arch)
         runner = runner_build.get(arch)
         request.progress.step(f"compile C for {target.name}")
         library.link(source, arch, folder / library.LIBRARY)
         runner_build.put(runner.path, folder, runner_build.NAME, 0o755)
         execution = Execution(Kind.LIBRARY, runner_command(library.LIBRARY, model=False), library.LIBRARY)
-        return Artifact({"compiler": runner.compiler}, execution, "c99", source.memory.arena, options=options)
+        return Artifact({"compiler": runner.compiler}, execution, "c99", source.memory.arena, options=self._options())
 
-    def _firmware(self, planned: Plan, source: emit.Source, request: Request, options: Mapping[str, Any]) -> Artifact:
+    def _firmware(self, planned: Plan, source: emit.Source, request: Request) -> Artifact:
         """The sources, and a firmware for a microcontroller."""
         target = planned.target
         request.progress.step(f"compile firmware for {target.name}")
@@ -107,5 +119,25 @@ class C99(Defaults):
         footprint = Footprint(sizes.flash, sizes.ram, sizes.text, sizes.constants, sizes.arena, sizes.stack)
         return Artifact(
             {"compiler": built.compiler}, Execution(Kind.FIRMWARE), "c99", source.memory.arena,
-            options=options, footprint=footprint,
+            options=self._options(), footprint=footprint,
         )  # fmt: skip
+
+    def _options(self) -> dict[str, str]:
+        """Those that differ from the defaults."""
+        options = {"optimize": str(self.optimize)} if self.optimize != C99.optimize else {}
+        return options | ({"format": ",".join(self.formats)} if self.formats else {})
+
+    def _hand_over(self, planned: Plan, request: Request) -> None:
+        """Write a library for each build system."""
+        if not self.formats:
+            return
+        graph, target = planned.graph, planned.target
+        source = emit.source(planned.program, handover.identifier(request.name), self.optimize)
+        what = f"{len(graph.operators)} operators, {source.constants} bytes of weights and tables"
+        cross = None
+        if target.mcu is not None:
+            compiler, processor = _COMPILERS[target.arch]
+            cross = handover.Cross(compiler, firmware.machine_flags(target.mcu), processor, target.name)
+        network = handover.Network(source, graph.inputs, graph.outputs, what, target.name, cross)
+        for form in self.formats:
+            handover.write(network, form, request.folder)

@@ -277,6 +277,10 @@ const struct ek_model {name}_model = {{
 
 {chr(10).join(lines)}
 
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
 extern const struct ek_model {name}_model;
 
 /* The same by their own names; ek_model.h says what they do. */
@@ -284,6 +288,10 @@ void {name}_init(struct ek_instance *instance, void *arena);
 void *{name}_input(const struct ek_instance *instance, uint32_t index);
 const void *{name}_output(const struct ek_instance *instance, uint32_t index);
 void {name}_run(struct ek_instance *instance);
+
+#ifdef __cplusplus
+}}
+#endif
 
 #endif
 """
