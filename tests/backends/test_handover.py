@@ -13,8 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 import edgekit
+from edgekit import target
+from edgekit.backends import Planned, Request
+from edgekit.backends.c99 import C99
 from edgekit.backends.c99.handover import Format, identifier, parsed
 from edgekit.errors import UsageError
+from edgekit.graph import tflite
 from tests.networks import small
 
 STUBS = Path(__file__).parent / "handover_stubs"
@@ -28,8 +32,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("handover")
     generator = np.random.default_rng(3)
     weights = generator.standard_normal((5, 24)).astype(np.float32)
-    from edgekit.graph import tflite
-
     tflite.write(small.dense(weights, np.zeros(5, np.float32)), folder / "Two layers.tflite")
     np.savez(folder / "data.npz", x=generator.standard_normal((40, 24)).astype(np.float32))
     (made,) = edgekit.compile(
@@ -107,6 +109,47 @@ def test_as_a_part_of_another_project_for_a_microcontroller(bundle: Path, form: 
     run("cmake", "--build", tmp_path / "build")
     (archive,) = (tmp_path / "build").rglob(f"lib{NAME}.a")
     assert f"{NAME}_run" in run("arm-none-eabi-nm", archive).decode()
+
+
+@pytest.mark.parametrize(
+    ("board", "machine", "board_flag"),
+    [
+        ("nucleo-l4r5zi", "ARM", "-mcpu=cortex-m4"),
+        ("pico", "ARM", "-mcpu=cortex-m0plus"),
+        ("esp32-c3", "RISC-V", "-march"),
+    ],
+)
+def test_cmake_for_a_board(bundle: Path, board: str, machine: str, board_flag: str, tmp_path: Path) -> None:
+    """The toolchain file that comes along, with the core's flags."""
+    compiler = "riscv32-esp-elf-gcc" if board == "esp32-c3" else "arm-none-eabi-gcc"
+    needs("cmake", "make")
+    graph = tflite.read(bundle / "model.tflite")
+    shutil.copy(bundle / "model.tflite", tmp_path)
+    (tmp_path / "artifact").mkdir()
+    backend = C99(formats=(Format.CMAKE,))
+    plan = backend.plan(graph, target.load(board))
+    assert isinstance(plan, Planned)
+    backend.build(plan, Request(tmp_path / "model.tflite", tmp_path / "artifact", name="Dense 1"))
+    root, build = tmp_path / "artifact" / "cmake" / "dense_1", tmp_path / "build"
+    assert board_flag in (root / "cmake" / "toolchain.cmake").read_text()
+    needs(compiler)
+    toolchain = f"-DCMAKE_TOOLCHAIN_FILE={root / 'cmake' / 'toolchain.cmake'}"
+    run(
+        "cmake",
+        "-S",
+        root,
+        "-B",
+        build,
+        toolchain,
+        "-DDENSE_1_EXAMPLES=OFF",
+        f"-DCMAKE_INSTALL_PREFIX={tmp_path / 'p'}",
+    )
+    run("cmake", "--build", build)
+    run("cmake", "--install", build)
+    assert (
+        f"Machine:                           {machine}"
+        in run("readelf", "-h", tmp_path / "p/lib/libdense_1.a").decode()
+    )
 
 
 def test_arduino_layout(bundle: Path) -> None:

@@ -33,8 +33,8 @@ NAME = "model"
 """Prefix of the names that a model's C source exports."""
 SCOPE = Scope(convolutions=True, state=True)
 """What the kernel library has beyond what every backend has."""
-_COMPILERS = {"cortex-m": ("arm-none-eabi-gcc", "arm"), "riscv32": ("riscv64-unknown-elf-gcc", "riscv32")}
-"""For a toolchain file of CMake, by a target's ``arch``: compiler, and processor."""
+_COMPILERS = {"cortex-m": ("arm-none-eabi-gcc", "arm"), "riscv32": ("riscv32-esp-elf-gcc", "riscv32")}
+"""For a toolchain file of CMake, by a target's ``arch``: a compiler with a C library, and the processor."""
 WITHOUT_REFERENCE = frozenset(("CEIL", "ELU", "ROUND"))
 """LiteRT has no reference kernels for these; its other kernels, which then compute the whole network, round otherwise
 (:mod:`edgekit.reference.litert`)."""
