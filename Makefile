@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants lock clean
+.PHONY: help setup ready demo demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,6 +17,9 @@ ready:
 
 demo: ready  ## train a network on MNIST, compile it for two Raspberry Pis, check and profile it in an emulator
 	@$(BIN)/python examples/mnist/demo.py
+
+demo-keywords: ready  ## from a WAV file to the spoken word on an emulated Cortex-M4 (two minutes)
+	@$(BIN)/python examples/keyword_spotting/demo.py
 
 test: lint  ## everything: style, types, all tests (about 40 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadscope --durations 15
