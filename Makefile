@@ -4,7 +4,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-C_FILES = $(shell find edgekit firmware_stubs tests -name '*.[ch]')
+C_FILES = $(shell find edgekit firmware_stubs tests examples -name '*.[ch]')
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20

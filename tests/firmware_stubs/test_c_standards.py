@@ -12,6 +12,8 @@ import pytest
 
 from edgekit.backends import runner_build
 from edgekit.backends.gpu import host_build
+from edgekit.data.mfcc import Mfcc, Quantization
+from edgekit.data.mfcc_source import source
 from edgekit.runners import tracing
 from edgekit.runners.cuda_emulator import FLAGS as CUDA_FLAGS
 
@@ -28,6 +30,22 @@ WEIGHTS = """enum { ROWS = 2, COLUMNS = 3 };
 static const float weights[COLUMNS][ROWS] = {{0}}, bias[COLUMNS] = {0};
 """
 """What a test adds to ``tests/runners/compiled/network.c``."""
+EXAMPLE = ROOT / "examples" / "keyword_spotting" / "firmware"
+KEYWORDS = {
+    "labels.h": "#define LABELS 12\nstatic const char *const labels[LABELS] = {0};\n",
+    "mfcc.h": source(Mfcc(), Quantization(0.5, 0)).header,
+    "model.h": """#include "ek_model.h"
+#define MODEL_ARENA_BYTES 64
+#define MODEL_INPUT_0_ELEMENTS 490
+#define MODEL_OUTPUT_0_ELEMENTS 12
+#define MODEL_OUTPUT_0_ZERO_POINT -128
+void model_init(struct ek_instance *instance, void *arena);
+void *model_input(const struct ek_instance *instance, uint32_t index);
+const void *model_output(const struct ek_instance *instance, uint32_t index);
+void model_run(struct ek_instance *instance);
+""",
+}
+"""What is written for ``examples/keyword_spotting/firmware``."""
 
 
 @cache
@@ -59,10 +77,12 @@ def compile_strictly(path: Path, arch: str, folder: Path, *defines: str) -> str:
         pytest.skip(f"{compiler} is not installed")
     (folder / "weights.h").write_text(WEIGHTS)
     stubs = ROOT / "firmware_stubs"
-    folders = [
-        f"-I{place}"
-        for place in (path.parent, stubs / "gpu", stubs / "linux", stubs / "kernels", EMULATOR, TRACING, folder)
-    ]
+    places = [path.parent, stubs / "gpu", stubs / "linux", stubs / "kernels", EMULATOR, TRACING, folder]
+    if path.is_relative_to(EXAMPLE):
+        for name, text in KEYWORDS.items():
+            (folder / name).write_text(text)
+        places += [EXAMPLE / "emulator", stubs / "audio", stubs / "mcu"]
+    folders = [f"-I{place}" for place in places]
     # A header's own functions are called by whoever includes it.
     kind = ["-x", language.lower(), "-Wno-unused-function"] if path.suffix == ".h" else []
     command = [compiler, *flags, *WARNINGS, "-O2", *folders, *defines, *kind, "-c", path, "-o", folder / "made.o"]
