@@ -195,6 +195,13 @@ def test_backends_without_state_refuse_it() -> None:
 def test_filters_over_time(
     batch: int, rank: int, units: int, memory: int, depth: int, bias: bool, zero: int, out_zero: int, seed: int
 ) -> None:
+    graph = svdf(batch, rank, units, memory, depth, bias, zero, out_zero, seed)
+    compared(graph, noise(graph, 8, seed))
+
+
+def svdf(
+    batch: int, rank: int, units: int, memory: int, depth: int, bias: bool, zero: int, out_zero: int, seed: int
+) -> Graph:
     rng = np.random.default_rng(seed)
     n = Pictures()
     x = n.tensor((batch, depth), "int8", quantization=scaled(2 ** rng.uniform(-6, -2), zero))
@@ -209,8 +216,7 @@ def test_filters_over_time(
               fusedActivationFunction=1)  # fmt: skip
     n.tensors[y].quantization = scaled(2 ** rng.uniform(-6, 0), out_zero)
     n.operators[-1].version = 3
-    graph = n.graph((x,), (y,))
-    compared(graph, noise(graph, 8, seed))
+    return n.graph((x,), (y,))
 
 
 def test_filters_that_no_kernel_computes() -> None:

@@ -31,7 +31,7 @@ KERNELS = "kernels"
 """Folder in the artifact: the headers that ``model.c`` includes."""
 NAME = "model"
 """Prefix of the names that a model's C source exports."""
-SCOPE = Scope(convolutions=True, state=True)
+SCOPE = Scope(convolutions=True, rows=True, state=True)
 """What the kernel library has beyond what every backend has."""
 _COMPILERS = {"cortex-m": ("arm-none-eabi-gcc", "arm"), "riscv32": ("riscv32-esp-elf-gcc", "riscv32")}
 """For a toolchain file of CMake, by a target's ``arch``: a compiler with a C library, and the processor."""

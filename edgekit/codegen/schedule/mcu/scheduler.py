@@ -16,6 +16,7 @@ from edgekit.codegen.schedule.mcu.rules import (
     indices,
     maps,
     movement,
+    recurrent,
     reductions,
     windows,
 )
@@ -64,5 +65,9 @@ RULES: dict[type[kernels.Kernel], Rule] = {
     kernels.Gather: indices.gather,
     kernels.ArgExtreme: indices.extreme,
     kernels.CumSum: indices.cumsum,
+    kernels.Svdf: recurrent.svdf,
+    kernels.Lstm: recurrent.lstm,
+    kernels.LogSoftmax: recurrent.rows,
+    kernels.L2Normalization: recurrent.rows,
 }
 """By kind of kernel."""

@@ -110,13 +110,19 @@ def _runs(program: Program) -> Iterator[Run]:
         for operand in step.inputs:
             readers[operand.buffer] = readers.get(operand.buffer, 0) + 1
     ends = {*program.outputs, *program.inputs}
+    pinned = {number for number, buffer in enumerate(program.buffers) if buffer.pinned}
+
+    def whole(step: Step) -> bool:
+        """A step that uses a variable is done before the next one begins."""
+        return not pinned.isdisjoint(operand.buffer for operand in (*step.inputs, step.output))
+
     for first, step in enumerate(program.steps):
-        if step.rows is None or step.stages:
+        if step.rows is None or step.stages or whole(step):
             continue
         yield first, first
         for last in range(first + 1, min(len(program.steps), first + MOST_STAGES)):
             before, after = program.steps[last - 1], program.steps[last]
-            if after.rows is None or after.stages or before.output.buffer in ends:
+            if after.rows is None or after.stages or before.output.buffer in ends or whole(after):
                 break
             if readers.get(before.output.buffer) != 1 or _window(after) != before.output:
                 break
