@@ -83,6 +83,7 @@ class Firmware:
     """A firmware that answers, and runs the bundle's network.
 
     :param seconds: how long one inference may take. :param starting: it is just being started.
+    :param placed: the samples lie in its machine's memory, as :func:`edgekit.bundle.samples.pack` arranges them.
     """
 
     client: Client
@@ -90,6 +91,7 @@ class Firmware:
     expected: About
     seconds: float = 60.0
     starting: bool = False
+    placed: bool = False
     hello: Hello = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,9 +124,11 @@ class Firmware:
         """
         results: list[list[bytes]] = []
         cycles = []
+        each = sum(array[0].nbytes for array in inputs)
         for number in range(samples_in(inputs)):
             sample = [np.ascontiguousarray(array[number]) for array in inputs]
-            outputs, taken = self.infer(sample, observe=observe and number == 0)
+            place = number * each if self.placed else None
+            outputs, taken = self.infer(sample, observe=observe and number == 0, place=place)
             results.append(outputs)
             cycles.append(taken)
         arrays = []
@@ -134,10 +138,19 @@ class Firmware:
             arrays.append(np.frombuffer(joined, dtype).reshape(len(results), *tensor.shape).astype(tensor.dtype))
         return arrays, cycles
 
-    def infer(self, sample: Sequence[NDArray[Any]], *, observe: bool) -> tuple[list[bytes], int]:
-        """Run one sample from the initial state; return each output's bytes, and the cycles."""
+    def infer(
+        self, sample: Sequence[NDArray[Any]], *, observe: bool, place: int | None = None
+    ) -> tuple[list[bytes], int]:
+        """Run one sample from the initial state; return each output's bytes, and the cycles.
+
+        :param place: where the sample lies in the machine's memory, None if it is to be sent.
+        """
         self.client.ask(Command.RESET)
         for index, array in enumerate(sample):
+            if place is not None:
+                self.client.ask(Command.PLACE, index, place)
+                place += array.nbytes
+                continue
             data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
             for offset in range(0, len(data), MOST - 8):
                 self.client.ask(Command.WRITE, index, offset, data=data[offset : offset + MOST - 8])
@@ -163,8 +176,17 @@ class Firmware:
         return found
 
     def stack_used(self) -> int:
-        """The most bytes of stack that were in use since the firmware started."""
-        return self._words(self.client.ask(Command.STACK), 1)[0]
+        """The most bytes of stack that were in use since the firmware started.
+
+        :raises DeviceError: if it was all of it: what lies below may have been overwritten.
+        """
+        used = self._words(self.client.ask(Command.STACK), 1)[0]
+        if used >= self.hello.stack:
+            raise DeviceError(
+                f"the network needs more than the stack of {self.hello.stack} bytes on {self.client.line.shown}",
+                "raise mcu.stack_bytes in the target's file, and compile the bundle again",
+            )
+        return used
 
     def _words(self, payload: bytes, count: int) -> list[int]:
         if len(payload) != 4 * count:

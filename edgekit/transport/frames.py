@@ -39,6 +39,7 @@ class Command(IntEnum):
     READ = 6
     STEPS = 7
     STACK = 8
+    PLACE = 9
     READY = 0x7E
     FAULT = 0x7F
 

@@ -1,5 +1,6 @@
 #include "ek_server.h"
 
+#include "ek_config.h"
 #include "ek_frame.h"
 #include "ek_port.h"
 
@@ -105,6 +106,19 @@ static uint8_t write(const struct ek_model *model)
     return EK_OK;
 }
 
+#ifdef EK_CONFIG_SAMPLES
+/* What the emulator loaded into a memory of the machine: its serial line takes 40 us per byte. */
+static uint8_t place(const struct ek_model *model)
+{
+    uint32_t index = word(0), offset = word(1), size = EK_CONFIG_SAMPLES_BYTES;
+    if (frame.length != 8 || index >= model->inputs || offset > size || model->input_bytes[index] > size - offset)
+        return EK_WRONG;
+    memcpy(model->input(&instance, index), (const uint8_t *)EK_CONFIG_SAMPLES + offset, model->input_bytes[index]);
+    frame.length = 0;
+    return EK_OK;
+}
+#endif
+
 static uint8_t run(const struct ek_server *server)
 {
     uint64_t start, used;
@@ -159,6 +173,9 @@ static uint8_t answered(const struct ek_server *server)
     case EK_RUN: return run(server);
     case EK_READ: return read(server->model);
     case EK_STEPS: return steps(server);
+#ifdef EK_CONFIG_SAMPLES
+    case EK_PLACE: return place(server->model);
+#endif
     case EK_RESET:
         server->model->init(&instance, server->arena);
         frame.length = 0;

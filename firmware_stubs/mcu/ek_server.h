@@ -1,17 +1,19 @@
-/* The firmware's side of the protocol: commands and answers in frames (ek_frame.h).
-
-   | Command | Payload | Answer |
-   |---|---|---|
-   | HELLO | - | 13 words: protocol, ABI, most bytes of a payload, clock in Hz, arena bytes, inputs, outputs, steps,
-   stack bytes, 4 zeros; then the digest (32 bytes) and the name. The frame's session is taken over | | SIZE | word: 0
-   input, 1 output; word: index | word: bytes | | RESET | - | - | | WRITE | word: input, word: offset; bytes | - | | RUN
-   | word: 1 to observe the steps, else 0 | two words: cycles, low half first | | READ | word: output, word: offset,
-   word: count | bytes | | STEPS | word: first, word: count | words: cycles of these steps in the last observed run | |
-   STACK | - | word: most bytes of stack in use since the start |
-
-   When it starts, the firmware sends READY by itself, in session 0. Of the answers, all but HELLO's are EK_NO_SESSION
-   if the session is not the one of the last HELLO: the processor was reset since. A command that comes a second time
-   (same sequence number) is answered as the first time, and does nothing. */
+/* The firmware's side of the protocol: commands and answers in frames (ek_frame.h). Payloads are words of four bytes:
+ *
+ * HELLO    answer: protocol, ABI, most bytes of a payload, clock in Hz, arena bytes, inputs, outputs, steps, stack
+ *          bytes, four zeros; then the digest (32 bytes) and the name. The frame's session is taken over.
+ * SIZE     0 for an input or 1 for an output, index; answer: bytes
+ * RESET    the initial state
+ * WRITE    input, offset, then bytes
+ * PLACE    input, offset in the samples' memory: copies a whole input. Only in an emulated machine.
+ * RUN      1 to observe the steps, else 0; answer: cycles, two words, the low half first
+ * READ     output, offset, count; answer: bytes
+ * STEPS    first step, count; answer: cycles of these steps in the last observed run
+ * STACK    answer: the most bytes of stack that were in use since the start
+ *
+ * When it starts, the firmware sends READY by itself, in session 0. All answers but HELLO's are EK_NO_SESSION if the
+ * session is not the one of the last HELLO: the processor was reset since. A command that comes a second time (same
+ * sequence number) is answered as the first time, and not executed again. */
 #ifndef EK_SERVER_H
 #define EK_SERVER_H
 
@@ -28,6 +30,7 @@ enum ek_command {
     EK_READ,
     EK_STEPS,
     EK_STACK,
+    EK_PLACE,
     EK_READY = 0x7e, /* answer only: the processor has started */
     EK_FAULT = 0x7f  /* answer only: the processor stopped; word: where */
 };

@@ -34,7 +34,7 @@ def there(made: Bundle) -> Iterator[Board]:
         yield found
 
 
-def opened(where: Board, made: Bundle):  # noqa: ANN201
+def opened(where: Board, made: Bundle):
     return runners.opened(runners.get(f"serial:{where.path}"), made)
 
 

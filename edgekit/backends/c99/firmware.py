@@ -104,7 +104,7 @@ def build(network: Network, target: Target, folder: Path, flags: Sequence[str] =
     machine = machines.MACHINES[target.emulator.machine]
     with sandbox.scratch() as work:
         maker = _Maker(network, target, mcu, work, [*flags, *machine_flags(mcu)])
-        emulated = maker.compiled("emulator", _Config(NO_BOARD, *machine.uart, BAUD, hertz, False))
+        emulated = maker.compiled("emulator", _Config(NO_BOARD, *machine.uart, BAUD, hertz, False, machine.samples))
         maker.linked("sizes.elf", emulated, _WIDE)
         sizes = _sizes(maker.elf("sizes.elf"), mcu)
         layout = _fitting(sizes, network, target)
@@ -174,6 +174,8 @@ class _Config:
     baud: int
     hertz: int
     caches: bool
+    samples: machines.Span | None = None
+    """Memory of an emulated machine that inputs are loaded into."""
 
 
 @dataclass
@@ -237,6 +239,8 @@ class _Maker:
             "CLOCK_HZ": f"{config.hertz}u", "UART_BASE": f"{config.uart:#x}u", "UART_CLOCK_HZ": f"{config.uart_hertz}u",
             "UART_BAUD": f"{config.baud}u", "DIGEST": f"{{{digest}}}", **({"CACHES": "1"} if config.caches else {}),
             **({"UART_LOW_POWER": "1"} if config.driver == "lpuart" else {}),
+            **({"SAMPLES": f"{config.samples.address:#x}u", "SAMPLES_BYTES": f"{config.samples.size}u"}
+               if config.samples else {}),
         }  # fmt: skip
         lines = "\n".join(f"#define EK_CONFIG_{key} {value}" for key, value in values.items())
         return f'#include "{name}.h"\n{lines}\n'

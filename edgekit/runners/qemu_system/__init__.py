@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit import sandbox
 from edgekit.backends.c99.firmware import EMULATED
+from edgekit.bundle.samples import pack
 from edgekit.errors import DeviceError
 from edgekit.progress import Progress
 from edgekit.runners import (
@@ -45,7 +46,8 @@ _FOLDER = Path(__file__).parent
 _SOURCES = ("firmware_plugin.c", "classes.h", "classify_thumb.h", "classify_riscv.h")
 _LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192, file_mb=256)
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-_SECONDS = 600.0
+_SAMPLES = "samples"
+_SECONDS = 300.0
 """That one inference may take."""
 _REPORT = "report"
 _AGAIN = "compile the bundle again"
@@ -97,7 +99,7 @@ class _Line:
             raise self._failed(ended) from ended
 
     def _failed(self, ended: Ended) -> DeviceError:
-        said = next(iter(ended.log.splitlines()), "")[:200]
+        said = next((line for line in ended.log.splitlines() if "warning: " not in line), "")[:200]
         return DeviceError(f"the {self.shown} {ended.reason}" + (f": {said}" if said else ""), _AGAIN)
 
 
@@ -112,6 +114,7 @@ class QemuSystemSession:
     expected: About
     progress: Progress
     limits: sandbox.Limits = field(default=_LIMITS)
+    patience: float = 60.0
 
     def info(self) -> Device:
         """See :class:`edgekit.runners.Session`."""
@@ -125,13 +128,16 @@ class QemuSystemSession:
         target = self.bundle.target
         self.progress.step(f"Emulating {target.processor.core}")
         with sandbox.scratch() as folder:
-            needed = [self.image, self.plugin]
+            packed = pack(inputs)
+            placed = 0 < len(packed) <= self._machine().samples.size
+            if placed:
+                (folder / _SAMPLES).write_bytes(packed)
+            command = self._command(accesses=options.profile, placed=placed)
             with conversing(
-                self._command(accesses=options.profile), folder=folder, limits=self.limits, env=_ENVIRONMENT,
-                readable=needed,
-            ) as conversation:  # fmt: skip
-                line = _Line(conversation, self.info().name)
-                firmware = Firmware(Client(line, patience=30.0), self.bundle, self.expected, _SECONDS, True)
+                command, folder=folder, limits=self.limits, env=_ENVIRONMENT, readable=[self.image, self.plugin]
+            ) as conversation:
+                client = Client(_Line(conversation, self.info().name), patience=self.patience, attempts=1)
+                firmware = Firmware(client, self.bundle, self.expected, _SECONDS, True, placed)
                 outputs, _ = firmware.run(inputs, observe=True)
                 stack = firmware.stack_used()
             trace = self._trace(folder / _REPORT, profile=options.profile)
@@ -140,9 +146,16 @@ class QemuSystemSession:
         }  # fmt: skip
         return Run(outputs, trace, conditions)
 
-    def _command(self, *, accesses: bool) -> list[str]:
+    def _machine(self) -> machines.Machine:
+        emulator = self.bundle.target.emulator
+        assert emulator is not None
+        return machines.MACHINES[emulator.machine]
+
+    def _command(self, *, accesses: bool, placed: bool) -> list[str]:
         emulator, about = self.bundle.target.emulator, self.expected
         assert emulator is not None
+        at = self._machine().samples.address
+        loader = ["-device", f"loader,file={_SAMPLES},addr={at:#x},force-raw=on"] if placed else []
         arguments = [
             str(self.plugin), f"out={_REPORT}", *(f"{name}={at:x}" for name, at in about.marks.items()),
             *(f"skip={low:x}:{high:x}" for low, high in about.uncounted),
@@ -151,7 +164,7 @@ class QemuSystemSession:
         return [
             self.emulator, "-M", emulator.machine, "-cpu", emulator.cpu, "-bios", "none", "-nodefaults",
             "-display", "none", "-monitor", "none", "-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line",
-            "-no-reboot", "-nic", "none", "-kernel", str(self.image), "-plugin", ",".join(arguments),
+            "-no-reboot", "-nic", "none", "-kernel", str(self.image), "-plugin", ",".join(arguments), *loader,
         ]  # fmt: skip
 
     def _trace(self, path: Path, *, profile: bool) -> Trace:
