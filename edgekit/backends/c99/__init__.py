@@ -7,6 +7,7 @@ for bit. For Linux, the same source becomes ``network.so`` beside the C runner.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,14 @@ from edgekit.backends.c99.emit import Optimize
 from edgekit.bundle.execution import Execution, Footprint, Kind, runner_command
 from edgekit.codegen.kernels import Scope
 from edgekit.codegen.lower import lowered
+from edgekit.codegen.schedule.mcu import memory
+from edgekit.codegen.schedule.mcu.packing import Packing
 from edgekit.codegen.schedule.mcu.scheduler import schedule
 from edgekit.codegen.schedule.mcu.steps import Program
 from edgekit.codegen.schedule.mcu.streams import streamed
 from edgekit.errors import UsageError
 from edgekit.files.documents import write_text
+from edgekit.target.schema import RegionKind
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -40,6 +44,20 @@ WITHOUT_REFERENCE = frozenset(("CEIL", "ELU", "ROUND"))
 (:mod:`edgekit.reference.litert`)."""
 
 
+def _packing(target: Target) -> Packing:
+    """How the kernels that are fastest on a core take weights."""
+    if target.mcu is None:
+        return "rows"
+    return "blocks" if target.mcu.mve else "pairs" if target.mcu.dsp else "rows"
+
+
+def _most_ram(target: Target) -> float:
+    """Bytes of the largest memory that an arena may lie in."""
+    if target.mcu is None:
+        return math.inf
+    return max((region.kib << 10 for _, region in target.mcu.of_kind(RegionKind.RAM)), default=0)
+
+
 @dataclass(frozen=True)
 class Plan(Planned):
     """A network as calls of C kernels."""
@@ -51,7 +69,8 @@ class Plan(Planned):
 class C99(Defaults):
     """Compiles int8 networks to C."""
 
-    optimize: Optimize = Optimize.SPEED
+    optimize: Optimize | None = None
+    """None: ``ram`` for microcontrollers, else ``speed``."""
     formats: tuple[handover.Format, ...] = ()
     name = "c99"
 
@@ -79,16 +98,21 @@ class C99(Defaults):
     def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
         """Refuse operators, types and shapes without a kernel."""
         network = lowered(graph, SCOPE)
-        program = network if isinstance(network, list) else schedule(network, graph)
+        program = network if isinstance(network, list) else schedule(network, graph, _packing(target))
         if isinstance(program, list):
             return [Unsupported(one.node, one.op, one.of("C99"), "use --backend litert") for one in program]
-        return Plan(graph, target, streamed(program))
+        if self._optimize(target) is Optimize.RAM or memory.plan(program).arena > _most_ram(target):
+            program = streamed(program)
+        return Plan(graph, target, program)
+
+    def _optimize(self, target: Target) -> Optimize:
+        return self.optimize or (Optimize.SPEED if target.mcu is None else Optimize.RAM)
 
     def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
         assert isinstance(planned, Plan), planned
         target, folder = planned.target, request.folder
-        source = emit.source(planned.program, NAME, self.optimize)
+        source = emit.source(planned.program, NAME, self._optimize(target))
         self._hand_over(planned, request)
         if target.mcu is not None:
             return self._firmware(planned, source, request)
@@ -124,7 +148,7 @@ class C99(Defaults):
 
     def _options(self) -> dict[str, str]:
         """Those that differ from the defaults."""
-        options = {"optimize": str(self.optimize)} if self.optimize != C99.optimize else {}
+        options = {"optimize": str(self.optimize)} if self.optimize else {}
         return options | ({"format": ",".join(self.formats)} if self.formats else {})
 
     def _hand_over(self, planned: Plan, request: Request) -> None:
@@ -132,7 +156,7 @@ class C99(Defaults):
         if not self.formats:
             return
         graph, target = planned.graph, planned.target
-        source = emit.source(planned.program, handover.identifier(request.name), self.optimize)
+        source = emit.source(planned.program, handover.identifier(request.name), self._optimize(target))
         what = f"{len(graph.operators)} operators, {source.constants} bytes of weights and tables"
         cross = None
         if target.mcu is not None:

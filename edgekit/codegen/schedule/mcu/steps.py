@@ -61,6 +61,7 @@ class Rows:
         reads the row with the output's number.
     :param window: rows of the window, ``stride`` of which go for each row of output.
     :param top: and ``bottom``: rows of padding, which hold the byte ``zero``.
+    :param scratch: bytes that a row needs, beside the window.
     :param input: rows of the whole input, ``output``: of the output; each of ``in_bytes``, ``out_bytes``.
     """
 
@@ -75,6 +76,7 @@ class Rows:
     output: int
     in_bytes: int
     out_bytes: int
+    scratch: int = 0
 
 
 @dataclass(frozen=True, eq=False)

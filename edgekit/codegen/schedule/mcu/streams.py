@@ -151,7 +151,7 @@ def _merged(program: Program, first: int, last: int) -> Program:
         others += rest
         stages.append(Stage(step, rows, len(others) if rest else -1, offset))
         offset = _up(offset + rows.window * rows.in_bytes)
-    work = max(step.scratch for step in steps)
+    work = max(stage.rows.scratch for stage in stages)
     inputs = (_window(steps[0]), *others)
     behind = _behind(stages, len(inputs))
     title = " + ".join(step.title for step in steps)

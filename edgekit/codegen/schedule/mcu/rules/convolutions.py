@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,10 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
         in_place = depthwise and packing.depthwise_in_place(sizes, s.program.packing)
     window = (kh - 1) * kernel.dilations[0] + 1
     rows = window_rows(shape, x, y, window, kernel.strides[0], kernel.padding[0], zero, item)
+    if rows is not None and scratch:
+        row = packing.ConvShape(**rows.shape.fields)  # type: ignore[arg-type]
+        needed = (packing.depthwise_scratch if depthwise else packing.conv_scratch)(row, s.program.packing)
+        rows = replace(rows, scratch=needed)
     name = "ek_depthwise_conv2d" if depthwise else "ek_conv2d"
     s.step(f"{name}_{suffix}", kernel, [s.operand(kernel.input)], target, shape, data, scratch, [behind], rows=rows,
            in_place=in_place)  # fmt: skip
