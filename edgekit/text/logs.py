@@ -16,4 +16,5 @@ def last_line(text: str, otherwise: str = "", *, most: int = 200) -> str:
 
 def first_error(log: str) -> str:
     """Return a compiler's first line on an error; without one, the beginning of what it said."""
-    return next((line for line in log.splitlines() if "error" in line), log.strip()[:200])
+    signs = "error", "undefined reference", "overflowed by"
+    return next((line for line in log.splitlines() if any(sign in line for sign in signs)), log.strip()[:200])

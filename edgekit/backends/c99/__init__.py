@@ -25,7 +25,7 @@ from edgekit.codegen.schedule.mcu.steps import Program
 from edgekit.codegen.schedule.mcu.streams import streamed
 from edgekit.errors import UsageError
 from edgekit.files.documents import write_text
-from edgekit.target.schema import RegionKind
+from edgekit.target.schema import Fpu, RegionKind
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -97,10 +97,13 @@ class C99(Defaults):
 
     def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
         """Refuse operators, types and shapes without a kernel."""
+        remedy = "use --backend litert" if target.mcu is None else ""
+        if target.mcu is not None and target.mcu.fpu is Fpu.NONE and (refused := _float(graph, target)):
+            return refused
         network = lowered(graph, SCOPE)
         program = network if isinstance(network, list) else schedule(network, graph, _packing(target))
         if isinstance(program, list):
-            return [Unsupported(one.node, one.op, one.of("C99"), "use --backend litert") for one in program]
+            return [Unsupported(one.node, one.op, one.of("C99"), remedy) for one in program]
         if self._optimize(target) is Optimize.RAM or memory.plan(program).arena > _most_ram(target):
             program = streamed(program)
         return Plan(graph, target, program)
@@ -165,3 +168,16 @@ class C99(Defaults):
         network = handover.Network(source, graph.inputs, graph.outputs, what, target.name, cross)
         for form in self.formats:
             handover.write(network, form, request.folder)
+
+
+def _float(graph: Graph, target: Target) -> list[Unsupported]:
+    """The operators that compute in floating point, which this target does not."""
+    tensors = graph.tensors
+    found = [
+        (index, operator.op)
+        for index, operator in enumerate(graph.operators)
+        if any(tensors[i].dtype.startswith("float") for i in (*operator.inputs, *operator.outputs) if i >= 0)
+        and operator.op not in ("QUANTIZE", "DEQUANTIZE")
+    ]
+    reason, remedy = f"{target.name} has no FPU for floating point", "add --recipe int8 --data SAMPLES"
+    return [Unsupported(index, op, reason, remedy) for index, op in found]

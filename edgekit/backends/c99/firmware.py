@@ -37,6 +37,8 @@ _FAMILIES = {"cortex-m": "cortex_m", "riscv32": "riscv"}
 """Folders in ``firmware_stubs``, by a target's ``arch``."""
 _DRIVERS = {"lpuart": "stm32"}
 """UARTs that share another one's driver."""
+_LIBRARIES = {"cortex-m": ("-lm", "-lc_nano", "-lgcc"), "riscv32": ("-lgcc",)}
+"""What a firmware is linked with: mathematical functions for networks in floating point, which only Cortex-M run."""
 _UNCOUNTED = ("ek_observe_begin", "ek_observe_step", "ek_observe_end", "ek_cycles")
 _CORES = {"cortex-m85": "cortex-m55"}
 """Cores that Debian 12's GCC does not know, and others with the same instructions (but for pointer authentication)."""
@@ -214,7 +216,7 @@ class _Maker:
     def linked(self, name: str, objects: Sequence[str], layout: _Layout) -> None:
         """Link a firmware."""
         write_text(self.work / "link.ld", self._script(layout))
-        self._run([*self.flags, *_LINK, "-T", "link.ld", *objects, "-lgcc", "-o", name], name)
+        self._run([*self.flags, *_LINK, "-T", "link.ld", *objects, *_LIBRARIES[self.target.arch], "-o", name], name)
 
     def _network(self) -> str:
         """The network's own object."""
