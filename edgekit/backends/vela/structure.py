@@ -150,9 +150,16 @@ class _Comparison:
         if number < 0:
             raise Different(f"it has an operator {operator.op} on the CPU that the network has not")
         known = self.original.operators[number]
+        inputs = tuple(map(self._number, operator.inputs))
+        for before, after in zip(known.inputs, inputs, strict=False):
+            if before != after and min(before, after) >= 0:
+                a, b = (self.original.tensors[i] for i in (before, after))
+                raise Different(
+                    f"operator {number} {known.op}, on the CPU, reads {b.name!r} {list(b.shape)} instead of "
+                    f"{a.name!r} {list(a.shape)}"
+                )
         same = known.op == operator.op and known.custom == operator.custom and known.outputs == outputs
-        same = same and known.inputs == tuple(map(self._number, operator.inputs))
-        same = same and known.custom_options == operator.custom_options
+        same = same and known.inputs == inputs and known.custom_options == operator.custom_options
         if not same or _options(known) != _options(operator):
             raise Different(f"operator {number} {known.op}, on the CPU, is another than before")
         return number
