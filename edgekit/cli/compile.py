@@ -115,19 +115,19 @@ def _print(made: list[Compiled]) -> None:
             say(f"{bundle.target}, {advice['name']}: {advice['words']}")
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
-    on = made[0].parity.on
-    untimed = get_runner(on).observes is Observes.NOTHING
+    on, apart = made[0].parity.on, made[0].backend in APART
+    untimed = apart or get_runner(on).observes is Observes.NOTHING
     command = [
         "edgekit",
         "profile",
         str(made[0].path),
         "--on",
-        "estimate" if untimed or made[0].backend in APART else on,
+        "estimate" if untimed else on,
     ]
     say(f"next: {shlex.join(command)}")
 
 
-APART = ("edgetpu",)
+APART = ("edgetpu", "vela")
 """Backends whose artifacts are proven on another processor than the one they are for."""
 
 

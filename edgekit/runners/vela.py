@@ -17,7 +17,7 @@ from edgekit.backends import Request
 from edgekit.backends.c99 import C99
 from edgekit.backends.vela import NETWORK, checked, compiler, core, structure
 from edgekit.bundle import Bundle
-from edgekit.errors import CheckFailed, DeviceError, ModelError
+from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing
 from edgekit.graph import tflite
 from edgekit.reference.litert import reference_tensors
 from edgekit.runners import (
@@ -31,6 +31,7 @@ from edgekit.runners import (
     Source,
     Trace,
     once,
+    provers,
 )  # fmt: skip
 from edgekit.runners import get as get_runner
 from edgekit.target import load
@@ -63,22 +64,28 @@ class Without:
         graph, target = self.bundle.graph, self.bundle.target
         values = reference_tensors(self.bundle.model, inputs)
         values |= dict(zip(graph.main.inputs, inputs, strict=True))
-        board, on = _core(target)
+        board, on = core.board(target), ""
         executed: dict[int, NDArray[Any]] = {}
         for part in (p for p in self.parts if not p.npu):
-            missing = [graph.tensors[i].name for i in (*part.inputs, *part.outputs) if i not in values]
-            if missing:
-                raise DeviceError(
-                    f"the reference gives no values of {missing[0]!r}, so the core cannot be fed with them"
-                )
+            if absent := [graph.tensors[i].name for i in (*part.inputs, *part.outputs) if i not in values]:
+                raise DeviceError(f"the reference gives no values of {absent[0]!r}, which the core needs")
             fed = [values[i] for i in part.inputs]
-            executed |= dict(zip(part.outputs, self._on_core(part, fed, board, on), strict=True))
+            try:
+                found, on = self._on_core(part, fed, board)
+            except ToolMissing as missing:
+                self.options.progress.warn(
+                    f"{target.name}: not proven in the emulator: {missing.message}; {missing.hint}"
+                )
+                board = load(HOST)
+                found, on = self._on_core(part, fed, board)
+            executed |= dict(zip(part.outputs, found, strict=True))
         npu = sorted({n for part in self.parts if part.npu for n in part.operators})
         outputs = [executed.get(i, values[i]) for i in graph.main.outputs]
         partial = Partial(executed, {i: values[i] for i in executed}, tuple(npu), self._words(), on if executed else "")
         return Run(outputs, Trace(Source.HOST, self.bundle.manifest["runtime"]), {"threads": 1}, partial)
 
-    def _on_core(self, part: Part, fed: Sequence[NDArray[Any]], board: Target, on: str) -> list[NDArray[Any]]:
+    def _on_core(self, part: Part, fed: Sequence[NDArray[Any]], board: Target) -> tuple[list[NDArray[Any]], str]:
+        """The results of a part's C on a board, and where it ran."""
         graph = structure.extracted(self.bundle.graph, part)
         backend = C99()
         with sandbox.scratch() as folder:
@@ -91,7 +98,9 @@ class Without:
                 "execution": artifact.execution.json(), "inputs": [t.json() for t in graph.inputs],
                 "outputs": [t.json() for t in graph.outputs],
             }  # fmt: skip
-            return once(get_runner(on), Bundle(folder, manifest), fed, RunOptions(repeat=0), self.options).outputs
+            (on, *_) = provers(board, artifact.execution)
+            shown = f"{on} of {board.name}" if board.mcu else on
+            return once(get_runner(on), Bundle(folder, manifest), fed, RunOptions(), self.options).outputs, shown
 
     def _words(self) -> str:
         words = "the compiled network has the network's inputs, outputs and operators"
@@ -137,8 +146,3 @@ class VelaRunner(Defaults):
 
 
 _AGAIN = "compile the bundle again"
-
-
-def _core(target: Target) -> tuple[Target, str]:
-    """The target and the runner for the core's operators."""
-    return load(HOST), HOST

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import resources
-from edgekit.backends import Planned, Unsupported, runner_build
-from edgekit.backends.c99 import C99, Plan, emit
+from edgekit.backends import Planned, Unsupported
+from edgekit.backends.c99 import C99, Plan, emit, library
 from edgekit.backends.vela.structure import Part, extracted
 from edgekit.errors import ModelError
 from edgekit.files.documents import write_text
+from edgekit.target import load
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -28,16 +28,21 @@ def name(number: int) -> str:
     return f"core{number}"
 
 
+def board(target: Target) -> Target:
+    """The microcontroller whose core is beside the NPU."""
+    return load(target.neural.host)
+
+
 def unsupported(graph: Graph, part: Part, target: Target) -> list[Unsupported]:
     """Return the operators of a part for which there is no C kernel, by the graph's own indices."""
     if not part.operators:
         return []
-    plan = C99().plan(extracted(graph, part), target)
+    plan = C99().plan(extracted(graph, part), board(target))
     return [replace(one, index=part.operators[one.index]) for one in plan] if isinstance(plan, list) else []
 
 
 def planned(graph: Graph, part: Part, target: Target) -> Plan:
-    """Return the plan of a part.
+    """Return the plan of a part, for the board that it is to run on.
 
     :raises ModelError: if an operator has no kernel.
     """
@@ -51,8 +56,8 @@ def planned(graph: Graph, part: Part, target: Target) -> Plan:
 
 
 def code(graph: Graph, part: Part, target: Target, number: int) -> emit.Source:
-    """Return a part as C; for errors see :func:`planned`."""
-    return emit.source(planned(graph, part, target).program, name(number))
+    """Return a part as C for the core beside the NPU; for errors see :func:`planned`."""
+    return emit.source(planned(graph, part, board(target)).program, name(number), emit.Optimize.RAM)
 
 
 def write(codes: Sequence[emit.Source], folder: Path) -> None:
@@ -60,9 +65,8 @@ def write(codes: Sequence[emit.Source], folder: Path) -> None:
     if not codes:
         return
     place = folder / FOLDER
-    (place / KERNELS).mkdir(parents=True)
+    place.mkdir()
     for one in codes:
         write_text(place / f"{one.name}.c", one.code)
         write_text(place / f"{one.name}.h", one.header)
-    for path in sorted((resources.folder("firmware_stubs") / "kernels").glob("*.h")):
-        runner_build.put(path, place / KERNELS, path.name, 0o644)
+    library.put_kernels(place / KERNELS)
