@@ -81,12 +81,15 @@ def _print(found: Profile) -> None:
     if any(r.counts for r in found.operators):  # a GPU's
         names += ["work-items", "kernels"]
         rows = [[*row, count(r.counts["work_items"]), r.kernels] for row, r in zip(rows, found.operators, strict=True)]
+    if found.zero_wait_cycles is not None:
+        names.append("cycles/MAC")
+        rows = [[*row, _per_mac(r.cycles, r.macs)] for row, r in zip(rows, found.operators, strict=True)]
     conditions = ", ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in found.conditions.items()
         if value is not None
     )
-    table(f"{found.target}: {found.source}, {conditions}", names, rows, right=(0, 3, 4, 5, 6, 7, 8))
+    table(f"{found.target}: {found.source}, {conditions}", names, rows, right=(0, 3, 4, 5, 6, 7, 8, 9))
     latency, energy, power = found.latency_ms, found.energy_mj, found.power_w
     say("latency  " + figure(latency.value, latency.low, latency.high, "ms"))
     say("energy   " + figure(energy.value, energy.low, energy.high, "mJ") + f", {found.scope.replace('_', ' ')}")
@@ -94,9 +97,25 @@ def _print(found: Profile) -> None:
     if found.instructions is not None:
         modelled = "" if found.cycles is None else f", {found.cycles:,} modelled cycles"
         say(f"work     {found.instructions:,} instructions{modelled}")
+    if found.macs and found.cycles:
+        say("per MAC  " + _work_per_mac(found, found.macs, found.cycles))
     memory = {name: value for name, value in found.memory.items() if value is not None}
     say(
         "memory   "
         + ", ".join(f"{name.removesuffix('_bytes').replace('_', ' ')} {size(v)}" for name, v in memory.items())
     )
     say(f"basis    {found.basis}")
+
+
+def _per_mac(work: int | None, macs: int) -> str:
+    return f"{work / macs:.3g}" if work is not None and macs else ""
+
+
+def _work_per_mac(found: Profile, macs: int, cycles: int) -> str:
+    """Cycles, those without wait states and instructions, each per MAC of the network."""
+    parts = [f"{cycles / macs:.3g} cycles"]
+    if (zero := found.zero_wait_cycles) is not None:
+        parts.append("without wait states " + figure(zero.value / macs, zero.low / macs, zero.high / macs, "cycles"))
+    if found.instructions is not None:
+        parts.append(f"{found.instructions / macs:.3g} instructions")
+    return ", ".join(parts)

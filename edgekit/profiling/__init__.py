@@ -81,6 +81,10 @@ class Profile:
     basis: str = ""
     instructions: int | None = None
     cycles: int | None = None
+    macs: int | None = None
+    """Of the whole network; None where no model states work for each."""
+    zero_wait_cycles: Figure | None = None
+    """Cycles of a microcontroller whose memories need no wait states."""
 
     def json(self) -> dict[str, Any]:
         """The document that ``edgekit profile --json`` prints (docs/formats.md)."""

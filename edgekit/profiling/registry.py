@@ -19,6 +19,8 @@ from edgekit.files import documents, tables
 from edgekit.graph import Graph
 from edgekit.profiling import CostModel, Evidence, Profile, accelerator, cycles, gpu, npu, roofline
 from edgekit.profiling.dtypes import Dtype, dtype_of
+from edgekit.profiling.mcu import cost as firmware
+from edgekit.profiling.mcu import estimate as firmware_estimate
 from edgekit.profiling.measured import Measured
 from edgekit.runners import Source, Trace
 from edgekit.target import BoardKind, Target
@@ -35,6 +37,8 @@ def _with(form: type[C], model: Callable[[C], CostModel]) -> Callable[[Any], Cos
 MODELS: dict[str, Callable[[Any], CostModel]] = {
     "accelerator": _with(accelerator.Coefficients, accelerator.AcceleratorCost),
     "cycles": _with(cycles.Coefficients, cycles.EmulatedCost),
+    "firmware": lambda _: firmware.FirmwareCost(),
+    "firmware-estimate": _with(firmware_estimate.Coefficients, firmware_estimate.FirmwareEstimate),
     "gpu": _with(gpu.Coefficients, gpu.GpuCost),
     "npu": _with(npu.Coefficients, npu.NpuCost),
     "measured": lambda _: Measured(),

@@ -46,6 +46,8 @@ class BlockUse:
         many of them continued an ascending or descending run, which a hardware prefetcher catches.
     :param region: the memory that the code lies in, where a microcontroller has several; :param loads: and
         :param stores: accesses to each memory, by its name.
+    :param address: of the first instruction. :param taken: executions after which a jump led elsewhere than to the
+        next instruction; :param entered: those that a jump led to.
     """
 
     code: str
@@ -54,6 +56,9 @@ class BlockUse:
     region: str = ""
     loads: Mapping[str, int] = field(default_factory=dict)
     stores: Mapping[str, int] = field(default_factory=dict)
+    address: int = 0
+    taken: int = 0
+    entered: int = 0
 
 
 @dataclass

@@ -84,6 +84,7 @@ def recorded(profile: Profile) -> dict[str, Any]:
     document = profile.json()
     for row in (document, *document["operators"]):
         del row["cycles"]
+    del document["macs"], document["zero_wait_cycles"]
     return document
 
 

@@ -14,6 +14,8 @@ from edgekit.profiling.accelerator import AcceleratorCost
 from edgekit.profiling.cycles import EmulatedCost
 from edgekit.profiling.dtypes import Dtype
 from edgekit.profiling.gpu import GpuCost
+from edgekit.profiling.mcu.cost import FirmwareCost
+from edgekit.profiling.mcu.estimate import FirmwareEstimate
 from edgekit.profiling.measured import Measured
 from edgekit.profiling.registry import Registration, lookup
 from edgekit.profiling.roofline import Roofline
@@ -22,7 +24,7 @@ from edgekit.target import BoardKind
 FOLDER = resources.folder("targets") / "costs"
 ESTIMATES: dict[BoardKind, type] = {
     BoardKind.LINUX: Roofline, BoardKind.PHONE: Roofline, BoardKind.GPU: GpuCost,
-    BoardKind.ACCELERATOR: AcceleratorCost,
+    BoardKind.ACCELERATOR: AcceleratorCost, BoardKind.MCU: FirmwareEstimate,
 }  # fmt: skip
 
 
@@ -32,7 +34,7 @@ ESTIMATES: dict[BoardKind, type] = {
 def test_what_every_target_gets(name: str, runtime: str, dtype: Dtype) -> None:
     board = target.load(name)
     found = {evidence: type(lookup(board, runtime, dtype, evidence)) for evidence in Evidence}
-    emulated = GpuCost if board.kind is BoardKind.GPU else EmulatedCost
+    emulated = {BoardKind.GPU: GpuCost, BoardKind.MCU: FirmwareCost}.get(board.kind, EmulatedCost)
     assert found == {
         Evidence.ESTIMATE: ESTIMATES[board.kind], Evidence.EMULATOR: emulated, Evidence.DEVICE: Measured
     }  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from edgekit.profiling.mcu import JUMPS, LOADS, MEMORY, MULTIPLICATIONS, STORES, VECTOR, Kind, Operation
 from edgekit.profiling.mcu.cores import Core, Neighbours, Pairs, Timing
 
-_WARM, _TURNS = 2, 4
+_WARM, _TURNS = 2, 2
 
 
 def cycles(operations: Sequence[Operation], core: Core, address: int = 0) -> float:

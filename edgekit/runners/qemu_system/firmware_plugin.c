@@ -6,13 +6,14 @@
  * only.
  *
  * Arguments: out=FILE, begin=ADDRESS, end=ADDRESS, step=ADDRESS; skip=LOW:HIGH (code that is not counted, up to 8),
- * memory=LOW:HIGH (up to 4; what lies in none counts as another memory), accesses=1 to count loads and stores.
+ * memory=LOW:HIGH (up to 4; what lies in none counts as another memory), accesses=1 to count loads, stores and jumps.
  * Addresses in hex. Report, one record a line:
  *   edgekit-firmware-trace 1
  *   classes <name of each class>
  *   phase <instructions> <one count per class, in that order>
  *   block <block> <address> <instructions> <code in hex>       (before its first use)
- *   use <block> <executions> <loads of each memory, then of others> <stores, likewise>     (of the phase before)
+ *   use <block> <executions> <those after which another block than the next in memory came> <those that a jump led to>
+ *       <loads of each memory, then of others> <stores, likewise>                            (of the phase before)
  *   end                                                        (of an observed run)
  */
 #ifdef EDGEKIT_RISCV
@@ -59,6 +60,20 @@ static void on_memory(unsigned cpu, qemu_plugin_meminfo_t info, uint64_t address
     (qemu_plugin_mem_is_store(info) ? block->memory.stores : block->memory.loads)[index]++;
 }
 
+/* Counts a block, and the jump that led to it; observed runs with `accesses` only. */
+static void on_block(unsigned cpu, void *data)
+{
+    static struct block *last;
+    struct block *block = data;
+    (void)cpu;
+    block->count++;
+    if (last && last->address + last->bytes != block->address) {
+        last->taken++;
+        block->entered++;
+    }
+    last = block;
+}
+
 static void close_phase(void)
 {
     write_counts(report);
@@ -71,7 +86,7 @@ static void close_phase(void)
             continue;
         if (!known)
             write_block(report, block);
-        fprintf(report, "use %u %" PRIu64, block->id, runs);
+        fprintf(report, "use %u %" PRIu64 " %" PRIu64 " %" PRIu64, block->id, runs, block->taken, block->entered);
         for (size_t m = 0; m <= memory_count; m++)
             fprintf(report, " %" PRIu64, block->memory.loads[m]);
         for (size_t m = 0; m <= memory_count; m++)
@@ -121,11 +136,14 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         if (within(&skipped[i], address))
             return;
     struct block *block = find_block(tb);
-    qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &block->count, 1);
-    if (count_accesses)
-        for (size_t i = 0; i < block->instructions; i++)
-            qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), on_memory, QEMU_PLUGIN_CB_NO_REGS,
-                                             QEMU_PLUGIN_MEM_RW, block);
+    if (!count_accesses) {
+        qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &block->count, 1);
+        return;
+    }
+    qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, block);
+    for (size_t i = 0; i < block->instructions; i++)
+        qemu_plugin_register_vcpu_mem_cb(qemu_plugin_tb_get_insn(tb, i), on_memory, QEMU_PLUGIN_CB_NO_REGS,
+                                         QEMU_PLUGIN_MEM_RW, block);
 }
 
 static bool argument(const char *text)

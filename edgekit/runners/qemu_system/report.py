@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgekit.errors import DeviceError
@@ -37,20 +37,22 @@ def read(path: Path, memories: Sequence[tuple[str, int, int]]) -> list[Phase]:
     """
     names: list[str] = []
     spaces = [*(name for name, _, _ in memories), OTHER]
-    code: dict[int, tuple[str, str]] = {}
+    known: dict[int, BlockUse] = {}
     phases: list[Phase] = []
     try:
         text = left_behind.read(path.parent, path.name, MOST_BYTES).decode(errors="replace")
         for line in io.StringIO(text):
             kind, *words = line.split()
             if kind == "use":
-                number, count, *accesses = map(int, words)
+                number, count, taken, entered, *accesses = map(int, words)
                 if len(accesses) != 2 * len(spaces):
                     raise ValueError(line)
                 loads, stores = _by_name(spaces, accesses[: len(spaces)]), _by_name(spaces, accesses[len(spaces) :])
-                phases[-1].blocks.append(BlockUse(code[number][0], count, (), code[number][1], loads, stores))
+                use = replace(known[number], count=count, loads=loads, stores=stores, taken=taken, entered=entered)
+                phases[-1].blocks.append(use)
             elif kind == "block":
-                code[int(words[0])] = words[3], _memory(memories, int(words[1], 16))
+                address = int(words[1], 16)
+                known[int(words[0])] = BlockUse(words[3], 0, region=_memory(memories, address), address=address)
             elif kind == "phase":
                 phases.append(Phase(dict(zip(names, map(int, words), strict=True))))
             elif kind == "classes":
@@ -65,12 +67,12 @@ def read(path: Path, memories: Sequence[tuple[str, int, int]]) -> list[Phase]:
 def merged(phases: Iterable[Phase]) -> Phase:
     """Add phases up."""
     counts: Counter[str] = Counter()
-    blocks: dict[tuple[str, str], BlockUse] = {}
+    blocks: dict[tuple[str, int], BlockUse] = {}
     for phase in phases:
         counts.update(phase.counts)
         for block in phase.blocks:
-            known = blocks.get((block.code, block.region))
-            blocks[block.code, block.region] = _added(known, block) if known else block
+            known = blocks.get((block.code, block.address))
+            blocks[block.code, block.address] = _added(known, block) if known else block
     return Phase(dict(counts), _sorted(blocks.values()))
 
 
@@ -78,7 +80,10 @@ def _added(one: BlockUse, other: BlockUse) -> BlockUse:
     loads, stores = Counter(one.loads), Counter(one.stores)
     loads.update(other.loads)
     stores.update(other.stores)
-    return BlockUse(one.code, one.count + other.count, (), one.region, dict(loads), dict(stores))
+    return replace(
+        one, count=one.count + other.count, loads=dict(loads), stores=dict(stores), taken=one.taken + other.taken,
+        entered=one.entered + other.entered,
+    )  # fmt: skip
 
 
 def _finished(phase: Phase) -> Phase:
@@ -91,7 +96,7 @@ def _finished(phase: Phase) -> Phase:
 
 def _sorted(blocks: Iterable[BlockUse]) -> list[BlockUse]:
     """The most instructions first; ties by code, so that the order is stable."""
-    return sorted(blocks, key=lambda block: (-block.count * len(block.code), block.code, block.region))
+    return sorted(blocks, key=lambda block: (-block.count * len(block.code), block.code, block.address))
 
 
 def _by_name(names: Sequence[str], counts: Sequence[int]) -> dict[str, int]:

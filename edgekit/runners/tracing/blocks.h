@@ -19,6 +19,7 @@
 
 struct block {
     uint64_t address, count, counted; /* counted: `count` when the phase began */
+    uint64_t taken, entered; /* executions after which another block than the next came; into which a jump led */
     struct block_memory memory;
     uint32_t instructions, bytes, id; /* id: 1 and up once it was reported */
     uint16_t classes[CLASSES];
@@ -91,6 +92,7 @@ static void open_phase(void)
 {
     for (size_t i = 0; i < block_count; i++) {
         blocks[i]->counted = blocks[i]->count;
+        blocks[i]->taken = blocks[i]->entered = 0;
         memset(&blocks[i]->memory, 0, sizeof blocks[i]->memory);
     }
 }

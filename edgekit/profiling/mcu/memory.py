@@ -1,0 +1,87 @@
+"""Cycles in which a microcontroller waits for its memories, beyond those that the core's tables count.
+
+Code: of the blocks of a step, those that run most often stay in the instruction cache, as far as it reaches; each other
+block waits for every piece that the memory brings at once. Data: what is loaded from a memory with wait states comes in
+such pieces, too, and stays in a data cache if the operator's tensors fit there. At the low end prefetching hides what
+it can, and caches keep all; at the high end half of the instruction cache is left, and no data stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgekit.profiling.mcu import Kind, Operation
+from edgekit.profiling.mcu.cores import Bound
+from edgekit.runners import BlockUse
+from edgekit.target import Target
+from edgekit.target.schema import Region
+
+Blocks = Sequence[tuple[BlockUse, Sequence[Operation]]]
+_BYTES = {
+    Kind.LOAD: 4, Kind.LOAD_NARROW: 1, Kind.LOAD_DOUBLE: 8, Kind.LOAD_MULTIPLE: 4, Kind.VEC_LOAD: 16,
+    Kind.VEC_GATHER: 16,
+}  # fmt: skip
+"""Bytes that a load brings, for each register of multiple ones."""
+
+
+@dataclass(frozen=True)
+class Memories:
+    """A target's memories with wait states, and its caches, bytes; 0 where there is none."""
+
+    regions: Mapping[str, Region]
+    code_cache: int = 0
+    data_cache: int = 0
+
+    def waits(self, blocks: Blocks, tensors: int, bound: Bound) -> float:
+        """Return the cycles that a step waits.
+
+        :param blocks: what it executed. :param tensors: bytes that its operator reads, each once.
+        """
+        return self._code([use for use, _ in blocks], bound) + self._data(blocks, tensors, bound)
+
+    def _code(self, uses: Sequence[BlockUse], bound: Bound) -> float:
+        room = self.code_cache // 2 if bound is Bound.HIGH else self.code_cache
+        total = 0.0
+        for use in sorted(uses, key=lambda use: (-use.count, use.code)):
+            region = self.regions.get(use.region)
+            if region is None:
+                continue
+            size = len(use.code) // 2
+            pieces = -(-size // region.fetch_bytes)
+            room -= size
+            each = 1 if bound is Bound.LOW else pieces  # a prefetcher hides all but the first
+            total += (pieces if room >= 0 else use.count * each) * region.wait_states
+        return total
+
+    def _data(self, blocks: Blocks, tensors: int, bound: Bound) -> float:
+        total = 0.0
+        for name, region in self.regions.items():
+            loads = [(_loads(use, code), use.count * _share(use, name)) for use, code in blocks]
+            pieces = sum(count * sum(sizes) for sizes, count in loads) / region.fetch_bytes
+            once = min(pieces, tensors / region.fetch_bytes)
+            if bound is Bound.LOW or (bound is Bound.VALUE and tensors <= self.data_cache):
+                pieces = once
+            elif bound is Bound.HIGH and not self.data_cache:
+                pieces = max(pieces, sum(count * len(sizes) for sizes, count in loads))
+            total += pieces * region.wait_states
+        return total
+
+
+def memories(target: Target) -> Memories:
+    """The memories of a microcontroller."""
+    slow = {name: region for name, region in target.microcontroller.regions.items() if region.wait_states}
+    code, data = target.cache.l1i, target.cache.l1d
+    return Memories(slow, code.kib << 10 if code else 0, data.kib << 10 if data else 0)
+
+
+def _loads(use: BlockUse, code: Sequence[Operation]) -> list[int]:
+    """Bytes of each load of a block."""
+    if not use.loads:
+        return []
+    return [_BYTES[one.kind] * one.registers for one in code if one.kind in _BYTES]
+
+
+def _share(use: BlockUse, name: str) -> float:
+    """Part of a block's loads that are from this memory."""
+    return use.loads.get(name, 0) / max(1, sum(use.loads.values()))
