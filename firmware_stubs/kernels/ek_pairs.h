@@ -66,7 +66,7 @@ EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const uint32_t *c
 
 #if EK_HAS_DSP
 /* clang-format off */
-/* 14 instructions of 4 bytes, of which 56 below knows. */
+/* A step: 14 instructions of 4 bytes, which ek_pairs_blocks_s8 counts on. */
 #define EK_STEP(n) \
     "ldr.w %[w0], [%[w], #" #n "]\n" "ldr.w %[w1], [%[w], #" #n "+4]\n" \
     "ldr.w %[x0], [%[x], #" #n "]\n" "ldr.w %[x1], [%[x], #" #n "+4]\n" \
@@ -74,60 +74,68 @@ EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const uint32_t *c
     "smlad %[s4], %[x0], %[w1], %[s4]\n" "smlad %[s5], %[x1], %[w1], %[s5]\n" "sxtb16.w %[w1], %[w1]\n" \
     "smlad %[s2], %[x0], %[w0], %[s2]\n" "smlad %[s3], %[x1], %[w0], %[s3]\n" \
     "smlad %[s6], %[x0], %[w1], %[s6]\n" "smlad %[s7], %[x1], %[w1], %[s7]\n"
+/* The first step of a block. */
+#define EK_FIRST_STEP \
+    "ldr.w %[x], %[columns]\n" "ldr.w %[w0], [%[w]]\n" "ldr.w %[w1], [%[w], #4]\n" \
+    "ldr.w %[x0], [%[x]]\n" "ldr.w %[x1], [%[x], #4]\n" \
+    "smuad %[s0], %[x0], %[w0]\n" "smuad %[s1], %[x1], %[w0]\n" "sxtb16.w %[w0], %[w0]\n" \
+    "smuad %[s4], %[x0], %[w1]\n" "smuad %[s5], %[x1], %[w1]\n" "sxtb16.w %[w1], %[w1]\n" \
+    "smuad %[s2], %[x0], %[w0]\n" "smuad %[s3], %[x1], %[w0]\n" \
+    "smuad %[s6], %[x0], %[w1]\n" "smuad %[s7], %[x1], %[w1]\n"
 /* Requantizes a channel of both pixels. */
 #define EK_FINISH(n, a, b, shift) \
     "ldr.w %[w0], [%[x], #" #n "]\n" "ldr.w %[w1], [%[x], #" #n "+4]\n" "ldr.w %[x0], [%[x], #" #n "+8]\n" \
     "add.w %[" a "], %[w0], %[" a "], " shift "\n" "add.w %[" b "], %[w0], %[" b "], " shift "\n" \
     "smmulr %[" a "], %[" a "], %[w1]\n" "smmulr %[" b "], %[" b "], %[w1]\n" \
     "add.w %[" a "], %[" a "], %[" a "], asr #31\n" "add.w %[" b "], %[" b "], %[" b "], asr #31\n" \
-    "smmlar %[" a "], %[" a "], %[x0], %[w]\n" "smmlar %[" b "], %[" b "], %[x0], %[w]\n" \
+    "smmlar %[" a "], %[" a "], %[x0], %[x1]\n" "smmlar %[" b "], %[" b "], %[x0], %[x1]\n" \
     "ssat %[" a "], #8, %[" a "]\n" "ssat %[" b "], #8, %[" b "]\n"
 
+#define EK_STEPS8(n) EK_STEP(n) EK_STEP(n+8) EK_STEP(n+16) EK_STEP(n+24) EK_STEP(n+32) EK_STEP(n+40) EK_STEP(n+48) \
+    EK_STEP(n+56)
+
 /* The same for layers that are EK_NARROW and EK_SATURATES, and a multiple of four channels: one stretch of code that
-   has use for every register. The first turn of a block enters the loop in the middle where `steps` is no multiple of
-   its length. */
+   has use for every register. A turn of the loop has 32 steps; the first turn of a block begins in its middle. */
 EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, const uint32_t *columns,
-                                    const int8_t *weights, int32_t steps, int8_t *y, int8_t *second, int32_t count)
+                                    const int8_t *weights, int32_t steps, int8_t *y, int32_t stride, int32_t count)
 {
-    const int32_t skip = 15 & -steps;
-    const uint32_t *const last = columns + 2 * steps, *const first = columns - 2 * skip;
-    const int8_t *const end = y + count, *saved;
-    uint32_t w0 = (uint32_t)skip, w1 = 8 * (uint32_t)skip, x0, x1, entry, back = w1;
+    const int32_t skip = 31 & (1 - steps), forward = 8 - 8 * skip;
+    const uint32_t *const last = columns + 2 * steps;
+    const int8_t *const end = y + count;
+    uint32_t w0 = (uint32_t)skip, w1, x0, x1, entry;
     int32_t s0, s1, s2, s3, s4, s5, s6, s7;
     const uint32_t *x;
     __asm volatile("adr.w %[x1], 1f\n" "mov.w %[x0], #56\n" "mla %[x0], %[w0], %[x0], %[x1]\n"
                    "orr.w %[x0], %[x0], #1\n" "str.w %[x0], %[entry]\n"
                    "2:\n"
-                   "ldr.w %[x], %[first]\n" "ldr.w %[w1], %[back]\n" "ldr.w %[w0], %[entry]\n"
-                   "mov.w %[s0], #0\n" "mov.w %[s1], #0\n" "mov.w %[s2], #0\n" "mov.w %[s3], #0\n"
-                   "mov.w %[s4], #0\n" "mov.w %[s5], #0\n" "mov.w %[s6], #0\n" "mov.w %[s7], #0\n"
-                   "sub.w %[w], %[w], %[w1]\n"
+                   EK_FIRST_STEP
+                   "ldr.w %[w1], %[forward]\n" "ldr.w %[w0], %[entry]\n"
+                   "add.w %[w], %[w], %[w1]\n" "add.w %[x], %[x], %[w1]\n"
                    "bx %[w0]\n"
                    ".p2align 2\n"
                    "1:\n"
-                   EK_STEP(0) EK_STEP(8) EK_STEP(16) EK_STEP(24) EK_STEP(32) EK_STEP(40) EK_STEP(48) EK_STEP(56)
-                   EK_STEP(64) EK_STEP(72) EK_STEP(80) EK_STEP(88) EK_STEP(96) EK_STEP(104) EK_STEP(112) EK_STEP(120)
-                   "ldr.w %[w0], %[last]\n" "add.w %[x], %[x], #128\n" "add.w %[w], %[w], #128\n"
+                   EK_STEPS8(0) EK_STEPS8(64) EK_STEPS8(128) EK_STEPS8(192)
+                   "ldr.w %[w0], %[last]\n" "add.w %[x], %[x], #256\n" "add.w %[w], %[w], #256\n"
                    "cmp.w %[x], %[w0]\n" "bne.w 1b\n"
-                   "str.w %[w], %[saved]\n" "ldr.w %[x], %[channels]\n" "ldr.w %[w], %[zero]\n"
+                   "ldr.w %[x], %[channels]\n" "ldr.w %[x1], %[zero]\n"
                    "sub.w %[s0], %[s0], %[s2]\n" "sub.w %[s1], %[s1], %[s3]\n"
                    "sub.w %[s4], %[s4], %[s6]\n" "sub.w %[s5], %[s5], %[s7]\n"
                    EK_FINISH(0, "s0", "s1", "asr #7") EK_FINISH(12, "s2", "s3", "lsl #1")
                    EK_FINISH(24, "s4", "s5", "asr #7") EK_FINISH(36, "s6", "s7", "lsl #1")
                    "add.w %[x], %[x], #48\n" "str.w %[x], %[channels]\n"
-                   "ldr.w %[w0], %[second]\n" "ldr.w %[w1], %[y]\n" "ldr.w %[x0], %[end]\n" "ldr.w %[w], %[saved]\n"
+                   "ldr.w %[w1], %[y]\n" "ldr.w %[x0], %[stride]\n" "ldr.w %[x1], %[end]\n"
+                   "add.w %[w0], %[w1], %[x0]\n"
                    "strb.w %[s1], [%[w0], #0]\n" "strb.w %[s3], [%[w0], #1]\n"
                    "strb.w %[s5], [%[w0], #2]\n" "strb.w %[s7], [%[w0], #3]\n"
                    "strb.w %[s0], [%[w1], #0]\n" "strb.w %[s2], [%[w1], #1]\n"
                    "strb.w %[s4], [%[w1], #2]\n" "strb.w %[s6], [%[w1], #3]\n"
-                   "add.w %[w0], %[w0], #4\n" "add.w %[w1], %[w1], #4\n"
-                   "str.w %[w0], %[second]\n" "str.w %[w1], %[y]\n"
-                   "cmp.w %[w1], %[x0]\n" "bne.w 2b\n"
+                   "add.w %[w1], %[w1], #4\n" "str.w %[w1], %[y]\n"
+                   "cmp.w %[w1], %[x1]\n" "bne.w 2b\n"
                    : [s0] "=&r"(s0), [s1] "=&r"(s1), [s2] "=&r"(s2), [s3] "=&r"(s3), [s4] "=&r"(s4), [s5] "=&r"(s5),
                      [s6] "=&r"(s6), [s7] "=&r"(s7), [w] "+r"(weights), [x] "=&r"(x), [w0] "+r"(w0), [w1] "=&r"(w1),
-                     [x0] "=&r"(x0), [x1] "=&r"(x1), [entry] "=m"(entry), [saved] "=m"(saved),
-                     [channels] "+m"(channels), [second] "+m"(second), [y] "+m"(y)
-                   : [first] "m"(first), [last] "m"(last), [back] "m"(back), [zero] "m"(y_zero), [end] "m"(end)
+                     [x0] "=&r"(x0), [x1] "=&r"(x1), [entry] "=m"(entry), [channels] "+m"(channels), [y] "+m"(y)
+                   : [columns] "m"(columns), [forward] "m"(forward), [last] "m"(last), [zero] "m"(y_zero),
+                     [stride] "m"(stride), [end] "m"(end)
                    : "cc", "memory");
 }
 /* clang-format on */
@@ -141,7 +149,7 @@ EK_INLINE void ek_pairs_s8(const struct ek_conv_data *d, const uint32_t *columns
 #if EK_HAS_DSP
     if (flags & EK_NARROW && flags & EK_SATURATES && count % 4 == 0) {
         y += channel;
-        ek_pairs_blocks_s8(d->channels + 3 * channel, d->y_zero, columns, weights, steps, y, y + stride, count);
+        ek_pairs_blocks_s8(d->channels + 3 * channel, d->y_zero, columns, weights, steps, y, stride, count);
         return;
     }
 #endif
