@@ -85,10 +85,11 @@ struct ek_taps {
 EK_INLINE struct ek_taps ek_taps_load(const int8_t *w)
 {
     struct ek_taps t;
+    EK_UNROLL
     for (int32_t i = 0; i < 3; i++, w += 4) {
         const uint32_t word = ek_load_word(w), even = ek_even_bytes(word), odd = ek_odd_bytes(word);
-        t.first[i] = ek_two_halves(ek_low_half(even) * 2, ek_low_half(odd) * 2);
-        t.last[i] = ek_two_halves(ek_low_half(odd) * 2, ek_high_half(even) * 2);
+        t.first[i] = ek_two_halves((int32_t)(even << 1), (int32_t)(odd << 1));
+        t.last[i] = ek_two_halves((int32_t)(odd << 1), (int32_t)(even >> 16 << 1));
     }
     return t;
 }
@@ -113,10 +114,15 @@ EK_INLINE struct ek_taps ek_taps_load(const int8_t *w)
                    "ssat %[p], #8, %[p]\n" "ssat %[q], #8, %[q]\n" \
                    "strb.w %[p], [%[y]]\n" "strb.w %[q], [%[y], %[a]]\n" "add.w %[y], %[y], %[a], lsl #1\n" \
                    "cmp.w %[y], %[b]\n" "bne.w 1b\n" \
-                   : [p] "=&r"(p), [q] "=&r"(q), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [x] "+r"(plane), [y] "+r"(y) \
+                   "ldr.w %[a], %[down]\n" "ldr.w %[b], %[after]\n" "ldr.w %[c], %[last]\n" "ldr.w %[p], %[row]\n" \
+                   "add.w %[q], %[y], %[p]\n" "cmp.w %[y], %[c]\n" "beq.n 2f\n" \
+                   "str.w %[q], %[end]\n" "add.w %[x], %[x], %[a]\n" "add.w %[y], %[y], %[b]\n" "b.n 1b\n" \
+                   "2:\n" \
+                   : [p] "=&r"(p), [q] "=&r"(q), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [x] "+r"(plane), [y] "+r"(y), \
+                     [end] "+m"(end) \
                    : [f0] "r"(t->first[0]), [f1] "r"(t->first[1]), [f2] "r"(t->first[2]), [l0] "r"(t->last[0]), \
                      [l1] "r"(t->last[1]), [l2] "r"(t->last[2]), [width] "r"(4 * width), [bias] "m"(bias), \
-                     [multiplier] "m"(multiplier), [power] "m"(power), [zero] "m"(zero), [step] "m"(step), [end] "m"(end) \
+                     [multiplier] "m"(multiplier), [power] "m"(power), [zero] "m"(zero), [step] "m"(step), [down] "m"(down), [after] "m"(after), [last] "m"(last), [row] "m"(row) \
                    : "cc", "memory")
 #define EK_TAPS_STRIDE1 EK_TAPS("smlad", "p", "f") EK_TAPS("smlatb", "q", "f") EK_WORDS \
     EK_TAPS("smlabt", "p", "l") EK_TAPS("smlad", "q", "l")
@@ -124,16 +130,16 @@ EK_INLINE struct ek_taps ek_taps_load(const int8_t *w)
     EK_TAPS("smlad", "q", "f") EK_WORDS EK_TAPS("smlabt", "q", "l")
 /* clang-format on */
 
-/* An even number of outputs of a row at stride 1 or 2, for layers that are EK_SATURATES. */
+/* Rows of an even number of outputs (`pairs` of two) at stride 1 or 2, for layers that are EK_SATURATES. `down`: from
+   the last word of a row to the next row, bytes; `after`: the same for y; `row`: bytes of a row of outputs. */
 EK_INLINE void ek_taps_pairs(const struct ek_taps *t, const int32_t *channel, int32_t flags, int32_t zero,
-                             const uint32_t *plane, int32_t width, int32_t stride, int8_t *y, const int8_t *end,
-                             int32_t step)
+                             const uint32_t *plane, int32_t width, int32_t down, int32_t stride, int32_t rows,
+                             int32_t pairs, int8_t *y, int32_t step, int32_t after)
 {
-    const int32_t bias = channel[0], multiplier = channel[1], power = channel[2];
+    const int32_t bias = channel[0], multiplier = channel[1], power = channel[2], row = 2 * pairs * step + after;
+    const int8_t *end = y + 2 * pairs * step, *const last = end + (rows - 1) * row;
     int32_t p, q;
     uint32_t a, b, c;
-    if (y == end)
-        return;
     if (stride == 1 && flags & EK_NARROW)
         EK_TAPS_LOOP(EK_TAPS_STRIDE1, EK_ROUND);
     else if (stride == 1)
@@ -153,15 +159,16 @@ EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t
 {
     const struct ek_taps t = ek_taps_load(d->weights + 12 * channel);
     const int32_t *const c = d->channels + 3 * channel;
-    for (; rows > 0; rows--, plane += down, y += columns * step) {
-        int32_t i = 0;
+    int32_t done = 0;
 #if EK_HAS_DSP
-        if (flags & EK_SATURATES) {
-            i = columns & ~1;
-            ek_taps_pairs(&t, c, flags, d->y_zero, plane, width, stride, y, y + i * step, step);
-        }
+    if (flags & EK_SATURATES && columns > 1) {
+        done = columns & ~1;
+        ek_taps_pairs(&t, c, flags, d->y_zero, plane, width, 4 * (down - done / 2 * stride), stride, rows, done / 2, y,
+                      step, (columns - done) * step);
+    }
 #endif
-        for (; i < columns; i++) {
+    for (; done < columns && rows > 0; rows--, plane += down, y += columns * step) {
+        for (int32_t i = done; i < columns; i++) {
             const uint32_t *from = plane + i * stride / 2;
             const int odd = i * stride % 2; /* the window begins in the upper half of a word */
             int32_t sum = 0;
