@@ -66,11 +66,11 @@ def main() -> int:
     run([sys.executable, str(HERE / "front_end.py"), str(bundle), "--out", str(firmware)])
     places = [f"{key}={path.resolve()}" for key, path in (("OUT", firmware), ("BUNDLE", bundle))]
     run(["make", "--silent", "-C", str(HERE / "firmware"), *places])
-    run(["arm-none-eabi-size", str(firmware / "keywords.elf")])
+    run(["arm-none-eabi-size", str(firmware / "emulator" / "keywords.elf")])
 
     title("4. Speak to it: WAV files go in over the UART, words come out")
     files = [out / "wav" / f"{word}.wav" for word in SPOKEN]
-    answers = emulated.answers(firmware / "keywords.elf", [path.read_bytes() for path in files])
+    answers = emulated.answers(firmware / "emulator" / "keywords.elf", [path.read_bytes() for path in files])
     expected = expectations(bundle, files)
     for path, answer, label in zip(files, answers, expected, strict=True):
         print(f"   {path.name:12} {answer}{'' if told(answer) == label else f'   NOT {label}'}")

@@ -1,6 +1,6 @@
 """Send WAV files to the firmware in an emulated Cortex-M4, and print what it answers.
 
-python examples/keyword_spotting/emulated.py build/keywords/firmware/keywords.elf my.wav ...
+python examples/keyword_spotting/emulated.py build/keywords/firmware/emulator/keywords.elf my.wav ...
 """
 
 from __future__ import annotations

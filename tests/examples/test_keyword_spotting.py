@@ -75,7 +75,9 @@ def test_whatever_comes_over_the_line(demo: tuple[Path, str]) -> None:
         "huge chunk": b"RIFF\0\0\0\0WAVE" + b"LIST\xff\xff\xff\xff",
         "plain again": plain,
     }
-    answers = dict(zip(files, emulated.answers(out / "firmware" / "keywords.elf", list(files.values())), strict=True))
+    answers = dict(
+        zip(files, emulated.answers(out / "firmware" / "emulator" / "keywords.elf", list(files.values())), strict=True)
+    )
     heard = {name: answer.split(" front-end")[0] for name, answer in answers.items()}
     same = ("plain", "longer", "other chunks", "longer format", "noise before", "plain again")
     assert len({heard[name] for name in same}) == 1 and heard["plain"].startswith("heard: ")
@@ -84,6 +86,17 @@ def test_whatever_comes_over_the_line(demo: tuple[Path, str]) -> None:
         assert heard[name] == "error: not 16 bits, one channel, 16000 Hz"
     assert heard["not WAVE"] == "error: not a WAV file"
     assert heard["huge chunk"] == "error: a damaged WAV file"
+
+
+def test_it_links_for_the_board(demo: tuple[Path, str]) -> None:
+    out, _ = demo
+    places = [f"OUT={out / 'firmware'}", f"BUNDLE={out / 'keywords.int8.nucleo-l4r5zi'}", "BOARD=nucleo-l4r5zi"]
+    subprocess.run(["make", "-C", EXAMPLE / "firmware", *places], check=True, capture_output=True)
+    symbols = subprocess.check_output(
+        ["arm-none-eabi-nm", out / "firmware" / "nucleo-l4r5zi" / "keywords.elf"], text=True
+    )
+    vectors = next(line for line in symbols.splitlines() if line.endswith(" ek_vectors"))
+    assert vectors.startswith("08000000 ")
 
 
 def test_words_are_cut_apart() -> None:

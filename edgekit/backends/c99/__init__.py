@@ -91,6 +91,10 @@ class C99(Defaults):
             raise UsageError(f"--set c99.{option}: no such option", "use c99.optimize or c99.format")
         return made
 
+    def isolated(self) -> C99:
+        """Nobody is handed a network taken apart."""
+        return replace(self, formats=())
+
     def exactness(self, graph: Graph) -> Exactness:
         """Integers are equal to the reference's, bit for bit, where it has reference kernels for all operators."""
         return Exactness(bit_exact=not any(operator.op in WITHOUT_REFERENCE for operator in graph.operators))

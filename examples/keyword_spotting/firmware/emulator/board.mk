@@ -1,0 +1,1 @@
+DRIVERS = $(STUBS)/mcu/uart_cmsdk.c emulator/board.c
