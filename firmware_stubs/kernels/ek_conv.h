@@ -61,7 +61,7 @@ EK_INLINE void ek_conv2d_rows_s8(const struct ek_conv_shape *s, const struct ek_
 /* The patch of one output pixel, expanded into one of two interleaved columns. `stage` holds a patch of bytes where
    channels are not a multiple of four. */
 EK_INLINE void ek_patch_pairs(const struct ek_conv_shape *s, const int8_t *x, int32_t depth, int32_t out_y,
-                              int32_t out_x, int8_t x_zero, uint32_t *column, int8_t *stage)
+                              int32_t out_x, int8_t x_zero, ek_u32 *column, int8_t *stage)
 {
     const int32_t top = out_y * s->stride_h - s->pad_top, left = out_x * s->stride_w - s->pad_left;
     if (depth % 4 != 0) {
@@ -90,11 +90,11 @@ EK_INLINE void ek_patch_pairs(const struct ek_conv_shape *s, const int8_t *x, in
 }
 
 EK_INLINE void ek_conv2d_pairs_s8(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x,
-                                  int8_t *y, uint32_t *columns)
+                                  int8_t *y, ek_u32 *columns)
 {
     const int32_t depth = s->in_c / s->groups, units = s->out_c / s->groups, pixels = s->out_h * s->out_w;
     const int32_t chunks = (s->k_h * s->k_w * depth + 3) / 4;
-    int8_t *stage = (int8_t *)(columns + 4 * chunks);
+    int8_t *const stage = (int8_t *)(columns + 4 * chunks);
     for (int32_t g = 0; g < s->groups; g++) {
         const int8_t *weights = d->weights + g * ((units + 3) / 4) * 16 * chunks;
         int32_t out_y = 0, out_x = 0;

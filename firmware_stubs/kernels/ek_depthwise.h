@@ -9,7 +9,7 @@
 
 /* One channel of a strip: values as halfwords where instructions take those in pairs. */
 #if EK_PACKING == EK_PACKING_PAIRS
-typedef int16_t ek_plane;
+typedef ek_s16 ek_plane;
 #else
 typedef int8_t ek_plane;
 #endif
@@ -49,7 +49,7 @@ EK_INLINE void ek_plane_load(const struct ek_conv_shape *s, const int8_t *x, int
         }
         for (; q + 4 <= count; q += 4, from += 4 * step) {
             const int8_t a = from[0], b = from[step], c = from[2 * step], e = from[3 * step];
-            uint32_t *const words = (uint32_t *)(void *)(to + q);
+            ek_u32 *const words = (ek_u32 *)(void *)(to + q);
             words[0] = ek_two_halves(a, b);
             words[1] = ek_two_halves(c, e);
         }
@@ -133,7 +133,7 @@ EK_INLINE struct ek_taps ek_taps_load(const int8_t *w)
 /* Rows of an even number of outputs (`pairs` of two) at stride 1 or 2, for layers that are EK_SATURATES. `down`: from
    the last word of a row to the next row, bytes; `after`: the same for y; `row`: bytes of a row of outputs. */
 EK_INLINE void ek_taps_pairs(const struct ek_taps *t, const int32_t *channel, int32_t flags, int32_t zero,
-                             const uint32_t *plane, int32_t width, int32_t down, int32_t stride, int32_t rows,
+                             const ek_u32 *plane, int32_t width, int32_t down, int32_t stride, int32_t rows,
                              int32_t pairs, int8_t *y, int32_t step, int32_t after)
 {
     const int32_t bias = channel[0], multiplier = channel[1], power = channel[2], row = 2 * pairs * step + after;
@@ -153,7 +153,7 @@ EK_INLINE void ek_taps_pairs(const struct ek_taps *t, const int32_t *channel, in
 
 /* Rows of output of one channel, at stride 1 or 2 along rows. `width`: of the plane in words, `down`: from one row of
    outputs to the next; `step`: from one output to the next. */
-EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t channel, const uint32_t *plane,
+EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t channel, const ek_u32 *plane,
                             int32_t width, int32_t down, int32_t stride, int32_t rows, int32_t columns, int8_t *y,
                             int32_t step)
 {
@@ -169,7 +169,7 @@ EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t
 #endif
     for (; done < columns && rows > 0; rows--, plane += down, y += columns * step) {
         for (int32_t i = done; i < columns; i++) {
-            const uint32_t *from = plane + i * stride / 2;
+            const ek_u32 *from = plane + i * stride / 2;
             const int odd = i * stride % 2; /* the window begins in the upper half of a word */
             int32_t sum = 0;
             for (int32_t n = 0; n < 3; n++, from += width) {
@@ -280,7 +280,7 @@ EK_INLINE void ek_depthwise_conv2d_s8(const struct ek_conv_shape *s, const struc
 #if EK_PACKING == EK_PACKING_PAIRS
                 if (s->k_h == 3 && s->k_w == 3 && s->dilation_h == 1 && s->dilation_w == 1 &&
                     (s->stride_w == 2 || (s->stride_w == 1 && s->stride_h == 1)) && s->flags & (EK_NARROW | EK_NEAR)) {
-                    const uint32_t *from = (const uint32_t *)(const void *)plane;
+                    const ek_u32 *from = (const ek_u32 *)(const void *)plane;
                     ek_taps_rows(d, s->flags, c, from, width / 2, width / 2 * s->stride_h, s->stride_w, rows, s->out_w,
                                  y + c, s->out_c);
                     continue;

@@ -14,7 +14,7 @@
 #include "ek_dot.h"
 
 /* Expands 4 * chunks bytes; `columns` is that of the pixel. */
-EK_INLINE void ek_expand(uint32_t *columns, const int8_t *x, int32_t chunks)
+EK_INLINE void ek_expand(ek_u32 *columns, const int8_t *x, int32_t chunks)
 {
     EK_UNROLL
     for (int32_t i = 0; i < chunks; i++) {
@@ -38,7 +38,7 @@ EK_INLINE void ek_pair_store(const struct ek_conv_data *d, int32_t flags, int32_
     y[channel] = ek_product_stored_s8(d, flags, channel, first);
 }
 
-EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const uint32_t *columns, const int8_t *weights,
+EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const ek_u32 *columns, const int8_t *weights,
                                  int32_t steps, int32_t channel, int32_t count, int32_t flags, int8_t *y,
                                  int32_t stride)
 {
@@ -96,15 +96,15 @@ EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const uint32_t *c
 
 /* The same for layers that are EK_NARROW and EK_SATURATES, and a multiple of four channels: one stretch of code that
    has use for every register. A turn of the loop has 32 steps; the first turn of a block begins in its middle. */
-EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, const uint32_t *columns,
+EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, const ek_u32 *columns,
                                     const int8_t *weights, int32_t steps, int8_t *y, int32_t stride, int32_t count)
 {
     const int32_t skip = 31 & (1 - steps), forward = 8 - 8 * skip;
-    const uint32_t *const last = columns + 2 * steps;
+    const ek_u32 *const last = columns + 2 * steps;
     const int8_t *const end = y + count;
     uint32_t w0 = (uint32_t)skip, w1, x0, x1, entry;
     int32_t s0, s1, s2, s3, s4, s5, s6, s7;
-    const uint32_t *x;
+    const ek_u32 *x;
     __asm volatile("adr.w %[x1], 1f\n" "mov.w %[x0], #56\n" "mla %[x0], %[w0], %[x0], %[x1]\n"
                    "orr.w %[x0], %[x0], #1\n" "str.w %[x0], %[entry]\n"
                    "2:\n"
@@ -143,7 +143,7 @@ EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, con
 
 /* `count` output channels of two pixels, from `channel` on. The second pixel lies `stride` elements behind the first;
    0: there is no second one, and what stands for it is overwritten. */
-EK_INLINE void ek_pairs_s8(const struct ek_conv_data *d, const uint32_t *columns, const int8_t *weights, int32_t steps,
+EK_INLINE void ek_pairs_s8(const struct ek_conv_data *d, const ek_u32 *columns, const int8_t *weights, int32_t steps,
                            int32_t channel, int32_t count, int32_t flags, int8_t *y, int32_t stride)
 {
 #if EK_HAS_DSP
