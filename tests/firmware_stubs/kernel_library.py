@@ -87,7 +87,7 @@ def conv(
     shape = dataclasses.replace(shape, flags=layer.flags(layer.weights) | plain)
     data = layer.data(kind, packed, layer.weights, flags=shape.flags * packing.takes_channels(shape.flags, kind))
     scratch = packing.conv_scratch(shape, kind)
-    far = packing.conv_behind(shape) if overlap else None
+    far = packing.conv_behind(shape, kind) if overlap else None
     return _called(library.conv2d, shape, data, x, (shape.out_h, shape.out_w, shape.out_c), scratch, far)
 
 

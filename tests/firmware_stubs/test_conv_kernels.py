@@ -88,6 +88,24 @@ def test_conv2d(library: Library, data: st.DataObject) -> None:
     assert np.array_equal(kernels.conv(*library, shape, layer, x, overlap), kernels.expected_conv(shape, layer, x))
 
 
+@pytest.mark.parametrize("channels", [(16, 16), (64, 64), (32, 8), (16, 33)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1, 1), (5, 5, 1), (4, 7, 2)], ids=str)
+def test_conv2d_of_pixels_lies_over_its_input(
+    library: Library, channels: tuple[int, int], size: tuple[int, int, int]
+) -> None:
+    """Some kernels read such pixels where they are."""
+    (depth, units), (height, width, stride) = channels, size
+    outs = -(-height // stride), -(-width // stride)
+    shape = packing.ConvShape(height, width, depth, *outs, units, 1, 1, stride, stride)
+    rng = np.random.default_rng(7)
+    layer = kernels.Layer(
+        rng.integers(-127, 128, (units, 1, 1, depth)).astype(np.int8), rng.integers(-999, 999, units),
+        rng.integers(1 << 30, 1 << 31, units), np.full(units, -9), 3, -5, (-128, 127),
+    )  # fmt: skip
+    x = values((height, width, depth), 1)
+    assert np.array_equal(kernels.conv(*library, shape, layer, x, True), kernels.expected_conv(shape, layer, x))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_depthwise(library: Library, data: st.DataObject) -> None:

@@ -186,13 +186,26 @@ def depthwise_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
     return height * -(-width // 2) * 2 * (2 if packing == "pairs" else 1)
 
 
-def conv_behind(shape: ConvShape) -> int | None:
+def _direct(shape: ConvShape) -> bool:
+    """True if ``ek_conv2d_blocks_s8`` reads pixels where they are, instead of copying them first."""
+    alone = shape.k_h == shape.k_w == 1 and shape.groups == 1 and shape.pad_top == shape.pad_left == 0
+    within = (shape.out_h - 1) * shape.stride_h < shape.in_h and (shape.out_w - 1) * shape.stride_w < shape.in_w
+    return alone and within and shape.in_c % 16 == 0
+
+
+def conv_behind(shape: ConvShape, packing: Packing = "rows") -> int | None:
     """How far the output of ``ek_conv2d_s8`` must lie before its input, bytes, so that they may overlap; None: never.
 
-    Pixels are read and written in row-major order, each (or two) read before it (or they) are written.
+    Pixels are read and written in row-major order, each (or two) read before it (or they) are written; but where pixels
+    are not copied, two are read while they are written.
     """
     if shape.groups > 1:  # the next group reads the input again
         return None
+    if packing == "blocks" and not shape.flags & PLAIN and _direct(shape):
+        pixels = shape.out_h * shape.out_w
+        starts = [(p, *divmod(p, shape.out_w)) for p in range(0, pixels, 2)]
+        places = [(p, (row * shape.stride_h * shape.in_w + column * shape.stride_w)) for p, row, column in starts]
+        return max(min(p + 2, pixels) * shape.out_c - place * shape.in_c for p, place in places)
     most = -shape.in_h * shape.in_w * shape.in_c
     for pixel in range(1, shape.out_h * shape.out_w):  # the next one to be read
         row, column = divmod(pixel, shape.out_w)

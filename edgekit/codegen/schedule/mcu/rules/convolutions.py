@@ -55,7 +55,11 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
     behind: int | None = rows_behind(x, y, kernel.strides[0], kernel.padding[0], item) if groups == 1 else None
     in_place = False
     if suffix != "f32":
-        behind = packing.depthwise_behind(sizes, s.program.packing) if depthwise else packing.conv_behind(sizes)
+        behind = (
+            packing.depthwise_behind(sizes, s.program.packing)
+            if depthwise
+            else packing.conv_behind(sizes, s.program.packing)
+        )
         in_place = depthwise and packing.depthwise_in_place(sizes, s.program.packing)
     window = (kh - 1) * kernel.dilations[0] + 1
     rows = window_rows(shape, x, y, window, kernel.strides[0], kernel.padding[0], zero, item)
