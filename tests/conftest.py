@@ -10,10 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from edgekit import sandbox
+from tests import warm
+
 # A shell's background job ignores Ctrl-C, and what it starts inherits that; tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-MODELS = Path(__file__).parents[2] / "shared" / "models"
+FRESH_WORKERS = ("sandbox", "security")
+"""Folders of tests about the workers themselves."""
+TESTS = Path(__file__).parent
+COSTS = TESTS / "costs.txt"
+MODELS = TESTS.parents[1] / "shared" / "models"
 SHARED_TFLITE = sorted(MODELS.glob("*/*.tflite"))
 
 
@@ -23,6 +30,19 @@ def _own_temporary_folder() -> Iterator[None]:
     before = tempfile.tempdir
     yield
     tempfile.tempdir = before
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _workers_begin_with_imports_done(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Sandbox workers are forked from processes that have imported their modules, but where they are what is tested."""
+    if request.path.parent.name in FRESH_WORKERS:
+        sandbox.shutdown()
+        yield
+        sandbox.shutdown()
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sandbox, "_started", warm.start_worker)
+        yield
 
 
 @pytest.fixture
@@ -45,8 +65,11 @@ def onnx_converter() -> None:
         pytest.skip(error.message)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests marked ``emulator`` skip, with the reason, where its tools are not installed."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let several workers begin with the costly modules; skip what needs the emulator's tools where there are none."""
+    if hasattr(config, "workerinput"):
+        costs = {TESTS / name: int(seconds) for seconds, name in map(str.split, COSTS.read_text().splitlines()[2:])}
+        items.sort(key=lambda item: -costs.get(item.path, 0))
     missing = [tool for tool in ("qemu-aarch64", "aarch64-linux-gnu-gcc") if shutil.which(tool) is None]
     if not missing:
         return
@@ -54,3 +77,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "emulator" in item.keywords:
             item.add_marker(skip)
+

@@ -101,10 +101,7 @@ class _Worker:
             OPENBLAS_NUM_THREADS="1", TF_CPP_MIN_LOG_LEVEL="2", CUDA_VISIBLE_DEVICES="-1",
             KERAS_HOME=_NO_SETTINGS,
         )  # fmt: skip
-        self._process = subprocess.Popen(
-            environment.python("edgekit.sandbox.worker", *preload), cwd=environment.NEUTRAL, env=env,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        self._process = _started(environment.python("edgekit.sandbox.worker", *preload), env)
 
     def alive(self) -> bool:
         return self._process.poll() is None
@@ -155,6 +152,14 @@ class _Worker:
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
                 stream.close()
+
+
+def _started(command: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a worker."""
+    return subprocess.Popen(
+        command, cwd=environment.NEUTRAL, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
 
 
 _programs: set[subprocess.Popen[bytes]] = set()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests import warm
 
 EDGEKIT = Path(sys.executable).with_name("edgekit")
 
@@ -32,12 +33,9 @@ def _refused(name: str) -> Any:
 
 
 def edgekit(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
-    """Run ``edgekit ARGS`` in a process of its own."""
-    done = subprocess.run(
-        [EDGEKIT, *map(str, args)], cwd=cwd, env={**os.environ, **(env or {})}, capture_output=True, text=True,
-        timeout=600,
-    )  # fmt: skip
-    return Result(done.returncode, done.stdout, done.stderr)
+    """Run ``edgekit ARGS`` in a process of its own, which begins where its imports are done: see ``tests/warm.py``."""
+    command = [str(EDGEKIT), *map(str, args)]
+    return Result(*warm.run(command, cwd, {**os.environ, **(env or {})}, seconds=600))
 
 
 def refused(result: Result, code: int, *words: str) -> None:

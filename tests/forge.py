@@ -1,0 +1,290 @@
+"""Processes that begin where their imports are done, so that a test does not pay for the same imports again.
+
+``tests/warm.py`` asks for them. One forge serves a pytest worker. It has imported edgekit's command line with all that
+commands import, and forks a child for each command: a process of its own with its own streams, folder and environment.
+For the workers of :mod:`edgekit.sandbox` it starts a forge of their own per list of preloaded modules and environment,
+which forks in the same way; what is forked runs the unchanged ``edgekit.sandbox.worker``.
+
+A request is one message on a Unix socket: a JSON document and descriptors. The answers on that connection are JSON
+lines: ``{"pid": ...}`` once the process runs, and ``{"status": ...}``, as of ``waitpid``, when it has ended.
+
+    python tests/forge.py SOCKET           the forge of commands; ends with its standard input
+    python tests/forge.py --workers FD ... a forge of workers that import these modules; ends with the socket FD
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+MOST = 1 << 20
+"""Bytes of a request."""
+FREE = frozenset({
+    "EDGEKIT_CACHE", "EDGEKIT_NO_SANDBOX", "EDGEKIT_SSH_OPTIONS", "EDGEKIT_WORKER_PYTHON", "HOME", "PATH",
+    "PYTEST_CURRENT_TEST", "SOURCE_DATE_EPOCH", "TMPDIR", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR",
+})  # fmt: skip
+"""Variables of the environment that no import depends on; a process with others set differently is started afresh."""
+HEAVY = ("tensorflow", "tf_keras", "keras", "tvm", "onnx", "ai_edge_litert", "ai_edge_quantizer", "coremltools")
+"""Packages that the forge of commands does not import: most commands leave them to their children."""
+ALSO = (
+    "ai_edge_litert.schema_py_generated",
+    "email.parser",
+    "numpy.random",
+    "rich.console",
+    "rich.progress",
+    "rich.table",
+)
+"""What most commands import besides."""
+PROGRAMS = ("__main__", "launch", "start")
+"""Modules that do their work when they are imported."""
+KEPT_FORGES = 12
+Start = Callable[[], object]
+
+
+def bound(env: dict[str, str]) -> dict[str, str]:
+    """The part of an environment that imports may depend on."""
+    return {name: value for name, value in env.items() if name not in FREE}
+
+
+class Forge:
+    """Serves requests and reports how what it forked ended."""
+
+    def __init__(self, source: socket.socket, *, listening: bool, control: int) -> None:
+        self._source, self._listening, self._control = source, listening, control
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(source, selectors.EVENT_READ)
+        if control != source.fileno():
+            self._selector.register(control, selectors.EVENT_READ)
+        self._children: dict[int, tuple[int, socket.socket]] = {}
+        self._forges: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
+
+    def serve(self) -> Start | None:
+        """Serve until whoever asks is gone: then None. In a forked process return what it is to run."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fd in self._children:
+                    self._ended(key.fd)
+                    continue
+                start = self._asked(key.fd)
+                if start is not None:
+                    return start
+                if self._source.fileno() < 0:
+                    return None
+
+    def _asked(self, fd: int) -> Start | None:
+        if fd != self._source.fileno():  # the standard input has ended
+            self._end()
+            return None
+        if not self._listening:
+            text, descriptors = receive(self._source)
+            if not text:
+                self._end()
+                return None
+            return self._fork(json.loads(text), descriptors)
+        connection, _ = self._source.accept()
+        text, descriptors = receive(connection)
+        descriptors.append(connection.detach())
+        request = json.loads(text) if text else {}
+        if "worker" in request:
+            self._pass_on(request, text, descriptors)
+            return None
+        if "command" in request:
+            return self._fork(request, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return None
+
+    def _fork(self, request: dict[str, Any], descriptors: list[int]) -> Start | None:
+        *streams, last = descriptors
+        connection = socket.socket(fileno=last)
+        pid = os.fork()
+        if pid:
+            for descriptor in streams:
+                os.close(descriptor)
+            pidfd = os.pidfd_open(pid)
+            self._children[pidfd] = pid, connection
+            self._selector.register(pidfd, selectors.EVENT_READ)
+            return None
+        self._forget()
+        for number, descriptor in enumerate(streams):
+            os.dup2(descriptor, number)
+        for descriptor in streams:
+            if descriptor > 2:
+                os.close(descriptor)
+        sys.stdin, sys.stdout, sys.stderr = opened(sys.stdin), opened(sys.stdout), opened(sys.stderr)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.environ.clear()
+        os.environ.update(request["env"])
+        os.chdir(request["cwd"])
+        if "worker" in request:
+            os.setsid()
+        with contextlib.suppress(OSError):
+            connection.sendall(json.dumps({"pid": os.getpid()}).encode() + b"\n")
+        connection.close()
+        return worker(request["worker"]) if "worker" in request else command(request["command"])
+
+    def _forget(self) -> None:
+        """In a forked process: close what belongs to the forge."""
+        self._selector.close()
+        for pidfd, (_, connection) in self._children.items():
+            os.close(pidfd)
+            connection.close()
+        for _, control in self._forges.values():
+            control.close()
+        for process, _ in self._forges.values():
+            process.returncode = 0  # not this process's child: nothing to wait for
+        self._source.close()
+
+    def _ended(self, pidfd: int) -> None:
+        pid, connection = self._children.pop(pidfd)
+        self._selector.unregister(pidfd)
+        os.close(pidfd)
+        _, status = os.waitpid(pid, 0)
+        with contextlib.suppress(OSError):
+            connection.sendall(json.dumps({"status": status}).encode() + b"\n")
+        connection.close()
+
+    def _pass_on(self, request: dict[str, Any], text: bytes, descriptors: list[int]) -> None:
+        """Let the forge of these modules and this environment answer."""
+        key = json.dumps([request["worker"], bound(request["env"])], sort_keys=True)
+        if key not in self._forges:
+            while len(self._forges) >= KEPT_FORGES:
+                process, control = self._forges.pop(next(iter(self._forges)))
+                control.close()
+                process.wait()
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            python, _, _, folders, _, *modules = request["worker"]
+            start = [python, "-I", __file__, "--workers", str(theirs.fileno()), folders, *(modules or ["tensorflow"])]
+            with theirs:
+                process = subprocess.Popen(
+                    start, cwd="/", env=request["env"], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                )  # fmt: skip
+            self._forges[key] = process, ours
+        socket.send_fds(self._forges[key][1], [text], descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _end(self) -> None:
+        for _, control in self._forges.values():
+            control.close()
+        self._source.close()
+
+
+def receive(connection: socket.socket) -> tuple[bytes, list[int]]:
+    """A request and its descriptors; empty if the other side is gone."""
+    text, descriptors, _, _ = socket.recv_fds(connection, MOST, 8)
+    return text, list(descriptors)
+
+
+def opened(stream: Any) -> TextIO:
+    """A standard stream as Python opens it when it starts."""
+    number, writes, plain = stream.fileno(), stream.writable(), stream.write_through
+    binary = open(number, "wb" if writes else "rb", buffering=0 if plain and writes else -1, closefd=False)  # noqa: SIM115
+    lines = not plain and (number == 2 or os.isatty(number))
+    return io.TextIOWrapper(
+        binary, stream.encoding, stream.errors, newline="\n" if writes else None, line_buffering=lines,
+        write_through=plain,
+    )  # fmt: skip
+
+
+def command(arguments: Sequence[str]) -> Start:
+    """What the installed script ``edgekit`` does."""
+
+    def start() -> object:
+        from edgekit.cli import main
+
+        sys.argv[:] = arguments
+        sys.path[0] = str(Path(arguments[0]).parent)
+        return main()
+
+    return start
+
+
+def worker(command_line: Sequence[str]) -> Start:
+    """What the command line of a sandbox worker does, see ``edgekit/sandbox/start.py``."""
+
+    def start() -> object:
+        from edgekit.sandbox.worker import main
+
+        sys.argv[:] = [sys.modules[main.__module__].__file__ or "", *command_line[5:]]
+        try:
+            main()
+        finally:
+            os._exit(0)  # what its modules do at their end is done by the forge, once
+
+    return start
+
+
+class _Refuses:
+    """Finds none of the HEAVY packages, so that modules which need one stay unimported, too."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.split(".")[0] in HEAVY:
+            raise ModuleNotFoundError(name, name=name)
+
+
+def import_commands() -> None:
+    """Import the command line and what its commands import when they are called."""
+    import edgekit
+
+    refuses = _Refuses()
+    sys.meta_path.insert(0, refuses)  # type: ignore[arg-type]
+    for module in pkgutil.walk_packages(edgekit.__path__, "edgekit."):
+        if module.name.rpartition(".")[2] not in PROGRAMS:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
+    sys.meta_path.remove(refuses)  # type: ignore[arg-type]
+    for name in ALSO:
+        importlib.import_module(name)
+
+
+def main() -> None:
+    """Import, serve, and in each forked process run what was asked for."""
+    if sys.argv[1] == "--workers":
+        source = socket.socket(fileno=int(sys.argv[2]))
+        sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
+        sys.path += [path for path in sys.argv[3].split(os.pathsep) if path and path not in sys.path]
+        import numpy  # noqa: F401  (as the worker does)
+
+        for name in sys.argv[4:]:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        importlib.import_module("edgekit.sandbox.worker")
+        forge = Forge(source, listening=False, control=source.fileno())
+    else:
+        import_commands()
+        sandbox, warm = importlib.import_module("edgekit.sandbox"), importlib.import_module("tests.warm")
+        sandbox._started = functools.partial(warm.start_worker, place=sys.argv[1])
+        source = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        source.bind(sys.argv[1])
+        source.listen(64)
+        os.write(1, b"ready\n")
+        forge = Forge(source, listening=True, control=0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()
+    start = forge.serve()
+    if start is not None:
+        del forge
+        gc.unfreeze()
+        sys.exit(start())  # type: ignore[arg-type]
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
