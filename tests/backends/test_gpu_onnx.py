@@ -13,9 +13,10 @@ from edgekit.backends.cuda import CUDA
 from edgekit.backends.opencl import OpenCL
 from edgekit.graph import Graph, tflite
 from edgekit.onnx import convert
+from tests.installed import needed
 from tests.readers.onnx_models import node, save, value
 
-pytest.importorskip("tvm", reason="needs the extra 'tvm'")
+needed("tvm", "tvm")
 
 
 def graph(folder: Path, nodes: list, inputs: list, outputs: list) -> Graph:

@@ -10,6 +10,7 @@ import pytest
 import edgekit
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
+from tests.installed import needed
 from tests.networks.building import (
     check_operators,
     check_whole,
@@ -18,7 +19,7 @@ from tests.networks.building import (
 from tests.networks.chains import chains
 from tests.ops.cases import AS_THEY_COME, family, network
 
-pytest.importorskip("tvm", reason="needs the extra 'tvm'")
+needed("tvm", "tvm")
 
 
 @pytest.mark.slow

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.installed import needed
+
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_quick() -> None:
-    pytest.importorskip("tensorflow")
+    needed("tensorflow", "train")
     page = (ROOT / "docs" / "compression.md").read_text()
     done = subprocess.run(
         [sys.executable, ROOT / "bench" / "compression.py", "--quick"], capture_output=True, text=True, check=False

@@ -10,9 +10,10 @@ import pytest
 from edgekit import bundle
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
+from tests.installed import needed
 from tests.networks.small import convolutional, unary
 
-pytest.importorskip("tvm")
+needed("tvm", "tvm")
 
 
 @pytest.mark.emulator

@@ -15,6 +15,7 @@ import pytest
 
 from edgekit.graph import tflite
 from tests.e2e.command import EDGEKIT, edgekit, refused
+from tests.installed import needed
 from tests.networks.small import convolutional, dense
 
 FORMATS = (".tflite", ".onnx", ".keras", ".h5")
@@ -248,7 +249,7 @@ def test_missing_tools(network: Path, tmp_path: Path) -> None:
     refused(edgekit("verify", made, "--on", "emulator", env=nothing), 4, "qemu", "apt-get install")
     result = edgekit("compile", network, "-t", "rpi4", "-o", tmp_path / "c", env=nothing)
     refused(result, 4, "install")
-    pytest.importorskip("tvm")
+    needed("tvm", "tvm")
     refused(edgekit("compile", network, "-t", "rpi4", "-b", "auto", "-o", tmp_path / "c", env=nothing), 4, "install it")
     assert not (tmp_path / "c").exists()
 

@@ -12,6 +12,7 @@ import pytest
 import edgekit
 from edgekit.graph import tflite
 from edgekit.progress import Silent
+from tests.installed import needed
 from tests.networks.detector import average_precision, scenes
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow]
@@ -34,7 +35,7 @@ class Warnings(Silent):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``detector.keras``, ``scenes.npz`` for the ranges, ``test.npz`` to judge by, ``plain.toml``."""
-    pytest.importorskip("tensorflow")
+    needed("tensorflow", "train")
     folder = tmp_path_factory.mktemp("detector")
     program = Path(__file__).parents[1] / "networks" / "detector.py"
     subprocess.run([sys.executable, str(program), str(folder)], check=True, stdout=subprocess.DEVNULL, timeout=600)

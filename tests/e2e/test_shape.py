@@ -10,6 +10,7 @@ import pytest
 
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
+from tests.installed import needed
 from tests.networks.small import Builder
 
 
@@ -56,7 +57,7 @@ def test_inspect_profile_and_compile(network: Path, samples: Path, tmp_path: Pat
 
 
 def test_tune_reads_models_like_the_others(network: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tvm")
+    needed("tvm", "tvm")
     args = "tune", network, "-t", "host", "--trials", "1", "--database", tmp_path / "base.jsonl"
     refused(edgekit(*args), 3, "dimension 1 of input 'image' is not fixed")
     assert edgekit(*args, "--shape", "1x12x16x3", "--json").json["trials"]["new"] == 1

@@ -22,10 +22,11 @@ from edgekit.bundle import digest
 from edgekit.graph import Graph, tflite
 from tests.e2e.command import EDGEKIT, refused
 from tests.e2e.command import edgekit as call
+from tests.installed import needed
 from tests.networks.building import RELU, Pictures
 from tests.networks.small import unary
 
-pytest.importorskip("tvm", reason="needs the extra 'tvm'")
+needed("tvm", "tvm")
 
 
 def network() -> Graph:

@@ -18,9 +18,10 @@ from edgekit.codegen.schedule.machine import Machine
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
+from tests.installed import needed
 from tests.networks.small import Builder, classifier, convolutional, digits, unary
 
-pytest.importorskip("tvm", reason="needs the extra 'tvm'")
+needed("tvm", "tvm")
 
 
 @pytest.fixture(scope="module")

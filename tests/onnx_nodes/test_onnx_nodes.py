@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.installed import needed
 from tests.onnx_nodes import cases, judge, record
 from tests.onnx_nodes.cases import Case
 from tests.onnx_nodes.settled import parameters, settled
@@ -21,7 +22,7 @@ def case(name: str) -> Case:
 
 @pytest.mark.slow
 def test_a_sample_of_all_cases(onnx_converter: None) -> None:
-    pytest.importorskip("tvm")
+    needed("tvm", "tvm")
     outcomes = judge.judge(cases.sample(cases.load(), SHARE), processes=1)
     assert len(outcomes) > 35
     assert not record.defects(outcomes)

@@ -16,9 +16,10 @@ from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.distil import Distil
 from edgekit.passes.prune import Prune
+from tests.installed import needed
 from tests.networks.small import classifier, convolutional, dense, digits
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 
 
 def samples(count: int, seed: int, *, labels: bool = True) -> dataset.Dataset:

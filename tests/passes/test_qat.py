@@ -22,10 +22,11 @@ from edgekit.passes.prune import Prune
 from edgekit.passes.qat import QuantizationAwareTraining, plan
 from edgekit.readers import load
 from edgekit.reference.litert import reference_outputs
+from tests.installed import needed
 from tests.networks.small import Builder, classifier, digits
 from tests.readers.onnx_models import exported
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 
 
 def samples(count: int, seed: int, *, labels: bool = True) -> dataset.Dataset:

@@ -18,6 +18,7 @@ from edgekit.metrics import accuracy
 from edgekit.passes import PassContext
 from edgekit.passes.sparsify import Sparsify
 from edgekit.reference.litert import reference_outputs
+from tests.installed import needed
 from tests.networks.small import classifier, convolutional, dense, digits
 
 RNG = np.random.default_rng(0)
@@ -143,7 +144,7 @@ def test_quantized_networks_are_refused(models: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_trained_zeros_cost_less(tmp_path: Path) -> None:
-    pytest.importorskip("tensorflow")
+    needed("tensorflow", "train")
     graph = classifier(tmp_path)
     x, y = digits(1500, 21)
     data = dataset.Dataset([x.reshape(-1, 1, 28, 28, 1)], y, source="digits")

@@ -16,6 +16,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.readers import ReadOptions, keras_config
 from edgekit.readers.keras import H5Reader, KerasReader, SavedModelReader
 from edgekit.reference.litert import reference_outputs
+from tests.installed import needed
 from tests.networks.small import MODELS
 
 CASES = MODELS.with_name("cases")
@@ -23,7 +24,7 @@ CASES = MODELS.with_name("cases")
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("tf_keras", reason="tf_keras is not installed")
+    needed("tf_keras", "train")
     folder = tmp_path_factory.mktemp("keras2")
     script = Path(__file__).with_name("keras2_models.py")
     done = subprocess.run([sys.executable, str(script), str(folder)], capture_output=True, text=True)

@@ -22,6 +22,7 @@ from edgekit.errors import EdgekitError
 from edgekit.sandbox import loopback
 from edgekit.sandbox.loopback import Loopback
 from edgekit.training.workers import processes
+from tests.installed import needed
 from tests.ssh_server import ssh_server
 from tests.training.process import below, gone, start, until
 from tests.training.sockets import listening, listening_inside, network
@@ -71,7 +72,7 @@ def nobody_reaches(pids: Callable[[], list[int]]) -> None:
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_workers_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tensorflow")
+    needed("tensorflow", "train")
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     with training(tmp_path, 2) as running:
         nobody_reaches(lambda: [running.pid, *below(running.pid)])
@@ -80,7 +81,7 @@ def test_workers_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_workers_on_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("tensorflow")
+    needed("tensorflow", "train")
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
     with ssh_server(SHELL) as server:
         assert server.server

@@ -17,10 +17,11 @@ from edgekit.graph import Graph
 from edgekit.passes import PassContext
 from edgekit.passes.finetune import Finetune
 from edgekit.passes.qat import QuantizationAwareTraining
+from tests.installed import needed
 from tests.networks.small import classifier, digits
 from tests.training.process import below, gone, start, until
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 
 

@@ -18,10 +18,11 @@ import pytest
 from edgekit import sandbox
 from edgekit.graph import Graph, tflite
 from edgekit.training.lanes import Lanes
+from tests.installed import needed
 from tests.networks.small import dense
 from tests.training.test_parts import CHILD, softmax
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 pytestmark = pytest.mark.tensorflow
 LIMITS = sandbox.Limits(seconds=240, memory_mb=8192)
 Arrays = dict[str, np.ndarray]

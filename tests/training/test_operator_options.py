@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgekit.graph import Graph
+from tests.installed import needed
 from tests.training.judging import assert_gradients_are_true, assert_litert_agrees, run, samples
 from tests.training.networks import after, convolution, ints, normal, transpose_convolution
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 SMALL = st.integers(1, 3)
 Draw = Any

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from edgekit.training.operators import OPERATORS
+from tests.installed import needed
 from tests.training.judging import assert_gradients_are_true, assert_litert_agrees, run, samples
 from tests.training.networks import NETWORKS
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 GRAPHS, NAMES = list(NETWORKS.values()), list(NETWORKS)
 

@@ -16,8 +16,9 @@ from edgekit.errors import UsageError
 from edgekit.training import checkpoint
 from edgekit.training.fake_quant import Plan, Range, Weight, first_bounds
 from edgekit.training.settings import Training, parse
+from tests.installed import needed
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 LIMITS = sandbox.Limits(seconds=240, memory_mb=8192)
 CHILD = "tests.training.training_child"
 

@@ -13,11 +13,12 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.floats import restore
 from edgekit.training.trainable import check, parameters
+from tests.installed import needed
 from tests.networks.small import Builder, classifier, digits, unary
 from tests.training.judging import assert_litert_agrees, run, samples
 from tests.training.networks import NETWORKS, beside, dense, lookup, normal, several
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 
 
 @pytest.mark.tensorflow

@@ -13,9 +13,10 @@ from edgekit.graph import tflite
 from edgekit.readers import ReadOptions, onnx2tf
 from edgekit.readers.onnx import OnnxReader
 from edgekit.training.trainable import parameters
+from tests.installed import needed
 from tests.training.judging import assert_litert_agrees, run, samples
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
 FIXED = {
     "efficientnet": [(1, 1, 1, 3), (1, 1, 1, 3)],

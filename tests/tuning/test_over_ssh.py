@@ -9,10 +9,11 @@ import pytest
 
 import edgekit
 from edgekit.graph import tflite
+from tests.installed import needed
 from tests.networks.building import Pictures
 from tests.runners.ssh_board import StandIn, stand_in
 
-pytest.importorskip("tvm", reason="needs the extra 'tvm'")
+needed("tvm", "tvm")
 
 
 @pytest.fixture

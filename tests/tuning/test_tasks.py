@@ -23,9 +23,10 @@ from edgekit.tuning import tasks
 from edgekit.tuning.batch import PRELOAD, batch, same
 from edgekit.tuning.child import TASK
 from edgekit.tuning.measure import ByRunner
+from tests.installed import needed
 from tests.networks.building import RELU, Pictures, quantized
 
-pytest.importorskip("tvm", reason="needs the extra 'tvm'")
+needed("tvm", "tvm")
 HOST = target.load("host")
 PROCESSOR = processor(HOST)
 MACHINE = PROCESSOR.machine

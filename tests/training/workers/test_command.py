@@ -9,6 +9,7 @@ import pytest
 
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
+from tests.installed import needed
 from tests.networks.small import classifier, digits
 
 RECIPE = """
@@ -41,7 +42,7 @@ COMMAND = ("compile", "model.tflite", "-t", "host", "--data", "digits.npz")
 @pytest.mark.slow
 @pytest.mark.tensorflow
 def test_two_workers_train(folder: Path) -> None:
-    pytest.importorskip("tensorflow")
+    needed("tensorflow", "train")
     done = edgekit(*COMMAND, "-r", "further.toml", "--workers", "2", "--json", cwd=folder)
     (bundle,) = done.json["bundles"]
     assert bundle["passes"][0]["workers"] == 2 and len(bundle["passes"][0]["history"]) == 2

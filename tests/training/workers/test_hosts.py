@@ -24,11 +24,12 @@ from edgekit.passes.finetune import Finetune
 from edgekit.training.workers import hosts, node
 from edgekit.training.workers.frames import Channel, Frame
 from edgekit.transport.ssh import Address
+from tests.installed import needed
 from tests.networks.small import classifier, digits
 from tests.ssh_server import SshServer, free_port, script, ssh_server
 from tests.training.process import below, gone, start, until
 
-pytest.importorskip("tensorflow")
+needed("tensorflow", "train")
 WITHOUT_NETWORKS = Path(__file__).parents[2] / "security" / "without_networks.py"
 SHELL = 'export TMPDIR="{tmp}"; exec sh -c "$SSH_ORIGINAL_COMMAND"'
 
