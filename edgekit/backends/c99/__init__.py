@@ -16,7 +16,7 @@ from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Un
 from edgekit.backends.c99 import emit, firmware, handover, library
 from edgekit.backends.c99.emit import Optimize
 from edgekit.bundle.execution import Execution, Footprint, Kind, runner_command
-from edgekit.codegen.kernels import Scope
+from edgekit.codegen.kernels import MICROCONTROLLER
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.mcu import memory
 from edgekit.codegen.schedule.mcu.packing import Packing
@@ -35,7 +35,7 @@ KERNELS = "kernels"
 """Folder in the artifact: the headers that ``model.c`` includes."""
 NAME = "model"
 """Prefix of the names that a model's C source exports."""
-SCOPE = Scope(convolutions=True, rows=True, state=True)
+SCOPE = MICROCONTROLLER
 """What the kernel library has beyond what every backend has."""
 _COMPILERS = {"cortex-m": ("arm-none-eabi-gcc", "arm"), "riscv32": ("riscv32-esp-elf-gcc", "riscv32")}
 """For a toolchain file of CMake, by a target's ``arch``: a compiler with a C library, and the processor."""

@@ -18,12 +18,12 @@ from edgekit.graph import Tensor
 HEADERS = (
     "ek_conv.h", "ek_depthwise.h", "ek_dense.h", "ek_elements.h", "ek_floats.h", "ek_indices.h", "ek_maps.h",
     "ek_move.h", "ek_plain.h", "ek_pool.h", "ek_recurrent.h", "ek_reduce.h", "ek_resize.h", "ek_rows.h",
-    "ek_softmax.h", "ek_stream.h", "ek_transpose_conv.h",
+    "ek_softmax.h", "ek_stream.h", "ek_transpose_conv.h", "ek_words.h",
 )  # fmt: skip
 """Of the kernel library, in ``firmware_stubs/kernels``."""
 C_TYPES = {
-    "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t",
-    "float32": "float", "bool": "uint8_t",
+    "int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int32_t",
+    "int64": "int64_t", "float32": "float", "bool": "uint8_t",
 }  # fmt: skip
 PER_LINE = 24
 """Numbers on a line of an array."""
@@ -92,8 +92,9 @@ class _Writer:
             self.tables[key] = f"t{len(self.tables)}"
             self.constants += values.nbytes
             lines = "".join(f"\n    {','.join(line)}," for line in _lines(_numbers(values)))
+            aligned = " EK_ALIGNED" if values.itemsize <= 4 else ""  # 8 bytes are aligned to more by themselves
             self.parts.append(
-                f"static const {kind} {self.tables[key]}[{max(1, values.size)}] EK_ALIGNED = {{{lines or '0'}\n}};"
+                f"static const {kind} {self.tables[key]}[{max(1, values.size)}]{aligned} = {{{lines or '0'}\n}};"
             )
         return self.tables[key]
 

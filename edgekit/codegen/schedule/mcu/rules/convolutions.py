@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit.codegen import kernels
 from edgekit.codegen.schedule.mcu import packing, strides
 from edgekit.codegen.schedule.mcu.base import McuScheduler, NoKernel, element_rows, rows_behind, window_rows
+from edgekit.codegen.schedule.mcu.rules import words
 from edgekit.codegen.schedule.mcu.rules.elements import added
 from edgekit.codegen.schedule.mcu.steps import Operand, Struct, table
 
@@ -36,6 +37,10 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
         "pad_top": kernel.padding[0], "pad_left": kernel.padding[1], "groups": groups, "strip": 0,
     })  # fmt: skip
     suffix, scratch, zero = s.suffix(kernel.input), 0, 0
+    if suffix == "s16":
+        shape.fields["flags"] = 0
+        words.convolution(s, kernel, shape)
+        return
     sizes = packing.ConvShape(**shape.fields)  # type: ignore[arg-type]
     if suffix == "f32":
         data = _floats(kernel)
@@ -95,6 +100,9 @@ def dense(s: McuScheduler, kernel: kernels.MatMul) -> None:
     count, depth = kernel.weights.shape
     shape = Struct("ek_dense_shape", {"rows": s.elements(kernel.input) // depth, "in": depth, "out": count, "flags": 0})
     suffix = s.suffix(kernel.input)
+    if suffix == "s16":
+        words.product(s, kernel, "ek_dense_s16", shape, kernel.weights)
+        return
     if suffix == "f32":
         data = _floats(kernel)
     else:
@@ -114,6 +122,9 @@ def transposed(s: McuScheduler, kernel: kernels.TransposeConv) -> None:
         "stride_w": kernel.strides[1], "dilation_h": 1, "dilation_w": 1, "pad_top": kernel.padding[0],
         "pad_left": kernel.padding[1], "groups": 1, "strip": 0, "flags": 0,
     })  # fmt: skip
+    if suffix == "s16":
+        words.product(s, kernel, "ek_transpose_conv_s16", shape, kernel.weights)
+        return
     if suffix == "f32":
         data = _floats(kernel)
     else:

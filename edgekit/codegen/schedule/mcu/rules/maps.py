@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from edgekit.codegen import fixed_point, kernels, parameters, tables
 from edgekit.codegen.schedule.mcu import strides
 from edgekit.codegen.schedule.mcu.base import McuScheduler, element_rows
+from edgekit.codegen.schedule.mcu.rules import words
 from edgekit.codegen.schedule.mcu.rules.elements import ahead
 from edgekit.codegen.schedule.mcu.rules.scales import factor, single
 from edgekit.codegen.schedule.mcu.steps import Struct, table
 
 BYTES = ("int8", "uint8")
+WORDS = (("s8", "s16"), ("s16", "s8"), ("s16", "s16"), ("s8", "s32"), ("s16", "s32"))
+"""Integers that QUANTIZE converts, but for bytes."""
 
 
 def mapped(s: McuScheduler, kernel: kernels.Map) -> None:
@@ -22,6 +25,10 @@ def mapped(s: McuScheduler, kernel: kernels.Map) -> None:
         s.require(kernel.function in tables.FUNCTIONS, f"there is no kernel for {dtype}")
         scales = s.network.scale(kernel.input), s.network.scale(kernel.output)
         _table(s, kernel, np.roll(tables.table(kernel.function, *scales, kernel.options), 128), name)
+        return
+    if dtype == "int16":
+        s.require(name in ("logistic", "tanh"), f"there is no kernel for {dtype}")
+        _elements(s, kernel, f"ek_{name}_s16", words.sigmoid(s, kernel), name)
         return
     s.require(dtype == "float32" or (dtype != "int16" and name in ("abs", "neg")), f"there is no kernel for {dtype}")
     function = "gelu_tanh" if kernel.approximate else name
@@ -63,6 +70,7 @@ def convert(s: McuScheduler, kernel: kernels.Convert) -> None:
         data = Struct("ek_scale_data", {"scale": single(scale.scale), "zero": scale.zero_point})
         _elements(s, kernel, f"ek_quantize_{suffixes[1]}", data, "quantize")
         return
+    s.require(suffixes in WORDS, f"there is no kernel from {source} to {target}")
     p = parameters.convert_parameters(s.network.scale(kernel.input), scale)
     fields = factor(p.factor) | {"x_zero": p.zero, "y_zero": p.output_zero}
     _elements(s, kernel, f"ek_requantize_{suffixes[0]}_{suffixes[1]}", Struct("ek_requantize_data", fields), "quantize")

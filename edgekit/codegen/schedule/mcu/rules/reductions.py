@@ -56,12 +56,12 @@ def _products(s: McuScheduler, kernel: kernels.Reduce) -> None:
         "a_step": strides.step(s.network, gone[0]), "b_step": strides.step(s.network, gone[1]),
     })  # fmt: skip
     suffix, data = s.suffix(kernel.output), None
-    if suffix == "s8":
+    if suffix in ("s8", "s16"):
         scales = [s.network.scale(i) for i in (a.tensor, b.tensor, kernel.output)]
         assert kernel.limits is not None
         fields = factor(parameters.product_factor(*scales))
         fields |= {f"{n}_zero": scale.zero_point for n, scale in zip("aby", scales, strict=True)}
         data = Struct("ek_mul_data", fields | {"low": int(kernel.limits[0]), "high": int(kernel.limits[1])})
-    s.require(suffix in ("s8", "f32"), f"there is no kernel for {s.dtype(kernel.output)}")
+    s.require(suffix in ("s8", "s16", "f32"), f"there is no kernel for {s.dtype(kernel.output)}")
     s.step(f"ek_products_{suffix}", kernel, s.operands(kernel.inputs), s.output(kernel.output), shape, data, 0,
            [None, None], "matmul")  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgekit.codegen import kernels, parameters
 from edgekit.codegen.schedule.mcu.base import McuScheduler, rows_behind, window_rows
+from edgekit.codegen.schedule.mcu.rules import words
 from edgekit.codegen.schedule.mcu.rules.scales import factor, single
 from edgekit.codegen.schedule.mcu.steps import Struct, table
 
@@ -37,11 +38,15 @@ def softmax(s: McuScheduler, kernel: kernels.Softmax) -> None:
     shape = Struct("ek_rows_shape", {"rows": s.elements(kernel.input) // depth, "depth": depth})
     if suffix == "f32":
         data = Struct("ek_softmax_data_f32", {"beta": single(kernel.beta)})
+    elif suffix == "s16":
+        data = words.softmax(s, kernel)
     else:
         s.require(suffix == "s8", f"there is no kernel for {s.dtype(kernel.input)}")
         p = parameters.softmax_parameters(s.network.scale(kernel.input), kernel.beta)
         data = Struct("ek_softmax_data", factor(p.factor) | {"least": p.least})
-    s.step(f"ek_softmax_{suffix}", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape, data, 0, [0])
+    made = s.suffix(kernel.output)
+    name, behind = (suffix, 0) if made == suffix else (f"{suffix}_{made}", None)
+    s.step(f"ek_softmax_{name}", kernel, [s.operand(kernel.input)], s.output(kernel.output), shape, data, 0, [behind])
 
 
 def resize(s: McuScheduler, kernel: kernels.Resize) -> None:
