@@ -111,6 +111,10 @@ def _print(made: list[Compiled]) -> None:
     for bundle in made:
         say(f"{bundle.target}: {bundle.path}")
     for bundle in made:
+        for form in filter(None, bundle.manifest.get("options", {}).get("format", "").split(",")):
+            for library in sorted((bundle.path / "artifact" / form).iterdir()):
+                say(f"{bundle.target}, for {form}: {library}")
+    for bundle in made:
         for advice in bundle.manifest.get("delegates", []):
             say(f"{bundle.target}, {advice['name']}: {advice['words']}")
     if made[0].accuracy:

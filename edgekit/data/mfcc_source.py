@@ -60,13 +60,6 @@ def source(spec: Mfcc, quantization: Quantization, name: str = "mfcc") -> Source
     return Source("\n".join(code), "\n".join(header))
 
 
-def flash_bytes(spec: Mfcc) -> int:
-    """Return the bytes of the constants' arrays."""
-    constants = tables(spec)
-    sizes = 2 * spec.window + 4 * spec.fft + 3 * len(constants.band) + 2 * constants.dct.size
-    return sizes + 2 * (len(constants.log) + 1)
-
-
 def _lines(values: list[int]) -> str:
     return "\n".join(_line(values[start : start + _PER_LINE]) for start in range(0, len(values), _PER_LINE))
 

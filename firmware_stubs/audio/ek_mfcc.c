@@ -22,23 +22,27 @@ static uint32_t bits64(uint64_t value)
     return high ? 32 + bits32(high) : bits32((uint32_t)value);
 }
 
+static int32_t scaled(int32_t sample, uint32_t shift, uint16_t weight)
+{
+    return (sample * (1 << shift) * (int32_t)weight + (1 << (WINDOW + 14 - SAMPLE))) >> (WINDOW + 15 - SAMPLE);
+}
+
 /* Samples become complex numbers, even ones real, in the order of the transform's first stage. */
 static uint32_t windowed(const struct ek_mfcc *m, const int16_t *samples, int32_t *z)
 {
-    uint32_t largest = 0, points = m->fft / 2u;
-    for (uint32_t i = 0; i < m->window; i++) {
+    const uint16_t *hann = m->hann;
+    const uint32_t window = m->window, half = m->fft / 2u;
+    uint32_t largest = 0;
+    for (uint32_t i = 0; i < window; i++) {
         uint32_t size = (uint32_t)(samples[i] < 0 ? -samples[i] : samples[i]);
         largest = size > largest ? size : largest;
     }
-    uint32_t shift = largest ? 15 - bits32(largest - 1) : 0;
-    for (uint32_t i = 0, place = 0; i < points; i++) {
-        for (uint32_t part = 0; part < 2; part++) {
-            uint32_t at = 2 * i + part;
-            int32_t scaled = at < m->window ? samples[at] * (1 << shift) * (int32_t)m->hann[at] : 0;
-            z[2 * place + part] = (scaled + (1 << (WINDOW + 14 - SAMPLE))) >> (WINDOW + 15 - SAMPLE);
-        }
-        uint32_t carry = points / 2; /* place counts with its bits in reverse */
-        for (; carry && (place & carry); carry /= 2)
+    const uint32_t shift = largest ? 15 - bits32(largest - 1) : 0;
+    for (uint32_t i = 0, place = 0; i < m->fft; i += 2) {
+        z[place] = i < window ? scaled(samples[i], shift, hann[i]) : 0;
+        z[place + 1] = i + 1 < window ? scaled(samples[i + 1], shift, hann[i + 1]) : 0;
+        uint32_t carry = half; /* place / 2 counts with its bits in reverse */
+        for (; place & carry; carry /= 2)
             place -= carry;
         place += carry;
     }
@@ -47,10 +51,11 @@ static uint32_t windowed(const struct ek_mfcc *m, const int16_t *samples, int32_
 
 static void added(int32_t *a, int32_t *b, int32_t re, int32_t im)
 {
-    b[0] = a[0] - re;
-    b[1] = a[1] - im;
-    a[0] += re;
-    a[1] += im;
+    const int32_t x = a[0], y = a[1];
+    a[0] = x + re;
+    a[1] = y + im;
+    b[0] = x - re;
+    b[1] = y - im;
 }
 
 /* A complex transform in place. Without multiplication where the factor is 1 or -i, with the same result. */
@@ -101,6 +106,30 @@ static uint32_t magnitude(const struct ek_mfcc *m, const int32_t *z, uint32_t k)
     return root((uint64_t)((int64_t)re * re) + (uint64_t)((int64_t)im * im));
 }
 
+/* The bands' sums, each beginning with the offset. From bin to bin, the band in which it rises never goes down. */
+static void banded(const struct ek_mfcc *m, const int32_t *z, uint64_t offset, uint64_t *sums)
+{
+    uint64_t falling = offset, rising = offset;
+    uint32_t band = 0;
+    for (uint32_t i = 0; i < m->bins; i++) {
+        const uint32_t size = magnitude(m, z, m->first + i), rise = m->rise[i];
+        for (; band < m->band[i]; band++) {
+            if (band > 0)
+                sums[band - 1] = falling;
+            falling = rising;
+            rising = offset;
+        }
+        rising += (uint64_t)size * rise;
+        falling += (uint64_t)size * ((1u << RISE) - rise);
+    }
+    for (; band <= m->bands; band++) {
+        if (band > 0)
+            sums[band - 1] = falling;
+        falling = rising;
+        rising = offset;
+    }
+}
+
 /* Q16: a table of 128 intervals, and straight lines. value > 0. */
 static int32_t log2_of(const struct ek_mfcc *m, uint64_t value)
 {
@@ -117,15 +146,7 @@ void ek_mfcc_frame(const struct ek_mfcc *m, const int16_t *samples, void *scratc
     uint64_t *sums = (uint64_t *)(void *)(z + m->fft);
     const uint32_t shift = windowed(m, samples, z);
     transform(m, z);
-    for (uint32_t b = 0; b < m->bands; b++)
-        sums[b] = (uint64_t)m->offset << shift;
-    for (uint32_t i = 0; i < m->bins; i++) {
-        const uint32_t size = magnitude(m, z, m->first + i), band = m->band[i], rise = m->rise[i];
-        if (band < m->bands)
-            sums[band] += (uint64_t)size * rise;
-        if (band > 0)
-            sums[band - 1] += (uint64_t)size * ((1u << RISE) - rise);
-    }
+    banded(m, z, (uint64_t)m->offset << shift, sums);
     for (uint32_t b = 0; b < m->bands; b++)
         logs[b] = log2_of(m, sums[b]) - (int32_t)((BAND + shift) << Q);
     for (uint32_t c = 0; c < m->coefficients; c++) {
