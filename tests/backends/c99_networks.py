@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,7 +139,7 @@ def _pointers(arrays: Sequence[Array]) -> Any:
 
 
 def compiled(
-    program: Program, folder: Path, placed: memory.Plan | None = None, flags: Sequence[str] = ("-O1",),
+    program: Program, folder: Path, placed: memory.Plan | None = None, flags: Sequence[str] = ("-O0",),
     optimize: emit.Optimize = emit.Optimize.SPEED,
 ) -> Compiled:  # fmt: skip
     """Compile a program for this machine.
@@ -149,3 +150,30 @@ def compiled(
     path = folder / f"network{len(list(folder.iterdir()))}.so"
     library.link(emit.source(program, "model", optimize, plan), "x86_64", path, flags)
     return Compiled(program, plan, path)
+
+
+def tight(program: Program, place: int) -> tuple[memory.Plan, int]:
+    """As :func:`apart`, but each output lies as near to one of its inputs as its kernel allows.
+
+    :param place: which input. :returns: also how many outputs overlap an input.
+    """
+    plan = apart(program)
+    starts, end, count = list(plan.buffers), plan.arena, 0
+    reads = Counter(operand.buffer for step in program.steps for operand in step.inputs)
+    writes = Counter(step.output.buffer for step in program.steps)
+    moved: set[int] = set()
+    for step in program.steps:
+        source, output = step.inputs[min(place, len(step.inputs) - 1)].buffer, step.output.buffer
+        behind = step.behind[min(place, len(step.inputs) - 1)] if step.behind else None
+        alone = source >= 0 and reads[source] == writes[output] == 1 and source not in program.outputs
+        if behind is None or not alone or not {source, output}.isdisjoint(moved):
+            continue
+        distance = 0 if step.in_place and behind > 0 else -(-behind // 8) * 8
+        sizes = program.buffers[source].nbytes, program.buffers[output].nbytes
+        starts[output] = end + GUARD + max(0, -distance)
+        starts[source] = starts[output] + distance
+        end = max(starts[output] + sizes[1], starts[source] + sizes[0]) + GUARD
+        end = -(-end // GUARD) * GUARD
+        moved |= {source, output}
+        count += starts[source] < starts[output] + sizes[1] and starts[output] < starts[source] + sizes[0]
+    return memory.Plan(tuple(starts), plan.scratch, end, 0), count
