@@ -65,6 +65,18 @@ def onnx_converter() -> None:
         pytest.skip(error.message)
 
 
+@pytest.fixture(scope="session")
+def vela() -> None:
+    """Arm's compiler for Ethos-U; skips where it is not installed and cannot be fetched."""
+    from edgekit.backends.vela import compiler
+    from edgekit.errors import ToolMissing
+
+    try:
+        compiler.ENVIRONMENT.ensure()
+    except ToolMissing as error:
+        pytest.skip(error.message)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let several workers begin with the costly modules; skip what needs the emulator's tools where there are none."""
     if hasattr(config, "workerinput"):

@@ -10,12 +10,23 @@ VALID = 1
 
 def most_stride(node: Node, arguments: list[str]) -> str | None:
     """No stride exceeds the argument; with ``valid``: but those of windows without padding and dilation."""
-    strides = int(node.option("strideH", 1)), int(node.option("strideW", 1))
+    steps = int(node.option("strideH", 1)), int(node.option("strideW", 1))
+    height, width = (s if size > 1 else 1 for s, size in zip(steps, node.outputs[0].shape[1:3], strict=True))
+    strides = height, width
     dilation = int(node.option("dilationHFactor", 1)), int(node.option("dilationWFactor", 1))
-    if "valid" in arguments and int(node.option("padding")) == VALID and max(dilation) == 1:
+    if "valid" in arguments and max(dilation) == 1 and not _padded(node, strides):
         return None
     most = int(arguments[0])
     return None if max(strides) <= most else f"its stride is {strides[0]}x{strides[1]}, more than {most}"
+
+
+def _padded(node: Node, strides: tuple[int, int]) -> bool:
+    """True if windows without dilation reach beyond the feature map."""
+    tensor, data, result = node.input(1), node.input(0), node.outputs[0]
+    assert data is not None
+    size = tensor.shape[1:3] if tensor is not None else (node.option("filterHeight"), node.option("filterWidth"))
+    reach = [(o - 1) * s + k for o, s, k in zip(result.shape[1:3], strides, size, strict=True)]
+    return int(node.option("padding")) != VALID and any(r > i for r, i in zip(reach, data.shape[1:3], strict=True))
 
 
 def pooled(node: Node, arguments: list[str]) -> str | None:

@@ -33,7 +33,7 @@ NARROW = ("int4", "uint4", "int2")
 RECIPES = "compile it with --recipe int8, or qat"
 LEFT = "quantization leaves it in float: take it out of the model, or use another target"
 WIDER = "compile the float model with --recipe int8, which has weights of 8 bits"
-ELSEWHERE = "compile it for a microcontroller without an NPU: --target mps3-an547"
+LINUX = "compile it for a Linux board: --target rpi4"
 
 
 class Vela(Defaults):
@@ -60,16 +60,17 @@ class Vela(Defaults):
         if len(graph.subgraphs) > 1:
             index = next((n for n, o in enumerate(graph.operators) if o.op in _CONTROL), 0)
             reason = "control flow is not compiled for an NPU"
-            return [Unsupported(index, graph.operators[index].op, reason, ELSEWHERE)]
+            return [Unsupported(index, graph.operators[index].op, reason, LINUX)]
         verdicts = predicted(graph, target)
         if graph.operators and not any(v.taken for v in verdicts):
             reason = f"the NPU could take no operator; of the first: {verdicts[0].reason}"
-            return [Unsupported(0, verdicts[0].operator, reason, ELSEWHERE)]
+            return [Unsupported(0, verdicts[0].operator, reason, elsewhere(graph, target))]
         left = tuple(v.index for v in verdicts if not v.taken)
         missing = core.unsupported(graph, structure.on_cpu(graph, left), target)
         reasons = {v.index: v.reason for v in verdicts}
+        other = elsewhere(graph, target) if missing else ""
         return [
-            replace(one, reason=f"the NPU does not take it ({reasons[one.index]}), and {one.reason}", remedy=ELSEWHERE)
+            replace(one, reason=f"the NPU does not take it ({reasons[one.index]}), and {one.reason}", remedy=other)
             for one in missing
         ] or Planned(graph, target)
 
@@ -96,6 +97,15 @@ class Vela(Defaults):
         return Artifact({"vela": version}, execution, f"ethos-u with vela {version}", ram)
 
 
+def elsewhere(graph: Graph, target: Target) -> str:
+    """What to do with a network that the NPU and its core cannot compute together."""
+    board = core.board(target)
+    whole = structure.on_cpu(graph, tuple(range(len(graph.operators))))
+    if core.unsupported(graph, whole, target):
+        return LINUX
+    return f"compile it for the microcontroller alone: --target {board.name}"
+
+
 def predicted(graph: Graph, target: Target) -> Sequence[delegates.Verdict]:
     """Return of each operator whether the NPU should take it, by the list that vela publishes."""
     (advice,) = delegates.for_target(graph, target)
@@ -110,10 +120,10 @@ def checked(graph: Graph, compiled: Compiled) -> tuple[Part, ...]:
     try:
         parts = structure.parts(graph, compiled.data)
     except structure.Different as error:
-        raise ModelError(f"vela's network is not the one it was given: {error.message}", ELSEWHERE) from error
+        raise ModelError(f"vela's network is not the one it was given: {error.message}", LINUX) from error
     if missing := structure.unaccounted(graph, compiled, parts):
         op = graph.operators[missing[0]].op
-        raise ModelError(f"vela's network has no operation for operator {missing[0]} {op}", ELSEWHERE)
+        raise ModelError(f"vela's network has no operation for operator {missing[0]} {op}", LINUX)
     return parts
 
 

@@ -104,7 +104,8 @@ too.
 ## Without an interpreter
 `{core.FOLDER}/` has the operators that run on the core as C99 (`-I {core.FOLDER}/{core.KERNELS}`). `vela.json`
 lists the parts in the order of execution, with the tensors that pass between them. Each C file declares one
-`struct ek_model` ({core.KERNELS}/ek_model.h): write its inputs, call `run`, read its outputs; between them, call the driver.
+`struct ek_model` ({core.KERNELS}/ek_model.h): write its inputs, call `run`, read its outputs; between them, call the
+driver.
 
 | File | Arena, bytes |
 |---|---|

@@ -23,6 +23,10 @@ COMMANDS = b"COP"
 """How a command stream begins: the driver's container, version 1 or 2."""
 _COMMANDS, _CONSTANTS, _SCRATCH = 0, 1, (2, 3)
 """Inputs of the custom operator: its commands, the constants, the arena (twice where there is no fast one)."""
+ON_CPU = "Passthrough"
+"""What vela's tables call an operator that it leaves to the CPU."""
+COPY = "_copy"
+"""What vela appends to a tensor's name for a copy that the NPU makes of it for the core."""
 MOVES = frozenset({
     "CONCATENATION", "EXPAND_DIMS", "PACK", "PAD", "PADV2", "RESHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE",
     "STRIDED_SLICE", "TRANSPOSE", "UNPACK",
@@ -69,7 +73,7 @@ def parts(original: Graph, data: bytes) -> tuple[Part, ...]:
 
 def unaccounted(original: Graph, compiled: Compiled, found: Iterable[Part]) -> list[int]:
     """Operators of the NPU's parts that compute, and of which vela lists no operation."""
-    sources = {operation.source for operation in compiled.operations}
+    sources = {operation.source for operation in compiled.operations if operation.operator != ON_CPU}
     missing = [n for part in found if part.npu for n in part.operators if n not in sources]
     return sorted({n for n in missing if original.operators[n].op not in MOVES})
 
@@ -99,6 +103,7 @@ class _Comparison:
     def __init__(self, original: Graph, compiled: Graph) -> None:
         self.original, self.compiled = original, compiled
         self.index = {tensor.name: n for n, tensor in enumerate(original.tensors)}
+        self.npu = {i for o in compiled.operators if o.custom and o.op == CUSTOM for i in o.outputs}
         self.makers = {index: n for n, operator in enumerate(original.operators) for index in operator.outputs}
 
     def parts(self) -> tuple[Part, ...]:
@@ -137,6 +142,8 @@ class _Comparison:
         if index < 0:
             return -1
         name = self.compiled.tensors[index].name
+        if name not in self.index and index in self.npu:
+            name = name.removesuffix(COPY)
         if name not in self.index:
             raise Different(f"it has a tensor {name!r} that the network has not")
         number = self.index[name]
