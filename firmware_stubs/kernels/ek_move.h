@@ -30,17 +30,12 @@ EK_INLINE void ek_bytes_fill(uint8_t *to, int32_t value, int32_t count)
         to[i] = (uint8_t)value;
 }
 
-/* Rows of bytes that lie together on both sides: `count` of them, each of `bytes`. */
-struct ek_rows_copy {
-    int32_t count, bytes, x_offset, x_step, y_offset, y_step;
-};
-
-EK_INLINE void ek_copy_rows(const struct ek_rows_copy *s, const void *x, void *y)
+/* The same where rows lie together on both sides: a walk over bytes. */
+EK_INLINE void ek_move_rows(const struct ek_walk2 *w, const void *x, void *y)
 {
-    const uint8_t *from = (const uint8_t *)x + s->x_offset;
-    uint8_t *to = (uint8_t *)y + s->y_offset;
-    for (int32_t i = 0; i < s->count; i++, from += s->x_step, to += s->y_step)
-        ek_bytes_copy(to, from, s->bytes);
+    EK_FOR_ROWS(w)
+    ek_bytes_copy((uint8_t *)y + EK_AT(w, 1, i0, i1, i2, i3, i4), (const uint8_t *)x + EK_AT(w, 0, i0, i1, i2, i3, i4),
+                  w->size[5]);
 }
 
 /* A feature map on a larger one that holds `zero` elsewhere: padding, and pixels apart. `pixel`: its bytes. */

@@ -82,7 +82,20 @@ class Mixture(Pictures):
 
 
 def convolution(n: Mixture) -> None:
+    convolved(n, n.feature_map())
+
+
+def padded_convolution(n: Mixture) -> None:
+    """Padding before a convolution, which the convolution may do itself."""
     x = n.feature_map()
+    pads = n.rng.integers(0, 3, (4, 2)).astype(np.int32)
+    pads[[0, 3]] = 0
+    shape = (np.array(n.tensors[x].shape) + pads.sum(1)).tolist()
+    convolved(n, n.made("PAD", (x, n.constant(pads)), shape, n.same(x), options="Pad", version=2))
+
+
+def convolved(n: Mixture, x: int) -> None:
+    """A convolution or a depthwise one."""
     _, h, w, c = n.tensors[x].shape
     kernel, strides = (n.number(1, 4), n.number(1, 4)), (n.number(1, 3), n.number(1, 3))
     dilation = n.one_of((1, 1), (1, 1), (n.number(1, 2), n.number(1, 2)))
@@ -275,7 +288,7 @@ def converted(n: Mixture) -> None:
 
 
 FAMILIES: dict[str, tuple[Callable[[Mixture], None], ...]] = {
-    "convolutions": (convolution, convolution, dense, transposed),
+    "convolutions": (convolution, convolution, padded_convolution, dense, transposed),
     "elements": (arithmetic, arithmetic, prelu, compared, mapped, converted),
     "windows": (pool, softmax, resized, reduced, reduced, matmul),
     "movement": (padded, joined, rearranged, chosen, gathered),
@@ -288,7 +301,7 @@ def mixture(family: str, seed: int, count: int) -> Graph:
     for number in range(count):
         makes = FAMILIES[family]
         makes[number % len(makes)](n)
-    return n.graph(tuple(n.inputs), tuple(o.outputs[0] for o in n.operators))
+    return n.all_results(*n.inputs)
 
 
 def samples(graph: Graph, seed: int, count: int) -> list[NDArray[Any]]:

@@ -114,5 +114,5 @@ def test_inputs_are_read_before_they_may_be_overwritten(family: str, tmp_path: P
         overlapping += count
         outputs, _ = c99_networks.compiled(program, tmp_path, placed).run(inputs, 0x33)
         for number, (found, wanted) in enumerate(zip(outputs, expected, strict=True)):
-            np.testing.assert_array_equal(found, wanted, f"output {number}: {graph.operators[number].op}")
+            np.testing.assert_array_equal(found, wanted, f"output {number}: {graph.outputs[number].name}")
     assert overlapping >= 5

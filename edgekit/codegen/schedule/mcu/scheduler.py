@@ -10,6 +10,7 @@ from edgekit.codegen.kernels import Network
 from edgekit.codegen.lower import Missing
 from edgekit.codegen.schedule.mcu import packing
 from edgekit.codegen.schedule.mcu.base import McuScheduler, NoKernel
+from edgekit.codegen.schedule.mcu.folding import folded
 from edgekit.codegen.schedule.mcu.rules import (
     convolutions,
     elements,
@@ -32,6 +33,7 @@ def schedule(network: Network, graph: Graph, weights: packing.Packing = "rows") 
     :param graph: what the network was lowered from: the names of its operators.
     :param weights: how kernels take them.
     """
+    network = folded(network)
     scheduler = McuScheduler(network, weights)
     missing: dict[int, str] = {}
     for kernel in network.kernels:

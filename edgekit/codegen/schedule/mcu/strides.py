@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from edgekit.codegen.kernels import Network
 from edgekit.codegen.schedule.mcu.steps import Struct, Value
@@ -45,6 +46,21 @@ def flat(elements: int, operands: int) -> Struct:
     zeros = (0,) * (AXES - 1)
     return Struct(f"ek_walk{operands}", {
         "size": (*(1,) * (AXES - 1), elements), "offset": (0,) * operands, "step": ((*zeros, 1),) * operands,
+    })  # fmt: skip
+
+
+def rows(walk: Struct, item: int) -> Struct | None:
+    """The loops of two operands over bytes, if elements along the last axis lie together on both sides.
+
+    :param item: bytes of an element.
+    """
+    fields: Any = walk.fields
+    size, offset, step = fields["size"], fields["offset"], fields["step"]
+    if any(one[-1] != 1 for one in step) or size[-1] * item < 4:
+        return None
+    return Struct(walk.tag, {
+        "size": (*size[:-1], size[-1] * item), "offset": tuple(n * item for n in offset),
+        "step": tuple((*(n * item for n in one[:-1]), 1) for one in step),
     })  # fmt: skip
 
 

@@ -16,9 +16,7 @@ def reshape(s: McuScheduler, kernel: kernels.Reshape) -> None:
     if kernel.input in s.buffers and not s.program.buffers[s.buffers[kernel.input]].pinned:
         s.buffers[kernel.output] = s.buffers[kernel.input]
         return
-    item = s.item(kernel.output)
-    s.step(f"ek_move_{8 * item}", kernel, [s.operand(kernel.input)], s.output(kernel.output),
-           strides.flat(s.elements(kernel.output), 2), title="Move")  # fmt: skip
+    _copied(s, kernel, (kernel.input, kernel.output), strides.flat(s.elements(kernel.output), 2), None)
 
 
 def move(s: McuScheduler, kernel: kernels.Move) -> None:
@@ -36,9 +34,18 @@ def copy(s: McuScheduler, kernel: kernels.Kernel, source: View, result: View) ->
             part = (*(slice(None),) * axis, place)
             copy(s, kernel, source[part], result[part])
         return
-    item = s.item(result.tensor)
-    s.step(f"ek_move_{8 * item}", kernel, [s.operand(source.tensor)], s.output(result.tensor), shape,
-           behind=[0 if flat else None], title="Move")  # fmt: skip
+    _copied(s, kernel, (source.tensor, result.tensor), shape, 0 if flat else None)
+
+
+def _copied(
+    s: McuScheduler, kernel: kernels.Kernel, tensors: tuple[int, int], shape: Struct, behind: int | None
+) -> None:
+    """Copy word by word where rows lie together on both sides, else element by element."""
+    source, result = tensors
+    item = s.item(result)
+    rows = strides.rows(shape, item)
+    function = f"ek_move_{8 * item}" if rows is None else "ek_move_rows"
+    s.step(function, kernel, [s.operand(source)], s.output(result), rows or shape, behind=[behind], title="Move")
 
 
 def pad(s: McuScheduler, kernel: kernels.Pad) -> None:
