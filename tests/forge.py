@@ -49,8 +49,11 @@ ALSO = (
     "rich.table",
 )
 """What most commands import besides."""
-PROGRAMS = ("__main__", "launch", "start")
-"""Modules that do their work when they are imported."""
+LEFT_OUT = (
+    "edgekit.__main__", "edgekit.backends.coreml.tools", "edgekit.readers.onnx2tf_program", "edgekit.sandbox.launch",
+    "edgekit.sandbox.start", "edgekit.tuning.child",
+)  # fmt: skip
+"""Modules of programs and children that change their process, or do their work, when they are imported."""
 KEPT_FORGES = 12
 Start = Callable[[], object]
 
@@ -231,10 +234,10 @@ def worker(command_line: Sequence[str]) -> Start:
 
 
 class _Refuses:
-    """Finds none of the HEAVY packages, so that modules which need one stay unimported, too."""
+    """Finds neither the HEAVY packages nor what is LEFT_OUT, so that modules which need one stay unimported, too."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name.split(".")[0] in HEAVY:
+        if name.split(".")[0] in HEAVY or name in LEFT_OUT:
             raise ModuleNotFoundError(name, name=name)
 
 
@@ -242,15 +245,16 @@ def import_commands() -> None:
     """Import the command line and what its commands import when they are called."""
     import edgekit
 
-    refuses = _Refuses()
+    folders, refuses = list(sys.path), _Refuses()
     sys.meta_path.insert(0, refuses)  # type: ignore[arg-type]
     for module in pkgutil.walk_packages(edgekit.__path__, "edgekit."):
-        if module.name.rpartition(".")[2] not in PROGRAMS:
-            with contextlib.suppress(ImportError):
-                importlib.import_module(module.name)
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module.name)
     sys.meta_path.remove(refuses)  # type: ignore[arg-type]
     for name in ALSO:
         importlib.import_module(name)
+    absent = [name for name, module in sys.modules.items() if module is None]
+    assert sys.path == folders and not absent, "a module changes how others are imported: leave it out"
 
 
 def main() -> None:
@@ -281,7 +285,6 @@ def main() -> None:
     start = forge.serve()
     if start is not None:
         del forge
-        gc.unfreeze()
         sys.exit(start())  # type: ignore[arg-type]
     os._exit(0)
 
