@@ -121,6 +121,8 @@ WORDS = frozenset((
     "GATHER", "RESIZE_NEAREST_NEIGHBOR", "BATCH_MATMUL", "MIRROR_PAD", *_BATCHES,
 ))  # fmt: skip
 """What int16 activations are computed by in :attr:`Scope.int16`: what LiteRT has kernels for that are tested here."""
+SUBGRAPHS = ("WHILE", "IF", "CALL")
+"""What runs other subgraphs. Recurrent layers that are unrolled when they are converted do without."""
 _WORDS, _NONE = frozenset(("int16",)), frozenset[str]()
 MIXED = frozenset(("QUANTIZE", "DEQUANTIZE", "CAST", "ONE_HOT", "ARG_MAX", "ARG_MIN", *_GATHERS,
                    *elements.COMPARISONS, *elements.SELECTS))  # fmt: skip
@@ -190,6 +192,8 @@ def unsupported_reason(graph: Graph, operator: Operator, scope: Scope = BASIC) -
     """Why the operator has no kernel, in a few words; empty if it has one."""
     if scope.state and operator.op in RESOURCES:
         return unsupported(graph, operator)
+    if operator.op in SUBGRAPHS and not operator.custom:
+        return "there is no kernel for loops and branches"
     if operator.op not in rules_of(scope) or operator.custom:
         return "there is no kernel for it"
     if reason := malformed(graph.tensors, operator):

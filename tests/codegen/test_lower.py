@@ -31,6 +31,7 @@ def refused(graph: Graph, words: str) -> None:
     ("change", "words"),
     [
         (lambda g: setattr(g.operators[0], "op", "WHERE"), "no kernel for it"),
+        (lambda g: setattr(g.operators[0], "op", "WHILE"), "no kernel for loops and branches"),
         (lambda g: setattr(g.tensors[g.main.inputs[0]], "dtype", "int16"), "no kernel for int16"),
         (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (2, 28, 28, 1)), "batch"),
         (lambda g: setattr(g.tensors[g.main.inputs[0]], "shape", (1, -1, 28, 1)), "not known"),
