@@ -75,6 +75,9 @@ def main() -> int:
     for path, answer, label in zip(files, answers, expected, strict=True):
         print(f"   {path.name:12} {answer}{'' if told(answer) == label else f'   NOT {label}'}")
 
+    title("5. What it costs on the board, by edgekit's cycle model")
+    run([sys.executable, HERE / "cycles.py", bundle, firmware / "emulator" / "keywords.elf", files[0]])
+
     title("Result")
     return report(bundle, files, answers, expected, quick=args.quick)
 

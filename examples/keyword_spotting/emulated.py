@@ -22,14 +22,16 @@ PATIENCE = 300.0
 """Seconds for all files together; a file takes one or two, as QEMU passes on its bytes one by one."""
 
 
-def answers(firmware: Path, files: Sequence[bytes]) -> list[str]:
+def answers(firmware: Path, files: Sequence[bytes], options: Sequence[str] = ()) -> list[str]:
     """Return the firmware's line for each file.
 
-    :raises SystemExit: if it does not answer.
+    :param options: of QEMU, beside the usual ones. :raises SystemExit: if it does not answer.
     """
     with (
         tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen([*QEMU, firmware], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log) as emulator,
+        subprocess.Popen(
+            [*QEMU, firmware, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        ) as emulator,
     ):
         assert emulator.stdin and emulator.stdout
         watch = threading.Timer(PATIENCE, emulator.kill)

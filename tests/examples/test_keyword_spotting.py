@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,16 @@ def test_the_firmware_gives_the_references_answers(demo: tuple[Path, str]) -> No
     assert "6 of 6 answers of the firmware equal the reference's" in said
     heard = {tuple(line.split()[1:5]) for line in said.splitlines() if "heard:" in line}
     assert len(heard) >= 3, "the network tells nothing apart, so that the comparison means little"
+
+
+def test_cycles_are_those_of_the_counted_instructions(demo: tuple[Path, str]) -> None:
+    """The trace plugin and SysTick count the same, and a Cortex-M4 takes one to two cycles per instruction."""
+    _, said = demo
+    counted = [int(n) for n in re.findall(r"heard: .* front-end (\d+) network (\d+) instructions", said)[0]]
+    modelled = [int(n.replace(",", "")) for n in re.findall(r"; ([\d,]+) cycles without wait states", said)]
+    assert len(modelled) == 2
+    for instructions, cycles in zip(counted, modelled, strict=True):
+        assert instructions < cycles < 2 * instructions
 
 
 def test_whatever_comes_over_the_line(demo: tuple[Path, str]) -> None:

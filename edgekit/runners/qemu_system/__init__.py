@@ -73,10 +73,14 @@ def opened(bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Ses
     if not image.is_file():
         raise DeviceError(f"the bundle has no artifact/{EMULATED}", _AGAIN)
     emulator = tracing.emulator(machine.toolchain)
+    yield QemuSystemSession(emulator, plugin(target), image.resolve(), bundle, about(bundle), options.progress)
+
+
+def plugin(target: Target) -> Path:
+    """Return the trace plugin for a target's core, built on first use."""
     sources = [_FOLDER / name for name in _SOURCES]
     riscv = target.microcontroller.arch.startswith("rv")
-    library = tracing.built(sources, "firmware", ["-DEDGEKIT_RISCV"] if riscv else [])
-    yield QemuSystemSession(emulator, library, image.resolve(), bundle, about(bundle), options.progress)
+    return tracing.built(sources, "firmware", ["-DEDGEKIT_RISCV"] if riscv else [])
 
 
 @dataclass
