@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +13,9 @@ from hypothesis import strategies as st
 
 from edgekit.codegen.kernels import MICROCONTROLLER
 from edgekit.codegen.lower import lowered
-from edgekit.graph import Graph
+from edgekit.graph import Graph, Tensor
 from tests.codegen.frames import compared, noise
-from tests.codegen.test_state import scaled
+from tests.codegen.test_state import scaled, svdf
 from tests.networks.building import Pictures
 
 TANH = 4
@@ -120,3 +122,25 @@ def test_what_no_kernel_computes(change: object, words: str) -> None:
     change(graph)  # type: ignore[operator]
     found = lowered(graph, MICROCONTROLLER)
     assert isinstance(found, list) and words in found[0].reason
+
+
+DAMAGES = [
+    lambda t: setattr(t, "dtype", "float32"), lambda t: setattr(t, "quantization", None),
+    lambda t: setattr(t, "data", None), lambda t: setattr(t, "shape", (*t.shape, 1)),
+    lambda t: setattr(t, "shape", (3,)), lambda t: setattr(t, "shape", ()), lambda t: setattr(t, "is_variable", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("graph", [
+    network(Form(outputs=4, seed=1)), network(Form(peephole=True, normalized=True)), svdf(1, 2, 3, 4, 5, True, 3, 4, 0),
+], ids=["projection", "normalized", "svdf"])  # fmt: skip
+@pytest.mark.parametrize("damage", DAMAGES, ids=range(len(DAMAGES)))
+def test_damaged_tensors_are_refused_or_compiled(graph: Graph, damage: Callable[[Tensor], None]) -> None:
+    """Every tensor in turn, whatever a file says of it: never an exception of another kind."""
+    for index in range(len(graph.tensors)):
+        changed = copy.deepcopy(graph)
+        damage(changed.tensors[index])
+        try:
+            lowered(changed, MICROCONTROLLER)
+        except ValueError as error:  # data that do not fill their shape are refused when a file is read
+            assert "reshape" in str(error) or "buffer size" in str(error) or "divisible" in str(error), error

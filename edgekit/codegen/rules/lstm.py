@@ -24,6 +24,12 @@ WEIGHTS, RECURRENT, BIASES, PROJECTION, ACTIVATION_STATE, CELL_STATE, NORMALIZAT
 """Places of operands; of the first three and the last for the input gate, those of the other gates follow."""
 PEEPHOLES = {INPUT: 9, FORGET: 10, OUTPUT: 11}
 OPTIONAL = (WEIGHTS, RECURRENT, *PEEPHOLES.values(), BIASES, PROJECTION, PROJECTION + 1)
+KINDS = {
+    **dict.fromkeys((*range(WEIGHTS, WEIGHTS + 8), PROJECTION), "int8"),
+    **dict.fromkeys((*range(BIASES, BIASES + 4), PROJECTION + 1), "int32"),
+    **dict.fromkeys((*PEEPHOLES.values(), *range(NORMALIZATIONS, NORMALIZATIONS + 4)), "int16"),
+}
+"""The types of constants by their places."""
 HIDDEN = 4
 """The place of the hidden state among the intermediate tensors."""
 
@@ -130,6 +136,7 @@ def _normalization(given: _Operands, gate: int, bias: NDArray[np.int64]) -> Laye
     place = NORMALIZATIONS + gate
     scale = given.scale(place)
     guard = max(1, int(F(10000) * scale))
+    require(given[place].elements == bias.size, "its normalization does not fit its weights")
     return LayerNormalization(given[place].array().reshape(-1), bias.astype(np.int32), factor(float(scale)), guard)
 
 
@@ -143,6 +150,9 @@ def _projection(given: _Operands, scale: np.float32, zero: int, clip: float) -> 
     if given.at(PROJECTION) is None:
         return None
     weights, bias = given[PROJECTION].array(), given.at(PROJECTION + 1)
+    shape = (given[RECURRENT + OUTPUT].shape[1], given[WEIGHTS + OUTPUT].shape[0])
+    fits = weights.shape == shape and (bias is None or bias.elements == shape[0])
+    require(fits, "its projection does not fit its shapes")
     real = given.scale(PROJECTION) * scale / given.scale(ACTIVATION_STATE)
     quantization = given.tensors[given.operator.outputs[0]].quantization
     assert quantization is not None
@@ -159,7 +169,8 @@ def lstm_unsupported(graph: Graph, operator: Operator) -> str:
         return f"there is no kernel for {source.dtype} with weights in {weights.dtype}"
     if len(operator.intermediates) != HIDDEN + 1:
         return "its intermediate tensors are not there"
-    if len(source.shape) != 3 or len(weights.shape) != 2:
+    matrices = [t for t in map(given.at, (*range(WEIGHTS, WEIGHTS + 8), PROJECTION)) if t is not None]
+    if len(source.shape) != 3 or any(len(t.shape) != 2 for t in matrices):
         return "its operands or options are incomplete"
     states = (given[ACTIVATION_STATE], given[CELL_STATE])
     if not all(state.is_variable for state in states):
@@ -170,6 +181,10 @@ def lstm_unsupported(graph: Graph, operator: Operator) -> str:
                  if t is not None and place not in (0, ACTIVATION_STATE, CELL_STATE)]  # fmt: skip
     if any(not t.is_dense for t in constants):
         return "its weights are not constant"
+    for place, kind in KINDS.items():
+        tensor = given.at(place)
+        if tensor is not None and tensor.dtype != kind:
+            return f"it has {tensor.dtype} where LiteRT takes {kind}"
     normalized = given.at(NORMALIZATIONS + FORGET) is not None
     places = range(HIDDEN + 1) if normalized else (HIDDEN,)
     scaled = [source, output, *states, *(t for t in constants if t.dtype != "int32")]

@@ -55,6 +55,8 @@ def svdf_unsupported(graph: Graph, operator: Operator) -> str:
         return f"its state has {state.dtype}, for which LiteRT has no kernel"
     if not features.is_dense or not times.is_dense or (bias is not None and not bias.is_dense):
         return "its weights are not constant"
+    if (bias is not None and bias.dtype != "int32") or graph.tensors[operator.outputs[0]].dtype != "int8":
+        return "its bias or its output has another type"
     if not state.is_variable:
         return "its state is not a variable"
     scaled = (source, features, times, state, graph.tensors[operator.outputs[0]])
