@@ -3,14 +3,7 @@
 #ifndef EK_ELEMENTS_H
 #define EK_ELEMENTS_H
 
-#include "ek_math.h"
-
-/* ADD and SUB: both sides with more bits (int8: 20, int16: 15) at twice the larger scale. SQUARED_DIFFERENCE: 7. */
-struct ek_add_data {
-    int32_t a_zero, b_zero, y_zero;
-    int32_t a_multiplier, a_shift, b_multiplier, b_shift, y_multiplier, y_shift;
-    int32_t low, high;
-};
+#include "ek_add.h"
 
 struct ek_mul_data {
     int32_t a_zero, b_zero, y_zero;
@@ -72,8 +65,32 @@ EK_INLINE int32_t ek_compared(int32_t x, int32_t zero, int32_t multiplier, int32
         EK_EACH2(type, type, type, value)                                                                              \
     }
 
-EK_QUANTIZED(add_s8, ek_s8, ek_add_data, ek_sum_stored(d, ek_side_a(d, a, 20) + ek_side_b(d, b, 20)))
-EK_QUANTIZED(sub_s8, ek_s8, ek_add_data, ek_sum_stored(d, ek_side_a(d, a, 20) - ek_side_b(d, b, 20)))
+/* ADD (`sign` 1) and SUB (-1) of int8. */
+EK_INLINE void ek_added_s8(const struct ek_walk3 *w, const struct ek_add_data *d, const void *va, const void *vb,
+                           void *vy, int32_t sign)
+{
+    if (w->step[0][5] == 1 && w->step[1][5] == 1 && w->step[2][5] == 1 && ek_add_is_short(d)) {
+        EK_FOR_ROWS(w)
+        ek_add_dense_s8(d, (const int8_t *)va + EK_AT(w, 0, i0, i1, i2, i3, i4),
+                        (const int8_t *)vb + EK_AT(w, 1, i0, i1, i2, i3, i4),
+                        (int8_t *)vy + EK_AT(w, 2, i0, i1, i2, i3, i4), w->size[5], sign);
+    } else {
+        EK_EACH2(ek_s8, ek_s8, ek_s8, ek_sum_stored(d, ek_side_a(d, a, 20) + sign * ek_side_b(d, b, 20)))
+    }
+}
+
+EK_INLINE void ek_add_s8(const struct ek_walk3 *w, const struct ek_add_data *d, const void *va, const void *vb,
+                         void *vy)
+{
+    ek_added_s8(w, d, va, vb, vy, 1);
+}
+
+EK_INLINE void ek_sub_s8(const struct ek_walk3 *w, const struct ek_add_data *d, const void *va, const void *vb,
+                         void *vy)
+{
+    ek_added_s8(w, d, va, vb, vy, -1);
+}
+
 EK_QUANTIZED(add_s16, ek_s16, ek_add_data, ek_sum_stored(d, ek_side_a(d, a, 15) + ek_side_b(d, b, 15)))
 EK_QUANTIZED(sub_s16, ek_s16, ek_add_data, ek_sum_stored(d, ek_side_a(d, a, 15) - ek_side_b(d, b, 15)))
 EK_QUANTIZED(squared_difference_s8, ek_s8, ek_add_data,
