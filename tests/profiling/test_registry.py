@@ -17,6 +17,7 @@ from edgekit.profiling.gpu import GpuCost
 from edgekit.profiling.mcu.cost import FirmwareCost
 from edgekit.profiling.mcu.estimate import FirmwareEstimate
 from edgekit.profiling.measured import Measured
+from edgekit.profiling.npu import NpuCost
 from edgekit.profiling.registry import Registration, lookup
 from edgekit.profiling.roofline import Roofline
 from edgekit.target import BoardKind
@@ -24,7 +25,7 @@ from edgekit.target import BoardKind
 FOLDER = resources.folder("targets") / "costs"
 ESTIMATES: dict[BoardKind, type] = {
     BoardKind.LINUX: Roofline, BoardKind.PHONE: Roofline, BoardKind.GPU: GpuCost,
-    BoardKind.ACCELERATOR: AcceleratorCost, BoardKind.MCU: FirmwareEstimate,
+    BoardKind.ACCELERATOR: AcceleratorCost, BoardKind.MCU: FirmwareEstimate, BoardKind.NPU: NpuCost,
 }  # fmt: skip
 
 
