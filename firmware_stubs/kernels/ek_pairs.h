@@ -95,11 +95,11 @@ EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const ek_u32 *col
     EK_STEP(n+56)
 
 /* The same for layers that are EK_NARROW and EK_SATURATES, and a multiple of four channels: one stretch of code that
-   has use for every register. A turn of the loop has 32 steps; the first turn of a block begins in its middle. */
+   has use for every register. A turn of the loop has 8 steps; the first turn of a block begins in its middle. */
 EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, const ek_u32 *columns,
                                     const int8_t *weights, int32_t steps, int8_t *y, int32_t stride, int32_t count)
 {
-    const int32_t skip = 31 & (1 - steps), forward = 8 - 8 * skip;
+    const int32_t skip = 7 & (1 - steps), forward = 8 - 8 * skip;
     const ek_u32 *const last = columns + 2 * steps;
     const int8_t *const end = y + count;
     uint32_t w0 = (uint32_t)skip, w1, x0, x1, entry;
@@ -114,8 +114,8 @@ EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, con
                    "bx %[w0]\n"
                    ".p2align 2\n"
                    "1:\n"
-                   EK_STEPS8(0) EK_STEPS8(64) EK_STEPS8(128) EK_STEPS8(192)
-                   "ldr.w %[w0], %[last]\n" "add.w %[x], %[x], #256\n" "add.w %[w], %[w], #256\n"
+                   EK_STEPS8(0)
+                   "ldr.w %[w0], %[last]\n" "add.w %[x], %[x], #64\n" "add.w %[w], %[w], #64\n"
                    "cmp.w %[x], %[w0]\n" "bne.w 1b\n"
                    "ldr.w %[x], %[channels]\n" "ldr.w %[x1], %[zero]\n"
                    "sub.w %[s0], %[s0], %[s2]\n" "sub.w %[s1], %[s1], %[s3]\n"
