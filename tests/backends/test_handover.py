@@ -91,6 +91,24 @@ def test_cmake_is_built_installed_and_used(bundle: Path, tmp_path: Path) -> None
     assert run(other / "build" / "app") == NAME.encode()
 
 
+@pytest.mark.parametrize("name", ["test", "string", "Classify"])
+def test_names_that_others_have(bundle: Path, name: str, tmp_path: Path) -> None:
+    """A library's name is a header's, a target's and a project's."""
+    needs("cmake", "make", "gcc")
+    graph = tflite.read(bundle / "model.tflite")
+    backend = C99(formats=(Format.CMAKE,))
+    plan = backend.plan(graph, target.load("host"))
+    assert isinstance(plan, Planned)
+    (tmp_path / "artifact").mkdir()
+    backend.build(plan, Request(bundle / "model.tflite", tmp_path / "artifact", name=name))
+    run("cmake", "-S", tmp_path / "artifact" / "cmake" / identifier(name), "-B", tmp_path / "build")
+    run("cmake", "--build", tmp_path / "build")
+    inputs, _ = golden(bundle)
+    assert run(tmp_path / "build" / "examples" / "classify" / "classify", input=inputs[:1].tobytes()).startswith(
+        b"class "
+    )
+
+
 @pytest.mark.parametrize("form", [Format.CMAKE, Format.PICO_SDK])
 def test_as_a_part_of_another_project_for_a_microcontroller(bundle: Path, form: Format, tmp_path: Path) -> None:
     needs("cmake", "make", "arm-none-eabi-gcc")
@@ -223,7 +241,8 @@ def test_nothing_is_left_to_fill_in(bundle: Path, form: Format) -> None:
     ("text", "name"),
     [
         ("Two layers", "two_layers"), ("7up", "network_7up"), ("", "network"), ("-a--b-", "a_b"), ("Ünïcode", "n_code"),
-        ("x" * 99, "x" * 40), ('a";b\n@name@', "a_b_name"),
+        ("x" * 99, "x" * 40), ('a";b\n@name@', "a_b_name"), ("Test", "test_network"),
+        ("string", "string_network"), ("ek_model", "ek_model_network"),
     ],
 )  # fmt: skip
 def test_identifier(text: str, name: str) -> None:

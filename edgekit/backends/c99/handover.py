@@ -26,6 +26,12 @@ from edgekit.graph import Tensor
 MOST_LABELS = 4096
 """Names of classes in the example."""
 _NAME_MOST = 40
+_HEADERS = """assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal stdalign stdarg
+    stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time uchar unistd wchar wctype"""
+_TARGETS = """all clean depend edit_cache help install package preinstall rebuild_cache test
+    app arduino classify main pico_stdlib zephyr"""
+_TAKEN = frozenset((*_HEADERS.split(), *_TARGETS.split()))
+"""Names that a header, a target or the example has already."""
 _MARK = re.compile(r"@([a-zA-Z_]+)@")
 _PUBLIC = "ek_model.h"
 
@@ -78,6 +84,8 @@ class Network:
 def identifier(name: str) -> str:
     """Return a name for a library, and a prefix in C, from any text."""
     plain = re.sub(r"[^a-z0-9]+", "_", name.lower())[:_NAME_MOST].strip("_")
+    if plain in _TAKEN or plain.startswith("ek_"):
+        return f"{plain}_network"
     return plain if plain[:1].isalpha() else f"network_{plain}".rstrip("_")
 
 
