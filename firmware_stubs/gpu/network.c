@@ -69,11 +69,17 @@ const struct ek_network *gpu_ready(struct gpu *gpu, const char *device,
     const struct plan *plan = &gpu->plan;
     snprintf(gpu->runtime, sizeof gpu->runtime, "%s on %s", plan->runtime, device);
     gpu->network = (struct ek_network){
-        EK_NETWORK_ABI,     gpu->runtime,
-        plan->inputs,       plan->outputs,
-        plan->kernels,      plan->input_bytes,
-        plan->output_bytes, 0,
-        plan->kernel,       run,
+        EK_NETWORK_ABI,
+        gpu->runtime,
+        plan->inputs,
+        plan->outputs,
+        plan->kernels,
+        plan->input_bytes,
+        plan->output_bytes,
+        0,
+        plan->kernel,
+        run,
+        NULL,
     };
     return &gpu->network;
 }

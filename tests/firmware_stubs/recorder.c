@@ -57,7 +57,7 @@ __attribute__((visibility("default"))) const struct ek_network *edgekit_network(
     static const uint64_t input_bytes[] = {5252}, output_bytes[] = {4, 4};
     static const struct ek_kernel kernels[] = {{"first", 4}, {"second", -1}};
     static const struct ek_network network = {
-        EK_NETWORK_ABI, "recorder", 1, 2, 2, input_bytes, output_bytes, 4, kernels, run,
+        EK_NETWORK_ABI, "recorder", 1, 2, 2, input_bytes, output_bytes, 4, kernels, run, NULL,
     };
     return &network;
 }

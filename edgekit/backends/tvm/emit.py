@@ -137,7 +137,7 @@ static int run(void *arena, const void *const *given, void *const *made, void (*
 }
 
 static const struct ek_network network = {
-  EK_NETWORK_ABI, RUNTIME, INPUTS, OUTPUTS, KERNELS, input_bytes, output_bytes, ARENA, kernels, run,
+  EK_NETWORK_ABI, RUNTIME, INPUTS, OUTPUTS, KERNELS, input_bytes, output_bytes, ARENA, kernels, run, 0,
 };
 
 __attribute__((visibility("default"))) const struct ek_network *edgekit_network(void) { return &network; }

@@ -73,7 +73,7 @@ __attribute__((visibility("default"))) const struct ek_network *EXPORTED(void)
 {
     static const uint64_t input_bytes[] = {4 * ROWS, 4 * COLUMNS}, output_bytes[] = {4 * COLUMNS, 4 * COLUMNS};
     static const struct ek_network network = {
-        ABI, "by hand 1.0", 2, 2, 3, input_bytes, output_bytes, ARENA, kernels, run,
+        ABI, "by hand 1.0", 2, 2, 3, input_bytes, output_bytes, ARENA, kernels, run, 0,
     };
     return &network;
 }
