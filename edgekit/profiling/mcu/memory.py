@@ -1,9 +1,11 @@
 """Cycles in which a microcontroller waits for its memories, beyond those that the core's tables count.
 
 Code: of the blocks of a step, those that run most often stay in the instruction cache, as far as it reaches; each other
-block waits for every piece that the memory brings at once. Data: what is loaded from a memory with wait states comes in
-such pieces, too, and stays in a data cache if the operator's tensors fit there. At the low end prefetching hides what
-it can, and caches keep all; at the high end half of the instruction cache is left, and no data stays.
+block waits for the first of the pieces that the memory brings at once, and for the further ones as long as they take
+beyond executing the piece before, during which they are fetched ahead. Data: what is loaded from a memory with wait
+states comes in such pieces, too, and stays in a data cache if the operator's tensors fit there. At the low end fetching
+ahead hides all but the first piece, and caches keep all; at the high end nothing is fetched ahead, half of the
+instruction cache is left, and no data stays.
 """
 
 from __future__ import annotations
@@ -38,20 +40,22 @@ class Memories:
 
         :param blocks: what it executed. :param tensors: bytes that its operator reads, each once.
         """
-        return self._code([use for use, _ in blocks], bound) + self._data(blocks, tensors, bound)
+        return self._code(blocks, bound) + self._data(blocks, tensors, bound)
 
-    def _code(self, uses: Sequence[BlockUse], bound: Bound) -> float:
+    def _code(self, blocks: Blocks, bound: Bound) -> float:
         room = self.code_cache // 2 if bound is Bound.HIGH else self.code_cache
         total = 0.0
-        for use in sorted(uses, key=lambda use: (-use.count, use.code)):
+        for use, code in sorted(blocks, key=lambda block: (-block[0].count, block[0].code)):
             region = self.regions.get(use.region)
             if region is None:
                 continue
             size = len(use.code) // 2
             pieces = -(-size // region.fetch_bytes)
             room -= size
-            each = 1 if bound is Bound.LOW else pieces  # a prefetcher hides all but the first
-            total += (pieces if room >= 0 else use.count * each) * region.wait_states
+            hidden = region.wait_states if bound is Bound.LOW else len(code) / pieces if bound is Bound.VALUE else 0.0
+            further = max(0.0, region.wait_states - hidden)
+            each = region.wait_states + (pieces - 1) * further
+            total += pieces * region.wait_states if room >= 0 else use.count * each
         return total
 
     def _data(self, blocks: Blocks, tensors: int, bound: Bound) -> float:

@@ -20,7 +20,7 @@ from tests.runners import firmware_bundles
 
 arm = pytest.mark.skipif(not toolchain.load("cortex-m-cc").found(), reason="gcc-arm-none-eabi is not installed")
 
-NOP, ADD_WIDE, BNE, UNKNOWN = "00bf", "01eb0200", "fcd1", "f0f700a0"  # of Thumb, little-endian
+NOP, ADD_WIDE, BNE, LDRD, UNKNOWN = "00bf", "01eb0200", "fcd1", "d2e90001", "f0f700a0"  # of Thumb, little-endian
 MACS = firmware_bundles.INPUTS * firmware_bundles.OUTPUTS
 
 
@@ -74,11 +74,12 @@ def test_unknown_instructions_are_counted_and_widen_the_interval() -> None:
 
 @arm
 def test_wait_states_add_to_cycles_but_not_to_those_without() -> None:
-    one = trace(BlockUse(NOP * 600, 100, region="flash"))  # more than the 1 KB of cache
+    one = trace(BlockUse(LDRD, 100, region="ram", loads={"flash": 200}))  # eight bytes of flash, which come at once
     slow, fast = (profiled(one, board) for board in (target.load("nucleo-l4r5zi"), None))
     assert slow.cycles is not None and fast.cycles is not None
     assert slow.zero_wait_cycles == fast.zero_wait_cycles and fast.zero_wait_cycles is not None
     assert fast.zero_wait_cycles.value == fast.cycles < slow.cycles
+    assert (fast.cycles, slow.cycles) == (100 * 3, 100 * (3 + 5))
     assert slow.operators[0].bound == "memory" and fast.operators[0].bound == "compute"
 
 

@@ -32,14 +32,21 @@ def code(*uses: BlockUse) -> Blocks:
 def test_without_a_cache_every_piece_of_code_is_waited_for() -> None:
     memories = Memories({"flash": region(5)})
     blocks = code(use(20, 10), use(8, 3))  # three pieces of eight bytes, and one
-    assert memories.waits(blocks, 0, Bound.VALUE) == 10 * 3 * 5 + 3 * 1 * 5
+    assert memories.waits(blocks, 0, Bound.HIGH) == 10 * 3 * 5 + 3 * 1 * 5
     assert memories.waits(blocks, 0, Bound.LOW) == 10 * 5 + 3 * 5  # a prefetcher hides all but the first
+
+
+def test_further_pieces_are_fetched_while_those_before_are_executed() -> None:
+    memories = Memories({"flash": region(5)})
+    nops = operations("; ".join(["nop"] * 12))
+    assert memories.waits([(use(24, 10), nops)], 0, Bound.VALUE) == 10 * (5 + 2 * (5 - 4))  # four a piece, a cycle each
+    assert memories.waits([(use(24, 10), nops[:3])], 0, Bound.VALUE) == 10 * (5 + 2 * (5 - 1))
 
 
 def test_what_runs_most_stays_in_the_cache_and_comes_once() -> None:
     blocks = code(use(512, 1000), use(512, 900), use(16, 2))
     memories = Memories({"flash": region(5)}, code_cache=1024)
-    assert memories.waits(blocks, 0, Bound.VALUE) == (64 + 64 + 2 * 2) * 5
+    assert memories.waits(blocks, 0, Bound.VALUE) == (64 + 64 + 2 * 2) * 5  # 16 bytes, of no known instructions
     assert memories.waits(blocks, 0, Bound.HIGH) == (64 + 900 * 64 + 2 * 2) * 5  # half of the cache
 
 
