@@ -64,7 +64,7 @@ class Memories:
             loads = [(_loads(use, code), use.count * _share(use, name)) for use, code in blocks]
             pieces = sum(count * sum(sizes) for sizes, count in loads) / region.fetch_bytes
             once = min(pieces, tensors / region.fetch_bytes)
-            if bound is Bound.LOW or (bound is Bound.VALUE and tensors <= self.data_cache):
+            if bound is Bound.LOW or (bound is Bound.VALUE and 0 < tensors <= self.data_cache):
                 pieces = once
             elif bound is Bound.HIGH and not self.data_cache:
                 pieces = max(pieces, sum(count * len(sizes) for sizes, count in loads))

@@ -60,6 +60,7 @@ def test_data_comes_in_pieces_of_the_memory() -> None:
     blocks: Blocks = [(use(4, 100, where="tcm", flash=100, ram=100), LOADS)]
     bytes_loaded = 100 * 5 / 2  # half of the loads are from RAM
     assert memories.waits(blocks, 10_000, Bound.VALUE) == bytes_loaded / 8 * 5
+    assert memories.waits(blocks, 0, Bound.VALUE) == bytes_loaded / 8 * 5  # of no operator's tensors
     assert memories.waits(blocks, 80, Bound.LOW) == 80 / 8 * 5  # each byte of the tensors once
     assert memories.waits(blocks, 80, Bound.HIGH) == 100 / 2 * 2 * 5  # every load for itself
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from profiling.mcu.sequences import at, operations
 
-from edgekit.profiling.mcu import Kind, Operation
+from edgekit.profiling.mcu import Kind, Operation, pipeline
 from edgekit.profiling.mcu.cores import Bound, core
 from edgekit.profiling.mcu.pipeline import misaligned, refill
 
@@ -156,6 +156,13 @@ def test_targets_of_jumps_lose_a_cycle_where_32_bits_straddle_two_words() -> Non
     model = core("cortex-m4")
     assert [misaligned(wide, address, model, 10) for address in (0x100, 0x102)] == [0, 10]
     assert misaligned(narrow, 0x102, model, 10) == 0
+
+
+def test_a_measured_loop() -> None:
+    """compendium.i-0.nl, branch timing on a Cortex-M4: 14 instructions, three turns of a loop, take 16 cycles."""
+    model = core("cortex-m4")
+    turn, last = operations("add r0, r2; sub r1, #1; cmp r1, #0; bne 0x4"), operations("bne 0x4")[0]
+    assert 2 + 3 * pipeline.cycles(turn, model) + refill(last, model, 3, 2) == 16
 
 
 @pytest.mark.parametrize("arch", CASES)
