@@ -89,4 +89,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "emulator" in item.keywords:
             item.add_marker(skip)
-
