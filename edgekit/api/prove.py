@@ -81,6 +81,8 @@ class _Proof:
         run = once(self.runner, self.bundle, inputs, self.options, self.opening)
         if (part := run.partial) is not None:
             result = parity.partial(graph, part.reference, part.values, part.not_executed, part.checked, self.bounds)
+            if part.wrong:
+                result.ok, result.reason = False, part.wrong
             result.on = part.on or self.runner.name
             return result
         outputs = run.outputs

@@ -154,7 +154,7 @@ class Parity:
 
     def words(self) -> str:
         """Summarize the verdict in a few words."""
-        if self.reason == NOTHING:
+        if self.reason == NOTHING or (self.reason and self.ok is False and self.by == "structure"):
             return self.reason
         whole = _distance(self.max_abs_lsb, self.max_relative)
         whole += f", {self.top1_flips} of {self.samples} labels differ" if self.classifier else ""
@@ -287,7 +287,8 @@ def partial(
     """Judge the operators that were executed of a network that was not executed as a whole.
 
     :param reference, actual: their results by index of the tensor, ``[samples, *shape]``.
-    :returns: a verdict that is never ok: False if an operator is off, else None; ``by`` is ``operators``.
+    :returns: a verdict that is never ok: False if an operator is off, else None; ``by`` is ``operators``, or
+        ``structure`` if none was executed.
     """
     makers = {index: n for n, operator in enumerate(graph.operators) for index in operator.outputs}
     tensors = sorted(actual)
@@ -304,7 +305,7 @@ def partial(
         top1_flips=0,
         samples=len(actual[tensors[0]]) if tensors else 0,
         rule=f"operators that can be executed here: {bounds.words()}",
-        by="operators",
+        by="operators" if rows else "structure",
         operators=rows,
         not_executed=tuple(not_executed),
         checked=checked,

@@ -108,6 +108,7 @@ class Partial:
     :param values: results of the operators that were executed, fed with the reference's values: by index of the tensor.
     :param reference: what the reference computes there. :param not_executed: indices of the operators that were not.
     :param checked: what was checked of them instead, in words. :param on: where the others ran.
+    :param wrong: what is wrong with the artifact, so that nothing was executed; empty if nothing is.
     """
 
     values: Mapping[int, NDArray[Any]]
@@ -115,6 +116,7 @@ class Partial:
     not_executed: tuple[int, ...]
     checked: str
     on: str = ""
+    wrong: str = ""
 
 
 @dataclass

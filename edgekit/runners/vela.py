@@ -17,7 +17,7 @@ from edgekit.backends import Request
 from edgekit.backends.c99 import C99
 from edgekit.backends.vela import NETWORK, checked, compiler, core, structure
 from edgekit.bundle import Bundle
-from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing
+from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph import tflite
 from edgekit.reference.litert import reference_tensors
 from edgekit.runners import (
@@ -54,6 +54,7 @@ class Without:
     parts: tuple[Part, ...]
     again: bool
     options: OpenOptions
+    wrong: str = ""
 
     def info(self) -> Device:
         """See :class:`edgekit.runners.Session`."""
@@ -62,6 +63,10 @@ class Without:
     def run(self, inputs: Sequence[NDArray[Any]], options: RunOptions = RunOptions()) -> Run:
         """See :class:`edgekit.runners.Session`: the outputs are the reference's wherever the NPU computes them."""
         graph, target = self.bundle.graph, self.bundle.target
+        if self.wrong:
+            return Run(
+                [], Trace(Source.HOST, self.bundle.manifest["runtime"]), {}, Partial({}, {}, (), "", wrong=self.wrong)
+            )
         values = reference_tensors(self.bundle.model, inputs)
         values |= dict(zip(graph.main.inputs, inputs, strict=True))
         board, on = core.board(target), ""
@@ -119,10 +124,7 @@ class VelaRunner(Defaults):
 
     @contextmanager
     def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Without]:
-        """See :class:`edgekit.runners.Runner`.
-
-        :raises CheckFailed: if the compiled network does not stand for the bundle's, or its C is not that of its parts.
-        """
+        """See :class:`edgekit.runners.Runner`."""
         path = bundle.artifact / NETWORK
         if not path.is_file():
             raise DeviceError(f"the bundle has no artifact/{NETWORK}", "compile it again")
@@ -135,14 +137,17 @@ class VelaRunner(Defaults):
                 checked(bundle.graph, compiled)
                 if compiled.data != data:
                     raise structure.Different("vela makes another one of the network")
+            wrong = _code_differs(bundle, parts)
         except (structure.Different, ModelError) as error:
-            raise CheckFailed(f"artifact/{NETWORK} is not the bundle's network: {error.message}", _AGAIN) from error
-        for number, part in enumerate(p for p in parts if not p.npu):
-            code = core.code(bundle.graph, part, bundle.target, number)
-            file = bundle.artifact / core.FOLDER / f"{code.name}.c"
-            if not file.is_file() or file.read_text() != code.code:
-                raise CheckFailed(f"artifact/{core.FOLDER}/{code.name}.c is not the C of its operators", _AGAIN)
-        yield Without(bundle, parts, again, options)
+            parts, wrong = (), f"artifact/{NETWORK} is not the bundle's network: {error.message}"
+        yield Without(bundle, parts, again, options, wrong)
 
 
-_AGAIN = "compile the bundle again"
+def _code_differs(bundle: Bundle, parts: Sequence[Part]) -> str:
+    """Which file of C is not that of the parts on the core; empty if none is."""
+    for number, part in enumerate(p for p in parts if not p.npu):
+        code = core.code(bundle.graph, part, bundle.target, number)
+        file = bundle.artifact / core.FOLDER / f"{code.name}.c"
+        if not file.is_file() or file.read_text() != code.code:
+            return f"artifact/{core.FOLDER}/{code.name}.c is not the C of its operators"
+    return ""
