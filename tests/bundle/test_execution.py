@@ -19,6 +19,8 @@ TABLE = {
     Kind.LIBRARY: (True, True, False),
     Kind.PROGRAM: (True, True, False),
     Kind.HANDOVER: (True, True, False),
+    Kind.NPU: (True, True, False),
+    Kind.FIRMWARE: (True, True, False),
     Kind.MODEL: (False, False, True),
 }
 

@@ -15,6 +15,7 @@ from edgekit.graph import Graph, Operator, tflite
 from edgekit.metrics.parity import compare
 from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
+from edgekit.target.schema import Fpu
 from tests.networks.small import Builder, convolutional, dense, integers
 
 BACKENDS = sorted(plugins.names("backends"))
@@ -52,7 +53,7 @@ def test_runs(made: dict[tuple[str, str], Path], backend: str, board: str, runne
         pytest.skip(f"{backend} does not support {board}")
     if runner not in target.load(board).runners:
         pytest.skip(f"{board} has no {runner}")
-    if backend == "tvm" and runner == "host" and board != "host":
+    if backend in ("tvm", "c99") and runner == "host" and board != "host":
         with pytest.raises(DeviceError, match="compiled for aarch64"):
             once(get_runner(runner), bundle.load(made[backend, board]), [], RunOptions())
         return
@@ -73,7 +74,10 @@ def test_runs(made: dict[tuple[str, str], Path], backend: str, board: str, runne
 def test_backends_state_what_they_cannot_compile_before_any_work(name: str) -> None:
     backend: Backend = plugins.get("backends", name)
     for board in map(target.load, target.names()):
-        if name in board.backends:
+        if board.mcu is not None and board.mcu.fpu is Fpu.NONE and name in board.backends and name != "null":
+            refused = unsupported(backend, network(name), board)
+            assert refused and all("no FPU" in one.reason for one in refused)
+        elif name in board.backends:
             assert unsupported(backend, network(name), board) == []
     b = Builder()
     x, y = b.tensor((1, 4), name="x"), b.tensor((1, 4), name="y")

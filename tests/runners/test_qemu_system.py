@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -142,3 +144,18 @@ def test_other_runners_refuse_firmware(tmp_path: Path) -> None:
 
 def made_sizes(made: Bundle) -> dict[str, int]:
     return dict(json.loads((made.artifact / "firmware.json").read_text())["sizes"])
+
+
+def test_ctrl_c_ends_the_machine(tmp_path: Path) -> None:
+    made = bundle(tmp_path / "bundle", "nucleo-l4r5zi", network(a="    int32_t *z =>    for (;;) { }\n    int32_t *z "))
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), runners.opened(runners.get("emulator"), made) as session:
+        interrupt = threading.Timer(3, os.kill, (os.getpid(), signal.SIGINT))
+        interrupt.start()
+        try:
+            session.run([samples(1)])
+        finally:
+            interrupt.cancel()
+    assert time.monotonic() - begun < 20
+    children = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in _children(os.getpid())]
+    assert not any(b"qemu-system" in command for command in children)
