@@ -21,7 +21,7 @@ from edgekit.graph.stats import Statistics, statistics
 from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, rows
 from edgekit.profiling.mcu import Operation, decode, pipeline, riscv, thumb
 from edgekit.profiling.mcu.cores import Bound, Core, Isa, core
-from edgekit.profiling.mcu.memory import Memories, memories
+from edgekit.profiling.mcu.memory import Memories, Tensors, memories
 from edgekit.runners import BlockUse, OperatorTrace, Trace
 from edgekit.target import Target
 
@@ -92,8 +92,7 @@ def _steps(operators: Sequence[OperatorTrace], stats: Statistics, target: Target
     except ToolMissing:
         return by_class
     emulated = Emulated(decoded, models, memories(target))
-    bytes_of = {row.index: row.bytes for row in stats.operators}
-    return [emulated.step(op.blocks, _tensors(op, bytes_of)) for op in operators], f"the pipeline model of {name}"
+    return [emulated.step(op.blocks, _tensors(op, stats)) for op in operators], f"the pipeline model of {name}"
 
 
 def operations(codes: Iterable[str], isa: Isa) -> dict[str, list[Operation]]:
@@ -118,8 +117,8 @@ class Emulated:
     places: Memories
     _known: dict[tuple[str, int, Bound], float] = field(default_factory=dict)
 
-    def step(self, uses: Sequence[BlockUse], tensors: int) -> Step:
-        """Return the cycles of what one operator executed. :param tensors: bytes of what it reads and writes."""
+    def step(self, uses: Sequence[BlockUse], tensors: Tensors) -> Step:
+        """Return the cycles of what one operator executed. :param tensors: its own."""
         blocks = [(use, self.decoded[use.code]) for use in uses]
         core_cycles = [sum(self._block(use, bound) for use in uses) * self.models[bound].model for bound in Bound]
         waits = [self.places.waits(blocks, tensors, bound) for bound in Bound]
@@ -140,8 +139,11 @@ class Emulated:
         return use.count * self._known[key] + jumps + pipeline.misaligned(code[0], use.address, model, use.entered)
 
 
-def _tensors(op: OperatorTrace, bytes_of: Mapping[int, int]) -> int:
-    return sum(bytes_of[index] for index in (*(() if op.index is None else (op.index,)), *op.fused))
+def _tensors(op: OperatorTrace, stats: Statistics) -> Tensors:
+    indices = {*(() if op.index is None else (op.index,)), *op.fused}
+    counted = [row for row in stats.operators if row.index in indices]
+    constants = sum(row.weights_bytes for row in counted)
+    return Tensors(constants, sum(row.bytes for row in counted) - constants)
 
 
 def _by_class(op: OperatorTrace, models: Sequence[Core]) -> Step:

@@ -3,9 +3,9 @@
 Code: of the blocks of a step, those that run most often stay in the instruction cache, as far as it reaches; each other
 block waits for the first of the pieces that the memory brings at once, and for the further ones as long as they take
 beyond executing the piece before, during which they are fetched ahead. Data: what is loaded from a memory with wait
-states comes in such pieces, too, and stays in a data cache if the operator's tensors fit there. At the low end fetching
-ahead hides all but the first piece, and caches keep all; at the high end nothing is fetched ahead, half of the
-instruction cache is left, and no data stays.
+states comes in such pieces, too, and stays in a data cache if the operator's constants or activations fit there. At the
+low end fetching ahead hides all but the first piece, and caches keep all; at the high end nothing is fetched ahead,
+half of the instruction cache is left, and no data stays.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edgekit.profiling.mcu import Kind, Operation
 from edgekit.profiling.mcu.cores import Bound
 from edgekit.runners import BlockUse
 from edgekit.target import Target
-from edgekit.target.schema import Region
+from edgekit.target.schema import Region, RegionKind
 
 Blocks = Sequence[tuple[BlockUse, Sequence[Operation]]]
 _BYTES = {
@@ -28,6 +28,14 @@ _BYTES = {
 
 
 @dataclass(frozen=True)
+class Tensors:
+    """Bytes of an operator's tensors: constants lie in flash, activations in RAM."""
+
+    constants: int = 0
+    activations: int = 0
+
+
+@dataclass(frozen=True)
 class Memories:
     """A target's memories with wait states, and its caches, bytes; 0 where there is none."""
 
@@ -35,10 +43,10 @@ class Memories:
     code_cache: int = 0
     data_cache: int = 0
 
-    def waits(self, blocks: Blocks, tensors: int, bound: Bound) -> float:
+    def waits(self, blocks: Blocks, tensors: Tensors, bound: Bound) -> float:
         """Return the cycles that a step waits.
 
-        :param blocks: what it executed. :param tensors: bytes that its operator reads, each once.
+        :param blocks: what it executed. :param tensors: those of its operator.
         """
         return self._code(blocks, bound) + self._data(blocks, tensors, bound)
 
@@ -58,13 +66,14 @@ class Memories:
             total += pieces * region.wait_states if room >= 0 else use.count * each
         return total
 
-    def _data(self, blocks: Blocks, tensors: int, bound: Bound) -> float:
+    def _data(self, blocks: Blocks, tensors: Tensors, bound: Bound) -> float:
         total = 0.0
         for name, region in self.regions.items():
             loads = [(_loads(use, code), use.count * _share(use, name)) for use, code in blocks]
             pieces = sum(count * sum(sizes) for sizes, count in loads) / region.fetch_bytes
-            once = min(pieces, tensors / region.fetch_bytes)
-            if bound is Bound.LOW or (bound is Bound.VALUE and 0 < tensors <= self.data_cache):
+            held = tensors.constants if region.kind is RegionKind.FLASH else tensors.activations
+            once = min(pieces, held / region.fetch_bytes)
+            if bound is Bound.LOW or (bound is Bound.VALUE and 0 < held <= self.data_cache):
                 pieces = once
             elif bound is Bound.HIGH and not self.data_cache:
                 pieces = max(pieces, sum(count * len(sizes) for sizes, count in loads))
