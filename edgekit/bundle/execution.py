@@ -35,6 +35,18 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
+class FirmwareStep:
+    """A step of a network in a firmware.
+
+    :param node: the operator that it computes, -1: none. :param fused: further ones.
+    """
+
+    name: str
+    node: int
+    fused: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Execution:
     """How an artifact is run.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.backends.c99.firmware import ABOUT
+from edgekit.bundle.execution import FirmwareStep
 from edgekit.bundle.samples import samples_in
 from edgekit.errors import DeviceError
 from edgekit.files import left_behind
@@ -34,13 +35,12 @@ _ANOTHER = "flash the bundle's artifact/firmware.elf (docs/microcontrollers.md)"
 class About:
     """What ``artifact/firmware.json`` says.
 
-    :param steps: name and operator of each step; -1: none.
     :param memories: name, first address, address after the last.
     :param marks: addresses by ``begin``, ``step``, ``end``. :param uncounted: code of the observation itself.
     """
 
     digest: str
-    steps: Sequence[tuple[str, int]]
+    steps: Sequence[FirmwareStep]
     memories: Sequence[tuple[str, int, int]]
     marks: Mapping[str, int]
     uncounted: Sequence[tuple[int, int]]
@@ -56,7 +56,7 @@ def about(bundle: Bundle) -> About:
     try:
         return About(
             str(value["digest"]),
-            [(str(step["name"]), int(step["node"])) for step in value["steps"]],
+            [_step(step, len(bundle.graph.operators)) for step in value["steps"]],
             [(str(one["name"]), int(one["low"]), int(one["high"])) for one in value["memories"]],
             {name: int(value["marks"][name]) for name in ("begin", "step", "end")},
             [(int(low), int(high)) for low, high in value["uncounted"]],
@@ -64,6 +64,17 @@ def about(bundle: Bundle) -> About:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeviceError(f"artifact/{ABOUT} is damaged: {error!r}", "compile the bundle again") from error
+
+
+def _step(value: Mapping[str, Any], operators: int) -> FirmwareStep:
+    """Return a step of ``steps``; its operators are the network's.
+
+    :raises ValueError: if they are not.
+    """
+    node, fused = int(value["node"]), tuple(int(one) for one in value["fused"])
+    if not all(-1 <= one < operators for one in (node, *fused)):
+        raise ValueError(f"it names operator {max(node, *fused)} of {operators}")
+    return FirmwareStep(str(value["name"]), node, fused)
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,10 @@ def table() -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def sources() -> list[Path]:
-    """Every C file of the checkout, and the headers with a row of their own."""
+    """Every C file of the checkout, the kernels, which are headers, and the headers with a row of their own."""
     folders = [ROOT / name for name in ("edgekit", "firmware_stubs", "tests", "examples", "tools", "bench")]
     found = [path for folder in folders for path in sorted(folder.rglob("*.c"))]
+    found += sorted((ROOT / "firmware_stubs" / "kernels").glob("*.h"))
     return [*found, *(ROOT / path for path in table() if path.endswith(".h"))]
 
 
@@ -82,6 +83,10 @@ def compile_strictly(path: Path, arch: str, folder: Path, *defines: str) -> str:
         for name, text in KEYWORDS.items():
             (folder / name).write_text(text)
         places += [EXAMPLE / "emulator", stubs / "audio", stubs / "mcu"]
+    if path == stubs / "kernels" / "linux" / "library.c":
+        places.append(TINY)
+        defines += ('-DEK_MODEL_HEADER="tiny.h"', "-DEK_MODEL=tiny_model", "-DEK_MODEL_STEPS=TINY_STEPS")
+        defines += ("-DEK_MODEL_INPUTS=1", "-DEK_MODEL_OUTPUTS=1")
     folders = [f"-I{place}" for place in places]
     # A header's own functions are called by whoever includes it.
     kind = ["-x", language.lower(), "-Wno-unused-function"] if path.suffix == ".h" else []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgekit import target
 from edgekit.backends.c99 import firmware
 from edgekit.bundle import Bundle
-from edgekit.bundle.execution import Execution, Kind
+from edgekit.bundle.execution import Execution, FirmwareStep, Kind
 from edgekit.errors import ToolMissing
 from edgekit.graph import Graph, tflite
 from edgekit.target import Target
@@ -32,7 +32,9 @@ def network(**changes: str) -> firmware.Network:
         old, _, new = change.partition("=>")
         assert old in files["tiny.c"]
         files["tiny.c"] = files["tiny.c"].replace(old, new)
-    return firmware.Network("tiny", files, ARENA, [("dense", 0), ("minimum", 1)], DIGEST, ["x: 600 bytes"])
+    return firmware.Network(
+        "tiny", files, ARENA, [FirmwareStep("dense", 0), FirmwareStep("minimum", 1)], DIGEST, ["x: 600 bytes"]
+    )
 
 
 def graph() -> Graph:

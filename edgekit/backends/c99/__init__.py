@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported, runner_build
 from edgekit.backends.c99 import emit, firmware, handover, library
 from edgekit.backends.c99.emit import Optimize
-from edgekit.bundle.execution import Execution, Footprint, Kind, runner_command
+from edgekit.bundle.execution import Execution, FirmwareStep, Footprint, Kind, runner_command
 from edgekit.codegen.kernels import MICROCONTROLLER
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.mcu import memory
@@ -136,7 +136,7 @@ class C99(Defaults):
         target = planned.target
         request.progress.step(f"compile firmware for {target.name}")
         files = {f"{source.name}.c": source.code, f"{source.name}.h": source.header}
-        steps = [(step.title, step.node) for step in planned.program.steps]
+        steps = [FirmwareStep(step.title, step.node, step.fused) for step in planned.program.steps]
         network = firmware.Network(
             source.name, files, source.memory.arena, steps, hashlib.sha256(request.model.read_bytes()).digest(),
             firmware.largest(planned.graph),

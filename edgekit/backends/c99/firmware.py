@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edgekit import resources, sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.c99.library import STANDARD
+from edgekit.bundle.execution import FirmwareStep
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.files import elf
 from edgekit.files.documents import write_text
@@ -84,14 +85,14 @@ class Network:
     """A network in C, as the backend writes it.
 
     :param files: contents by name; ``NAME.c`` and ``NAME.h`` among them. :param arena: bytes.
-    :param steps: title and operator of each step. :param largest: the largest tensors, for messages.
+    :param largest: the largest tensors, for messages.
     :param digest: SHA-256 of the network, which the firmware tells.
     """
 
     name: str
     files: Mapping[str, str]
     arena: int
-    steps: Sequence[tuple[str, int]]
+    steps: Sequence[FirmwareStep]
     digest: bytes
     largest: Sequence[str] = ()
 
@@ -326,7 +327,7 @@ def _about(image: elf.Elf, network: Network, layout: _Layout, sizes: Sizes) -> d
     ]
     return {
         "schema": 1, "name": network.name, "digest": network.digest.hex(), "sizes": asdict(sizes),
-        "steps": [{"name": title, "node": node} for title, node in network.steps], "memories": memories,
+        "steps": [asdict(step) for step in network.steps], "memories": memories,
         "marks": {name.removeprefix("ek_observe_"): spans[name][0] for name in _UNCOUNTED[:3]},
         "uncounted": [list(span) for span in spans.values()],
     }  # fmt: skip

@@ -179,9 +179,10 @@ class QemuSystemSession:
         trace = Trace(Source.EMULATOR, str(self.bundle.manifest["runtime"]), counts=report.merged(phases).counts)
         if not profile:
             return trace
-        for (name, node), phase in zip(steps, phases[1:-1], strict=True):
-            index = node if node >= 0 else None
-            trace.operators.append(OperatorTrace(index, name, counts=phase.counts, blocks=phase.blocks))
+        for step, phase in zip(steps, phases[1:-1], strict=True):
+            index = step.node if step.node >= 0 else None
+            row = OperatorTrace(index, step.name, counts=phase.counts, fused=step.fused, blocks=phase.blocks)
+            trace.operators.append(row)
         rest = report.merged([phases[0], phases[-1]])
         trace.operators.append(OperatorTrace(None, RUNTIME_ROW, counts=rest.counts, blocks=rest.blocks))
         return trace

@@ -118,6 +118,12 @@ class Step:
     in_place: bool = False
     stages: tuple[Stage, ...] = ()
 
+    @property
+    def fused(self) -> tuple[int, ...]:
+        """Further operators that a stream computes."""
+        nodes = dict.fromkeys(stage.step.node for stage in self.stages)
+        return tuple(node for node in nodes if node not in (self.node, -1))
+
 
 @dataclass(frozen=True)
 class Buffer:
