@@ -27,6 +27,9 @@ from edgekit.target import Target
 
 _DIALECTS = {Isa.THUMB_7: decode.THUMB_7, Isa.THUMB_8: decode.THUMB_8, Isa.RISCV: decode.RISCV}
 
+MOST_BYTES = 512 << 10
+"""Bytes of executed code, at most, whose instructions are looked at one by one; kernels have some ten thousand."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -85,10 +88,11 @@ def _steps(operators: Sequence[OperatorTrace], stats: Statistics, target: Target
     models = tuple(core(arch, bound) for bound in Bound)
     name = models[Bound.VALUE].name
     by_class = [_by_class(op, models) for op in operators], f"a table for {name} by class of instruction"
-    if not any(op.blocks for op in operators):
+    codes = {block.code for op in operators for block in op.blocks}
+    if not codes or sum(map(len, codes)) // 2 > MOST_BYTES:
         return by_class
     try:
-        decoded = operations((block.code for op in operators for block in op.blocks), models[Bound.VALUE].isa)
+        decoded = operations(sorted(codes), models[Bound.VALUE].isa)
     except ToolMissing:
         return by_class
     emulated = Emulated(decoded, models, memories(target))

@@ -64,7 +64,10 @@ def _run(data: bytes, dialect: Dialect) -> str:
     with sandbox.scratch() as folder:
         (folder / _FILE).write_bytes(data)
         command = [tool, "-D", "-z", "-b", "binary", *dialect.options, _FILE]
-        done = sandbox.run_program(command, folder=folder, limits=_LIMITS)
+        try:
+            done = sandbox.run_program(command, folder=folder, limits=_LIMITS)
+        except sandbox.ChildDied as died:
+            raise DeviceError(f"{tool} {died.reason}, on the firmware's code", "run again with --debug") from died
     if done.returncode:
         raise DeviceError(f"{tool} cannot disassemble the firmware: {done.stdout[-200:]}", "run again with --debug")
     return done.stdout

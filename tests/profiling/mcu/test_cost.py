@@ -107,6 +107,12 @@ def test_without_a_disassembler_instructions_are_priced_by_class(monkeypatch: py
     assert "by class of instruction" in found.basis
 
 
+def test_more_code_than_any_network_has_is_priced_by_class() -> None:
+    blocks = [BlockUse(f"{number:08x}" * 2048, 1) for number in range(65)]
+    found = profiled(trace(*blocks, int_alu=60))
+    assert found.cycles == 60 and "by class of instruction" in found.basis
+
+
 @pytest.mark.parametrize("name", firmware_bundles.boards())
 def test_every_microcontroller_has_a_cycle_model_and_an_estimate(name: str) -> None:
     board = target.load(name)
