@@ -67,9 +67,9 @@ EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const ek_u32 *col
 #if EK_HAS_DSP
 /* clang-format off */
 /* A step: 14 instructions of 4 bytes, which ek_pairs_blocks_s8 counts on. */
-#define EK_STEP(n) \
-    "ldr.w %[w0], [%[w], #" #n "]\n" "ldr.w %[w1], [%[w], #" #n "+4]\n" \
-    "ldr.w %[x0], [%[x], #" #n "]\n" "ldr.w %[x1], [%[x], #" #n "+4]\n" \
+#define EK_STEP \
+    "ldr.w %[w0], [%[w], #\\k]\n" "ldr.w %[w1], [%[w], #\\k+4]\n" \
+    "ldr.w %[x0], [%[x], #\\k]\n" "ldr.w %[x1], [%[x], #\\k+4]\n" \
     "smlad %[s0], %[x0], %[w0], %[s0]\n" "smlad %[s1], %[x1], %[w0], %[s1]\n" "sxtb16.w %[w0], %[w0]\n" \
     "smlad %[s4], %[x0], %[w1], %[s4]\n" "smlad %[s5], %[x1], %[w1], %[s5]\n" "sxtb16.w %[w1], %[w1]\n" \
     "smlad %[s2], %[x0], %[w0], %[s2]\n" "smlad %[s3], %[x1], %[w0], %[s3]\n" \
@@ -91,9 +91,6 @@ EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const ek_u32 *col
     "smmlar %[" a "], %[" a "], %[x0], %[x1]\n" "smmlar %[" b "], %[" b "], %[x0], %[x1]\n" \
     "ssat %[" a "], #8, %[" a "]\n" "ssat %[" b "], #8, %[" b "]\n"
 
-#define EK_STEPS8(n) EK_STEP(n) EK_STEP(n+8) EK_STEP(n+16) EK_STEP(n+24) EK_STEP(n+32) EK_STEP(n+40) EK_STEP(n+48) \
-    EK_STEP(n+56)
-
 /* The same for layers that are EK_NARROW and EK_SATURATES, and a multiple of four channels: one stretch of code that
    has use for every register. A turn of the loop has 8 steps; the first turn of a block begins in its middle. */
 EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, const ek_u32 *columns,
@@ -114,7 +111,7 @@ EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, con
                    "bx %[w0]\n"
                    ".p2align 2\n"
                    "1:\n"
-                   EK_STEPS8(0)
+                   ".irp k, 0, 8, 16, 24, 32, 40, 48, 56\n" EK_STEP ".endr\n"
                    "ldr.w %[w0], %[last]\n" "add.w %[x], %[x], #64\n" "add.w %[w], %[w], #64\n"
                    "cmp.w %[x], %[w0]\n" "bne.w 1b\n"
                    "ldr.w %[x], %[channels]\n" "ldr.w %[x1], %[zero]\n"
