@@ -208,7 +208,7 @@ def _helpers() -> list[Check]:
             described.without,
         ),
         _helper(
-            "vela", "ethos-u", vela, f"compiles networks for Ethos-U ({VELA.requirement()}, {VELA.size})", npus.group,
+            "ethos-u-vela", "ethos-u", vela, f"compiles networks for Ethos-U ({VELA.requirement()}, {VELA.size})", npus.group,
             npus.without,
         ),
     ]  # fmt: skip
