@@ -20,7 +20,7 @@ from edgekit.graph import tflite
 from edgekit.profiling import Figure
 from edgekit.profiling.mcu import cost
 from edgekit.profiling.mcu.cores import Bound, core
-from edgekit.profiling.mcu.memory import memories
+from edgekit.profiling.mcu.memory import Tensors, memories
 from edgekit.runners import OperatorTrace, Source, Trace, qemu_system
 from edgekit.runners.firmware import about
 from edgekit.runners.qemu_system import report
@@ -45,7 +45,7 @@ def costs(bundle: Bundle, firmware: Path, wav: Path) -> dict[str, tuple[Figure, 
     models = tuple(core(target.microcontroller.arch, bound) for bound in Bound)
     decoded = cost.operations((block.code for block in front.blocks), models[Bound.VALUE].isa)
     tables = sum(image.symbols[name].size for name in TABLES)
-    features = cost.Emulated(decoded, models, memories(target)).step(front.blocks, tables)
+    features = cost.Emulated(decoded, models, memories(target)).step(front.blocks, Tensors(constants=tables))
 
     trace = Trace(Source.EMULATOR, "c99")
     for (name, node), phase in zip(about(bundle).steps, network, strict=True):
