@@ -94,14 +94,7 @@ EK_INLINE struct ek_taps ek_taps_load(const int8_t *w)
     return t;
 }
 
-/* It needs all 14 registers, of which Clang finds 13. */
-#if EK_HAS_DSP && !defined(__clang__)
-#define EK_TAPS_IN_ASSEMBLER 1
-#else
-#define EK_TAPS_IN_ASSEMBLER 0
-#endif
-
-#if EK_TAPS_IN_ASSEMBLER
+#if EK_HAS_14_REGISTERS
 /* clang-format off */
 #define EK_WORDS \
     "ldr.w %[a], [%[x]]\n" "ldr.w %[b], [%[x], %[width]]\n" "ldr.w %[c], [%[x], %[width], lsl #1]\n"
@@ -167,7 +160,7 @@ EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t
     const struct ek_taps t = ek_taps_load(d->weights + 12 * channel);
     const int32_t *const c = d->channels + 3 * channel;
     int32_t done = 0;
-#if EK_TAPS_IN_ASSEMBLER
+#if EK_HAS_14_REGISTERS
     if (flags & EK_SATURATES && columns > 1) {
         done = columns & ~1;
         ek_taps_pairs(&t, c, flags, d->y_zero, plane, width, 4 * (down - done / 2 * stride), stride, rows, done / 2, y,

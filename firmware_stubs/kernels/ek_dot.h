@@ -10,6 +10,13 @@
 #define EK_HAS_DSP 0
 #endif
 
+/* The longest stretches of assembler need all of them; Clang does not always find that many. */
+#if EK_HAS_DSP && !defined(__clang__)
+#define EK_HAS_14_REGISTERS 1
+#else
+#define EK_HAS_14_REGISTERS 0
+#endif
+
 EK_INLINE int32_t ek_dot_s8(const int8_t *a, const int8_t *b, int32_t count, int32_t sum)
 {
     for (int32_t i = 0; i < count; i++)

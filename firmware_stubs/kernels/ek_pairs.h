@@ -64,7 +64,7 @@ EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const ek_u32 *col
     }
 }
 
-#if EK_HAS_DSP
+#if EK_HAS_14_REGISTERS
 /* clang-format off */
 /* A step: 14 instructions of 4 bytes, which ek_pairs_blocks_s8 counts on. */
 #define EK_STEP \
@@ -143,7 +143,7 @@ EK_NOINLINE void ek_pairs_blocks_s8(const int32_t *channels, int32_t y_zero, con
 EK_INLINE void ek_pairs_s8(const struct ek_conv_data *d, const ek_u32 *columns, const int8_t *weights, int32_t steps,
                            int32_t channel, int32_t count, int32_t flags, int8_t *y, int32_t stride)
 {
-#if EK_HAS_DSP
+#if EK_HAS_14_REGISTERS
     if (flags & EK_NARROW && flags & EK_SATURATES && count % 4 == 0) {
         y += channel;
         ek_pairs_blocks_s8(d->channels + 3 * channel, d->y_zero, columns, weights, steps, y, stride, count);
