@@ -183,7 +183,7 @@ def compared(n: Mixture) -> None:
 
 def mapped(n: Mixture) -> None:
     op = n.one_of(*sorted(FUNCTIONS.keys() - {"LOG", "SQRT", "RSQRT", "ELU"}))
-    x = n.given(n.number(1, 3), n.number(1, 70))
+    x = n.feature_map() if n.one_of(True, False) else n.given(n.number(1, 3), n.number(1, 70))
     options = {"LEAKY_RELU": {"options": "LeakyRelu", "alpha": 0.3}, "GELU": {"options": "Gelu"},
                "HARD_SWISH": {"options": "HardSwish"}}.get(op, {})  # fmt: skip
     scale = FIXED.get(op) or ((n.same(x)[0], n.scale()[1]) if op in ("ABS", "NEG") else None)
@@ -277,7 +277,7 @@ def gathered(n: Mixture) -> None:
 
 
 def converted(n: Mixture) -> None:
-    shape = (n.number(1, 4), n.number(1, 60))
+    shape = n.one_of((n.number(1, 4), n.number(1, 60)), (1, n.number(1, 4), n.number(1, 4), n.number(1, 9)))
     source, target = n.one_of(("int8", "int8"), ("uint8", "int8"), ("float32", "int8"), ("int8", "float32"))
     scale = (n.scale()[0], n.number(0, 255)) if source == "uint8" else None
     x = n.given(*shape, scale=scale, dtype=source)

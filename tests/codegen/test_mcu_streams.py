@@ -53,3 +53,19 @@ def test_inputs_are_read_before_they_may_be_overwritten(family: str, tmp_path: P
         for number, (found, wanted) in enumerate(zip(outputs, expected, strict=True)):
             np.testing.assert_array_equal(found, wanted, f"output {number}: {graph.outputs[number].name}")
     assert overlapping >= 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["convolutions", "elements", "windows"])
+def test_every_operator_alone_is_a_stream(family: str, tmp_path: Path) -> None:
+    """Row by row, whatever types its rows have: the results are those of the whole feature map."""
+    graph = c99_random.mixture(family, 11, 40)
+    inputs = [x[0] for x in c99_random.samples(graph, 11, 1)]
+    program = c99_networks.scheduled(graph)
+    expected, _ = c99_networks.compiled(program, tmp_path).run(inputs)
+    made = all_streamed(program, 1)
+    assert sum(bool(step.stages) for step in made.steps) >= 5
+    outputs, writers = c99_networks.compiled(made, tmp_path).guarded_run(inputs)
+    assert not writers
+    for number, (found, wanted) in enumerate(zip(outputs, expected, strict=True)):
+        np.testing.assert_array_equal(found, wanted, f"output {number}: {graph.outputs[number].name}")
