@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgekit import bundle as bundles
 from edgekit import target
 from edgekit.api.load import load
+from edgekit.bundle.execution import Kind
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.profiling import Evidence, Profile, registry
@@ -50,8 +52,10 @@ def profile(
                 raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "omit --target")
             threads = 1 if not bundle.execution.threads else threads  # compiled networks run on one, whatever is wanted
             if on == Evidence.ESTIMATE:
-                return _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
-            return _observed(bundle, on, threads, repeat, progress)
+                made = _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
+            else:
+                made = _observed(bundle, on, threads, repeat, progress)
+            return _measured_memory(made, bundle)
     if not path.exists() and (on != Evidence.ESTIMATE or target is None):
         raise UsageError(f"there is no bundle or model {path}", "check the path; `edgekit compile` prints a bundle's")
     if on != Evidence.ESTIMATE:
@@ -74,6 +78,17 @@ def _target(name: str) -> Target:
 
 def _estimate(graph: Graph, board: Target, threads: int, runtime: str) -> Profile:
     return registry.estimate(graph, board, {"threads": threads, "runtime": runtime, "dtype": dtype_of(graph)})
+
+
+def _measured_memory(profile: Profile, bundle: bundles.Bundle) -> Profile:
+    """Return the profile with the memory of a firmware as its linker placed it, in place of the Graph's."""
+    footprint = bundle.manifest.get("footprint", {})
+    if bundle.execution.kind is not Kind.FIRMWARE or not isinstance(footprint, dict):
+        return profile
+    names = {"peak_ram_bytes": "ram_bytes", "weights_bytes": "constant_bytes", "flash_bytes": "flash_bytes"}
+    sizes = {name: footprint.get(key) for name, key in names.items()}
+    known = {name: size for name, size in sizes.items() if isinstance(size, int)}
+    return replace(profile, memory={**profile.memory, **known})
 
 
 def _observed(bundle: bundles.Bundle, on: str, threads: int, repeat: int, progress: Progress) -> Profile:
