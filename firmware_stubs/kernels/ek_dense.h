@@ -22,11 +22,11 @@ EK_INLINE void ek_dense_rows_s8(const struct ek_dense_shape *s, const struct ek_
 #define EK_DENSE_CHUNK(n, m) \
     "ldr.w %[even], [%[x], #" #n "]\n" "ldr.w %[w0], [%[w], #" #m "]\n" "ldr.w %[w1], [%[w], #" #m "+4]\n" \
     "ldr.w %[w2], [%[w], #" #m "+8]\n" "ldr.w %[w3], [%[w], #" #m "+12]\n" \
-    "sxtb16.w %[odd], %[even], ror #8\n" "sxtb16.w %[even], %[even]\n" \
-    "smlad %[s0], %[even], %[w0], %[s0]\n" "sxtb16.w %[w0], %[w0]\n" \
-    "smlad %[s2], %[even], %[w1], %[s2]\n" "sxtb16.w %[w1], %[w1]\n" \
-    "smlad %[s0], %[odd], %[w2], %[s0]\n" "sxtb16.w %[w2], %[w2]\n" \
-    "smlad %[s2], %[odd], %[w3], %[s2]\n" "sxtb16.w %[w3], %[w3]\n" \
+    "sxtb16 %[odd], %[even], ror #8\n" "sxtb16 %[even], %[even]\n" \
+    "smlad %[s0], %[even], %[w0], %[s0]\n" "sxtb16 %[w0], %[w0]\n" \
+    "smlad %[s2], %[even], %[w1], %[s2]\n" "sxtb16 %[w1], %[w1]\n" \
+    "smlad %[s0], %[odd], %[w2], %[s0]\n" "sxtb16 %[w2], %[w2]\n" \
+    "smlad %[s2], %[odd], %[w3], %[s2]\n" "sxtb16 %[w3], %[w3]\n" \
     "smlad %[s1], %[even], %[w0], %[s1]\n" "smlad %[s3], %[even], %[w1], %[s3]\n" \
     "smlad %[s1], %[odd], %[w2], %[s1]\n" "smlad %[s3], %[odd], %[w3], %[s3]\n"
 /* clang-format on */

@@ -70,16 +70,16 @@ EK_NOINLINE void ek_pairs_any_s8(const struct ek_conv_data *d, const ek_u32 *col
 #define EK_STEP \
     "ldr.w %[w0], [%[w], #\\k]\n" "ldr.w %[w1], [%[w], #\\k+4]\n" \
     "ldr.w %[x0], [%[x], #\\k]\n" "ldr.w %[x1], [%[x], #\\k+4]\n" \
-    "smlad %[s0], %[x0], %[w0], %[s0]\n" "smlad %[s1], %[x1], %[w0], %[s1]\n" "sxtb16.w %[w0], %[w0]\n" \
-    "smlad %[s4], %[x0], %[w1], %[s4]\n" "smlad %[s5], %[x1], %[w1], %[s5]\n" "sxtb16.w %[w1], %[w1]\n" \
+    "smlad %[s0], %[x0], %[w0], %[s0]\n" "smlad %[s1], %[x1], %[w0], %[s1]\n" "sxtb16 %[w0], %[w0]\n" \
+    "smlad %[s4], %[x0], %[w1], %[s4]\n" "smlad %[s5], %[x1], %[w1], %[s5]\n" "sxtb16 %[w1], %[w1]\n" \
     "smlad %[s2], %[x0], %[w0], %[s2]\n" "smlad %[s3], %[x1], %[w0], %[s3]\n" \
     "smlad %[s6], %[x0], %[w1], %[s6]\n" "smlad %[s7], %[x1], %[w1], %[s7]\n"
 /* The first step of a block. */
 #define EK_FIRST_STEP \
     "ldr.w %[x], %[columns]\n" "ldr.w %[w0], [%[w]]\n" "ldr.w %[w1], [%[w], #4]\n" \
     "ldr.w %[x0], [%[x]]\n" "ldr.w %[x1], [%[x], #4]\n" \
-    "smuad %[s0], %[x0], %[w0]\n" "smuad %[s1], %[x1], %[w0]\n" "sxtb16.w %[w0], %[w0]\n" \
-    "smuad %[s4], %[x0], %[w1]\n" "smuad %[s5], %[x1], %[w1]\n" "sxtb16.w %[w1], %[w1]\n" \
+    "smuad %[s0], %[x0], %[w0]\n" "smuad %[s1], %[x1], %[w0]\n" "sxtb16 %[w0], %[w0]\n" \
+    "smuad %[s4], %[x0], %[w1]\n" "smuad %[s5], %[x1], %[w1]\n" "sxtb16 %[w1], %[w1]\n" \
     "smuad %[s2], %[x0], %[w0]\n" "smuad %[s3], %[x1], %[w0]\n" \
     "smuad %[s6], %[x0], %[w1]\n" "smuad %[s7], %[x1], %[w1]\n"
 /* Requantizes a channel of both pixels. */
