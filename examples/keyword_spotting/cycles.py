@@ -14,15 +14,14 @@ from pathlib import Path
 
 import emulated
 
+import edgekit
 from edgekit.bundle import Bundle, load
 from edgekit.files import elf
-from edgekit.graph import tflite
 from edgekit.profiling import Figure
 from edgekit.profiling.mcu import cost
 from edgekit.profiling.mcu.cores import Bound, core
 from edgekit.profiling.mcu.memory import Tensors, memories
-from edgekit.runners import OperatorTrace, Source, Trace, qemu_system
-from edgekit.runners.firmware import about
+from edgekit.runners import qemu_system
 from edgekit.runners.qemu_system import report
 from edgekit.target import Target
 
@@ -41,18 +40,13 @@ def costs(bundle: Bundle, firmware: Path, wav: Path) -> dict[str, tuple[Figure, 
         written = Path(folder) / "report"
         plugin = ",".join([str(qemu_system.plugin(target)), f"out={written}", *marks, *spans, "accesses=1"])
         emulated.answers(firmware, [wav.read_bytes()], ["-plugin", plugin])
-        _, front, *network, _ = report.read(written, places)
+        _, front, _, _ = report.read(written, places)
     models = tuple(core(target.microcontroller.arch, bound) for bound in Bound)
     decoded = cost.operations((block.code for block in front.blocks), models[Bound.VALUE].isa)
     tables = sum(image.symbols[name].size for name in TABLES)
     features = cost.Emulated(decoded, models, memories(target)).step(front.blocks, Tensors(constants=tables))
 
-    trace = Trace(Source.EMULATOR, "c99")
-    for (name, node), phase in zip(about(bundle).steps, network, strict=True):
-        trace.operators.append(
-            OperatorTrace(node if node >= 0 else None, name, counts=phase.counts, blocks=phase.blocks)
-        )
-    profile = cost.FirmwareCost().profile(tflite.read(bundle.model), trace, target, {})
+    profile = edgekit.profile(bundle.path, on="emulator")
     assert profile.zero_wait_cycles is not None
     return {
         "feature extraction": (figure(features.cycles), figure(features.zero_wait)),

@@ -8,8 +8,6 @@
 #include "mfcc.h"
 #include "model.h"
 
-#include <stddef.h>
-
 enum { SAMPLES = 16000, FRAMES = (SAMPLES - MFCC_WINDOW) / MFCC_STRIDE + 1, MOST_CHUNK = 1 << 20 };
 
 static int16_t samples[SAMPLES];
@@ -22,7 +20,7 @@ typedef char labels_fit[LABELS == MODEL_OUTPUT_0_ELEMENTS ? 1 : -1];
 /* edgekit's trace plugin for QEMU watches these addresses: an inference, and its steps. They do nothing. */
 
 void ek_observe_begin(void);
-void ek_observe_step(void *context);
+void ek_observe_step(void);
 void ek_observe_end(void);
 
 __attribute__((noinline)) void ek_observe_begin(void)
@@ -30,9 +28,9 @@ __attribute__((noinline)) void ek_observe_begin(void)
     __asm volatile("");
 }
 
-__attribute__((noinline)) void ek_observe_step(void *context)
+__attribute__((noinline)) void ek_observe_step(void)
 {
-    __asm volatile("" ::"r"(context));
+    __asm volatile("");
 }
 
 __attribute__((noinline)) void ek_observe_end(void)
@@ -126,7 +124,6 @@ int main(void)
     ek_uart_init();
     ek_cycles_init();
     model_init(&network, arena);
-    network.tick = ek_observe_step;
     print("ready\n");
     for (;;) {
         const char *wrong = receive_wav();
@@ -138,10 +135,12 @@ int main(void)
         }
         ek_observe_begin();
         uint64_t start = ek_cycles();
-        ek_observe_step(NULL);
+        ek_observe_step();
         ek_mfcc_clip(&mfcc, samples, FRAMES, scratch, model_input(&network, 0));
+        ek_observe_step();
         uint64_t middle = ek_cycles();
         model_run(&network);
+        ek_observe_step();
         uint64_t end = ek_cycles();
         ek_observe_end();
 
