@@ -73,7 +73,7 @@ def _step(value: Mapping[str, Any], operators: int) -> FirmwareStep:
     """
     node, fused = int(value["node"]), tuple(int(one) for one in value["fused"])
     if not all(-1 <= one < operators for one in (node, *fused)):
-        raise ValueError(f"it names operator {max(node, *fused)} of {operators}")
+        raise ValueError(f"it names operator {max((node, *fused))} of {operators}")
     return FirmwareStep(str(value["name"]), node, fused)
 
 

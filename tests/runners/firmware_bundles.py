@@ -38,11 +38,12 @@ def network(**changes: str) -> firmware.Network:
 
 
 def graph() -> Graph:
-    """A Graph with the network's input and output; its operators are others."""
+    """A Graph with the network's input, output and operators, whose numbers are others."""
     b = Builder()
     x = b.tensor((1, INPUTS), "int8", name="x")
     y = b.add("FULLY_CONNECTED", (x, b.constant(np.ones((OUTPUTS, INPUTS), np.int8))), (1, OUTPUTS), dtype="int32")
-    return b.graph((x,), (y,))
+    z = b.add("MINIMUM", (y, b.constant(np.array([1000], np.int32))), (1, OUTPUTS), dtype="int32")
+    return b.graph((x,), (z,))
 
 
 def expected(inputs: NDArray[np.int8]) -> NDArray[np.int32]:

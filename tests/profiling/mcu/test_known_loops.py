@@ -16,7 +16,7 @@ import pytest
 from edgekit import runners, target
 from edgekit.backends.c99 import firmware
 from edgekit.bundle import Bundle
-from edgekit.bundle.execution import Execution, Kind
+from edgekit.bundle.execution import Execution, FirmwareStep, Kind
 from edgekit.errors import ToolMissing
 from edgekit.graph import tflite
 from edgekit.profiling import Profile, registry
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.emulator
 def profiled(loop: int, flags: list[str], folder: Path) -> Profile:
     files = {name: (LOOPS / name).read_text() for name in ("loops.c", "loops.h")}
     files["loops.c"] = f"#define LOOP {loop}\n" + files["loops.c"]
-    network = firmware.Network("loops", files, 67856, [("loop", 0)], hashlib.sha256(b"loops").digest())
+    network = firmware.Network("loops", files, 67856, [FirmwareStep("loop", 0)], hashlib.sha256(b"loops").digest())
     b = Builder()
     x = b.tensor((1, 1), "int8", name="x")
     graph = b.graph((x,), (b.add("RELU", (x,), (1, 1), dtype="int8"),))
