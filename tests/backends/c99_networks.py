@@ -116,9 +116,9 @@ class Compiled:
         first, second = (self.run(inputs, fill) for fill in FILLS)
         for a, b in zip(first[0], second[0], strict=True):
             np.testing.assert_array_equal(a, b)
-        return first[0], self._writers(first[1], FILLS[0])
+        return first[0], self.writers(first[1], FILLS[0])
 
-    def _writers(self, arena: Array, fill: int) -> set[int]:
+    def writers(self, arena: Array, fill: int) -> set[int]:
         """Whose output or scratch lies beside a byte that changed."""
         writers: set[int] = set()
         covered = np.zeros(len(arena), bool)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgekit.backends.c99.emit import Optimize
+from edgekit.codegen.schedule.mcu import strides
 from edgekit.graph import tflite
 from edgekit.reference.litert import reference_outputs
 from tests.backends import c99_networks, c99_random
@@ -38,3 +40,16 @@ def test_random_operators(family: str, seed: int, tmp_path: Path) -> None:
                     f"{operator.op} {shapes}: {found.reshape(-1)[:8]}, {expected[number][sample].reshape(-1)[:8]}"
                 )
     assert not wrong, "\n".join(wrong[n] for n in sorted(wrong))
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_guards_catch_what_is_written_outside_an_output(more: int, tmp_path: Path) -> None:
+    """A step that computes one element too many, and one that does not."""
+    n = c99_random.Mixture(0)
+    x = n.given(3, 40)
+    y = n.made("RELU", (x,), (3, 40))
+    program = c99_networks.scheduled(n.graph((x,), (n.made("RELU", (y,), (3, 40)),)))
+    program.steps[1] = replace(program.steps[1], shape=strides.flat(120 + more, 2))
+    network = c99_networks.compiled(program, tmp_path)
+    _, arena = network.run([np.zeros((3, 40), np.int8)], 0x5A)
+    assert network.writers(arena, 0x5A) == ({1} if more else set())
