@@ -54,10 +54,11 @@ EK_INLINE int32_t ek_requantize(int32_t x, int32_t multiplier, int32_t shift)
     return (int32_t)(((int64_t)v * multiplier + half) >> (31 - shift));
 }
 
-/* The same rounded once, halves up: what FULLY_CONNECTED does. shift <= 30. */
+/* The same rounded once, halves away from zero: what FULLY_CONNECTED does. shift <= 30. */
 EK_INLINE int64_t ek_requantize_once(int32_t x, int32_t multiplier, int32_t shift)
 {
-    return ((int64_t)x * multiplier + (INT64_C(1) << (30 - shift))) >> (31 - shift);
+    const int64_t product = (int64_t)x * multiplier;
+    return (product + (INT64_C(1) << (30 - shift)) - (product < 0)) >> (31 - shift);
 }
 
 EK_INLINE int32_t ek_multiplier(const struct ek_conv_data *d, int32_t flags, int32_t channel)

@@ -24,10 +24,11 @@ FIXED = {
 
 
 class Mixture(Pictures):
-    """Adds random operators; ``inputs``: the network's."""
+    """Adds random operators; ``inputs``: the network's. Scales are powers of two for every other seed."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
+        self.powers = seed % 2 == 1
         self.inputs: list[int] = []
 
     def number(self, low: int, high: int) -> int:
@@ -39,6 +40,8 @@ class Mixture(Pictures):
     def scale(self) -> tuple[float, int]:
         """A scale and a zero point, extreme ones among them."""
         zero = self.one_of(-128, 127, 0, self.number(-128, 127))
+        if self.powers:
+            return 2.0 ** -self.number(1, 6), zero
         return float(np.exp(self.rng.uniform(-6, 0))), zero
 
     def given(self, *shape: int, scale: tuple[float, int] | None = None, dtype: str = "int8") -> int:
@@ -71,6 +74,8 @@ class Mixture(Pictures):
         """Weights and a bias."""
         channels = shape[axis]
         factor, scale = self.same(x)[0], np.exp(self.rng.uniform(-7, -2, channels)).astype(np.float32)
+        if self.powers:
+            scale = 2 ** np.round(np.log2(scale))
         if not per_channel or self.number(0, 3) == 0:
             scale = scale[:1]
         zeros = np.zeros(len(scale), np.int64)

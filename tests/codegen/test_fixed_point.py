@@ -58,7 +58,7 @@ def test_both_roundings_are_within_one(x: int, factor: float) -> None:
     twice = int(fx.multiply_by_quantized_multiplier(values, *pair)[0])
     once = int(fx.multiply_rounding_once(values, *pair)[0])
     exact = Fraction(x) * pair[0] * Fraction(2) ** (pair[1] - 31)
-    assert once == math.floor(exact + Fraction(1, 2))
+    assert once == away(exact)
     assert abs(twice - once) <= 1
 
 

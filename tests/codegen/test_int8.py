@@ -22,10 +22,17 @@ Make = Callable[["Bytes"], int]
 
 
 class Bytes(Pictures):
-    """Results are int8; scales and zero points are drawn at random."""
+    """Results are int8; scales and zero points are drawn at random, for every other seed powers of two."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.powers = seed % 2 == 1
 
     def drawn(self, low: float = -8, high: float = -3) -> Quantization:
-        return scaled(2 ** self.rng.uniform(low, high), int(self.rng.integers(-128, 128)))
+        power = self.rng.uniform(low, high)
+        if self.powers:  # products and sums that lie exactly between two integers
+            power = np.round(power)
+        return scaled(2**power, int(self.rng.integers(-128, 128)))
 
     def x(self, *shape: int, quantization: Quantization | None = None) -> int:
         return self.tensor(shape, "int8", quantization=quantization or self.drawn())
@@ -48,7 +55,8 @@ class Bytes(Pictures):
         count = weights.shape[per_channel] if per_channel >= 0 else 1
         weights.dtype = "int8"
         weights.data = self.rng.integers(-127, 128, weights.shape).astype(np.int8).reshape(-1).view(np.uint8)
-        scales = 2 ** self.rng.uniform(-9, -6, count)
+        exponents = self.rng.uniform(-9, -6, count)
+        scales = 2 ** (np.round(exponents) if self.powers else exponents)
         weights.quantization = Quantization(scales.astype(np.float32), np.zeros(count, np.int64), max(0, per_channel))
         if operator.inputs[-1] >= 0:
             bias.dtype, bias.quantization = "int32", scaled(1e-5)
