@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants lock clean
+.PHONY: help setup ready demo demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants bench-generators lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -46,6 +46,9 @@ format: ready  ## format the code and apply the linter's safe fixes
 
 bench: ready  ## measure start-up, compile time and latency; writes docs/benchmarks.md
 	$(BIN)/python bench/bench.py
+
+bench-generators: ready  ## count instructions and memory beside other tools that write networks as C; rewrites docs/benchmarks.md
+	nice $(BIN)/python bench/c_generators.py
 
 bench-compression: ready  ## measure what compression costs in accuracy, size and time; writes docs/compression.md (an hour; goes on if stopped)
 	nice $(BIN)/python bench/compression.py

@@ -1,4 +1,4 @@
-"""Other tools that write a network as C, beside the C99 backend, on this machine: operators, instructions, memory.
+"""Other tools that write networks as C, beside the C99 backend, on this machine: instructions and memory.
 
 emx-onnx-cgen and heliaAOT each run in an environment of their own, which uv makes in ``build/bench``. Instructions of one
 inference are counted by valgrind (exact, so that turns are not needed): those of two inferences less those of one. Each
@@ -22,7 +22,6 @@ from pathlib import Path
 import page
 
 from edgekit.backends.c99 import C99, emit
-from edgekit.backends.c99.emit import Source
 from edgekit.graph import Graph
 from edgekit.readers import ReadOptions
 from edgekit.readers.tflite import TFLiteReader
@@ -42,7 +41,7 @@ UNITS = {"B": 1, "KB": 1024, "MB": 1 << 20}
 
 @dataclass(frozen=True)
 class Result:
-    """What a tool made of a network: bytes of its working memory, instructions of one inference, or why there are none."""
+    """What a tool made of a network: bytes of working memory, instructions of one inference, or why not."""
 
     memory: int | None = None
     instructions: int | None = None
@@ -67,24 +66,25 @@ def main() -> int:
 
 
 def edgekit(graph: Graph, folder: Path) -> Result:
-    plan = C99().plan(graph, load("host"))
+    backend = C99().configured({"optimize": "ram"})
+    plan = backend.plan(graph, load("host"))
     if isinstance(plan, list):
         return Result(failed=plan[0].words())
-    source = emit.source(plan.program, "model")
+    source = emit.source(backend.arranged(plan), "model")
     (folder / "model.c").write_text(source.code)
     (folder / "model.h").write_text(source.header)
     (folder / "main.c").write_text(
-        f"""#include <stdlib.h>
+        """#include <stdlib.h>
 #include "model.h"
 static uint8_t arena[MODEL_ARENA_BYTES] __attribute__((aligned(16)));
 int main(int count, char **given)
-{{
+{
     struct ek_instance m;
     model_init(&m, arena);
     for (int i = 0; i < atoi(given[count - 1]); i++)
         model_run(&m);
     return 0;
-}}
+}
 """
     )
     kernels = ROOT / "firmware_stubs" / "kernels"
@@ -95,8 +95,8 @@ def emx(graph: Graph, folder: Path) -> Result:
     onnx.write(graph, folder / "network.onnx")
     tool = installed("emx", EMX) / "emx-onnx-cgen"
     done = subprocess.run(
-        [tool, "compile", "network.onnx", "emx.c", "--model-name", "network"], cwd=folder, capture_output=True, text=True,
-        check=False,
+        [tool, "compile", "network.onnx", "emx.c", "--model-name", "network"], cwd=folder, capture_output=True,
+        text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
         return Result(failed=(done.stdout + done.stderr).strip().splitlines()[-1][:120])
@@ -165,12 +165,13 @@ def counted(folder: Path, name: str, sources: Sequence[str]) -> int:
 
 def table(rows: Sequence[tuple[str, Graph, Result, Result, Result]]) -> str:
     lines = [
-        "| Network | Operators | edgekit: instructions | emx-onnx-cgen | ratio | edgekit: working memory | emx-onnx-cgen | heliaAOT |",
+        "| Network | Operators | edgekit: instructions | emx-onnx-cgen | ratio | edgekit: working memory "
+        "| emx-onnx-cgen | heliaAOT |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, graph, own, other, third in rows:
         ratio = f"{other.instructions / own.instructions:.1f}" if own.instructions and other.instructions else ""
-        cells = [name, str(len(graph.operators)), number(own), number(other), ratio, size(own), size(other), size(third)]
+        cells = [name, str(len(graph.operators)), number(own), number(other), ratio, *map(size, (own, other, third))]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -208,8 +208,8 @@ def _helpers() -> list[Check]:
             described.without,
         ),
         _helper(
-            "ethos-u-vela", "ethos-u", vela, f"compiles networks for Ethos-U ({VELA.requirement()}, {VELA.size})", npus.group,
-            npus.without,
+            "ethos-u-vela", "ethos-u", vela, f"compiles networks for Ethos-U ({VELA.requirement()}, {VELA.size})",
+            npus.group, npus.without,
         ),
     ]  # fmt: skip
 

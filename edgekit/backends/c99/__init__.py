@@ -108,9 +108,14 @@ class C99(Defaults):
         program = network if isinstance(network, list) else schedule(network, graph, _packing(target))
         if isinstance(program, list):
             return [Unsupported(one.node, one.op, one.of("C99"), remedy) for one in program]
-        if self._optimize(target) is Optimize.RAM or memory.plan(program).arena > _most_ram(target):
-            program = streamed(program)
         return Plan(graph, target, program)
+
+    def arranged(self, planned: Plan) -> Program:
+        """Return the program with streams, where RAM is to be saved or the arena would not fit."""
+        program, target = planned.program, planned.target
+        if self._optimize(target) is Optimize.RAM or memory.plan(program).arena > _most_ram(target):
+            return streamed(program)
+        return program
 
     def _optimize(self, target: Target) -> Optimize:
         return self.optimize or (Optimize.SPEED if target.mcu is None else Optimize.RAM)
@@ -118,6 +123,7 @@ class C99(Defaults):
     def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
         assert isinstance(planned, Plan), planned
+        planned = replace(planned, program=self.arranged(planned))
         target, folder = planned.target, request.folder
         source = emit.source(planned.program, NAME, self._optimize(target))
         self._hand_over(planned, request)

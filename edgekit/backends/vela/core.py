@@ -57,7 +57,7 @@ def planned(graph: Graph, part: Part, target: Target) -> Plan:
 
 def code(graph: Graph, part: Part, target: Target, number: int) -> emit.Source:
     """Return a part as C for the core beside the NPU; for errors see :func:`planned`."""
-    return emit.source(planned(graph, part, board(target)).program, name(number), emit.Optimize.RAM)
+    return emit.source(C99().arranged(planned(graph, part, board(target))), name(number), emit.Optimize.RAM)
 
 
 def write(codes: Sequence[emit.Source], folder: Path) -> None:
