@@ -1,9 +1,10 @@
 """Other tools that write networks as C, beside the C99 backend, on this machine: instructions and memory.
 
-emx-onnx-cgen and heliaAOT each run in an environment of their own, which uv makes in ``build/bench``. Instructions of one
-inference are counted by valgrind (exact, so that turns are not needed): those of two inferences less those of one. Each
-network is given to emx-onnx-cgen as the ONNX file that edgekit's writer makes of it, so an int8 network as QDQ. What
-heliaAOT writes calls Arm's CMSIS-NN, whose sources no package ships, so its instructions cannot be counted here.
+emx-onnx-cgen and heliaAOT each run in an environment of their own, which uv makes in ``build/bench``. Instructions of
+one inference are counted by valgrind (exact, so that turns are not needed): those of two inferences less those of
+one. Each network is given to emx-onnx-cgen as the ONNX file that edgekit's writer makes of it, so an int8 network as
+QDQ. What heliaAOT writes calls Arm's CMSIS-NN, whose sources no package ships, so its instructions cannot be counted
+here.
 
 Rewrites the table in docs/benchmarks.md: make bench-generators.
 """

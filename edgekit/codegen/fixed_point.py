@@ -67,7 +67,8 @@ def multiply_by_quantized_multiplier(x: Integers, multiplier: Integers | int, sh
 def multiply_rounding_once(x: Integers, multiplier: Integers | int, shift: Integers | int) -> Integers:
     """``x * multiplier * 2**(shift - 31)`` in 64 bits, rounded to nearest, halves away from zero.
 
-    What LiteRT's FULLY_CONNECTED does (measured with LiteRT 2.3.0, with factors that are powers of two). The parameters are those of :func:`multiply_by_quantized_multiplier`, from which the result can differ by 1.
+    What LiteRT's FULLY_CONNECTED does (measured with LiteRT 2.3.0, with factors that are powers of two). The
+    parameters are those of :func:`multiply_by_quantized_multiplier`, from which the result can differ by 1.
     """
     total = 31 - np.asarray(shift, np.int64)
     product = x.astype(np.int64) * multiplier
