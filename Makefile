@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants bench-generators lock clean
+.PHONY: help setup ready demo demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants bench-generators bench-microcontrollers lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -49,6 +49,9 @@ bench: ready  ## measure start-up, compile time and latency; writes docs/benchma
 
 bench-generators: ready  ## count instructions and memory beside other tools that write networks as C; rewrites docs/benchmarks.md
 	nice $(BIN)/python bench/c_generators.py
+
+bench-microcontrollers: ready  ## compile, prove and profile int8 networks on every emulated core (ten minutes); rewrites docs/microcontrollers.md
+	nice $(BIN)/python bench/microcontrollers.py
 
 bench-compression: ready  ## measure what compression costs in accuracy, size and time; writes docs/compression.md (an hour; goes on if stopped)
 	nice $(BIN)/python bench/compression.py
