@@ -33,8 +33,8 @@ PAGE = ROOT / "docs" / "microcontrollers.md"
 MODELS = ROOT.parent / "shared" / "models"
 TINY, MICRO = MODELS / "mlperf_tiny", MODELS / "tflite_micro"
 NETWORKS = [
-    TINY / "ic_resnet8_int8.tflite", TINY / "kws_int8.tflite", TINY / "ad01_int8.tflite", MICRO / "person_detect.tflite",
-    MICRO / "keyword_scrambled_8bit.tflite", MICRO / "hello_world_int8.tflite",
+    TINY / "ic_resnet8_int8.tflite", TINY / "kws_int8.tflite", TINY / "ad01_int8.tflite",
+    MICRO / "person_detect.tflite", MICRO / "keyword_scrambled_8bit.tflite", MICRO / "hello_world_int8.tflite",
 ]  # fmt: skip
 BOARDS = ("nucleo-l4r5zi", "stm32h7a3", "nucleo-u575", "ra8d1", "mps3-an547", "pico", "pico2", "esp32-c3")
 TIMED = BOARDS[:5]
@@ -45,7 +45,7 @@ HEADS = {"person_detect": 55_296, "ic_resnet8_int8": 49_152, "kws_int8": 16_000,
 
 @dataclass(frozen=True)
 class Result:
-    """A network on a board: what was proven, the profile, the manifest's footprint, seconds of compiling and proving."""
+    """A network on a board: what was proven, profile, footprint, seconds of compiling and proving."""
 
     words: str
     profile: Profile | None = None
@@ -118,7 +118,8 @@ def _per_mac(model: Path, result: Result) -> str:
 def memories(results: dict[tuple[str, str, str], Result]) -> str:
     """Arenas on the Cortex-M4 beside TensorFlow Lite Micro's, and the sizes of code and stack."""
     lines = [
-        "| Network | TFLM's head | arena, `ram` | ratio | lower bound | arena, `speed` | ratio | code | stack | written in |",
+        "| Network | TFLM's head | arena, `ram` | ratio | lower bound | arena, `speed` | ratio | code | stack "
+        "| written in |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     board = target.load(BOARDS[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,3 +60,9 @@ def test_test_modules_have_names_of_their_own() -> None:
     """Pytest imports a module by its name alone where its folder is no package, so a second one of that name fails."""
     names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_nothing_is_imported_from_test_modules() -> None:
+    """What several of them need lies beside them: a module that skips must not take others with it."""
+    pattern = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*test_\w+", re.MULTILINE)
+    assert [str(path) for path in (ROOT / "tests").rglob("*.py") if pattern.search(path.read_text())] == []

@@ -20,6 +20,7 @@ from edgekit.codegen.schedule.mcu import memory
 from edgekit.codegen.schedule.mcu.scheduler import schedule
 from edgekit.codegen.schedule.mcu.steps import Program
 from edgekit.graph import Graph
+from tests.codegen.interpreter import Interpreter
 
 Array = NDArray[Any]
 GUARD = 64
@@ -177,3 +178,18 @@ def tight(program: Program, place: int) -> tuple[memory.Plan, int]:
         moved |= {source, output}
         count += starts[source] < starts[output] + sizes[1] and starts[output] < starts[source] + sizes[0]
     return memory.Plan(tuple(starts), plan.scratch, end, 0), count
+
+
+STRICT = ("-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-fsanitize=undefined",
+          "-fsanitize-undefined-trap-on-error")  # fmt: skip
+
+
+def followed(network: Compiled, graph: Graph, frames: Iterable[list[Any]]) -> int:
+    """Run all frames through C and NumPy, with one arena; return how many different outputs there were."""
+    own, given = Interpreter(lower(graph, c99.SCOPE)), list(frames)
+    distinct = set[bytes]()
+    for number, (frame, outputs) in enumerate(zip(given, network.frames(given), strict=True)):
+        for found, expected in zip(outputs, own.run(frame), strict=True):
+            np.testing.assert_array_equal(found, expected, f"frame {number}", strict=True)
+            distinct.add(found.tobytes())
+    return len(distinct)

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from edgekit.graph import Graph, tflite
-from tests.backends.c99_networks import apart, compiled, scheduled
-from tests.backends.test_c99_recurrent import STRICT, followed
+from tests.backends.c99_networks import STRICT, apart, compiled, followed, scheduled
 from tests.codegen.frames import noise
-from tests.codegen.test_int16 import CASES, Words, inputs
-from tests.codegen.test_state import KEYWORD
+from tests.networks.streaming import KEYWORD
+from tests.networks.words import CASES, Words, inputs
 
 
 def beside(seed: int) -> Graph:

@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from edgekit.backends import c99
-from edgekit.codegen.lower import lower
+from edgekit import target
+from edgekit.api import compile as compiling
+from edgekit.backends import unsupported
+from edgekit.backends.litert import LiteRT
 from edgekit.codegen.schedule.mcu import memory
 from edgekit.codegen.schedule.mcu.streams import streamed
-from edgekit.graph import Graph
-from tests.backends.c99_networks import Compiled, apart, compiled, scheduled
+from tests.backends.c99_networks import STRICT, apart, compiled, followed, scheduled
 from tests.codegen.frames import noise
-from tests.codegen.interpreter import Interpreter
-from tests.codegen.test_lstm import Form
-from tests.codegen.test_lstm import network as lstm
-from tests.codegen.test_state import SCALE, Streaming, kept, shown, svdf, twice, used_later, window
-
-STRICT = ("-O1", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror", "-fsanitize=undefined",
-          "-fsanitize-undefined-trap-on-error")  # fmt: skip
-
-
-def followed(network: Compiled, graph: Graph, frames: Iterable[list[Any]]) -> int:
-    """Run all frames through C and NumPy, with one arena; return how many different outputs there were."""
-    own, given = Interpreter(lower(graph, c99.SCOPE)), list(frames)
-    distinct = set[bytes]()
-    for number, (frame, outputs) in enumerate(zip(given, network.frames(given), strict=True)):
-        for found, expected in zip(outputs, own.run(frame), strict=True):
-            np.testing.assert_array_equal(found, expected, f"frame {number}", strict=True)
-            distinct.add(found.tobytes())
-    return len(distinct)
+from tests.networks.lstm import Form
+from tests.networks.lstm import network as lstm
+from tests.networks.streaming import SCALE, Streaming, kept, shown, svdf, twice, used_later, window
 
 
 @pytest.mark.parametrize("make", [window, shown, used_later, twice, kept])
@@ -80,3 +66,13 @@ def test_a_restart_forgets(tmp_path: Path) -> None:
     assert not np.array_equal(first[0], last[0])
     again = next(iter(network.frames(frames)))
     np.testing.assert_array_equal(again[0], first[0])
+
+
+def test_the_default_backend_for_linux_is_the_one_that_can() -> None:
+    """LiteRT's C library refuses an int8 LSTM, although its Python interpreter runs it."""
+    graph = lstm(Form())
+    (refused,) = unsupported(LiteRT(), graph, target.load("host"))
+    assert "recurrent" in refused.reason
+    for board in ("host", "rpi4", "rpi5"):
+        backend, _ = compiling.backend_for(compiling.FIRST, graph, target.load(board))
+        assert backend.name == "c99"

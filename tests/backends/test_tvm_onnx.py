@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 from onnx.reference import ReferenceEvaluator
 
 from edgekit.errors import EdgekitError
 from edgekit.graph import Graph
 from edgekit.onnx import convert
-from tests.onnx.models import LIMITS, model
+from tests.onnx.models import LIMITS, model, one
 from tests.onnx_nodes.through_tvm import run
 from tests.readers.onnx_models import node, value
-
-INT64 = TensorProto.INT64
 
 
 def floats(*shape: int) -> NDArray[Any]:
     return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
-
-
-def constant(values: Any, name: str) -> Any:
-    return numpy_helper.from_array(np.asarray(values), name)
-
-
-def one(
-    op: str,
-    shape: list[int],
-    made: list[list[int]],
-    weights: Mapping[str, Any] = MappingProxyType({}),
-    **attributes: Any,
-) -> bytes:
-    """A model of one node: ``x``, then the weights; outputs ``y0``, ``y1``..."""
-    kinds = [INT64 if op == "TopK" and n == 1 else TensorProto.FLOAT for n in range(len(made))]
-    outputs = [value(f"y{n}", size, kind) for n, (size, kind) in enumerate(zip(made, kinds, strict=True))]
-    held = [constant(v, name) for name, v in weights.items() if v is not None]
-    inputs = ["x", *(name if v is not None else "" for name, v in weights.items())]
-    nodes = [node(op, inputs, [f"y{n}" for n in range(len(made))], **attributes)]
-    return model(nodes, [value("x", shape)], outputs, held, opset=19)
 
 
 def cases() -> dict[str, bytes]:

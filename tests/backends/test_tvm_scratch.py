@@ -13,7 +13,7 @@ from edgekit.backends.tvm import LIBRARY, emit
 from edgekit.backends.tvm.child import scratch_bytes
 from edgekit.codegen.program import Program
 from edgekit.resources import folder
-from tests.backends.test_tvm_onnx import one
+from tests.onnx.models import one
 
 IR = """
 define i32 @__tvm_ffi_k0(ptr %args) {

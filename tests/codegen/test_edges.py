@@ -20,8 +20,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import Quantization, tflite
 from edgekit.reference.litert import reference_outputs
 from tests.codegen.interpreter import run
-from tests.codegen.test_schedule_cpu import as_integers
-from tests.networks.building import Pictures, given
+from tests.networks.building import Pictures, as_integers, given
 from tests.networks.small import Builder
 
 

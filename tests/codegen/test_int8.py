@@ -15,8 +15,8 @@ import pytest
 from edgekit.codegen.lower import lowered
 from edgekit.graph import Graph, Quantization
 from tests.codegen.frames import compared
-from tests.codegen.test_state import scaled
 from tests.networks.building import NONE, RELU, RELU6, RELU_N1_TO_1, Pictures
+from tests.networks.streaming import scaled
 
 Make = Callable[["Bytes"], int]
 

@@ -16,8 +16,8 @@ from edgekit.codegen.schedule import cpu
 from edgekit.codegen.schedule.base import size_of
 from edgekit.codegen.schedule.machine import Machine
 from edgekit.codegen.schedule.tiles import tile
-from edgekit.graph import Graph, Quantization, tflite
-from tests.networks.building import RELU, Pictures
+from edgekit.graph import Graph, tflite
+from tests.networks.building import RELU, Pictures, as_integers
 from tests.networks.small import convolutional
 
 MACHINES = [Machine(16, 32, "vnni"), Machine(8, 16), Machine(4, 32, "sdot"), Machine(4, 16)]
@@ -46,24 +46,6 @@ def random_network(seed: int, integers: bool) -> Graph:
             made.append(n.pad(x, (0, 0), (int(rng.integers(0, 3)), 1), (0, int(rng.integers(0, 3))), (0, 0)))
     graph = n.all_results(first)
     return as_integers(graph, rng) if integers else graph
-
-
-def as_integers(graph: Graph, rng: np.random.Generator) -> Graph:
-    """Any scales: nothing here runs."""
-    for tensor in graph.tensors:
-        if tensor.data is not None and tensor.dtype == "float32":
-            whole = np.clip(tensor.array() * 50, -127, 127)
-            bias = len(tensor.shape) == 1
-            tensor.data = whole.astype(np.int32 if bias else np.int8).reshape(-1).view(np.uint8)
-            tensor.dtype = "int32" if bias else "int8"
-        if tensor.dtype in ("float32", "int8"):
-            zero = 0 if tensor.data is not None else int(rng.integers(-128, 128))
-            tensor.dtype = "int8"
-            tensor.quantization = Quantization(np.array([0.05], np.float32), np.array([zero], np.int64), 0)
-    for operator in graph.operators:
-        if operator.op == "PAD":  # moves integers as they are
-            graph.tensors[operator.outputs[0]].quantization = graph.tensors[operator.inputs[0]].quantization
-    return graph
 
 
 def lifetimes(program: Program) -> dict[int, tuple[int, int]]:

@@ -14,7 +14,7 @@ import edgekit
 from edgekit import plugins, target
 from edgekit.backends import Request
 from edgekit.bundle import Bundle
-from edgekit.graph import Graph, tflite
+from edgekit.graph import Graph, Quantization, tflite
 from edgekit.graph.explode import explode
 from edgekit.metrics import parity
 from edgekit.reference.litert import reference_tensors
@@ -215,3 +215,21 @@ def check_whole(graph: Graph, folder: Path, lsb: int) -> None:
         if not worst <= limit:
             wrong.append(f"{graph.tensors[index].name} {wanted.shape}: off by {worst}")
     assert not wrong, "\n".join(wrong)
+
+
+def as_integers(graph: Graph, rng: np.random.Generator) -> Graph:
+    """Any scales: nothing here runs."""
+    for tensor in graph.tensors:
+        if tensor.data is not None and tensor.dtype == "float32":
+            whole = np.clip(tensor.array() * 50, -127, 127)
+            bias = len(tensor.shape) == 1
+            tensor.data = whole.astype(np.int32 if bias else np.int8).reshape(-1).view(np.uint8)
+            tensor.dtype = "int32" if bias else "int8"
+        if tensor.dtype in ("float32", "int8"):
+            zero = 0 if tensor.data is not None else int(rng.integers(-128, 128))
+            tensor.dtype = "int8"
+            tensor.quantization = Quantization(np.array([0.05], np.float32), np.array([zero], np.int64), 0)
+    for operator in graph.operators:
+        if operator.op == "PAD":  # moves integers as they are
+            graph.tensors[operator.outputs[0]].quantization = graph.tensors[operator.inputs[0]].quantization
+    return graph

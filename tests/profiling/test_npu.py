@@ -8,7 +8,7 @@ from edgekit import target
 from edgekit.backends.vela import compiler
 from edgekit.metrics import parity
 from edgekit.profiling import Profile, registry
-from tests.backends.test_vela import SCALE, mixed
+from tests.networks.npu import SCALE, mixed
 from tests.networks.small import convolutional
 
 U55 = target.load("ethos-u55-128")

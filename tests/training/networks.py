@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from edgekit.graph import Graph
 from tests.networks.small import Builder
 
+CHILD = "tests.training.training_child"
+"""The module whose tasks tests run in a child process."""
+
 RNG = np.random.default_rng(7)
 Shape = tuple[int, ...]
 
@@ -326,3 +329,8 @@ NETWORKS: dict[str, Graph] = {
         "plain": {}, "coupled": {"coupled": True}, "peepholes": {"peepholes": True}, "time": {"time_major": True},
         "projection": {"projection": True}}.items()},
 }  # fmt: skip
+
+
+def softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)

@@ -20,7 +20,7 @@ from edgekit.graph import Graph, tflite
 from edgekit.training.lanes import Lanes
 from tests.installed import needed
 from tests.networks.small import dense
-from tests.training.test_parts import CHILD, softmax
+from tests.training.networks import CHILD, softmax
 
 needed("tensorflow", "train")
 pytestmark = pytest.mark.tensorflow

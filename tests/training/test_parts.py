@@ -17,10 +17,10 @@ from edgekit.training import checkpoint
 from edgekit.training.fake_quant import Plan, Range, Weight, first_bounds
 from edgekit.training.settings import Training, parse
 from tests.installed import needed
+from tests.training.networks import CHILD, softmax
 
 needed("tensorflow", "train")
 LIMITS = sandbox.Limits(seconds=240, memory_mb=8192)
-CHILD = "tests.training.training_child"
 
 
 @pytest.mark.tensorflow
@@ -78,11 +78,6 @@ def test_moving_averages_reach_what_they_see_and_leave_fixed_ranges() -> None:
     _, found = sandbox.call(f"{CHILD}:averaging", args, {"x1": x1, "x2": x2, "x4": x4}, limits=LIMITS)
     np.testing.assert_allclose(found["low"], [np.nan, -2, -2, -2, 0, np.nan], atol=1e-3)
     np.testing.assert_allclose(found["high"], [np.nan, 6, 6, 6, 1, np.nan], atol=1e-3)
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    e = np.exp(z - z.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
 
 
 @pytest.mark.tensorflow

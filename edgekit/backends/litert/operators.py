@@ -87,7 +87,7 @@ def _refused(operator: Operator) -> tuple[str, str] | None:
     if operator.custom and operator.op not in CUSTOM:
         return "it is a custom operator, which LiteRT has no kernel for", "cut it off the model and do it outside"
     if operator.intermediates:  # LiteRT 2.3's C API: "Intermediate tensors not yet supported"
-        return "LiteRT's C library refuses recurrent operators in integers", "use --backend c99, or --recipe float32"
+        return "LiteRT's C library refuses recurrent operators in integers", ""
     if not operator.custom and operator.op in WITHOUT_KERNEL:
         return "LiteRT has no kernel for it", "replace it before conversion"
     return None
