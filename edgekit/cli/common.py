@@ -200,7 +200,7 @@ def backend_names() -> list[str]:
 
 def format_names() -> list[str]:
     """The build systems that the backend c99 writes libraries for."""
-    from edgekit.backends.c99.handover import Format
+    from edgekit.bundle.handover import Format
 
     return list(Format)
 

@@ -10,7 +10,8 @@ from edgekit.target import BoardKind
 
 KINDS = {
     BoardKind.LINUX: "Linux boards", BoardKind.GPU: "GPUs", BoardKind.PHONE: "Phones",
-    BoardKind.ACCELERATOR: "Accelerators", BoardKind.NPU: "NPUs of microcontrollers",
+    BoardKind.ACCELERATOR: "Accelerators", BoardKind.MCU: "Microcontrollers",
+    BoardKind.NPU: "NPUs of microcontrollers",
 }  # fmt: skip
 """Headings of the tables, by a target's ``kind``."""
 

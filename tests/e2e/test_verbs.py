@@ -11,6 +11,7 @@ import pytest
 
 from edgekit import plugins, target
 from edgekit.passes import recipe
+from edgekit.target.schema import BoardKind
 from tests.e2e.command import edgekit, refused
 
 pytestmark = pytest.mark.emulator
@@ -182,7 +183,9 @@ def test_targets() -> None:
 def test_targets_are_grouped_by_kind() -> None:
     out = edgekit("targets").out
     headings = [line.strip() for line in out.splitlines() if line.strip() and line[0].isalpha()]
-    assert headings == ["Linux boards", "GPUs", "Phones", "Accelerators"]
+    families = ["Linux boards", "GPUs", "Phones", "Accelerators", "Microcontrollers", "NPUs of microcontrollers"]
+    assert headings == families
+    assert len(headings) == len(BoardKind)
     assert all(name in out for name in target.names())
 
 

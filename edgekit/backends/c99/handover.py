@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from edgekit import resources
 from edgekit.backends.c99.emit import Source
+from edgekit.bundle.handover import Format
 from edgekit.files.documents import write_text
 from edgekit.graph import Tensor
 
@@ -34,16 +34,6 @@ _TAKEN = frozenset((*_HEADERS.split(), *_TARGETS.split()))
 """Names that a header, a target or the example has already."""
 _MARK = re.compile(r"@([a-zA-Z_]+)@")
 _PUBLIC = "ek_model.h"
-
-
-class Format(StrEnum):
-    """What ``c99.format`` may be."""
-
-    CMAKE = "cmake"
-    ARDUINO = "arduino"
-    ZEPHYR = "zephyr"
-    PLATFORMIO = "platformio"
-    PICO_SDK = "pico-sdk"
 
 
 _EXAMPLES = {
