@@ -16,6 +16,7 @@ from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Un
 from edgekit.backends.c99 import emit, firmware, handover, library
 from edgekit.backends.c99.emit import Optimize
 from edgekit.bundle.execution import Execution, FirmwareStep, Footprint, Kind, runner_command
+from edgekit.bundle.handover import Format
 from edgekit.codegen.kernels import MICROCONTROLLER
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.mcu import memory
@@ -71,7 +72,7 @@ class C99(Defaults):
 
     optimize: Optimize | None = None
     """None: ``ram`` for microcontrollers, else ``speed``."""
-    formats: tuple[handover.Format, ...] = ()
+    formats: tuple[Format, ...] = ()
     name = "c99"
 
     def configured(self, options: Mapping[str, Any]) -> C99:
@@ -86,7 +87,7 @@ class C99(Defaults):
                     made = replace(made, formats=handover.parsed(str(value)))
                     continue
             except ValueError:
-                choices = ", ".join(Optimize if option == "optimize" else handover.Format)
+                choices = ", ".join(Optimize if option == "optimize" else Format)
                 raise UsageError(f"c99 has no {option} {value!r}", f"use one of {choices}") from None
             raise UsageError(f"--set c99.{option}: no such option", "use c99.optimize or c99.format")
         return made
