@@ -27,11 +27,18 @@ from edgekit.graph import Graph, tflite
 from tests.networks.small import Builder
 
 BOARDS = {
-    "android": "android-arm64", "coreml": "ios", "cuda": "jetson-orin-nano", "cuda-f16": "jetson-orin-nano",
+    "android": "android-arm64", "c99": "host", "coreml": "ios", "cuda": "jetson-orin-nano",
+    "cuda-f16": "jetson-orin-nano",
     "edgetpu": "coral-edgetpu", "litert": "rpi5", "null": "host", "opencl": "mali-g610", "opencl-f16": "mali-g610",
     "tensorrt": "jetson-orin-nano", "tensorrt-f16": "jetson-orin-nano", "tvm": "host", "vela": "ethos-u55-128",
 }  # fmt: skip
+FIRMWARE = "nucleo-l4r5zi"
+"""The board of int8 networks by the backend c99, whose firmware an emulator runs."""
 CLASSES = 6
+
+
+def _board(backend: str, kind: str) -> str:
+    return FIRMWARE if (backend, kind) == ("c99", "int8") else BOARDS[backend]
 
 
 def sound() -> Graph:
@@ -142,7 +149,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def cases() -> list[Any]:
     found = []
     for backend in sorted(plugins.names("backends")):
-        kinds = ["float", "int8"] if backend in ("litert", "tvm") else ["float"]
+        kinds = ["float", "int8"] if backend in ("c99", "litert", "tvm") else ["float"]
         kinds = ["int8"] if backend in ("edgetpu", "vela") else kinds
         made = plugins.get("backends", backend)
         half = made.exactness(sound()).half_activations
@@ -166,7 +173,7 @@ def bundle_of(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
         if (backend, kind) not in made:
             out = tmp_path_factory.mktemp("bundles")
             try:
-                path = compile(models[kind], targets=[BOARDS[backend]], backend=backend, out=out)[0].path
+                path = compile(models[kind], targets=[_board(backend, kind)], backend=backend, out=out)[0].path
             except ToolMissing as error:
                 pytest.skip(error.message)
             assert verify(path).ok is not False
@@ -187,7 +194,7 @@ def test_is_refused(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    good, board = bundle_of(backend, kind), BOARDS[backend]
+    good, board = bundle_of(backend, kind), _board(backend, kind)
     graph = tflite.read(good / "model.tflite")
     planted = _plant(plugins.get("backends", backend), graph, FAULTS[fault](graph), tmp_path / "faulty")
 
