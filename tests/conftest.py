@@ -46,6 +46,15 @@ def _workers_begin_with_imports_done(request: pytest.FixtureRequest) -> Iterator
 
 
 @pytest.fixture
+def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sandbox workers that import their modules themselves, within a test's own limits."""
+    sandbox.shutdown()
+    monkeypatch.setattr(sandbox, "_started", warm.FRESH)
+    yield
+    sandbox.shutdown()
+
+
+@pytest.fixture
 def models() -> Path:
     """The folder of networks that others trained; skips where it is absent."""
     if not MODELS.is_dir():

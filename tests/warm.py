@@ -57,9 +57,14 @@ class Forked:
         end = None if timeout is None else time.monotonic() + timeout
         while self.returncode is None:
             left = None if end is None else max(0.0, end - time.monotonic())
-            if not select.select([self._connection], [], [], left)[0]:
-                raise subprocess.TimeoutExpired("a forked process", timeout or 0)
-            self._look()
+            try:
+                if not select.select([self._connection], [], [], left)[0]:
+                    raise subprocess.TimeoutExpired("a forked process", timeout or 0)
+                self._look()
+            except (OSError, ValueError):
+                if self.returncode is None:
+                    raise
+                # Another thread heard of the end meanwhile, and closed the connection.
         return self.returncode
 
     def _look(self) -> None:

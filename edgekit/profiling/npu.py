@@ -11,17 +11,21 @@ the NPU: a roofline of its multipliers and of the memory that holds the weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit.backends.vela import checked, compiler, refused
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, ModelError
 from edgekit.files.tables import number
 from edgekit.graph import Graph
 from edgekit.graph.stats import OperatorStats, statistics
 from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, rows
 from edgekit.runners import Trace
 from edgekit.target import Target
+
+if TYPE_CHECKING:
+    from edgekit.backends.vela.structure import Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,12 @@ class NpuCost:
         npu, assumed = target.neural, self._assumed
         memory = rows.memory(stats)
         why, compiled = _compiled(graph, target)
+        parts: Sequence[Part] = ()
+        if compiled is not None:
+            try:
+                parts = checked(graph, compiled)
+            except ModelError as error:
+                why, compiled = error.message, None
         if compiled is None:
             found = {row.index: self._roofline(row, target) for row in stats.operators}
             basis = (
@@ -68,7 +78,7 @@ class NpuCost:
             )
             total_cycles = None
         else:
-            on_npu = {n for part in checked(graph, compiled) if part.npu for n in part.operators}
+            on_npu = {n for part in parts if part.npu for n in part.operators}
             spent: dict[int, int] = {}
             for operation in compiled.operations:
                 if operation.source is not None:

@@ -26,7 +26,7 @@ def test_auto_compares_by_the_best_evidence(tmp_path: Path) -> None:
     for entry in done.json["bundles"]:
         choice = entry["choice"]
         times = {c["backend"]: c["latency_ms"] for c in choice["candidates"]}
-        assert set(times) == {"litert", "tvm"}
+        assert set(times) == {"litert", "tvm", "c99"}
         assert all(value > 0 for value in times.values())
         assert entry["backend"] == min(times, key=times.__getitem__)
         assert choice["evidence"] == ("emulator" if entry["target"] == "rpi5" else "host")
