@@ -93,7 +93,7 @@ def _candidate(
 
 def _measure(ready: list[_Candidate], board: Target, progress: Progress) -> str:
     """Give each candidate its latency; say what the evidence is. Without any, the target's order decides."""
-    on = next((name for name in ("emulator", "host") if name in board.runners), "")
+    on = next((name for name in REFEREES if name in board.runners), "")
     rounds = 0 if not on else ROUNDS if get_runner(on).observes is Observes.TIMES else 1
     found: dict[str, list[float]] = {c.backend: [] for c in ready}
     try:

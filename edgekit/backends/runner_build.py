@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from edgekit import resources
+from edgekit import resources, sandbox
 from edgekit.bundle.execution import PROGRAM
 from edgekit.errors import EdgekitError, ToolMissing
 from edgekit.files import temporary
@@ -132,3 +132,20 @@ def _compile(command: list[str], sources: Path, runner: Path) -> None:
                 f"{runner.name} does not compile: {first}", "please report this, with your compiler's version"
             )
         os.replace(made, runner)
+
+
+def run_compiler(
+    command: Sequence[str], folder: Path, failure: str, *, scratch: Path | None = None,
+    limits: sandbox.Limits = sandbox.Limits(), hint: str = "please report this",
+) -> None:  # fmt: skip
+    """Run a compiler on what was generated from a network, in the sandbox.
+
+    :param folder: where it runs. :param scratch: where it may write; default: ``folder``.
+    :param failure: what does not compile, in words.
+    :raises EdgekitError: with the compiler's first error.
+    """
+    place = scratch or folder
+    environment = {"PATH": clean()["PATH"], "TMPDIR": str(place), "HOME": str(place)}
+    done = sandbox.run_program(command, folder=folder, limits=limits, writable=[place], env=environment)
+    if done.returncode != 0:
+        raise EdgekitError(f"{failure}: {first_error(done.stdout)}", hint)

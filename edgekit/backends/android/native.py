@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING
 
 from edgekit import resources, sandbox
 from edgekit.backends import runner_build, tvm
-from edgekit.errors import EdgekitError
-from edgekit.sandbox.environment import clean
-from edgekit.text.logs import first_error
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
@@ -45,10 +42,6 @@ def program(kernels: Planned, path: Path) -> dict[str, str]:
             "-fno-ident", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I.", *SOURCES, "network.c", "kernels.o",
             "-o", "program", "-lpthread", "-lm",
         ]  # fmt: skip
-        environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder), "HOME": str(folder)}
-        done = sandbox.run_program(command, folder=folder, env=environment)
-        if done.returncode != 0:
-            first = first_error(done.stdout)
-            raise EdgekitError(f"the network's program does not link: {first}", "please report this")
+        runner_build.run_compiler(command, folder, "the network's program does not link")
         runner_build.put(folder / "program", path.parent, path.name, 0o755)
     return {"compiler": runner_build.describe(tool), "tvm": made.version}

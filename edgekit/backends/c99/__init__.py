@@ -7,7 +7,6 @@ for bit. For Linux, the same source becomes ``network.so`` beside the C runner.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -52,11 +51,12 @@ def _packing(target: Target) -> Packing:
     return "blocks" if target.mcu.mve else "pairs" if target.mcu.dsp else "rows"
 
 
-def _most_ram(target: Target) -> float:
-    """Bytes of the largest memory that an arena may lie in."""
+def _fits(program: Program, target: Target) -> bool:
+    """True if the arena fits into one of the memories that it may lie in."""
     if target.mcu is None:
-        return math.inf
-    return max((region.kib << 10 for _, region in target.mcu.of_kind(RegionKind.RAM)), default=0)
+        return True
+    most = max((region.kib << 10 for _, region in target.mcu.of_kind(RegionKind.RAM)), default=0)
+    return memory.plan(program).arena <= most
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class C99(Defaults):
     def arranged(self, planned: Plan) -> Program:
         """Return the program with streams, where RAM is to be saved or the arena would not fit."""
         program, target = planned.program, planned.target
-        if self._optimize(target) is Optimize.RAM or memory.plan(program).arena > _most_ram(target):
-            return streamed(program)
-        return program
+        if self._optimize(target) is not Optimize.RAM and _fits(program, target):
+            return program
+        return streamed(program)
 
     def _optimize(self, target: Target) -> Optimize:
         return self.optimize or (Optimize.SPEED if target.mcu is None else Optimize.RAM)
@@ -127,7 +127,7 @@ class C99(Defaults):
         planned = replace(planned, program=self.arranged(planned))
         target, folder = planned.target, request.folder
         source = emit.source(planned.program, NAME, self._optimize(target))
-        self._hand_over(planned, request)
+        self._hand_over(planned, request, source.memory)
         if target.mcu is not None:
             return self._firmware(planned, source, request)
         arch = runner_build.native_arch(target.arch)
@@ -165,12 +165,12 @@ class C99(Defaults):
         options = {"optimize": str(self.optimize)} if self.optimize else {}
         return options | ({"format": ",".join(self.formats)} if self.formats else {})
 
-    def _hand_over(self, planned: Plan, request: Request) -> None:
+    def _hand_over(self, planned: Plan, request: Request, placed: memory.Plan) -> None:
         """Write a library for each build system."""
         if not self.formats:
             return
         graph, target = planned.graph, planned.target
-        source = emit.source(planned.program, handover.identifier(request.name), self._optimize(target))
+        source = emit.source(planned.program, handover.identifier(request.name), self._optimize(target), placed)
         what = f"{len(graph.operators)} operators, {source.constants} bytes of weights and tables"
         cross = None
         if target.mcu is not None:

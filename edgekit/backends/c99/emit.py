@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.codegen.schedule.mcu import memory
-from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Operand, Program, Stage, Step, Struct, Table, Value
+from edgekit.codegen.schedule.mcu.steps import Operand, Program, Stage, Step, Struct, Table, Value, aligned
 from edgekit.graph import Tensor
 
 HEADERS = (
@@ -76,11 +76,10 @@ class _Writer:
     constants: int = 0
 
     def source(self) -> Source:
-        plan = self.plan
-        calls = [self._call(step, plan, number) for number, step in enumerate(self.program.steps)]
-        model = self._model(plan)
-        code = "\n".join([self._head(), *self.parts, *self.code, *self._ends(plan), self._run(calls), model])
-        return Source(self.name, code, self._header(plan), plan, self.constants)
+        calls = [self._call(step, number) for number, step in enumerate(self.program.steps)]
+        model = self._model()
+        code = "\n".join([self._head(), *self.parts, *self.code, *self._ends(), self._run(calls), model])
+        return Source(self.name, code, self._header(), self.plan, self.constants)
 
     # Constants
 
@@ -119,9 +118,9 @@ class _Writer:
 
     # Steps
 
-    def _call(self, step: Step, plan: memory.Plan, number: int) -> str:
+    def _call(self, step: Step, number: int) -> str:
         if step.stages:
-            return self._stream(step, plan, number)
+            return self._stream(step, number)
         special = self.optimize is not Optimize.SIZE
         arguments, parameters, inner = list[str](), list[str](), list[str]()
         shape = ""
@@ -137,14 +136,14 @@ class _Writer:
             parameters.append(f"const struct {step.data.tag} *d")
             inner.append("d")
         for place, operand in enumerate(step.inputs):
-            arguments.append(self._place(operand, plan))
+            arguments.append(self._place(operand))
             parameters.append(f"const void *x{place}")
             inner.append(f"x{place}")
-        arguments.append(self._place(step.output, plan))
+        arguments.append(self._place(step.output))
         parameters.append("void *y")
         inner.append("y")
         if step.scratch:
-            arguments.append(f"a + {plan.scratch[number]}")
+            arguments.append(f"a + {self.plan.scratch[number]}")
             parameters.append("void *scratch")
             inner.append("scratch")
         body = f"{shape}    {step.function}({', '.join(inner)});\n"
@@ -158,14 +157,14 @@ class _Writer:
             self.code.append(f"EK_NOINLINE void {name}({parameters})\n{{\n{body}}}\n")
         return self.functions[key]
 
-    def _stream(self, step: Step, plan: memory.Plan, number: int) -> str:
+    def _stream(self, step: Step, number: int) -> str:
         """Steps at work row by row: a table of stages, and a function that runs them."""
         rows = [self._stage(stage) for stage in step.stages]
         name = f"f{len(self.functions)}_stream"
         self.functions[name, ""] = name
         count, places = len(step.stages), len(step.inputs)
         windows = max(stage.offset + stage.rows.window * stage.rows.in_bytes for stage in step.stages)
-        work = -(-windows // ALIGNMENT) * ALIGNMENT
+        work = aligned(windows)
         others = ", ".join(f"x{stage.other}" if stage.other >= 0 else "NULL" for stage in step.stages)
         parameters = ", ".join(f"const void *x{place}" for place in range(places))
         self.code.append(
@@ -175,8 +174,8 @@ class _Writer:
             f"    ek_stream(stages, {count}, {step.stages[0].rows.input}, at, x0, others, y, scratch, "
             f"scratch + {work});\n}}\n"
         )
-        arguments = [self._place(operand, plan) for operand in (*step.inputs, step.output)]
-        return f"{name}({', '.join(arguments)}, a + {plan.scratch[number]});"
+        arguments = [self._place(operand) for operand in (*step.inputs, step.output)]
+        return f"{name}({', '.join(arguments)}, a + {self.plan.scratch[number]});"
 
     def _stage(self, stage: Stage) -> str:
         step, rows = stage.step, stage.rows
@@ -192,10 +191,10 @@ class _Writer:
                    stage.offset, rows.in_bytes if stage.other >= 0 else 0)  # fmt: skip
         return f"{{{function}, {data}, {', '.join(map(str, numbers))}}}"
 
-    def _place(self, operand: Operand, plan: memory.Plan) -> str:
+    def _place(self, operand: Operand) -> str:
         if operand.table is not None:
             return self._table(operand.table)
-        return f"a + {plan.buffers[operand.buffer]}"
+        return f"a + {self.plan.buffers[operand.buffer]}"
 
     # The frame
 
@@ -204,14 +203,14 @@ class _Writer:
         packing = f"#define EK_PACKING EK_PACKING_{self.program.packing.upper()}\n"
         return f'/* Written by edgekit. */\n#include "{self.name}.h"\n{packing}{headers}'
 
-    def _ends(self, plan: memory.Plan) -> list[str]:
+    def _ends(self) -> list[str]:
         inputs, outputs = self.program.ends
         steps = [f'    {{"{_quoted(step.title)}", {step.node}}},' for step in self.program.steps]
         return [
             f"static const uint32_t input_bytes[] = {{{_list(t.nbytes for t in inputs)}}};",
             f"static const uint32_t output_bytes[] = {{{_list(t.nbytes for t in outputs)}}};",
-            f"static const uint32_t input_place[] = {{{_list(plan.buffers[b] for b in self.program.inputs)}}};",
-            f"static const uint32_t output_place[] = {{{_list(plan.buffers[b] for b in self.program.outputs)}}};",
+            f"static const uint32_t input_place[] = {{{_list(self.plan.buffers[b] for b in self.program.inputs)}}};",
+            f"static const uint32_t output_place[] = {{{_list(self.plan.buffers[b] for b in self.program.outputs)}}};",
             "static const struct ek_step steps[] = {\n" + "\n".join(steps or ['    {"nothing", -1},']) + "\n};\n",
         ]
 
@@ -226,14 +225,14 @@ class _Writer:
 }}
 """
 
-    def _model(self, plan: memory.Plan) -> str:
+    def _model(self) -> str:
         name = self.name
         return f"""void {name}_init(struct ek_instance *m, void *arena)
 {{
     m->arena = arena;
     m->tick = NULL;
     m->context = NULL;
-{self._initial(plan)}}}
+{self._initial()}}}
 
 void *{name}_input(const struct ek_instance *m, uint32_t index)
 {{
@@ -247,25 +246,25 @@ const void *{name}_output(const struct ek_instance *m, uint32_t index)
 
 const struct ek_model {name}_model = {{
     EK_MODEL_ABI, "{name}", {len(self.program.inputs)}, {len(self.program.outputs)}, {len(self.program.steps)},
-    input_bytes, output_bytes, {plan.arena}, steps,
+    input_bytes, output_bytes, {self.plan.arena}, steps,
     {name}_init, {name}_input, {name}_output, {name}_run,
 }};
 """
 
-    def _initial(self, plan: memory.Plan) -> str:
+    def _initial(self) -> str:
         """What variables hold before the first run."""
         lines = []
         for buffer, table in self.program.initial.items():
-            place, values = f"m->arena + {plan.buffers[buffer]}", table.values.reshape(-1).view(np.uint8)
+            place, values = f"m->arena + {self.plan.buffers[buffer]}", table.values.reshape(-1).view(np.uint8)
             if np.all(values == values[:1]):
                 lines.append(f"    ek_bytes_fill({place}, {int(values[0]) if values.size else 0}, {values.size});\n")
             else:
                 lines.append(f"    ek_bytes_copy({place}, (const uint8_t *){self._table(table)}, {values.size});\n")
         return "".join(lines)
 
-    def _header(self, plan: memory.Plan) -> str:
+    def _header(self) -> str:
         name, upper = self.name, self.name.upper()
-        lines = [f"#define {upper}_ARENA_BYTES {plan.arena}", f"#define {upper}_STEPS {len(self.program.steps)}"]
+        lines = [f"#define {upper}_ARENA_BYTES {self.plan.arena}", f"#define {upper}_STEPS {len(self.program.steps)}"]
         for side, tensors in zip(("INPUT", "OUTPUT"), self.program.ends, strict=True):
             lines.append(f"#define {upper}_{side}S {len(tensors)}")
             for number, tensor in enumerate(tensors):
@@ -319,11 +318,7 @@ def _numbers(values: Any) -> list[str]:
     flat = values.reshape(-1)
     if flat.dtype.kind == "f":
         return [_number(float(value)) for value in flat]
-    if flat.dtype == np.int64:
-        return [_number(value) for value in flat.tolist()]
-    return (
-        list(map(str, flat.astype(np.int64).tolist())) if flat.dtype != np.int32 else list(map(_number, flat.tolist()))
-    )
+    return list(map(_number if flat.itemsize >= 4 else str, flat.astype(np.int64).tolist()))
 
 
 def _number(value: int | float) -> str:

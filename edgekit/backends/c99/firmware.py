@@ -16,13 +16,11 @@ from edgekit import resources, sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.c99.library import STANDARD
 from edgekit.bundle.execution import FirmwareStep
-from edgekit.errors import EdgekitError, ModelError
+from edgekit.errors import ModelError
 from edgekit.files import elf
 from edgekit.files.documents import write_text
-from edgekit.sandbox.environment import clean
 from edgekit.target import Target, machines
 from edgekit.target.schema import Fpu, Mcu, RegionKind
-from edgekit.text.logs import first_error
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -264,15 +262,10 @@ class _Maker:
         return text
 
     def _run(self, arguments: Sequence[str], what: str, folder: str = "") -> None:
-        done = sandbox.run_program(
-            [*self._tool.argv, *arguments], folder=self.work / folder, limits=LIMITS, writable=[self.work],
-            env={"PATH": clean()["PATH"], "TMPDIR": str(self.work)},
+        runner_build.run_compiler(
+            [*self._tool.argv, *arguments], self.work / folder, f"{what} does not compile for {self.target.name}",
+            scratch=self.work, limits=LIMITS, hint="please report this, with your compiler's version",
         )  # fmt: skip
-        if done.returncode != 0:
-            raise EdgekitError(
-                f"{what} does not compile for {self.target.name}: {first_error(done.stdout)}",
-                "please report this, with your compiler's version",
-            )
 
 
 def _sizes(image: elf.Elf, mcu: Mcu) -> Sizes:

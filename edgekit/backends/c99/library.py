@@ -9,10 +9,7 @@ from pathlib import Path
 from edgekit import resources, sandbox
 from edgekit.backends import runner_build
 from edgekit.backends.c99.emit import Source
-from edgekit.errors import EdgekitError
 from edgekit.files.documents import write_text
-from edgekit.sandbox.environment import clean
-from edgekit.text.logs import first_error
 
 LIBRARY = "network.so"
 STANDARD = ("-std=c99", "-pedantic", "-ffreestanding")
@@ -42,13 +39,8 @@ def link(source: Source, arch: str, result: Path, flags: Sequence[str] = ("-O2",
             [*tool.argv, *flags, "-shared", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"{source.name}.o",
              "library.o", "-o", LIBRARY, "-lm"],
         ]  # fmt: skip
-        environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder)}
         for command in objects:
-            done = sandbox.run_program(command, folder=folder, env=environment)
-            if done.returncode != 0:
-                raise EdgekitError(
-                    f"the network's C does not compile: {first_error(done.stdout)}", "please report this"
-                )
+            runner_build.run_compiler(command, folder, "the network's C does not compile")
         shutil.copyfile(folder / LIBRARY, result)
 
 

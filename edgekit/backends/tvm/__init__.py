@@ -29,12 +29,10 @@ from edgekit.codegen.loops import Loops, encoded
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule import cpu
 from edgekit.codegen.schedule.tuned import Choices, workload
-from edgekit.errors import EdgekitError, ModelError, ToolMissing
+from edgekit.errors import ModelError, ToolMissing
 from edgekit.files.documents import write_text
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.reference.hybrid import hybrid
-from edgekit.sandbox.environment import clean
-from edgekit.text.logs import first_error
 
 if TYPE_CHECKING:
     from edgekit.backends.tvm.processors import Processor
@@ -180,9 +178,5 @@ def link(made: Pieces, target: Target, library: Path, *, alone: bool = False) ->
             "-Wl,--build-id=none", "-Wl,-z,noexecstack", f"-I{headers}", "network.c", "kernels.o", "-o", "network.so",
             "-lm", *([f"-D{emit.ALONE}"] if alone else []),
         ]  # fmt: skip
-        environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder)}
-        done = sandbox.run_program(command, folder=folder, env=environment)
-        if done.returncode != 0:
-            first = first_error(done.stdout)
-            raise EdgekitError(f"the network's library does not compile: {first}", "please report this")
+        build.run_compiler(command, folder, "the network's library does not compile")
         shutil.copyfile(folder / "network.so", library)

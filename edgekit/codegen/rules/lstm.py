@@ -23,7 +23,6 @@ INPUT, FORGET, CELL, OUTPUT = range(4)
 WEIGHTS, RECURRENT, BIASES, PROJECTION, ACTIVATION_STATE, CELL_STATE, NORMALIZATIONS = 1, 5, 12, 16, 18, 19, 20
 """Places of operands; of the first three and the last for the input gate, those of the other gates follow."""
 PEEPHOLES = {INPUT: 9, FORGET: 10, OUTPUT: 11}
-OPTIONAL = (WEIGHTS, RECURRENT, *PEEPHOLES.values(), BIASES, PROJECTION, PROJECTION + 1)
 KINDS = {
     **dict.fromkeys((*range(WEIGHTS, WEIGHTS + 8), PROJECTION), "int8"),
     **dict.fromkeys((*range(BIASES, BIASES + 4), PROJECTION + 1), "int32"),

@@ -15,7 +15,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Program
+from edgekit.codegen.schedule.mcu.steps import Program, aligned
 
 TRIES = 400
 """Orders that the search tries; a try of 50 buffers takes about half a millisecond."""
@@ -76,10 +76,9 @@ def lower_bound(program: Program) -> int:
     return _lower_bound(*_items(program), len(program.steps))
 
 
-def needs(program: Program) -> list[int]:
-    """Return for each step the bytes that must be in memory while it runs."""
-    items, pairs = _items(program)
-    return [_need(items, pairs, step) for step in range(len(program.steps))]
+def need(program: Program, step: int) -> int:
+    """Return the bytes that must be in memory while a step runs."""
+    return _need(*_items(program), step)
 
 
 def _items(program: Program) -> tuple[list[Item], Pairs]:
@@ -154,7 +153,7 @@ def _search(items: Sequence[Item], pairs: Pairs, bound: int, tries: int) -> tupl
         return best, least
     source = random.Random(0)
     for _ in range(tries):
-        if least <= _up(bound):
+        if least <= aligned(bound):
             break
         tried = list(order)
         for _ in range(source.choice((1, 1, 2, 3))):
@@ -184,11 +183,11 @@ def _placed(items: Sequence[Item], pairs: Pairs, order: Sequence[int]) -> tuple[
             if at <= low:
                 break
             if at < high:
-                at = _up(high)
+                at = aligned(high)
         offsets[number] = at
         done.append(number)
         arena = max(arena, at + item.nbytes)
-    return offsets, _up(arena)
+    return offsets, aligned(arena)
 
 
 def _forbidden(
@@ -207,7 +206,3 @@ def _forbidden(
     if gap is not None and gap.in_place and low < start < end:
         return [(low, start), (start, end)]
     return [(low, end)]
-
-
-def _up(value: int) -> int:
-    return -(-value // ALIGNMENT) * ALIGNMENT

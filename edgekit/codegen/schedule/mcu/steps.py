@@ -20,6 +20,11 @@ ALIGNMENT = 16
 """Of the arena, bytes (``EK_ARENA_ALIGNMENT``)."""
 
 
+def aligned(nbytes: int) -> int:
+    """Return the next multiple of :data:`ALIGNMENT`."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A constant array, in flash.

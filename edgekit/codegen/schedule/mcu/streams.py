@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from edgekit.codegen.schedule.mcu import memory
-from edgekit.codegen.schedule.mcu.steps import ALIGNMENT, Operand, Program, Rows, Stage, Step
+from edgekit.codegen.schedule.mcu.steps import Operand, Program, Rows, Stage, Step, aligned
 
 WORTH = 0.01
 """Part of the arena that a change must save."""
@@ -55,11 +55,10 @@ def _divided(program: Program, possible: Sequence[Run]) -> tuple[frozenset[Run],
     """The division into runs whose most demanding one needs the least, and what it needs."""
     count = len(program.steps)
     ending: dict[int, list[tuple[int, int, Run | None]]] = {}
-    needs = memory.needs(program)
     for number in range(count):
-        ending.setdefault(number, []).append((number, needs[number], None))
+        ending.setdefault(number, []).append((number, memory.need(program, number), None))
     for first, last in possible:
-        need = memory.needs(_applied(program, [(first, last)]))[first]
+        need = memory.need(_merged(program, first, last), first)
         ending[last].append((first, need, (first, last)))
     best: list[tuple[int, int, frozenset[Run]]] = [(0, 0, frozenset())]  # the most, steps in streams, the runs
     for last in range(count):
@@ -150,7 +149,7 @@ def _merged(program: Program, first: int, last: int) -> Program:
         rest = [operand for place, operand in enumerate(step.inputs) if place != rows.place]
         others += rest
         stages.append(Stage(step, rows, len(others) if rest else -1, offset))
-        offset = _up(offset + rows.window * rows.in_bytes)
+        offset = aligned(offset + rows.window * rows.in_bytes)
     work = max(stage.rows.scratch for stage in stages)
     inputs = (_window(steps[0]), *others)
     behind = _behind(stages, len(inputs))
@@ -193,7 +192,3 @@ def _behind(stages: Sequence[Stage], inputs: int) -> tuple[int | None, ...]:
             advance(level)
     assert made[-1] == final.output, (made, final.output)
     return tuple(most)
-
-
-def _up(value: int) -> int:
-    return -(-value // ALIGNMENT) * ALIGNMENT
