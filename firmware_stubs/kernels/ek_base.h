@@ -129,4 +129,23 @@ struct ek_walk5 {
         }                                                                  \
     }
 
+/* `count` bytes, which do not overlap; a word at a time, at any address. */
+EK_INLINE void ek_copy(void *vto, const void *vfrom, int32_t count)
+{
+    uint8_t *to = vto;
+    const uint8_t *from = vfrom;
+    int32_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        __builtin_memcpy(to + i, from + i, 4);
+    for (; i < count; i++)
+        to[i] = from[i];
+}
+
+EK_INLINE void ek_fill(void *vto, int32_t value, int32_t count)
+{
+    uint8_t *to = vto;
+    for (int32_t i = 0; i < count; i++)
+        to[i] = (uint8_t)value;
+}
+
 #endif

@@ -24,21 +24,6 @@ EK_INLINE int32_t ek_dot_s8(const int8_t *a, const int8_t *b, int32_t count, int
     return sum;
 }
 
-EK_INLINE void ek_copy(int8_t *to, const int8_t *from, int32_t count)
-{
-    int32_t i = 0;
-    for (; i + 4 <= count; i += 4)
-        __builtin_memcpy(to + i, from + i, 4);
-    for (; i < count; i++)
-        to[i] = from[i];
-}
-
-EK_INLINE void ek_fill(int8_t *to, int8_t value, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++)
-        to[i] = value;
-}
-
 /* Four bytes at any address. */
 EK_INLINE uint32_t ek_load_word(const int8_t *x)
 {

@@ -15,27 +15,12 @@ EK_MOVE(16)
 EK_MOVE(32)
 EK_MOVE(64)
 
-EK_INLINE void ek_bytes_copy(uint8_t *to, const uint8_t *from, int32_t count)
-{
-    int32_t i = 0;
-    for (; i + 4 <= count; i += 4)
-        __builtin_memcpy(to + i, from + i, 4);
-    for (; i < count; i++)
-        to[i] = from[i];
-}
-
-EK_INLINE void ek_bytes_fill(uint8_t *to, int32_t value, int32_t count)
-{
-    for (int32_t i = 0; i < count; i++)
-        to[i] = (uint8_t)value;
-}
-
 /* The same where rows lie together on both sides: a walk over bytes. */
 EK_INLINE void ek_move_rows(const struct ek_walk2 *w, const void *x, void *y)
 {
     EK_FOR_ROWS(w)
-    ek_bytes_copy((uint8_t *)y + EK_AT(w, 1, i0, i1, i2, i3, i4), (const uint8_t *)x + EK_AT(w, 0, i0, i1, i2, i3, i4),
-                  w->size[5]);
+    ek_copy((uint8_t *)y + EK_AT(w, 1, i0, i1, i2, i3, i4), (const uint8_t *)x + EK_AT(w, 0, i0, i1, i2, i3, i4),
+            w->size[5]);
 }
 
 /* A feature map on a larger one that holds `zero` elsewhere: padding, and pixels apart. `pixel`: its bytes. */
@@ -53,9 +38,9 @@ EK_INLINE void ek_place(const struct ek_place_shape *s, const void *x, void *y)
         for (int32_t q = 0; q < s->out_w; q++, to += s->pixel) {
             const int32_t at = q - s->left;
             if (has_row && at >= 0 && at % s->stride_w == 0 && at / s->stride_w < s->in_w)
-                ek_bytes_copy(to, from + (row / s->stride_h * s->in_w + at / s->stride_w) * s->pixel, s->pixel);
+                ek_copy(to, from + (row / s->stride_h * s->in_w + at / s->stride_w) * s->pixel, s->pixel);
             else
-                ek_bytes_fill(to, s->zero, s->pixel);
+                ek_fill(to, s->zero, s->pixel);
         }
     }
 }

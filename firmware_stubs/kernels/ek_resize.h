@@ -18,7 +18,7 @@ EK_INLINE void ek_nearest(const struct ek_resize_shape *s, const struct ek_neare
     uint8_t *to = y;
     for (int32_t r = 0; r < s->out_h; r++)
         for (int32_t q = 0; q < s->out_w; q++, to += s->channels)
-            ek_bytes_copy(to, (const uint8_t *)x + (d->row[r] * s->in_w + d->column[q]) * s->channels, s->channels);
+            ek_copy(to, (const uint8_t *)x + (d->row[r] * s->in_w + d->column[q]) * s->channels, s->channels);
 }
 
 /* Between which two rows (columns) each of the output lies, and how far it is to the second: of int8 in 1024ths

@@ -58,24 +58,43 @@ EK_INLINE int32_t ek_share(const struct ek_softmax_data *d, int32_t difference)
     return ek_exp(ek_doubling_high(difference * (1 << d->shift), d->multiplier));
 }
 
+/* A row: its largest value, and 1 / the sum of all shares with `headroom` bits before it. */
+struct ek_softmax_row {
+    int32_t most, headroom, inverse;
+};
+
+EK_INLINE struct ek_softmax_row ek_softmax_summed(const struct ek_softmax_data *d, const int8_t *x, int32_t depth)
+{
+    struct ek_softmax_row r = {INT8_MIN, 0, 0};
+    int32_t total = 0;
+    for (int32_t i = 0; i < depth; i++)
+        r.most = ek_max(r.most, x[i]);
+    for (int32_t i = 0; i < depth; i++)
+        if (x[i] - r.most >= d->least)
+            total += ek_divide_pot(ek_share(d, x[i] - r.most), 12);
+    while (!((uint32_t)total << r.headroom >> 31))
+        r.headroom++;
+    r.inverse = ek_one_over_one_plus((int32_t)(((uint32_t)total << r.headroom) - ((uint32_t)1 << 31)));
+    return r;
+}
+
+/* The share of one value, stored in `bits` bits. */
+EK_INLINE int32_t ek_softmax_stored(const struct ek_softmax_data *d, const struct ek_softmax_row *r, int32_t x,
+                                    int32_t bits)
+{
+    const int32_t low = -(1 << (bits - 1));
+    if (x - r->most < d->least)
+        return low;
+    const int32_t share = ek_doubling_high(r->inverse, ek_share(d, x - r->most));
+    return ek_clamp(low + ek_divide_pot(share, 12 - r->headroom + 31 - bits), low, -low - 1);
+}
+
 EK_INLINE void ek_softmax_s8(const struct ek_rows_shape *s, const struct ek_softmax_data *d, const int8_t *x, int8_t *y)
 {
     for (int32_t row = 0; row < s->rows; row++, x += s->depth, y += s->depth) {
-        int32_t most = INT8_MIN, total = 0, headroom = 0;
+        const struct ek_softmax_row r = ek_softmax_summed(d, x, s->depth);
         for (int32_t i = 0; i < s->depth; i++)
-            most = x[i] > most ? x[i] : most;
-        for (int32_t i = 0; i < s->depth; i++)
-            if (x[i] - most >= d->least)
-                total += ek_divide_pot(ek_share(d, x[i] - most), 12);
-        while (!((uint32_t)total << headroom >> 31))
-            headroom++;
-        int32_t inverse = ek_one_over_one_plus((int32_t)(((uint32_t)total << headroom) - ((uint32_t)1 << 31)));
-        for (int32_t i = 0; i < s->depth; i++) {
-            int32_t value = INT8_MIN;
-            if (x[i] - most >= d->least)
-                value += ek_divide_pot(ek_doubling_high(inverse, ek_share(d, x[i] - most)), 12 - headroom + 31 - 8);
-            y[i] = (int8_t)ek_clamp(value, INT8_MIN, INT8_MAX);
-        }
+            y[i] = (int8_t)ek_softmax_stored(d, &r, x[i], 8);
     }
 }
 

@@ -36,7 +36,7 @@ EK_INLINE void ek_stream_advance(const struct ek_stage *stages, int32_t count, s
         at[l].made++;
         at[l].filled -= s->stride;
         if (at[l].filled > 0)
-            ek_bytes_copy(window, window + s->stride * s->in_bytes, at[l].filled * s->in_bytes);
+            ek_copy(window, window + s->stride * s->in_bytes, at[l].filled * s->in_bytes);
         if (l + 1 < count)
             at[l + 1].filled++;
     }
@@ -49,19 +49,18 @@ EK_INLINE void ek_stream(const struct ek_stage *stages, int32_t count, int32_t i
     for (int32_t l = 0; l < count; l++) {
         at[l].made = 0;
         at[l].filled = stages[l].pad_top;
-        ek_bytes_fill(scratch + stages[l].window, stages[l].zero, stages[l].pad_top * stages[l].in_bytes);
+        ek_fill(scratch + stages[l].window, stages[l].zero, stages[l].pad_top * stages[l].in_bytes);
     }
     const uint8_t *from = x;
     for (int32_t i = 0; i < in_rows; i++, from += stages[0].in_bytes) {
         if (at[0].filled >= 0)
-            ek_bytes_copy(scratch + stages[0].window + at[0].filled * stages[0].in_bytes, from, stages[0].in_bytes);
+            ek_copy(scratch + stages[0].window + at[0].filled * stages[0].in_bytes, from, stages[0].in_bytes);
         at[0].filled++;
         ek_stream_advance(stages, count, at, 0, others, y, scratch, work);
     }
     for (int32_t l = 0; l < count; l++)
         for (int32_t i = 0; i < stages[l].pad_bottom; i++) {
-            ek_bytes_fill(scratch + stages[l].window + at[l].filled * stages[l].in_bytes, stages[l].zero,
-                          stages[l].in_bytes);
+            ek_fill(scratch + stages[l].window + at[l].filled * stages[l].in_bytes, stages[l].zero, stages[l].in_bytes);
             at[l].filled++;
             ek_stream_advance(stages, count, at, l, others, y, scratch, work);
         }

@@ -184,21 +184,9 @@ EK_REQUANTIZE(s8, s32, ek_s8, ek_s32, INT32_MIN, INT32_MAX)
 {
     ek_s16 *y = vy;
     for (int32_t row = 0; row < s->rows; row++, x += s->depth, y += s->depth) {
-        int32_t most = INT8_MIN, total = 0, headroom = 0;
+        const struct ek_softmax_row r = ek_softmax_summed(d, x, s->depth);
         for (int32_t i = 0; i < s->depth; i++)
-            most = ek_max(most, x[i]);
-        for (int32_t i = 0; i < s->depth; i++)
-            if (x[i] - most >= d->least)
-                total += ek_divide_pot(ek_share(d, x[i] - most), 12);
-        while (!((uint32_t)total << headroom >> 31))
-            headroom++;
-        const int32_t inverse = ek_one_over_one_plus((int32_t)(((uint32_t)total << headroom) - ((uint32_t)1 << 31)));
-        for (int32_t i = 0; i < s->depth; i++) {
-            int32_t value = INT16_MIN;
-            if (x[i] - most >= d->least)
-                value += ek_divide_pot(ek_doubling_high(inverse, ek_share(d, x[i] - most)), 12 - headroom + 31 - 16);
-            y[i] = (int16_t)ek_clamp(value, INT16_MIN, INT16_MAX);
-        }
+            y[i] = (int16_t)ek_softmax_stored(d, &r, x[i], 16);
     }
 }
 

@@ -257,9 +257,9 @@ const struct ek_model {name}_model = {{
         for buffer, table in self.program.initial.items():
             place, values = f"m->arena + {self.plan.buffers[buffer]}", table.values.reshape(-1).view(np.uint8)
             if np.all(values == values[:1]):
-                lines.append(f"    ek_bytes_fill({place}, {int(values[0]) if values.size else 0}, {values.size});\n")
+                lines.append(f"    ek_fill({place}, {int(values[0]) if values.size else 0}, {values.size});\n")
             else:
-                lines.append(f"    ek_bytes_copy({place}, (const uint8_t *){self._table(table)}, {values.size});\n")
+                lines.append(f"    ek_copy({place}, {self._table(table)}, {values.size});\n")
         return "".join(lines)
 
     def _header(self) -> str:
