@@ -1,0 +1,85 @@
+// The activation memory: IC / 4 banks of words of four channels, of which IC / 4 words are read per cycle.
+//
+// Word k of a read lies at addr + k * step (step 1: channels of one pixel; a pixel's or row's distance, an odd number of
+// words: neighbouring pixels), so the words of one read lie in different banks. A word whose pixel (x + k * step_x,
+// y + k * step_y) is outside the feature map is the padding value instead. Latency: 4 cycles.
+module ek_activations #(
+    parameter int IC = 16,
+    parameter int AW = 15,  // of a word's address
+    localparam int NB = IC / 4
+) (
+    input  logic               clk,
+    // Read
+    input  logic [AW-1:0]      addr,
+    input  logic signed [15:0] x,
+    input  logic signed [15:0] y,
+    input  logic [AW-1:0]      step,
+    input  logic               step_x,
+    input  logic               step_y,
+    input  logic [15:0]        width,
+    input  logic [15:0]        height,
+    input  logic [7:0]         pad,
+    output logic [IC*8-1:0]    words,
+    // Write
+    input  logic               write,
+    input  logic [AW-1:0]      waddr,
+    input  logic [31:0]        wdata
+);
+  localparam int BB = $clog2(NB);  // bits of a bank's number
+  logic [NB*AW-1:0] place;
+  logic [NB-1:0] inside1, inside2, inside3;
+  logic [NB*NB-1:0] match1, match2, match3;  // [bank][word]
+  logic [NB*32-1:0] read;
+  genvar b, k;
+  generate
+    for (k = 0; k < NB; k++) begin : g_word
+      logic [AW-1:0] at;
+      logic signed [15:0] px, py;
+      logic [31:0] found;
+      integer n;
+      always_ff @(posedge clk) begin
+        at <= addr + AW'(k) * step;
+        px <= x + (step_x ? 16'(k) : 16'd0);
+        py <= y + (step_y ? 16'(k) : 16'd0);
+        inside2[k] <= inside1[k];
+        inside3[k] <= inside2[k];
+        words[32*k+:32] <= inside3[k] ? found : {4{pad}};
+      end
+      assign place[AW*k+:AW] = at;
+      assign inside1[k] = !px[15] && !py[15] && $unsigned(px) < width && $unsigned(py) < height;
+      always_comb begin
+        found = '0;
+        for (n = 0; n < NB; n++) found = found | (match3[n*NB+k] ? read[32*n+:32] : 32'd0);
+      end
+    end
+    for (b = 0; b < NB; b++) begin : g_bank
+      logic [AW-BB-1:0] at, select;
+      logic here;
+      integer n;
+      for (k = 0; k < NB; k++) begin : g_of
+        if (NB == 1) assign match1[0] = 1'b1;
+        else assign match1[b*NB+k] = place[AW*k+:BB] == BB'(b);
+      end
+      always_comb begin
+        select = '0;
+        for (n = 0; n < NB; n++) select = select | (match1[b*NB+n] ? place[AW*n+BB+:AW-BB] : '0);
+      end
+      if (NB == 1) assign here = 1'b1;
+      else assign here = waddr[BB-1:0] == BB'(b);
+      always_ff @(posedge clk) at <= select;
+      ek_ram #(.WIDTH(32), .DEPTH(1 << (AW - BB))) bank (
+          .clk(clk),
+          .write(write && here),
+          .waddr(waddr[AW-1:BB]),
+          .wdata(wdata),
+          .read(1'b1),
+          .raddr(at),
+          .rdata(read[32*b+:32])
+      );
+    end
+  endgenerate
+  always_ff @(posedge clk) begin
+    match2 <= match1;
+    match3 <= match2;
+  end
+endmodule

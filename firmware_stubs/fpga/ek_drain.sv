@@ -1,0 +1,113 @@
+// Reads finished blocks of sums out of the accumulators, four lanes per cycle, each slot's words one after the other.
+module ek_drain #(
+    parameter int AW = 15,
+    parameter int SLOTS = 512,
+    localparam int SW = $clog2(SLOTS)
+) (
+    input  logic              clk,
+    input  logic              rst,
+    // A block begins: where its results go
+    input  logic              block_start,
+    input  logic              block_half,
+    input  logic [AW-1:0]     block_addr,
+    input  logic [1:0]        block_words,  // per slot, less 1
+    input  logic [15:0]       columns,      // less 1
+    input  logic [15:0]       rows,         // less 1
+    input  logic [AW-1:0]     word_step,
+    input  logic [AW-1:0]     column_step,
+    input  logic [AW-1:0]     row_step,
+    input  logic [24:0]       epilogue,     // most, least, zero point, once
+    // Its last sum is in the accumulators
+    input  logic              sums_done,
+    input  logic              sums_half,
+    output logic [1:0]        halves_free,
+    output logic              released,     // parameters and sums of this half are used up
+    output logic              released_half,
+    output logic              busy,
+    // The read: the slot now, the rest with it
+    output logic              valid,
+    output logic              half,
+    output logic [SW-1:0]     slot,
+    output logic [1:0]        word,
+    output logic [AW-1:0]     addr,
+    output logic [24:0]       shown
+);
+  localparam int DW = AW + 2 + 32 + 3 * AW + 25;
+  logic [1:0] begun, done;
+  logic [DW-1:0] descriptions[2];
+  logic [DW-1:0] now;
+  logic [AW-1:0] base, step_word, step_column, step_row, row_at, column_at;
+  logic [1:0] words;
+  logic [15:0] most_column, most_row, column, row;
+  logic active, last;
+  logic [2:0] releasing, releasing_half;
+  assign {base, words, most_column, most_row, step_word, step_column, step_row, shown} = now;
+  assign halves_free = ~begun;
+  assign valid = active;
+  assign last = word == words && column == most_column && row == most_row;
+  assign released = releasing[2];
+  assign released_half = releasing_half[2];
+  assign busy = |begun;
+
+  always_ff @(posedge clk) begin
+    if (block_start)
+      descriptions[block_half] <= {
+        block_addr, block_words, columns, rows, word_step, column_step, row_step, epilogue
+      };
+    releasing_half <= {releasing_half[1:0], half};
+    if (rst) begin
+      begun <= '0;
+      done <= '0;
+      active <= 1'b0;
+      half <= 1'b0;
+      releasing <= '0;
+      slot <= '0;
+      word <= '0;
+      column <= '0;
+      row <= '0;
+      addr <= '0;
+      row_at <= '0;
+      column_at <= '0;
+      now <= '0;
+    end else begin
+      releasing <= {releasing[1:0], active && last};
+      if (block_start) begun[block_half] <= 1'b1;
+      if (released) begun[released_half] <= 1'b0;
+      if (sums_done) done[sums_half] <= 1'b1;
+      if (!active) begin
+        if (done[half]) begin
+          active <= 1'b1;
+          done[half] <= 1'b0;
+          now <= descriptions[half];
+          {addr, row_at, column_at} <= {3{descriptions[half][DW-1-:AW]}};
+          slot <= '0;
+          word <= '0;
+          column <= '0;
+          row <= '0;
+        end
+      end else if (last) begin
+        active <= 1'b0;
+        half <= !half;
+      end else if (word != words) begin
+        word <= word + 1'b1;
+        addr <= addr + step_word;
+      end else begin
+        word <= '0;
+        slot <= slot + 1'b1;
+        if (column != most_column) begin
+          column <= column + 1'b1;
+          addr <= column_at + step_column;
+          column_at <= column_at + step_column;
+        end else begin
+          column <= '0;
+          row <= row + 1'b1;
+          addr <= row_at + step_row;
+          row_at <= row_at + step_row;
+          column_at <= row_at + step_row;
+        end
+      end
+    end
+  end
+  logic unused;
+  assign unused = &{1'b0, base};
+endmodule

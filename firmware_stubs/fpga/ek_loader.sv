@@ -1,0 +1,166 @@
+// Takes the stream apart: a command's header, then, in the order in which they are used, tables of the vector unit, or
+// for every block of output channels the parameters of requantization and the weights of every pass.
+//
+// The next header is read while the command before it still runs.
+module ek_loader #(
+    parameter int IC = 16,
+    parameter int OC = 8,
+    localparam int WORD = OC * 8,
+    localparam int HEADER = 28 * 32,
+    localparam int RW = $clog2(IC)
+) (
+    input  logic              clk,
+    input  logic              rst,
+    input  logic              stream_valid,
+    output logic              stream_ready,
+    input  logic [WORD-1:0]   stream,
+    // Header
+    output logic [HEADER-1:0] header,
+    output logic              header_valid,
+    input  logic              header_taken,
+    // Parameters of requantization, two sets
+    input  logic [1:0]        parameters_free,
+    output logic              parameter_valid,
+    output logic              parameter_set,
+    output logic [3:0]        parameter_byte,
+    // Weights
+    input  logic              weights_used,
+    output logic              weights_ready,
+    output logic              weight_valid,
+    output logic [RW-1:0]     weight_row,
+    // Tables
+    input  logic              idle,
+    output logic              table_valid,
+    output logic [8:0]        table_at,
+    output logic [31:0]       table_data
+);
+  localparam int HEADER_WORDS = HEADER / WORD;
+  localparam int PARAMETER_WORDS = 10;
+  localparam int PARTS = WORD / 32;
+  typedef enum logic [2:0] {HEAD, PARAMETERS, WEIGHTS, TABLES, ENDED} state_t;
+  state_t state;
+  logic begun;  // the header was looked at
+  logic [4:0] word;
+  logic [15:0] block, pass_ic, pass_x, pass_y;
+  logic [8:0] entry;
+  logic taken, head_last, row_last, more_weights;
+
+  // Fields of the header
+  logic [3:0] op;
+  logic hold;
+  logic [1:0] tables;
+  logic [15:0] most_ic, most_x, most_y, most_block;
+  assign op = header[3:0];
+  assign hold = header[5];
+  assign tables = header[11:10];
+  assign most_ic = header[32*(8+2*2)+:16];
+  assign most_x = header[32*(8+2*3)+:16];
+  assign most_y = header[32*(8+2*4)+:16];
+  assign most_block = header[32*(8+2*5)+:16];
+
+  assign head_last = word == 5'(HEADER_WORDS - 1);
+  assign row_last = word == 5'(IC - 1);
+  assign more_weights = !hold && !(pass_ic == most_ic && pass_x == most_x && pass_y == most_y);
+  assign weight_row = word[RW-1:0];
+  assign parameter_byte = word[3:0];
+  assign table_at = entry;
+  assign parameter_valid = state == PARAMETERS && taken;
+  assign weight_valid = state == WEIGHTS && taken;
+  assign table_valid = state == TABLES && stream_valid && idle;
+  assign taken = stream_valid && stream_ready;
+  generate
+    if (PARTS == 1) begin : g_entry
+      assign table_data = stream;
+    end else begin : g_entries
+      assign table_data = stream[32*entry[$clog2(PARTS)-1:0]+:32];
+    end
+  endgenerate
+
+  always_comb begin
+    case (state)
+      HEAD: stream_ready = 1'b1;
+      PARAMETERS: stream_ready = parameters_free[parameter_set];
+      WEIGHTS: stream_ready = !weights_ready;
+      TABLES: stream_ready = idle && (entry & 9'(PARTS - 1)) == 9'(PARTS - 1);
+      default: stream_ready = 1'b0;
+    endcase
+  end
+
+  always_ff @(posedge clk) begin
+    if (state == HEAD && taken) header <= {stream, header[HEADER-1:WORD]};
+    if (rst) begin
+      state <= HEAD;
+      begun <= 1'b0;
+      word <= '0;
+      entry <= '0;
+      block <= '0;
+      pass_ic <= '0;
+      pass_x <= '0;
+      pass_y <= '0;
+      header_valid <= 1'b0;
+      weights_ready <= 1'b0;
+      parameter_set <= 1'b0;
+    end else begin
+      if (header_taken) header_valid <= 1'b0;
+      if (weights_used) weights_ready <= 1'b0;
+      case (state)
+        HEAD:
+        if (taken) begin
+          word <= head_last ? 5'd0 : word + 1'b1;
+          if (head_last) state <= ENDED;  // one cycle later the header is there
+        end
+        PARAMETERS:
+        if (taken) begin
+          word <= word == 5'(PARAMETER_WORDS - 1) ? 5'd0 : word + 1'b1;
+          if (word == 5'(PARAMETER_WORDS - 1)) begin
+            state <= WEIGHTS;
+            parameter_set <= !parameter_set;
+          end
+        end
+        WEIGHTS:
+        if (taken) begin
+          word <= row_last ? 5'd0 : word + 1'b1;
+          if (row_last) begin
+            weights_ready <= 1'b1;
+            if (more_weights) begin
+              pass_ic <= pass_ic == most_ic ? 16'd0 : pass_ic + 1'b1;
+              if (pass_ic == most_ic) begin
+                pass_x <= pass_x == most_x ? 16'd0 : pass_x + 1'b1;
+                if (pass_x == most_x) pass_y <= pass_y + 1'b1;
+              end
+            end else begin
+              pass_ic <= '0;
+              pass_x <= '0;
+              pass_y <= '0;
+              block <= block == most_block ? 16'd0 : block + 1'b1;
+              state <= block == most_block ? ENDED : PARAMETERS;
+            end
+          end
+        end
+        TABLES:
+        if (table_valid) begin
+          entry <= entry + 1'b1;
+          if (entry == {tables[1], 8'hff}) begin
+            entry <= '0;
+            state <= ENDED;
+            header_valid <= 1'b1;
+          end
+        end
+        default: ;
+      endcase
+      if (state == ENDED) begin
+        if (!begun) begin
+          begun <= 1'b1;
+          if (op == 4'd1) begin
+            state <= PARAMETERS;
+            header_valid <= 1'b1;
+          end else if (op == 4'd2 && tables != 0) state <= TABLES;
+          else header_valid <= 1'b1;
+        end else if (!header_valid) begin
+          state <= HEAD;
+          begun <= 1'b0;
+        end
+      end
+    end
+  end
+endmodule

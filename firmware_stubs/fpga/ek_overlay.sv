@@ -1,0 +1,368 @@
+// The accelerator: a stream of commands and weights from memory, activations on the chip. docs/fpga.md has the contract.
+module ek_overlay #(
+    parameter int IC = 16,
+    parameter int OC = 8,
+    parameter int PACKED = 0,
+    parameter int ACT_KIB = 128,
+    parameter int STREAM_KIB = 64,
+    parameter int ACC_DEPTH = 512,
+    parameter int MEM_BITS = 32,
+    parameter int LOG_DEPTH = 128     // commands whose counters are kept, at most 2048
+) (
+    input  logic                clk,
+    input  logic                rst,
+    input  logic                host_valid,
+    input  logic                host_write,
+    input  logic [19:0]         host_addr,
+    input  logic [31:0]         host_wdata,
+    output logic                host_rvalid,
+    output logic [31:0]         host_rdata,
+    output logic                mem_arvalid,
+    input  logic                mem_arready,
+    output logic [31:0]         mem_araddr,
+    input  logic                mem_rvalid,
+    output logic                mem_rready,
+    input  logic [MEM_BITS-1:0] mem_rdata,
+    output logic                irq
+);
+  localparam int HEADER = 28 * 32;
+  localparam int WORD = OC * 8;
+  localparam int AW = $clog2(ACT_KIB) + 8;
+  localparam int SW = $clog2(ACC_DEPTH);
+  localparam int LW = $clog2(LOG_DEPTH);
+  localparam int READ = 4;                  // cycles from an address to its activations
+  localparam int SUM = READ + 1 + PACKED;   // to the accumulators' address
+
+  // Control
+  logic busy, start, ended;
+  logic [31:0] base, beats;
+  logic host_register, host_memory;
+  assign host_register = host_valid && host_addr[19] == 1'b0;
+  assign host_memory = host_valid && host_addr[19] == 1'b1;
+  always_ff @(posedge clk) begin
+    start <= 1'b0;
+    if (rst) begin
+      busy <= 1'b0;
+      irq <= 1'b0;
+      base <= '0;
+      beats <= '0;
+    end else begin
+      if (host_register && host_write) begin
+        if (host_addr[18:2] == 17'h04) base <= host_wdata;
+        if (host_addr[18:2] == 17'h05) beats <= host_wdata;
+        if (host_addr[18:2] == 17'h02 && host_wdata[0] && !busy) begin
+          start <= 1'b1;
+          busy <= 1'b1;
+          irq <= 1'b0;
+        end
+      end
+      if (ended) begin
+        busy <= 1'b0;
+        irq <= 1'b1;
+      end
+    end
+  end
+
+  // Stream
+  logic stream_valid, stream_ready;
+  logic [WORD-1:0] stream;
+  ek_stream #(.WORD(WORD), .DEPTH(STREAM_KIB * 1024 / OC), .MEM_BITS(MEM_BITS)) reader (
+      .clk(clk), .rst(rst), .start(start), .base(base), .beats(beats),
+      .mem_arvalid(mem_arvalid), .mem_arready(mem_arready), .mem_araddr(mem_araddr),
+      .mem_rvalid(mem_rvalid), .mem_rready(mem_rready), .mem_rdata(mem_rdata),
+      .out_valid(stream_valid), .out_ready(stream_ready), .out_data(stream)
+  );
+  logic [HEADER-1:0] next, header;
+  logic next_valid, next_taken, idle;
+  logic [1:0] parameters_free, halves_free;
+  logic parameter_valid, parameter_set, weights_used, weights_ready, weight_valid, table_valid;
+  logic [3:0] parameter_byte;
+  logic [$clog2(IC)-1:0] weight_row;
+  logic [8:0] table_at;
+  logic [31:0] table_data;
+  ek_loader #(.IC(IC), .OC(OC)) loader (
+      .clk(clk), .rst(rst),
+      .stream_valid(stream_valid), .stream_ready(stream_ready), .stream(stream),
+      .header(next), .header_valid(next_valid), .header_taken(next_taken),
+      .parameters_free(parameters_free), .parameter_valid(parameter_valid), .parameter_set(parameter_set),
+      .parameter_byte(parameter_byte),
+      .weights_used(weights_used), .weights_ready(weights_ready), .weight_valid(weight_valid), .weight_row(weight_row),
+      .idle(idle && !running), .table_valid(table_valid), .table_at(table_at), .table_data(table_data)
+  );
+
+  // Issue
+  logic running, valid, vector, first, last, operand, swap, half, block_start, block_end, waits_weights, waits_sums;
+  logic [AW-1:0] addr, out_addr, block_addr;
+  logic signed [15:0] x, y;
+  logic [SW-1:0] slot;
+  logic [1:0] block_words;
+  ek_issue #(.AW(AW), .SLOTS(ACC_DEPTH)) issue (
+      .clk(clk), .rst(rst), .next(next), .next_valid(next_valid), .next_taken(next_taken), .idle(idle),
+      .weights_ready(weights_ready), .weights_used(weights_used), .halves_free(halves_free),
+      .header(header), .running(running), .ended(ended),
+      .valid(valid), .vector(vector), .addr(addr), .x(x), .y(y), .first(first), .last(last), .operand(operand),
+      .out_addr(out_addr), .swap(swap), .half(half), .slot(slot),
+      .block_start(block_start), .block_end(block_end), .block_addr(block_addr), .block_words(block_words),
+      .waits_weights(waits_weights), .waits_sums(waits_sums)
+  );
+
+  // Activations; the host reads and writes them while nothing runs
+  logic [IC*8-1:0] words;
+  logic result_valid;
+  logic [AW-1:0] result_addr;
+  logic [31:0] result;
+  logic host_reads, host_read1;
+  always_ff @(posedge clk) host_read1 <= host_reads;
+  assign host_reads = host_memory && !host_write && !busy;
+  ek_activations #(.IC(IC), .AW(AW)) activations (
+      .clk(clk),
+      .addr(host_reads ? host_addr[AW+1:2] : addr),
+      .x(host_reads ? 16'sd0 : x),
+      .y(host_reads ? 16'sd0 : y),
+      .step(header[32*7+:AW]),
+      .step_x(header[32*7+24]),
+      .step_y(header[32*7+25]),
+      .width(host_read1 ? 16'd1 : header[32*6+:16]),
+      .height(host_read1 ? 16'd1 : header[32*6+16+:16]),
+      .pad(header[23:16]),
+      .words(words),
+      .write(result_valid || (host_memory && host_write && !busy)),
+      .waddr(result_valid ? result_addr : host_addr[AW+1:2]),
+      .wdata(result_valid ? result : host_wdata)
+  );
+
+  // What travels with a read
+  logic [SUM+3:0] conv_valids;
+  logic [READ-1:0] swaps, vector_valids, vector_firsts, vector_lasts, operands;
+  logic [SUM-1:0] firsts, halves;
+  logic [SUM*SW-1:0] slots;
+  logic [SUM+3:0] ends, end_halves;
+  always_ff @(posedge clk) begin
+    conv_valids <= {conv_valids[SUM+2:0], valid && !vector && !rst};
+    ends <= {ends[SUM+2:0], block_end && !rst};
+    end_halves <= {end_halves[SUM+2:0], half};
+    swaps <= {swaps[READ-2:0], swap && !rst};
+    vector_valids <= {vector_valids[READ-2:0], valid && vector && !rst};
+    vector_firsts <= {vector_firsts[READ-2:0], first};
+    vector_lasts <= {vector_lasts[READ-2:0], last};
+    operands <= {operands[READ-2:0], operand};
+    firsts <= {firsts[SUM-2:0], first};
+    halves <= {halves[SUM-2:0], half};
+    slots <= {slots[(SUM-1)*SW-1:0], slot};
+  end
+  assign weights_used = swaps[READ-2];
+
+  logic [OC*20-1:0] sums;
+  ek_array #(.IC(IC), .OC(OC), .PACKED(PACKED)) array (
+      .clk(clk), .weight_valid(weight_valid), .weight_row(weight_row), .weights(stream),
+      .swap(swaps[READ-2]), .activations(words), .sums(sums)
+  );
+
+  logic taking, taken_half;
+  logic [SW-1:0] taken_slot;
+  logic [OC*32-1:0] taken;
+  ek_accumulators #(.OC(OC), .DEPTH(ACC_DEPTH)) accumulators (
+      .clk(clk),
+      .valid(conv_valids[SUM-1]), .half(halves[SUM-1]), .slot(slots[(SUM-1)*SW+:SW]), .first(firsts[SUM-1]),
+      .sums(sums),
+      .taking(taking), .taken_half(taken_half), .taken_slot(taken_slot), .taken(taken)
+  );
+
+  logic released, released_half, drain_busy;
+  logic [1:0] drain_word;
+  logic [AW-1:0] drain_addr;
+  logic [24:0] drain_epilogue;
+  ek_drain #(.AW(AW), .SLOTS(ACC_DEPTH)) drain (
+      .clk(clk), .rst(rst),
+      .block_start(block_start), .block_half(half), .block_addr(block_addr), .block_words(block_words),
+      .columns(header[32*8+:16]), .rows(header[32*10+:16]),
+      .word_step(header[32*21+:AW]), .column_step(header[32*22+:AW]), .row_step(header[32*23+:AW]),
+      .epilogue({header[32+8+:8], header[32+:8], header[24+:8], header[6]}),
+      .sums_done(ends[SUM+3]), .sums_half(end_halves[SUM+3]), .halves_free(halves_free),
+      .released(released), .released_half(released_half), .busy(drain_busy),
+      .valid(taking), .half(taken_half), .slot(taken_slot), .word(drain_word), .addr(drain_addr),
+      .shown(drain_epilogue)
+  );
+
+  // Parameters of requantization: two sets of ten bytes per lane
+  logic [2*OC*80-1:0] parameters;
+  logic [1:0] parameters_full;
+  assign parameters_free = ~parameters_full;
+  integer l, b;
+  always_ff @(posedge clk) begin
+    for (l = 0; l < OC; l++)
+      for (b = 0; b < 10; b++) begin
+        if (parameter_valid && !parameter_set && parameter_byte == 4'(b)) parameters[80*l+8*b+:8] <= stream[8*l+:8];
+        if (parameter_valid && parameter_set && parameter_byte == 4'(b))
+          parameters[80*(OC+l)+8*b+:8] <= stream[8*l+:8];
+      end
+    if (rst) parameters_full <= '0;
+    else begin
+      if (parameter_valid && parameter_byte == 4'd9) parameters_full[parameter_set] <= 1'b1;
+      if (released) parameters_full[released_half] <= 1'b0;
+    end
+  end
+
+  // The vector unit
+  logic vector_out;
+  logic [127:0] vector_sums;
+  ek_vector unit (
+      .clk(clk), .table_valid(table_valid), .table_at(table_at), .table_data(table_data),
+      .valid(vector_valids[READ-1]), .first(vector_firsts[READ-1]), .last(vector_lasts[READ-1]),
+      .operand(operands[READ-1] && header[9]), .largest(header[7]), .multiplies(header[8]),
+      .activations(words[31:0]), .out_valid(vector_out), .out(vector_sums)
+  );
+  localparam int VECTOR = READ + 3;
+  logic [VECTOR*AW-1:0] out_addrs;
+  always_ff @(posedge clk) out_addrs <= {out_addrs[(VECTOR-1)*AW-1:0], out_addr};
+
+  // Requantization: what was taken from the accumulators two cycles ago, or what comes from the vector unit
+  logic [1:0] taking_then;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [3:0] word_then;  // arrays of few lanes have one word
+  /* verilator lint_on UNUSEDSIGNAL */
+  logic [1:0] set_then;
+  logic [2*AW-1:0] addr_then;
+  logic [49:0] epilogue_then;
+  always_ff @(posedge clk) begin
+    taking_then <= {taking_then[0], taking && !rst};
+    word_then <= {word_then[1:0], drain_word};
+    set_then <= {set_then[0], taken_half};
+    addr_then <= {addr_then[AW-1:0], drain_addr};
+    epilogue_then <= {epilogue_then[24:0], drain_epilogue};
+  end
+  localparam int LANES = 10;  // cycles from here to the result
+  logic [LANES-1:0] lane_valids;
+  logic [LANES*AW-1:0] lane_addrs;
+  logic [8*24-1:0] lane_limits;
+  logic lane_once;
+  always_ff @(posedge clk) begin
+    lane_valids <= {lane_valids[LANES-2:0], (taking_then[1] || vector_out) && !rst};
+    lane_addrs <= {lane_addrs[(LANES-1)*AW-1:0], vector_out ? out_addrs[(VECTOR-1)*AW+:AW] : addr_then[AW+:AW]};
+    lane_limits <= {
+      lane_limits[7*24-1:0], vector_out ? {header[32+8+:8], header[32+:8], header[24+:8]} : epilogue_then[49-:24]
+    };
+    lane_once <= vector_out ? header[6] : epilogue_then[25];
+  end
+  genvar g;
+  generate
+    for (g = 0; g < 4; g++) begin : g_lane
+      /* verilator lint_off UNUSEDSIGNAL */
+      logic [79:0] of_lane;  // 10 bytes, not all bits of which mean something
+      /* verilator lint_on UNUSEDSIGNAL */
+      logic [31:0] sum_of_lane;
+      logic signed [31:0] sum, bias;
+      logic [30:0] multiplier;
+      logic [4:0] left, right;
+      logic [OC/4*80-1:0] choice;
+      logic [OC/4*32-1:0] sums_choice;
+      for (genvar w = 0; w < OC / 4; w++) begin : g_word
+        assign choice[80*w+:80] = set_then[1] ? parameters[80*(OC+4*w+g)+:80] : parameters[80*(4*w+g)+:80];
+        assign sums_choice[32*w+:32] = taken[32*(4*w+g)+:32];
+      end
+      if (OC == 4) begin : g_one
+        assign of_lane = choice;
+        assign sum_of_lane = sums_choice;
+      end else begin : g_many
+        assign of_lane = choice[80*word_then[2+:$clog2(OC/4)]+:80];
+        assign sum_of_lane = sums_choice[32*word_then[2+:$clog2(OC/4)]+:32];
+      end
+      always_ff @(posedge clk) begin
+        sum <= vector_out ? vector_sums[32*g+:32] : sum_of_lane;
+        bias <= vector_out ? 32'd0 : of_lane[31:0];
+        multiplier <= vector_out ? header[32*2+:31] : of_lane[62:32];
+        right <= vector_out ? header[32*3+:5] : of_lane[68:64];
+        left <= vector_out ? header[32*3+8+:5] : of_lane[76:72];
+      end
+      ek_requantize lane (
+          .clk(clk), .sum(sum), .bias(bias), .multiplier(multiplier), .left(left), .right(right), .once(lane_once),
+          .zero(lane_limits[24*7+:8]), .least(lane_limits[24*7+8+:8]), .most(lane_limits[24*7+16+:8]),
+          .result(result[8*g+:8])
+      );
+    end
+  endgenerate
+  assign result_valid = lane_valids[LANES-1];
+  assign result_addr = lane_addrs[(LANES-1)*AW+:AW];
+  assign idle = !(|conv_valids) && !(|vector_valids) && !drain_busy && !(|taking_then) && !(|lane_valids) && !unit_busy;
+  logic [3:0] unit_valids;
+  logic unit_busy;
+  assign unit_busy = |unit_valids;
+  always_ff @(posedge clk) unit_valids <= {unit_valids[2:0], vector_valids[READ-1] && !rst};
+
+  // Counters, and their log
+  logic [31:0] cycles, active, weights_waited, sums_waited, beats_read, vector_active, commands;
+  always_ff @(posedge clk) begin
+    if (rst || start) begin
+      {cycles, active, weights_waited, sums_waited, beats_read, vector_active, commands} <= '0;
+    end else if (busy) begin
+      cycles <= cycles + 1'b1;
+      active <= active + 32'(valid && !vector);
+      vector_active <= vector_active + 32'(valid && vector);
+      weights_waited <= weights_waited + 32'(waits_weights);
+      sums_waited <= sums_waited + 32'(waits_sums);
+      beats_read <= beats_read + 32'(mem_rvalid && mem_rready);
+      commands <= commands + 32'(next_taken);
+    end
+  end
+  logic [191:0] snapshot;
+  logic [2:0] log_word;
+  logic [LW-1:0] log_entry;
+  logic logging;
+  always_ff @(posedge clk) begin
+    if (next_taken) begin
+      snapshot <= {vector_active, beats_read, sums_waited, weights_waited, active, cycles};
+      log_entry <= commands[LW-1:0];
+    end else if (logging) snapshot <= {32'b0, snapshot[191:32]};
+    if (rst) begin
+      logging <= 1'b0;
+      log_word <= '0;
+    end else if (next_taken) begin
+      logging <= commands < 32'(LOG_DEPTH);
+      log_word <= '0;
+    end else if (logging) begin
+      log_word <= log_word + 1'b1;
+      if (log_word == 3'd5) logging <= 1'b0;
+    end
+  end
+  logic [31:0] log_data;
+  ek_ram #(.WIDTH(32), .DEPTH(8 * LOG_DEPTH)) log (
+      .clk(clk), .write(logging), .waddr({log_entry, log_word}), .wdata(snapshot[31:0]),
+      .read(1'b1), .raddr(log_at), .rdata(log_data)
+  );
+  logic [LW+2:0] log_at;
+  assign log_at = host_addr[LW+4:2];
+
+  // Reads of the host, READ + 1 cycles
+  logic [READ-1:0] reads, from_memory;
+  logic from_log;
+  logic [31:0] register_now, register_then;
+  logic [(READ-1)*32-1:0] registers;
+  always_comb begin
+    case (host_addr[7:2])
+      6'h00: register_now = 32'h454b4f31;
+      6'h01: register_now = {8'd0, 7'd0, PACKED != 0, 8'(OC), 8'(IC)};
+      6'h03: register_now = {31'd0, busy};
+      6'h04: register_now = base;
+      6'h05: register_now = beats;
+      6'h08: register_now = cycles;
+      6'h09: register_now = active;
+      6'h0a: register_now = weights_waited;
+      6'h0b: register_now = sums_waited;
+      6'h0c: register_now = beats_read;
+      6'h0d: register_now = commands;
+      6'h0e: register_now = vector_active;
+      default: register_now = '0;
+    endcase
+  end
+  always_ff @(posedge clk) begin
+    reads <= {reads[READ-2:0], host_valid && !host_write && !rst};
+    from_memory <= {from_memory[READ-2:0], host_addr[19]};
+    from_log <= host_addr[16];
+    register_then <= register_now;
+    registers <= {registers[(READ-2)*32-1:0], from_log ? log_data : register_then};
+    host_rvalid <= reads[READ-1];
+    host_rdata <= from_memory[READ-1] ? words[31:0] : registers[(READ-2)*32+:32];
+  end
+  logic unused;
+  assign unused = &{1'b0, header, host_addr[1:0]};
+endmodule

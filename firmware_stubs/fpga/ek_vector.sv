@@ -1,0 +1,64 @@
+// The vector unit: four channels per cycle. Every activation goes through a table of 256 numbers of 32 bits; the numbers
+// of one result are added, multiplied, or the largest is kept. Latency: 3 cycles.
+module ek_vector (
+    input  logic         clk,
+    // Tables: two per lane, alike in all lanes
+    input  logic         table_valid,
+    input  logic [8:0]   table_at,
+    input  logic [31:0]  table_data,
+    input  logic         valid,
+    input  logic         first,
+    input  logic         last,
+    input  logic         operand,    // which table
+    input  logic         largest,
+    input  logic         multiplies,
+    input  logic [31:0]  activations,
+    output logic         out_valid,
+    output logic [127:0] out
+);
+  logic valid1, valid2, first1, first2, last1, last2, operand1;
+  always_ff @(posedge clk) begin
+    {valid1, valid2} <= {valid, valid1};
+    {first1, first2} <= {first, first1};
+    {last1, last2} <= {last, last1};
+    operand1 <= operand;
+    out_valid <= valid2 && last2;
+  end
+  genvar l;
+  generate
+    for (l = 0; l < 4; l++) begin : g_lane
+      logic [31:0] read0, read1;
+      logic signed [31:0] value, result;
+      logic signed [17:0] product;
+      ek_ram #(.WIDTH(32), .DEPTH(256)) table0 (
+          .clk(clk),
+          .write(table_valid && !table_at[8]),
+          .waddr(table_at[7:0]),
+          .wdata(table_data),
+          .read(1'b1),
+          .raddr(activations[8*l+:8]),
+          .rdata(read0)
+      );
+      ek_ram #(.WIDTH(32), .DEPTH(256)) table1 (
+          .clk(clk),
+          .write(table_valid && table_at[8]),
+          .waddr(table_at[7:0]),
+          .wdata(table_data),
+          .read(1'b1),
+          .raddr(activations[8*l+:8]),
+          .rdata(read1)
+      );
+      assign product = $signed(result[8:0]) * $signed(value[8:0]);
+      always_ff @(posedge clk) begin
+        value <= operand1 ? read1 : read0;
+        if (valid2) begin
+          if (first2) result <= value;
+          else if (multiplies) result <= 32'(product);
+          else if (largest) result <= value > result ? value : result;
+          else result <= result + value;
+        end
+      end
+      assign out[32*l+:32] = result;
+    end
+  endgenerate
+endmodule
