@@ -137,8 +137,8 @@ def _compile(command: list[str], sources: Path, runner: Path) -> None:
 def run_compiler(
     command: Sequence[str], folder: Path, failure: str, *, scratch: Path | None = None,
     limits: sandbox.Limits = sandbox.Limits(), hint: str = "please report this",
-) -> None:  # fmt: skip
-    """Run a compiler on what was generated from a network, in the sandbox.
+) -> str:  # fmt: skip
+    """Run a compiler on what was generated from a network, in the sandbox; return what it said.
 
     :param folder: where it runs. :param scratch: where it may write; default: ``folder``.
     :param failure: what does not compile, in words.
@@ -149,3 +149,4 @@ def run_compiler(
     done = sandbox.run_program(command, folder=folder, limits=limits, writable=[place], env=environment)
     if done.returncode != 0:
         raise EdgekitError(f"{failure}: {first_error(done.stdout)}", hint)
+    return done.stdout

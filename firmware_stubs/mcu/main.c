@@ -1,5 +1,5 @@
-/* A firmware with one network, which a host feeds over a UART. `ek_config.h` is written for each network and board. */
-#include "ek_config.h"
+/* A firmware with one network, which a host feeds over a UART. `ek_network.h` is written for each network. */
+#include "ek_network.h"
 #include "ek_port.h"
 #include "ek_server.h"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgekit import target
 from edgekit.api.compile import Compiled, compile
-from edgekit.backends import planned
+from edgekit.backends import planned, runner_build
 from edgekit.backends.c99 import C99, firmware
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.files import elf
@@ -46,14 +47,39 @@ def test_both_files_lie_where_their_machine_has_memory(tmp_path: Path) -> None:
     assert sizes.ram == sizes.data + sizes.bss + sizes.arena + sizes.stack and sizes.flash >= sizes.text
 
 
-def test_the_same_bytes_every_time_and_no_path_of_this_machine(tmp_path: Path) -> None:
+def test_the_same_bytes_every_time_and_no_path_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board = target.load("nucleo-l4r5zi")
     for name in ("one", "two"):
+        monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / f"cache of {name}"))
         built(tmp_path / name, board)
     for path in (tmp_path / "one").iterdir():
         data = path.read_bytes()
         assert data == (tmp_path / "two" / path.name).read_bytes()
         assert b"/tmp/" not in data and str(Path.home()).encode() not in data
+
+
+def test_a_second_build_runs_no_compiler_and_another_network_only_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "cache"))
+    commands: list[list[str]] = []
+    run = runner_build.run_compiler
+
+    def counted(command: list[str], *arguments: Any, **options: Any) -> str:
+        commands.append(command)
+        return run(command, *arguments, **options)
+
+    monkeypatch.setattr(runner_build, "run_compiler", counted)
+    board = target.load("nucleo-l4r5zi")
+    first = built(tmp_path / "one", board)
+    assert any("mcu/ek_server.c" in command for command in commands)
+    commands.clear()
+    assert built(tmp_path / "two", board) == first and commands == []
+    other = network(a="    int32_t *z =>    int32_t unused = 1; (void)unused;\n    int32_t *z ")
+    built(tmp_path / "three", board, replace(other, digest=bytes(32)))
+    assert [command[command.index("-c") + 1 :] for command in commands if "-c" in command] == [
+        ["mcu/main.c", "tiny.c", "-MD"]
+    ]
 
 
 @pytest.mark.parametrize("board", boards())

@@ -9,28 +9,32 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from edgekit import resources, sandbox
-from edgekit.backends import runner_build
+from edgekit.backends import compilation, runner_build
 from edgekit.backends.c99.library import STANDARD
 from edgekit.bundle.execution import FirmwareStep
 from edgekit.errors import ModelError
 from edgekit.files import elf
-from edgekit.files.documents import write_text
 from edgekit.target import Target, machines
 from edgekit.target.schema import Fpu, Mcu, RegionKind
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
+    from edgekit.tools.toolchain import Tool
 
 NO_BOARD = "none"
 """The board of an emulated machine: nothing to set up, and no cycles to count."""
 BOARD, EMULATED, ABOUT = "firmware.elf", "emulator.elf", "firmware.json"
 """Files in ``artifact/``."""
 LIMITS = sandbox.Limits(seconds=120, memory_mb=2048, file_mb=64)
-_FLAGS = ("-ffunction-sections", "-fdata-sections", "-fno-ident", "-fno-common", "-I.")
+_FLAGS = (
+    "-ffunction-sections", "-fdata-sections", "-fno-ident", "-fno-common", "-I.", "-Ikernels", "-Imcu",
+    "-Imcu/freestanding",
+)  # fmt: skip
 _LINK = ("-nostdlib", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,--no-warn-rwx-segments", "-static")
 _FAMILIES = {"cortex-m": "cortex_m", "riscv32": "riscv"}
 """Folders in ``firmware_stubs``, by a target's ``arch``."""
@@ -100,30 +104,26 @@ def build(network: Network, target: Target, folder: Path, flags: Sequence[str] =
 
     :raises ModelError: if it does not fit into the board's memories. :raises ToolMissing: if there is no compiler.
     """
-    mcu, hertz = target.microcontroller, int(target.processor.clock_mhz * 1e6)
+    mcu = target.microcontroller
     assert target.emulator is not None, target.name
     machine = machines.MACHINES[target.emulator.machine]
-    with sandbox.scratch() as work:
-        maker = _Maker(network, target, mcu, work, [*flags, *machine_flags(mcu)])
-        emulated = maker.compiled("emulator", _Config(NO_BOARD, *machine.uart, BAUD, hertz, False, machine.samples))
-        maker.linked("sizes.elf", emulated, _WIDE)
-        sizes = _sizes(maker.elf("sizes.elf"), mcu)
-        layout = _fitting(sizes, network, target)
-        spans = {"flash": machine.flash, "ram": machine.ram, "vectors": machine.vectors}
-        memories = {name: (span.address, span.size) for name, span in spans.items() if span is not None}
-        vectors = "vectors" if machine.vectors else ""
-        maker.linked(EMULATED, emulated, _Layout(memories, "flash", "ram", "ram", vectors))
-        files = [EMULATED, ABOUT]
-        if mcu.board and mcu.uart:
-            uart = mcu.uart
-            config = _Config(mcu.board, uart.driver, uart.base, uart.clock_hz, uart.baud, hertz, mcu.caches)
-            maker.linked(BOARD, maker.compiled("board", config), layout)
-            files.insert(0, BOARD)
-        about = _about(maker.elf(EMULATED), network, layout, sizes)
-        write_text(folder / ABOUT, json.dumps(about, indent=1, sort_keys=True) + "\n")
-        for name in files[:-1]:
-            runner_build.put(work / name, folder, name)
-        return Built(tuple(files), sizes, maker.compiler)
+    maker = _Maker(network, target, mcu, [*flags, *machine_flags(mcu)])
+    emulated = maker.compiled(_Config(NO_BOARD, *machine.uart, BAUD, False, machine.samples))
+    sizes = _sizes(elf.read(maker.linked(emulated, _WIDE)), mcu)
+    layout = _fitting(sizes, network, target)
+    spans = {"flash": machine.flash, "ram": machine.ram, "vectors": machine.vectors}
+    memories = {name: (span.address, span.size) for name, span in spans.items() if span is not None}
+    vectors = "vectors" if machine.vectors else ""
+    files = {EMULATED: maker.linked(emulated, _Layout(memories, "flash", "ram", "ram", vectors))}
+    if mcu.board and mcu.uart:
+        uart = mcu.uart
+        config = _Config(mcu.board, uart.driver, uart.base, uart.clock_hz, uart.baud, mcu.caches)
+        files = {BOARD: maker.linked(maker.compiled(config), layout), **files}
+    about = _about(elf.read(files[EMULATED]), network, layout, sizes)
+    files[ABOUT] = (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return Built(tuple(files), sizes, runner_build.describe(maker.tool))
 
 
 def largest(graph: Graph) -> list[str]:
@@ -166,85 +166,77 @@ _VECTORS = 1024
 
 @dataclass(frozen=True)
 class _Config:
-    """What ``ek_config.h`` says beside the network."""
+    """What ``ek_config.h`` says: a board, or a machine that stands in for it."""
 
     board: str
     driver: str
     uart: int
     uart_hertz: int
     baud: int
-    hertz: int
     caches: bool
     samples: machines.Span | None = None
     """Memory of an emulated machine that inputs are loaded into."""
 
+    def text(self) -> str:
+        """The header."""
+        values = {
+            "UART_BASE": f"{self.uart:#x}u", "UART_CLOCK_HZ": f"{self.uart_hertz}u", "UART_BAUD": f"{self.baud}u",
+            **({"CACHES": "1"} if self.caches else {}),
+            **({"UART_LOW_POWER": "1"} if self.driver == "lpuart" else {}),
+            **({"SAMPLES": f"{self.samples.address:#x}u", "SAMPLES_BYTES": f"{self.samples.size}u"}
+               if self.samples else {}),
+        }  # fmt: skip
+        return _defines(values)
 
-@dataclass
+
+@dataclass(frozen=True)
 class _Maker:
-    """Compiles and links in a scratch folder."""
+    """Compiles and links a network for a target."""
 
     network: Network
     target: Target
     mcu: Mcu
-    work: Path
     flags: Sequence[str]
 
-    def __post_init__(self) -> None:
-        self._tool = runner_build.compiler(self.target.arch)
-        self._stubs = resources.folder("firmware_stubs")
-        self._family = _FAMILIES[self.target.arch]
-        self.compiler = runner_build.describe(self._tool)
-        for name, text in self.network.files.items():
-            write_text(self.work / name, text)
+    @cached_property
+    def tool(self) -> Tool:
+        """The compiler."""
+        return runner_build.compiler(self.target.arch)
 
-    def compiled(self, folder: str, config: _Config) -> list[str]:
-        """Compile for a board or a machine; return the objects."""
-        place = self.work / folder
-        place.mkdir()
-        write_text(place / "ek_config.h", self._config(config))
-        common, family = self._stubs / "mcu", self._stubs / self._family
-        driver = _DRIVERS.get(config.driver, config.driver)
-        sources = [common / f"{name}.c" for name in ("main", "ek_server", "ek_frame", f"uart_{driver}")]
-        sources += [common / f"board_{config.board}.c", family / "startup.c"]
-        if config.board != NO_BOARD:
-            sources.append(family / "cycles.c")
-        self._compile(folder, sources)
-        self._compile(folder, [common / "memory.c"], "-fno-builtin", "-fno-tree-loop-distribute-patterns")
-        return [f"{folder}/{source.stem}.o" for source in sources] + [f"{folder}/memory.o", self._network()]
+    def compiled(self, config: _Config) -> dict[str, bytes]:
+        """Return the objects of a firmware for a board or a machine, by name."""
+        driver, family = _DRIVERS.get(config.driver, config.driver), _FAMILIES[self.target.arch]
+        names = [f"mcu/{name}.c" for name in ("ek_server", "ek_frame", f"uart_{driver}", f"board_{config.board}")]
+        names += [f"{family}/startup.c", *([f"{family}/cycles.c"] if config.board != NO_BOARD else [])]
+        runtime = self._compiled(names, {"ek_config.h": config.text().encode()})
+        # They would call themselves.
+        memory = self._compiled(["mcu/memory.c"], {}, "-fno-builtin", "-fno-tree-loop-distribute-patterns")
+        return {**runtime, **memory, **self._network()}
 
-    def linked(self, name: str, objects: Sequence[str], layout: _Layout) -> None:
-        """Link a firmware."""
-        write_text(self.work / "link.ld", self._script(layout))
-        self._run([*self.flags, *_LINK, "-T", "link.ld", *objects, *_LIBRARIES[self.target.arch], "-o", name], name)
-
-    def _network(self) -> str:
-        """The network's own object."""
-        name = f"{self.network.name}.o"
-        if not (self.work / name).is_file():
-            self._compile("", [self.work / f"{self.network.name}.c"])
-        return name
-
-    def _compile(self, folder: str, sources: Sequence[Path], *flags: str) -> None:
-        folders = [f"-I{self._stubs / place}" for place in ("kernels", "mcu", "mcu/freestanding")]
-        arguments = [*STANDARD, *self.flags, *_FLAGS, f"-I{self.work}", *folders, *flags, "-c", *map(str, sources)]
-        self._run(arguments, sources[0].name, folder)
-
-    def elf(self, name: str) -> elf.Elf:
-        """What was linked, or compiled."""
-        return elf.read((self.work / name).read_bytes())
-
-    def _config(self, config: _Config) -> str:
-        name, digest = self.network.name, ", ".join(map(str, self.network.digest))
+    def _network(self) -> dict[str, bytes]:
+        """The objects that differ from network to network."""
+        name, upper = self.network.name, self.network.name.upper()
         values = {
-            "MODEL": f"{name}_model", "ARENA_BYTES": f"{name.upper()}_ARENA_BYTES", "STEPS": f"{name.upper()}_STEPS",
-            "CLOCK_HZ": f"{config.hertz}u", "UART_BASE": f"{config.uart:#x}u", "UART_CLOCK_HZ": f"{config.uart_hertz}u",
-            "UART_BAUD": f"{config.baud}u", "DIGEST": f"{{{digest}}}", **({"CACHES": "1"} if config.caches else {}),
-            **({"UART_LOW_POWER": "1"} if config.driver == "lpuart" else {}),
-            **({"SAMPLES": f"{config.samples.address:#x}u", "SAMPLES_BYTES": f"{config.samples.size}u"}
-               if config.samples else {}),
+            "MODEL": f"{name}_model", "ARENA_BYTES": f"{upper}_ARENA_BYTES", "STEPS": f"{upper}_STEPS",
+            "CLOCK_HZ": f"{int(self.target.processor.clock_mhz * 1e6)}u",
+            "DIGEST": f"{{{', '.join(map(str, self.network.digest))}}}",
         }  # fmt: skip
-        lines = "\n".join(f"#define EK_CONFIG_{key} {value}" for key, value in values.items())
-        return f'#include "{name}.h"\n{lines}\n'
+        files = {"ek_network.h": f'#include "{name}.h"\n{_defines(values)}', **self.network.files}
+        return self._compiled(["mcu/main.c", f"{name}.c"], {file: text.encode() for file, text in files.items()})
+
+    def _compiled(self, names: Sequence[str], also: Mapping[str, bytes], *flags: str) -> dict[str, bytes]:
+        """Compile files of ``firmware_stubs`` and of ``also``; return the objects by name."""
+        headers = compilation.sources("kernels", "mcu", "mcu/freestanding")
+        own = {name: (resources.folder("firmware_stubs") / name).read_bytes() for name in names if name not in also}
+        arguments = [*STANDARD, *self.flags, *_FLAGS, *flags, "-c", *names]
+        objects = [f"{PurePath(name).stem}.o" for name in names]
+        return self._run(arguments, {**headers, **own, **also}, objects)
+
+    def linked(self, objects: Mapping[str, bytes], layout: _Layout) -> bytes:
+        """Return a firmware, an ELF file."""
+        arguments = [*self.flags, *_LINK, "-T", "link.ld", *objects, *_LIBRARIES[self.target.arch], "-o", "linked.elf"]
+        inputs = {**objects, "link.ld": self._script(layout).encode()}
+        return self._run(arguments, inputs, ["linked.elf"])["linked.elf"]
 
     def _script(self, layout: _Layout) -> str:
         memory = "\n".join(
@@ -256,16 +248,20 @@ class _Maker:
             "vectors": layout.vectors or layout.code,
             "stack": str(self.mcu.stack_bytes),
         }  # fmt: skip
-        text = (self._stubs / self._family / "link.ld.in").read_text()
+        text = (resources.folder("firmware_stubs") / _FAMILIES[self.target.arch] / "link.ld.in").read_text()
         for key, value in values.items():
             text = text.replace(f"@{key}@", value)
         return text
 
-    def _run(self, arguments: Sequence[str], what: str, folder: str = "") -> None:
-        runner_build.run_compiler(
-            [*self._tool.argv, *arguments], self.work / folder, f"{what} does not compile for {self.target.name}",
-            scratch=self.work, limits=LIMITS, hint="please report this, with your compiler's version",
+    def _run(self, arguments: Sequence[str], inputs: Mapping[str, bytes], outputs: Sequence[str]) -> dict[str, bytes]:
+        failure = f"{self.network.name} does not compile for {self.target.name}"
+        return compilation.compiled(
+            self.tool, compilation.Compilation([arguments], inputs, outputs, failure, LIMITS)
         )  # fmt: skip
+
+
+def _defines(values: Mapping[str, str]) -> str:
+    return "".join(f"#define EK_CONFIG_{key} {value}\n" for key, value in values.items())
 
 
 def _sizes(image: elf.Elf, mcu: Mcu) -> Sizes:
