@@ -1,0 +1,118 @@
+"""Commands of the overlay and their headers of 28 words (docs/fpga.md, ``ek_loader.sv``, ``ek_issue.sv``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+
+WORDS = 28
+"""Of a header, 32 bits each."""
+EVERYWHERE = 0x7FFF
+"""Width and height of a feature map without an outside."""
+
+
+class Op(IntEnum):
+    """What a command does."""
+
+    CONV = 1
+    VECTOR = 2
+    END = 15
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One loop of six.
+
+    :param count: of iterations. :param step: words from one iteration's address to the next's. :param dx: and ``dy``:
+        what it adds to the pixel's coordinates, -128 to 127.
+    """
+
+    count: int = 1
+    step: int = 0
+    dx: int = 0
+    dy: int = 0
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A multiplier and its shift as requantization takes them, ``multiplier * 2**(left - right - 31)``."""
+
+    multiplier: int
+    left: int
+    right: int
+
+    @staticmethod
+    def of(multiplier: int, shift: int) -> Factor:
+        """From TFLite's form."""
+        return Factor(multiplier, max(shift, 0), max(-shift, 0))
+
+
+IDENTITY = Factor(1 << 30, 1, 0)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command; fields are those of the header.
+
+    :param loops: six, innermost first. :param inside: width, height of the feature map that is read; elsewhere lies
+        ``pad``. :param spread: words between the words of one read, and what each adds to x and y.
+    :param words: of one slot, of one slot of the last block. :param out_steps: words from one word, column, row, block
+        of the output to the next.
+    """
+
+    op: Op
+    loops: tuple[Loop, ...] = ()
+    base: int = 0
+    origin: tuple[int, int] = (0, 0)
+    """x, y."""
+    inside: tuple[int, int] = (EVERYWHERE, EVERYWHERE)
+    spread: tuple[int, int, int] = (1, 0, 0)
+    pad: int = 0
+    out: int = 0
+    out_steps: tuple[int, int, int, int] = (0, 0, 0, 0)
+    words: tuple[int, int] = (1, 1)
+    zero: int = 0
+    limits: tuple[int, int] = (-128, 127)
+    factor: Factor = IDENTITY
+    wait: bool = True
+    hold: bool = False
+    once: bool = False
+    largest: bool = False
+    multiplies: bool = False
+    two_tables: bool = False
+    tables: int = 0
+
+    def header(self) -> bytes:
+        """The header, 112 bytes."""
+        flags = (
+            self.op | self.wait << 4 | self.hold << 5 | self.once << 6 | self.largest << 7 | self.multiplies << 8
+            | self.two_tables << 9 | self.tables << 10 | (self.pad & 255) << 16 | (self.zero & 255) << 24
+        )  # fmt: skip
+        low, high = self.limits
+        words = [
+            flags,
+            (low & 255) | (high & 255) << 8 | (self.words[0] - 1) << 20 | (self.words[1] - 1) << 22,
+            self.factor.multiplier,
+            self.factor.right | self.factor.left << 8,
+            self.base,
+            (self.origin[0] & 0xFFFF) | (self.origin[1] & 0xFFFF) << 16,
+            self.inside[0] | self.inside[1] << 16,
+            (self.spread[0] & 0xFFFFFF) | self.spread[1] << 24 | self.spread[2] << 25,
+        ]
+        for loop in (*self.loops, *(Loop(),) * (6 - len(self.loops))):
+            words += [(loop.count - 1) | (loop.dx & 255) << 16 | (loop.dy & 255) << 24, loop.step]
+        words += [self.out, *self.out_steps, 0, 0, 0]
+        return b"".join((word & 0xFFFFFFFF).to_bytes(4, "little") for word in words)
+
+
+def chained(command: Command) -> Command:
+    """The command, which starts although results of the one before are still on their way."""
+    return replace(command, wait=False)
+
+
+def table(values: np.ndarray) -> bytes:
+    """A table of 256 numbers of 32 bits, indexed by the stored integer -128 to 127, as the stream has it."""
+    by_byte = np.roll(np.asarray(values, np.int64), 128)
+    return by_byte.astype("<i4").tobytes()

@@ -1,0 +1,46 @@
+"""How tensors lie in the activation memory: rows of pixels of words of four channels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Size = tuple[int, int, int]
+"""Rows, columns, channels."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A tensor's place; pixel ``(y, x)`` begins at word ``base + y * row + x * pitch``.
+
+    :param slack: words beyond the last pixel that may be overwritten.
+    """
+
+    size: Size
+    base: int
+    pitch: int
+    row: int
+    slack: int = 0
+
+    @property
+    def channel_words(self) -> int:
+        """Words of a pixel that hold channels."""
+        return -(-self.size[2] // 4)
+
+    @property
+    def words(self) -> int:
+        """Words of the tensor, without slack."""
+        return self.row * self.size[0]
+
+    def at(self, y: int, x: int, word: int = 0) -> int:
+        """The address of a word; pixels outside of the tensor have one, too."""
+        return self.base + y * self.row + x * self.pitch + word
+
+
+def size_of(shape: tuple[int, ...]) -> Size:
+    """Rows, columns, channels of a tensor of any rank: leading axes are rows."""
+    if len(shape) <= 1:
+        return 1, 1, math.prod(shape)
+    if len(shape) == 2:
+        return 1, shape[0], shape[1]
+    return math.prod(shape[:-2]), shape[-2], shape[-1]
