@@ -11,7 +11,7 @@ from edgekit.target import BoardKind
 KINDS = {
     BoardKind.LINUX: "Linux boards", BoardKind.GPU: "GPUs", BoardKind.PHONE: "Phones",
     BoardKind.ACCELERATOR: "Accelerators", BoardKind.MCU: "Microcontrollers",
-    BoardKind.NPU: "NPUs of microcontrollers",
+    BoardKind.NPU: "NPUs of microcontrollers", BoardKind.FPGA: "FPGAs",
 }  # fmt: skip
 """Headings of the tables, by a target's ``kind``."""
 

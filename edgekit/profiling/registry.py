@@ -17,7 +17,7 @@ from edgekit import resources
 from edgekit.errors import EdgekitError
 from edgekit.files import documents, tables
 from edgekit.graph import Graph
-from edgekit.profiling import CostModel, Evidence, Profile, accelerator, cycles, gpu, npu, roofline
+from edgekit.profiling import CostModel, Evidence, Profile, accelerator, cycles, fpga, gpu, npu, roofline
 from edgekit.profiling.dtypes import Dtype, dtype_of
 from edgekit.profiling.mcu import cost as firmware
 from edgekit.profiling.mcu import estimate as firmware_estimate
@@ -39,6 +39,7 @@ MODELS: dict[str, Callable[[Any], CostModel]] = {
     "cycles": _with(cycles.Coefficients, cycles.EmulatedCost),
     "firmware": lambda _: firmware.FirmwareCost(),
     "firmware-estimate": _with(firmware_estimate.Coefficients, firmware_estimate.FirmwareEstimate),
+    "fpga": _with(fpga.Coefficients, fpga.FpgaEstimate),
     "gpu": _with(gpu.Coefficients, gpu.GpuCost),
     "npu": _with(npu.Coefficients, npu.NpuCost),
     "measured": lambda _: Measured(),

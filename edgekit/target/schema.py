@@ -12,6 +12,7 @@ from edgekit.errors import UsageError
 from edgekit.files import tables
 from edgekit.files.tables import Key, WrongTable, number
 from edgekit.target import machines
+from edgekit.target.fpga import Fpga
 
 T = TypeVar("T")
 HINT = "docs/targets.md lists the keys"
@@ -26,6 +27,7 @@ class BoardKind(StrEnum):
     ACCELERATOR = "accelerator"
     NPU = "npu"
     MCU = "mcu"
+    FPGA = "fpga"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +166,10 @@ class CorePower(_Powers):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuPower(_Powers):
-    """Power of a board whose GPU computes."""
+class BusyPower(_Powers):
+    """Power of a board whose GPU or FPGA computes."""
 
-    busy_w: float = number("power with the GPU busy, watts")
+    busy_w: float = number("power with the GPU or FPGA busy, watts")
 
     def watts(self, threads: int, cores: int) -> float:
         """Power while it computes, whatever threads there are; idle power is included."""
@@ -307,13 +309,14 @@ class Target:
     runners: tuple[str, ...]
     delegates: tuple[str, ...] = ()
     memory: Memory
-    power: CorePower | GpuPower
+    power: CorePower | BusyPower
     cpu: Cpu | None = None
     gpu: Gpu | None = None
     cache: Cache = Cache()
     accelerator: Accelerator | None = None
     npu: Npu | None = None
     mcu: Mcu | None = None
+    fpga: Fpga | None = None
     emulator: Emulator | None = None
     cycles: Cycles | None = None
     calibration: tuple[Mapping[str, Any], ...] = ()
@@ -351,6 +354,14 @@ class Target:
         return _there(self.mcu, self, "mcu")
 
     @property
+    def programmable(self) -> Fpga:
+        """The ``fpga``.
+
+        :raises UsageError: if the target has none.
+        """
+        return _there(self.fpga, self, "fpga")
+
+    @property
     def cores(self) -> int:
         """Cores that threads run on."""
         return self.cpu.cores if self.cpu else 1
@@ -362,16 +373,16 @@ def _there(table: T | None, target: Target, name: str) -> T:
     return table
 
 
-POWERS: dict[BoardKind, type[CorePower] | type[GpuPower]] = {
-    kind: GpuPower if kind is BoardKind.GPU else CorePower for kind in BoardKind
+POWERS: dict[BoardKind, type[CorePower] | type[BusyPower]] = {
+    kind: BusyPower if kind in (BoardKind.GPU, BoardKind.FPGA) else CorePower for kind in BoardKind
 }
 _TABLES: dict[str, type] = {
     "cpu": Cpu, "gpu": Gpu, "memory": Memory, "cycles": Cycles, "accelerator": Accelerator, "cache": Cache,
-    "npu": Npu, "mcu": Mcu,
+    "npu": Npu, "mcu": Mcu, "fpga": Fpga,
 }  # fmt: skip
 KEYS: dict[str, Key] = {
     name: key
-    for table, form in (*_TABLES.items(), ("power", CorePower), ("power", GpuPower))
+    for table, form in (*_TABLES.items(), ("power", CorePower), ("power", BusyPower))
     for name, key in tables.keys(form, f"{table}.")
 }
 """Every number that a file may have, by its dotted name."""
@@ -387,6 +398,7 @@ REQUIRED: dict[BoardKind, tuple[str, ...]] = {
     BoardKind.ACCELERATOR: (*_CORES, *_ACCELERATOR, *_MEMORY),
     BoardKind.NPU: (*_CORES, "cpu.macs_per_cycle.int8", *(key for key in KEYS if key.startswith("npu.")), *_MEMORY),
     BoardKind.MCU: (*_CORES, *_MEMORY, "mcu.stack_bytes"),
+    BoardKind.FPGA: (*(key for key in KEYS if key.startswith("fpga.")), "power.busy_w"),
 }  # fmt: skip
 """By kind, what the estimate needs."""
 EMULATED = ("cycles.exposure", "cycles.fork_join_us", "memory.latency_ns")
@@ -415,7 +427,11 @@ def target(path: Path, data: Mapping[str, Any]) -> Target:
         runners = data.get("runners")
         linux = kind != BoardKind.MCU  # whose emulator has a cost model of its own
         _check(data, BoardKind(kind), emulated=linux and isinstance(runners, list) and "emulator" in runners)
-        power: CorePower | GpuPower = tables.build(POWERS[BoardKind(kind)], data["power"], "power")
+        if kind == BoardKind.FPGA:
+            chip = tables.build(Fpga, data.get("fpga"), "fpga")
+            chip.check()
+            data = {**data, "fpga": chip, "memory": chip.memory}
+        power: CorePower | BusyPower = tables.build(POWERS[BoardKind(kind)], data["power"], "power")
         board = tables.build(Target, {**data, "power": power})
         if board.kind is BoardKind.MCU:
             _check_mcu(board)

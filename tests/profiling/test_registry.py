@@ -13,6 +13,7 @@ from edgekit.profiling import CostModel, Evidence, registry
 from edgekit.profiling.accelerator import AcceleratorCost
 from edgekit.profiling.cycles import EmulatedCost
 from edgekit.profiling.dtypes import Dtype
+from edgekit.profiling.fpga import FpgaEstimate
 from edgekit.profiling.gpu import GpuCost
 from edgekit.profiling.mcu.cost import FirmwareCost
 from edgekit.profiling.mcu.estimate import FirmwareEstimate
@@ -26,6 +27,7 @@ FOLDER = resources.folder("targets") / "costs"
 ESTIMATES: dict[BoardKind, type] = {
     BoardKind.LINUX: Roofline, BoardKind.PHONE: Roofline, BoardKind.GPU: GpuCost,
     BoardKind.ACCELERATOR: AcceleratorCost, BoardKind.MCU: FirmwareEstimate, BoardKind.NPU: NpuCost,
+    BoardKind.FPGA: FpgaEstimate,
 }  # fmt: skip
 
 
