@@ -22,14 +22,14 @@ def estimated(board: Target = BOARD) -> Profile:
     return FpgaEstimate(ASSUMED).profile(mixed(), None, board, {})
 
 
-def narrow() -> Target:
-    """The board with a port of little bandwidth."""
+def with_port(bytes_per_cycle: float) -> Target:
+    """The board with another memory port."""
     chip = BOARD.programmable
-    return replace(BOARD, fpga=replace(chip, port=replace(chip.port, bytes_per_cycle=0.01)))
+    return replace(BOARD, fpga=replace(chip, port=replace(chip.port, bytes_per_cycle=bytes_per_cycle)))
 
 
 def test_operators_with_products_take_the_array_by_its_efficiency() -> None:
-    profile, clock = estimated(), BOARD.programmable.clock.mhz
+    profile, clock = estimated(with_port(1e6)), BOARD.programmable.clock.mhz
     rows = [row for row in profile.operators if row.macs]
     assert rows
     for row in rows:
@@ -40,7 +40,7 @@ def test_operators_with_products_take_the_array_by_its_efficiency() -> None:
 
 
 def test_weights_are_moved_in_every_inference() -> None:
-    profile, stats = estimated(narrow()), statistics(mixed())
+    profile, stats = estimated(with_port(0.01)), statistics(mixed())
     rate = 0.01 * BOARD.programmable.clock.mhz * 1e3
     bound = {row.index: row for row in profile.operators if row.bound == "memory"}
     assert bound
