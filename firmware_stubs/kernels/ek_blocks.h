@@ -1,7 +1,10 @@
 /* Products of int8 columns with int8 weights by the vector extension, 16 multiplications per instruction.
 
    Weights: blocks of two output channels, padded with zeros, one after the other; in a block, for each 16 values 16
-   bytes of the first channel and 16 of the second. Columns are padded to a multiple of 16 bytes. */
+   bytes of the first channel and 16 of the second. Columns are padded to a multiple of 16 bytes.
+
+   EK_INT4: for each 16 values 16 bytes, each with the first channel's weight in its upper half, the second one's in its
+   lower half. */
 #ifndef EK_BLOCKS_H
 #define EK_BLOCKS_H
 
@@ -94,6 +97,44 @@ EK_INLINE void ek_block_sums(const int8_t *column, const int8_t *other, const in
     second[1] = e;
 }
 
+/* The same of EK_INT4. */
+EK_INLINE void ek_block_sums_s4(const int8_t *column, const int8_t *other, const int8_t *weights, int32_t steps,
+                                int32_t *first, int32_t *second)
+{
+    int32_t a = 0, b = 0, c = 0, e = 0;
+#if EK_HAS_MVE
+    __asm volatile(
+        "dls lr, %[n]\n"
+        "1:\n"
+        "vldrb.8 q2, [%[w]], #16\n"
+        "vldrb.8 q0, [%[x]], #16\n"
+        "vshr.s8 q3, q2, #4\n"
+        "vldrb.8 q1, [%[z]], #16\n"
+        "vmladava.s8 %[a], q0, q3\n"
+        "vshl.i8 q2, q2, #4\n"
+        "vmladava.s8 %[c], q1, q3\n"
+        "vmladava.s8 %[b], q0, q2\n"
+        "vmladava.s8 %[e], q1, q2\n"
+        "le lr, 1b\n"
+        : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [e] "+Te"(e), [x] "+r"(column), [z] "+r"(other), [w] "+r"(weights)
+        : [n] "r"(steps)
+        : "lr", "q0", "q1", "q2", "q3", "cc", "memory");
+    b >>= 4;
+    e >>= 4;
+#else
+    for (int32_t i = 0; i < 16 * steps; i++) {
+        a += column[i] * ek_high_nibble(weights[i]);
+        b += column[i] * ek_low_nibble(weights[i]);
+        c += other[i] * ek_high_nibble(weights[i]);
+        e += other[i] * ek_low_nibble(weights[i]);
+    }
+#endif
+    first[0] = a;
+    first[1] = b;
+    second[0] = c;
+    second[1] = e;
+}
+
 /* `count` output channels of two pixels, from `channel` on. The second pixel lies `stride` elements behind the first;
    0: there is no second one, and what stands for it is overwritten. */
 EK_NOINLINE void ek_blocks_s8(const struct ek_conv_data *d, const int8_t *column, const int8_t *other,
@@ -104,8 +145,12 @@ EK_NOINLINE void ek_blocks_s8(const struct ek_conv_data *d, const int8_t *column
         int32_t first[4] = {0, 0, 0, 0}, second[4] = {0, 0, 0, 0};
         const int32_t lanes = ek_min(4, end - channel);
         int8_t *const to = y + channel;
-        for (int32_t i = 0; i < lanes; i += 2, weights += 32 * steps)
-            ek_block_sums(column, other, weights, steps, first + i, second + i);
+        if (ek_is_int4(flags))
+            for (int32_t i = 0; i < lanes; i += 2, weights += 16 * steps)
+                ek_block_sums_s4(column, other, weights, steps, first + i, second + i);
+        else
+            for (int32_t i = 0; i < lanes; i += 2, weights += 32 * steps)
+                ek_block_sums(column, other, weights, steps, first + i, second + i);
 #if EK_HAS_MVE
         const struct ek_lanes l = ek_lanes_load(d, flags, channel);
         ek_lanes_finish(&l, flags, d->y_zero, lanes, vldrwq_s32(second), to + stride);
@@ -133,6 +178,26 @@ EK_INLINE void ek_block_sums_one(const int8_t *x, const int8_t *weights, int32_t
     for (int32_t i = 0; i < in; i++) {
         a += x[i] * weights[i / 16 * 32 + i % 16];
         b += x[i] * weights[i / 16 * 32 + 16 + i % 16];
+    }
+#endif
+    sums[0] = a;
+    sums[1] = b;
+}
+
+EK_INLINE void ek_block_sums_one_s4(const int8_t *x, const int8_t *weights, int32_t in, int32_t *sums)
+{
+    int32_t a = 0, b = 0;
+#if EK_HAS_MVE
+    for (; in > 0; in -= 16, x += 16, weights += 16) {
+        const int8x16_t values = vldrbq_z_s8(x, vctp8q((uint32_t)in)), both = vldrbq_s8(weights);
+        a = vmladavaq_s8(a, values, vshrq_n_s8(both, 4));
+        b = vmladavaq_s8(b, values, vshlq_n_s8(both, 4));
+    }
+    b >>= 4;
+#else
+    for (int32_t i = 0; i < in; i++) {
+        a += x[i] * ek_high_nibble(weights[i]);
+        b += x[i] * ek_low_nibble(weights[i]);
     }
 #endif
     sums[0] = a;

@@ -45,14 +45,14 @@ EK_INLINE void ek_conv2d_rows_s8(const struct ek_conv_shape *s, const struct ek_
                                  int8_t *y, int8_t *column)
 {
     const int32_t depth = s->in_c / s->groups, units = s->out_c / s->groups;
-    const int32_t count = s->k_h * s->k_w * depth, row = (count + 3) & ~3;
+    const int32_t count = s->k_h * s->k_w * depth;
     for (int32_t g = 0; g < s->groups; g++) {
         for (int32_t out_y = 0; out_y < s->out_h; out_y++) {
             for (int32_t out_x = 0; out_x < s->out_w; out_x++) {
                 int8_t *to = y + (out_y * s->out_w + out_x) * s->out_c;
                 ek_patch_s8(s, x + g * depth, depth, out_y, out_x, (int8_t)d->x_zero, column);
                 for (int32_t c = g * units; c < (g + 1) * units; c++)
-                    to[c] = ek_product_stored_s8(d, s->flags, c, ek_dot_s8(d->weights + c * row, column, count, 0));
+                    to[c] = ek_product_stored_s8(d, s->flags, c, ek_dot_row(d->weights, s->flags, c, column, count));
             }
         }
     }
@@ -96,7 +96,7 @@ EK_INLINE void ek_conv2d_pairs_s8(const struct ek_conv_shape *s, const struct ek
     const int32_t chunks = (s->k_h * s->k_w * depth + 3) / 4;
     int8_t *const stage = (int8_t *)(columns + 4 * chunks);
     for (int32_t g = 0; g < s->groups; g++) {
-        const int8_t *weights = d->weights + g * ((units + 3) / 4) * 16 * chunks;
+        const int8_t *weights = d->weights + g * ((units + 3) / 4) * chunks * (ek_is_int4(s->flags) ? 8 : 16);
         int32_t out_y = 0, out_x = 0;
         for (int32_t pixel = 0; pixel < pixels; pixel += 2) {
             const int32_t many = ek_min(2, pixels - pixel);
@@ -127,7 +127,7 @@ EK_INLINE void ek_conv2d_blocks_s8(const struct ek_conv_shape *s, const struct e
         ek_fill(columns + 16 * steps + count, 0, 16 * steps - count);
     }
     for (int32_t g = 0; g < s->groups; g++) {
-        const int8_t *weights = d->weights + g * ((units + 1) / 2) * 32 * steps;
+        const int8_t *weights = d->weights + g * ((units + 1) / 2) * steps * (ek_is_int4(s->flags) ? 16 : 32);
         int32_t out_y = 0, out_x = 0;
         for (int32_t pixel = 0; pixel < pixels; pixel += 2) {
             const int32_t many = ek_min(2, pixels - pixel);

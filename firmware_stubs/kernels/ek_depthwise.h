@@ -59,14 +59,35 @@ EK_INLINE void ek_plane_load(const struct ek_conv_shape *s, const int8_t *x, int
     }
 }
 
-EK_INLINE void ek_plane_rows(const struct ek_conv_shape *s, const struct ek_conv_data *d, const ek_plane *plane,
-                             int32_t rows, int32_t channel, int8_t *y)
+/* The weights of a channel; EK_INT4: as bytes, in `spare`. */
+EK_INLINE const int8_t *ek_channel_taps(const struct ek_conv_shape *s, const struct ek_conv_data *d, int32_t channel,
+                                        int8_t *spare)
+{
+    const int32_t row = ek_tap_row(s), count = s->k_h * s->k_w;
+    if (!ek_is_int4(s->flags))
+        return d->weights + channel * s->k_h * row;
+    const int8_t *nibbles = d->weights + channel * ((count + 1) / 2);
+    int8_t *to = spare;
+    for (int32_t i = 0, column = 0; i < count; i++) {
+        const int8_t both = nibbles[i / 2];
+        *to++ = (int8_t)(i % 2 ? ek_high_nibble(both) : ek_low_nibble(both));
+        if (++column == s->k_w) {
+            column = 0;
+            for (int32_t n = s->k_w; n < row; n++)
+                *to++ = 0;
+        }
+    }
+    return spare;
+}
+
+EK_INLINE void ek_plane_rows(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *taps,
+                             const ek_plane *plane, int32_t rows, int32_t channel, int8_t *y)
 {
     const int32_t width = ek_plane_width(s);
     for (int32_t r = 0; r < rows; r++) {
         for (int32_t q = 0; q < s->out_w; q++) {
             const ek_plane *from = plane + r * s->stride_h * width + q * s->stride_w;
-            const int8_t *weights = d->weights + channel * s->k_h * ek_tap_row(s);
+            const int8_t *weights = taps;
             int32_t sum = 0;
             for (int32_t i = 0; i < s->k_h; i++, weights += ek_tap_row(s))
                 for (int32_t j = 0; j < s->k_w; j++)
@@ -153,11 +174,11 @@ EK_INLINE void ek_taps_pairs(const struct ek_taps *t, const int32_t *channel, in
 
 /* Rows of output of one channel, at stride 1 or 2 along rows. `width`: of the plane in words, `down`: from one row of
    outputs to the next; `step`: from one output to the next. */
-EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, int32_t channel, const ek_u32 *plane,
-                            int32_t width, int32_t down, int32_t stride, int32_t rows, int32_t columns, int8_t *y,
-                            int32_t step)
+EK_INLINE void ek_taps_rows(const struct ek_conv_data *d, int32_t flags, const int8_t *taps, int32_t channel,
+                            const ek_u32 *plane, int32_t width, int32_t down, int32_t stride, int32_t rows,
+                            int32_t columns, int8_t *y, int32_t step)
 {
-    const struct ek_taps t = ek_taps_load(d->weights + 12 * channel);
+    const struct ek_taps t = ek_taps_load(taps);
     const int32_t *const c = d->channels + 3 * channel;
     int32_t done = 0;
 #if EK_HAS_14_REGISTERS
@@ -195,9 +216,13 @@ EK_INLINE void ek_lanes_taps(const struct ek_conv_shape *s, const struct ek_conv
 #if EK_HAS_MVE
     const mve_pred16_t lanes = vctp32q((uint32_t)count);
     const struct ek_lanes l = ek_lanes_load(d, s->flags, channel);
+    const int32_t up = channel & 4 ? 24 : 28; /* bits that a weight of four moves up */
+    (void)up;
 #endif
+    const int nibbles = ek_is_int4(s->flags);
+    const int32_t next = nibbles ? (s->in_c + 7) / 8 * 4 : s->in_c;
     for (int32_t out_x = 0, at = channel; out_x < s->out_w; out_x++, at += s->stride_w * s->in_c, y += s->out_c) {
-        const int8_t *weights = d->weights + channel;
+        const int8_t *weights = d->weights + (nibbles ? channel / 8 * 4 : channel);
 #if EK_HAS_MVE
         int32x4_t sum = vdupq_n_s32(0);
 #else
@@ -206,15 +231,20 @@ EK_INLINE void ek_lanes_taps(const struct ek_conv_shape *s, const struct ek_conv
         for (int32_t i = 0; i < s->k_h; i++) {
             const int8_t *from = rows[i] + at;
             EK_UNROLL
-            for (int32_t j = 0; j < s->k_w; j++, weights += s->in_c, from += s->dilation_w * s->in_c) {
+            for (int32_t j = 0; j < s->k_w; j++, weights += next, from += s->dilation_w * s->in_c) {
 #if EK_HAS_MVE
-                if (s->in_c % 4 == 0)
-                    sum = vaddq_s32(sum, vmulq_s32(vldrbq_s32(from), vldrbq_s32(weights)));
+                const int32x4_t x = s->in_c % 4 == 0 ? vldrbq_s32(from) : vldrbq_z_s32(from, lanes);
+                int32x4_t w;
+                if (nibbles)
+                    w = vshrq_n_s32(vshlq_r_s32(vldrbq_s32(weights), up), 28);
                 else
-                    sum = vaddq_s32(sum, vmulq_s32(vldrbq_z_s32(from, lanes), vldrbq_z_s32(weights, lanes)));
+                    w = s->in_c % 4 == 0 ? vldrbq_s32(weights) : vldrbq_z_s32(weights, lanes);
+                sum = vaddq_s32(sum, vmulq_s32(x, w));
 #else
                 for (int32_t n = 0; n < count; n++)
-                    sums[n] += from[n] * weights[n];
+                    sums[n] += from[n] * (!nibbles      ? weights[n]
+                                          : channel & 4 ? ek_high_nibble(weights[n])
+                                                        : ek_low_nibble(weights[n]));
 #endif
             }
         }
@@ -268,8 +298,10 @@ EK_INLINE void ek_depthwise_conv2d_s8(const struct ek_conv_shape *s, const struc
     }
     const int32_t many = s->out_c / s->in_c, width = ek_plane_width(s);
     const int32_t strip = s->strip > 0 ? ek_min(s->strip, s->out_h) : s->out_h, span = (s->k_h - 1) * s->dilation_h + 1;
+    const int32_t elements = ((strip - 1) * s->stride_h + span) * width;
     ek_plane *plane = scratch;
-    for (int32_t i = 0; i < ((strip - 1) * s->stride_h + span) * width; i++)
+    int8_t *const spare = (int8_t *)(plane + elements);
+    for (int32_t i = 0; i < elements; i++)
         plane[i] = (ek_plane)d->x_zero;
     for (int32_t first = 0; first < s->out_h; first += strip, y += strip * s->out_w * s->out_c) {
         const int32_t rows = ek_min(strip, s->out_h - first);
@@ -277,16 +309,17 @@ EK_INLINE void ek_depthwise_conv2d_s8(const struct ek_conv_shape *s, const struc
             ek_plane_load(s, x + channel, first * s->stride_h - s->pad_top, (rows - 1) * s->stride_h + span,
                           (ek_plane)d->x_zero, strip < s->out_h, plane);
             for (int32_t c = channel * many; c < (channel + 1) * many; c++) {
+                const int8_t *const taps = ek_channel_taps(s, d, c, spare);
 #if EK_PACKING == EK_PACKING_PAIRS
                 if (s->k_h == 3 && s->k_w == 3 && s->dilation_h == 1 && s->dilation_w == 1 &&
                     (s->stride_w == 2 || (s->stride_w == 1 && s->stride_h == 1)) && s->flags & (EK_NARROW | EK_NEAR)) {
                     const ek_u32 *from = (const ek_u32 *)(const void *)plane;
-                    ek_taps_rows(d, s->flags, c, from, width / 2, width / 2 * s->stride_h, s->stride_w, rows, s->out_w,
-                                 y + c, s->out_c);
+                    ek_taps_rows(d, s->flags, taps, c, from, width / 2, width / 2 * s->stride_h, s->stride_w, rows,
+                                 s->out_w, y + c, s->out_c);
                     continue;
                 }
 #endif
-                ek_plane_rows(s, d, plane, rows, c, y);
+                ek_plane_rows(s, d, taps, plane, rows, c, y);
             }
         }
     }

@@ -24,6 +24,38 @@ EK_INLINE int32_t ek_dot_s8(const int8_t *a, const int8_t *b, int32_t count, int
     return sum;
 }
 
+/* Weights of four bits. */
+EK_INLINE int ek_is_int4(int32_t flags)
+{
+    return EK_HAS_INT4 && flags & EK_INT4;
+}
+
+EK_INLINE int32_t ek_low_nibble(int8_t x)
+{
+    return (int8_t)(uint8_t)((uint8_t)x << 4) >> 4;
+}
+
+EK_INLINE int32_t ek_high_nibble(int8_t x)
+{
+    return x >> 4;
+}
+
+EK_INLINE int32_t ek_dot_s4(const int8_t *nibbles, const int8_t *x, int32_t count, int32_t sum)
+{
+    int32_t i = 0;
+    for (; i + 1 < count; i += 2, nibbles++)
+        sum += x[i] * ek_low_nibble(*nibbles) + x[i + 1] * ek_high_nibble(*nibbles);
+    return i < count ? sum + x[i] * ek_low_nibble(*nibbles) : sum;
+}
+
+/* The products of `count` values with the weights of a channel, which are packed as rows. */
+EK_INLINE int32_t ek_dot_row(const int8_t *weights, int32_t flags, int32_t channel, const int8_t *x, int32_t count)
+{
+    if (ek_is_int4(flags))
+        return ek_dot_s4(weights + channel * ((count + 1) / 2), x, count, 0);
+    return ek_dot_s8(weights + channel * ((count + 3) & ~3), x, count, 0);
+}
+
 /* Four bytes at any address. */
 EK_INLINE uint32_t ek_load_word(const int8_t *x)
 {

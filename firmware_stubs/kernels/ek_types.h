@@ -26,6 +26,12 @@
 #define EK_NEAR 16
 /* The weights are packed as rows, whatever EK_PACKING says. */
 #define EK_PLAIN 8
+/* Every weight is -8 to 7, and takes half a byte. */
+#define EK_INT4 32
+/* The generator defines this as 0 where no layer is EK_INT4: kernels without the code for it. */
+#ifndef EK_HAS_INT4
+#define EK_HAS_INT4 1
+#endif
 
 /* A convolution; a depthwise one has out_c = in_c * multiplier and ignores `groups`. NHWC, one sample. */
 struct ek_conv_shape {
@@ -53,6 +59,9 @@ struct ek_dense_shape {
    padded with zeros to a multiple of 4 bytes. As EK_PACKING_PAIRS, see ek_pairs.h, as
    EK_PACKING_BLOCKS, ek_blocks.h. Depthwise: [out_c][k_h][k_w],
    where EK_PACKING_PAIRS pads rows of three with a zero, and EK_PACKING_BLOCKS has [k_h][k_w][out_c] unless EK_PLAIN.
+   EK_INT4: two weights per byte, the first in its lower half; rows are padded to whole bytes. Depthwise, a channel is
+   such a row. EK_PACKING_BLOCKS has [k_h][k_w][out_c / 8][4] unless EK_PLAIN: byte i of a group of eight channels has
+   channel i in its lower half, channel 4 + i in its upper half.
    bias: the layer's bias less x_zero * sum(weights of the channel). Padding pixels are x_zero.
    multiplier, shift: TFLite's fixed-point form of the scales, shift > 0 to the left; one per output channel.
    channels: in place of these three where convolutions are packed as EK_PACKING_PAIRS and EK_NARROW or EK_NEAR: for

@@ -23,6 +23,12 @@ FIXED = {
 """Scales that TFLite demands of results."""
 
 
+def halves(values: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Values of four bits, two per byte, as TFLite stores them."""
+    flat = np.append(values.reshape(-1), np.zeros(values.size % 2, np.int8)).view(np.uint8)
+    return (flat[0::2] & 15) | (flat[1::2] << 4)
+
+
 class Mixture(Pictures):
     """Adds random operators; ``inputs``: the network's. Scales are powers of two for every other seed."""
 
@@ -70,7 +76,9 @@ class Mixture(Pictures):
     def feature_map(self) -> int:
         return self.given(1, self.number(1, 9), self.number(1, 9), self.one_of(1, 2, 3, 4, 5, 8, 16, 17))
 
-    def kernel8(self, x: int, shape: tuple[int, ...], axis: int, *, per_channel: bool = True) -> tuple[int, int]:
+    def kernel8(
+        self, x: int, shape: tuple[int, ...], axis: int, *, per_channel: bool = True, bits: int = 8
+    ) -> tuple[int, int]:
         """Weights and a bias."""
         channels = shape[axis]
         factor, scale = self.same(x)[0], np.exp(self.rng.uniform(-7, -2, channels)).astype(np.float32)
@@ -79,8 +87,12 @@ class Mixture(Pictures):
         if not per_channel or self.number(0, 3) == 0:
             scale = scale[:1]
         zeros = np.zeros(len(scale), np.int64)
-        values = self.rng.integers(-127, 128, shape).astype(np.int8)
+        if bits == 4:
+            scale = 16 * scale
+        values = self.rng.integers(-(1 << (bits - 1)) + self.number(0, 1), 1 << (bits - 1), shape).astype(np.int8)
         weights = self.constant(values, quantization=Quantization(scale, zeros, axis if len(scale) > 1 else 0))
+        if bits == 4:
+            self.tensors[weights].dtype, self.tensors[weights].data = "int4", halves(values)
         totals = self.rng.integers(-5000, 5000, channels).astype(np.int32)
         bias = self.constant(totals, quantization=Quantization(np.float32(factor) * scale, zeros, 0))
         return weights, bias
@@ -111,7 +123,7 @@ def convolved(n: Mixture, x: int) -> None:
     groups = 1 if depthwise or c % 2 or n.number(0, 2) else 2
     count = c * n.number(1, 3) if depthwise else groups * n.number(1, 9)
     shape = (1, *kernel, count) if depthwise else (count, *kernel, c // groups)
-    weights, bias = n.kernel8(x, shape, 3 if depthwise else 0)
+    weights, bias = n.kernel8(x, shape, 3 if depthwise else 0, bits=n.one_of(8, 8, 4))
     size = map(along, (h, w), kernel, strides, dilation, (valid, valid))
     options = {"options": "DepthwiseConv2D", "depthMultiplier": count // c} if depthwise else {"options": "Conv2D"}
     n.made("DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", (x, weights, bias), (1, *size, count), strideH=strides[0],
@@ -134,7 +146,7 @@ def transposed(n: Mixture) -> None:
 def dense(n: Mixture) -> None:
     depth, count, rows = n.number(1, 70), n.number(1, 20), n.number(1, 3)
     x = n.given(rows, depth)
-    weights, bias = n.kernel8(x, (count, depth), 0, per_channel=False)
+    weights, bias = n.kernel8(x, (count, depth), 0, per_channel=False, bits=n.one_of(8, 8, 4))
     n.made("FULLY_CONNECTED", (x, weights, bias if n.number(0, 3) else -1), (rows, count), options="FullyConnected",
            fusedActivationFunction=n.number(0, 3), version=4)  # fmt: skip
 

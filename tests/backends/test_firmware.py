@@ -11,12 +11,13 @@ import pytest
 
 from edgekit import target
 from edgekit.api.compile import Compiled, compile
-from edgekit.backends import planned, runner_build
+from edgekit.backends import Request, planned, runner_build
 from edgekit.backends.c99 import C99, firmware
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.files import elf
 from edgekit.graph import tflite
 from edgekit.target import Target
+from tests.backends import c99_random
 from tests.networks.small import convolutional
 from tests.runners.firmware_bundles import ARENA, boards, network
 
@@ -142,6 +143,28 @@ def test_floating_point_is_refused_without_an_fpu(board: str) -> None:
     with pytest.raises(ModelError) as caught:
         planned(C99(), convolutional(), target.load(board))
     assert f"{board} has no FPU" in caught.value.message and "--recipe int8" in caught.value.hint
+
+
+@pytest.mark.parametrize("board", ["nucleo-l4r5zi", "mps3-an547", "pico"])
+def test_weights_of_four_bits_take_half_a_byte_of_flash(board: str, tmp_path: Path) -> None:
+    constants = []
+    for bits in (4, 8):
+        n = c99_random.Mixture(0)
+        x = n.given(1, 128)
+        weights, bias = n.kernel8(x, (64, 128), 0, per_channel=False, bits=bits)
+        n.made("FULLY_CONNECTED", (x, weights, bias), (1, 64), options="FullyConnected", version=4)
+        graph = n.all_results(x)
+        folder = tmp_path / str(bits)
+        (folder / "artifact").mkdir(parents=True)
+        tflite.write(graph, folder / "model.tflite")
+        plan = planned(C99(), graph, target.load(board))
+        try:
+            footprint = C99().build(plan, Request(folder / "model.tflite", folder / "artifact")).footprint
+        except ToolMissing as error:
+            pytest.skip(error.message)
+        assert footprint.constants is not None
+        constants.append(footprint.constants)
+    assert constants[1] - constants[0] == 64 * 128 // 2
 
 
 @pytest.mark.slow

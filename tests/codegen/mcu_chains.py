@@ -31,7 +31,7 @@ class Chain(c99_random.Mixture):
         size = [along(s, k, stride, dilation, valid) for s, k in zip((h, w), kernel, strict=True)]
         count = c if kind == "depthwise" else self.number(1, 9)
         shape = (1, *kernel, c) if kind == "depthwise" else (count, *kernel, c)
-        weights, bias = self.kernel8(x, shape, 3 if kind == "depthwise" else 0)
+        weights, bias = self.kernel8(x, shape, 3 if kind == "depthwise" else 0, bits=self.one_of(8, 8, 4))
         options = {"options": "DepthwiseConv2D", "depthMultiplier": 1} if kind == "depthwise" else {"options": "Conv2D"}
         op = "DEPTHWISE_CONV_2D" if kind == "depthwise" else "CONV_2D"
         return self.made(op, (x, weights, bias), (1, *size, count), strideH=stride, strideW=stride,

@@ -36,8 +36,9 @@ def layers(draw: st.DrawFn, weights: tuple[int, ...], channels: int, fan_in: int
     bias = rng.integers(-(2 ** draw(st.sampled_from([4, 14, 29]))), 2**14, channels) if draw(st.booleans()) else None
     low = draw(st.sampled_from([-128, -128, -100, 3]))
     high = draw(st.sampled_from([127, 127, 99, 3]))
+    least, most = draw(st.sampled_from([(-128, 127), (-127, 127), (-8, 7), (-7, 7)]))
     return kernels.Layer(
-        rng.integers(draw(st.sampled_from([-128, -127])), 128, weights),
+        rng.integers(least, most, weights, endpoint=True),
         bias,
         np.array([m for m, _ in pairs]),
         np.array([s for _, s in pairs]),
@@ -90,8 +91,9 @@ def test_conv2d(library: Library, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("channels", [(16, 16), (64, 64), (32, 8), (16, 33)], ids=str)
 @pytest.mark.parametrize("size", [(1, 1, 1), (5, 5, 1), (4, 7, 2)], ids=str)
+@pytest.mark.parametrize("most", [127, 7])
 def test_conv2d_of_pixels_lies_over_its_input(
-    library: Library, channels: tuple[int, int], size: tuple[int, int, int]
+    library: Library, channels: tuple[int, int], size: tuple[int, int, int], most: int
 ) -> None:
     """Some kernels read such pixels where they are."""
     (depth, units), (height, width, stride) = channels, size
@@ -99,7 +101,7 @@ def test_conv2d_of_pixels_lies_over_its_input(
     shape = packing.ConvShape(height, width, depth, *outs, units, 1, 1, stride, stride)
     rng = np.random.default_rng(7)
     layer = kernels.Layer(
-        rng.integers(-127, 128, (units, 1, 1, depth)).astype(np.int8), rng.integers(-999, 999, units),
+        rng.integers(-most, most, (units, 1, 1, depth), np.int8, endpoint=True), rng.integers(-999, 999, units),
         rng.integers(1 << 30, 1 << 31, units), np.full(units, -9), 3, -5, (-128, 127),
     )  # fmt: skip
     x = values((height, width, depth), 1)

@@ -48,6 +48,8 @@ SHAPES = {
 DENSE = [(1, 37, 6), (2, 64, 4), (1, 16, 3)]
 ARITHMETIC = {"narrow": (0.001, 0.2), "near": (0.001, 0.7), "any": (0.01, 4.0), "limits": (0.001, 0.2)}
 """Ranges of factors, which select how kernels requantize."""
+WEIGHTS = [(-127, 127), (-7, 7), (-8, 7)]
+"""Ranges of weights: eight bits; four bits, without and with what ``pairs`` cannot hold."""
 
 MAIN = """
 struct job {{ void (*run)(const int8_t *x, int8_t *y); const int8_t *x, *expected; int32_t size; }};
@@ -120,12 +122,13 @@ stack_top = ORIGIN(RAM) + LENGTH(RAM);
 """
 
 
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
 @pytest.mark.parametrize("core", CORES)
-def test_kernels_on_a_core(core: str, tmp_path: Path) -> None:
+def test_kernels_on_a_core(core: str, weights: tuple[int, int], tmp_path: Path) -> None:
     flags, kind, machine, rom, ram = CORES[core]
     rng = np.random.default_rng(7)
-    program = Program(kind)
-    for arithmetic in ARITHMETIC:
+    program = Program(kind, *weights)
+    for arithmetic in ARITHMETIC if weights[0] != -8 else ("narrow",):
         for name, shape in SHAPES.items():
             program.convolution(rng, shape, arithmetic, depthwise=name.startswith("depthwise"))
         for rows, depth, units in DENSE:
@@ -145,8 +148,8 @@ def test_kernels_on_a_core(core: str, tmp_path: Path) -> None:
 class Program:
     """C source that runs kernels and compares what they make."""
 
-    def __init__(self, kind: packing.Packing) -> None:
-        self.kind = kind
+    def __init__(self, kind: packing.Packing, least: int, most: int) -> None:
+        self.kind, self.least, self.most = kind, least, most
         self.parts = list[str]()
         self.jobs = list[str]()
         self.count = 0
@@ -156,7 +159,7 @@ class Program:
         weights = (shape.k_h, shape.k_w, shape.out_c)
         if not depthwise:
             weights = (shape.out_c, shape.k_h, shape.k_w, shape.in_c // shape.groups)
-        layer = _layer(rng, weights, shape.out_c, arithmetic)
+        layer = self._layer(rng, weights, shape.out_c, arithmetic)
         rows = layer.weights.transpose(2, 0, 1) if depthwise else layer.weights
         packed, plain = packing.pack(layer.weights, self.kind, shape.groups)
         if depthwise:
@@ -170,7 +173,7 @@ class Program:
         self._job(function, "ek_conv_shape", shape, layer, packed, rows, x, expected, ", scratch")
 
     def dense(self, rng: Any, rows: int, depth: int, units: int, arithmetic: str) -> None:
-        layer = _layer(rng, (units, depth), units, arithmetic)
+        layer = self._layer(rng, (units, depth), units, arithmetic)
         packed, plain = packing.pack(layer.weights, self.kind)
         shape = packing.DenseShape(rows, depth, units, layer.flags(layer.weights) | plain)
         x = rng.integers(-128, 128, (rows, depth))
@@ -227,14 +230,14 @@ class Program:
         )
         return head + MAIN.format(parts="\n".join(self.parts), jobs=",\n".join(self.jobs))
 
-
-def _layer(rng: Any, weights: tuple[int, ...], channels: int, arithmetic: str) -> kernels.Layer:
-    low, high = ARITHMETIC[arithmetic]
-    factors = np.exp(rng.uniform(np.log(low), np.log(high), channels))
-    if arithmetic == "near":
-        factors[0] = 0.7
-    pairs = [fixed_point.quantize_multiplier(float(factor)) for factor in factors]
-    return kernels.Layer(
-        rng.integers(-127, 128, weights), rng.integers(-2000, 2000, channels), np.array([m for m, _ in pairs]),
-        np.array([s for _, s in pairs]), -5, 3, (-100, 90) if arithmetic == "limits" else (-128, 127),
-    )  # fmt: skip
+    def _layer(self, rng: Any, weights: tuple[int, ...], channels: int, arithmetic: str) -> kernels.Layer:
+        low, high = ARITHMETIC[arithmetic]
+        factors = np.exp(rng.uniform(np.log(low), np.log(high), channels))
+        if arithmetic == "near":
+            factors[0] = 0.7
+        pairs = [fixed_point.quantize_multiplier(float(factor)) for factor in factors]
+        limits = (-100, 90) if arithmetic == "limits" else (-128, 127)
+        return kernels.Layer(
+            rng.integers(self.least, self.most, weights, endpoint=True), rng.integers(-2000, 2000, channels),
+            np.array([m for m, _ in pairs]), np.array([s for _, s in pairs]), -5, 3, limits,
+        )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgekit.codegen.schedule.mcu import memory
+from edgekit.codegen.schedule.mcu.nibbles import INT4
 from edgekit.codegen.schedule.mcu.steps import Operand, Program, Stage, Step, Struct, Table, Value, aligned
 from edgekit.graph import Tensor
 
@@ -201,6 +202,8 @@ class _Writer:
     def _head(self) -> str:
         headers = "".join(f'#include "{header}"\n' for header in HEADERS)
         packing = f"#define EK_PACKING EK_PACKING_{self.program.packing.upper()}\n"
+        if not any(_has_int4(step) for step in self.program.steps):
+            packing += "#define EK_HAS_INT4 0\n"
         return f'/* Written by edgekit. */\n#include "{self.name}.h"\n{packing}{headers}'
 
     def _ends(self) -> list[str]:
@@ -295,6 +298,14 @@ void {name}_run(struct ek_instance *instance);
 
 #endif
 """
+
+
+def _has_int4(step: Step) -> bool:
+    """Whether a step, or one of a stream, reads weights of four bits."""
+    if step.stages:
+        return any(_has_int4(stage.step) for stage in step.stages)
+    flags = step.shape.fields.get("flags", 0) if step.shape is not None else 0
+    return isinstance(flags, int) and bool(flags & INT4)
 
 
 def _described(tensor: Tensor) -> Iterable[tuple[str, str]]:

@@ -13,6 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.codegen.schedule.mcu import nibbles
+from edgekit.codegen.schedule.mcu.nibbles import INT4
+
 Packing = Literal["rows", "pairs", "blocks"]
 Int8 = NDArray[np.int8]
 Integers = NDArray[np.int64]
@@ -61,8 +64,11 @@ class DenseShape:
 def pack(weights: NDArray[Any], packing: Packing = "rows", groups: int = 1) -> tuple[Int8, int]:
     """Weights of a convolution ``[out, kh, kw, in / groups]`` or a dense layer ``[out, in]``.
 
-    :returns: the packed weights, and ``PLAIN`` if they are rows although ``pairs`` were asked for, or 0.
+    :returns: the packed weights, and ``PLAIN`` if they are rows although ``pairs`` were asked for, or 0; ``INT4`` if
+        they take half a byte each.
     """
+    if nibbles.fit(weights):
+        return nibbles.pack(weights, packing, groups)
     rows = np.asarray(weights, np.int8).reshape(len(weights), -1)
     rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
     if packing == "rows":
@@ -89,10 +95,15 @@ def pack(weights: NDArray[Any], packing: Packing = "rows", groups: int = 1) -> t
 def pack_depthwise(weights: NDArray[Any], packing: Packing = "rows", multiplier: int = 1) -> tuple[Int8, int]:
     """``[kh, kw, channels]`` as ``[channels, kh, kw]``, which ``pairs`` pads to rows of 4 if they have 3.
 
-    Unchanged for ``blocks`` if there is no channel multiplier. :returns: also ``PLAIN``, or 0; as :func:`pack`.
+    Unchanged for ``blocks`` if there is no channel multiplier. :returns: also ``PLAIN``, ``INT4``, or 0; as
+        :func:`pack`.
     """
     values = np.asarray(weights, np.int8)
-    if packing == "blocks" and multiplier == 1 and len(values) <= MOST_ROWS:
+    lanes = packing == "blocks" and multiplier == 1 and len(values) <= MOST_ROWS
+    if nibbles.fit(values):
+        packed = nibbles.pack_lanes(values) if lanes else nibbles.pack_rows(values.transpose(2, 0, 1))
+        return packed, INT4 | (PLAIN if packing == "blocks" and not lanes else 0)
+    if lanes:
         return np.ascontiguousarray(values), 0
     rows = values.transpose(2, 0, 1)
     padding = 1 if packing == "pairs" and rows.shape[2] == 3 else 0
@@ -183,7 +194,8 @@ def depthwise_scratch(shape: ConvShape, packing: Packing = "rows") -> int:
     strip = shape.strip or shape.out_h
     height = (strip - 1) * shape.stride_h + (shape.k_h - 1) * shape.dilation_h + 1
     width = (shape.out_w - 1) * shape.stride_w + (shape.k_w - 1) * shape.dilation_w + 1
-    return height * -(-width // 2) * 2 * (2 if packing == "pairs" else 1)
+    taps = shape.k_h * (4 if packing == "pairs" and shape.k_w == 3 else shape.k_w) if shape.flags & INT4 else 0
+    return height * -(-width // 2) * 2 * (2 if packing == "pairs" else 1) + taps
 
 
 def _direct(shape: ConvShape) -> bool:
