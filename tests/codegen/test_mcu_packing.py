@@ -20,6 +20,15 @@ def test_pairs_hold_two_channels_in_a_halfword() -> None:
             assert halves[step, pair].tolist() == [256 * first[k] + second[k] for k in values]
 
 
+def test_floats_lie_in_blocks_of_eight_four_and_single_channels() -> None:
+    weights = np.arange(14 * 2).reshape(14, 2)
+    packed = packing.pack_floats(weights)
+    assert packed[:16].reshape(2, 8).tolist() == weights[:8].T.tolist()
+    assert packed[16:24].reshape(2, 4).tolist() == weights[8:12].T.tolist()
+    assert packed[24:].reshape(2, 2).tolist() == weights[12:].tolist()
+    assert np.array_equal(packing.pack_floats(weights, 2)[14:], packing.pack_floats(weights[7:]))
+
+
 def test_blocks_hold_sixteen_values_of_two_channels() -> None:
     weights = np.arange(3 * 20).reshape(3, 20)
     packed, plain = packing.pack(weights, "blocks")

@@ -116,6 +116,29 @@ def dense(library: ctypes.CDLL, kind: packing.Packing, layer: Layer, x: Array) -
     return _called(library.dense, shape, data, x, (len(x), units), None)
 
 
+class Floats(ctypes.Structure):
+    """``struct ek_conv_data_f32``."""
+
+    _fields_ = [
+        ("weights", ctypes.c_void_p), ("bias", ctypes.c_void_p), ("low", ctypes.c_float), ("high", ctypes.c_float),
+    ]  # fmt: skip
+
+
+def floats(
+    kernel: Callable[..., Any], shape: packing.ConvShape | packing.DenseShape, weights: Array, bias: Array, x: Array,
+    result: tuple[int, ...], limits: tuple[float, float],
+) -> Array:  # fmt: skip
+    """A kernel of float32; weights as the kernel takes them. Checks what lies around the output."""
+    arrays = [np.ascontiguousarray(a, np.float32) for a in (weights, bias, x)]
+    data = Floats(arrays[0].ctypes.data, arrays[1].ctypes.data, *limits)
+    numbers = np.array(dataclasses.astuple(shape), np.int32)
+    memory = np.full(2 * GUARD + int(np.prod(result)), 12345, np.float32)
+    places = [ctypes.c_void_p(arrays[2].ctypes.data), ctypes.c_void_p(memory.ctypes.data + 4 * GUARD)]
+    kernel(ctypes.c_void_p(numbers.ctypes.data), ctypes.byref(data), *places)
+    assert np.all(memory[:GUARD] == 12345) and np.all(memory[-GUARD:] == 12345)
+    return memory[GUARD:-GUARD].reshape(result)
+
+
 def _called(
     kernel: Callable[..., Any], shape: Any, data: Data, x: Array, result: tuple[int, ...], scratch: int | None,
     far: int | None = None,
@@ -142,18 +165,27 @@ def _called(
 
 
 def expected_conv(shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
+    return finished(layer, conv_sums(shape, layer.weights.astype(np.int64), x.astype(np.int64) - layer.x_zero))
+
+
+def conv_sums(shape: packing.ConvShape, weights: Array, x: Array) -> Array:
+    """Sums of products, without bias; ``x``: less its zero point."""
     depth, units = shape.in_c // shape.groups, shape.out_c // shape.groups
     parts = []
     for g in range(shape.groups):
-        windows = _windows(shape, x[..., g * depth : (g + 1) * depth], layer.x_zero)
-        weights = layer.weights[g * units : (g + 1) * units].astype(np.int64)
-        parts.append(np.einsum("yxcrq,orqc->yxo", windows, weights))
-    return finished(layer, np.concatenate(parts, -1))
+        windows = _windows(shape, x[..., g * depth : (g + 1) * depth])
+        parts.append(np.einsum("yxcrq,orqc->yxo", windows, weights[g * units : (g + 1) * units]))
+    return np.concatenate(parts, -1)
 
 
 def expected_depthwise(shape: packing.ConvShape, layer: Layer, x: Array) -> Array:
-    windows = np.repeat(_windows(shape, x, layer.x_zero), shape.out_c // shape.in_c, axis=2)
-    return finished(layer, np.einsum("yxcrq,rqc->yxc", windows, layer.weights.astype(np.int64)))
+    return finished(layer, depthwise_sums(shape, layer.weights.astype(np.int64), x.astype(np.int64) - layer.x_zero))
+
+
+def depthwise_sums(shape: packing.ConvShape, weights: Array, x: Array) -> Array:
+    """The same of a depthwise convolution."""
+    windows = np.repeat(_windows(shape, x), shape.out_c // shape.in_c, axis=2)
+    return np.einsum("yxcrq,rqc->yxc", windows, weights)
 
 
 def expected_dense(layer: Layer, x: Array) -> Array:
@@ -161,13 +193,13 @@ def expected_dense(layer: Layer, x: Array) -> Array:
     return finished(layer, products, fixed_point.multiply_rounding_once)
 
 
-def _windows(shape: packing.ConvShape, x: Array, x_zero: int) -> Array:
-    """Patches less the zero point, ``[out_h, out_w, c, k_h, k_w]``."""
+def _windows(shape: packing.ConvShape, x: Array) -> Array:
+    """Patches, ``[out_h, out_w, c, k_h, k_w]``."""
     height = (shape.k_h - 1) * shape.dilation_h + 1
     width = (shape.k_w - 1) * shape.dilation_w + 1
     bottom = max(0, (shape.out_h - 1) * shape.stride_h + height - shape.in_h - shape.pad_top)
     right = max(0, (shape.out_w - 1) * shape.stride_w + width - shape.in_w - shape.pad_left)
-    padded = np.pad(x.astype(np.int64) - x_zero, ((shape.pad_top, bottom), (shape.pad_left, right), (0, 0)))
+    padded = np.pad(x, ((shape.pad_top, bottom), (shape.pad_left, right), (0, 0)))
     windows = sliding_window_view(padded, (height, width), axis=(0, 1))[:: shape.stride_h, :: shape.stride_w]
     return windows[: shape.out_h, : shape.out_w, :, :: shape.dilation_h, :: shape.dilation_w]
 

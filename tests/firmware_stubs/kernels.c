@@ -2,10 +2,14 @@
 #include "ek_conv.h"
 #include "ek_dense.h"
 #include "ek_depthwise.h"
+#include "ek_floats.h"
 
 void conv2d(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x, int8_t *y, void *scratch);
 void depthwise(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *x, int8_t *y, void *scratch);
 void dense(const struct ek_dense_shape *s, const struct ek_conv_data *d, const int8_t *x, int8_t *y);
+void conv2d_f32(const struct ek_conv_shape *s, const struct ek_conv_data_f32 *d, const void *x, void *y);
+void depthwise_f32(const struct ek_conv_shape *s, const struct ek_conv_data_f32 *d, const void *x, void *y);
+void dense_f32(const struct ek_dense_shape *s, const struct ek_conv_data_f32 *d, const void *x, void *y);
 void rescale(const int32_t *x, const int32_t *multiplier, const int32_t *shift, int32_t count, int32_t *twice,
              int64_t *once);
 
@@ -22,6 +26,21 @@ void depthwise(const struct ek_conv_shape *s, const struct ek_conv_data *d, cons
 void dense(const struct ek_dense_shape *s, const struct ek_conv_data *d, const int8_t *x, int8_t *y)
 {
     ek_dense_s8(s, d, x, y);
+}
+
+void conv2d_f32(const struct ek_conv_shape *s, const struct ek_conv_data_f32 *d, const void *x, void *y)
+{
+    ek_conv2d_f32(s, d, x, y);
+}
+
+void depthwise_f32(const struct ek_conv_shape *s, const struct ek_conv_data_f32 *d, const void *x, void *y)
+{
+    ek_depthwise_conv2d_f32(s, d, x, y);
+}
+
+void dense_f32(const struct ek_dense_shape *s, const struct ek_conv_data_f32 *d, const void *x, void *y)
+{
+    ek_dense_f32(s, d, x, y);
 }
 
 void rescale(const int32_t *x, const int32_t *multiplier, const int32_t *shift, int32_t count, int32_t *twice,

@@ -128,6 +128,33 @@ def test_dense(library: Library, data: st.DataObject) -> None:
     assert np.array_equal(kernels.dense(*library, layer, x), kernels.expected_dense(layer, x))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+@pytest.mark.parametrize("library", ["rows"], indirect=True)
+def test_floats(library: Library, data: st.DataObject) -> None:
+    """Convolutions, depthwise ones and dense layers of float32, with and without limits."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    kind = data.draw(st.sampled_from(["conv2d_f32", "depthwise_f32", "dense_f32"]))
+    limits = data.draw(st.sampled_from([(-np.inf, np.inf), (0.0, 1.5)]))
+    if kind == "dense_f32":
+        rows, depth, units = (data.draw(st.integers(1, most)) for most in (3, 70, 30))
+        x, weights, bias = (rng.normal(size=size) for size in ((rows, depth), (units, depth), units))
+        shape: packing.ConvShape | packing.DenseShape = packing.DenseShape(rows, depth, units)
+        packed, expected = packing.pack_floats(weights), x @ weights.T
+    else:
+        depthwise = kind == "depthwise_f32"
+        shape = data.draw(convolutions(depthwise=depthwise))
+        x, bias = rng.normal(size=(shape.in_h, shape.in_w, shape.in_c)), rng.normal(size=shape.out_c)
+        if depthwise:
+            packed = weights = rng.normal(size=(shape.k_h, shape.k_w, shape.out_c))
+            expected = kernels.depthwise_sums(shape, weights, x)
+        else:
+            weights = rng.normal(size=(shape.out_c, shape.k_h, shape.k_w, shape.in_c // shape.groups))
+            packed, expected = packing.pack_floats(weights, shape.groups), kernels.conv_sums(shape, weights, x)
+    found = kernels.floats(getattr(library[0], kind), shape, packed, bias, x, expected.shape, limits)
+    np.testing.assert_allclose(found, np.clip(expected + bias, *limits), rtol=1e-4, atol=1e-4)
+
+
 def test_rescale_rounds_ties_as_the_reference(library: Library) -> None:
     rng = np.random.default_rng(1)
     shift = rng.integers(-31, 9, 100_000)

@@ -111,6 +111,18 @@ def pack_depthwise(weights: NDArray[Any], packing: Packing = "rows", multiplier:
     return np.ascontiguousarray(rows), PLAIN if packing == "blocks" else 0
 
 
+def pack_floats(weights: NDArray[Any], groups: int = 1) -> NDArray[np.float32]:
+    """Weights ``[out, ...]`` in blocks of 8, 4 or single channels that lie side by side: ``ek_block_f32``."""
+    rows = np.asarray(weights, np.float32).reshape(groups, len(weights) // groups, -1)
+    blocks = []
+    for units in rows:
+        while len(units):
+            count = next(n for n in (8, 4, 1) if n <= len(units))
+            blocks.append(units[:count].T.reshape(-1))
+            units = units[count:]
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
 def folded_bias(weights: NDArray[Any], bias: NDArray[Any] | None, x_zero: int) -> Integers:
     """The bias less what the input's zero point adds to every sum.
 

@@ -139,12 +139,15 @@ Product = kernels.Conv2D | kernels.DepthwiseConv2D | kernels.MatMul | kernels.Tr
 
 
 def _floats(kernel: Product) -> Struct:
-    """``struct ek_conv_data_f32``: weights in the order that TFLite has, a bias, limits."""
+    """``struct ek_conv_data_f32``: weights, those of convolutions and dense layers in blocks; a bias, limits."""
     channels = kernel.weights.shape[-1 if isinstance(kernel, kernels.DepthwiseConv2D) else 0]
+    weights = kernel.weights
+    if isinstance(kernel, kernels.Conv2D | kernels.MatMul):
+        weights = packing.pack_floats(weights, kernel.groups if isinstance(kernel, kernels.Conv2D) else 1)
     bias = np.zeros(channels, np.float32) if kernel.bias is None else kernel.bias
     low, high = kernel.epilogue.limits
     return Struct("ek_conv_data_f32", {
-        "weights": table(kernel.weights, "float32"), "bias": table(bias, "float32"), "low": float(low),
+        "weights": table(weights, "float32"), "bias": table(bias, "float32"), "low": float(low),
         "high": float(high),
     })  # fmt: skip
 
