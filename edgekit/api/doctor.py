@@ -26,6 +26,7 @@ GROUPS = {
     "models": "Reading and training models",
     "boards": "Raspberry Pi, Jetson's processor and other Linux boards",
     "microcontrollers": "Microcontrollers",
+    "fpga": "FPGAs",
     "tvm": "TVM: compiled networks and tuning",
     "gpus": "GPUs",
     "phones": "Phones",

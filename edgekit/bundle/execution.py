@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """Commands for a processor that nothing here executes; the bundle's instructions say how they get there."""
     FIRMWARE = "firmware"
     """A microcontroller's firmware with the network linked in, fed over a serial line."""
+    OVERLAY = "overlay"
+    """Commands and weights for the accelerator of an FPGA, and C for the host beside it."""
     MODEL = "model"
     """Any LiteRT, with a network file of the bundle."""
 
@@ -65,7 +67,9 @@ class Execution:
     @property
     def holds_network(self) -> bool:
         """True if the artifact is the network, so that it serves no other one; else it runs the bundle's model."""
-        return self.kind in (Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER, Kind.NPU, Kind.FIRMWARE)
+        return self.kind in (
+            Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER, Kind.NPU, Kind.FIRMWARE, Kind.OVERLAY,
+        )  # fmt: skip
 
     @property
     def made_of_network(self) -> bool:

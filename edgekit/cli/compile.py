@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     "--format", "formats", multiple=True, metavar="F", cls=Listing, names=format_names,
     help="Also write the network in C as a library for a build system; repeatable. {names}.",
 )  # fmt: skip
+@click.option(
+    "--split", is_flag=True, help="For an FPGA: leave the operators that its accelerator lacks to the host beside it."
+)
 @workers_option
 @seed_option
 @click.option(
@@ -71,7 +74,7 @@ if TYPE_CHECKING:
 @output_options
 def command(
     model: Path, targets: tuple[str, ...], trust: bool, output: Output, database: str | None, no_tuned: bool,
-    formats: tuple[str, ...], **options: Any,
+    formats: tuple[str, ...], split: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compile MODEL into one proven bundle for each target.
 
@@ -84,6 +87,8 @@ def command(
         raise click.UsageError("--database and --no-tuned exclude each other")
     if formats:
         options["changes"] += (f"c99.format={','.join(formats)}",)
+    if split:
+        options["changes"] += ("overlay.split=true",)
     with output.progress() as progress:
         made = compile(model, targets=targets, trust=trust, database=database, progress=progress, **options)
     if output.json:

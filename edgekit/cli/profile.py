@@ -78,9 +78,15 @@ def _print(found: Profile) -> None:
     names = ["#", "operator", "name", "ms", "share", "mJ", "MACs", "bytes", "instructions"]
     if not any(r.instructions for r in found.operators):
         names, rows = names[:-1], [row[:-1] for row in rows]
-    if any(r.counts for r in found.operators):  # a GPU's
+    if any("work_items" in r.counts for r in found.operators):
         names += ["work-items", "kernels"]
         rows = [[*row, count(r.counts["work_items"]), r.kernels] for row, r in zip(rows, found.operators, strict=True)]
+    if any("lanes" in r.counts for r in found.operators):
+        names += ["cycles", "array", "waits for"]
+        rows = [
+            [*row, count(r.cycles or 0), *_array(r.cycles, r.counts)]
+            for row, r in zip(rows, found.operators, strict=True)
+        ]
     if found.zero_wait_cycles is not None:
         names.append("cycles/MAC")
         rows = [[*row, _per_mac(r.cycles, r.macs)] for row, r in zip(rows, found.operators, strict=True)]
@@ -105,6 +111,15 @@ def _print(found: Profile) -> None:
         + ", ".join(f"{name.removesuffix('_bytes').replace('_', ' ')} {size(v)}" for name, v in memory.items())
     )
     say(f"basis    {found.basis}")
+
+
+def _array(cycles: int | None, counts: dict[str, int]) -> tuple[str, str]:
+    """How much of an accelerator's array is used, and the cycles in which it waits, by cause."""
+    if not cycles:
+        return "", ""
+    causes = {"weights": counts["weights"], "results": counts["sums"]}
+    waits = ", ".join(f"{cause} {n / cycles:.0%}" for cause, n in causes.items() if n * 200 >= cycles)
+    return f"{counts['macs'] / cycles / counts['lanes']:.0%}", waits
 
 
 def _per_mac(work: int | None, macs: int) -> str:

@@ -56,7 +56,8 @@ class OperatorProfile:
     share: float = 0.0
     bound: str = ""
     kernels: str = ""
-    """Names of the GPU's kernels that computed it; ``counts`` are their launches, work-items, flops and bytes."""
+    """Names of the GPU's kernels that computed it; ``counts`` are their launches, work-items, flops and bytes.
+    Of an FPGA's accelerator, ``counts`` are those of its simulation."""
     counts: dict[str, int] = field(default_factory=dict)
 
 

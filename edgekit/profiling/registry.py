@@ -17,7 +17,7 @@ from edgekit import resources
 from edgekit.errors import EdgekitError
 from edgekit.files import documents, tables
 from edgekit.graph import Graph
-from edgekit.profiling import CostModel, Evidence, Profile, accelerator, cycles, fpga, gpu, npu, roofline
+from edgekit.profiling import CostModel, Evidence, Profile, accelerator, cycles, fpga, gpu, npu, overlay, roofline
 from edgekit.profiling.dtypes import Dtype, dtype_of
 from edgekit.profiling.mcu import cost as firmware
 from edgekit.profiling.mcu import estimate as firmware_estimate
@@ -42,6 +42,7 @@ MODELS: dict[str, Callable[[Any], CostModel]] = {
     "fpga": _with(fpga.Coefficients, fpga.FpgaEstimate),
     "gpu": _with(gpu.Coefficients, gpu.GpuCost),
     "npu": _with(npu.Coefficients, npu.NpuCost),
+    "overlay": _with(overlay.Coefficients, overlay.OverlayCost),
     "measured": lambda _: Measured(),
     "roofline": _with(roofline.Coefficients, roofline.Roofline),
 }

@@ -1,6 +1,7 @@
 """The emulator: runs a bundle for AArch64 Linux under qemu-user and counts exactly what it executes.
 
-Bundles for microcontrollers run in :mod:`edgekit.runners.qemu_system`.
+Bundles for microcontrollers run in :mod:`edgekit.runners.qemu_system`, those for FPGAs in
+:mod:`edgekit.runners.verilator`.
 
 See docs/emulator.md. The output of every sample comes from one execution, the profile from another with the
 profiler and the cache model on; both are single-threaded, because only then are the counts exact.
@@ -36,6 +37,7 @@ from edgekit.runners import (
     Source,
     Trace,
     qemu_system,
+    verilator,
 )
 from edgekit.runners.emulator import guest, report
 from edgekit.runners.linux import attribution, kernels, process
@@ -59,7 +61,7 @@ _LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192)
 
 
 class EmulatorRunner(Defaults):
-    """Runs firmware, and bundles for AArch64 Linux. Registered as ``emulator``."""
+    """Runs firmware, bundles for FPGAs, and those for AArch64 Linux. Registered as ``emulator``."""
 
     name = "emulator"
     source, observes, proves = Source.EMULATOR, Observes.COUNTS, True
@@ -68,6 +70,8 @@ class EmulatorRunner(Defaults):
         """See :class:`edgekit.runners.Runner`."""
         if execution.kind is Kind.FIRMWARE:
             return qemu_system.refusal(target)
+        if execution.kind is Kind.OVERLAY:
+            return None
         if refusal := programs.refusal(execution):
             return refusal
         if target.arch != "aarch64" or target.emulator is None:
@@ -81,6 +85,10 @@ class EmulatorRunner(Defaults):
         """See :class:`edgekit.runners.Runner`."""
         if bundle.execution.kind is Kind.FIRMWARE:
             with qemu_system.opened(bundle, options) as session:
+                yield session
+            return
+        if bundle.execution.kind is Kind.OVERLAY:
+            with verilator.opened(bundle, options) as session:
                 yield session
             return
         options.progress.step("Preparing the emulator")

@@ -1,0 +1,124 @@
+"""The overlay backend: an int8 network as commands and weights for edgekit's accelerator in an FPGA (docs/fpga.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported
+from edgekit.backends.overlay import document, host, parts
+from edgekit.backends.overlay.document import PROGRAM, STREAM
+from edgekit.backends.overlay.parts import Parts
+from edgekit.bundle.execution import Execution, Footprint, Kind
+from edgekit.codegen.lower import lowered
+from edgekit.codegen.schedule.overlay import Machine, OverlayProgram, TooLarge, missing, schedule
+from edgekit.errors import UsageError
+from edgekit.files.documents import write_text
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
+    from edgekit.target import Target
+
+INT8 = "compile the float model with --recipe int8"
+SPLIT = "add --split to leave it to the host"
+ELSEWHERE = "compile it for a processor: --target rpi4"
+
+
+@dataclass(frozen=True)
+class Plan(Planned):
+    """A network for the overlay, and what is left to the host."""
+
+    program: OverlayProgram
+    parts: Parts
+
+
+@dataclass(frozen=True)
+class Overlay(Defaults):
+    """Compiles int8 networks for the overlay.
+
+    :param split: leave what the overlay lacks to the host.
+    """
+
+    split: bool = False
+    name = "overlay"
+
+    def configured(self, options: Mapping[str, Any]) -> Overlay:
+        """Set ``split``: true or false."""
+        made = self
+        for option, value in options.items():
+            if option != "split":
+                raise UsageError(f"--set overlay.{option}: no such option", "use overlay.split")
+            if value not in (True, False):
+                raise UsageError(f"overlay.split is {value!r}, not true or false", "use --split")
+            made = replace(made, split=bool(value))
+        return made
+
+    def exactness(self, graph: Graph) -> Exactness:
+        """Integers are equal to the reference's, bit for bit."""
+        return Exactness(bit_exact=True)
+
+    def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
+        """Refuse operators that the overlay lacks, unless they are left to the host, and what does not fit."""
+        machine = machine_of(target)
+        reasons = unsuitable(graph, machine)
+        divided = parts.split(graph, reasons.keys())
+        if reasons and not (self.split and divided.overlay):
+            remedy = SPLIT if divided.overlay else INT8 if not graph.is_quantized else ELSEWHERE
+            return [Unsupported(index, graph.operators[index].op, why, remedy) for index, why in reasons.items()]
+        if divided.overlay is None:
+            return [Unsupported(0, "network", "it has no operators", ELSEWHERE)]
+        for part in divided.host:
+            if left := host.unsupported(graph, part):
+                return [replace(one, reason=f"it is left to the host, and {one.reason}") for one in left]
+        network = lowered(parts.extracted(graph, divided.overlay))
+        assert not isinstance(network, list), network
+        try:
+            program = schedule(network, machine)
+        except TooLarge as error:
+            needed, there = (4 * words / 1024 for words in error.args)
+            reason = f"its activations take {needed:.0f} KiB, the accelerator has {there:.0f}"
+            return [Unsupported(0, graph.operators[0].op, reason, ELSEWHERE)]
+        return Plan(graph, target, program, divided)
+
+    def build(self, planned: Planned, request: Request) -> Artifact:
+        """See :class:`edgekit.backends.Backend`."""
+        assert isinstance(planned, Plan), planned
+        program, divided, folder = planned.program, planned.parts, request.folder
+        request.progress.step(f"commands and weights for {planned.target.name}")
+        stream = program.stream()
+        groups = [part.operators if part else () for part in (divided.before, divided.overlay, divided.after)]
+        (folder / STREAM).write_bytes(stream)
+        write_text(folder / PROGRAM, document.document(program, *groups).text())
+        host.write(host.codes(planned.graph, divided), folder)
+        execution = Execution(Kind.OVERLAY, network=STREAM, prover="verilator")
+        options = {"split": True} if self.split else {}
+        footprint = Footprint(len(stream), 4 * program.words)
+        return Artifact({}, execution, "overlay", 4 * program.words, options=options, footprint=footprint)
+
+
+def machine_of(target: Target) -> Machine:
+    """The configuration that a target's file names.
+
+    :raises UsageError: if the target is not an FPGA.
+    """
+    chip = target.programmable
+    return Machine(
+        chip.input_lanes, chip.output_lanes, chip.packed, chip.activation_kib, chip.stream_kib, chip.accumulator_depth,
+        chip.memory_bits,
+    )  # fmt: skip
+
+
+def unsuitable(graph: Graph, machine: Machine) -> dict[int, str]:
+    """Operators that the overlay does not compute, with the reason."""
+    if len(graph.subgraphs) > 1:
+        return dict.fromkeys(range(len(graph.operators)), "control flow is not for the overlay")
+    network = lowered(graph)
+    if not isinstance(network, list):
+        return dict(missing(network, machine))
+    reasons = {one.node: one.of("overlay") for one in network}
+    rest = parts.split(graph, reasons.keys()).overlay
+    if rest is not None:  # what the others are like can be seen without these
+        inner = unsuitable(parts.extracted(graph, rest), machine)
+        reasons |= {rest.operators[index]: why for index, why in inner.items()}
+    return dict(sorted(reasons.items()))

@@ -1,0 +1,113 @@
+"""Builds the simulator of an accelerator's configuration: RTL -> C++ -> a program, once, found again by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from threading import Lock
+
+from edgekit import resources, sandbox
+from edgekit.backends import runner_build
+from edgekit.codegen.schedule.overlay import Machine
+from edgekit.errors import EdgekitError, ToolMissing
+from edgekit.files import temporary
+from edgekit.progress import Progress
+from edgekit.sandbox.environment import NEUTRAL, clean
+from edgekit.tools import toolchain
+
+SOURCES = (
+    "ek_ram.sv", "ek_fifo.sv", "ek_stream.sv", "ek_array.sv", "ek_activations.sv", "ek_accumulators.sv",
+    "ek_requantize.sv", "ek_vector.sv", "ek_loader.sv", "ek_issue.sv", "ek_drain.sv", "ek_overlay.sv",
+)  # fmt: skip
+MAIN = "sim/simulate.cpp"
+TOP, PROGRAM = "ek_overlay", "simulate"
+LOG_DEPTH = 2048
+"""Commands whose counters the simulator keeps; it changes no cycle."""
+FLAGS = ("--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert")
+_LIMITS = sandbox.Limits(seconds=900, memory_mb=8192, file_mb=256)
+_lock = Lock()
+
+
+def sources() -> Path:
+    """The folder of the RTL."""
+    return resources.folder("firmware_stubs") / "fpga"
+
+
+def built(machine: Machine, progress: Progress) -> Path:
+    """Return the simulator of a configuration, built on first use and again when sources or tools change.
+
+    :raises ToolMissing: if Verilator is not installed.
+    """
+    tool, compiler = (toolchain.load(name).find() for name in ("verilator", "host-cxx"))
+    folder = sources()
+    parameters = {**machine.parameters(), "LOG_DEPTH": LOG_DEPTH}
+    flags = [
+        *FLAGS, *(f"-G{name}={value}" for name, value in parameters.items()),
+        "--top-module", TOP,
+    ]  # fmt: skip
+    defines = [f"-DMEM_BITS={machine.mem_bits}", f"-DLOG_DEPTH={LOG_DEPTH}"]
+    content = {name: (folder / name).read_bytes() for name in (*SOURCES, MAIN)}
+    key = hashlib.sha256(json.dumps([*map(runner_build.describe, (tool, compiler)), flags]).encode())
+    for name, data in content.items():
+        key.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
+    program = resources.cache("simulators") / f"{TOP}-{key.hexdigest()[:16]}" / PROGRAM
+    with _lock:
+        if program.is_file():
+            return program
+        progress.step(f"build the simulator of {machine.ic}x{machine.oc} lanes: half a minute, once")
+        with temporary.folder(resources.created(program.parent)) as scratch:
+            for name, data in content.items():
+                (scratch / name).parent.mkdir(exist_ok=True)
+                (scratch / name).write_bytes(data)
+            _run([*tool.argv, *flags, *SOURCES, MAIN, "-Mdir", "obj"], scratch)
+            _run(
+                [*compiler.argv, "-o", PROGRAM, *_objects(scratch, compiler, defines, _root(tool)), "-pthread"], scratch
+            )
+            (scratch / PROGRAM).chmod(0o755)
+            os.replace(scratch / PROGRAM, program)
+    return program
+
+
+def _objects(folder: Path, compiler: toolchain.Tool, defines: Sequence[str], root: Path) -> list[str]:
+    """Compile Verilator's C++, its library and the main program; return the names of the objects."""
+    places = ["-Iobj", f"-I{root}/include", f"-I{root}/include/vltstd"]
+    made = sorted(f"obj/{path.name}" for path in (folder / "obj").glob("*.cpp"))
+    library = [f"{root}/include/{name}.cpp" for name in ("verilated", "verilated_threads")]
+
+    def compiled(number: int, source: str) -> str:
+        result = f"{number}.o"
+        effort = "-O1" if "__Slow" in source or "__Syms" in source else "-O2"
+        _run([*compiler.argv, "-std=gnu++17", effort, "-w", *places, *defines, "-c", source, "-o", result], folder)
+        return result
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(compiled, count(), [*made, *library, MAIN]))
+
+
+def _root(tool: toolchain.Tool) -> Path:
+    """Verilator's own folder."""
+    done = subprocess.run(
+        [*tool.argv, "--getenv", "VERILATOR_ROOT"],
+        cwd=NEUTRAL,
+        env=clean(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0 or not done.stdout.strip():
+        raise ToolMissing(f"Verilator does not work: {done.stderr.strip()[:200]}", "install it again")
+    return Path(done.stdout.strip())
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    environment = {"PATH": clean()["PATH"], "TMPDIR": str(folder), "HOME": str(folder), "LC_ALL": "C"}
+    done = sandbox.run_program(command, folder=folder, limits=_LIMITS, env=environment)
+    if done.returncode != 0:
+        first = next((line for line in done.stdout.splitlines() if "rror" in line), "no message")
+        raise EdgekitError(f"the simulator does not compile: {first[:200]}", "please report this")
