@@ -24,7 +24,11 @@ LOCAL_RUNNERS = sorted(set(plugins.names("runners")) - {"ssh", "adb"})  # those 
 
 def network(backend: str) -> Graph:
     """One that the backend takes: of integers where it takes no other."""
-    return integers() if backend in ("edgetpu", "vela") else dense(np.ones((2, 2), np.float32), np.zeros(2, np.float32))
+    return (
+        integers()
+        if backend in ("edgetpu", "overlay", "vela")
+        else dense(np.ones((2, 2), np.float32), np.zeros(2, np.float32))
+    )
 
 
 @pytest.fixture(scope="module")

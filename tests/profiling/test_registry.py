@@ -19,6 +19,7 @@ from edgekit.profiling.mcu.cost import FirmwareCost
 from edgekit.profiling.mcu.estimate import FirmwareEstimate
 from edgekit.profiling.measured import Measured
 from edgekit.profiling.npu import NpuCost
+from edgekit.profiling.overlay import OverlayCost
 from edgekit.profiling.registry import Registration, lookup
 from edgekit.profiling.roofline import Roofline
 from edgekit.target import BoardKind
@@ -37,7 +38,8 @@ ESTIMATES: dict[BoardKind, type] = {
 def test_what_every_target_gets(name: str, runtime: str, dtype: Dtype) -> None:
     board = target.load(name)
     found = {evidence: type(lookup(board, runtime, dtype, evidence)) for evidence in Evidence}
-    emulated = {BoardKind.GPU: GpuCost, BoardKind.MCU: FirmwareCost}.get(board.kind, EmulatedCost)
+    special = {BoardKind.GPU: GpuCost, BoardKind.MCU: FirmwareCost, BoardKind.FPGA: OverlayCost}
+    emulated = special.get(board.kind, EmulatedCost)
     assert found == {
         Evidence.ESTIMATE: ESTIMATES[board.kind], Evidence.EMULATOR: emulated, Evidence.DEVICE: Measured
     }  # fmt: skip

@@ -98,11 +98,10 @@ class Overlay(Defaults):
 
 
 def machine_of(target: Target) -> Machine:
-    """The configuration that a target's file names.
-
-    :raises UsageError: if the target is not an FPGA.
-    """
-    chip = target.programmable
+    """The configuration that a target's file names; of other targets the usual one, which says what it lacks."""
+    chip = target.fpga
+    if chip is None:
+        return Machine()
     return Machine(
         chip.input_lanes, chip.output_lanes, chip.packed, chip.activation_kib, chip.stream_kib, chip.accumulator_depth,
         chip.memory_bits,
