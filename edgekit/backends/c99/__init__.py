@@ -18,7 +18,7 @@ from edgekit.bundle.execution import Execution, FirmwareStep, Footprint, Kind, r
 from edgekit.bundle.handover import Format
 from edgekit.codegen.kernels import MICROCONTROLLER
 from edgekit.codegen.lower import lowered
-from edgekit.codegen.schedule.mcu import memory
+from edgekit.codegen.schedule.mcu import memory, parts
 from edgekit.codegen.schedule.mcu.packing import Packing
 from edgekit.codegen.schedule.mcu.scheduler import schedule
 from edgekit.codegen.schedule.mcu.steps import Program
@@ -112,11 +112,17 @@ class C99(Defaults):
         return Plan(graph, target, program)
 
     def arranged(self, planned: Plan) -> Program:
-        """Return the program with streams, where RAM is to be saved or the arena would not fit."""
+        """Return the program with parts of tensors in place; with streams, if RAM is scarce or the arena too large."""
         program, target = planned.program, planned.target
-        if self._optimize(target) is not Optimize.RAM and _fits(program, target):
-            return program
-        return streamed(program)
+        if self._optimize(target) is not Optimize.RAM:
+            placed = parts.in_place(program, always=target.mcu is None)
+            if _fits(placed, target):
+                return placed
+        saved, placed = streamed(program), parts.in_place(program)
+        if placed is program:
+            return saved
+        placed = streamed(placed)
+        return placed if memory.plan(placed).arena <= parts.WORTH * memory.plan(saved).arena else saved
 
     def _optimize(self, target: Target) -> Optimize:
         return self.optimize or (Optimize.SPEED if target.mcu is None else Optimize.RAM)

@@ -195,7 +195,7 @@ class _Writer:
     def _place(self, operand: Operand) -> str:
         if operand.table is not None:
             return self._table(operand.table)
-        return f"a + {self.plan.buffers[operand.buffer]}"
+        return f"a + {self.plan.buffers[operand.buffer] + operand.offset}"
 
     # The frame
 

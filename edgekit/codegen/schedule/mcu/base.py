@@ -11,7 +11,7 @@ from edgekit.codegen.kernels import Kernel, Network
 from edgekit.codegen.program import ITEM
 from edgekit.codegen.schedule.mcu import strides
 from edgekit.codegen.schedule.mcu.packing import Packing
-from edgekit.codegen.schedule.mcu.steps import Operand, Program, Rows, Step, Struct, Table
+from edgekit.codegen.schedule.mcu.steps import Operand, Piece, Program, Rows, Step, Struct, Table
 from edgekit.codegen.views import View, whole
 
 SUFFIXES = {
@@ -106,13 +106,24 @@ class McuScheduler:
         self, function: str, kernel: Kernel, inputs: Sequence[Operand], output: Operand,
         shape: Struct | None = None, data: Struct | None = None, scratch: int = 0,
         behind: Sequence[int | None] = (), title: str = "", rows: Rows | None = None,
-        in_place: bool = False,
+        in_place: bool = False, piece: Piece | None = None,
     ) -> None:  # fmt: skip
         """Append a step."""
         name = title or type(kernel).__name__
         self.program.steps.append(
             Step(
-                function, kernel.node, name, tuple(inputs), output, shape, data, scratch, tuple(behind), rows, in_place
+                function,
+                kernel.node,
+                name,
+                tuple(inputs),
+                output,
+                shape,
+                data,
+                scratch,
+                tuple(behind),
+                rows,
+                in_place,
+                piece=piece,
             )
         )
 

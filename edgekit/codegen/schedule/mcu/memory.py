@@ -107,8 +107,10 @@ def _items(program: Program) -> tuple[list[Item], Pairs]:
                 and last[operand.buffer] == number == first[output]
             ):
                 pair = output, operand.buffer
-                before = pairs.get(pair, Gap(distance, step.in_place))
-                pairs[pair] = Gap(max(distance, before.distance), before.in_place and step.in_place)
+                shift = step.output.offset - operand.offset
+                gap = Gap(distance + shift, step.in_place and not shift)
+                before = pairs.get(pair, gap)
+                pairs[pair] = Gap(max(gap.distance, before.distance), before.in_place and gap.in_place)
     unused = Item(0, 0, 0)
     items = [Item(b.nbytes, first[n], last[n]) if n in first else unused for n, b in enumerate(program.buffers)]
     items += [Item(step.scratch, number, number) for number, step in enumerate(program.steps)]

@@ -51,11 +51,21 @@ class Struct:
 class Operand:
     """What a step reads or writes: a buffer of the arena or a constant.
 
-    :param buffer: number of a buffer, or -1. :param table: the constant.
+    :param buffer: number of a buffer, or -1. :param table: the constant. :param offset: where in the buffer, bytes.
     """
 
     buffer: int = -1
     table: Table | None = None
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a step copies, if it lies together on both sides: so many bytes from an offset to another one."""
+
+    source: int
+    result: int
+    nbytes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +118,7 @@ class Step:
     :param behind: for each input how many bytes the output's start must lie before the input's, so that they may
         overlap: the kernel reads no byte of the input after it wrote that far. None: they must not overlap.
     :param in_place: the output may also start exactly where an input starts that may overlap it.
+    :param piece: all that the step does is to copy this.
     """
 
     function: str
@@ -122,6 +133,7 @@ class Step:
     rows: Rows | None = None
     in_place: bool = False
     stages: tuple[Stage, ...] = ()
+    piece: Piece | None = None
 
     @property
     def fused(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ smaller.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -105,6 +106,7 @@ def _applied(program: Program, runs: frozenset[Run] | Sequence[Run]) -> Program:
 def _runs(program: Program) -> Iterator[Run]:
     """First and last step of everything that could be one stream."""
     readers: dict[int, int] = {}
+    writers = Counter(step.output.buffer for step in program.steps)
     for step in program.steps:
         for operand in step.inputs:
             readers[operand.buffer] = readers.get(operand.buffer, 0) + 1
@@ -123,7 +125,9 @@ def _runs(program: Program) -> Iterator[Run]:
             before, after = program.steps[last - 1], program.steps[last]
             if after.rows is None or after.stages or before.output.buffer in ends or whole(after):
                 break
-            if readers.get(before.output.buffer) != 1 or _window(after) != before.output:
+            if readers.get(before.output.buffer) != 1 or writers[before.output.buffer] != 1:
+                break
+            if _window(after) != before.output:
                 break
             if before.rows is None or not _fit(before.rows, after.rows):
                 break

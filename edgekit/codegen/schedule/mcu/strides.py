@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgekit.codegen.kernels import Network
-from edgekit.codegen.schedule.mcu.steps import Struct, Value
+from edgekit.codegen.schedule.mcu.steps import Piece, Struct, Value
 from edgekit.codegen.views import View, row_major
 
 AXES = 6
@@ -62,6 +62,19 @@ def rows(walk: Struct, item: int) -> Struct | None:
         "size": (*size[:-1], size[-1] * item), "offset": tuple(n * item for n in offset),
         "step": tuple((*(n * item for n in one[:-1]), 1) for one in step),
     })  # fmt: skip
+
+
+def piece(walk: Struct, item: int) -> Piece | None:
+    """What loops of two operands copy, if it lies together on both sides.
+
+    :param item: bytes of an element.
+    """
+    fields: Any = walk.fields
+    size, (source, result), step = fields["size"], fields["offset"], fields["step"]
+    together = size[-1] == 1 or all(one[-1] == 1 for one in step)
+    if not together or any(extent != 1 for extent in size[:-1]):
+        return None
+    return Piece(source * item, result * item, size[-1] * item)
 
 
 def step(network: Network, view: View) -> int:

@@ -45,7 +45,9 @@ def _copied(
     item = s.item(result)
     rows = strides.rows(shape, item)
     function = f"ek_move_{8 * item}" if rows is None else "ek_move_rows"
-    s.step(function, kernel, [s.operand(source)], s.output(result), rows or shape, behind=[behind], title="Move")
+    piece = strides.piece(shape, item)
+    s.step(function, kernel, [s.operand(source)], s.output(result), rows or shape, behind=[behind], title="Move",
+           piece=piece)  # fmt: skip
 
 
 def pad(s: McuScheduler, kernel: kernels.Pad) -> None:
