@@ -12,6 +12,7 @@ from edgekit.codegen.fixed_point import (
     multiply_by_quantized_multiplier,
     multiply_rounding_once,
     multiply_wide,
+    multiply_wide_rounding_once,
     quantize_multipliers,
 )
 from edgekit.graph import Tensor
@@ -66,8 +67,8 @@ class Requantization:
 
     :param input: of the values that weights are multiplied by. :param weights: one scale per output channel, or one.
     :param output: of the result. :param rounds_once: LiteRT's reference kernels round twice in convolutions and once in
-        FULLY_CONNECTED (measured with LiteRT 2.3.0). :param wide: sums have 64 bits, and multipliers are reduced to 16
-        (:func:`~edgekit.codegen.fixed_point.multiply_wide`): int16 activations with a 64-bit bias.
+        FULLY_CONNECTED (measured with LiteRT 2.3.0). :param wide: sums have 64 bits: int16 activations without a 32-bit
+        bias. Convolutions then reduce multipliers to 16 bits (:func:`~edgekit.codegen.fixed_point.multiply_wide`).
     """
 
     input: Scale
@@ -86,8 +87,10 @@ class Requantization:
 
     def apply(self, sums: Integers) -> Integers:
         """The stored integers of sums ``[..., channels]``, as the reference has them, before they are clamped."""
-        narrow = multiply_rounding_once if self.rounds_once else multiply_by_quantized_multiplier
-        multiply = multiply_wide if self.wide else narrow
+        if self.rounds_once:
+            multiply = multiply_wide_rounding_once if self.wide else multiply_rounding_once
+        else:
+            multiply = multiply_wide if self.wide else multiply_by_quantized_multiplier
         return multiply(sums, *self.fixed_point(sums.shape[-1])) + self.output.zero_point
 
 

@@ -151,6 +151,28 @@ EK_INLINE int32_t ek_mac_tb(uint32_t a, uint32_t b, int32_t sum)
     return ek_mac_bt(b, a, sum);
 }
 
+EK_INLINE int32_t ek_mac_bb(uint32_t a, uint32_t b, int32_t sum)
+{
+#if EK_HAS_DSP
+    int32_t result;
+    __asm("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return sum + ek_low_half(a) * ek_low_half(b);
+#endif
+}
+
+EK_INLINE int32_t ek_mac_tt(uint32_t a, uint32_t b, int32_t sum)
+{
+#if EK_HAS_DSP
+    int32_t result;
+    __asm("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return sum + ek_high_half(a) * ek_high_half(b);
+#endif
+}
+
 /* (2^32 * z + a * b + 2^31) / 2^32. */
 EK_INLINE int32_t ek_high_mac(int32_t a, int32_t b, int32_t z)
 {

@@ -19,6 +19,15 @@ EK_INLINE int32_t ek_clamp(int32_t x, int32_t low, int32_t high)
     return ek_min(ek_max(x, low), high);
 }
 
+/* The taps [*first, *first + result) of `k` that lie in `size`, of a window that begins at `start`. */
+EK_INLINE int32_t ek_taps_inside(int32_t start, int32_t k, int32_t dilation, int32_t size, int32_t *first)
+{
+    const int32_t skipped = start < 0 ? (-start + dilation - 1) / dilation : 0;
+    const int32_t end = start < size ? (size - start + dilation - 1) / dilation : 0;
+    *first = skipped;
+    return ek_max(0, ek_min(end, k) - skipped);
+}
+
 /* x * 2^bits, wrapped to 32 bits. */
 EK_INLINE int32_t ek_shift_left(int32_t x, int32_t bits)
 {

@@ -3,7 +3,7 @@
 #ifndef EK_SUMS_F32_H
 #define EK_SUMS_F32_H
 
-#include "ek_base.h"
+#include "ek_math.h"
 
 #if defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE & 2 && defined(__GNUC__)
 #include <arm_mve.h>
@@ -159,15 +159,6 @@ EK_INLINE float ek_window_1(float sum, const struct ek_part_f32 *p, const ek_f32
         for (int32_t q = 0; q < p->taps; q++)
             sum += x[r * p->row + q * p->tap] * w[r * p->weights_row + q * p->weights_tap];
     return sum;
-}
-
-/* The taps [*first, *first + result) of `k` that lie in `size`, of a window that begins at `start`. */
-EK_INLINE int32_t ek_taps_inside(int32_t start, int32_t k, int32_t dilation, int32_t size, int32_t *first)
-{
-    const int32_t skipped = start < 0 ? (-start + dilation - 1) / dilation : 0;
-    const int32_t end = start < size ? (size - start + dilation - 1) / dilation : 0;
-    *first = skipped;
-    return (end < k ? end : k) - skipped > 0 ? (end < k ? end : k) - skipped : 0;
 }
 
 #endif

@@ -1,86 +1,13 @@
-/* int16 activations with int8 weights (TFLite's 16x8), as the reference kernels compute them. */
+/* Other operators of int16 activations, as the reference kernels compute them. */
 #ifndef EK_WORDS_H
 #define EK_WORDS_H
 
+#include "ek_conv_words.h"
 #include "ek_maps.h"
 #include "ek_pool.h"
 #include "ek_reduce.h"
 #include "ek_softmax.h"
 #include "ek_transpose_conv.h"
-
-/* How a sum is rounded: twice or once with 32 bits, or once with 64 bits and a multiplier of 16. */
-#define EK_TWICE 0
-#define EK_ONCE 1
-#define EK_WIDE 2
-
-/* weights: [out_c][k_h][k_w][in_c / groups] or [out][in]. One bias, multiplier and shift per output channel. */
-struct ek_word_data {
-    const int8_t *weights;
-    const int64_t *bias;
-    const int32_t *multiplier;
-    const int8_t *shift;
-    int32_t rounding, x_zero, y_zero, low, high;
-};
-
-/* MultiplyByQuantizedMultiplier of an int64_t. */
-EK_INLINE int32_t ek_requantize_wide(int64_t x, int32_t multiplier, int32_t shift)
-{
-    const int32_t reduced = multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
-    return (int32_t)((x * reduced + (INT64_C(1) << (14 - shift))) >> (15 - shift));
-}
-
-EK_INLINE int16_t ek_stored_s16(const struct ek_word_data *d, int32_t channel, int64_t sum)
-{
-    const int32_t m = d->multiplier[channel], shift = d->shift[channel];
-    int64_t scaled;
-    sum += d->bias[channel];
-    if (d->rounding == EK_WIDE)
-        scaled = ek_requantize_wide(sum, m, shift);
-    else if (d->rounding == EK_ONCE)
-        scaled = ek_requantize_once((int32_t)sum, m, shift);
-    else
-        scaled = ek_requantize((int32_t)sum, m, shift);
-    scaled += d->y_zero;
-    return (int16_t)(scaled < d->low ? d->low : scaled > d->high ? d->high : scaled);
-}
-
-/* Depthwise convolutions too: groups of one channel. */
-EK_INLINE void ek_conv2d_s16(const struct ek_conv_shape *s, const struct ek_word_data *d, const void *vx, void *vy)
-{
-    const ek_s16 *x = vx;
-    ek_s16 *y = vy;
-    const int32_t depth = s->in_c / s->groups, count = s->out_c / s->groups;
-    for (int32_t oy = 0; oy < s->out_h; oy++)
-        for (int32_t ox = 0; ox < s->out_w; ox++)
-            for (int32_t c = 0; c < s->out_c; c++) {
-                const int8_t *w = d->weights + c * s->k_h * s->k_w * depth;
-                int64_t sum = 0;
-                for (int32_t r = 0; r < s->k_h; r++)
-                    for (int32_t q = 0; q < s->k_w; q++, w += depth) {
-                        const int32_t row = oy * s->stride_h - s->pad_top + r * s->dilation_h;
-                        const int32_t at = ox * s->stride_w - s->pad_left + q * s->dilation_w;
-                        if (row < 0 || row >= s->in_h || at < 0 || at >= s->in_w)
-                            continue;
-                        const ek_s16 *pixel = x + (row * s->in_w + at) * s->in_c + c / count * depth;
-                        for (int32_t i = 0; i < depth; i++)
-                            sum += (pixel[i] - d->x_zero) * w[i];
-                    }
-                *y++ = ek_stored_s16(d, c, sum);
-            }
-}
-
-EK_INLINE void ek_dense_s16(const struct ek_dense_shape *s, const struct ek_word_data *d, const void *vx, void *vy)
-{
-    const ek_s16 *x = vx;
-    ek_s16 *y = vy;
-    for (int32_t row = 0; row < s->rows; row++, x += s->in)
-        for (int32_t c = 0; c < s->out; c++) {
-            int64_t sum = 0;
-            for (int32_t i = 0; i < s->in; i++)
-                sum += (x[i] - d->x_zero) * d->weights[c * s->in + i];
-            *y++ = ek_stored_s16(d, c, sum);
-        }
-}
 
 EK_INLINE void ek_transpose_conv_s16(const struct ek_conv_shape *s, const struct ek_word_data *d, const void *vx,
                                      void *vy)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgekit import resources
 from edgekit.codegen import fixed_point
-from edgekit.codegen.schedule.mcu import packing
+from edgekit.codegen.schedule.mcu import packing, words
 
 Array = NDArray[Any]
 KERNELS = resources.folder("firmware_stubs") / "kernels"
@@ -139,13 +139,97 @@ def floats(
     return memory[GUARD:-GUARD].reshape(result)
 
 
+class WordData(ctypes.Structure):
+    """``struct ek_word_data``."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ("weights", "bias", "multiplier", "shift")),
+        *((name, ctypes.c_int32) for name in ("rounding", "x_zero", "y_zero", "low", "high")),
+    ]
+
+
+ROUNDINGS: tuple[Callable[..., Array], ...] = (
+    fixed_point.multiply_by_quantized_multiplier, fixed_point.multiply_rounding_once, fixed_point.multiply_wide,
+    fixed_point.multiply_wide_rounding_once,
+)  # fmt: skip
+"""``EK_TWICE``, ``EK_ONCE``, ``EK_WIDE``, ``EK_WIDE_ONCE``."""
+
+
+@dataclasses.dataclass
+class Words:
+    """A layer of int16 with weights of 8 bits.
+
+    :param kind: ``conv2d``, ``depthwise`` or ``dense``. :param weights: as :class:`Layer` has them.
+    """
+
+    kind: str
+    shape: packing.ConvShape | packing.DenseShape
+    weights: Array
+    bias: Array
+    multiplier: Array
+    shift: Array
+    rounding: int
+    limits: tuple[int, int]
+
+    @property
+    def rows(self) -> Array:
+        """Weights, an output channel per row."""
+        return self.weights.transpose(2, 0, 1) if self.kind == "depthwise" else self.weights
+
+    def packed(self, way: packing.Packing) -> Array:
+        if self.kind == "depthwise":
+            return words.pack_depthwise(self.weights, way)
+        return words.pack(self.weights, way, getattr(self.shape, "groups", 1))
+
+    def scratch(self, way: packing.Packing) -> int:
+        s, depth = self.shape, self.weights[0].size
+        if isinstance(s, packing.DenseShape):
+            return words.scratch(depth, way, direct=True)
+        x, y = (1, s.in_h, s.in_w, s.in_c), (1, s.out_h, s.out_w, s.out_c)
+        pixels = s.k_h == s.k_w == s.groups == 1
+        pixels = pixels and words.direct(x, y, (s.stride_h, s.stride_w), (s.pad_top, s.pad_left))
+        return 0 if self.kind == "depthwise" else words.scratch(depth, way, direct=pixels)
+
+    def expected(self, x: Array) -> Array:
+        wide = x.astype(np.int64)
+        if isinstance(self.shape, packing.DenseShape):
+            sums = wide @ self.weights.T.astype(np.int64)
+        else:
+            compute = depthwise_sums if self.kind == "depthwise" else conv_sums
+            sums = compute(self.shape, self.weights.astype(np.int64), wide)
+        total = sums + self.bias
+        if self.rounding < 2:
+            total = total.astype(np.int32).astype(np.int64)
+        scaled = ROUNDINGS[self.rounding](total, self.multiplier, self.shift) + 3
+        return np.clip(scaled, *self.limits).astype(np.int16)
+
+
+def word_kernel(library: ctypes.CDLL, way: packing.Packing, layer: Words, x: Array, overlap: bool) -> Array:
+    """A kernel of int16."""
+    arrays = [
+        layer.packed(way), layer.bias.astype(np.int64), layer.multiplier.astype(np.int32), layer.shift.astype(np.int8)
+    ]  # fmt: skip
+    arrays = [np.ascontiguousarray(array) for array in arrays]
+    data = WordData(*(array.ctypes.data for array in arrays), layer.rounding, 0, 3, *layer.limits)
+    s, far = layer.shape, None
+    if isinstance(s, packing.DenseShape):
+        result: tuple[int, ...] = (s.rows, s.outputs)
+    else:
+        result = (s.out_h, s.out_w, s.out_c)
+        if overlap:
+            far = words.behind((1, *x.shape), (1, *result), s.stride_h, s.pad_top)
+    return _called(getattr(library, f"{layer.kind}_s16"), s, data, x, result, layer.scratch(way), far, np.int16)
+
+
 def _called(
-    kernel: Callable[..., Any], shape: Any, data: Data, x: Array, result: tuple[int, ...], scratch: int | None,
-    far: int | None = None,
+    kernel: Callable[..., Any], shape: Any, data: ctypes.Structure, x: Array, result: tuple[int, ...],
+    scratch: int | None, far: int | None = None, dtype: Any = np.int8,
 ) -> Array:  # fmt: skip
     """The output; it starts ``far`` bytes before the input, or elsewhere for None. Checks what lies around it."""
     numbers = np.array(dataclasses.astuple(shape), np.int32)
-    x = np.ascontiguousarray(x, np.int8)
+    item = np.dtype(dtype).itemsize
+    x = np.ascontiguousarray(x, dtype).reshape(-1).view(np.int8)
+    result = (*result[:-1], result[-1] * item)
     size, work = int(np.prod(result)), scratch or 0
     input_at = GUARD if far is None else GUARD + max(0, far)
     output_at = input_at + x.size + GUARD if far is None else input_at - far
@@ -161,7 +245,7 @@ def _called(
     for at, count in ((output_at, size), (scratch_at, work)):
         memory[at : at + count] = before[at : at + count]
     assert np.array_equal(memory, before)
-    return output.reshape(result)
+    return output.view(dtype).reshape(*result[:-1], -1)
 
 
 def expected_conv(shape: packing.ConvShape, layer: Layer, x: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,46 @@ def test_floats(library: Library, data: st.DataObject) -> None:
             packed, expected = packing.pack_floats(weights, shape.groups), kernels.conv_sums(shape, weights, x)
     found = kernels.floats(getattr(library[0], kind), shape, packed, bias, x, expected.shape, limits)
     np.testing.assert_allclose(found, np.clip(expected + bias, *limits), rtol=1e-4, atol=1e-4)
+
+
+@st.composite
+def word_layers(draw: st.DrawFn) -> kernels.Words:
+    """Layers of int16 of every kind, some with more products than 32 bits hold."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    kind = draw(st.sampled_from(["conv2d", "conv2d", "depthwise", "dense"]))
+    if kind == "dense":
+        rows, units = draw(st.integers(1, 4)), draw(st.integers(1, 7))
+        depth = draw(st.sampled_from([1, 2, 3, 7, 8, 16, 33, 495, 496, 497, 1100]))
+        shape: packing.ConvShape | packing.DenseShape = packing.DenseShape(rows, depth, units)
+        weights: tuple[int, ...] = (units, depth)
+    else:
+        shape = draw(convolutions(depthwise=kind == "depthwise"))
+        if kind == "depthwise":
+            shape = dataclasses.replace(shape, out_c=shape.in_c, strip=0)
+        units = shape.out_c
+        weights = (units, shape.k_h, shape.k_w, shape.in_c // shape.groups)
+        weights = (shape.k_h, shape.k_w, units) if kind == "depthwise" else weights
+    pairs = [fixed_point.quantize_multiplier(factor) for factor in np.exp(rng.uniform(-14, -2, units))]
+    least, most = draw(st.sampled_from([(-127, 127), (-128, -128), (-8, 7)]))
+    return kernels.Words(
+        kind, shape, rng.integers(least, most, weights, endpoint=True), rng.integers(-(1 << 30), 1 << 30, units),
+        np.array([m for m, _ in pairs]), np.array([s for _, s in pairs]), draw(st.integers(0, 3)),
+        draw(st.sampled_from([(-32768, 32767), (0, 20000)])),
+    )  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_words(library: Library, data: st.DataObject) -> None:
+    """int16 with int8 weights: random values, or the most that sums may reach."""
+    layer = data.draw(word_layers())
+    s = layer.shape
+    size = (s.rows, s.inputs) if isinstance(s, packing.DenseShape) else (s.in_h, s.in_w, s.in_c)
+    low = data.draw(st.sampled_from([-32768, -32768, 32767]))
+    high = data.draw(st.sampled_from([32767, low]))
+    x = np.random.default_rng(1).integers(min(low, high), max(low, high), size, np.int16, endpoint=True)
+    overlap = getattr(s, "groups", 0) == 1 and data.draw(st.booleans())
+    assert np.array_equal(kernels.word_kernel(*library, layer, x, overlap), layer.expected(x))
 
 
 def test_rescale_rounds_ties_as_the_reference(library: Library) -> None:

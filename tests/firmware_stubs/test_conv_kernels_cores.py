@@ -125,14 +125,33 @@ stack_top = ORIGIN(RAM) + LENGTH(RAM);
 @pytest.mark.parametrize("weights", WEIGHTS, ids=str)
 @pytest.mark.parametrize("core", CORES)
 def test_kernels_on_a_core(core: str, weights: tuple[int, int], tmp_path: Path) -> None:
-    flags, kind, machine, rom, ram = CORES[core]
     rng = np.random.default_rng(7)
-    program = Program(kind, *weights)
+    program = Program(CORES[core][1], *weights)
     for arithmetic in ARITHMETIC if weights[0] != -8 else ("narrow",):
         for name, shape in SHAPES.items():
             program.convolution(rng, shape, arithmetic, depthwise=name.startswith("depthwise"))
         for rows, depth, units in DENSE:
             program.dense(rng, rows, depth, units, arithmetic)
+    run(core, program, tmp_path)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_kernels_of_words_on_a_core(core: str, tmp_path: Path) -> None:
+    """int16 activations, with all roundings."""
+    rng = np.random.default_rng(7)
+    program = Program(CORES[core][1], -127, 127)
+    for rounding in range(4):
+        for name, shape in SHAPES.items():
+            if "multiplier" not in name:
+                program.words(rng, "depthwise" if name.startswith("depthwise") else "conv2d", shape, rounding)
+        for rows, depth, units in [*DENSE, (3, 600, 2)]:
+            program.words(rng, "dense", packing.DenseShape(rows, depth, units), rounding)
+    run(core, program, tmp_path)
+
+
+def run(core: str, program: Program, tmp_path: Path) -> None:
+    """Run all jobs on an emulated core."""
+    flags, kind, machine, rom, ram = CORES[core]
     (tmp_path / "jobs.c").write_text(program.text())
     (tmp_path / "link.ld").write_text(SCRIPT.format(rom=rom, ram=ram))
     command = ["arm-none-eabi-gcc", *flags.split(), "-mthumb", *kernels.WARNINGS, "-O2", "-nostdlib", "-nostartfiles"]
@@ -216,9 +235,49 @@ class Program:
         assert size < 4096
         self.jobs += [f"{{run{n}, x{n}, expected{n}, {size}}}", f"{{any{n}, x{n}, expected{n}, {size}}}"]
 
+    def words(self, rng: Any, kind: str, shape: packing.ConvShape | packing.DenseShape, rounding: int) -> None:
+        if isinstance(shape, packing.DenseShape):
+            size, units = (shape.rows, shape.inputs), shape.outputs
+            weights: tuple[int, ...] = (units, shape.inputs)
+        else:
+            size, units = (shape.in_h, shape.in_w, shape.in_c), shape.out_c
+            weights = (units, shape.k_h, shape.k_w, shape.in_c // shape.groups)
+            weights = (shape.k_h, shape.k_w, units) if kind == "depthwise" else weights
+        pairs = [fixed_point.quantize_multiplier(factor) for factor in np.exp(rng.uniform(-12, -4, units))]
+        layer = kernels.Words(
+            kind, shape, rng.integers(-127, 127, weights), rng.integers(-99999, 99999, units),
+            np.array([m for m, _ in pairs]), np.array([s for _, s in pairs]), rounding, (-32768, 32767),
+        )  # fmt: skip
+        x = rng.integers(-32768, 32768, size).astype(np.int16)
+        n = self.count
+        self.count += 1
+        arrays = {
+            "weights": ("int8_t", layer.packed(self.kind)), "bias": ("int64_t", layer.bias),
+            "multiplier": ("int32_t", layer.multiplier), "shift": ("int8_t", layer.shift),
+            "x": ("int8_t", x.view(np.int8)),
+            "expected": ("int8_t", np.ascontiguousarray(layer.expected(x)).view(np.int8)),
+        }  # fmt: skip
+        for name, (ctype, values) in arrays.items():
+            numbers = ",".join(map(str, np.asarray(values).reshape(-1).tolist()))
+            self.parts.append(f"static const {ctype} {name}{n}[] __attribute__((aligned(16))) = {{{numbers}}};")
+        fields = [f".{name} = {name}{n}" for name in arrays if name not in ("x", "expected")]
+        fields += [f".rounding = {rounding}, .x_zero = 0, .y_zero = 3, .low = -32768, .high = 32767"]
+        struct = "ek_dense_shape" if kind == "dense" else "ek_conv_shape"
+        function = "ek_depthwise_conv2d_s16" if kind == "depthwise" else f"ek_{kind}_s16"
+        scratch = "" if kind == "depthwise" else ", scratch"
+        assert layer.scratch(self.kind) <= 8192
+        self.parts += [
+            f"static const struct ek_word_data d{n} = {{{', '.join(fields)}}};",
+            f"static const struct {struct} s{n} = {{{','.join(map(str, dataclasses.astuple(shape)))}}};",
+            f"static void run{n}(const int8_t *x, int8_t *y) {{ {function}(&s{n}, &d{n}, x, y{scratch}); }}",
+        ]
+        self.jobs.append(f"{{run{n}, x{n}, expected{n}, {arrays['expected'][1].size}}}")
+
     def text(self) -> str:
-        head = "".join(f'#include "{name}"\n' for name in ("ek_conv.h", "ek_depthwise.h", "ek_dense.h"))
-        head += "static int8_t output[4096];\nstatic int8_t scratch[8192] __attribute__((aligned(16)));\n"
+        headers = ("ek_conv.h", "ek_conv_words.h", "ek_depthwise.h", "ek_dense.h")
+        head = "".join(f'#include "{name}"\n' for name in headers)
+        for name, size in (("output", 4096), ("scratch", 8192)):
+            head += f"static int8_t {name}[{size}] __attribute__((aligned(16)));\n"
         for name in ("ek_conv2d_s8", "ek_depthwise_conv2d_s8"):
             head += (
                 f"EK_NOINLINE void generic_{name}(const struct ek_conv_shape *s, const struct ek_conv_data *d,"

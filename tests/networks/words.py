@@ -27,6 +27,12 @@ class Words(Pictures):
         self.tensors[index].quantization = scaled(scale or 2 ** self.rng.uniform(-12, -9), zero)
         return index
 
+    def same(self, index: int) -> int:
+        """Give the result of the last operator the scale of its input."""
+        self.tensors[index].dtype = "int16"
+        self.tensors[index].quantization = self.tensors[self.operators[-1].inputs[0]].quantization
+        return index
+
     def weighted(self, index: int, wide: bool = True, per_channel: int = -1) -> int:
         """int8 weights, and a bias of 64 or 32 bits, for the operator added last."""
         from edgekit.graph import Quantization
@@ -50,7 +56,11 @@ class Words(Pictures):
             if not wide:
                 operator.options.quantizedBiasType = INT32
             bias.quantization = scaled(1e-6)
-        return self.made(index, 2 ** self.rng.uniform(-8, -5))
+        # Results as large as int16 holds, so that every bit of the factors matters.
+        given = self.tensors[operator.inputs[2 if operator.op == "TRANSPOSE_CONV" else 0]].quantization
+        terms = weights.elements / (shape[3] if operator.op == "DEPTHWISE_CONV_2D" else shape[0])
+        factor = float(given.scale[0]) * float(weights.quantization.scale.mean())
+        return self.made(index, factor * 127 * np.sqrt(terms) * 2 ** self.rng.uniform(-2, 0))
 
 
 def conv(wide: bool = True, activation: int = 0) -> Make:

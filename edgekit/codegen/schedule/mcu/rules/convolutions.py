@@ -101,7 +101,7 @@ def dense(s: McuScheduler, kernel: kernels.MatMul) -> None:
     shape = Struct("ek_dense_shape", {"rows": s.elements(kernel.input) // depth, "in": depth, "out": count, "flags": 0})
     suffix = s.suffix(kernel.input)
     if suffix == "s16":
-        words.product(s, kernel, "ek_dense_s16", shape, kernel.weights)
+        words.dense(s, kernel, shape)
         return
     if suffix == "f32":
         data = _floats(kernel)
