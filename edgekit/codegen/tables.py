@@ -120,6 +120,9 @@ def _leaky_relu(source: Scale, target: Scale, options: dict[str, Any]) -> Intege
     slope = fx.quantize_multiplier(float(given * F(options["alpha"]) / made))
     same = fx.quantize_multiplier(float(given / made))
     results = [fx.multiply_by_quantized_multiplier(x, *factor) for factor in (same, slope)]
+    if slope[0] < 0:  # halves of the first rounding go as with a positive factor: measured with LiteRT 2.3.0
+        first = ((x << max(slope[1], 0)) * slope[0] + (1 << 30) - (x < 0)) >> 31
+        results[1] = fx.rounding_divide_by_pot(first, max(-slope[1], 0))
     return np.where(x >= 0, *results) + target.zero_point
 
 

@@ -75,6 +75,17 @@ def test_all_results_are_those_of_the_reference(function: str, data: st.DataObje
         assert not wrong.size, (source, target, wrong - 128, result[wrong], expected[0][wrong])
 
 
+def test_halves_of_a_negative_slope_are_those_of_the_reference() -> None:
+    """Factors that are negative powers of two, with one rounding and with two."""
+    scales = [(Scale(2.0**-a, zero), Scale(2.0**-b, 5)) for a in (0, 2, 5) for b in (1, 2, 5, 6) for zero in (-18, 9)]
+    for slope in (-0.5, -0.25, -2.0):
+        with tempfile.TemporaryDirectory() as name:
+            tflite.write(network("LEAKY_RELU", scales, {"alpha": slope}), Path(name) / "n.tflite")
+            found = reference_outputs(Path(name) / "n.tflite", [STORED[None].astype(np.int8)] * len(scales))
+        for (source, target), expected in zip(scales, found, strict=True):
+            np.testing.assert_array_equal(table("LEAKY_RELU", source, target, {"alpha": slope}), expected[0])
+
+
 @pytest.mark.parametrize(
     ("real", "scale", "expected"),
     [
