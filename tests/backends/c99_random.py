@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgekit.codegen.tables import FUNCTIONS
 from edgekit.graph import Graph, Quantization
 from tests.networks.building import Pictures, along
+from tests.networks.words import halves
 from tests.ops.cases import RESIZES, scaled
 
 FIXED = {
@@ -21,12 +22,6 @@ FIXED = {
     "L2_NORMALIZATION": (1 / 128, 0),
 }
 """Scales that TFLite demands of results."""
-
-
-def halves(values: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Values of four bits, two per byte, as TFLite stores them."""
-    flat = np.append(values.reshape(-1), np.zeros(values.size % 2, np.int8)).view(np.uint8)
-    return (flat[0::2] & 15) | (flat[1::2] << 4)
 
 
 class Mixture(Pictures):

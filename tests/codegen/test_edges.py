@@ -94,6 +94,27 @@ def test_weights_that_no_kernel_takes() -> None:
     assert weights_unsupported(graph, operator) == "its weights are not constant"
 
 
+@pytest.mark.parametrize(
+    ("op", "able"),
+    [("CONV_2D", ("int8", "int16")), ("FULLY_CONNECTED", ("int8", "int16")), ("DEPTHWISE_CONV_2D", ("int8",)),
+     ("TRANSPOSE_CONV", ())],
+)  # fmt: skip
+def test_weights_of_four_bits_where_litert_takes_them(op: str, able: tuple[str, ...]) -> None:
+    for dtype in ("int8", "int16"):
+        n = Pictures()
+        x = n.tensor((1, 8, 8, 8), dtype)
+        n.conv(x, 8)
+        operator = n.operators[0]
+        operator.op = op
+        weights = n.tensors[operator.inputs[1]]
+        weights.dtype, weights.data = "int4", np.zeros(weights.elements // 2, np.uint8)
+        n.tensors[operator.inputs[2]].dtype = "int64" if dtype == "int16" else "int32"
+        if op == "TRANSPOSE_CONV":
+            operator.inputs = (x, operator.inputs[1], x, operator.inputs[2])
+        expected = "" if dtype in able else f"its weights are int4, its input is {dtype}"
+        assert weights_unsupported(n.all_results(x), operator) == expected
+
+
 @pytest.mark.parametrize(("sizes", "reason"), [
     ((1, MOST_MOVES), ""), ((1, MOST_MOVES + 1), f"it is more than {MOST_MOVES} pieces"),
     ((0, 1), "its blocks have no size"),

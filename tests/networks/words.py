@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.graph import Graph
 from tests.networks.building import RELU, RELU6, Pictures, several
@@ -14,6 +15,12 @@ from tests.networks.streaming import scaled
 INT32 = 2
 """Of the schema's TensorType."""
 Make = Callable[["Words"], Any]
+
+
+def halves(values: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Values of four bits, two per byte, as TFLite stores them."""
+    flat = np.append(values.reshape(-1), np.zeros(values.size % 2, np.int8)).view(np.uint8)
+    return (flat[0::2] & 15) | (flat[1::2] << 4)
 
 
 class Words(Pictures):
@@ -73,6 +80,18 @@ def depthwise(n: Words, times: int = 1) -> int:
 
 def dense(wide: bool = True, bias: bool = True, per_channel: int = -1) -> Make:
     return lambda n: n.weighted(n.dense(n.x(2, 9), 5, RELU, bias=bias), wide, per_channel)
+
+
+def of_int4(make: Make) -> Make:
+    """The same layer with weights of four bits."""
+
+    def narrow(n: Words) -> int:
+        y: int = make(n)
+        weights, output = n.tensors[n.operators[-1].inputs[1]], n.tensors[y]
+        weights.dtype, weights.data = "int4", halves(weights.array() >> 4)
+        return n.made(y, float(output.quantization.scale[0]) / 16)
+
+    return narrow
 
 
 def transposed(wide: bool = True) -> Make:
@@ -192,6 +211,7 @@ def unpacked(n: Words) -> int:
 CASES: dict[str, Make] = {
     "CONV_2D": conv(), "CONV_2D int32 bias": conv(False), "CONV_2D RELU6": conv(activation=RELU6),
     "DEPTHWISE_CONV_2D": depthwise, "DEPTHWISE_CONV_2D times 3": lambda n: depthwise(n, 3),
+    "CONV_2D int4": of_int4(conv(False)), "FULLY_CONNECTED int4": of_int4(dense(bias=False)),
     "FULLY_CONNECTED": dense(),
     "FULLY_CONNECTED int32 bias": dense(False), "FULLY_CONNECTED no bias": dense(bias=False),
     "FULLY_CONNECTED per channel": dense(per_channel=0), "TRANSPOSE_CONV": transposed(),
