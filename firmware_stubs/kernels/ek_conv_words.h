@@ -31,17 +31,23 @@ struct ek_word_data {
     int32_t rounding, x_zero, y_zero, low, high;
 };
 
+/* A multiplier of 16 bits. */
+EK_INLINE int64_t ek_reduced(int32_t multiplier)
+{
+    return multiplier < 0x7FFF0000 ? (multiplier + (1 << 15)) >> 16 : 0x7FFF;
+}
+
+/* (x * reduced + half) >> right, for right from 1 to 31: shifts of 64 bits take longer. */
+EK_INLINE int32_t ek_rounded_wide(int64_t x, int64_t reduced, uint32_t half, int32_t right)
+{
+    const uint64_t sum = (uint64_t)(x * reduced) + half;
+    return (int32_t)((uint32_t)(sum >> 32) << (32 - right) | (uint32_t)sum >> right);
+}
+
 /* MultiplyByQuantizedMultiplier of an int64_t; shift < 15. */
 EK_INLINE int32_t ek_requantize_wide(int64_t x, int32_t multiplier, int32_t shift)
 {
-    const uint32_t reduced = multiplier < 0x7FFF0000 ? (uint32_t)(multiplier + (1 << 15)) >> 16 : 0x7FFF;
-    const int32_t right = 15 - shift;
-    const int64_t product = x * (int64_t)reduced;
-    if (right < 32) { /* nearly always, and shifts of 64 bits take long */
-        const int64_t sum = product + (int64_t)((uint32_t)1 << (right - 1));
-        return (int32_t)((uint32_t)((uint64_t)sum >> 32) << (32 - right) | (uint32_t)sum >> right);
-    }
-    return (int32_t)((product + (INT64_C(1) << (right - 1))) >> right);
+    return (int32_t)((x * ek_reduced(multiplier) + (INT64_C(1) << (14 - shift))) >> (15 - shift));
 }
 
 /* ek_requantize_once of at most 47 bits; shift < 15. */
@@ -66,6 +72,25 @@ EK_NOINLINE int16_t ek_stored_s16(const struct ek_word_data *d, int32_t channel,
     else
         scaled = ek_requantize((int32_t)sum, m, shift);
     return (int16_t)((scaled < low ? low : scaled > high ? high : (int32_t)scaled) + d->y_zero);
+}
+
+/* Stores a channel of two pixels, the second one first; sums without bias. */
+EK_NOINLINE void ek_store_pixels_s16(const struct ek_word_data *d, int32_t channel, int64_t first, int64_t second,
+                                     ek_s16 *y, int32_t stride)
+{
+    const int32_t right = 15 - d->shift[channel];
+    if (d->rounding == EK_WIDE && right < 32) {
+        const int64_t bias = d->bias[channel], reduced = ek_reduced(d->multiplier[channel]);
+        const int32_t low = d->low - d->y_zero, high = d->high - d->y_zero;
+        const uint32_t half = (uint32_t)1 << (right - 1);
+        const int32_t b = ek_rounded_wide(second + bias, reduced, half, right);
+        y[channel + stride] = (int16_t)(ek_clamp(b, low, high) + d->y_zero);
+        const int32_t a = ek_rounded_wide(first + bias, reduced, half, right);
+        y[channel] = (int16_t)(ek_clamp(a, low, high) + d->y_zero);
+        return;
+    }
+    y[channel + stride] = ek_stored_s16(d, channel, second);
+    y[channel] = ek_stored_s16(d, channel, first);
 }
 
 /* Values that weights and columns are padded to. */
@@ -213,12 +238,9 @@ EK_NOINLINE void ek_word_pixels(const struct ek_word_data *d, const ek_s16 *x, c
             for (int32_t i = 0; i < 4; i++)
                 total[i] += sums[i];
         }
-        if (both) {
-            y[channel + 1 + stride] = ek_stored_s16(d, channel + 1, total[3]);
-            y[channel + 1] = ek_stored_s16(d, channel + 1, total[2]);
-        }
-        y[channel + stride] = ek_stored_s16(d, channel, total[1]);
-        y[channel] = ek_stored_s16(d, channel, total[0]);
+        if (both)
+            ek_store_pixels_s16(d, channel + 1, total[2], total[3], y, stride);
+        ek_store_pixels_s16(d, channel, total[0], total[1], y, stride);
     }
 }
 
