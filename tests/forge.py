@@ -31,6 +31,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+ROOT = Path(__file__).parents[1]
 MOST = 1 << 20
 """Bytes of a request."""
 FREE = frozenset({
@@ -55,12 +56,20 @@ LEFT_OUT = (
 )  # fmt: skip
 """Modules of programs and children that change their process, or do their work, when they are imported."""
 KEPT_FORGES = 12
+OWN_PATH = [path for path in sys.path if path != str(Path(__file__).parent)]
+"""Where Python imports from by itself."""
 Start = Callable[[], object]
 
 
 def bound(env: dict[str, str]) -> dict[str, str]:
     """The part of an environment that imports may depend on."""
     return {name: value for name, value in env.items() if name not in FREE}
+
+
+def searched(folders: str) -> list[str]:
+    """The folders, divided as in PATH, where packages may lie: a forge imports nothing of this checkout but edgekit."""
+    ours = [*(str(ROOT / name) for name in ("examples", "tests", "tools")), str(Path(sys.executable).parent)]
+    return [path for path in folders.split(os.pathsep) if not any(Path(path).is_relative_to(own) for own in ours)]
 
 
 class Forge:
@@ -163,14 +172,16 @@ class Forge:
 
     def _pass_on(self, request: dict[str, Any], text: bytes, descriptors: list[int]) -> None:
         """Let the forge of these modules and this environment answer."""
-        key = json.dumps([request["worker"], bound(request["env"])], sort_keys=True)
-        if key not in self._forges:
+        python, _, _, folders, _, *modules = request["worker"]
+        key = json.dumps([python, searched(folders), modules, bound(request["env"])], sort_keys=True)
+        if key in self._forges:
+            self._forges[key] = self._forges.pop(key)  # the last to be given up
+        else:
             while len(self._forges) >= KEPT_FORGES:
                 process, control = self._forges.pop(next(iter(self._forges)))
                 control.close()
                 process.wait()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            python, _, _, folders, _, *modules = request["worker"]
             start = [python, "-I", __file__, "--workers", str(theirs.fileno()), folders, *(modules or ["tensorflow"])]
             with theirs:
                 process = subprocess.Popen(
@@ -224,6 +235,7 @@ def worker(command_line: Sequence[str]) -> Start:
     def start() -> object:
         from edgekit.sandbox.worker import main
 
+        extend_path(command_line[3])
         sys.argv[:] = [sys.modules[main.__module__].__file__ or "", *command_line[5:]]
         try:
             main()
@@ -239,6 +251,11 @@ class _Refuses:
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name.split(".")[0] in HEAVY or name in LEFT_OUT:
             raise ModuleNotFoundError(name, name=name)
+
+
+def extend_path(folders: str) -> None:
+    """Have the folders of a worker, divided as in PATH, behind Python's own: as ``edgekit/sandbox/start.py``."""
+    sys.path[:] = [*OWN_PATH, *(path for path in folders.split(os.pathsep) if path and path not in OWN_PATH)]
 
 
 def import_commands() -> None:
@@ -261,8 +278,7 @@ def main() -> None:
     """Import, serve, and in each forked process run what was asked for."""
     if sys.argv[1] == "--workers":
         source = socket.socket(fileno=int(sys.argv[2]))
-        sys.path[:] = [path for path in sys.path if path != str(Path(__file__).parent)]
-        sys.path += [path for path in sys.argv[3].split(os.pathsep) if path and path not in sys.path]
+        extend_path(sys.argv[3])
         import numpy  # noqa: F401  (as the worker does)
 
         for name in sys.argv[4:]:

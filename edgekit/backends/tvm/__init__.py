@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 LIBRARY = "network.so"
 LIMITS = sandbox.Limits(seconds=900, memory_mb=8192)
+PRELOAD = ("tvm", "edgekit.backends.tvm.templates")
+"""What the child's parent keeps imported: TVM is imported once, not for each target."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def pieces(planned: Planned, choices: Choices = MappingProxyType({})) -> Pieces:
     here()
     made = processor(planned.target)
     if planned.network is None:
-        return compiled(onnx.program(planned.graph, planned.nodes, made.machine), made)
+        return compiled(onnx.program(planned.graph, planned.nodes, made.machine), made, onnx.PRELOAD)
     program = cpu.schedule(planned.network, made.machine, choices)
     found = compiled(program, made)
     called = zip(program.calls, found.functions, strict=True)
@@ -142,7 +144,7 @@ def here() -> None:
         raise ToolMissing("TVM is not installed", "install it: pip install 'edgekit[tvm]'")
 
 
-def compiled(program: Program, processor: Processor, preload: Sequence[str] = ()) -> Pieces:
+def compiled(program: Program, processor: Processor, preload: Sequence[str] = PRELOAD) -> Pieces:
     """Compile the functions of a program, in a child.
 
     :param preload: modules that the child's parent keeps imported, for who compiles many programs.

@@ -7,6 +7,7 @@ Packed weights work on every core.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -225,21 +226,27 @@ def conv_behind(shape: ConvShape, packing: Packing = "rows") -> int | None:
     """
     if shape.groups > 1:  # the next group reads the input again
         return None
+    pixels, most = shape.out_h * shape.out_w, -shape.in_h * shape.in_w * shape.in_c
     if packing == "blocks" and not shape.flags & PLAIN and _direct(shape):
-        pixels = shape.out_h * shape.out_w
-        starts = [(p, *divmod(p, shape.out_w)) for p in range(0, pixels, 2)]
-        places = [(p, (row * shape.stride_h * shape.in_w + column * shape.stride_w)) for p, row, column in starts]
-        return max(min(p + 2, pixels) * shape.out_c - place * shape.in_c for p, place in places)
-    most = -shape.in_h * shape.in_w * shape.in_c
-    for pixel in range(1, shape.out_h * shape.out_w):  # the next one to be read
-        row, column = divmod(pixel, shape.out_w)
-        top = max(0, row * shape.stride_h - shape.pad_top)
-        left = max(0, column * shape.stride_w - shape.pad_left)
-        if row + 1 < shape.out_h and (row + 1) * shape.stride_h - shape.pad_top <= top:
-            left = 0  # the next row of output begins in the same row of input
-        unread = (top * shape.in_w + min(left, shape.in_w)) * shape.in_c
-        most = max(most, pixel * shape.out_c - unread)
+        for starts in _counted(0, pixels, 2):
+            row, column = np.divmod(starts, shape.out_w)
+            places = row * shape.stride_h * shape.in_w + column * shape.stride_w
+            most = max(most, int((np.minimum(starts + 2, pixels) * shape.out_c - places * shape.in_c).max()))
+        return most
+    for pixel in _counted(1, pixels):  # the next one to be read
+        row, column = np.divmod(pixel, shape.out_w)
+        top = np.maximum(0, row * shape.stride_h - shape.pad_top)
+        left = np.maximum(0, column * shape.stride_w - shape.pad_left)
+        left[(row + 1 < shape.out_h) & ((row + 1) * shape.stride_h - shape.pad_top <= top)] = 0  # the next row's
+        unread = (top * shape.in_w + np.minimum(left, shape.in_w)) * shape.in_c
+        most = max(most, int((pixel * shape.out_c - unread).max()))
     return most
+
+
+def _counted(first: int, end: int, step: int = 1) -> Iterator[NDArray[np.int64]]:
+    """The numbers of ``range(first, end, step)`` in arrays of bounded size."""
+    for start in range(first, end, step << 16):
+        yield np.arange(start, min(end, start + (step << 16)), step, dtype=np.int64)
 
 
 def _rows_behind(shape: ConvShape) -> int:
