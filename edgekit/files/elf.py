@@ -6,11 +6,13 @@ Source: Tool Interface Standard, Executable and Linking Format, version 1.2.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _SECTION = struct.Struct("<10I")
 _SYMBOL = struct.Struct("<IIIBBH")
-_SYMTAB = 2
+_SEGMENT = struct.Struct("<8I")
+_SYMTAB, _NOBITS, _LOAD = 2, 8, 1
 _MOST_SECTIONS, _MOST_SYMBOLS = 4096, 1 << 18
 
 
@@ -20,19 +22,21 @@ class NotElf(ValueError):
 
 @dataclass(frozen=True)
 class Span:
-    """A section or symbol: address and bytes."""
+    """A section or symbol: address and bytes; where a section's content begins in the file, None if it has none."""
 
     address: int
     size: int
+    offset: int | None = None
 
 
 @dataclass(frozen=True)
 class Elf:
-    """What an ELF file contains."""
+    """What an ELF file contains. ``loaded``: address and content of what a loader writes into memory or flash."""
 
     sections: dict[str, Span]
     symbols: dict[str, Span]
     entry: int
+    loaded: tuple[tuple[int, bytes], ...] = ()
 
 
 def read(data: bytes) -> Elf:
@@ -55,7 +59,10 @@ def _read(data: bytes) -> Elf:
     if size != _SECTION.size or count > _MOST_SECTIONS:
         raise NotElf("damaged ELF file: its section headers")
     headers = [_SECTION.unpack_from(data, place + size * number) for number in range(count)]
-    sections = {_text(data, headers[names], header[0]): Span(header[3], header[5]) for header in headers[1:]}
+    sections = {
+        _text(data, headers[names], header[0]): Span(header[3], header[5], None if header[1] == _NOBITS else header[4])
+        for header in headers[1:]
+    }
     symbols: dict[str, Span] = {}
     for header in headers:
         if header[1] != _SYMTAB:
@@ -66,7 +73,20 @@ def _read(data: bytes) -> Elf:
             name, value, length, *_ = _SYMBOL.unpack_from(data, header[4] + _SYMBOL.size * number)
             if name:
                 symbols[_text(data, headers[header[6]], name)] = Span(value, length)
-    return Elf(sections, symbols, entry)
+    return Elf(sections, symbols, entry, tuple(_loaded(data)))
+
+
+def _loaded(data: bytes) -> Iterator[tuple[int, bytes]]:
+    (place,) = struct.unpack_from("<I", data, 28)
+    size, count = struct.unpack_from("<HH", data, 42)
+    if count and (size != _SEGMENT.size or count > _MOST_SECTIONS):
+        raise NotElf("damaged ELF file: its program headers")
+    for number in range(count):
+        kind, offset, _, physical, length, *_ = _SEGMENT.unpack_from(data, place + size * number)
+        if kind == _LOAD and length:
+            if offset + length > len(data):
+                raise NotElf("damaged ELF file: a segment is not in it")
+            yield physical, data[offset : offset + length]
 
 
 def _text(data: bytes, strings: tuple[int, ...], offset: int) -> str:

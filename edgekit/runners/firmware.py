@@ -119,6 +119,11 @@ class Firmware:
             raise DeviceError(f"{shown} runs another network than the bundle's: {_plain(name)!r}", _ANOTHER)
         if (inputs, outputs, steps) != (len(graph.inputs), len(graph.outputs), len(self.expected.steps)):
             raise DeviceError(f"the firmware on {shown} does not have the network's inputs and outputs", _ANOTHER)
+        if clock == 0:
+            raise DeviceError(
+                f"{shown} does not run at its target's clock: its clock did not start",
+                "reset the board; if that does not help, compare firmware_stubs/*/board_*.c with its reference manual",
+            )
         for side, tensors in enumerate((graph.inputs, graph.outputs)):
             for index, tensor in enumerate(tensors):
                 size = self._words(self.client.ask(Command.SIZE, side, index), 1)[0]

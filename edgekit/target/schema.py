@@ -233,6 +233,15 @@ class Fpu(StrEnum):
     DOUBLE = "double"
 
 
+class FlashImage(StrEnum):
+    """What a board's tool writes to its flash."""
+
+    ELF = "elf"
+    BIN = "bin"
+    UF2_RP2040 = "uf2-rp2040"
+    UF2_RP2350 = "uf2-rp2350"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Uart:
     """The serial port that the firmware talks over. ``driver``: ``firmware_stubs/mcu/uart_DRIVER.c``."""
@@ -248,8 +257,11 @@ class Mcu:
     """A microcontroller: instruction set and memories.
 
     :param arch: as the compiler calls it: ``cortex-m4`` (``-mcpu``), ``rv32imc`` (``-march``).
-    :param board: ``firmware_stubs/mcu/board_BOARD.c``, which sets clocks and pins; empty: no firmware for the board.
+    :param board: ``firmware_stubs/FAMILY/board_BOARD.c``, which sets clocks and pins; empty: no firmware for the board.
     :param vectors: where the processor looks for its vectors, if not at the beginning of the flash.
+    :param constants: where loads see the flash, if not where code runs.
+    :param boot_bytes: size of the boot block before the vectors, whose last word is a CRC-32 of the rest.
+    :param image: the form that the board's tool writes to its flash, if it does not take an ELF file.
     :param regions: memories by name. Code and constants go into the first of kind flash, data and stack into the
         first of kind RAM, the arena into the first RAM with room for it.
     """
@@ -262,6 +274,9 @@ class Mcu:
     board: str = ""
     stack_bytes: int = number("stack, bytes", whole=True)
     vectors: int | None = number("address of the vectors", default=None, whole=True, zero=True)
+    constants: int | None = number("address at which loads see the flash", default=None, whole=True)
+    boot_bytes: int | None = number("size of the boot block, bytes", default=None, whole=True)
+    image: FlashImage = FlashImage.ELF
     regions: Mapping[str, Region]
     uart: Uart | None = None
 

@@ -18,6 +18,8 @@
 
 /* The linker script's: addresses, not objects. */
 extern uint32_t ek_data_from[], ek_data_begin[], ek_data_end[], ek_bss_begin[], ek_bss_end[];
+/* Missing where the arena is in `.bss`. */
+extern uint32_t ek_arena_begin[] __attribute__((weak)), ek_arena_end[] __attribute__((weak));
 
 int main(void);
 void ek_reset(void);
@@ -93,6 +95,8 @@ __attribute__((noreturn)) void ek_reset(void)
 #endif
     memcpy(ek_data_begin, ek_data_from, (size_t)((uintptr_t)ek_data_end - (uintptr_t)ek_data_begin));
     memset(ek_bss_begin, 0, (size_t)((uintptr_t)ek_bss_end - (uintptr_t)ek_bss_begin));
+    /* By words, as memory with an error-correcting code has to be written before anything else. */
+    memset(ek_arena_begin, 0, (size_t)((uintptr_t)ek_arena_end - (uintptr_t)ek_arena_begin));
     uint32_t *top;
     __asm volatile("mrs %0, msp" : "=r"(top));
     for (uint32_t *paint = ek_stack_low; paint < top - 16; paint++)

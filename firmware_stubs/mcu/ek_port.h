@@ -8,8 +8,9 @@
 /* The linker script's: addresses, not objects. */
 extern uint32_t ek_stack_low[], ek_stack_top[];
 
-/* The board: clocks and pins. Called once, before anything else here. */
-void ek_board_init(void);
+/* The board: clocks and pins. Called once, before anything else here. Returns 0 if the processor does not run at the
+   clock that it should: results are right, times are not. */
+int ek_board_init(void);
 
 void ek_uart_init(void);
 void ek_uart_send(uint8_t byte);

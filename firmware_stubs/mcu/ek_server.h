@@ -1,7 +1,8 @@
 /* The firmware's side of the protocol: commands and answers in frames (ek_frame.h). Payloads are words of four bytes:
  *
- * HELLO    answer: protocol, ABI, most bytes of a payload, clock in Hz, arena bytes, inputs, outputs, steps, stack
- *          bytes, four zeros; then the digest (32 bytes) and the name. The frame's session is taken over.
+ * HELLO    answer: protocol, ABI, most bytes of a payload, clock in Hz (0: the board's clock does not work), arena
+ *          bytes, inputs, outputs, steps, stack bytes, four zeros; then the digest (32 bytes) and the name. The
+ *          frame's session is taken over.
  * SIZE     0 for an input or 1 for an output, index; answer: bytes
  * RESET    the initial state
  * WRITE    input, offset, then bytes

@@ -11,8 +11,8 @@ static const uint8_t digest[32] = EK_CONFIG_DIGEST;
 
 int main(void)
 {
-    const struct ek_server server = {&EK_CONFIG_MODEL, digest, EK_CONFIG_CLOCK_HZ, arena, step_cycles};
-    ek_board_init();
+    const uint32_t clock_hz = ek_board_init() ? EK_CONFIG_CLOCK_HZ : 0;
+    const struct ek_server server = {&EK_CONFIG_MODEL, digest, clock_hz, arena, step_cycles};
     ek_uart_init();
     ek_cycles_init();
     ek_serve(&server);

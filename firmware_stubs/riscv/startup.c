@@ -27,7 +27,8 @@ __asm(".section .vectors, \"ax\"\n"
       "    j ek_start\n"
       ".text\n");
 
-__attribute__((aligned(4))) void ek_trap(void)
+/* Some processors know only a table of vectors, aligned to its 256 bytes: exceptions come to its beginning. */
+__attribute__((aligned(256))) void ek_trap(void)
 {
     uint32_t where;
     __asm volatile("csrr %0, mepc" : "=r"(where));

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from edgekit import resources, sandbox
 from edgekit.backends import compilation, runner_build
+from edgekit.backends.c99.image import boot_checksum, image, suffix
 from edgekit.backends.c99.library import STANDARD
 from edgekit.bundle.execution import FirmwareStep
-from edgekit.errors import ModelError
+from edgekit.errors import EdgekitError, ModelError
 from edgekit.files import elf
 from edgekit.target import Target, machines
-from edgekit.target.schema import Fpu, Mcu, RegionKind
+from edgekit.target.schema import FlashImage, Fpu, Mcu, RegionKind
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -43,6 +44,8 @@ _DRIVERS = {"lpuart": "stm32"}
 _LIBRARIES = {"cortex-m": ("-lm", "-lc_nano", "-lgcc"), "riscv32": ("-lgcc",)}
 """What a firmware is linked with: mathematical functions for networks in floating point, which only Cortex-M run."""
 _UNCOUNTED = ("ek_observe_begin", "ek_observe_step", "ek_observe_end", "ek_cycles")
+_CSR = "_zicsr"
+"""What adds the instructions for control and status registers to a RISC-V instruction set."""
 _CORES = {"cortex-m85": "cortex-m55"}
 """Cores that Debian 12's GCC does not know, and others with the same instructions (but for pointer authentication)."""
 _FPUS = {
@@ -118,7 +121,11 @@ def build(network: Network, target: Target, folder: Path, flags: Sequence[str] =
     if mcu.board and mcu.uart:
         uart = mcu.uart
         config = _Config(mcu.board, uart.driver, uart.base, uart.clock_hz, uart.baud, mcu.caches)
-        files = {BOARD: maker.linked(maker.compiled(config), layout), **files}
+        objects = maker.compiled(config)
+        board = {BOARD: maker.linked(objects, replace(layout, boot=maker.boot_end(objects)))}
+        if mcu.image is not FlashImage.ELF:
+            board[f"{PurePath(BOARD).stem}.{suffix(mcu.image)}"] = image(elf.read(board[BOARD]).loaded, mcu.image)
+        files = board | files
     about = _about(elf.read(files[EMULATED]), network, layout, sizes)
     files[ABOUT] = (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()
     for name, content in files.items():
@@ -136,7 +143,7 @@ def largest(graph: Graph) -> list[str]:
 def machine_flags(mcu: Mcu) -> list[str]:
     """What tells the compiler of the core."""
     if mcu.arch.startswith("rv"):
-        return [f"-march={mcu.arch}_zicsr", "-mabi=ilp32", "-mcmodel=medany", "-msmall-data-limit=0"]
+        return [f"-march={mcu.arch}{_CSR}", "-mabi=ilp32", "-mcmodel=medany", "-msmall-data-limit=0"]
     modifiers = "" if mcu.mve or mcu.arch not in ("cortex-m55", "cortex-m85") else "+nomve"
     flags = [f"-mcpu={_CORES.get(mcu.arch, mcu.arch)}{modifiers}", "-mthumb"]
     if mcu.fpu is Fpu.NONE:
@@ -155,6 +162,10 @@ class _Layout:
     arena: str
     vectors: str = ""
     """That of the vectors, where it is not the code's."""
+    constants: str = ""
+    """That in which constants are read, where it is not the code's."""
+    boot: str = ""
+    """What ends the boot block."""
 
 
 _WIDE = _Layout({"flash": (0, 1 << 28), "ram": (0x2000_0000, 1 << 28)}, "flash", "ram", "ram")
@@ -206,12 +217,35 @@ class _Maker:
     def compiled(self, config: _Config) -> dict[str, bytes]:
         """Return the objects of a firmware for a board or a machine, by name."""
         driver, family = _DRIVERS.get(config.driver, config.driver), _FAMILIES[self.target.arch]
-        names = [f"mcu/{name}.c" for name in ("ek_server", "ek_frame", f"uart_{driver}", f"board_{config.board}")]
-        names += [f"{family}/startup.c", *([f"{family}/cycles.c"] if config.board != NO_BOARD else [])]
+        names = [f"mcu/{name}.c" for name in ("ek_server", "ek_frame", f"uart_{driver}")] + [f"{family}/startup.c"]
+        if config.board == NO_BOARD:
+            names.append(f"mcu/board_{NO_BOARD}.c")
+        else:
+            own = f"{family}/cycles_{config.board}.c"  # of a processor with another counter than its family
+            there = (resources.folder("firmware_stubs") / own).is_file()
+            names += [f"{family}/board_{config.board}.c", own if there else f"{family}/cycles.c"]
         runtime = self._compiled(names, {"ek_config.h": config.text().encode()})
         # They would call themselves.
         memory = self._compiled(["mcu/memory.c"], {}, "-fno-builtin", "-fno-tree-loop-distribute-patterns")
         return {**runtime, **memory, **self._network()}
+
+    def boot_end(self, objects: Mapping[str, bytes]) -> str:
+        """Return the linker script's end of a boot block with a checksum; empty for boards without."""
+        size = self.mcu.boot_bytes
+        if size is None:
+            return ""
+        for data in objects.values():
+            sections = elf.read(data).sections
+            if (span := sections.get(".boot")) is None or span.offset is None:
+                continue
+            if span.size > size - 4 or ".rel.boot" in sections:
+                break
+            checksum = boot_checksum(data[span.offset : span.offset + span.size], size)
+            return f". = {size - 4}; LONG({checksum:#x}) "
+        raise EdgekitError(
+            f"the boot block of {self.target.name} has no room, or is not code by itself",
+            "please report this, with your compiler's version",
+        )
 
     def _network(self) -> dict[str, bytes]:
         """The objects that differ from network to network."""
@@ -226,7 +260,7 @@ class _Maker:
 
     def _compiled(self, names: Sequence[str], also: Mapping[str, bytes], *flags: str) -> dict[str, bytes]:
         """Compile files of ``firmware_stubs`` and of ``also``; return the objects by name."""
-        headers = compilation.sources("kernels", "mcu", "mcu/freestanding")
+        headers = compilation.sources("kernels", "mcu", "mcu/freestanding", _FAMILIES[self.target.arch])
         own = {name: (resources.folder("firmware_stubs") / name).read_bytes() for name in names if name not in also}
         arguments = [*STANDARD, *self.flags, *_FLAGS, *flags, "-c", *names]
         objects = [f"{PurePath(name).stem}.o" for name in names]
@@ -234,7 +268,8 @@ class _Maker:
 
     def linked(self, objects: Mapping[str, bytes], layout: _Layout) -> bytes:
         """Return a firmware, an ELF file."""
-        arguments = [*self.flags, *_LINK, "-T", "link.ld", *objects, *_LIBRARIES[self.target.arch], "-o", "linked.elf"]
+        flags = [flag.replace(_CSR, "") for flag in self.flags]  # or GCC finds its library for 64-bit processors only
+        arguments = [*flags, *_LINK, "-T", "link.ld", *objects, *_LIBRARIES[self.target.arch], "-o", "linked.elf"]
         inputs = {**objects, "link.ld": self._script(layout).encode()}
         return self._run(arguments, inputs, ["linked.elf"])["linked.elf"]
 
@@ -245,7 +280,7 @@ class _Maker:
         )
         values = {
             "memory": memory, "code": layout.code, "data": layout.data, "arena": layout.arena,
-            "vectors": layout.vectors or layout.code,
+            "vectors": layout.vectors or layout.code, "constants": layout.constants or layout.code, "boot": layout.boot,
             "stack": str(self.mcu.stack_bytes),
         }  # fmt: skip
         text = (resources.folder("firmware_stubs") / _FAMILIES[self.target.arch] / "link.ld.in").read_text()
@@ -264,11 +299,11 @@ def _defines(values: Mapping[str, str]) -> str:
     return "".join(f"#define EK_CONFIG_{key} {value}\n" for key, value in values.items())
 
 
-def _sizes(image: elf.Elf, mcu: Mcu) -> Sizes:
+def _sizes(linked: elf.Elf, mcu: Mcu) -> Sizes:
     names = (".vectors", ".text", ".rodata", ".data", ".bss", ".arena")
-    vectors, text, *rest = (image.sections[name].size if name in image.sections else 0 for name in names)
+    vectors, text, *rest = (linked.sections[name].size if name in linked.sections else 0 for name in names)
     constants, data, bss, arena = rest
-    return Sizes(vectors + text, constants, data, bss, arena, mcu.stack_bytes)
+    return Sizes(vectors + text + (mcu.boot_bytes or 0), constants, data, bss, arena, mcu.stack_bytes)
 
 
 def _fitting(sizes: Sizes, network: Network, target: Target) -> _Layout:
@@ -298,14 +333,17 @@ def _fitting(sizes: Sizes, network: Network, target: Target) -> _Layout:
     memories = {name: (region.address, region.kib << 10) for name, region in ((code, flash), *rams)}
     if mcu.vectors is not None:
         memories["vectors"] = (mcu.vectors, _VECTORS)
-    return _Layout(memories, code, rams[0][0], arena, "" if mcu.vectors is None else "vectors")
+    if mcu.constants is not None:
+        memories["constants"] = (mcu.constants, flash.kib << 10)
+    vectors, constants = ("" if name not in memories else name for name in ("vectors", "constants"))
+    return _Layout(memories, code, rams[0][0], arena, vectors, constants)
 
 
-def _about(image: elf.Elf, network: Network, layout: _Layout, sizes: Sizes) -> dict[str, object]:
+def _about(linked: elf.Elf, network: Network, layout: _Layout, sizes: Sizes) -> dict[str, object]:
     """What a runner needs to know of ``emulator.elf``."""
-    symbols = {name: image.symbols[name] for name in _UNCOUNTED}  # of Thumb functions, with the lowest bit set
+    symbols = {name: linked.symbols[name] for name in _UNCOUNTED}  # of Thumb functions, with the lowest bit set
     spans = {name: (span.address & ~1, (span.address & ~1) + span.size) for name, span in symbols.items()}
-    section = image.sections
+    section = linked.sections
     data_end = max(section[name].address + section[name].size for name in (".stack", ".data", ".bss"))
     code_end = max(section[name].address + section[name].size for name in (".text", ".rodata"))
     arena = section[".arena"]

@@ -1,6 +1,7 @@
 /* The emulated machine needs neither clocks nor pins. */
 #include "ek_port.h"
 
-void ek_board_init(void)
+int ek_board_init(void)
 {
+    return 1;
 }
