@@ -4,7 +4,11 @@ This process, the keeper, stays outside the lock. Whatever the program starts st
 and where the kernel allows it in a PID namespace, whose end nothing in it survives. The keeper counts the processes and
 the memory of all of them together, ends them when there is too much, and ends those that are left when the program
 ends, when it is asked to, or when its own parent dies. It exits as the program did.
+
+Little is imported, neither pathlib nor typing nor dataclasses: every program that edgekit starts waits for it.
 """
+
+from __future__ import annotations
 
 import ctypes
 import json
@@ -13,11 +17,13 @@ import select
 import signal
 import sys
 import types
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 package = types.ModuleType("lock")
-package.__path__ = [str(Path(__file__).parent)]
+package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
 sys.modules["lock"] = package
 from lock import lockdown, namespaces, tree  # type: ignore[import-not-found]  # noqa: E402
 

@@ -12,9 +12,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
-import socket
 import struct
-from pathlib import Path
 
 NEW_USER, NEW_PID, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 _SET_FLAGS, _UP, _RUNNING = 0x8914, 0x1, 0x40
@@ -32,13 +30,15 @@ def unshare(kinds: int) -> bool:
     if _libc.unshare(NEW_USER | kinds) != 0:
         return False
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with contextlib.suppress(OSError):
-            Path(f"/proc/self/{name}").write_text(text)
+        with contextlib.suppress(OSError), open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
     return True
 
 
 def loopback() -> bool:
     """Move this process into a new network with the loopback interface only; False if the kernel does not allow it."""
+    import socket  # slow to import, and seldom needed
+
     if not unshare(NEW_NETWORK):
         return False
     try:

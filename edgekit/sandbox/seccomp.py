@@ -11,9 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import struct
-from dataclasses import dataclass
 from functools import cache
 
 from .syscalls import numbers
@@ -73,18 +71,16 @@ _CLONE_REFUSED = 0x7E020000 | 0x00008000 | 0x00002000 | 0x00800000
 """New namespaces; children of one's parent; tracing."""
 
 
-@dataclass(frozen=True)
 class Only:
     """A condition on an argument's low 32 bits.
 
     It must be one of ``among`` and none of ``without``, have all of ``bits``, and no bit of ``clear``.
     """
 
-    argument: int
-    among: tuple[int, ...] = ()
-    without: tuple[int, ...] = ()
-    bits: int = 0
-    clear: int = 0
+    def __init__(
+        self, argument: int, among: tuple[int, ...] = (), without: tuple[int, ...] = (), bits: int = 0, clear: int = 0
+    ) -> None:
+        self.argument, self.among, self.without, self.bits, self.clear = argument, among, without, bits, clear
 
 
 def rules(
@@ -121,19 +117,19 @@ def rules(
 
 def available() -> bool:
     """True if this kernel and machine have the filter."""
-    return platform.machine() in _AUDIT_ARCH and os.path.exists("/proc/sys/kernel/seccomp")
+    return os.uname().machine in _AUDIT_ARCH and os.path.exists("/proc/sys/kernel/seccomp")
 
 
 def warm() -> None:
     """Compute, before children are forked, what all of their filters share."""
     if available():
         for loopback in (False, True):
-            _program(platform.machine(), rules(programs=False, signals=True, network=False, pid=1, loopback=loopback))
+            _program(os.uname().machine, rules(programs=False, signals=True, network=False, pid=1, loopback=loopback))
 
 
 def install(allowed: dict[str, tuple[Only, ...]]) -> bool:
     """Let only these calls through, for good; False if the kernel does not take the filter."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _AUDIT_ARCH:
         return False
     program = _program(machine, allowed)
