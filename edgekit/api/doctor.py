@@ -59,6 +59,9 @@ EXTRAS = {
     ),
     "plot": Extra("search", "plots: --plot", "there are tables and JSON, but no plots"),
     "search": Extra("search", "searches for recipes (edgekit compress)", "`edgekit compress` does not start"),
+    "unicorn": Extra(
+        "tests", "runs boards' own firmware on models of their chips", "the tests of boards' own firmware are skipped"
+    ),
 }  # fmt: skip
 OWN = "onnx2tf", "ethos-u-vela"
 """Toolchains whose programs have an environment of their own."""
@@ -175,10 +178,10 @@ def _toolchain(wanted: Toolchain) -> Check:
 
             detail = f"{shutil.which(tracing.emulator(wanted.name))}, with plugins"
     except ToolMissing as missing:
-        command = wanted.tools[0].install_command()
-        return Check(
-            wanted.name, False, wanted.essential, wanted.purpose, missing.message.split("; it ")[0], command, *words
-        )
+        command, detail = wanted.tools[0].install_command(), missing.message.split("; it ")[0]
+        if other := wanted.without_root():
+            detail += f"; without root: {other.install_command()}"
+        return Check(wanted.name, False, wanted.essential, wanted.purpose, detail, command, *words)
     return Check(wanted.name, True, wanted.essential, wanted.purpose, detail, "", *words)
 
 

@@ -73,7 +73,8 @@ def compiled(tool: Tool, job: Compilation) -> dict[str, bytes]:
             path.write_bytes(content)
         said = []
         for arguments in job.commands:
-            kept = ["-MD"] if "-c" in arguments else [_TRACE]
+            # What zig links besides is in its package, whose version is part of the key.
+            kept = ["-MD"] if "-c" in arguments else [] if tool.module else [_TRACE]
             said.append(
                 runner_build.run_compiler(
                     [*tool.argv, *arguments, *kept], folder, job.failure, limits=job.limits, hint=job.hint

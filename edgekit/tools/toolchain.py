@@ -95,7 +95,16 @@ class Toolchain:
                 return tool
         first = self.tools[0]
         missing = first.program or first.module or first.files[0]
-        raise ToolMissing(f"{missing} is missing; it {self.purpose}", f"install it: {first.install_command()}")
+        hint = f"install it: {first.install_command()}"
+        if other := self.without_root():
+            hint += f"; or, without root: {other.install_command()}"
+        raise ToolMissing(f"{missing} is missing; it {self.purpose}", hint)
+
+    def without_root(self) -> Tool | None:
+        """Return the alternative that pip installs, where the preferred one takes root."""
+        if not self.tools[0].debian:
+            return None
+        return next((tool for tool in self.tools if tool.module and tool.pip), None)
 
 
 def names() -> list[str]:

@@ -17,6 +17,7 @@ from edgekit.errors import ModelError, ToolMissing
 from edgekit.files import elf
 from edgekit.graph import tflite
 from edgekit.target import Target
+from edgekit.tools import toolchain
 from tests.backends import c99_random
 from tests.networks.small import convolutional
 from tests.runners.firmware_bundles import ARENA, boards, network
@@ -132,6 +133,7 @@ def test_the_arena_goes_where_there_is_room(tmp_path: Path) -> None:
 
 def test_without_a_compiler_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(toolchain, "_is_there", lambda module: False)  # nor zig
     for board, package in (("pico", "gcc-arm-none-eabi"), ("esp32-c3", "gcc-riscv64-unknown-elf")):
         with pytest.raises(ToolMissing) as caught:
             firmware.build(network(), target.load(board), tmp_path)

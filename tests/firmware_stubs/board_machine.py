@@ -19,7 +19,7 @@ from edgekit.files import elf
 from edgekit.target import Target
 
 SLICE_US = 20_000
-MOST_SLICES = 400
+MOST_SLICES = 3_000
 PAGE = 4096
 
 

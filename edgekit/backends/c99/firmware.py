@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,10 @@ _DRIVERS = {"lpuart": "stm32"}
 """UARTs that share another one's driver."""
 _LIBRARIES = {"cortex-m": ("-lm", "-lc_nano", "-lgcc"), "riscv32": ("-lgcc",)}
 """What a firmware is linked with: mathematical functions for networks in floating point, which only Cortex-M run."""
+_ZIG_LINK = ("-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-e,ek_reset")
+"""zig brings its own linker, and its own library in place of GCC's."""
+_NO_CALLS = ("-fno-builtin", "-fno-tree-loop-distribute-patterns")
+"""For functions that would else become calls of themselves; zig knows the first only."""
 _UNCOUNTED = ("ek_observe_begin", "ek_observe_step", "ek_observe_end", "ek_cycles")
 _CSR = "_zicsr"
 """What adds the instructions for control and status registers to a RISC-V instruction set."""
@@ -110,7 +113,9 @@ def build(network: Network, target: Target, folder: Path, flags: Sequence[str] =
     mcu = target.microcontroller
     assert target.emulator is not None, target.name
     machine = machines.MACHINES[target.emulator.machine]
-    maker = _Maker(network, target, mcu, [*flags, *machine_flags(mcu)])
+    tool = runner_build.compiler(target.arch)
+    machine_options = zig_flags(mcu) if tool.module else machine_flags(mcu)
+    maker = _Maker(network, target, mcu, [*flags, *machine_options], tool)
     emulated = maker.compiled(_Config(NO_BOARD, *machine.uart, BAUD, False, machine.samples))
     sizes = _sizes(elf.read(maker.linked(emulated, _WIDE)), mcu)
     layout = _fitting(sizes, network, target)
@@ -130,7 +135,7 @@ def build(network: Network, target: Target, folder: Path, flags: Sequence[str] =
     files[ABOUT] = (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return Built(tuple(files), sizes, runner_build.describe(maker.tool))
+    return Built(tuple(files), sizes, runner_build.describe(tool))
 
 
 def largest(graph: Graph) -> list[str]:
@@ -150,6 +155,12 @@ def machine_flags(mcu: Mcu) -> list[str]:
         return [*flags, "-mfloat-abi=soft"]
     unit = _FPUS.get((mcu.arch, mcu.fpu))
     return [*flags, "-mfloat-abi=hard", *([f"-mfpu={unit}"] if unit else [])]
+
+
+def zig_flags(mcu: Mcu) -> list[str]:
+    """What tells zig of a Cortex-M core: its names have underscores, and imply the FPU."""
+    abi = "eabi" if mcu.fpu is Fpu.NONE else "eabihf"
+    return ["-target", f"thumb-freestanding-{abi}", f"-mcpu={mcu.arch.replace('-', '_')}", "-g0"]
 
 
 @dataclass(frozen=True)
@@ -208,25 +219,23 @@ class _Maker:
     target: Target
     mcu: Mcu
     flags: Sequence[str]
-
-    @cached_property
-    def tool(self) -> Tool:
-        """The compiler."""
-        return runner_build.compiler(self.target.arch)
+    tool: Tool
+    """The compiler: GCC, or zig, which is a Python module."""
 
     def compiled(self, config: _Config) -> dict[str, bytes]:
         """Return the objects of a firmware for a board or a machine, by name."""
         driver, family = _DRIVERS.get(config.driver, config.driver), _FAMILIES[self.target.arch]
         names = [f"mcu/{name}.c" for name in ("ek_server", "ek_frame", f"uart_{driver}")] + [f"{family}/startup.c"]
-        if config.board == NO_BOARD:
-            names.append(f"mcu/board_{NO_BOARD}.c")
-        else:
+        board = f"mcu/board_{NO_BOARD}.c"
+        if config.board != NO_BOARD:
             own = f"{family}/cycles_{config.board}.c"  # of a processor with another counter than its family
             there = (resources.folder("firmware_stubs") / own).is_file()
-            names += [f"{family}/board_{config.board}.c", own if there else f"{family}/cycles.c"]
-        runtime = self._compiled(names, {"ek_config.h": config.text().encode()})
+            names.append(own if there else f"{family}/cycles.c")
+            board = f"{family}/board_{config.board}.c"
+        header = {"ek_config.h": config.text().encode()}
+        runtime = {**self._compiled(names, header), **self._compiled([board], header, "-Os")}  # a boot block is small
         # They would call themselves.
-        memory = self._compiled(["mcu/memory.c"], {}, "-fno-builtin", "-fno-tree-loop-distribute-patterns")
+        memory = self._compiled(["mcu/memory.c"], {}, *(_NO_CALLS[:1] if self.tool.module else _NO_CALLS))
         return {**runtime, **memory, **self._network()}
 
     def boot_end(self, objects: Mapping[str, bytes]) -> str:
@@ -241,7 +250,7 @@ class _Maker:
             if span.size > size - 4 or ".rel.boot" in sections:
                 break
             checksum = boot_checksum(data[span.offset : span.offset + span.size], size)
-            return f". = {size - 4}; LONG({checksum:#x}) "
+            return f". += {size - 4 - span.size}; LONG({checksum:#x}) "
         raise EdgekitError(
             f"the boot block of {self.target.name} has no room, or is not code by itself",
             "please report this, with your compiler's version",
@@ -262,16 +271,18 @@ class _Maker:
         """Compile files of ``firmware_stubs`` and of ``also``; return the objects by name."""
         headers = compilation.sources("kernels", "mcu", "mcu/freestanding", _FAMILIES[self.target.arch])
         own = {name: (resources.folder("firmware_stubs") / name).read_bytes() for name in names if name not in also}
-        arguments = [*STANDARD, *self.flags, *_FLAGS, *flags, "-c", *names]
+        arguments = [*STANDARD, *self.flags, *_FLAGS, *flags, "-c"]
         objects = [f"{PurePath(name).stem}.o" for name in names]
-        return self._run(arguments, {**headers, **own, **also}, objects)
+        each = [[*arguments, name] for name in names] if self.tool.module else [[*arguments, *names]]  # zig writes one
+        return self._run(each, {**headers, **own, **also}, objects)
 
     def linked(self, objects: Mapping[str, bytes], layout: _Layout) -> bytes:
         """Return a firmware, an ELF file."""
         flags = [flag.replace(_CSR, "") for flag in self.flags]  # or GCC finds its library for 64-bit processors only
-        arguments = [*flags, *_LINK, "-T", "link.ld", *objects, *_LIBRARIES[self.target.arch], "-o", "linked.elf"]
+        link, libraries = (_ZIG_LINK, ()) if self.tool.module else (_LINK, _LIBRARIES[self.target.arch])
+        arguments = [*flags, *link, "-T", "link.ld", *objects, *libraries, "-o", "linked.elf"]
         inputs = {**objects, "link.ld": self._script(layout).encode()}
-        return self._run(arguments, inputs, ["linked.elf"])["linked.elf"]
+        return self._run([arguments], inputs, ["linked.elf"])["linked.elf"]
 
     def _script(self, layout: _Layout) -> str:
         memory = "\n".join(
@@ -288,10 +299,12 @@ class _Maker:
             text = text.replace(f"@{key}@", value)
         return text
 
-    def _run(self, arguments: Sequence[str], inputs: Mapping[str, bytes], outputs: Sequence[str]) -> dict[str, bytes]:
+    def _run(
+        self, commands: Sequence[Sequence[str]], inputs: Mapping[str, bytes], outputs: Sequence[str]
+    ) -> dict[str, bytes]:
         failure = f"{self.network.name} does not compile for {self.target.name}"
         return compilation.compiled(
-            self.tool, compilation.Compilation([arguments], inputs, outputs, failure, LIMITS)
+            self.tool, compilation.Compilation(commands, inputs, outputs, failure, LIMITS)
         )  # fmt: skip
 
 
