@@ -14,6 +14,7 @@ from edgekit.bundle.execution import Kind
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.profiling import Evidence, Profile, registry
+from edgekit.profiling.calibrated import calibration
 from edgekit.profiling.dtypes import dtype_of
 from edgekit.progress import Progress, Silent
 from edgekit.readers import ReadOptions
@@ -31,7 +32,9 @@ def profile(
     *,
     on: str = Evidence.ESTIMATE,
     target: str | None = None,
-    threads: int = 1,
+    runtime: str | None = None,
+    threads: int | None = None,
+    power_mode: str | None = None,
     repeat: int = REPEAT,
     shapes: Sequence[str] = (),
     trust: bool = False,
@@ -41,6 +44,10 @@ def profile(
 
     :param on: ``estimate``, ``emulator``, ``host`` or a device (``ssh://user@host:port``).
     :param target: for a bare model: whose estimate.
+    :param runtime: of an estimate: whose speed (``litert``, ``tflite-2.4-ruy``, ``tensorrt``, ...); ``edgekit targets
+        show`` lists those that were measured. Default: a bundle's own, LiteRT for a bare model.
+    :param threads: default: 1 for a bundle; for a bare model, as many as were measured.
+    :param power_mode: of an estimate: the board's power mode, where several were measured.
     :param shapes: of a bare model's inputs that it leaves open, as for ``compile``.
     :raises UsageError: if a bare model is to be run, or no target is named for it.
     """
@@ -50,10 +57,15 @@ def profile(
         with bundles.opened(path) as bundle:
             if target is not None and target != bundle.target.name:
                 raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "omit --target")
-            threads = 1 if not bundle.execution.threads else threads  # compiled networks run on one, whatever is wanted
+            _check_threads(bundle.target, threads, on)
+            threads = (
+                (threads or 1) if bundle.execution.threads else 1
+            )  # compiled networks run on one, whatever is wanted
             if on == Evidence.ESTIMATE:
-                made = _estimate(bundle.graph, bundle.target, threads, str(bundle.manifest["runtime"]))
+                own = str(bundle.manifest["runtime"])
+                made = _estimate(bundle.graph, bundle.target, threads, runtime, power_mode, own)
             else:
+                _only_estimated(on, runtime, power_mode)
                 made = _observed(bundle, on, threads, repeat, progress)
             return _measured_memory(made, bundle)
     if not path.exists() and (on != Evidence.ESTIMATE or target is None):
@@ -66,18 +78,49 @@ def profile(
     if target is None:
         raise UsageError("name the target whose estimate you want", "add --target rpi4, for example")
     board = _target(target)
+    _check_threads(board, threads, on)
+    _check(board, runtime, power_mode)
     progress.step(f"read {path.name}")
-    return _estimate(
-        load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress)), board, threads, "any"
-    )
+    graph = load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress))
+    return _estimate(graph, board, threads, runtime, power_mode, "any")
 
 
 def _target(name: str) -> Target:
     return target.load(name)
 
 
-def _estimate(graph: Graph, board: Target, threads: int, runtime: str) -> Profile:
-    return registry.estimate(graph, board, {"threads": threads, "runtime": runtime, "dtype": dtype_of(graph)})
+def _estimate(
+    graph: Graph, board: Target, threads: int | None, runtime: str | None, power_mode: str | None, own: str
+) -> Profile:
+    """``own``: the runtime if none is named."""
+    _check(board, runtime, power_mode)
+    conditions = {"threads": threads, "runtime": runtime or own, "dtype": dtype_of(graph), "power_mode": power_mode}
+    return registry.estimate(graph, board, {name: value for name, value in conditions.items() if value is not None})
+
+
+def _check(board: Target, runtime: str | None, power_mode: str | None) -> None:
+    """Refuse a runtime or a power mode that nothing is known of."""
+    if runtime is not None and not calibration.knows(board.name, runtime) and runtime not in board.backends:
+        raise calibration.unknown_runtime(board.name, runtime)
+    if power_mode is None:
+        return
+    modes = sorted({one.power_mode for one in calibration.of(board.name)} - {""})
+    if power_mode not in modes:
+        known = f"known: {', '.join(modes)}" if modes else f"none was measured on {board.name}: omit --power-mode"
+        raise UsageError(f"nothing is known of the power mode {power_mode!r} of {board.name}", known)
+
+
+def _check_threads(board: Target, threads: int | None, on: str) -> None:
+    """Refuse threads beyond the cores where the figures would be a board's."""
+    if threads is not None and on in (Evidence.ESTIMATE, Evidence.EMULATOR) and threads > max(1, board.cores):
+        cores = "one core" if board.cores == 1 else f"{board.cores} cores"
+        raise UsageError(f"{board.name} has {cores}, not {threads}", f"use --threads {board.cores} or fewer")
+
+
+def _only_estimated(on: str, runtime: str | None, power_mode: str | None) -> None:
+    for name, value in (("--runtime", runtime), ("--power-mode", power_mode)):
+        if value is not None:
+            raise UsageError(f"{name} is for estimates; --on {on} runs what the bundle holds", f"omit {name}")
 
 
 def _measured_memory(profile: Profile, bundle: bundles.Bundle) -> Profile:

@@ -15,7 +15,6 @@ from edgekit.cli.common import (
     shape_option,
     size,
     table,
-    threads_option,
     trust_option,
 )
 from edgekit.cli.streams import say
@@ -31,7 +30,17 @@ if TYPE_CHECKING:
     help="estimate, emulator, pocl or cuda-emulator (GPUs), host, host-gpu, adb[:SERIAL], ssh://user@host[:port].",
 )  # fmt: skip
 @click.option("-t", "--target", metavar="T", help="If a model is given: the board to estimate for.")
-@threads_option
+@click.option(
+    "--runtime",
+    metavar="R",
+    help="Of an estimate: whose speed (litert, tflite-2.4-ruy, tensorrt, ...); `edgekit targets show T` lists them.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Number of threads.  [default: 1; for a bare model, as many as were measured]",
+)
+@click.option("--power-mode", metavar="M", help="Of an estimate: the board's power mode, where several were measured.")
 @click.option(
     "--repeat", default=50, show_default=True, type=click.IntRange(1, 100_000),
     help="Number of timed inferences, on a device or the host.",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from edgekit import target
 from edgekit.cli.common import Output, output_options, table
+from edgekit.cli.streams import say
+from edgekit.profiling.calibrated import calibration
 from edgekit.target import BoardKind
 
 KINDS = {
@@ -16,30 +20,63 @@ KINDS = {
 """Headings of the tables, by a target's ``kind``."""
 
 
-@click.command(epilog="Example: edgekit targets --json")
+@click.group(
+    invoke_without_command=True,
+    epilog="Example: edgekit targets --json, edgekit targets show rpi4",
+)
 @output_options
-def command(output: Output) -> None:
+@click.pass_context
+def command(context: click.Context, output: Output) -> None:
     """List the boards that edgekit knows.
 
-    A board is one TOML file in targets/; docs/targets.md explains how to add yours.
+    A board is one TOML file in targets/; docs/targets.md explains how to add yours. `edgekit targets show T` lists what
+    was measured on one.
     """
+    if context.invoked_subcommand is not None:
+        return
     boards = [target.load(name) for name in target.names()]
     if output.json:
-        output.emit(
-            {
-                "schema": 1,
-                "targets": [
-                    {
-                        "name": b.name, "kind": b.kind, "description": b.description, "arch": b.arch,
-                        "backends": list(b.backends), "runners": list(b.runners),
-                        "calibrations": list(b.calibration),
-                    }
-                    for b in boards
-                ],
-            }
-        )  # fmt: skip
+        output.emit({"schema": 1, "targets": [_json(board) for board in boards]})
         return
     for kind, title in KINDS.items():
         rows = [[b.name, b.description, ", ".join(b.backends), ", ".join(b.runners)] for b in boards if b.kind == kind]
         if rows:
             table(title, ["Name", "Description", "Backends", "Runners"], rows)
+
+
+@command.command(epilog="Example: edgekit targets show rpi4")
+@click.argument("name", metavar="T")
+@output_options
+def show(name: str, output: Output) -> None:
+    """Show one board: the runtimes whose speed was measured on it, and how far estimates are off.
+
+    Errors are those of networks that the calibration has not seen; docs/calibration.md says how they were found.
+    """
+    board = target.load(name)
+    if output.json:
+        output.emit({"schema": 1, **_json(board)})
+        return
+    say(f"{board.name}: {board.description}")
+    say(f"backends {', '.join(board.backends)}; runners {', '.join(board.runners)}")
+    rows = [
+        [
+            one.runtime, str(one.dtype), ("1 to " if one.scaling else "") + str(one.threads), str(one.samples),
+            f"{one.mape:.0%}", f"{one.within_10:.0%}", f"{one.within_20:.0%}", f"{one.coverage:.0%}", one.left_out,
+        ]
+        for one in calibration.of(name)
+    ]  # fmt: skip
+    if not rows:
+        say("nothing was measured on it: estimates are uncalibrated, and their intervals wide")
+        return
+    names = ["Runtime", "Dtype", "Threads", "Rows", "MAPE", "Within 10 %", "Within 20 %", "Coverage", "Left out"]
+    table("Calibrations", names, rows, right=(3, 4, 5, 6, 7))
+
+
+def _json(board: target.Target) -> dict[str, Any]:
+    known = calibration.of(board.name)
+    return {
+        "name": board.name, "kind": board.kind, "description": board.description, "arch": board.arch,
+        "backends": list(board.backends), "runners": list(board.runners),
+        "runtimes": sorted({*(one.runtime for one in known)}),
+        "calibrations": [*board.calibration, *(one.json() for one in known)],
+    }  # fmt: skip

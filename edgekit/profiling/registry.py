@@ -7,46 +7,49 @@ taken, so that a file for one target, runtime and dtype wins over those that ser
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from edgekit import resources
 from edgekit.errors import EdgekitError
 from edgekit.files import documents, tables
 from edgekit.graph import Graph
-from edgekit.profiling import CostModel, Evidence, Profile, accelerator, cycles, fpga, gpu, npu, overlay, roofline
+from edgekit.profiling import CostModel, Evidence, Profile
+from edgekit.profiling.calibrated import calibration
+from edgekit.profiling.calibrated.estimate import CalibratedCost
 from edgekit.profiling.dtypes import Dtype, dtype_of
-from edgekit.profiling.mcu import cost as firmware
-from edgekit.profiling.mcu import estimate as firmware_estimate
-from edgekit.profiling.measured import Measured
 from edgekit.runners import Source, Trace
 from edgekit.target import BoardKind, Target
 
 EVIDENCE = {Source.HOST: Evidence.DEVICE, Source.DEVICE: Evidence.DEVICE, Source.EMULATOR: Evidence.EMULATOR}
 """What a run's trace is evidence of, by where it was observed."""
-C = TypeVar("C")
-
-
-def _with(form: type[C], model: Callable[[C], CostModel]) -> Callable[[Any], CostModel]:
-    return lambda table: model(tables.build(form, table, "coefficients"))
-
-
-MODELS: dict[str, Callable[[Any], CostModel]] = {
-    "accelerator": _with(accelerator.Coefficients, accelerator.AcceleratorCost),
-    "cycles": _with(cycles.Coefficients, cycles.EmulatedCost),
-    "firmware": lambda _: firmware.FirmwareCost(),
-    "firmware-estimate": _with(firmware_estimate.Coefficients, firmware_estimate.FirmwareEstimate),
-    "fpga": _with(fpga.Coefficients, fpga.FpgaEstimate),
-    "gpu": _with(gpu.Coefficients, gpu.GpuCost),
-    "npu": _with(npu.Coefficients, npu.NpuCost),
-    "overlay": _with(overlay.Coefficients, overlay.OverlayCost),
-    "measured": lambda _: Measured(),
-    "roofline": _with(roofline.Coefficients, roofline.Roofline),
+CPUS = (BoardKind.LINUX, BoardKind.PHONE)
+"""Where an estimate that names no runtime is LiteRT's."""
+MODELS: dict[str, tuple[str, str]] = {
+    "accelerator": ("accelerator", "AcceleratorCost"),
+    "cycles": ("cycles", "EmulatedCost"),
+    "firmware": ("mcu.cost", "FirmwareCost"),
+    "firmware-estimate": ("mcu.estimate", "FirmwareEstimate"),
+    "fpga": ("fpga", "FpgaEstimate"),
+    "gpu": ("gpu", "GpuCost"),
+    "npu": ("npu", "NpuCost"),
+    "overlay": ("overlay", "OverlayCost"),
+    "measured": ("measured", "Measured"),
+    "roofline": ("roofline", "Roofline"),
 }
-"""By the name that files give them: cost models from the table of their coefficients."""
+"""By the name that files give them: module and class of cost models. Some bring a code generator along, so a module is
+imported when a file names it; its ``Coefficients``, if it has any, are the form of the file's table."""
+
+
+def _model(name: str, table: Any) -> CostModel:
+    module_name, class_name = MODELS[name]
+    module = import_module(f"edgekit.profiling.{module_name}")
+    form = getattr(module, "Coefficients", None)
+    made: CostModel = getattr(module, class_name)(*([tables.build(form, table, "coefficients")] if form else []))
+    return made
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,20 @@ def lookup(target: Target, runtime: str, dtype: Dtype, evidence: Evidence) -> Co
 
 
 def estimate(graph: Graph, target: Target, conditions: dict[str, Any]) -> Profile:
-    """Profile a network with nothing run. Conditions: ``threads``, ``runtime`` where it is known."""
-    model = lookup(target, str(conditions.get("runtime", "any")), dtype_of(graph), Evidence.ESTIMATE)
-    return model.profile(graph, None, target, conditions)
+    """Profile a network with nothing run, by a calibration if there is one.
+
+    Conditions: ``threads`` (None: the usual number), ``runtime`` where it is known, ``power_mode``.
+    """
+    runtime, dtype = str(conditions.get("runtime", "any")), dtype_of(graph)
+    if runtime != "any" or target.kind in CPUS:
+        choice = calibration.choose(target.name, runtime, dtype, str(conditions.get("power_mode") or ""))
+        if choice is not None:
+            return CalibratedCost(choice).profile(graph, None, target, conditions)
+    conditions = {**conditions, "threads": conditions.get("threads") or 1}
+    profile = lookup(target, runtime, dtype, Evidence.ESTIMATE).profile(graph, None, target, conditions)
+    if runtime in calibration.runtimes(target.name):
+        return replace(profile, basis=f"{profile.basis}; {runtime} was not measured in {dtype} on {target.name}")
+    return profile
 
 
 def observed(graph: Graph, trace: Trace, target: Target, conditions: dict[str, Any]) -> Profile:
@@ -111,6 +125,6 @@ def read(path: Path) -> tuple[Registration, CostModel]:
     try:
         data = documents.read_toml(path)
         registration = tables.build(Registration, data)
-        return registration, MODELS[registration.model](data.get("coefficients", {}))
+        return registration, _model(registration.model, data.get("coefficients", {}))
     except (ValueError, KeyError, OSError) as error:
         raise EdgekitError(f"{path}: not a cost model: {error}", "docs/targets.md lists the keys") from error

@@ -12,7 +12,19 @@ import pytest
 from edgekit import target
 from edgekit.graph import Graph, Operator, Quantization, Subgraph, Tensor
 from edgekit.graph.stats import statistics
-from edgekit.profiling import Figure, OperatorProfile, Profile, accelerator, cycles, energy, mca, plot, registry
+from edgekit.profiling import (
+    Evidence,
+    Figure,
+    OperatorProfile,
+    Profile,
+    accelerator,
+    cycles,
+    energy,
+    mca,
+    plot,
+    registry,
+)
+from edgekit.profiling.dtypes import Dtype
 from edgekit.runners import BlockUse, OperatorTrace, Source, Trace
 
 NOP, ADD = "1f2003d5", "2000018b"
@@ -155,7 +167,8 @@ def test_the_interval_of_cycles_that_llvm_predicts(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("asked", "used"), [(-1, 1), (0, 1), (1, 1), (3, 3), (4, 4), (5, 4)])
 def test_threads_that_a_board_of_four_cores_has(asked: int, used: int) -> None:
     board, graph = target.load("rpi4"), layers((64, 64))
-    found, same = (registry.estimate(graph, board, {"threads": n}) for n in (asked, used))
+    roofline = registry.lookup(board, "any", Dtype.FLOAT32, Evidence.ESTIMATE)
+    found, same = (roofline.profile(graph, None, board, {"threads": n}) for n in (asked, used))
     assert found.latency_ms == same.latency_ms and found.power_w == same.power_w
     computing = 64 * 64 / (8 * 0.5 * 1.8e9 * (1 + 0.8 * (used - 1)))
     assert found.latency_ms.value == pytest.approx((computing + 3000 / 1.8e9) * 1e3)

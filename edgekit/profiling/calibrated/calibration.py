@@ -1,0 +1,235 @@
+"""Calibrations: costs fitted to measurements of one board, runtime and dtype, as files in ``targets/calibration/``.
+
+``tools/calibrate.py`` writes them; docs/calibration.md says how, and how far they can be trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekit import resources
+from edgekit.errors import UsageError
+from edgekit.files import documents, tables
+from edgekit.files.tables import number
+from edgekit.profiling.calibrated.features import NAMES, Array
+from edgekit.profiling.calibrated.fit import Costs
+from edgekit.profiling.dtypes import Dtype
+
+BROKEN = "run `make calibration` to write it again, or remove it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPower:
+    """Power of the board while it infers, watts; 90 % of the measured networks drew between ``low`` and ``high``."""
+
+    scope: str
+    watts: float = number("power while it infers, watts")
+    low: float = number("least power while it infers, watts")
+    high: float = number("greatest power while it infers, watts")
+    samples: int = number("networks whose power was measured", whole=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """One file.
+
+    :param threads: what an estimate assumes if nobody says. :param scaling: False if the costs are for those only.
+    :param samples: rows fitted. :param mape, within_10, within_20: of networks left out of the fit, as parts of 1;
+        ``left_out`` says what was left out at once. :param coverage: part of those within the interval.
+    :param width: the interval's reach, in predicted deviations of the logarithm.
+    :param kinds: kinds of operators that the measured networks have. :param macs: the least and the most of them.
+    :param covariance: lower triangle, row by row, of the logarithms' covariance.
+    """
+
+    target: str
+    runtime: str
+    dtype: Dtype
+    threads: int = number("threads", whole=True)
+    scaling: bool
+    clock_mhz: float = number("clock while it was measured, MHz")
+    power_mode: str = ""
+    samples: int = number("measured rows", whole=True)
+    families: tuple[str, ...]
+    left_out: str
+    mape: float = number("mean error of what was left out", zero=True)
+    within_10: float = number("part within 10 %", zero=True, most=1)
+    within_20: float = number("part within 20 %", zero=True, most=1)
+    coverage: float = number("part within the interval", zero=True, most=1)
+    width: float = number("the interval's reach in deviations")
+    kinds: tuple[str, ...]
+    macs: tuple[float, ...]
+    costs: Mapping[str, float]
+    covariance: tuple[Any, ...]
+    source: str
+    power: MeasuredPower | None = None
+
+    def fitted(self) -> Costs:
+        """The costs as the fit left them."""
+        count = len(NAMES)
+        matrix = np.zeros((count, count))
+        matrix[np.tril_indices(count)] = self.covariance
+        return Costs(self.log_costs(), matrix + matrix.T - np.diag(matrix.diagonal()))
+
+    def log_costs(self) -> Array:
+        """Logarithms of the costs, ms per unit, in the order of the features."""
+        return np.log(np.array([self.costs[name] for name in NAMES]) * 1e-6)
+
+    def json(self) -> dict[str, Any]:
+        """What ``edgekit targets --json`` says of it."""
+        return {
+            "runtime": self.runtime, "dtype": str(self.dtype), "threads": self.threads, "samples": self.samples,
+            "mape": self.mape, "within_10": self.within_10, "within_20": self.within_20, "coverage": self.coverage,
+            "power_mode": self.power_mode, "clock_mhz": self.clock_mhz, "left_out": self.left_out,
+            "families": list(self.families), "source": self.source,
+        }  # fmt: skip
+
+
+def read(path: Path) -> Calibration:
+    """Read a calibration's file.
+
+    :raises UsageError: naming the file and the key that is wrong.
+    """
+    try:
+        data = documents.read_toml(path)
+        if data.get("schema") != 1:
+            raise ValueError("schema must be 1")
+        found = tables.build(Calibration, data)
+        missing = [name for name in NAMES if name not in found.costs]
+        size = len(NAMES) * (len(NAMES) + 1) // 2
+        if missing:
+            raise ValueError(f"costs.{missing[0]} is missing")
+        if not all(found.costs[name] > 0 for name in NAMES):
+            raise ValueError("a cost is not positive")
+        if len(found.covariance) != size or not all(
+            isinstance(v, (int, float)) and abs(v) < 1e6 for v in found.covariance
+        ):
+            raise ValueError(f"covariance must have {size} numbers")
+        if np.linalg.eigvalsh(found.fitted().covariance).min() < -1e-3:
+            raise ValueError("covariance is not one: it has negative variances")
+        if (found.target, f"{found.runtime}-{found.dtype}") != (path.parent.name, path.stem):
+            raise ValueError("target, runtime and dtype are not those of the file's name")
+        return found
+    except (ValueError, OSError) as error:
+        raise UsageError(f"{path}: not a calibration: {error}", BROKEN) from error
+
+
+def folder() -> Path:
+    """Where the calibrations are."""
+    return resources.folder("targets") / "calibration"
+
+
+def listed(target: str) -> tuple[tuple[str, Dtype], ...]:
+    """Runtime and dtype of each calibration of a target, by the names of their files."""
+    stems = (path.stem.rpartition("-") for path in sorted((folder() / target).glob("*.toml")))
+    return tuple((runtime, Dtype(dtype)) for runtime, _, dtype in stems if dtype in list(Dtype))
+
+
+@cache
+def load(target: str, runtime: str, dtype: Dtype) -> Calibration:
+    """Read one calibration of a target.
+
+    :raises UsageError: if its file is damaged.
+    """
+    return read(folder() / target / f"{runtime}-{dtype}.toml")
+
+
+def of(target: str) -> tuple[Calibration, ...]:
+    """All calibrations of a target, in the order of their names.
+
+    :raises UsageError: if a file is damaged.
+    """
+    return tuple(load(target, runtime, dtype) for runtime, dtype in listed(target))
+
+
+PREFERRED = ("tflite-2.18-xnnpack", "tflite-xnnpack", "tflite-2.11-ruy", "tflite-2.7-ruy", "tflite-2.5-ruy", "tflite")
+"""Whose figures stand for LiteRT, the newest first."""
+INFERRED: dict[str, str] = {
+    "tvm": "networks compiled with TVM are as fast as LiteRT's on the host, to about 30 %, on one thread",
+}
+"""edgekit's own runtimes that nobody measured, and why LiteRT's figures stand for them."""
+ALIKE: dict[Dtype, tuple[Dtype, ...]] = {
+    Dtype.FLOAT32: (Dtype.FLOAT32, Dtype.FLOAT16), Dtype.FLOAT16: (Dtype.FLOAT16, Dtype.FLOAT32),
+    Dtype.INT8: (Dtype.INT8,), Dtype.UINT8: (Dtype.INT8,), Dtype.HYBRID: (), Dtype.INT16: (),
+}  # fmt: skip
+"""Dtypes whose figures stand for a dtype's, the best first: float16 weights are computed in float32 on these cores."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A calibration, and in words why it stands for what was asked; empty where it is just that."""
+
+    calibration: Calibration
+    inferred: str = ""
+
+
+def choose(target: str, runtime: str, dtype: Dtype, power_mode: str = "") -> Choice | None:
+    """Return the calibration for a runtime as users or bundles name it (``litert 2.3.0``), None if there is none."""
+    plain = _plain(runtime)
+    for kind in ALIKE[dtype]:
+        own = [name for name, of_dtype in listed(target) if of_dtype is kind]
+        for name in _names(plain, own):
+            found = load(target, name, kind)
+            if power_mode and found.power_mode != power_mode:
+                continue
+            why = INFERRED.get(plain, "")
+            if kind is not dtype:
+                why = "; ".join(filter(None, (why, f"{kind} stands for {dtype}")))
+            return Choice(found, why)
+    return None
+
+
+def _plain(runtime: str) -> str:
+    """``LiteRT 2.3.0`` is ``litert``, ``tflite-v2.4.1-ruy`` is ``tflite-2.4-ruy``."""
+    name = runtime.lower().split(" ")[0]
+    return re.sub(r"-v?(\d+)\.(\d+)(?:\.\d+)*", r"-\1.\2", name)
+
+
+def _names(asked: str, known: list[str]) -> list[str]:
+    """The known runtimes that a name may mean, the best first."""
+    if asked in known:
+        return [asked]
+    if asked in ("litert", "any", *INFERRED):
+        return [name for name in PREFERRED if name in known]
+    version = re.search(r"\d+\.\d+", asked)
+    family = re.sub(r"-\d+\.\d+", "", asked)
+    alike = [name for name in known if re.sub(r"-\d+\.\d+", "", name) == family]
+    wanted = _version(version[0]) if version else (99, 0)
+    return sorted(alike, key=lambda name: (_distance(name, wanted), name))
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)
+
+
+def _distance(name: str, wanted: tuple[int, int]) -> float:
+    """How far a runtime's version is from the wanted one."""
+    own = re.search(r"\d+\.\d+", name)
+    major, minor = _version(own[0]) if own else (0, 0)
+    return abs((major - wanted[0]) * 100 + minor - wanted[1])
+
+
+def runtimes(target: str) -> list[str]:
+    """Names of the runtimes that a target has calibrations for."""
+    return sorted({runtime for runtime, _ in listed(target)})
+
+
+def knows(target: str, runtime: str) -> bool:
+    """True if a target has a calibration that a name may mean."""
+    return bool(_names(_plain(runtime), runtimes(target)))
+
+
+def unknown_runtime(target: str, runtime: str) -> UsageError:
+    """The error for a runtime that nothing is known of."""
+    known = runtimes(target)
+    listed = (
+        f"known for {target}: {', '.join(known)}" if known else f"no runtime was measured on {target}: omit --runtime"
+    )
+    return UsageError(f"nothing is known of the runtime {runtime!r} on {target}", listed)

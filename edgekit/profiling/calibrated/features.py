@@ -1,0 +1,143 @@
+"""From an operator's work to the quantities whose costs are fitted, and what they cost before anything was measured.
+
+    t = sum over features of cost * amount
+
+Costs are non-negative. Work that threads share is divided by their number; the ``serial`` features hold what is left
+of arithmetic and of memory traffic when there are more threads, and ``fork`` the hand-over of an operator to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.profiling.calibrated.work import Kind, Work
+
+Array = NDArray[np.float64]
+LANES, ROWS = 8, 4
+"""A kernel computes that many channels and rows at once; remainders cost as much."""
+
+ARITHMETIC: dict[str, float] = {
+    "pointwise_mac": 0.24, "conv_mac": 0.24, "depthwise_mac": 0.8, "strided_depthwise_mac": 0.8, "matmul_mac": 0.4,
+}  # fmt: skip
+"""Multiplications with addition, by kernel: name and nanoseconds on one core of Cortex-A72's class."""
+MEMORY: dict[str, float] = {
+    "dense_weight": 2.0, "product_output": 2.0, "product_input": 1.2, "gathered": 0.8, "weight": 2.0,
+    "depthwise_element": 1.2, "pooled": 0.8, "averaged": 2.0, "binary_element": 1.2, "activated": 2.0,
+    "transcendental": 4.0, "moved": 1.2, "other_element": 2.0,
+}  # fmt: skip
+"""Elements read and written, by kind of operator; ``gathered``: of the input, once for every tap of a kernel."""
+FIXED: dict[str, float] = {"operator": 3000.0, "kernel": 5000.0, "fork": 5000.0}
+"""Of each operator, of each with weights, of each that is shared among threads."""
+SERIAL: dict[str, float] = {"serial_arithmetic": 0.1, "serial_memory": 0.3}
+"""Part of one thread's time that more threads do not shorten."""
+PRIOR: dict[str, float] = {**ARITHMETIC, **MEMORY, **FIXED, **SERIAL}
+NAMES = tuple(PRIOR)
+INTEGER = 0.5
+"""Cost of 8-bit arithmetic and elements before anything is known, as a part of float32's."""
+MACHINES: dict[str, dict[str, float]] = {
+    "cpu": {},
+    "gpu": {"arithmetic": 2e-3, "memory": 0.03, "gathered": 0.1, "transcendental": 0.3, "serial": 1e-3},
+    "mcu": {"arithmetic": 90.0, "memory": 35.0, "dense_weight": 0.4, "gathered": 0.1, "weight": 0.1,
+            "depthwise_mac": 0.6, "strided_depthwise_mac": 0.6, "fixed": 4.0},
+}  # fmt: skip
+"""How machines of other classes differ, as factors of groups of costs or of single ones: a GPU pays for launches, a
+microcontroller for every load (docs/microcontrollers.md has the counts)."""
+_SHARED = {**ARITHMETIC, **MEMORY}
+
+
+def prior(*, integer: bool, machine: str = "cpu") -> Array:
+    """Logarithms of the costs, ms per unit, before anything was measured."""
+    known = MACHINES[machine]
+    integer = integer and machine == "cpu"
+    groups = {"arithmetic": ARITHMETIC, "memory": MEMORY, "fixed": FIXED, "serial": SERIAL}
+    group = {name: key for key, table in groups.items() for name in table}
+    scale = [
+        (INTEGER if integer and name in _SHARED else 1.0) * known.get(group[name], 1.0) * known.get(name, 1.0)
+        for name in NAMES
+    ]
+    serial = [1e6 if name in SERIAL else 1.0 for name in NAMES]  # these amounts are in ms already
+    return np.log(np.array(list(PRIOR.values())) * scale * serial * 1e-6)
+
+
+def amounts(work: Work) -> dict[str, float]:
+    """What one execution of an operator on one thread amounts to, by feature."""
+    kind = work.kind
+    if kind is Kind.FREE:
+        return {}
+    found: dict[str, float] = {"operator": 1.0}
+    if kind in (Kind.POINTWISE, Kind.CONV, Kind.DENSE) and not (kind is Kind.DENSE and work.rows <= 1):
+        lanes = _padded(work.channels, LANES) * _padded(work.rows, ROWS)
+        found |= {"kernel": 1.0, "product_output": work.outputs, "product_input": work.inputs, "weight": work.weights}
+        found["conv_mac" if kind is Kind.CONV else "pointwise_mac"] = work.macs * lanes
+        if kind is Kind.CONV:
+            found["gathered"] = work.rows * work.depth
+    elif kind is Kind.DENSE:
+        found |= {"kernel": 1.0, "dense_weight": work.weights}
+    elif kind is Kind.DEPTHWISE:
+        name = "depthwise_mac" if work.stride == 1 else "strided_depthwise_mac"
+        found |= {
+            "kernel": 1.0,
+            name: work.macs,
+            "depthwise_element": work.inputs + work.outputs,
+            "weight": work.weights,
+        }
+    elif kind is Kind.MATMUL:
+        found |= {"kernel": 1.0, "matmul_mac": work.macs}
+    elif kind is Kind.POOL:
+        found["pooled"] = work.outputs * work.taps
+    elif kind is Kind.MEAN:
+        found["averaged"] = work.inputs
+    elif kind is Kind.BINARY:
+        found["binary_element"] = work.inputs + work.outputs
+    elif kind is Kind.ACTIVATION:
+        found["activated"] = work.inputs
+    elif kind is Kind.TRANSCENDENTAL:
+        found["transcendental"] = work.inputs
+    elif kind is Kind.MOVE:
+        found["moved"] = work.outputs
+    else:
+        found["other_element"] = work.inputs + work.outputs
+    return found
+
+
+def _padded(count: int, by: int) -> float:
+    return -(-count // by) * by / count if count else 1.0
+
+
+def features(works: Sequence[Work], *, integer: bool) -> Array:
+    """Amounts ``[operators, features]`` on one thread."""
+    place = {name: i for i, name in enumerate(NAMES)}
+    cost = np.exp(prior(integer=integer))
+    table = np.zeros((len(works), len(NAMES)))
+    for row, work in zip(table, works, strict=True):
+        for name, amount in amounts(work).items():
+            row[place[name]] = amount
+    for name, group in (("serial_arithmetic", ARITHMETIC), ("serial_memory", MEMORY)):
+        columns = [place[key] for key in group]
+        table[:, place[name]] = table[:, columns] @ cost[columns]
+    return table
+
+
+def on_threads(table: Array, threads: int, *, scaling: bool = True) -> Array:
+    """The amounts when so many threads share the work.
+
+    :param scaling: False where costs were fitted to one number of threads only: what does not scale is in the others.
+    """
+    made: Array = table * np.array([_scale(name, threads, scaling) for name in NAMES])
+    made[:, NAMES.index("fork")] = table[:, NAMES.index("kernel")] * (scaling and threads > 1)
+    return made
+
+
+def _scale(name: str, threads: int, scaling: bool) -> float:
+    if name in _SHARED:
+        return 1.0 / threads
+    return (1 - 1 / threads) * scaling if name in SERIAL else 1.0
+
+
+def usual_speedup(threads: int) -> Array:
+    """By how much more threads shorten each kind of work where nothing was measured, ``[features]``."""
+    held = {**dict.fromkeys(ARITHMETIC, SERIAL["serial_arithmetic"]), **dict.fromkeys(MEMORY, SERIAL["serial_memory"])}
+    return np.array([1 / (1 / threads + held[name] * (1 - 1 / threads)) if name in held else 1.0 for name in NAMES])

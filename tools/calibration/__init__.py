@@ -1,0 +1,1 @@
+"""Calibration of the cost models on published measurements."""

@@ -1,0 +1,55 @@
+"""Writes calibrations as the files that edgekit reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.profiling.calibrated.features import NAMES
+from edgekit.profiling.calibrated.work import Kind
+from tools.calibration.judge import Calibrated
+from tools.calibration.rows import work
+
+HEADER = (
+    "# Written by tools/calibrate.py (make calibration); docs/calibration.md says how. Costs: nanoseconds per unit.\n"
+)
+
+
+def text(one: Calibrated) -> str:
+    """The content of a calibration's file."""
+    rows, errors = one.set.rows, np.abs(one.errors)
+    networks = sorted({row.network for row in rows})
+    kinds = sorted({str(w.kind) for name in networks for w in work(name)} - {Kind.FREE})
+    macs = [sum(w.macs for w in work(name)) for name in networks]
+    values: dict[str, object] = {
+        "schema": 1, "target": one.set.target, "runtime": one.set.runtime, "dtype": one.set.dtype,
+        "threads": one.set.threads, "scaling": one.set.scaling, "clock_mhz": one.set.clock_mhz,
+        "power_mode": one.set.power_mode, "samples": len(rows), "families": sorted({row.family for row in rows}),
+        "left_out": one.left_out, "mape": _round(float(errors.mean())),
+        "within_10": _round(float((errors <= 0.1).mean())), "within_20": _round(float((errors <= 0.2).mean())),
+        "coverage": _round(one.coverage), "width": _round(one.width), "kinds": kinds,
+        "macs": [min(macs), max(macs)], "source": one.set.source,
+        "covariance": [_round(v, 3) for v in one.costs.covariance[np.tril_indices(len(NAMES))]],
+    }  # fmt: skip
+    costs = dict(zip(NAMES, map(_round, np.exp(one.costs.log) * 1e6), strict=True))
+    lines = [HEADER.rstrip(), *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    lines += ["", "[costs]", *(f"{key} = {json.dumps(value)}" for key, value in costs.items())]
+    watts = np.array([row.watts for row in rows if row.watts > 0])
+    if len(watts) >= 3:
+        low, high = np.quantile(watts, (0.05, 0.95))
+        lines += [
+            "", "[power]", f'scope = "{one.set.scope}"', f"watts = {_round(float(np.median(watts)))}",
+            f"low = {_round(float(low))}", f"high = {_round(float(high))}", f"samples = {len(watts)}",
+        ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def path(folder: Path, one: Calibrated) -> Path:
+    """Where a calibration's file lies."""
+    return folder / one.set.target / f"{one.set.runtime}-{one.set.dtype}.toml"
+
+
+def _round(value: float, digits: int = 4) -> float:
+    return float(f"{value:.{digits}g}")
