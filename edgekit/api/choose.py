@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import backends
 from edgekit import bundle as bundles
 from edgekit.api.profile import profile
-from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing
+from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing, UsageError
 from edgekit.files import temporary
 from edgekit.progress import Progress
 from edgekit.runners import Observes
@@ -48,12 +49,23 @@ class _Candidate:
         return {"backend": self.backend, "latency_ms": self.latency_ms, "reason": self.reason or None}
 
 
+def threads_for(board: Target, threads: int | None) -> int:
+    """Return the number of threads to compare backends with: what is asked for, else all of the board's cores.
+
+    :raises UsageError: if the board has fewer cores.
+    """
+    here = len(os.sched_getaffinity(0)) if board.arch == "native" else board.cores
+    if threads is not None and threads > max(here, 1):
+        raise UsageError(f"{board.name} has {here} cores, not {threads}", f"pass --threads {here}, or omit it")
+    return threads or max(1, min(board.cores, here))
+
+
 def fastest(
-    build: Build, job: Job, board: Target, plans: Plans, out: Path, pack: bool, progress: Progress
+    build: Build, job: Job, board: Target, plans: Plans, out: Path, pack: bool, threads: int, progress: Progress
 ) -> Compiled:  # fmt: skip
     """Make the bundle of the fastest backend that passes parity; its manifest says why, under ``choice``.
 
-    :param build: makes and proves one bundle. :param plans: of each backend.
+    :param build: makes and proves one bundle. :param plans: of each backend. :param threads: that an inference may use.
     :raises EdgekitError: with every backend's reason, if none can: of the first one's kind.
     """
     start = time.monotonic()
@@ -71,10 +83,10 @@ def fastest(
                 else (ModelError, "change the network or the target")
             )
             raise kind(f"cannot be compiled for {board.name}: {reasons}", hint)
-        evidence = _measure(ready, board, progress) if len(ready) > 1 else "only one could"
+        evidence = _measure(ready, board, threads, progress) if len(ready) > 1 else "only one could"
         best = min(ready, key=lambda c: c.latency_ms if c.latency_ms is not None else 0.0)
-        choice = {"evidence": evidence, "candidates": [c.json() for c in candidates]}
-        progress.note(f"{board.name}: {_words(candidates, best, evidence)}")
+        choice = {"evidence": evidence, "threads": threads, "candidates": [c.json() for c in candidates]}
+        progress.note(f"{board.name}: {_words(candidates, best, evidence, threads)}")
         return _kept(best, choice, out, pack, time.monotonic() - start)
 
 
@@ -91,7 +103,7 @@ def _candidate(
         return _Candidate(name, reason=error.message, error=error)
 
 
-def _measure(ready: list[_Candidate], board: Target, progress: Progress) -> str:
+def _measure(ready: list[_Candidate], board: Target, threads: int, progress: Progress) -> str:
     """Give each candidate its latency; say what the evidence is. Without any, the target's order decides."""
     on = next((name for name in REFEREES if name in board.runners), "")
     rounds = 0 if not on else ROUNDS if get_runner(on).observes is Observes.TIMES else 1
@@ -100,7 +112,7 @@ def _measure(ready: list[_Candidate], board: Target, progress: Progress) -> str:
         for _ in range(rounds):
             for candidate in ready:
                 assert candidate.made is not None
-                seen = profile(candidate.made.path, on=on, repeat=REPEAT, progress=progress)
+                seen = profile(candidate.made.path, on=on, threads=threads, repeat=REPEAT, progress=progress)
                 found[candidate.backend].append(seen.latency_ms.value)
     except ToolMissing as error:
         progress.warn(f"{board.name}: backends are not compared: {error.message}; {error.hint}")
@@ -125,9 +137,10 @@ def _kept(best: _Candidate, choice: dict[str, Any], out: Path, pack: bool, secon
     return replace(best.made, path=final, manifest=finished, seconds=seconds)
 
 
-def _words(candidates: list[_Candidate], best: _Candidate, evidence: str) -> str:
+def _words(candidates: list[_Candidate], best: _Candidate, evidence: str, threads: int) -> str:
     said = [
         f"{c.backend} {c.latency_ms:.3g} ms" if c.latency_ms is not None else f"{c.backend}: {c.reason or 'compiled'}"
         for c in candidates
     ]
-    return f"kept {best.backend} ({evidence}): {', '.join(said)}"
+    several = f", {threads} threads" if threads > 1 else ""
+    return f"kept {best.backend} ({evidence}{several}): {', '.join(said)}"

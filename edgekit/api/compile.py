@@ -15,7 +15,7 @@ import edgekit
 from edgekit import backends, delegates, plugins, sandbox, target
 from edgekit import bundle as bundles
 from edgekit.api import advice
-from edgekit.api.choose import Plans, fastest
+from edgekit.api.choose import Plans, fastest, threads_for
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
@@ -97,6 +97,7 @@ def compile(
     trust: bool = False,
     pack: bool = False,
     database: str | None = None,
+    threads: int | None = None,
     progress: Progress = Silent(),
 ) -> list[Compiled]:
     """Compile a model for one or more targets.
@@ -114,6 +115,7 @@ def compile(
     :param pack: also write each bundle as a single ``.edgekit`` file.
     :param database: tuned kernels (docs/tuning.md): a file, or a folder of them; ``auto``: edgekit's cache; None: the
         rules' kernels, so that the contents of a cache do not change what is compiled.
+    :param threads: for ``auto``: the threads that an inference may use; default: one per core of the target.
     :returns: one :class:`Compiled` per target, in the given order.
     :raises EdgekitError: a subclass says what went wrong; no half-written bundle is left.
     """
@@ -125,6 +127,9 @@ def compile(
     plan = _recipe(recipe, changes, data)
     for board in boards:
         _known_backend(backend, board, options)
+    if threads is not None and backend != AUTO:
+        raise UsageError("--threads is what --backend auto decides for", "omit it; `edgekit profile` takes --threads")
+    counts = {board.name: threads_for(board, threads) for board in boards}
     parse_workers(workers)
     if database not in (None, AUTO):
         from edgekit.backends.tvm import database as tuned
@@ -143,7 +148,9 @@ def compile(
         makers: list[Callable[[], Compiled]] = []
         for board, found in zip(boards, plans, strict=True):
             if backend == AUTO:
-                makers.append(functools.partial(fastest, build, job, board, found, folder, pack, progress))
+                makers.append(
+                    functools.partial(fastest, build, job, board, found, folder, pack, counts[board.name], progress)
+                )
             else:
                 makers.append(functools.partial(build, job, *_usable(found, options), folder, pack, progress))
         # Backends that are timed against each other on this machine do not run beside others.

@@ -58,9 +58,7 @@ def profile(
             if target is not None and target != bundle.target.name:
                 raise UsageError(f"this bundle is for {bundle.target.name}, not {target}", "omit --target")
             _check_threads(bundle.target, threads, on)
-            threads = (
-                (threads or 1) if bundle.execution.threads else 1
-            )  # compiled networks run on one, whatever is wanted
+            threads = (threads or 1) if bundle.execution.threads else 1
             if on == Evidence.ESTIMATE:
                 own = str(bundle.manifest["runtime"])
                 made = _estimate(bundle.graph, bundle.target, threads, runtime, power_mode, own)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
@@ -56,6 +56,7 @@ class Execution:
     :param library: name of the library in ``artifact/`` that the program loads.
     :param network: name of the network's file in ``artifact/``, where that is not the bundle's model.
     :param prover: the runner that runs it without a device, where only one can.
+    :param divided: kernels compiled for it can be divided among threads.
     """
 
     kind: Kind = Kind.MODEL
@@ -63,6 +64,7 @@ class Execution:
     library: str = ""
     network: str = ""
     prover: str = ""
+    divided: bool = False
 
     @property
     def holds_network(self) -> bool:
@@ -79,13 +81,13 @@ class Execution:
     @property
     def threads(self) -> bool:
         """True if it can use more than one thread."""
-        return self.kind in (Kind.RUNTIME, Kind.MODEL)
+        return self.divided or self.kind in (Kind.RUNTIME, Kind.MODEL)
 
     def json(self) -> dict[str, Any]:
         """The manifest's ``execution``."""
         return {
             "kind": str(self.kind), "command": list(self.command), "library": self.library, "network": self.network,
-            "prover": self.prover,
+            "prover": self.prover, "threads": self.threads,
         }  # fmt: skip
 
 
@@ -141,7 +143,11 @@ def of_manifest(manifest: Mapping[str, Any]) -> Execution:
             raise ValueError("its fields are not text")
         if any(name and PurePosixPath(name).name != name for name in names):
             raise ValueError("it names files outside artifact/")
-        return Execution(Kind(value["kind"]), tuple(command), *names)
+        kind, divided = Kind(value["kind"]), value.get("threads", False)
+        if not isinstance(divided, bool):
+            raise ValueError("'threads' is neither true nor false")
+        made = Execution(kind, tuple(command), *names)
+        return replace(made, divided=divided and made.holds_network)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckFailed(f"'execution' in manifest.json is damaged: {error}", "compile the bundle again") from error
 

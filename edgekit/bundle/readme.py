@@ -67,7 +67,7 @@ it uses ai-edge-litert or tflite-runtime instead:
 
 Or run it without Python, on raw tensors"""
     else:
-        needs = "it needs no runtime and runs on one thread"
+        needs = "it needs no runtime" if execution.threads else "it needs no runtime and runs on one thread"
         if target.kind is BoardKind.GPU:
             cuda = runtime.startswith("cuda")
             needs = "it needs the CUDA driver" if cuda else OPENCL_NEEDS
@@ -148,8 +148,8 @@ the reference's.
     if not run:
         return app + "\n"
     return f"""{app}
-`artifact/{run[0].split("/")[-1]}` is the network compiled to a single program for the phone's shell: one thread, no
-runtime. With edgekit and USB debugging enabled:
+`artifact/{run[0].split("/")[-1]}` is the network compiled to a single program for the phone's shell, which needs
+no runtime. With edgekit and USB debugging enabled:
 
     edgekit verify FOLDER --on adb:SERIAL
     edgekit profile FOLDER --on adb:SERIAL

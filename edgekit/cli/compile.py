@@ -67,6 +67,10 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Use tuned kernels (edgekit tune): a file, a folder, or auto for edgekit's cache; default: none.",
 )
+@click.option(
+    "--threads", type=click.IntRange(1, 256), metavar="N",
+    help="For --backend auto: the threads that an inference may use; default: one per core of the target.",
+)  # fmt: skip
 @click.option("--no-tuned", is_flag=True, hidden=True, help="No tuned kernels, which is the default.")
 @click.option("--zip", "pack", is_flag=True, help="Also write each bundle as one .edgekit file.")
 @shape_option

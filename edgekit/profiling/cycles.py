@@ -9,7 +9,8 @@ its instructions by class times the target's table ``cycles.cpi``). ``private`` 
 the caches of a core, and those it shares and the memory, serve its misses: a transfer time for misses that continue
 a run (a prefetcher hides their latency), the latency for others. ``e``, the target's ``cycles.exposure``, is the part
 of that time one thread cannot hide behind arithmetic; where all cores are busy none of it is hidden. ``fork`` is what
-it costs to hand an operator to several threads. LiteRT's own kernels and LiteRT itself run on one thread.
+it costs to hand an operator to several threads. LiteRT's own kernels and LiteRT itself run on one thread; how many
+threads can share a compiled network's kernel is in its trace.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ def _known(target: Target) -> schema.Cycles:
 
 def _row(op: OperatorTrace, cycles: Cycles, stats: Statistics, target: Target, threads: int) -> OperatorProfile:
     cores, hertz, exposure = target.processor.cores, target.processor.hertz, float(_known(target).exposure)
-    used = threads if _is_parallel(op) else 1
+    used = min(threads, op.threads)
     exposed = exposure + (1 - exposure) * (used - 1) / max(1, cores - 1)
     computing, waiting = cycles.core / used, exposed * (cycles.private / used + cycles.shared)
     fork = float(_known(target).fork_join_us) * 1e-6 * hertz if used > 1 else 0.0
@@ -200,8 +201,3 @@ def _row(op: OperatorTrace, cycles: Cycles, stats: Statistics, target: Target, t
     row.cycles = round(computing + waiting + fork)
     row.bound = "overhead" if fork > computing + waiting else "memory" if waiting > computing else "compute"
     return row
-
-
-def _is_parallel(op: OperatorTrace) -> bool:
-    """True for XNNPACK's kernels, whose names give a layout in brackets; LiteRT's own have the operator's name."""
-    return "(" in op.name

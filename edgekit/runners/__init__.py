@@ -79,6 +79,8 @@ class OperatorTrace:
     """Further Graph operators that ran inside this kernel (an activation, a pad)."""
     blocks: list[BlockUse] = field(default_factory=list)
     """What the emulator executed, for the cycle model; empty on a device."""
+    threads: int = 1
+    """The most threads that share its work."""
 
 
 @dataclass

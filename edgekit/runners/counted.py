@@ -134,7 +134,7 @@ class CountedSession:
                 f"the kernels that ran on {self.process.where} are not those of the bundle's plan",
                 "compile the bundle again",
             )
-        rows = [kernels.Kernel(launch.name, launch.node, 0.0, launch) for launch in self.launches]
+        rows = [kernels.Kernel(launch.name, launch.node, 0.0, launch, 1) for launch in self.launches]
         for share in attribution.attribute(graph, rows):
             counts: Counter[str] = Counter()
             for kernel in share.kernels:

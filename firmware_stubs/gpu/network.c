@@ -63,8 +63,7 @@ bool gpu_read(struct gpu *gpu, const char *kernels)
     return true;
 }
 
-const struct ek_network *gpu_ready(struct gpu *gpu, const char *device,
-                                   int (*run)(void *, const void *const *, void *const *, void (*)(void *), void *))
+const struct ek_network *gpu_ready(struct gpu *gpu, const char *device, ek_run_function run)
 {
     const struct plan *plan = &gpu->plan;
     snprintf(gpu->runtime, sizeof gpu->runtime, "%s on %s", plan->runtime, device);

@@ -20,7 +20,6 @@ const struct ek_network *gpu_fail(const struct gpu *gpu, const char *what, int s
 bool gpu_read(struct gpu *gpu, const char *kernels);
 
 /* The network, once the device is ready for `run`. */
-const struct ek_network *gpu_ready(struct gpu *gpu, const char *device,
-                                   int (*run)(void *, const void *const *, void *const *, void (*)(void *), void *));
+const struct ek_network *gpu_ready(struct gpu *gpu, const char *device, ek_run_function run);
 
 #endif

@@ -97,7 +97,7 @@ static void steps(struct reader *r, struct plan *plan)
         if (!value[0] || !value[1] || !value[2] || value[5] > PLAN_MAX_ARGUMENTS || value[3] % 4 || value[4] % 4 ||
             value[3] + value[4] > plan->arena_bytes)
             r->damaged = true;
-        plan->kernel[k] = (struct ek_kernel){step->name, (int32_t)strtol(node, NULL, 10)};
+        plan->kernel[k] = (struct ek_kernel){step->name, (int32_t)strtol(node, NULL, 10), 1};
         arguments(r, step, plan);
     }
 }

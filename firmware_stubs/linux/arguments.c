@@ -15,7 +15,7 @@ const char arguments_usage[] =
     "  --outputs FILE     write each sample's outputs, in the same form\n"
     "  --repeat R         time R inferences, over the samples in turn (default 0)\n"
     "  --warmup W         untimed inferences before that (default 0)\n"
-    "  --threads T        processor threads (default 1); a compiled network runs on one\n"
+    "  --threads T        processor threads (default 1)\n"
     "  --profile          also observe every operator, in inferences of their own\n"
     "  --markers          AArch64 emulation: surround one inference with the marker system call 5000\n"
     "  --trace FILE       write what was observed, as JSON\n"

@@ -6,11 +6,13 @@
 
 #include "compiled_network.h"
 #include "engine.h"
+#include "thread_pool.h"
 
 enum { ALIGNMENT = 64, MAX_PORTS = 4096, OPERATOR = 2 /* tflite::Profiler::EventType::OPERATOR_INVOKE_EVENT */ };
 
 static struct {
     const struct ek_network *network;
+    struct ek_pool *pool; /* NULL: it uses one thread */
     void *arena;
     void *inputs[MAX_PORTS], *outputs[MAX_PORTS];
     bool profile;
@@ -57,6 +59,8 @@ static int prepare(struct engine *e, bool profile)
     for (uint32_t i = 0; i < n->outputs; i++)
         if (!(self.outputs[i] = memory(n->output_bytes[i])))
             return engine_fail(e, EXIT_OTHER, "there is no memory for output %u", i);
+    if (e->threads > 1 && !(self.pool = pool_create((uint32_t)e->threads)))
+        return engine_fail(e, EXIT_OTHER, "%d threads cannot be started", e->threads);
     if (n->restart)
         n->restart(self.arena);
     return 0;
@@ -89,7 +93,8 @@ static int read(struct engine *e, uint8_t *sample)
 static int run(struct engine *e)
 {
     const struct ek_network *n = self.network;
-    int status = n->run(self.arena, (const void *const *)self.inputs, self.outputs, self.profile ? tick : NULL, NULL);
+    int status =
+        n->run(self.arena, self.pool, (const void *const *)self.inputs, self.outputs, self.profile ? tick : NULL, NULL);
     if (!status)
         return 0;
     if (status > 0 && (uint32_t)status <= n->kernels)
@@ -121,6 +126,7 @@ static int observed(struct engine *e, const struct profile_event **events, unsig
         found[k] = (struct profile_event){.tag = n->kernel[k].name,
                                           .type = OPERATOR,
                                           .source = SOURCE_COMPILED,
+                                          .threads = n->kernel[k].threads > 1 ? n->kernel[k].threads : 1,
                                           .node = n->kernel[k].node,
                                           .start_us = start,
                                           .elapsed_us = end - start};
@@ -149,7 +155,17 @@ bool compiled_is(void *library)
     return entry(library) != NULL;
 }
 
-int compiled_open(struct engine *e, void *library)
+/* The most threads that one of the kernels can use. */
+static uint32_t most_threads(const struct ek_network *n)
+{
+    uint32_t most = 1;
+    for (uint32_t k = 0; k < n->kernels; k++)
+        if (n->kernel[k].threads > most)
+            most = n->kernel[k].threads;
+    return most;
+}
+
+int compiled_open(struct engine *e, void *library, int threads)
 {
     const struct ek_network *n = self.network = entry(library)();
     if (!n) /* it said why */
@@ -162,7 +178,8 @@ int compiled_open(struct engine *e, void *library)
         return engine_fail(e, EXIT_OTHER, "the network has more than %d kernels, or more than %d inputs or outputs",
                            PROFILE_MAX_EVENTS, MAX_PORTS);
     snprintf(e->runtime, sizeof e->runtime, "%s", n->runtime);
-    e->threads = 1;
+    e->threads = threads < (int)most_threads(n) ? threads : (int)most_threads(n);
+    e->threads = e->threads < 1 ? 1 : e->threads;
     for (uint32_t i = 0; i < n->inputs; i++)
         e->input_bytes += (size_t)n->input_bytes[i];
     for (uint32_t i = 0; i < n->outputs; i++)

@@ -8,14 +8,30 @@
 
 #include <stdint.h>
 
-#define EK_NETWORK_ABI 2
+#define EK_NETWORK_ABI 3
 #define EK_NETWORK_SYMBOL "edgekit_network"
 
 struct ek_kernel {
     const char *name;
     /* Index of the operator in model.tflite that the kernel computes, with those folded into it; -1: none. */
     int32_t node;
+    /* The most threads among which its work is divided; 0 counts as 1. */
+    uint32_t threads;
 };
+
+/* Threads that a network may use beside the caller's. It belongs to the caller: a network creates none. */
+struct ek_pool {
+    uint32_t threads; /* the caller's included */
+    /* Calls task(i, data) once for each i below `tasks`, on any of the threads, and returns when all have returned:
+       0, or the result of one that was not 0. For one caller at a time; a task must not share work itself. */
+    int (*share)(struct ek_pool *pool, int (*task)(uint32_t index, void *data), void *data, uint32_t tasks);
+};
+
+/* One inference. `pool`, where not NULL, shares the work of kernels; the outputs do not depend on it. `tick`, where not
+   NULL, is called before the first kernel and after each: kernels + 1 times. Returns 0, or 1 + the number of the kernel
+   that failed. */
+typedef int (*ek_run_function)(void *arena, struct ek_pool *pool, const void *const *inputs, void *const *outputs,
+                               void (*tick)(void *), void *context);
 
 struct ek_network {
     uint32_t abi;
@@ -24,9 +40,7 @@ struct ek_network {
     const uint64_t *input_bytes, *output_bytes; /* of one sample */
     uint64_t arena_bytes;
     const struct ek_kernel *kernel; /* in the order in which they run */
-    /* One inference. `tick`, where not NULL, is called before the first kernel and after each: kernels + 1 times.
-       Returns 0, or 1 + the number of the kernel that failed. */
-    int (*run)(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context);
+    ek_run_function run;
     /* Starts the network over: what it keeps in its arena from one inference to the next. NULL: it keeps nothing. */
     void (*restart)(void *arena);
 };

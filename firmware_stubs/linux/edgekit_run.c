@@ -184,14 +184,13 @@ static double open_engine(const struct arguments *a)
 {
     double start = now_ms();
 #ifdef EDGEKIT_STATIC_NETWORK
-    (void)a;
-    check(compiled_open(&engine, NULL));
+    check(compiled_open(&engine, NULL, (int)a->threads));
 #else
     void *library = dlopen(a->library, RTLD_NOW | RTLD_LOCAL);
     if (!library)
         finish(EXIT_OTHER, "cannot load the library: %s", dlerror());
     if (compiled_is(library)) {
-        check(compiled_open(&engine, library));
+        check(compiled_open(&engine, library, (int)a->threads));
     } else if (!a->model) {
         finish(EXIT_USAGE, "%s holds no compiled network, and there is no --model for LiteRT", a->library);
     } else {

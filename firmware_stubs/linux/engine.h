@@ -40,6 +40,6 @@ int litert_open(struct engine *engine, void *library, uint8_t *model, size_t siz
 
 /* Whether a loaded library is a compiled network (compiled_network.h), and the engine that runs it. */
 bool compiled_is(void *library);
-int compiled_open(struct engine *engine, void *library);
+int compiled_open(struct engine *engine, void *library, int threads);
 
 #endif

@@ -13,6 +13,7 @@ enum { SOURCE_LITERT, SOURCE_INTERPRETER, SOURCE_DELEGATE, SOURCE_COMPILED }; /*
 struct profile_event {
     const char *tag;
     int type, source;
+    uint32_t threads; /* the most that it can use; 0: not known */
     int64_t node;
     uint64_t start_us, elapsed_us; /* of the first inference */
     double us;                     /* mean */

@@ -38,6 +38,8 @@ static void write_profile(FILE *file, const struct profile *p)
         const struct profile_event *e = &p->event[i];
         fputs(i ? ",\n{\"tag\":" : "\n{\"tag\":", file);
         write_string(file, e->tag);
+        if (e->threads)
+            fprintf(file, ",\"threads\":%u", e->threads);
         fprintf(file, ",\"node\":%lld,\"source\":\"%s\",\"type\":%d,\"start_us\":%llu,\"end_us\":%llu,\"us\":%.3f}",
                 (long long)e->node, source_name(e->source), e->type, (unsigned long long)e->start_us,
                 (unsigned long long)(e->start_us ? e->start_us + e->elapsed_us : 0), e->us);

@@ -55,10 +55,10 @@ int main(void) {
 
 
 def test_sizes_are_read_from_what_tvm_made() -> None:
-    assert scratch_bytes(IR) == {"k0": 128 + 64}
+    assert scratch_bytes(IR) == ({"k0": 128 + 64}, {})
     other = "  %other = call ptr %2(i32 1, i32 %dev_id, i64 65, i32 2, i32 32), !dbg !38\n"
     again = IR.replace("  %two =", f"{other}  %two =")
-    assert scratch_bytes(again) == {"k0": 128 + 64 + 128}
+    assert scratch_bytes(again) == ({"k0": 128 + 64 + 128}, {})
     with pytest.raises(ValueError, match="k0_compute_ asks for memory in an unknown way"):
         scratch_bytes(IR.replace("i64 100", "i64 %bytes"))
 

@@ -25,8 +25,10 @@ static uint64_t time_of(unsigned int inference)
     return count ? times[inference % count] : 0;
 }
 
-static int run(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context)
+static int run(void *arena, struct ek_pool *pool, const void *const *inputs, void *const *outputs, void (*tick)(void *),
+               void *context)
 {
+    (void)pool;
     static unsigned int inference;
     float x, number;
     memcpy(&x, inputs[0], sizeof x);
@@ -55,7 +57,7 @@ static int run(void *arena, const void *const *inputs, void *const *outputs, voi
 __attribute__((visibility("default"))) const struct ek_network *edgekit_network(void)
 {
     static const uint64_t input_bytes[] = {5252}, output_bytes[] = {4, 4};
-    static const struct ek_kernel kernels[] = {{"first", 4}, {"second", -1}};
+    static const struct ek_kernel kernels[] = {{"first", 4, 1}, {"second", -1, 1}};
     static const struct ek_network network = {
         EK_NETWORK_ABI, "recorder", 1, 2, 2, input_bytes, output_bytes, 4, kernels, run, NULL,
     };

@@ -16,6 +16,7 @@ from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from edgekit.bundle.execution import Execution, Kind, runner_command
 from edgekit.codegen.kernels import MICROCONTROLLER
 from edgekit.codegen.lower import lower
 from edgekit.codegen.program import Program
-from edgekit.codegen.schedule import cpu
+from edgekit.codegen.schedule import cpu, sharing
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor, tflite
 from edgekit.graph.edit import compact
@@ -50,7 +51,8 @@ from tests.ops.cases import CASES, Case, Input, described, network
 
 Array = NDArray[Any]
 JETSON, NVRTC = "jetson-orin-nano", ("nvrtc", "host-cxx")
-ONCE = RunOptions(repeat=0)
+ONCE = RunOptions(repeat=0, threads=3)
+"""Compiled kernels are divided among threads, however small they are: see :func:`build_guarded`."""
 
 
 @dataclass(frozen=True)
@@ -466,10 +468,11 @@ def build_guarded(
         assert isinstance(plan, tvm.Plan) and plan.network is not None
         made = processor(plan.target)
         program = guard(cpu.schedule(plan.network, made.machine, {}))
-        tvm.link(tvm.compiled(program, made), plan.target, artifact / tvm.LIBRARY)
+        with mock.patch.object(sharing, "STEPS", 1):
+            tvm.link(tvm.compiled(program, made), plan.target, artifact / tvm.LIBRARY)
         runner = runner_build.get(runner_build.native_arch(plan.target.arch)).path
         runner_build.put(runner, artifact, runner_build.NAME, 0o755)
-        execution = Execution(Kind.LIBRARY, runner_command(tvm.LIBRARY, model=False), tvm.LIBRARY)
+        execution = Execution(Kind.LIBRARY, runner_command(tvm.LIBRARY, model=False), tvm.LIBRARY, divided=True)
     tflite.write(sentinels.with_port(plan.graph, program), folder / "model.tflite")
     manifest = {"target": plan.target.name, "backend": backend.name, "execution": execution.json()}
     return Bundle(folder, manifest), program

@@ -155,7 +155,7 @@ def test_a_board_of_one_core() -> None:
 def test_the_interval_of_cycles_that_llvm_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread: 0.75 to 1.35 of the estimate (docs/emulator.md)."""
     monkeypatch.setattr(mca, "block_cycles", lambda codes, core: dict.fromkeys(codes, 4.0))
-    op = OperatorTrace(0, "x (NC)", counts={"instructions": 1000}, blocks=[BlockUse(ADD, 1000)])
+    op = OperatorTrace(0, "x (NC)", counts={"instructions": 1000}, blocks=[BlockUse(ADD, 1000)], threads=8)
     trace = Trace(Source.EMULATOR, "litert", operators=[op])
     found = registry.observed(layers((64, 64)), trace, target.load("rpi4"), {})
     assert found.latency_ms.value == pytest.approx(4000 / 1.8e9 * 1e3)

@@ -16,6 +16,7 @@ from edgekit.graph import Graph, Operator, Subgraph, Tensor
 from edgekit.profiling import cycles, mca
 from edgekit.profiling.cycles import EmulatedCost
 from edgekit.runners import BlockUse, OperatorTrace, Source, Trace
+from edgekit.runners.linux.kernels import ALL
 from edgekit.target import Target
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runners"))
@@ -74,7 +75,7 @@ def dense_graph() -> Graph:
 def trace_of(fmlas: int, misses: tuple[int, ...] = (0,) * 6) -> Trace:
     names = ("l1_misses", "l2_misses", "l3_misses", "l1_streamed", "l2_streamed", "l3_streamed")
     counts = {"instructions": fmlas, "fp_fma_vec": fmlas, **dict(zip(names, misses, strict=True))}
-    row = OperatorTrace(0, "Fully Connected (NC, F32) GEMM", counts=counts)
+    row = OperatorTrace(0, "Fully Connected (NC, F32) GEMM", counts=counts, threads=ALL)
     row.blocks = [BlockUse(INDEPENDENT, fmlas // 24, misses)]
     return Trace(Source.EMULATOR, "litert", operators=[row], counts=dict(counts))
 

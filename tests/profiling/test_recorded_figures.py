@@ -21,6 +21,7 @@ from edgekit.graph import Graph, Subgraph, Tensor
 from edgekit.graph.stats import statistics
 from edgekit.profiling import Profile, mca, npu, registry
 from edgekit.runners import OperatorTrace, Source, Trace
+from edgekit.runners.linux.kernels import ALL
 from edgekit.target import BoardKind
 from tests.profiling.image_networks import NETWORKS
 
@@ -64,7 +65,8 @@ def trace(source: Source, runtime: str, dtype: str, counts: dict[str, int]) -> T
     for row in statistics(network(dtype)).operators:
         scaled = {name: value * (1 + row.index % 7) for name, value in counts.items()}
         name = f"{row.op} (NHWC, F32)" if row.index % 3 else row.op
-        rows.append(OperatorTrace(row.index, name, latency_ms=0.1 * (row.index + 1), counts=scaled))
+        threads = ALL if row.index % 3 else 1
+        rows.append(OperatorTrace(row.index, name, 0.1 * (row.index + 1), scaled, threads=threads))
     whole = {name: sum(row.counts[name] for row in rows) for name in counts}
     return Trace(source, runtime, [3.0, 3.25, 2.75, 9.0], rows, whole, peak_ram_bytes=1 << 20)
 

@@ -83,7 +83,7 @@ def test_counts_do_not_vary(board_bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("define", "what"),
     [
-        ("ABI=7", "interface is version 7, this program's 2"),
+        ("ABI=7", "interface is version 7, this program's 3"),
         ("FAILS=1", "kernel 1 of the network failed: dense"),
         ("FAILS=0", "kernel 0 of the network failed: copy"),
         ("STATUS=50", "the network failed .status 50."),

@@ -42,9 +42,9 @@ class Android(Defaults):
             return Artifact(runtime=runtime)
         progress.step(f"compile kernels for {target.name}")
         try:
-            tools = native.program(kernels, folder / runner_build.NAME)
+            tools, divided = native.program(kernels, folder / runner_build.NAME)
         except ToolMissing as missing:
             progress.warn(f"{target.name}: the bundle has no native program: {missing.message}; {missing.hint}")
             return Artifact(runtime=runtime)
-        execution = Execution(Kind.PROGRAM, runner_command("", model=False))
+        execution = Execution(Kind.PROGRAM, runner_command("", model=False), divided=divided)
         return Artifact(tools, execution, f"{runtime} in the app, tvm {tools['tvm']} in the native program")

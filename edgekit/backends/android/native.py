@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 SOURCES = (
     "edgekit_run.c", "arguments.c", "clock.c", "compiled_engine.c", "engine.c", "machine.c", "power.c", "profile.c",
-    "trace.c",
+    "thread_pool.c", "trace.c",
 )  # fmt: skip
 
 
-def program(kernels: Planned, path: Path) -> dict[str, str]:
-    """Write the program; return the versions of the tools that made it.
+def program(kernels: Planned, path: Path) -> tuple[dict[str, str], bool]:
+    """Write the program; return the versions of the tools that made it, and whether threads can share its work.
 
     :param kernels: what :class:`edgekit.backends.tvm.TVM` planned.
     :raises ToolMissing: if TVM or the compiler is missing.
@@ -44,4 +44,4 @@ def program(kernels: Planned, path: Path) -> dict[str, str]:
         ]  # fmt: skip
         runner_build.run_compiler(command, folder, "the network's program does not link")
         runner_build.put(folder / "program", path.parent, path.name, 0o755)
-    return {"compiler": runner_build.describe(tool), "tvm": made.version}
+    return {"compiler": runner_build.describe(tool), "tvm": made.version}, made.divided

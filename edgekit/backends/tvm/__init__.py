@@ -91,7 +91,7 @@ class TVM(Defaults):
         if made.unfit:
             several = f"{len(made.unfit)} schedules do not" if len(made.unfit) > 1 else "1 schedule does not"
             request.progress.warn(f"{target.name}: {several} fit and the rules' are used: edgekit tune finds others")
-        execution = Execution(Kind.LIBRARY, runner_command(LIBRARY, model=False), LIBRARY)
+        execution = Execution(Kind.LIBRARY, runner_command(LIBRARY, model=False), LIBRARY, divided=made.divided)
         return Artifact(tools, execution, f"tvm {made.version}", made.ram_bytes, used)
 
 
@@ -100,6 +100,7 @@ class Pieces:
     """What is linked: the C source, the file ``weights.bin`` that it takes in, the kernels' object file.
 
     :param functions: the name of each kernel's function in it.
+    :param divided: some of them can be divided among threads.
     :param tuned: how many different kernels are not as the rules would have them. :param unfit: the functions whose
         trace does not fit, so that they are as the rules would have them. :param ram_bytes: of activations.
     """
@@ -112,6 +113,7 @@ class Pieces:
     tuned: int = 0
     unfit: tuple[str, ...] = ()
     ram_bytes: int = 0
+    divided: bool = False
 
     def write(self, folder: Path) -> None:
         """As ``network.c``, ``weights.bin``, ``kernels.o``."""
@@ -161,9 +163,12 @@ def compiled(program: Program, processor: Processor, preload: Sequence[str] = PR
     except sandbox.ChildDied as death:
         raise ModelError(f"TVM {death.reason} on this network", "use --backend litert") from death
     called = tuple(functions[call.loops, call.trace] for call in program.calls)
-    source = emit.source(program, called, f"tvm {found['tvm']}", found["scratch"])
+    source = emit.source(program, called, f"tvm {found['tvm']}", found["scratch"], found["part_scratch"])
     unfit, kernels = tuple(found["unfit"]), arrays["object"].tobytes()
-    return Pieces(source.text, source.weights, kernels, str(found["tvm"]), called, unfit=unfit, ram_bytes=source.arena)
+    return Pieces(
+        source.text, source.weights, kernels, str(found["tvm"]), called, unfit=unfit, ram_bytes=source.arena,
+        divided=source.divided,
+    )  # fmt: skip
 
 
 def link(made: Pieces, target: Target, library: Path, *, alone: bool = False) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from edgekit.codegen.program import Argument, Program, packed
+from edgekit.codegen.schedule.sharing import parts_of
 
 _HEAD = """#define _GNU_SOURCE
 #include <stdint.h>
@@ -78,6 +80,40 @@ static void plan(uint8_t *start, uint64_t bytes) {{
   scratch.count = 0;
 }}
 #endif
+
+/* A kernel's parallel loop is a function of its own, which computes one of `count` parts of the iterations. */
+typedef struct {{ void *unused; int32_t count; }} parts;
+typedef int (*part_function)(int32_t, const parts *, void *);
+#ifdef {alone}
+static int launch(part_function function, void *data, int32_t unused) {{
+  const parts whole = {{0, 1}};
+  (void)unused;
+  return function(0, &whole, data);
+}}
+#else
+struct loop {{ part_function function; void *data; parts parts; }};
+static __thread struct {{ struct ek_pool *pool; uint32_t count; }} sharing;
+static int part(uint32_t index, void *data) {{
+  uint8_t memory[{part_scratch}] __attribute__((aligned(64)));
+  const struct loop *loop = data;
+  uint8_t *start = scratch.start, *end = scratch.end;
+  int status;
+  scratch.start = memory;
+  scratch.end = memory + sizeof memory;
+  status = loop->function((int32_t)index, &loop->parts, loop->data);
+  scratch.start = start;
+  scratch.end = end;
+  return status;
+}}
+static int launch(part_function function, void *data, int32_t unused) {{
+  struct loop loop = {{function, data, {{0, (int32_t)sharing.count}}}};
+  (void)unused;
+  if (sharing.count > 1) return sharing.pool->share(sharing.pool, part, &loop, sharing.count);
+  loop.parts.count = 1;
+  return function(0, &loop.parts, data);
+}}
+#endif
+int (*__TVMBackendParallelLaunch)(part_function, void *, int32_t) = launch;
 void *(*__TVMBackendAllocWorkspace)(int32_t, int32_t, uint64_t, int32_t, int32_t) = allocate;
 int (*__TVMBackendFreeWorkspace)(int32_t, int32_t, void *) = release;
 
@@ -88,7 +124,9 @@ extern const uint8_t weights[] __attribute__((visibility("hidden")));
 /* An argument: where it lies (0 the arena, 1 the weights), its offset, type and shape. */
 struct argument {{ uint8_t constant, code, bits, ndim; uint64_t offset; int64_t shape[{ranks}]; }};
 typedef int (*kernel_function)(void *, const ffi_any *, int32_t, ffi_any *);
-struct call {{ kernel_function function; uint32_t first, count, border, borders; uint64_t scratch, scratch_bytes; }};
+struct call {{
+  kernel_function function; uint32_t first, count, border, borders, parts; uint64_t scratch, scratch_bytes;
+}};
 /* Rows and columns around a picture: filled before its first writer runs. Bytes, but for `bytes` of each value. */
 struct border {{ uint64_t offset; uint32_t height, row, top, left, inner_height, inner_row; uint32_t bytes, value; }};
 """
@@ -113,7 +151,17 @@ static void fill_border(uint8_t *arena, const struct border *b) {
   fill(picture + below * b->row, (b->height - below) * b->row, b);
 }
 
-static int run(void *arena, const void *const *given, void *const *made, void (*tick)(void *), void *context) {
+/* Several parts per thread: a thread that loses its processor delays the others by one part. */
+static void share(struct ek_pool *pool, uint32_t most) {
+#ifndef %s
+  uint32_t count = pool ? 4 * pool->threads : 1;
+  sharing.pool = pool;
+  sharing.count = count < most ? count : most;
+#endif
+}
+
+static int run(void *arena, struct ek_pool *pool, const void *const *given, void *const *made, void (*tick)(void *),
+               void *context) {
   uint8_t *base = arena;
   for (uint32_t i = 0; i < INPUTS; i++) memcpy(base + input_offset[i], given[i], input_bytes[i]);
   if (tick) tick(context);
@@ -129,6 +177,7 @@ static int run(void *arena, const void *const *given, void *const *made, void (*
       values[i] = (ffi_any){7, 0, {.pointer = &tensors[i]}};
     }
     plan(base + call->scratch, call->scratch_bytes);
+    share(pool, call->parts);
     if (call->function(0, values, (int32_t)call->count, &result) != 0) return (int)(1 + k);
     if (tick) tick(context);
   }
@@ -144,6 +193,8 @@ __attribute__((visibility("default"))) const struct ek_network *edgekit_network(
 """
 ALONE = "EDGEKIT_FUNCTIONS_ALONE"
 """Defined where the source is compiled for callers of single functions, as TVM's RPC server is."""
+MOST_ON_STACK = 65536
+"""Bytes that a part of a kernel may have on its thread's stack; a kernel that asks for more runs on one thread."""
 PIECES = 64
 """Of scratch that a kernel may hold at once."""
 _KINDS = {"i": 0, "u": 1, "f": 2, "b": 6}
@@ -158,17 +209,25 @@ def weights(program: Program) -> tuple[bytes, dict[int, int]]:
 
 @dataclass(frozen=True)
 class Source:
-    """The C source, the file ``weights.bin`` that it takes in, the bytes of the arena."""
+    """The C source, the file ``weights.bin`` that it takes in, the bytes of the arena.
+
+    :param divided: some kernels can be divided among threads.
+    """
 
     text: str
     weights: bytes
     arena: int
+    divided: bool
 
 
-def source(program: Program, functions: Sequence[str], runtime: str, scratch: Mapping[str, int]) -> Source:
+def source(
+    program: Program, functions: Sequence[str], runtime: str, scratch: Mapping[str, int],
+    part_scratch: Mapping[str, int] = MappingProxyType({}),
+) -> Source:  # fmt: skip
     """Write a program's calls in C.
 
     :param functions: the name of each call's function. :param scratch: bytes that functions ask for while they run.
+    :param part_scratch: those that the bodies of their parallel loops ask for: each thread has them on its stack.
     """
     blob, constants = weights(program)
     placed = program.placements([scratch.get(function, 0) for function in functions])
@@ -179,7 +238,12 @@ def source(program: Program, functions: Sequence[str], runtime: str, scratch: Ma
     calls: list[str] = []
     borders: list[str] = []
     filled: set[int] = set()
-    for call, function, room in zip(program.calls, functions, placed.scratch, strict=True):
+    shared = [
+        parts_of(call) if part_scratch.get(function, 0) <= MOST_ON_STACK else 1
+        for call, function in zip(program.calls, functions, strict=True)
+    ]
+    room_of_part = max([n for n in part_scratch.values() if n <= MOST_ON_STACK], default=64)
+    for call, function, room, parts in zip(program.calls, functions, placed.scratch, shared, strict=True):
         first, start = len(arguments), len(borders)
         arguments += [_argument(one, one.buffer in constants, offsets[one.buffer]) for one in call.args]
         out = call.args[-1].buffer
@@ -187,16 +251,19 @@ def source(program: Program, functions: Sequence[str], runtime: str, scratch: Ma
             filled.add(out)
             borders.append(_border(program, out, offsets[out]))
         need = scratch.get(function, 0)
-        rows_of = f"{first}, {len(call.args)}, {start}, {len(borders) - start}"
+        rows_of = f"{first}, {len(call.args)}, {start}, {len(borders) - start}, {parts}"
         calls.append(f"{{__tvm_ffi_{function}, {rows_of}, {room}ull, {need}ull}}")
     most = max([len(call.args) for call in program.calls] or [1])
-    parts = [_HEAD.format(ranks=ranks, pieces=PIECES, alone=ALONE)]
-    parts += [f"int __tvm_ffi_{f}(void *, const ffi_any *, int32_t, ffi_any *);" for f in sorted(set(functions))]
-    rows = [f"{{{_quoted(call.loops.title)}, {call.node}}}" for call in program.calls]
+    text = [_HEAD.format(ranks=ranks, pieces=PIECES, alone=ALONE, part_scratch=room_of_part)]
+    text += [f"int __tvm_ffi_{f}(void *, const ffi_any *, int32_t, ffi_any *);" for f in sorted(set(functions))]
+    rows = [
+        f"{{{_quoted(call.loops.title)}, {call.node}, {parts}}}"
+        for call, parts in zip(program.calls, shared, strict=True)
+    ]
     counts = {"INPUTS": len(program.inputs), "OUTPUTS": len(program.outputs), "KERNELS": len(program.calls)}
-    parts += [f"#define {name} {value}" for name, value in {**counts, "MOST": most}.items()]
-    parts += [f"#define ARENA {placed.arena}ull", f"#define RUNTIME {_quoted(runtime)}"]
-    parts += [
+    text += [f"#define {name} {value}" for name, value in {**counts, "MOST": most}.items()]
+    text += [f"#define ARENA {placed.arena}ull", f"#define RUNTIME {_quoted(runtime)}"]
+    text += [
         _array("struct argument", "arguments", arguments), _array("struct border", "borders", borders),
         _array("struct call", "calls", calls), _array("struct ek_kernel", "kernels", rows),
         *(_array("uint64_t", f"{side}_{what}", [f"{value}ull" for value in values])
@@ -204,7 +271,7 @@ def source(program: Program, functions: Sequence[str], runtime: str, scratch: Ma
           for what, values in (("bytes", [program.buffers[i].nbytes for i in buffers]),
                                ("offset", [places[i] for i in buffers]))),
     ]  # fmt: skip
-    return Source("\n".join(parts) + _RUN, blob, placed.arena)
+    return Source("\n".join(text) + _RUN.replace("%s", ALONE), blob, placed.arena, any(parts > 1 for parts in shared))
 
 
 def _array(kind: str, name: str, rows: Sequence[str]) -> str:

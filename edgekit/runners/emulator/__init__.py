@@ -168,6 +168,7 @@ def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:
         phase = report.merged(kernel.observed for kernel in share.kernels)
         row = OperatorTrace(share.index, share.name, counts=phase.counts, fused=tuple(share.fused))
         row.blocks = seen.blocks(phase)
+        row.threads = max((kernel.threads for kernel in share.kernels), default=1)
         trace.operators.append(row)
     trace.operators.append(_runtime_row(trace, _all_blocks(plain)))
     for kind in (*report.MISS_KINDS, "load_bytes", "store_bytes"):  # only the observed run models memory

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 _OPERATOR, _DELEGATE_KERNELS, _TELEMETRY = 1 << 1, (1 << 2) | (1 << 3), 0b1111 << 5
 """Bits of tflite::Profiler::EventType (tflite/core/api/profiler.h)."""
+ALL = 1 << 16
+"""Threads of a kernel that uses as many as there are."""
 _CONTROL_FLOW = {"WHILE", "IF", "CALL", "CALL_ONCE", "STABLEHLO_WHILE", "STABLEHLO_COMPOSITE"}
 
 
@@ -28,19 +30,22 @@ class Kernel(Generic[T]):
         for a delegate's.
     :param us: the time the profiler gives it, microseconds; each inference's is whole.
     :param observed: what lies between the two readings of the clock around it.
+    :param threads: the most threads that share its work.
     """
 
     name: str
     node: int | None
     us: float
     observed: T
+    threads: int
 
 
 def match(events: Sequence[dict[str, Any]], between: Sequence[T]) -> list[Kernel[T]] | None:
     """Match profiler events with what lies between readings of the clock.
 
-    :param events: ``tag``, ``node``, ``type``, ``start_us``, ``us`` of each event, in the profiler's order; also
-        ``end_us`` where ``us`` is not the time of the inference that ``start_us`` is of, but a mean.
+    :param events: ``tag``, ``node``, ``type``, ``start_us``, ``us`` of each event, in the profiler's order; ``threads``
+        where it is known; also ``end_us`` where ``us`` is not the time of the inference that ``start_us`` is of, but a
+        mean.
     :param between: item k lies between readings k and k + 1.
     :returns: the kernels in the order in which they ran; None where events and readings do not fit.
     """
@@ -65,7 +70,10 @@ def listed(events: Sequence[dict[str, Any]], operators: int) -> list[Kernel[floa
 
 def _kernel(event: dict[str, Any], observed: T) -> Kernel[T]:
     node = None if _of_delegate(event) else int(event["node"])
-    return Kernel(str(event["tag"]), node, float(event["us"]), observed)
+    name = str(event["tag"])
+    # XNNPACK divides its kernels among all threads, and their names have a layout in brackets; LiteRT's own run on one.
+    threads = int(event["threads"]) if "threads" in event else ALL if "(" in name else 1
+    return Kernel(name, node, float(event["us"]), observed, threads)
 
 
 def _of_delegate(event: dict[str, Any]) -> bool:

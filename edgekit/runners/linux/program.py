@@ -27,11 +27,13 @@ class Program:
     """What the C runner is given.
 
     :param library: name of the library in the bundle's ``artifact/``; empty: the network is in the program itself.
-    :param compiled: that library is the network: it needs no model and runs on one thread.
+    :param compiled: that library is the network: it needs no model.
+    :param divided: it can use more than one thread.
     """
 
     library: str = LITERT_LIBRARY
     compiled: bool = False
+    divided: bool = True
 
     @property
     def runtime(self) -> str:
@@ -56,7 +58,7 @@ class Program:
 
     def threads(self, wanted: int) -> int:
         """How many threads it uses where so many are wanted."""
-        return 1 if self.compiled else wanted
+        return wanted if self.divided else 1
 
 
 def model(bundle: Bundle) -> Path:
@@ -83,8 +85,8 @@ def refusal(execution: Execution) -> Refusal | None:
 def of(execution: Execution) -> Program:
     """What runs a bundle that is not refused; one without a program has only its model, which any LiteRT runs."""
     if execution.kind is Kind.PROGRAM:
-        return Program("", True)
-    return Program(execution.library or LITERT_LIBRARY, execution.kind is Kind.LIBRARY)
+        return Program("", True, execution.threads)
+    return Program(execution.library or LITERT_LIBRARY, execution.kind is Kind.LIBRARY, execution.threads)
 
 
 _HANDED_OVER = {

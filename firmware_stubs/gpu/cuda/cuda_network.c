@@ -88,8 +88,10 @@ static bool prepare(struct launch *launch, const struct plan_step *step, cu_hand
     return true;
 }
 
-static int run(void *unused, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context)
+static int run(void *unused, struct ek_pool *pool, const void *const *inputs, void *const *outputs,
+               void (*tick)(void *), void *context)
 {
+    (void)pool;
     const struct plan *plan = &self.plan;
     const int failed = (int)plan->kernels + 1; /* what is no kernel's fault */
     (void)unused;

@@ -54,8 +54,10 @@ static bool choose_device(void)
     return false;
 }
 
-static int run(void *unused, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *listener)
+static int run(void *unused, struct ek_pool *pool, const void *const *inputs, void *const *outputs,
+               void (*tick)(void *), void *listener)
 {
+    (void)pool;
     const struct plan *plan = &self.plan;
     const int failed = (int)plan->kernels + 1; /* what is no kernel's fault */
     (void)unused;

@@ -19,8 +19,10 @@ static void restart(void *arena)
     EK_MODEL.init(&instance, arena);
 }
 
-static int run(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context)
+static int run(void *arena, struct ek_pool *pool, const void *const *inputs, void *const *outputs, void (*tick)(void *),
+               void *context)
 {
+    (void)pool;
     struct ek_instance instance = {arena, tick, context};
     for (uint32_t i = 0; i < EK_MODEL.inputs; i++)
         memcpy(EK_MODEL.input(&instance, i), inputs[i], EK_MODEL.input_bytes[i]);
@@ -37,7 +39,7 @@ __attribute__((visibility("default"))) const struct ek_network *edgekit_network(
     for (uint32_t i = 0; i < EK_MODEL.outputs; i++)
         bytes_out[i] = EK_MODEL.output_bytes[i];
     for (uint32_t i = 0; i < EK_MODEL.steps; i++)
-        kernels[i] = (struct ek_kernel){EK_MODEL.step[i].name, EK_MODEL.step[i].node};
+        kernels[i] = (struct ek_kernel){EK_MODEL.step[i].name, EK_MODEL.step[i].node, 1};
     self = (struct ek_network){.abi = EK_NETWORK_ABI,
                                .runtime = "c99",
                                .inputs = EK_MODEL.inputs,

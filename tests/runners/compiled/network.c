@@ -28,7 +28,7 @@ struct arena {
     float x[ROWS], t[COLUMNS];
 };
 
-static const struct ek_kernel kernels[] = {{"copy", -1}, {"dense", 0}, {"add \"relu\"", 1}};
+static const struct ek_kernel kernels[] = {{"copy", -1, 1}, {"dense", 0, 1}, {"add \"relu\"", 1, 1}};
 
 static void compute(int kernel, struct arena *a, const float *x, const float *s, float *y, float *t)
 {
@@ -50,8 +50,10 @@ static void compute(int kernel, struct arena *a, const float *x, const float *s,
     }
 }
 
-static int run(void *arena, const void *const *inputs, void *const *outputs, void (*tick)(void *), void *context)
+static int run(void *arena, struct ek_pool *pool, const void *const *inputs, void *const *outputs, void (*tick)(void *),
+               void *context)
 {
+    (void)pool;
     if ((uintptr_t)arena % 64 || (uintptr_t)inputs[0] % 64 || (uintptr_t)outputs[1] % 64)
         return 99;
 #ifdef CRASHES

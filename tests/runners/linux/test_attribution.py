@@ -25,7 +25,7 @@ def chain(*ops: str) -> Graph:
 
 
 def ran(*names: str) -> list[Kernel[None]]:
-    return [Kernel(name, None, 1.0, None) for name in names]
+    return [Kernel(name, None, 1.0, None, 1) for name in names]
 
 
 CONV, DEPTHWISE, DENSE = (
@@ -66,7 +66,7 @@ def test_a_compiled_networks_kernels_say_whose_they_are() -> None:
     """-1 belongs to none, whatever the kernel's name is like; what was folded in is noted."""
     named = [("Convolution (NHWC, F32) IGEMM", 0), ("Convert", -1), ("conv", 2), ("Clamp", -1)]
     shares = attribution.attribute(
-        chain("CONV_2D", "RELU", "CONV_2D", "CONV_2D"), [Kernel(name, node, 1.0, None) for name, node in named]
+        chain("CONV_2D", "RELU", "CONV_2D", "CONV_2D"), [Kernel(name, node, 1.0, None, 1) for name, node in named]
     )
     found = [(share.index, share.name, share.fused) for share in shares]
     assert found == [(0, named[0][0], [1]), (None, "Convert", []), (2, "conv", []), (None, "Clamp", [])]
@@ -74,6 +74,6 @@ def test_a_compiled_networks_kernels_say_whose_they_are() -> None:
 
 def test_litert_s_own_kernels_anchor_the_others() -> None:
     graph = chain("ABS", "SOFTMAX", "ABS")
-    native = Kernel("SOFTMAX", 1, 1.0, None)
+    native = Kernel("SOFTMAX", 1, 1.0, None, 1)
     shares = attribution.attribute(graph, [native, *ran("Abs (NC)")])
     assert [share.index for share in shares] == [1, 0] or [share.index for share in shares] == [1, 2]

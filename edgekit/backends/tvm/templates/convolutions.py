@@ -23,6 +23,7 @@ from edgekit.backends.tvm.templates.common import (
     outer_shape,
     rounded_to,
 )
+from edgekit.backends.tvm.templates.sharing import share
 from edgekit.codegen import loops
 from edgekit.codegen.loops import MAGIC, MAGIC_BITS
 from edgekit.codegen.schedule.packing import GROUPS
@@ -143,6 +144,7 @@ def _tiled(s: Schedule, p: loops.Conv, instruction: str) -> None:
         s.vectorize(b)
     s.unroll(cx)
     s.unroll(a)
+    share(s, d)
     init = s.decompose_reduction(c, r)
     if p.dot:
         s.vectorize(s.get_loops(init)[-1])
@@ -213,4 +215,5 @@ def _windowed(s: Schedule, p: loops.Depthwise) -> None:
     s.vectorize(cj)
     for loop in (r, q, cy, cx) if kh * kw * rows * pixels <= UNROLLED else (cy, cx):
         s.unroll(loop)
+    share(s, d)
     s.decompose_reduction(c, r)

@@ -20,6 +20,7 @@ from edgekit.backends.tvm.templates.common import (
     lanes_of,
     outer_shape,
 )
+from edgekit.backends.tvm.templates.sharing import share
 from edgekit.codegen import loops
 
 
@@ -42,11 +43,17 @@ def each(
         block("E", shape, one)
 
     def schedule(s: Schedule) -> None:
-        loop = s.get_loops(s.get_sblock("E"))[-1]
-        _, lane = s.split(loop, [None, lanes_of(shape[2])])
-        s.vectorize(lane)
+        over_vectors(s, lanes_of(shape[2]))
 
     return Template(function(arguments, body), schedule)
+
+
+def over_vectors(s: Schedule, lanes: int) -> None:
+    """Schedule the single block E: vectors along the last axis, the others divided among threads."""
+    block = s.get_sblock("E")
+    _, lane = s.split(s.get_loops(block)[-1], [None, lanes])
+    s.vectorize(lane)
+    share(s, block)
 
 
 _MAPS: dict[str, Callable[[Any, loops.Map], Any]] = {

@@ -20,8 +20,9 @@ from edgekit.backends.tvm.templates.common import (
     outer_shape,
     place,
 )
-from edgekit.backends.tvm.templates.elements import combined
+from edgekit.backends.tvm.templates.elements import combined, over_vectors
 from edgekit.backends.tvm.templates.logic import TYPED
+from edgekit.backends.tvm.templates.sharing import share
 from edgekit.codegen import loops
 
 
@@ -60,8 +61,9 @@ def nest(p: loops.Nest) -> Template:
 
     def schedule(s: Schedule) -> None:
         if p.function != "gather" and made_strides[-1] == 1 and all(steps[-1] in (0, 1) for steps in strides):
-            _, lane = s.split(s.get_loops(s.get_sblock("E"))[-1], [None, lanes_of(p.shape[-1])])
-            s.vectorize(lane)
+            over_vectors(s, lanes_of(p.shape[-1]))
+        else:
+            share(s, s.get_sblock("E"))
 
     return Template(function(arguments, body), schedule)
 
@@ -116,6 +118,7 @@ def _reduced(s: Schedule, p: loops.Accumulate) -> None:
     if vector:
         s.vectorize(ji)
         s.vectorize(lane)
+    share(s, d)
     s.decompose_reduction(c, inner[0])
 
 
@@ -161,8 +164,4 @@ def bilinear(p: loops.Bilinear) -> Template:
 
 
 def _over_channels(f: Any, count: int) -> Template:
-    def schedule(s: Schedule) -> None:
-        _, lane = s.split(s.get_loops(s.get_sblock("E"))[-1], [None, lanes_of(count)])
-        s.vectorize(lane)
-
-    return Template(f, schedule)
+    return Template(f, lambda s: over_vectors(s, lanes_of(count)))

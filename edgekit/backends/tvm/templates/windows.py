@@ -18,6 +18,7 @@ from edgekit.backends.tvm.templates.common import (
     lanes_of,
     outer_shape,
 )
+from edgekit.backends.tvm.templates.sharing import share
 from edgekit.codegen import loops
 
 
@@ -105,6 +106,7 @@ def _reduced(s: Schedule, count: int) -> None:
     cj, y, x = s.get_loops(c)[-3:]
     s.reorder(y, x, cj)
     s.vectorize(cj)
+    share(s, d)
     s.decompose_reduction(c, y)
 
 
@@ -141,4 +143,8 @@ def softmax(p: loops.Softmax) -> Template:
               first=lambda y, x, j: store(t, f32(0), y, x))  # fmt: skip
         block("D", (height, width, count), end)
 
-    return Template(function(arguments, body))
+    def schedule(s: Schedule) -> None:
+        for name in ("M", "X", "S", "D"):
+            share(s, s.get_sblock(name))
+
+    return Template(function(arguments, body), schedule)
