@@ -224,8 +224,8 @@ def test_cycles_that_misses_cost_on_a_pi_4(counts: dict[str, int], private: floa
 def test_latency_of_counted_instructions() -> None:
     """Without llvm-mca a load takes 0.96 cycles and a vector FMA 0.71; half of the wait for L2 is not hidden."""
     counts = {"instructions": 3000, "load": 1000, "fp_fma_vec": 2000, "l1_misses": 100}
-    trace = Trace(Source.EMULATOR, "litert", operators=[OperatorTrace(0, "Fully Connected (NC)", counts=counts, threads=2)],
-                  counts=dict(counts))  # fmt: skip
+    row = OperatorTrace(0, "Fully Connected (NC)", counts=counts, threads=2)
+    trace = Trace(Source.EMULATOR, "litert", operators=[row], counts=dict(counts))
     core, waiting = 1000 * 0.96 + 2000 * 0.71, 100 * 18
     found = EmulatedCost(COEFFICIENTS, llvm=False).profile(dense(8, 4), trace, RPI4, {"threads": 1})
     assert found.latency_ms.value == pytest.approx((core + 0.5 * waiting) / 1.8e9 * 1e3)
