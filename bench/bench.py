@@ -60,6 +60,7 @@ def main() -> int:
     say("compiled networks beside LiteRT, in turns ...")
     turns = list(compiled.host())
     keep("compiled-host", compiled.host_table(turns))
+    keep("compiled-threads", compiled.threads_table())
     say("compiled networks for boards, in the emulator ...")
     keep("compiled-boards", compiled.boards_table())
     missed = [row.what for row in rows if not row.ok]

@@ -1,8 +1,9 @@
 """Compiled networks (``--backend tvm``) beside LiteRT, and what ``--backend auto`` keeps; tables of docs/benchmarks.md.
 
-    python bench/compiled.py [host] [boards]
+    python bench/compiled.py [host] [threads] [boards]
 
-On this machine all run in edgekit's C runner, in turns, pinned to one core; for the boards the emulator counts. Needs
+On this machine all run in edgekit's C runner, in turns, pinned to one core (``threads``: on two); for the boards the
+emulator counts. Needs
 ``make demo``, ``../shared/models`` and the extra ``train``; leaves out what is not there. About ten minutes.
 """
 
@@ -93,8 +94,9 @@ def bundle(path: Path, recipe: str, board: str, backend: str) -> Path:
     if not made.is_dir() or backend != "litert":
         data = "random" if recipe == "int8" else None
         edgekit.compile(
-            path, targets=[board], recipe=recipe, backend=backend, data=data, database=None, out=made.parent
-        )
+            path, targets=[board], recipe=recipe, backend=backend, data=data, database=None, out=made.parent,
+            threads=1 if backend == "auto" else None,
+        )  # fmt: skip
     return made
 
 
@@ -161,6 +163,33 @@ def missed(turns: Sequence[Turns]) -> list[str]:
     return over + [f"{one.name} {one.dtype}: auto takes {one.auto:.3f}" for one in turns if one.auto > AUTO]
 
 
+def threads_table() -> str:
+    """One and two threads of both backends on this machine, in turns; four on a Raspberry Pi 5, by the emulator."""
+    lines = ["| network | dtype | where | threads | LiteRT ms | TVM ms | TVM / LiteRT | TVM / TVM with one thread |"]
+    lines.append("|---|---|---|---:|---:|---:|---:|---:|")
+    for name, dtype, source, recipe in models():
+        if "MobileNet" not in name:
+            continue
+        path, plan = transformed(source, recipe)
+        pair = [Network(name, dtype, bundle(path, plan, "host", backend), None) for backend in BACKENDS]
+        rounds = [[runner_burst(one, 30, n) for n in (1, 2) for one in pair] for _ in range(ROUNDS)]
+        medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
+        over = [statistics.median(row[2 * n + 1] / row[2 * n] for row in rounds) for n in (0, 1)]
+        gain = statistics.median(row[3] / row[1] for row in rounds)
+        for n, gained in ((1, 1.0), (2, gain)):
+            litert, tvm = medians[2 * n - 2 : 2 * n]
+            lines.append(
+                f"| {name} | {dtype} | host | {n} | {litert:.2f} | {tvm:.2f} | {over[n - 1]:.2f} | {gained:.2f} |"
+            )
+        boards = [bundle(path, plan, "rpi5", backend) for backend in BACKENDS]
+        alone = emulated(boards[1])[1]
+        for n in (1, 4):
+            litert, tvm = (emulated(one, n)[1] for one in boards)
+            ratios = f"{tvm / litert:.2f} | {tvm / alone:.2f}"
+            lines.append(f"| {name} | {dtype} | rpi5, emulator | {n} | {litert:.2f} | {tvm:.2f} | {ratios} |")
+    return "\n".join(lines)
+
+
 def boards_table() -> str:
     lines = ["| network | board | LiteRT million instructions, ms | TVM million instructions, ms | TVM / LiteRT, ms |"]
     lines.append("|---|---|---:|---:|---:|")
@@ -180,17 +209,17 @@ def boards_table() -> str:
     return "\n".join(lines)
 
 
-def emulated(path: Path) -> tuple[Trace, float]:
+def emulated(path: Path, threads: int = 1) -> tuple[Trace, float]:
     """What the emulator counts in one inference, and the cost model's ms."""
     with bundles.opened(path) as found:
         rng = np.random.default_rng(0)
         inputs = [rng.integers(-100, 100, (1, *t.shape)).astype(t.dtype) for t in found.graph.inputs]
         trace = once(EmulatorRunner(), found, inputs, RunOptions(profile=True)).trace
-        return trace, registry.observed(found.graph, trace, found.target, {"threads": 1}).latency_ms.value
+        return trace, registry.observed(found.graph, trace, found.target, {"threads": threads}).latency_ms.value
 
 
 if __name__ == "__main__":
-    makers = {"host": lambda: host_table(list(host())), "boards": boards_table}
+    makers = {"host": lambda: host_table(list(host())), "threads": threads_table, "boards": boards_table}
     for part in sys.argv[1:] or list(makers):
         print(table := makers[part]())
         write(ROOT / "docs" / "benchmarks.md", {f"compiled-{part}": table})

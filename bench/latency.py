@@ -82,9 +82,9 @@ def burst(call: Callable[[], Any], repeat: int) -> float:
     return statistics.median(times) / 1e6
 
 
-def runner_burst(network: networks.Network, repeat: int) -> float:
+def runner_burst(network: networks.Network, repeat: int, threads: int = 1) -> float:
     """The same in edgekit's C runner, as ``edgekit run --on host`` starts it; the runner's own clock, in ms."""
-    options = RunOptions(repeat=repeat, warmup=max(2, repeat // 10), threads=1)
+    options = RunOptions(repeat=repeat, warmup=max(2, repeat // 10), threads=threads)
     with bundles.opened(network.bundle) as bundle:
         run = once(get_runner("host"), bundle, [network.sample()[np.newaxis]], options)
     return statistics.median(run.trace.latency_ms)

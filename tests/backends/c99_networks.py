@@ -36,7 +36,7 @@ class _Network(ctypes.Structure):
         ("abi", ctypes.c_uint32), ("runtime", ctypes.c_char_p), ("inputs", ctypes.c_uint32),
         ("outputs", ctypes.c_uint32), ("kernels", ctypes.c_uint32), ("input_bytes", ctypes.c_void_p),
         ("output_bytes", ctypes.c_void_p), ("arena_bytes", ctypes.c_uint64), ("kernel", ctypes.c_void_p),
-        ("run", ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 5)),
+        ("run", ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 6)),
         ("restart", ctypes.CFUNCTYPE(None, ctypes.c_void_p)),
     ]  # fmt: skip
 
@@ -97,7 +97,7 @@ class Compiled:
     def _run(self, network: _Network, arena: Array, inputs: Sequence[Array]) -> list[Array]:
         given = [np.ascontiguousarray(x) for x in inputs]
         outputs = [np.zeros(tensor.shape, tensor.dtype) for tensor in self.program.ends[1]]
-        assert network.run(arena.ctypes.data, _pointers(given), _pointers(outputs), None, None) == 0
+        assert network.run(arena.ctypes.data, None, _pointers(given), _pointers(outputs), None, None) == 0
         return outputs
 
     def _started(self, fill: int) -> tuple[_Network, Array]:
