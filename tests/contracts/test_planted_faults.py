@@ -30,6 +30,7 @@ BOARDS = {
     "android": "android-arm64", "c99": "host", "coreml": "ios", "cuda": "jetson-orin-nano",
     "cuda-f16": "jetson-orin-nano",
     "edgetpu": "coral-edgetpu", "litert": "rpi5", "null": "host", "opencl": "mali-g610", "opencl-f16": "mali-g610",
+    "overlay": "ecp5-85f",
     "tensorrt": "jetson-orin-nano", "tensorrt-f16": "jetson-orin-nano", "tvm": "host", "vela": "ethos-u55-128",
 }  # fmt: skip
 FIRMWARE = "nucleo-l4r5zi"
@@ -150,7 +151,7 @@ def cases() -> list[Any]:
     found = []
     for backend in sorted(plugins.names("backends")):
         kinds = ["float", "int8"] if backend in ("c99", "litert", "tvm") else ["float"]
-        kinds = ["int8"] if backend in ("edgetpu", "vela") else kinds
+        kinds = ["int8"] if backend in ("edgetpu", "overlay", "vela") else kinds
         made = plugins.get("backends", backend)
         half = made.exactness(sound()).half_activations
         for kind in kinds:

@@ -37,6 +37,7 @@ BUNDLES = {
     "host": ("host", "litert"), "host-gpu": ("jetson-orin-nano", "cuda"), "mil": ("ios", "coreml"),
     "null": ("host", "null"), "onnx": ("jetson-orin-nano", "tensorrt"), "pocl": ("mali-g610", "opencl"),
     "ssh": ("host", "litert"), "vela": ("ethos-u55-128", "vela"),
+    "verilator": ("ecp5-85f", "overlay"),
 }  # fmt: skip
 """For each runner, a target and a backend whose bundles it runs."""
 ONCE = {
@@ -45,6 +46,7 @@ ONCE = {
     "host-gpu": "edgekit.backends.cuda.nvrtc.compiled", "mil": "edgekit.tools.toolchain.load",
     "onnx": "edgekit.runners.onnx._names", "pocl": "edgekit.backends.gpu.host_build.get",
     "ssh": "edgekit.transport.ssh.SshConnection.open", "vela": "edgekit.runners.vela._code_differs",
+    "verilator": "edgekit.runners.verilator.simulator.built",
 }  # fmt: skip
 """For each runner, what it does to make ready."""
 pytestmark = pytest.mark.emulator
@@ -90,7 +92,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
         board, backend = BUNDLES[name]
         if (board, backend) not in found:
             network = folder / f"{backend}.tflite"
-            tflite.write(integers() if backend in ("tensorrt", "vela") else convolutional(), network)
+            tflite.write(integers() if backend in ("overlay", "tensorrt", "vela") else convolutional(), network)
             try:
                 made = compile(network, targets=[board], backend=backend, out=folder / f"{board}-{backend}")
             except ToolMissing as error:

@@ -66,8 +66,11 @@ def run(
     """Simulate all samples, one after the other.
 
     :param values: of each input ``[samples, *shape]``, int8. :param depth: commands that the log holds.
-    :raises DeviceError: if the simulation fails.
+    :raises ValueError: if values do not have their port's shape. :raises DeviceError: if the simulation fails.
     """
+    for port, array in zip(inputs, values, strict=True):
+        if array.shape != (samples, *port.shape) or array.dtype != np.int8:
+            raise ValueError(f"an input is {array.dtype} {array.shape}, not int8 {(samples, *port.shape)}")
     parts = [struct.pack("<I", len(stream)), stream]
     for group in (inputs, outputs):
         parts.append(struct.pack("<I", len(group)))
