@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from edgekit.graph import Graph
-from edgekit.reference.hybrid import is_hybrid
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
 
 
 class Dtype(StrEnum):
@@ -24,6 +25,8 @@ _INTEGER = {str(dtype): dtype for dtype in (Dtype.INT8, Dtype.UINT8, Dtype.INT16
 
 def dtype_of(graph: Graph) -> Dtype:
     """Return the dtype of the network's integer activations, or of its weights where those are float."""
+    from edgekit.reference.hybrid import is_hybrid  # lists of boards name dtypes and need no NumPy
+
     for tensor in graph.tensors:
         if tensor.data is None and tensor.quantization is not None and tensor.dtype in _INTEGER:
             return _INTEGER[tensor.dtype]

@@ -21,6 +21,7 @@ TABLE = {
     Kind.HANDOVER: (True, True, False),
     Kind.NPU: (True, True, False),
     Kind.FIRMWARE: (True, True, False),
+    Kind.OVERLAY: (True, True, False),
     Kind.MODEL: (False, False, True),
 }
 

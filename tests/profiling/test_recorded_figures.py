@@ -105,8 +105,17 @@ def figures(name: str, source: str) -> dict[str, Any]:
         for threads in THREADS
     }
     latencies = {dtype: list(made[f"any, {dtype}, 1"]["latency_ms"].values()) for dtype in DTYPES}
-    text = json.dumps(made, sort_keys=True)
-    return {"latency_ms": latencies, "documents": hashlib.sha256(text.encode()).hexdigest()}
+    text = json.dumps(rounded(made), sort_keys=True)
+    return {"latency_ms": rounded(latencies), "documents": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def rounded(value: Any) -> Any:
+    """The figures to eight digits: the last bits of sums and logarithms differ from processor to processor."""
+    if isinstance(value, dict):
+        return {key: rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [rounded(one) for one in value]
+    return float(f"{value:.8g}") if isinstance(value, float) else value
 
 
 def without_llvm(*_: Any) -> None:

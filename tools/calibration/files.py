@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.profiling.calibrated.features import NAMES
+from edgekit.profiling.calibrated.quantities import NAMES
 from edgekit.profiling.calibrated.work import Kind
 from tools.calibration.judge import Calibrated
 from tools.calibration.rows import work

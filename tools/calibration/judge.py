@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.profiling.calibrated import features
 from edgekit.profiling.calibrated.features import Array
 from edgekit.profiling.calibrated.fit import Costs, Samples, fit
+from edgekit.profiling.calibrated.quantities import NAMES
 from tools.calibration.rows import Row, Set, work
 
 ROWS_AT_MOST = 60
@@ -97,7 +98,7 @@ def _samples(one: Set, rows: Sequence[Row]) -> Samples:
     table = np.array([amounts(row.network, integer, row.threads, one.scaling) for row in rows])
     latency = np.array([row.latency_ms for row in rows])
     levels = (one.group, (one.group, one.target), one.key)
-    return Samples(table.reshape(len(rows), len(features.NAMES)), latency, levels)
+    return Samples(table.reshape(len(rows), len(NAMES)), latency, levels)
 
 
 def judge(sets: Sequence[Set]) -> list[Calibrated]:

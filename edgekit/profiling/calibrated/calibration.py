@@ -6,22 +6,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from operator import mul
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from edgekit import resources
 from edgekit.errors import UsageError
 from edgekit.files import documents, tables
 from edgekit.files.tables import number
-from edgekit.profiling.calibrated.features import NAMES, Array
-from edgekit.profiling.calibrated.fit import Costs
+from edgekit.profiling.calibrated.quantities import NAMES
 from edgekit.profiling.dtypes import Dtype
 
+ROUNDING = 1e-3
+"""Variances may be negative by as much: the files hold rounded figures."""
 BROKEN = "run `make calibration` to write it again, or remove it"
 
 
@@ -70,17 +70,6 @@ class Calibration:
     source: str
     power: MeasuredPower | None = None
 
-    def fitted(self) -> Costs:
-        """The costs as the fit left them."""
-        count = len(NAMES)
-        matrix = np.zeros((count, count))
-        matrix[np.tril_indices(count)] = self.covariance
-        return Costs(self.log_costs(), matrix + matrix.T - np.diag(matrix.diagonal()))
-
-    def log_costs(self) -> Array:
-        """Logarithms of the costs, ms per unit, in the order of the features."""
-        return np.log(np.array([self.costs[name] for name in NAMES]) * 1e-6)
-
     def json(self) -> dict[str, Any]:
         """What ``edgekit targets --json`` says of it."""
         return {
@@ -111,13 +100,30 @@ def read(path: Path) -> Calibration:
             isinstance(v, (int, float)) and abs(v) < 1e6 for v in found.covariance
         ):
             raise ValueError(f"covariance must have {size} numbers")
-        if np.linalg.eigvalsh(found.fitted().covariance).min() < -1e-3:
+        if not _is_covariance(found.covariance, ROUNDING):
             raise ValueError("covariance is not one: it has negative variances")
         if (found.target, f"{found.runtime}-{found.dtype}") != (path.parent.name, path.stem):
             raise ValueError("target, runtime and dtype are not those of the file's name")
         return found
     except (ValueError, OSError) as error:
         raise UsageError(f"{path}: not a calibration: {error}", BROKEN) from error
+
+
+def _is_covariance(lower: Sequence[float], slack: float) -> bool:
+    """True if no variance is below ``-slack``: if Cholesky's decomposition exists with it added to the diagonal.
+
+    In plain Python, because ``edgekit targets`` reads every file and needs nothing else of NumPy.
+    """
+    rows: list[list[float]] = []
+    for i in range(len(NAMES)):
+        given, row = lower[i * (i + 1) // 2 :], list[float]()
+        for j in range(i):
+            row.append((given[j] - sum(map(mul, row, rows[j]))) / rows[j][j])
+        left = given[i] + slack - sum(map(mul, row, row))
+        if left <= 0:
+            return False
+        rows.append([*row, left**0.5])
+    return True
 
 
 def folder() -> Path:

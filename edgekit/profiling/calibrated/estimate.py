@@ -17,7 +17,9 @@ from edgekit.graph.stats import Statistics, statistics
 from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, rows
 from edgekit.profiling.calibrated import features
 from edgekit.profiling.calibrated.calibration import Calibration, Choice
-from edgekit.profiling.calibrated.features import ARITHMETIC, FIXED, MEMORY, NAMES, Array
+from edgekit.profiling.calibrated.features import Array
+from edgekit.profiling.calibrated.fit import Costs
+from edgekit.profiling.calibrated.quantities import ARITHMETIC, FIXED, MEMORY, NAMES
 from edgekit.profiling.calibrated.work import Kind, works
 from edgekit.profiling.dtypes import Dtype
 from edgekit.runners import Trace
@@ -26,6 +28,14 @@ from edgekit.target import Target
 INFERRED_WIDER, THREADS_WIDER, OUTSIDE_WIDER = 1.5, 1.3, 1.3
 """Factors of the interval where a runtime is inferred, where threads were never varied, per tenfold size outside."""
 _BOUND = {**dict.fromkeys(ARITHMETIC, "compute"), **dict.fromkeys(MEMORY, "memory"), **dict.fromkeys(FIXED, "overhead")}
+
+
+def fitted(known: Calibration) -> Costs:
+    """The costs as the fit left them, in the order of the features; logarithms of ms per unit."""
+    matrix = np.zeros((len(NAMES), len(NAMES)))
+    matrix[np.tril_indices(len(NAMES))] = known.covariance
+    log = np.log(np.array([known.costs[name] for name in NAMES]) * 1e-6)
+    return Costs(log, matrix + matrix.T - np.diag(matrix.diagonal()))
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,7 @@ class CalibratedCost:
             threads = max(1, min(int(conditions["threads"]), max(target.cores, known.threads)))
         stats, work = statistics(graph), works(graph)
         table = features.features(work, integer=known.dtype is Dtype.INT8)
-        parts = _amounts(table, known, threads) * np.exp(known.log_costs())
+        parts = _amounts(table, known, threads) * np.exp(fitted(known).log)
         unseen = sorted(
             {one.op for one, w in zip(stats.operators, work, strict=True) if w.kind not in (*known.kinds, Kind.FREE)}
         )
@@ -79,7 +89,7 @@ def _reach(parts: Array, known: Calibration, choice: Choice, threads: int, macs:
     """The factor by which the interval reaches up and down."""
     by_feature = parts.sum(0)
     share = by_feature / max(float(by_feature.sum()), 1e-12)
-    costs = known.fitted()
+    costs = fitted(known)
     deviation = costs.deviation(share)
     reach = float(np.exp(min(known.width * deviation, 3.0)))
     if choice.inferred:

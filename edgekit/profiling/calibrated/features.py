@@ -1,4 +1,4 @@
-"""From an operator's work to the quantities whose costs are fitted, and what they cost before anything was measured.
+"""From an operator's work to the amounts of each quantity, and what they cost before anything was measured.
 
     t = sum over features of cost * amount
 
@@ -13,28 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.profiling.calibrated.quantities import ARITHMETIC, FIXED, MEMORY, NAMES, PRIOR, SERIAL
 from edgekit.profiling.calibrated.work import Kind, Work
 
 Array = NDArray[np.float64]
 LANES, ROWS = 8, 4
 """A kernel computes that many channels and rows at once; remainders cost as much."""
 
-ARITHMETIC: dict[str, float] = {
-    "pointwise_mac": 0.24, "conv_mac": 0.24, "depthwise_mac": 0.8, "strided_depthwise_mac": 0.8, "matmul_mac": 0.4,
-}  # fmt: skip
-"""Multiplications with addition, by kernel: name and nanoseconds on one core of Cortex-A72's class."""
-MEMORY: dict[str, float] = {
-    "dense_weight": 2.0, "product_output": 2.0, "product_input": 1.2, "gathered": 0.8, "weight": 2.0,
-    "depthwise_element": 1.2, "pooled": 0.8, "averaged": 2.0, "binary_element": 1.2, "activated": 2.0,
-    "transcendental": 4.0, "moved": 1.2, "other_element": 2.0,
-}  # fmt: skip
-"""Elements read and written, by kind of operator; ``gathered``: of the input, once for every tap of a kernel."""
-FIXED: dict[str, float] = {"operator": 3000.0, "kernel": 5000.0, "fork": 5000.0}
-"""Of each operator, of each with weights, of each that is shared among threads."""
-SERIAL: dict[str, float] = {"serial_arithmetic": 0.1, "serial_memory": 0.3}
-"""Part of one thread's time that more threads do not shorten."""
-PRIOR: dict[str, float] = {**ARITHMETIC, **MEMORY, **FIXED, **SERIAL}
-NAMES = tuple(PRIOR)
 INTEGER = 0.5
 """Cost of 8-bit arithmetic and elements before anything is known, as a part of float32's."""
 MACHINES: dict[str, dict[str, float]] = {

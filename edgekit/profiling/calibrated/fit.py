@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.profiling.calibrated.features import NAMES, Array
+from edgekit.profiling.calibrated.features import Array
+from edgekit.profiling.calibrated.quantities import NAMES
 
 SCALE, COST = (0.5, 10.0, 0.5), (1.0, 0.5, 0.2)
 """By level (runtime, board, set): standard deviations of the common factor's and of each cost's logarithm."""
