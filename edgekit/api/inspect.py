@@ -86,7 +86,8 @@ def inspect(
 def _missing(graph: Graph, boards: Sequence[target.Target]) -> dict[str, list[Unsupported]]:
     """Return what each target's best backend cannot compile: the shortest list among its backends.
 
-    Targets of one kind and architecture share a backend's analysis, which can take seconds.
+    Targets of one kind and architecture share a backend's analysis, which can take seconds; none is made for a target
+    one of whose backends can compile everything.
     """
     known: dict[tuple[str, str, str], list[Unsupported]] = {}
     result = {}
@@ -97,5 +98,7 @@ def _missing(graph: Graph, boards: Sequence[target.Target]) -> dict[str, list[Un
             if key not in known:
                 known[key] = unsupported(plugins.get("backends", name), graph, board)
             lists.append(known[key])
+            if not known[key]:
+                break
         result[board.name] = min(lists, key=len, default=[])
     return result
