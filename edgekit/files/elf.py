@@ -12,7 +12,7 @@ from dataclasses import dataclass
 _SECTION = struct.Struct("<10I")
 _SYMBOL = struct.Struct("<IIIBBH")
 _SEGMENT = struct.Struct("<8I")
-_SYMTAB, _NOBITS, _LOAD = 2, 8, 1
+_SYMTAB, _NOBITS, _LOAD, _UNDEFINED = 2, 8, 1, 0
 _MOST_SECTIONS, _MOST_SYMBOLS = 4096, 1 << 18
 
 
@@ -31,12 +31,16 @@ class Span:
 
 @dataclass(frozen=True)
 class Elf:
-    """What an ELF file contains. ``loaded``: address and content of what a loader writes into memory or flash."""
+    """What an ELF file contains. ``loaded``: address and content of what a loader writes into memory or flash.
+
+    :param undefined: names of symbols that an object file takes from others.
+    """
 
     sections: dict[str, Span]
     symbols: dict[str, Span]
     entry: int
     loaded: tuple[tuple[int, bytes], ...] = ()
+    undefined: frozenset[str] = frozenset()
 
 
 def read(data: bytes) -> Elf:
@@ -64,16 +68,19 @@ def _read(data: bytes) -> Elf:
         for header in headers[1:]
     }
     symbols: dict[str, Span] = {}
+    undefined = set()
     for header in headers:
         if header[1] != _SYMTAB:
             continue
         if header[5] // _SYMBOL.size > _MOST_SYMBOLS:
             raise NotElf("damaged ELF file: its symbols")
         for number in range(header[5] // _SYMBOL.size):
-            name, value, length, *_ = _SYMBOL.unpack_from(data, header[4] + _SYMBOL.size * number)
+            name, value, length, *_, section = _SYMBOL.unpack_from(data, header[4] + _SYMBOL.size * number)
             if name:
-                symbols[_text(data, headers[header[6]], name)] = Span(value, length)
-    return Elf(sections, symbols, entry, tuple(_loaded(data)))
+                symbols[text := _text(data, headers[header[6]], name)] = Span(value, length)
+                if section == _UNDEFINED:
+                    undefined.add(text)
+    return Elf(sections, symbols, entry, tuple(_loaded(data)), frozenset(undefined))
 
 
 def _loaded(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -140,6 +140,18 @@ def test_without_a_compiler_the_error_says_how_to_get_it(tmp_path: Path, monkeyp
         assert package in caught.value.hint
 
 
+def test_only_mathematical_functions_need_a_c_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = target.load("nucleo-l4r5zi")
+    monkeypatch.setattr(firmware, "_LIBC", ("-lnot-there",))
+    built(tmp_path / "integers", board)
+    monkeypatch.setattr(toolchain.Tool, "found", lambda tool: not tool.files)
+    code = "z[0] = (int32_t)__builtin_expf((float)z[0]);"
+    calls = network(a=f"        z[i] = (y[i]=>    {code} z[i] = (y[i]")
+    with pytest.raises(ToolMissing) as caught:
+        firmware.build(calls, board, tmp_path)
+    assert "libnewlib-arm-none-eabi" in caught.value.hint
+
+
 @pytest.mark.parametrize("board", ["pico", "esp32-c3"])
 def test_floating_point_is_refused_without_an_fpu(board: str) -> None:
     with pytest.raises(ModelError) as caught:

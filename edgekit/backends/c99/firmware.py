@@ -21,6 +21,7 @@ from edgekit.errors import EdgekitError, ModelError
 from edgekit.files import elf
 from edgekit.target import Target, machines
 from edgekit.target.schema import FlashImage, Fpu, Mcu, RegionKind
+from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -40,13 +41,20 @@ _FAMILIES = {"cortex-m": "cortex_m", "riscv32": "riscv"}
 """Folders in ``firmware_stubs``, by a target's ``arch``."""
 _DRIVERS = {"lpuart": "stm32"}
 """UARTs that share another one's driver."""
-_LIBRARIES = {"cortex-m": ("-lm", "-lc_nano", "-lgcc"), "riscv32": ("-lgcc",)}
-"""What a firmware is linked with: mathematical functions for networks in floating point, which only Cortex-M run."""
+_LIBM, _LIBC = "cortex-m-libm", ("-lm", "-lc_nano")
+"""Toolchain and libraries of the mathematical functions that some networks in floating point call."""
 _ZIG_LINK = ("-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-e,ek_reset")
 """zig brings its own linker, and its own library in place of GCC's."""
 _NO_CALLS = ("-fno-builtin", "-fno-tree-loop-distribute-patterns")
 """For functions that would else become calls of themselves; zig knows the first only."""
 _UNCOUNTED = ("ek_observe_begin", "ek_observe_step", "ek_observe_end", "ek_cycles")
+_LINKED = frozenset(
+    f"ek_{name}" for name in (
+        "data_from", "data_begin", "data_end", "bss_begin", "bss_end", "arena_begin", "arena_end", "stack_low",
+        "stack_top",
+    )
+)  # fmt: skip
+"""Symbols of the linker scripts."""
 _CSR = "_zicsr"
 """What adds the instructions for control and status registers to a RISC-V instruction set."""
 _CORES = {"cortex-m85": "cortex-m55"}
@@ -279,10 +287,17 @@ class _Maker:
     def linked(self, objects: Mapping[str, bytes], layout: _Layout) -> bytes:
         """Return a firmware, an ELF file."""
         flags = [flag.replace(_CSR, "") for flag in self.flags]  # or GCC finds its library for 64-bit processors only
-        link, libraries = (_ZIG_LINK, ()) if self.tool.module else (_LINK, _LIBRARIES[self.target.arch])
+        mathematics = not self.tool.module and _calls_mathematics(objects)
+        link, libraries = (_ZIG_LINK, ()) if self.tool.module else (_LINK, ("-lgcc",))
+        libraries = (*_LIBC, *libraries) if mathematics else libraries
         arguments = [*flags, *link, "-T", "link.ld", *objects, *libraries, "-o", "linked.elf"]
         inputs = {**objects, "link.ld": self._script(layout).encode()}
-        return self._run([arguments], inputs, ["linked.elf"])["linked.elf"]
+        try:
+            return self._run([arguments], inputs, ["linked.elf"])["linked.elf"]
+        except EdgekitError:
+            if mathematics:
+                toolchain.load(_LIBM).find()  # says how to get it, if that is why
+            raise
 
     def _script(self, layout: _Layout) -> str:
         memory = "\n".join(
@@ -306,6 +321,14 @@ class _Maker:
         return compilation.compiled(
             self.tool, compilation.Compilation(commands, inputs, outputs, failure, LIMITS)
         )  # fmt: skip
+
+
+def _calls_mathematics(objects: Mapping[str, bytes]) -> bool:
+    """True if something is called that is neither in the objects nor the compiler's own, whose names begin with __."""
+    read = [elf.read(data) for data in objects.values()]
+    defined = {name for one in read for name in one.symbols if name not in one.undefined}
+    missing = {name for one in read for name in one.undefined if not name.startswith("__")}
+    return not missing <= defined | _LINKED
 
 
 def _defines(values: Mapping[str, str]) -> str:
