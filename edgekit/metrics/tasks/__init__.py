@@ -1,0 +1,6 @@
+"""Metrics of tasks: how well a network's outputs fit the truth, and how sure that is.
+
+A metric turns outputs and truth into a :class:`~edgekit.metrics.tasks.tally.Tally`, which holds what each sample
+contributes. From that come the value, its 95 % interval, and the interval of the difference between two networks that
+saw the same samples.
+"""
