@@ -27,6 +27,7 @@ from edgekit.files.documents import dumps, write_text
 from edgekit.graph import Graph
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.metrics.parity import NOTHING, Parity
+from edgekit.metrics.tasks import registry as metric_registry
 from edgekit.passes import recipe
 from edgekit.profiling import Profile, registry
 from edgekit.progress import Progress, Silent
@@ -72,6 +73,7 @@ class Compiled:
             "recipe": self.recipe,
             "artifact": {"files": [f for f in files if f["path"].startswith(("artifact/", "model.tflite"))]},
             "accuracy": self.accuracy,
+            "metrics": self.manifest.get("metrics", []),
             "parity": self.parity.json(),
             "notes": self.notes,
             "passes": self.passes,
@@ -98,6 +100,7 @@ def compile(
     pack: bool = False,
     database: str | None = None,
     threads: int | None = None,
+    metrics: Sequence[str] = (),
     progress: Progress = Silent(),
 ) -> list[Compiled]:
     """Compile a model for one or more targets.
@@ -116,6 +119,7 @@ def compile(
     :param database: tuned kernels (docs/tuning.md): a file, or a folder of them; ``auto``: edgekit's cache; None: the
         rules' kernels, so that the contents of a cache do not change what is compiled.
     :param threads: for ``auto``: the threads that an inference may use; default: one per core of the target.
+    :param metrics: what else to judge the network by, before and after the recipe (docs/data.md).
     :returns: one :class:`Compiled` per target, in the given order.
     :raises EdgekitError: a subclass says what went wrong; no half-written bundle is left.
     """
@@ -130,6 +134,7 @@ def compile(
     if threads is not None and backend != AUTO:
         raise UsageError("--threads is what --backend auto decides for", "omit it; `edgekit profile` takes --threads")
     counts = {board.name: threads_for(board, threads) for board in boards}
+    judges = [metric_registry.get(name) for name in dict.fromkeys(metrics)]
     parse_workers(workers)
     if database not in (None, AUTO):
         from edgekit.backends.tvm import database as tuned
@@ -143,7 +148,9 @@ def compile(
         def choose(graph: Graph) -> None:
             plans.extend(_plans(backend, graph, board, options) for board in boards)
 
-        job = prepare(source, plan, seed, workers, progress, check=choose, named=None if changes else recipe)
+        job = prepare(
+            source, plan, seed, workers, progress, check=choose, named=None if changes else recipe, metrics=judges
+        )
         job.tuning, job.options = database, options
         makers: list[Callable[[], Compiled]] = []
         for board, found in zip(boards, plans, strict=True):
@@ -344,6 +351,7 @@ def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact, fol
         "inputs": [t.json() for t in job.graph.inputs],
         "outputs": [t.json() for t in job.graph.outputs],
         "accuracy": job.accuracy,
+        **({"metrics": [judged.json() for judged in job.metrics]} if job.metrics else {}),
         "notes": job.graph.notes,
         "delegates": [advice.json() for advice in delegates.for_target(job.graph, board)],
     }

@@ -21,6 +21,7 @@ from edgekit.graph.onnx_operators import has_onnx
 from edgekit.graph.stats import statistics
 from edgekit.metrics import accuracy
 from edgekit.metrics.accuracy import Accuracy
+from edgekit.metrics.tasks.registry import Judged, Metric
 from edgekit.passes import PassContext, Report, recipe
 from edgekit.progress import Progress
 from edgekit.readers import ReadOptions
@@ -93,6 +94,7 @@ class Job:
     seed: int
     measured: Accuracy | None = None
     accuracy: dict[str, Any] | None = None
+    metrics: list[Judged] = field(default_factory=list)
     passes: list[Done] = field(default_factory=list)
     quantization: dict[str, Any] | None = None
     source: Graph | None = None
@@ -134,16 +136,18 @@ def read(
 
 def prepare(
     source: Source, plan: recipe.Recipe, seed: int, workers: str, progress: Progress, transformed: Graph | None = None,
-    check: Callable[[Graph], None] = lambda graph: None, named: str | None = None,
+    check: Callable[[Graph], None] = lambda graph: None, named: str | None = None, metrics: Sequence[Metric] = (),
 ) -> Job:  # fmt: skip
     """Transform, and compute the golden outputs.
 
     :param transformed: what the recipe makes of the source, where that is known already.
     :param check: looks at the transformed network before anything runs it, and may refuse it.
+    :param metrics: what else to judge the network by, before and after, on the tests' truth.
     :param named: the recipe as the user named it; default: by its own name.
     """
     tests = source.tests
     _bounds_can_be_checked(plan, tests)
+    _can_be_judged(metrics, tests)
     crew, why = parse_workers(workers), advice.why(plan, source.given, named)
     graph, done = transformed, list[Done]()
     if graph is None:
@@ -169,6 +173,7 @@ def prepare(
             progress.step("measure the accuracy")
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured
         job.accuracy = _accuracy(source, job, progress)
+        job.metrics = _judged(source, job, metrics, progress)
         job.source = source.graph
         if plan.steps:
             job.quantization = _quantization(source.graph, graph, tests, progress, why)
@@ -294,6 +299,29 @@ def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | 
     if plan.bounds:
         fairness.check(plan.bounds, found)
     return found
+
+
+def _judged(source: Source, job: Job, metrics: Sequence[Metric], progress: Progress) -> list[Judged]:
+    """Compare the network before and after its recipe by each metric."""
+    from edgekit.metrics.tasks import registry
+
+    if not metrics:
+        return []
+    assert source.tests is not None and source.tests.truth is not None
+    progress.step("measure " + ", ".join(metric.name for metric in metrics))
+    before, after = (
+        registry.real(accuracy.outputs_of(graph, graph, source.tests), graph.outputs)
+        for graph in (source.graph, job.graph)
+    )
+    return [registry.compare(each, before, after, source.tests.truth, seed=job.seed) for each in metrics]
+
+
+def _can_be_judged(metrics: Sequence[Metric], tests: Dataset | None) -> None:
+    """Refuse metrics without truth, before any work starts."""
+    if metrics and (tests is None or tests.truth is None):
+        raise UsageError(
+            f"--metric {metrics[0].name} needs to know what is right", "pass --test or --data with x and y"
+        )
 
 
 def _bounds_can_be_checked(plan: recipe.Recipe, tests: Dataset | None) -> None:

@@ -198,6 +198,13 @@ def backend_names() -> list[str]:
     return sorted(plugins.names("backends"))
 
 
+def metric_names() -> list[str]:
+    """Return the metrics of tasks."""
+    from edgekit.metrics.tasks import NAMES
+
+    return list(NAMES)
+
+
 def format_names() -> list[str]:
     """The build systems that the backend c99 writes libraries for."""
     from edgekit.bundle.handover import Format

@@ -14,6 +14,7 @@ from edgekit.cli.common import (
     backend_names,
     figure,
     format_names,
+    metric_names,
     output_options,
     recipe_names,
     seed_option,
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a folder of images, or random.")
 @click.option("--test", metavar="FILE", help="Labelled samples to measure accuracy on; default: --data.")
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="M", cls=Listing, names=metric_names,
+    help="What else to judge the network by, before and after the recipe; repeatable. {names}, or your own: "
+    "package.module:function.",
+)  # fmt: skip
 @click.option(
     "-b", "--backend", default="first", metavar="B", show_default=True, cls=Listing, names=backend_names,
     help="{names}; first: the first of the target's backends that supports the network; auto: try all that do, keep "
@@ -128,6 +134,13 @@ def _print(made: list[Compiled]) -> None:
             say(f"{bundle.target}, {advice['name']}: {advice['words']}")
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
+    for judged in made[0].manifest.get("metrics", []):
+        after, drop = judged["after"], judged["drop"]
+        say(
+            f"{judged['name']} ({judged['samples']} samples): {judged['before']['value']:.4g} before, "
+            f"{after['value']:.4g} compiled ({after['low']:.4g} to {after['high']:.4g}); "
+            f"lost {drop['value']:.2g} ({drop['low']:.2g} to {drop['high']:.2g})"
+        )
     on, apart = made[0].parity.on, made[0].backend in APART
     untimed = apart or get_runner(on).observes is Observes.NOTHING
     command = [

@@ -35,6 +35,7 @@ class Dataset:
         included, so one sample is what the interpreter takes). Real values are float32; integers are in the
         input tensor's own dtype and go into the network as they are.
     :param labels: the right class of each sample, int64 ``[n]``, or None.
+    :param truth: what is right for each sample, as it was given ``[n, ...]``: classes, numbers, masks; or None.
     :param groups: the group each sample belongs to, int64 or str ``[n]``, or None: accuracy is told for each.
     :param random: True if the samples are noise, so that accuracy means nothing.
     :param source: where they come from, in words.
@@ -49,6 +50,7 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     groups: NDArray[Any] | None = None
     index: NDArray[np.int64] | None = None
+    truth: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -63,8 +65,11 @@ class Dataset:
         """Return the samples with these indices."""
         labels = None if self.labels is None else self.labels[chosen]
         groups = None if self.groups is None else self.groups[chosen]
+        truth = None if self.truth is None else self.truth[chosen]
         index = np.asarray(chosen, np.int64) if self.index is None else self.index[chosen]
-        return replace(self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups, index=index)
+        return replace(
+            self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups, index=index, truth=truth
+        )
 
     def _part(self, parts: Sequence[tuple[int, int]], seed: int) -> Dataset:
         """Return the K-th of N parts, which are as large as can be, mixed, and have no sample in common; part of parts.
@@ -95,9 +100,8 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
         first = None if parts else limit
         pixels, labels, index = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
         notes = [scaling(f"{name} holds images", pixel_range)] if pixels.dtype != np.uint8 else []
-        dataset = (
-            Dataset([pixels], labels, source=name, notes=notes, index=index)._part(parts, seed).subset(limit, seed)
-        )
+        found = Dataset([pixels], labels, source=name, notes=notes, index=index, truth=labels)
+        dataset = found._part(parts, seed).subset(limit, seed)
     elif Path(name).is_file():
         dataset = _load_npz(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
     else:
@@ -186,11 +190,9 @@ def check_labels(labels: NDArray[np.int64], graph: Graph, source: str) -> None:
 
     :raises UsageError: if one is negative or too large.
     """
-    count = classes(graph)
-    low, high = int(labels.min()), int(labels.max())
-    limit = max(count, 2) if count is not None else None  # one output is one probability: classes 0 and 1
-    if low < 0 or (limit is not None and high >= limit):
-        expected = f"0..{limit - 1}" if limit is not None else "0 or more"
+    low, high, limit = int(labels.min()), int(labels.max()), _limit(graph)
+    if low < 0 or high >= limit:
+        expected = f"0..{int(limit) - 1}" if math.isfinite(limit) else "0 or more"
         raise UsageError(f"{source}: labels must be {expected}, found {low}..{high}", "count classes from 0")
 
 
@@ -200,6 +202,12 @@ def classes(graph: Graph) -> int | None:
         return None
     shape = graph.outputs[0].shape
     return shape[-1] if math.prod(shape) == shape[-1] else None
+
+
+def _limit(graph: Graph) -> float:
+    """Labels are below this: the number of classes where it is known; one output is one probability, of class 1."""
+    count = classes(graph)
+    return math.inf if count is None else max(count, 2)
 
 
 def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
@@ -213,12 +221,14 @@ def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dat
     counts = [len(values) for values in inputs]
     if len(set(counts)) > 1:
         raise UsageError(f"{path}: the inputs have different numbers of samples: {', '.join(map(str, counts))}")
-    labels = None
-    if "y" in arrays:
-        labels, note = labelling.labels(arrays["y"], counts[0], path)
+    labels, truth = None, arrays.get("y")
+    if truth is not None:
+        labels, note = labelling.labels(truth, counts[0], path)
+        if labels is not None and truth.dtype.kind == "f" and not 0 <= labels.min() <= labels.max() < _limit(graph):
+            labels, note = None, f"{path}: y holds numbers that are no classes, so no accuracy is measured"
         notes += [note] if note else []
     groups = labelling.groups(arrays["g"], counts[0], path) if "g" in arrays and "g" not in names else None
-    return Dataset(inputs, labels, source=str(path), notes=notes, groups=groups)
+    return Dataset(inputs, labels, source=str(path), notes=notes, groups=groups, truth=truth)
 
 
 def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> list[str]:

@@ -121,6 +121,15 @@ def _comes_from(graph: Graph, operators: tuple[str, ...]) -> bool:
 
 
 def _predictions(model: Path | Graph, graph: Graph, dataset: Dataset) -> NDArray[np.int64]:
+    return top1(outputs_of(model, graph, dataset)[0], graph)
+
+
+def outputs_of(model: Path | Graph, graph: Graph, dataset: Dataset) -> list[NDArray[Any]]:
+    """Run a network with LiteRT's default kernels in a child; ``[samples, *tensor shape]`` for each output.
+
+    :param model: the network, or its file; ``graph``: what is in it.
+    :raises ModelError: if LiteRT refuses the network, or crashes on it.
+    """
     from edgekit.reference.litert import reference_outputs
 
     inputs = as_network_inputs(dataset, graph)
@@ -130,4 +139,4 @@ def _predictions(model: Path | Graph, graph: Graph, dataset: Dataset) -> NDArray
             tflite.write(model, path)
         else:
             path = model
-        return top1(reference_outputs(path, inputs, optimized=True)[0], graph)
+        return reference_outputs(path, inputs, optimized=True)

@@ -4,3 +4,6 @@ A metric turns outputs and truth into a :class:`~edgekit.metrics.tasks.tally.Tal
 contributes. From that come the value, its 95 % interval, and the interval of the difference between two networks that
 saw the same samples.
 """
+
+NAMES = ("top1", "top5", "f1", "auc", "mae", "rmse", "miou", "ndcg", "hit-rate")
+"""What ``--metric`` knows; :mod:`edgekit.metrics.tasks.registry` has what is behind them."""

@@ -1,0 +1,197 @@
+"""Metrics by name, as ``--metric`` takes them, and networks compared by them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.data import labelling
+from edgekit.errors import UsageError
+from edgekit.graph import Tensor
+from edgekit.metrics.tasks import choices, ranking, segmentation, tally, values
+from edgekit.metrics.tasks.tally import Comparison, Mean, Tally
+
+Outputs = Sequence[NDArray[Any]]
+Truth = NDArray[Any]
+Judge = Callable[[Outputs, Truth], Tally]
+"""Real outputs of all samples, one ``[samples, *shape]`` each, and the truth ``[samples, ...]``; ValueError with what
+is wrong if they do not go together."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric by its name; ``higher``: higher values are better."""
+
+    name: str
+    higher: bool
+    judge: Judge
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How well a network does before and after a recipe, by one metric."""
+
+    metric: str
+    higher: bool
+    found: Comparison
+
+    def json(self) -> dict[str, Any]:
+        """Its entry under ``metrics`` in the JSON of ``compile``."""
+        return {
+            "name": self.metric, "higher_is_better": self.higher, "samples": self.found.samples,
+            "before": self.found.before.json(), "after": self.found.after.json(), "drop": self.found.drop.json(),
+        }  # fmt: skip
+
+
+def compare(metric: Metric, before: Outputs, after: Outputs, truth: Truth, *, seed: int = 0) -> Judged:
+    """Compare the real outputs of two networks on the same samples.
+
+    :raises UsageError: if the truth is not of the kind that the metric takes, or the metric is not defined on it.
+    """
+    try:
+        found = tally.compare(
+            metric.judge(before, truth), metric.judge(after, truth), higher=metric.higher, seed=seed
+        )  # fmt: skip
+    except ValueError as error:
+        raise UsageError(f"--metric {metric.name}: {error}") from error
+    if not np.isfinite([found.before.value, found.after.value]).all():
+        raise UsageError(f"--metric {metric.name} is not defined on these samples", "pass samples of every class")
+    return Judged(metric.name, metric.higher, found)
+
+
+def real(outputs: Sequence[NDArray[Any]], tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
+    """Return the outputs as real values: integers that have a scale are dequantized."""
+    return [
+        tensor.quantization.dequantize(each) if tensor.quantization is not None and each.dtype.kind in "iu" else each
+        for each, tensor in zip(outputs, tensors, strict=True)
+    ]
+
+
+def get(name: str) -> Metric:
+    """Return a metric by its name, or your own, ``package.module:function``.
+
+    Your function gets the real outputs of all samples, a list of ``[samples, *shape]``, and the truth
+    ``[samples, ...]``; it returns one value per sample, of which the mean is the metric. Higher must be better.
+
+    :raises UsageError: if there is none.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    if ":" not in name:
+        raise UsageError(f"there is no metric {name!r}", f"known: {', '.join(METRICS)}, or package.module:function")
+    module, _, function = name.partition(":")
+    sys.path.insert(0, os.getcwd())
+    try:
+        own = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"--metric {name}: {error}", "it is looked for in the current folder, too") from error
+    finally:
+        sys.path.pop(0)
+    if not callable(own):
+        raise UsageError(f"--metric {name} is not a function")
+    return Metric(name, True, lambda outputs, truth: _mean_of(own(list(outputs), truth), len(truth)))
+
+
+def _mean_of(found: Any, samples: int) -> Mean:
+    rows = np.asarray(found, np.float64)
+    if rows.shape != (samples,):
+        raise ValueError(f"it returned the shape {list(rows.shape)}, but there are {samples} samples")
+    if not np.isfinite(rows).all():
+        raise ValueError("it returned NaN or infinity")
+    return Mean(rows)
+
+
+def _scores(outputs: Outputs, least: int = 2) -> NDArray[Any]:
+    rows = outputs[0].reshape(len(outputs[0]), -1)
+    if rows.shape[1] < least:
+        raise ValueError("the network's first output is one number, not a score for each class")
+    return rows
+
+
+def _labels(truth: Truth, classes: int) -> NDArray[np.int64]:
+    labels, _ = labelling.labels(truth, len(truth), Path("y"))
+    if labels is None:
+        raise ValueError(f"y must be classes [samples], found {truth.dtype} {list(truth.shape)}")
+    if labels.min() < 0 or labels.max() >= max(classes, 2):
+        raise ValueError(f"classes must be 0..{max(classes, 2) - 1}, found {labels.min()}..{labels.max()}")
+    return labels
+
+
+def _top(count: int) -> Judge:
+    def judge(outputs: Outputs, truth: Truth) -> Tally:
+        scores = _scores(outputs)
+        return choices.top(scores, _labels(truth, scores.shape[1]), count)
+
+    return judge
+
+
+def _f1(outputs: Outputs, truth: Truth) -> Tally:
+    scores = _scores(outputs, 1)
+    labels = _labels(truth, scores.shape[1])
+    if scores.shape[1] == 1:
+        return choices.Confusion((scores[:, 0] > 0.5).astype(np.int64), labels, positive=1)
+    return choices.Confusion(scores.argmax(axis=1).astype(np.int64), labels)
+
+
+def _auc(outputs: Outputs, truth: Truth) -> Tally:
+    scores = np.asarray(_scores(outputs, 1), np.float64)
+    labels = _labels(truth, scores.shape[1])
+    return choices.RankSum(scores[:, -1] if scores.shape[1] <= 2 else scores, labels)
+
+
+def _numbers(measure: Callable[[NDArray[Any], Truth], Tally]) -> Judge:
+    def judge(outputs: Outputs, truth: Truth) -> Tally:
+        rows = outputs[0].reshape(len(outputs[0]), -1)
+        if truth.dtype.kind not in "iuf" or truth.reshape(len(truth), -1).shape != rows.shape:
+            raise ValueError(
+                f"y must have a number for each of the first output's {rows.shape[1]}, found {truth.dtype} "
+                f"{list(truth.shape)}"
+            )
+        return measure(rows, truth.reshape(rows.shape))
+
+    return judge
+
+
+def _masks(outputs: Outputs, truth: Truth) -> Tally:
+    found = outputs[0][:, 0] if outputs[0].ndim > 1 and outputs[0].shape[1] == 1 else outputs[0]
+    if truth.ndim != 3 or truth.dtype.kind not in "iu" or found.shape[:3] != truth.shape or found.ndim > 4:
+        raise ValueError(
+            f"y must be classes [samples, height, width] as the first output {list(found.shape)} has them, found "
+            f"{truth.dtype} {list(truth.shape)}"
+        )
+    marked = found.argmax(axis=3) if found.ndim == 4 else np.rint(found).astype(np.int64)
+    known = truth[truth != segmentation.VOID]
+    classes = found.shape[3] if found.ndim == 4 else int(max(marked.max(), known.max(initial=0))) + 1
+    if known.size and known.max() >= classes:
+        raise ValueError(f"y has the class {known.max()}, the network {classes} classes")
+    return segmentation.mean_iou(marked, truth, classes)
+
+
+def _lists(measure: Callable[[NDArray[Any], Truth], Tally]) -> Judge:
+    def judge(outputs: Outputs, truth: Truth) -> Tally:
+        scores = _scores(outputs)
+        if truth.shape != scores.shape:
+            raise ValueError(f"y must be relevances {list(scores.shape)}, found {list(truth.shape)}")
+        return measure(scores, truth)
+
+    return judge
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("top1", True, _top(1)), Metric("top5", True, _top(5)), Metric("f1", True, _f1),
+        Metric("auc", True, _auc), Metric("mae", False, _numbers(values.absolute)),
+        Metric("rmse", False, _numbers(values.root_mean_square)), Metric("miou", True, _masks),
+        Metric("ndcg", True, _lists(ranking.gain)), Metric("hit-rate", True, _lists(ranking.hits)),
+    )
+}  # fmt: skip
+"""Those that an output and an array can be judged by."""
