@@ -26,6 +26,12 @@ from edgekit.tools import toolchain
 STANDARD = "-std=gnu11"
 """The standard of every C program that edgekit builds from its own sources; CONTRIBUTING.md has the table."""
 NAME = PROGRAM
+LIBRARY, VERSIONS = "libedgekit.so.1", "edgekit.map"
+"""The runtime library, and the versions of its symbols."""
+BUNDLE_PARTS = ("archive.c", "bundle.c", "json.c", "sha256.c")
+"""C files of the runtime library that the C runner does without."""
+RUNNER_PARTS = ("arguments.c", "clock.c", "edgekit_run.c", "machine.c", "power.c", "profile.c", "trace.c")
+"""C files of the runner alone."""
 PACKAGE = "ai-edge-litert"
 """LiteRT's package, which the runner is built for."""
 
@@ -63,6 +69,11 @@ def native_arch(arch: str) -> str:
     return platform.machine() if arch == "native" else arch
 
 
+def sources() -> Path:
+    """Return the folder with the C files of the runner and of the runtime library."""
+    return resources.folder("firmware_stubs") / "linux"
+
+
 def get(arch: str) -> Runner:
     """Return the runner for ``arch`` (``aarch64``, ``x86_64``), compiled on first use.
 
@@ -73,20 +84,35 @@ def get(arch: str) -> Runner:
         "-fno-ident", "-s", "-Wl,--build-id=none",
         "-fvisibility=hidden", "-rdynamic",  # clock.c exports its clock_gettime, and nothing else is
     ]  # fmt: skip
-    return built(arch, resources.folder("firmware_stubs") / "linux", flags, NAME)
+    return built(arch, sources(), flags, NAME, without=BUNDLE_PARTS)
 
 
-def built(arch: str, sources: Path, flags: Sequence[str], name: str, also: Sequence[Path] = ()) -> Runner:
+def library(arch: str) -> Runner:
+    """Return edgekit's runtime library for ``arch``, compiled on first use.
+
+    :raises ToolMissing: if there is no compiler for ``arch``.
+    """
+    flags = [
+        STANDARD, "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DLITERT_VERSION="{litert_version()}"', "-fno-ident",
+        "-s", "-Wl,--build-id=none", "-fPIC", "-shared", f"-Wl,-soname,{LIBRARY}",
+        f"-Wl,--version-script={VERSIONS}", "-Wl,-Bsymbolic", "-Wl,-z,defs",
+    ]  # fmt: skip
+    return built(arch, sources(), flags, LIBRARY, (sources() / VERSIONS,), without=RUNNER_PARTS)
+
+
+def built(
+    arch: str, sources: Path, flags: Sequence[str], name: str, also: Sequence[Path] = (), without: Sequence[str] = ()
+) -> Runner:
     """Compile all C files of a folder into ``name``, once for each ``arch``.
 
     The bytes depend on the sources, ``flags`` and the compiler only: no paths, no time, no build id.
 
-    :param also: further files that it depends on.
+    :param also: further files that it depends on. :param without: names of C files to leave out.
     :raises ToolMissing: if there is no compiler for ``arch``.
     """
     tool = compiler(arch)
     described = describe(tool)
-    names = sorted(path.name for path in sources.iterdir() if path.suffix in (".c", ".h"))
+    names = sorted(path.name for path in sources.iterdir() if path.suffix in (".c", ".h") and path.name not in without)
     key = hashlib.sha256(json.dumps([described, list(flags)]).encode())
     for path in (*(sources / file for file in names), *also):
         key.update(path.name.encode() + b"\0" + path.read_bytes())

@@ -1,20 +1,15 @@
 /* edgekit-run: run a network on a Linux board, time it, and say what was observed. */
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arguments.h"
 #include "clock.h"
-#include "engine.h"
+#include "instance.h"
 #include "trace.h"
 
 enum { MARKER = 5000 };
@@ -22,7 +17,8 @@ enum { MARKER = 5000 };
 /* Time the profiled inferences may take together, seconds. */
 static const double PROFILE_SECONDS = 2.0;
 
-static struct engine engine;
+static edgekit_instance *instance;
+static struct engine *engine; /* the instance's */
 
 /* Print one line and end. No destructor runs: LiteRT's may crash. */
 static void finish(int status, const char *format, ...)
@@ -39,63 +35,51 @@ static void finish(int status, const char *format, ...)
     _exit(status);
 }
 
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
 /* Map a file; private and writable, so that changes stay in memory. */
 static uint8_t *map_file(const char *path, size_t *size)
 {
-    struct stat status;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status))
-        finish(EXIT_OTHER, "cannot read %s: %s", path, strerror(errno));
-    *size = (size_t)status.st_size;
-    if (!*size)
-        finish(EXIT_OTHER, "%s is empty", path);
-    void *bytes = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
-    if (bytes == MAP_FAILED)
-        finish(EXIT_OTHER, "cannot read %s: %s", path, strerror(errno));
-    close(file);
-    return bytes;
+    struct mapped mapped;
+    char why[512];
+    if (!file_map(&mapped, path, SIZE_MAX / 2, why, sizeof why))
+        finish(EXIT_OTHER, "%s", why);
+    *size = mapped.size;
+    return mapped.bytes;
 }
 
 /* End where the engine says so; without a line of our own where the network has printed one. */
 static void check(int status)
 {
-    if (status && !*engine.error)
+    const char *why = edgekit_error(instance);
+    if (status && !*why)
         _exit(status);
     if (status)
-        finish(status, "%s", engine.error);
+        finish(status, "%s", why);
 }
 
 static const uint8_t *sample(const uint8_t *inputs, long number)
 {
-    return inputs + (size_t)number * engine.input_bytes;
+    return inputs + (size_t)number * engine->input_bytes;
 }
 
 static void infer(const uint8_t *bytes)
 {
-    check(engine.write(&engine, bytes));
-    check(engine.run(&engine));
+    engine_write(engine, bytes);
+    check(edgekit_run(instance));
 }
 
 /* Run every sample once and write the outputs; a network with state starts anew for each sample. */
 static void run_samples(const struct arguments *a, const uint8_t *inputs)
 {
     FILE *file = fopen(a->outputs, "wb");
-    uint8_t *outputs = malloc(engine.output_bytes ? engine.output_bytes : 1);
+    uint8_t *outputs = malloc(engine->output_bytes ? engine->output_bytes : 1);
     if (!file || !outputs)
         finish(EXIT_OTHER, "cannot write %s: %s", a->outputs, strerror(errno));
     for (long i = 0; i < a->samples; i++) {
         if (i)
-            check(engine.restart(&engine));
+            check(edgekit_restart(instance));
         infer(sample(inputs, i));
-        check(engine.read(&engine, outputs));
-        if (fwrite(outputs, 1, engine.output_bytes, file) != engine.output_bytes)
+        engine_read(engine, outputs);
+        if (fwrite(outputs, 1, engine->output_bytes, file) != engine->output_bytes)
             finish(EXIT_OTHER, "cannot write %s: %s", a->outputs, strerror(errno));
     }
     if (fclose(file))
@@ -118,10 +102,10 @@ static void run_timed(const struct arguments *a, const uint8_t *inputs, struct t
     power_find(&trace->power, a->root);
     power_start(&trace->power);
     for (long i = 0; i < a->repeat; i++) {
-        check(engine.write(&engine, sample(inputs, i % a->samples)));
-        double start = now_ms();
-        int status = engine.run(&engine);
-        double end = now_ms();
+        engine_write(engine, sample(inputs, i % a->samples));
+        double start = instance_clock_ms();
+        int status = edgekit_run(instance);
+        double end = instance_clock_ms();
         check(status);
         trace->latency_ms[trace->latency_count++] = end - start;
     }
@@ -137,7 +121,7 @@ static void infer_marked(bool markers)
 #else
     (void)markers;
 #endif
-    int status = engine.run(&engine);
+    int status = edgekit_run(instance);
 #ifdef __aarch64__
     if (markers)
         syscall(MARKER, 0);
@@ -148,7 +132,7 @@ static void infer_marked(bool markers)
 /* The same without the profiler, whose own work would be counted too. */
 static void run_marked(const uint8_t *bytes)
 {
-    check(engine.write(&engine, bytes));
+    engine_write(engine, bytes);
     infer_marked(true);
 }
 
@@ -159,71 +143,58 @@ static void profile_once(struct trace *trace, const uint8_t *bytes, bool markers
     unsigned int event_count = 0, reading_count = 0;
     if (!markers)
         infer(bytes); /* the profiler's own work has emptied the caches */
-    check(engine.write(&engine, bytes));
-    check(engine.observe(&engine));
+    engine_write(engine, bytes);
+    check(engine->observe(engine));
     if (!markers) /* an emulator sees the readings for itself, and would count the recording */
         clock_record();
     infer_marked(markers);
     if (!markers)
         readings = clock_stop(&reading_count);
-    check(engine.observed(&engine, &events, &event_count));
+    check(engine->observed(engine, &events, &event_count));
     profile_add(&trace->profile, events, event_count, readings, reading_count);
 }
 
 static void run_profiled(const struct arguments *a, const uint8_t *inputs, struct trace *trace)
 {
     long count = a->markers ? 1 : a->repeat > 0 ? a->repeat : 1;
-    double end = now_ms() + 1e3 * PROFILE_SECONDS;
-    for (long i = 0; i < count && (i == 0 || now_ms() < end); i++)
+    double end = instance_clock_ms() + 1e3 * PROFILE_SECONDS;
+    for (long i = 0; i < count && (i == 0 || instance_clock_ms() < end); i++)
         profile_once(trace, sample(inputs, i % a->samples), a->markers);
     profile_finish(&trace->profile);
 }
 
-/* Load the library and what it is to run; returns when that began. */
-static double open_engine(const struct arguments *a)
+/* Load the library and what it is to run. */
+static void open_network(const struct arguments *a)
 {
-    double start = now_ms();
-#ifdef EDGEKIT_STATIC_NETWORK
-    check(compiled_open(&engine, NULL, (int)a->threads));
-#else
-    void *library = dlopen(a->library, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        finish(EXIT_OTHER, "cannot load the library: %s", dlerror());
-    if (compiled_is(library)) {
-        check(compiled_open(&engine, library, (int)a->threads));
-    } else if (!a->model) {
-        finish(EXIT_USAGE, "%s holds no compiled network, and there is no --model for LiteRT", a->library);
-    } else {
-        size_t size;
-        uint8_t *model = map_file(a->model, &size);
-        start = now_ms(); /* the library is not the network */
-        check(litert_open(&engine, library, model, size, (int)a->threads));
-    }
-#endif
-    return start;
+    const struct instance_files files = {a->library, a->model, NULL, (int)a->threads};
+    int status = instance_load(&files, &instance);
+    check(status);
+    engine = &instance->engine;
+    /* In an emulator, one serves for everything. */
+    check(instance_prepare(instance, a->markers && a->profile));
 }
 
 int main(int argc, char **argv)
 {
     static struct arguments a;
     static struct trace trace;
+    static char error[512];
     size_t inputs_size;
 
-    if (!arguments_parse(&a, argc, argv, engine.error, sizeof engine.error))
-        finish(EXIT_USAGE, "%s", engine.error);
+    if (!arguments_parse(&a, argc, argv, error, sizeof error))
+        finish(EXIT_USAGE, "%s", error);
     if (a.help) {
         fputs(arguments_usage, stdout);
         return 0;
     }
-    double start = open_engine(&a);
-    check(engine.prepare(&engine, a.markers && a.profile)); /* in an emulator, one serves for everything */
-    trace.init_ms = now_ms() - start;
-    trace.runtime = engine.runtime;
-    trace.threads = engine.threads;
+    open_network(&a);
+    trace.init_ms = instance_clock_ms() - instance->loaded_ms;
+    trace.runtime = edgekit_runtime(instance);
+    trace.threads = engine->threads;
     uint8_t *inputs = map_file(a.inputs, &inputs_size);
-    if (inputs_size != (size_t)a.samples * engine.input_bytes)
+    if (inputs_size != (size_t)a.samples * engine->input_bytes)
         finish(EXIT_USAGE, "%s has %zu bytes, %ld samples need %zu", a.inputs, inputs_size, a.samples,
-               (size_t)a.samples * engine.input_bytes);
+               (size_t)a.samples * engine->input_bytes);
 
     if (a.outputs)
         run_samples(&a, inputs);
@@ -237,7 +208,7 @@ int main(int argc, char **argv)
     } else if (a.markers) {
         run_profiled(&a, inputs, &trace);
     } else if (a.profile) {
-        check(engine.prepare(&engine, true));
+        check(instance_prepare(instance, true));
         run_profiled(&a, inputs, &trace);
     }
     if (a.trace && !trace_write(&trace, a.trace))

@@ -22,8 +22,11 @@ bool litert_load(struct litert *api, void *library, char *error, size_t size)
     if (!resolve(library, #name, &api->name, error, size)) \
         return false;
     LITERT_FUNCTIONS(LITERT_RESOLVE)
-    LITERT_RESOLVE(LiteRtDestroyCompiledModel, )
-    LITERT_RESOLVE(LiteRtDestroyTensorBuffer, )
+#undef LITERT_RESOLVE
+#define LITERT_RESOLVE(name)                               \
+    if (!resolve(library, #name, &api->name, error, size)) \
+        return false;
+    LITERT_DESTROYERS(LITERT_RESOLVE)
 #undef LITERT_RESOLVE
     return true;
 }

@@ -89,12 +89,20 @@ typedef int litert_status;
     F(LiteRtLockTensorBuffer, (litert_handle, void **, int))                                                    \
     F(LiteRtUnlockTensorBuffer, (litert_handle))
 
+#define LITERT_DESTROYERS(F)      \
+    F(LiteRtDestroyEnvironment)   \
+    F(LiteRtDestroyModel)         \
+    F(LiteRtDestroyOptions)       \
+    F(LiteRtDestroyCompiledModel) \
+    F(LiteRtDestroyTensorBuffer)
+
 struct litert {
 #define LITERT_MEMBER(name, arguments) litert_status(*name) arguments;
     LITERT_FUNCTIONS(LITERT_MEMBER)
 #undef LITERT_MEMBER
-    void (*LiteRtDestroyCompiledModel)(litert_handle);
-    void (*LiteRtDestroyTensorBuffer)(litert_handle);
+#define LITERT_DESTROYER(name) void (*name)(litert_handle);
+    LITERT_DESTROYERS(LITERT_DESTROYER)
+#undef LITERT_DESTROYER
 };
 
 /* Find the functions in the loaded library; on failure return false and leave one line in `error`. */

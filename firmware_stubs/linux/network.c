@@ -19,36 +19,59 @@ static bool fail(char *error, size_t size, const char *what, litert_status statu
 
 typedef litert_status (*get_tensor)(litert_handle, size_t, litert_handle *);
 
-/* Find where in the signature each tensor of the subgraph is passed, and its type. */
-static bool match_ports(const struct litert *api, litert_handle subgraph, litert_handle signature, size_t count,
-                        get_tensor of_subgraph, get_tensor of_signature, size_t *slot, struct litert_ranked_type *type,
-                        char *error, size_t error_size)
+static void *room(size_t count, size_t size, char *error, size_t error_size)
 {
-    static uint32_t passed[NETWORK_MAX_PORTS];
-    static bool taken[NETWORK_MAX_PORTS]; /* one tensor may be two outputs: each gets its own slot */
+    void *memory = calloc(count + 1, size);
+    if (!memory)
+        snprintf(error, error_size, "out of memory");
+    return memory;
+}
+
+struct seen {
+    uint32_t index;
+    bool taken; /* one tensor may be two outputs: each gets its own slot */
+};
+
+static bool match(const struct litert *api, litert_handle subgraph, litert_handle signature, size_t count,
+                  get_tensor of_subgraph, get_tensor of_signature, struct seen *seen, struct passed *ports, char *error,
+                  size_t error_size)
+{
     litert_handle tensor;
     for (size_t k = 0; k < count; k++) {
         TRY(of_signature(signature, k, &tensor), "cannot read the model's signature");
-        TRY(api->LiteRtGetTensorIndex(tensor, &passed[k]), "cannot read the model's signature");
-        taken[k] = false;
+        TRY(api->LiteRtGetTensorIndex(tensor, &seen[k].index), "cannot read the model's signature");
     }
     for (size_t i = 0; i < count; i++) {
         uint32_t index;
         size_t k = 0;
         TRY(of_subgraph(subgraph, i, &tensor), "cannot read the model's inputs and outputs");
         TRY(api->LiteRtGetTensorIndex(tensor, &index), "cannot read the model's inputs and outputs");
-        memset(&type[i], 0, sizeof type[i]);
-        TRY(api->LiteRtGetRankedTensorType(tensor, &type[i]), "an input or output has no rank");
-        while (k < count && (passed[k] != index || taken[k]))
+        TRY(api->LiteRtGetRankedTensorType(tensor, &ports[i].type), "an input or output has no rank");
+        while (k < count && (seen[k].index != index || seen[k].taken))
             k++;
         if (k == count) {
             snprintf(error, error_size, "the model's signature does not cover its inputs and outputs");
             return false;
         }
-        taken[k] = true;
-        slot[i] = k;
+        seen[k].taken = true;
+        ports[i].slot = k;
     }
     return true;
+}
+
+/* Find where in the signature each tensor of the subgraph is passed, and its type. */
+static bool match_ports(const struct litert *api, litert_handle subgraph, litert_handle signature, size_t count,
+                        get_tensor of_subgraph, get_tensor of_signature, struct passed **ports, char *error,
+                        size_t error_size)
+{
+    struct seen *seen = room(count, sizeof *seen, error, error_size);
+    if (!seen || !(*ports = room(count, sizeof **ports, error, error_size))) {
+        free(seen);
+        return false;
+    }
+    bool ok = match(api, subgraph, signature, count, of_subgraph, of_signature, seen, *ports, error, error_size);
+    free(seen);
+    return ok;
 }
 
 /* The signature whose subgraph is the main one; LiteRT makes one up for models without. */
@@ -97,9 +120,9 @@ bool model_load(struct model *m, const struct litert *api, uint8_t *bytes, size_
         return false;
     }
     return match_ports(api, subgraph, signature, inputs, api->LiteRtGetSubgraphInput,
-                       api->LiteRtGetSignatureInputTensorByIndex, m->input_slot, m->input_type, error, error_size) &&
+                       api->LiteRtGetSignatureInputTensorByIndex, &m->input, error, error_size) &&
            match_ports(api, subgraph, signature, outputs, api->LiteRtGetSubgraphOutput,
-                       api->LiteRtGetSignatureOutputTensorByIndex, m->output_slot, m->output_type, error, error_size);
+                       api->LiteRtGetSignatureOutputTensorByIndex, &m->output, error, error_size);
 }
 
 /* Add LiteRT options in the TOML form its opaque options take. */
@@ -122,75 +145,94 @@ static bool resize_inputs(struct network *n, char *error, size_t error_size)
 {
     const struct model *m = n->model;
     for (size_t i = 0; i < m->input_count; i++) {
-        struct litert_layout *layout = &n->input[i].type.layout;
+        struct litert_layout *layout = &m->input[i].type.layout;
         bool dynamic = false;
         for (unsigned int d = 0; d < layout->rank; d++)
-            if (layout->dimensions[d] < 0) {
-                layout->dimensions[d] = 1;
-                dynamic = true;
-            }
-        if (dynamic)
-            TRY(m->api->LiteRtCompiledModelResizeInputTensor(n->compiled, m->signature, m->input_slot[i],
-                                                             layout->dimensions, layout->rank),
-                "cannot resize a dynamic input");
+            dynamic |= layout->dimensions[d] < 0;
+        if (!dynamic)
+            continue;
+        struct litert_layout sized = *layout;
+        for (unsigned int d = 0; d < sized.rank; d++)
+            sized.dimensions[d] = sized.dimensions[d] < 0 ? 1 : sized.dimensions[d];
+        TRY(m->api->LiteRtCompiledModelResizeInputTensor(n->compiled, m->signature, m->input[i].slot, sized.dimensions,
+                                                         sized.rank),
+            "cannot resize a dynamic input");
     }
     return true;
 }
 
-static bool make_buffer(struct network *n, struct port *port, size_t slot, litert_handle requirements,
-                        litert_handle *table, char *error, size_t error_size)
+static bool make_buffer(struct network *n, struct buffer *buffer, const struct litert_ranked_type *type,
+                        litert_handle requirements, char *error, size_t error_size)
 {
     const struct model *m = n->model;
-    TRY(m->api->LiteRtCreateManagedTensorBufferFromRequirements(m->environment, &port->type, requirements,
-                                                                &port->buffer),
+    TRY(m->api->LiteRtCreateManagedTensorBufferFromRequirements(m->environment, type, requirements, &buffer->handle),
         "cannot allocate an input or output (a type that LiteRT does not pass in buffers?)");
-    TRY(m->api->LiteRtGetTensorBufferPackedSize(port->buffer, &port->bytes), "cannot size an input or output");
-    port->slot = slot;
-    table[slot] = port->buffer;
+    TRY(m->api->LiteRtGetTensorBufferPackedSize(buffer->handle, &buffer->bytes), "cannot size an input or output");
+    /* On a processor buffers are plain memory, which does not move; locking says where it is. */
+    TRY(m->api->LiteRtLockTensorBuffer(buffer->handle, &buffer->data, LITERT_LOCK_WRITE), "cannot write an input");
+    TRY(m->api->LiteRtUnlockTensorBuffer(buffer->handle), "cannot write an input");
+    if (buffer->bytes)
+        memset(buffer->data, 0, buffer->bytes);
+    return true;
+}
+
+static bool make_inputs(struct network *n, char *error, size_t error_size)
+{
+    const struct model *m = n->model;
+    litert_handle requirements;
+    for (size_t i = 0; i < m->input_count; i++) {
+        struct litert_ranked_type type = m->input[i].type;
+        for (unsigned int d = 0; d < type.layout.rank; d++)
+            type.layout.dimensions[d] = type.layout.dimensions[d] < 0 ? 1 : type.layout.dimensions[d];
+        TRY(m->api->LiteRtGetCompiledModelInputBufferRequirements(n->compiled, m->signature, m->input[i].slot,
+                                                                  &requirements),
+            "cannot size an input");
+        if (!make_buffer(n, &n->input[i], &type, requirements, error, error_size))
+            return false;
+        n->inputs[m->input[i].slot] = n->input[i].handle;
+    }
+    return true;
+}
+
+static bool make_outputs(struct network *n, struct litert_layout *layouts, char *error, size_t error_size)
+{
+    const struct model *m = n->model;
+    litert_handle requirements;
+    TRY(m->api->LiteRtGetCompiledModelOutputTensorLayouts(n->compiled, m->signature, m->output_count, layouts, true),
+        "cannot size the model's outputs");
+    for (size_t i = 0; i < m->output_count; i++) {
+        struct litert_ranked_type type = m->output[i].type;
+        type.layout = layouts[m->output[i].slot];
+        TRY(m->api->LiteRtGetCompiledModelOutputBufferRequirements(n->compiled, m->signature, m->output[i].slot,
+                                                                   &requirements),
+            "cannot size an output");
+        if (!make_buffer(n, &n->output[i], &type, requirements, error, error_size))
+            return false;
+        n->outputs[m->output[i].slot] = n->output[i].handle;
+    }
     return true;
 }
 
 static bool make_buffers(struct network *n, char *error, size_t error_size)
 {
     const struct model *m = n->model;
-    static struct litert_layout layouts[NETWORK_MAX_PORTS];
-    litert_handle requirements;
-    memset(layouts, 0, sizeof layouts);
-    TRY(m->api->LiteRtGetCompiledModelOutputTensorLayouts(n->compiled, m->signature, m->output_count, layouts, true),
-        "cannot size the model's outputs");
-    for (size_t i = 0; i < m->input_count; i++) {
-        size_t slot = m->input_slot[i];
-        TRY(m->api->LiteRtGetCompiledModelInputBufferRequirements(n->compiled, m->signature, slot, &requirements),
-            "cannot size an input");
-        if (!make_buffer(n, &n->input[i], slot, requirements, n->inputs, error, error_size))
-            return false;
-        n->input_bytes += n->input[i].bytes;
-    }
-    for (size_t i = 0; i < m->output_count; i++) {
-        size_t slot = m->output_slot[i];
-        n->output[i].type.layout = layouts[slot];
-        TRY(m->api->LiteRtGetCompiledModelOutputBufferRequirements(n->compiled, m->signature, slot, &requirements),
-            "cannot size an output");
-        if (!make_buffer(n, &n->output[i], slot, requirements, n->outputs, error, error_size))
-            return false;
-        n->output_bytes += n->output[i].bytes;
-    }
-    return true;
+    struct litert_layout *layouts = room(m->output_count, sizeof *layouts, error, error_size);
+    n->input = room(m->input_count, sizeof *n->input, error, error_size);
+    n->output = room(m->output_count, sizeof *n->output, error, error_size);
+    n->inputs = room(m->input_count, sizeof *n->inputs, error, error_size);
+    n->outputs = room(m->output_count, sizeof *n->outputs, error, error_size);
+    bool ok = layouts && n->input && n->output && n->inputs && n->outputs && make_inputs(n, error, error_size) &&
+              make_outputs(n, layouts, error, error_size);
+    free(layouts);
+    return ok;
 }
 
-bool network_compile(struct network *n, const struct model *m, int threads, bool profile, char *error,
-                     size_t error_size)
+static bool compile_with(struct network *n, litert_handle options, int threads, bool profile, char *error,
+                         size_t error_size)
 {
+    const struct model *m = n->model;
     const struct litert *api = m->api;
-    litert_handle options;
     char toml[64];
-    memset(n, 0, sizeof *n);
-    n->model = m;
-    for (size_t i = 0; i < m->input_count; i++)
-        n->input[i].type = m->input_type[i];
-    for (size_t i = 0; i < m->output_count; i++)
-        n->output[i].type = m->output_type[i];
-    TRY(api->LiteRtCreateOptions(&options), "cannot set LiteRT's options");
     TRY(api->LiteRtSetOptionsHardwareAccelerators(options, LITERT_CPU), "cannot set LiteRT's options");
     snprintf(toml, sizeof toml, "num_threads = %d\n", threads);
     if (!add_options(api, options, "xnnpack", toml, error, error_size))
@@ -201,40 +243,61 @@ bool network_compile(struct network *n, const struct model *m, int threads, bool
         "LiteRT cannot compile the model");
     if (profile)
         TRY(api->LiteRtCompiledModelGetProfiler(n->compiled, &n->profiler), "LiteRT has no profiler");
-    return resize_inputs(n, error, error_size) && make_buffers(n, error, error_size);
+    return resize_inputs(n, error, error_size);
 }
 
-bool network_write(struct network *n, const uint8_t *sample, char *error, size_t error_size)
+static bool compile(struct network *n, int threads, bool profile, char *error, size_t error_size)
 {
-    for (size_t i = 0; i < n->model->input_count; i++) {
-        void *address;
-        TRY(n->model->api->LiteRtLockTensorBuffer(n->input[i].buffer, &address, LITERT_LOCK_WRITE),
-            "cannot write an input");
-        memcpy(address, sample, n->input[i].bytes);
-        TRY(n->model->api->LiteRtUnlockTensorBuffer(n->input[i].buffer), "cannot write an input");
-        sample += n->input[i].bytes;
-    }
-    return true;
+    litert_handle options;
+    TRY(n->model->api->LiteRtCreateOptions(&options), "cannot set LiteRT's options");
+    bool ok = compile_with(n, options, threads, profile, error, error_size);
+    n->model->api->LiteRtDestroyOptions(options);
+    return ok;
 }
 
-bool network_read(struct network *n, uint8_t *sample, char *error, size_t error_size)
+bool network_compile(struct network *n, const struct model *m, int threads, bool profile, char *error,
+                     size_t error_size)
 {
-    for (size_t i = 0; i < n->model->output_count; i++) {
-        void *address;
-        TRY(n->model->api->LiteRtLockTensorBuffer(n->output[i].buffer, &address, LITERT_LOCK_READ),
-            "cannot read an output");
-        memcpy(sample, address, n->output[i].bytes);
-        TRY(n->model->api->LiteRtUnlockTensorBuffer(n->output[i].buffer), "cannot read an output");
-        sample += n->output[i].bytes;
-    }
-    return true;
+    memset(n, 0, sizeof *n);
+    n->model = m;
+    return compile(n, threads, profile, error, error_size) && make_buffers(n, error, error_size);
+}
+
+bool network_restart(struct network *n, int threads, bool profile, char *error, size_t error_size)
+{
+    n->model->api->LiteRtDestroyCompiledModel(n->compiled);
+    n->compiled = NULL;
+    return compile(n, threads, profile, error, error_size);
+}
+
+static void free_buffers(const struct litert *api, struct buffer *buffers, size_t count)
+{
+    for (size_t i = 0; buffers && i < count; i++)
+        if (buffers[i].handle)
+            api->LiteRtDestroyTensorBuffer(buffers[i].handle);
+    free(buffers);
 }
 
 void network_free(struct network *n)
 {
-    for (size_t i = 0; i < n->model->input_count; i++)
-        n->model->api->LiteRtDestroyTensorBuffer(n->input[i].buffer);
-    for (size_t i = 0; i < n->model->output_count; i++)
-        n->model->api->LiteRtDestroyTensorBuffer(n->output[i].buffer);
-    n->model->api->LiteRtDestroyCompiledModel(n->compiled);
+    if (!n->model)
+        return;
+    free_buffers(n->model->api, n->input, n->model->input_count);
+    free_buffers(n->model->api, n->output, n->model->output_count);
+    free(n->inputs);
+    free(n->outputs);
+    if (n->compiled)
+        n->model->api->LiteRtDestroyCompiledModel(n->compiled);
+    memset(n, 0, sizeof *n);
+}
+
+void model_free(struct model *m)
+{
+    if (m->handle)
+        m->api->LiteRtDestroyModel(m->handle);
+    if (m->environment)
+        m->api->LiteRtDestroyEnvironment(m->environment);
+    free(m->input);
+    free(m->output);
+    memset(m, 0, sizeof *m);
 }

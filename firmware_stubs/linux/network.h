@@ -11,9 +11,7 @@
 
 enum { NETWORK_MAX_PORTS = 4096 }; /* a network taken apart for checking has hundreds */
 
-struct port {
-    litert_handle buffer;
-    size_t bytes;
+struct passed {
     size_t slot; /* index among the signature's inputs or outputs, which may be ordered differently */
     struct litert_ranked_type type;
 };
@@ -23,26 +21,31 @@ struct model {
     litert_handle environment, handle;
     size_t signature;
     size_t input_count, output_count;
-    size_t input_slot[NETWORK_MAX_PORTS], output_slot[NETWORK_MAX_PORTS];
-    struct litert_ranked_type input_type[NETWORK_MAX_PORTS], output_type[NETWORK_MAX_PORTS];
+    struct passed *input, *output;
     struct variables state;
+};
+
+struct buffer {
+    litert_handle handle;
+    void *data; /* in this process's memory, as long as the buffer exists */
+    size_t bytes;
 };
 
 struct network {
     const struct model *model;
     litert_handle compiled, profiler;
-    struct port input[NETWORK_MAX_PORTS], output[NETWORK_MAX_PORTS];
-    litert_handle inputs[NETWORK_MAX_PORTS], outputs[NETWORK_MAX_PORTS]; /* in the signature's order */
-    size_t input_bytes, output_bytes;                                    /* of one sample */
+    struct buffer *input, *output;
+    litert_handle *inputs, *outputs; /* in the signature's order */
 };
 
-/* All of these return false and leave one line in `error` on failure. `bytes` must outlive the model. */
+/* All of these return false and leave one line in `error` on failure; what was made until then is given back by the
+   functions below. `bytes` must outlive the model. */
 bool model_load(struct model *model, const struct litert *api, uint8_t *bytes, size_t size, char *error,
                 size_t error_size);
 bool network_compile(struct network *network, const struct model *model, int threads, bool profile, char *error,
                      size_t error_size);
-bool network_write(struct network *network, const uint8_t *sample, char *error, size_t error_size);
-bool network_read(struct network *network, uint8_t *sample, char *error, size_t error_size);
+/* Compile it again, with the same buffers: its state begins anew. */
+bool network_restart(struct network *network, int threads, bool profile, char *error, size_t error_size);
 
 /* One inference; nothing but LiteRT's own call. Returns LiteRT's status. */
 static inline litert_status network_run(struct network *network)
@@ -52,6 +55,8 @@ static inline litert_status network_run(struct network *network)
                                           m->output_count, network->outputs);
 }
 
+/* What was zeroed and never filled may be given back, too. */
 void network_free(struct network *network);
+void model_free(struct model *model);
 
 #endif

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from edgekit.backends import Planned
 
 SOURCES = (
-    "edgekit_run.c", "arguments.c", "clock.c", "compiled_engine.c", "engine.c", "machine.c", "power.c", "profile.c",
-    "thread_pool.c", "trace.c",
+    "edgekit_run.c", "arguments.c", "clock.c", "compiled_engine.c", "edgekit.c", "engine.c", "files.c", "machine.c",
+    "power.c", "profile.c", "thread_pool.c", "trace.c",
 )  # fmt: skip
 
 

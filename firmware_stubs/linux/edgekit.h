@@ -1,0 +1,129 @@
+/* edgekit's runtime library: runs the networks of bundles in programs of your own.
+ *
+ *     edgekit_instance *network;
+ *     if (edgekit_open("model.edgekit", NULL, &network))
+ *         fail(edgekit_error(NULL));
+ *     memcpy(edgekit_input_data(network, 0), picture, edgekit_input(network, 0)->bytes);
+ *     if (edgekit_run(network))
+ *         fail(edgekit_error(network));
+ *     const float *scores = edgekit_output_data(network, 0);
+ *
+ * An instance is for one thread at a time; a process may have any number of them, of the same network or of others.
+ * After the first inference edgekit_run allocates no memory of its own. docs/runtime.md is the manual.
+ *
+ * The interface is stable: symbols are versioned (EDGEKIT_1), structures only grow at their end.
+ */
+#ifndef EDGEKIT_H
+#define EDGEKIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define EDGEKIT_VERSION "1.0"
+
+/* What functions return; edgekit_error has the reason in one line. */
+enum edgekit_status {
+    EDGEKIT_OK = 0,
+    EDGEKIT_USAGE = 2,   /* an argument is wrong */
+    EDGEKIT_MODEL = 3,   /* the runtime refuses the network */
+    EDGEKIT_DAMAGED = 5, /* the bundle is not what it was when it was made */
+    EDGEKIT_FAILED = 6,  /* anything else: a library is missing, memory is exhausted, a kernel failed */
+};
+
+/* Types of elements. `edgekit_tensor.dtype` has the name of those that are not listed. */
+enum edgekit_type {
+    EDGEKIT_OTHER = 0,
+    EDGEKIT_FLOAT32 = 1,
+    EDGEKIT_FLOAT16 = 2,
+    EDGEKIT_FLOAT64 = 3,
+    EDGEKIT_INT8 = 4,
+    EDGEKIT_UINT8 = 5,
+    EDGEKIT_INT16 = 6,
+    EDGEKIT_UINT16 = 7,
+    EDGEKIT_INT32 = 8,
+    EDGEKIT_UINT32 = 9,
+    EDGEKIT_INT64 = 10,
+    EDGEKIT_UINT64 = 11,
+    EDGEKIT_BOOL = 12,
+};
+
+/* An input or output. Its elements lie in row-major order. Made by the library; valid until the instance is closed. */
+struct edgekit_tensor {
+    const char *name;
+    const char *dtype; /* "int8" */
+    int32_t type;      /* enum edgekit_type */
+    uint32_t rank;
+    const int64_t *shape; /* [rank]; the first dimension is the batch's, usually 1 */
+    size_t bytes;
+    /* Where `scale` is not 0, an element q stands for the real number scale * (q - zero_point). */
+    double scale;
+    int64_t zero_point;
+};
+
+/* `size` is sizeof(struct edgekit_options): a program that was built with an older header stays correct. */
+struct edgekit_options {
+    size_t size;
+    int32_t threads; /* processor threads of an inference, the caller's included; 0: one */
+    uint32_t flags;  /* EDGEKIT_UNCHECKED, or 0 */
+};
+
+/* Do not compare the files with the manifest's digests: opening is faster, and damage shows as wrong results. */
+#define EDGEKIT_UNCHECKED 1u
+
+typedef struct edgekit_instance edgekit_instance;
+
+/* The library's version, "1.0". */
+const char *edgekit_version(void);
+
+/* Open a bundle: a folder, or an .edgekit file (which is unpacked to $TMPDIR or /tmp for the moment, and needs zlib).
+   A bundle holds code that runs in this process: open only those whose maker you trust. `options` may be NULL.
+   Returns a status; `*instance` is NULL if it is not EDGEKIT_OK, and edgekit_error(NULL) says why. */
+int edgekit_open(const char *bundle, const struct edgekit_options *options, edgekit_instance **instance);
+
+/* Open a network without a bundle: a compiled network's library (`model` is NULL), or LiteRT's and a TFLite model.
+   Tensors then have no names but "input0" and so on, and no type or shape. */
+int edgekit_open_files(const char *library, const char *model, const struct edgekit_options *options,
+                       edgekit_instance **instance);
+
+/* Give everything back. NULL is allowed. */
+void edgekit_close(edgekit_instance *instance);
+
+uint32_t edgekit_input_count(const edgekit_instance *instance);
+uint32_t edgekit_output_count(const edgekit_instance *instance);
+
+/* The description of an input or output; NULL where there is no such number. */
+const struct edgekit_tensor *edgekit_input(const edgekit_instance *instance, uint32_t number);
+const struct edgekit_tensor *edgekit_output(const edgekit_instance *instance, uint32_t number);
+
+/* The memory from which the network reads an input, and to which it writes an output: no copy is needed. It is aligned
+   to 64 bytes and stays where it is until the instance is closed. An input keeps its content until it is written again.
+   NULL where there is no such number. */
+void *edgekit_input_data(edgekit_instance *instance, uint32_t number);
+const void *edgekit_output_data(const edgekit_instance *instance, uint32_t number);
+
+/* Copy an input in, or an output out; `bytes` must be the tensor's. Return a status. */
+int edgekit_set_input(edgekit_instance *instance, uint32_t number, const void *data, size_t bytes);
+int edgekit_get_output(edgekit_instance *instance, uint32_t number, void *data, size_t bytes);
+
+/* One inference. Returns a status. A network with state remembers it for the next one. */
+int edgekit_run(edgekit_instance *instance);
+
+/* Forget what earlier inferences left in a network with state. Returns a status. */
+int edgekit_restart(edgekit_instance *instance);
+
+/* What executes the network: "litert 2.3.0". */
+const char *edgekit_runtime(const edgekit_instance *instance);
+
+/* Why the last function that failed did so, in one line: of an instance, or with NULL, of this thread's last
+   edgekit_open or edgekit_open_files. Empty if nothing failed. */
+const char *edgekit_error(const edgekit_instance *instance);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

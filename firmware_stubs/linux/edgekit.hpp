@@ -1,0 +1,119 @@
+/* edgekit's runtime library in C++17: a header over edgekit.h; link with libedgekit.
+ *
+ *     edgekit::Network network("model.edgekit");
+ *     std::copy(pixels.begin(), pixels.end(), network.input<std::int8_t>(0));
+ *     network.run();
+ *     const std::int8_t *scores = network.output<std::int8_t>(0);
+ */
+#ifndef EDGEKIT_HPP
+#define EDGEKIT_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include "edgekit.h"
+
+namespace edgekit {
+
+/* What failed, in one line, and its status. */
+class Error : public std::runtime_error {
+public:
+    Error(int status, const char *why) : std::runtime_error(why), status_(status) {}
+    int status() const noexcept { return status_; }
+
+private:
+    int status_;
+};
+
+namespace detail {
+template <class T> struct type_of;
+template <> struct type_of<float> : std::integral_constant<int, EDGEKIT_FLOAT32> {};
+template <> struct type_of<double> : std::integral_constant<int, EDGEKIT_FLOAT64> {};
+template <> struct type_of<std::int8_t> : std::integral_constant<int, EDGEKIT_INT8> {};
+template <> struct type_of<std::uint8_t> : std::integral_constant<int, EDGEKIT_UINT8> {};
+template <> struct type_of<std::int16_t> : std::integral_constant<int, EDGEKIT_INT16> {};
+template <> struct type_of<std::uint16_t> : std::integral_constant<int, EDGEKIT_UINT16> {};
+template <> struct type_of<std::int32_t> : std::integral_constant<int, EDGEKIT_INT32> {};
+template <> struct type_of<std::uint32_t> : std::integral_constant<int, EDGEKIT_UINT32> {};
+template <> struct type_of<std::int64_t> : std::integral_constant<int, EDGEKIT_INT64> {};
+template <> struct type_of<std::uint64_t> : std::integral_constant<int, EDGEKIT_UINT64> {};
+template <> struct type_of<bool> : std::integral_constant<int, EDGEKIT_BOOL> {};
+} // namespace detail
+
+/* A network, for one thread at a time. It can be moved, not copied. Functions throw Error. */
+class Network {
+public:
+    explicit Network(const std::string &bundle, int threads = 1, unsigned flags = 0)
+    {
+        edgekit_options options{};
+        options.size = sizeof options;
+        options.threads = threads;
+        options.flags = flags;
+        edgekit_instance *made = nullptr;
+        if (int status = edgekit_open(bundle.c_str(), &options, &made))
+            throw Error(status, edgekit_error(nullptr));
+        instance_.reset(made);
+    }
+
+    std::uint32_t inputs() const { return edgekit_input_count(instance_.get()); }
+    std::uint32_t outputs() const { return edgekit_output_count(instance_.get()); }
+    const edgekit_tensor &input_tensor(std::uint32_t number) const
+    {
+        return found(edgekit_input(instance_.get(), number), "input");
+    }
+    const edgekit_tensor &output_tensor(std::uint32_t number) const
+    {
+        return found(edgekit_output(instance_.get(), number), "output");
+    }
+
+    /* The memory of an input or output, whose elements are of type T; it stays where it is. */
+    template <class T> T *input(std::uint32_t number)
+    {
+        check<T>(input_tensor(number));
+        return static_cast<T *>(edgekit_input_data(instance_.get(), number));
+    }
+    template <class T> const T *output(std::uint32_t number) const
+    {
+        check<T>(output_tensor(number));
+        return static_cast<const T *>(edgekit_output_data(instance_.get(), number));
+    }
+
+    /* One inference. */
+    void run() { check(edgekit_run(instance_.get())); }
+    /* Forget what earlier inferences left in a network with state. */
+    void restart() { check(edgekit_restart(instance_.get())); }
+
+    const char *runtime() const { return edgekit_runtime(instance_.get()); }
+    edgekit_instance *get() const noexcept { return instance_.get(); }
+
+private:
+    struct Close {
+        void operator()(edgekit_instance *instance) const noexcept { edgekit_close(instance); }
+    };
+    std::unique_ptr<edgekit_instance, Close> instance_;
+
+    void check(int status) const
+    {
+        if (status)
+            throw Error(status, edgekit_error(instance_.get()));
+    }
+    static const edgekit_tensor &found(const edgekit_tensor *tensor, const char *kind)
+    {
+        if (!tensor)
+            throw Error(EDGEKIT_USAGE, (std::string("there is no such ") + kind).c_str());
+        return *tensor;
+    }
+    template <class T> static void check(const edgekit_tensor &tensor)
+    {
+        if (tensor.type != detail::type_of<T>::value)
+            throw Error(EDGEKIT_USAGE, (std::string(tensor.name) + " has elements of type " + tensor.dtype).c_str());
+    }
+};
+
+} // namespace edgekit
+
+#endif

@@ -1,0 +1,206 @@
+"""Runs the networks of edgekit's bundles: a small layer over the C library ``libedgekit``.
+
+    network = Network("model.edgekit")
+    scores = network(image)
+
+Needs numpy only; docs/runtime.md of edgekit is the manual.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["Error", "Network", "Tensor", "version"]
+
+_UNCHECKED = 1
+
+
+class Error(RuntimeError):
+    """What failed, in one line; ``status`` is a number of ``enum edgekit_status``."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Tensor(NamedTuple):
+    """An input or output.
+
+    Where ``scale`` is not 0, an element q stands for the real number ``scale * (q - zero_point)``.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+
+class _Tensor(ctypes.Structure):
+    """``struct edgekit_tensor``."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("type", ctypes.c_int32), ("rank", ctypes.c_uint32),
+        ("shape", ctypes.POINTER(ctypes.c_int64)), ("bytes", ctypes.c_size_t), ("scale", ctypes.c_double),
+        ("zero_point", ctypes.c_int64),
+    ]  # fmt: skip
+
+
+class _Options(ctypes.Structure):
+    """``struct edgekit_options``."""
+
+    _fields_ = [("size", ctypes.c_size_t), ("threads", ctypes.c_int32), ("flags", ctypes.c_uint32)]
+
+
+def _load() -> ctypes.CDLL:
+    """Load the library that lies beside this file, else the system's; ``EDGEKIT_LIBRARY`` names another."""
+    own = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libedgekit.so.1")
+    path = os.environ.get("EDGEKIT_LIBRARY") or (own if os.path.exists(own) else "libedgekit.so.1")
+    library = ctypes.CDLL(path)
+    instance, number, size = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_size_t
+    for name, result, arguments in (
+        ("version", ctypes.c_char_p, []),
+        ("open", ctypes.c_int, [ctypes.c_char_p, ctypes.POINTER(_Options), ctypes.POINTER(instance)]),
+        ("close", None, [instance]),
+        ("input_count", number, [instance]),
+        ("output_count", number, [instance]),
+        ("input", ctypes.POINTER(_Tensor), [instance, number]),
+        ("output", ctypes.POINTER(_Tensor), [instance, number]),
+        ("input_data", ctypes.c_void_p, [instance, number]),
+        ("output_data", ctypes.c_void_p, [instance, number]),
+        ("set_input", ctypes.c_int, [instance, number, ctypes.c_void_p, size]),
+        ("run", ctypes.c_int, [instance]),
+        ("restart", ctypes.c_int, [instance]),
+        ("runtime", ctypes.c_char_p, [instance]),
+        ("error", ctypes.c_char_p, [instance]),
+    ):
+        function = getattr(library, f"edgekit_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+_library = _load()
+
+
+def version() -> str:
+    """Version of the C library."""
+    return _text(_library.edgekit_version())
+
+
+class Network:
+    """A network, ready to run. Threads may share it; they then take turns.
+
+    :param bundle: a bundle's folder, or its ``.edgekit`` file. It holds code that runs in this process.
+    :param threads: processor threads of an inference. :param checked: compare the files with their digests.
+    :raises Error: if it cannot be opened.
+    """
+
+    def __init__(self, bundle: str | os.PathLike[str], threads: int = 1, checked: bool = True) -> None:
+        self._instance: int | None = None
+        self._lock = threading.RLock()
+        options = _Options(ctypes.sizeof(_Options), threads, 0 if checked else _UNCHECKED)
+        made = ctypes.c_void_p()
+        status = _library.edgekit_open(os.fsencode(bundle), ctypes.byref(options), ctypes.byref(made))
+        if status:
+            raise Error(status, _text(_library.edgekit_error(None)))
+        self._instance = made.value
+        kinds = (("input", _library.edgekit_input_count), ("output", _library.edgekit_output_count))
+        found = [[self._described(kind, i) for i in range(count(self._instance))] for kind, count in kinds]
+        self.inputs: tuple[Tensor, ...] = tuple(tensor for tensor, _ in found[0])
+        self.outputs: tuple[Tensor, ...] = tuple(tensor for tensor, _ in found[1])
+        self._inputs = [view for _, view in found[0]]
+        self._outputs = [view for _, view in found[1]]
+
+    def _described(self, kind: str, number: int) -> tuple[Tensor, Any]:
+        """A tensor, and its memory as an array."""
+        t = getattr(_library, f"edgekit_{kind}")(self._instance, number).contents
+        data = getattr(_library, f"edgekit_{kind}_data")(self._instance, number)
+        dtype, shape = _text(t.dtype), tuple(t.shape[i] for i in range(t.rank))
+        tensor = Tensor(_text(t.name), dtype, shape, t.scale, t.zero_point)
+        memory = (ctypes.c_uint8 * t.bytes).from_address(data) if t.bytes else b""
+        view = np.frombuffer(memory, np.uint8)
+        return tensor, view.view(dtype).reshape(shape) if t.type else view
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Run the network once.
+
+        :param inputs: an array for each input, of its dtype and shape; the dimension of the batch may be missing.
+        :returns: a new array, or a tuple of them if the network has several outputs.
+        :raises Error: if an input does not fit, or the network fails.
+        """
+        with self._lock:
+            if len(inputs) != len(self._inputs):
+                raise Error(2, f"the network has {len(self._inputs)} inputs, not {len(inputs)}")
+            for number, value in enumerate(inputs):
+                self._set(number, np.asarray(value))
+            self.run()
+            made = tuple(view.copy() for view in self._outputs)
+        return made[0] if len(made) == 1 else made
+
+    def _set(self, number: int, array: Any) -> None:
+        view, tensor = self.input(number), self.inputs[number]
+        if array.dtype != view.dtype:
+            raise Error(2, f"{tensor.name} has elements of type {view.dtype}, not {array.dtype}")
+        if array.shape != view.shape and (1, *array.shape) != view.shape:
+            raise Error(2, f"{tensor.name} has the shape {view.shape}, not {array.shape}")
+        view[...] = array.reshape(view.shape)
+
+    def input(self, number: int = 0) -> Any:
+        """The memory from which the network reads an input, to be written to; not to be used after ``close``."""
+        self._open()
+        return self._inputs[number]
+
+    def output(self, number: int = 0) -> Any:
+        """The memory to which the network writes an output; not to be used after ``close``."""
+        self._open()
+        return self._outputs[number]
+
+    def run(self) -> None:
+        """Run the network on what its inputs hold."""
+        with self._lock:
+            self._check(_library.edgekit_run(self._open()))
+
+    def restart(self) -> None:
+        """Forget what earlier inferences left in a network with state."""
+        with self._lock:
+            self._check(_library.edgekit_restart(self._open()))
+
+    @property
+    def runtime(self) -> str:
+        """What executes the network."""
+        return _text(_library.edgekit_runtime(self._open()))
+
+    def close(self) -> None:
+        """Give everything back; a network that is no longer referenced is closed, too."""
+        with self._lock:
+            instance, self._instance = self._instance, None
+            if instance is not None:
+                _library.edgekit_close(instance)
+
+    def _open(self) -> int:
+        if self._instance is None:
+            raise Error(2, "the network is closed")
+        return self._instance
+
+    def _check(self, status: int) -> None:
+        if status:
+            raise Error(status, _text(_library.edgekit_error(self._open())))
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_instance", None) is not None:
+            self.close()
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace")
