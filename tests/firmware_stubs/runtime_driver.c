@@ -217,7 +217,7 @@ static int misused(const char *bundle)
     edgekit_instance *network = NULL;
     struct {
         struct edgekit_options known;
-        int newer;
+        long newer; /* as long as `known` is aligned: no padding follows */
     } options = {{sizeof options, 1, 0}, 0};
     char data[8] = "";
     edgekit_close(NULL);
