@@ -84,6 +84,9 @@ lock: ready  ## bring requirements.lock up to date with pyproject.toml, and thos
 	$(BIN)/uv pip compile compile/toolchains/ethos-u-vela.in --universal --python-version 3.11 --only-binary :all: \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
 	  --custom-compile-command "make lock" --output-file compile/toolchains/ethos-u-vela.lock
+	$(BIN)/uv pip compile compile/toolchains/yowasp.in --universal --python-version 3.11 --only-binary :all: \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
+	  --custom-compile-command "make lock" --output-file compile/toolchains/yowasp.lock
 
 clean:  ## remove what was built; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

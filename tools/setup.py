@@ -163,12 +163,12 @@ def rest_key() -> str:
 
 
 def install_the_rest() -> None:
-    """Let ``edgekit doctor`` install system packages (as root), the AArch64 runtime and two converters.
+    """Let ``edgekit doctor`` install system packages (as root), the AArch64 runtime, converters, FPGA tools.
 
     What cannot be had now is named, with the command to type, and does not stop the set-up.
     """
-    say("installing system packages where some are missing, the AArch64 runtime, the ONNX converter, vela")
-    names = ("system", "aarch64-runtime", "onnx", "ethos-u")
+    say("installing system packages where some are missing, the AArch64 runtime, the ONNX converter, vela, nextpnr")
+    names = ("system", "aarch64-runtime", "onnx", "ethos-u", "fpga")
     argv = [str(VENV / "bin" / "edgekit"), "doctor", *(word for name in names for word in ("--install", name))]
     done = subprocess.run(argv, check=False)
     REST_STAMP.write_text(rest_key())

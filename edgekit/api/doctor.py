@@ -63,7 +63,7 @@ EXTRAS = {
         "tests", "runs boards' own firmware on models of their chips", "the tests of boards' own firmware are skipped"
     ),
 }  # fmt: skip
-OWN = "onnx2tf", "ethos-u-vela"
+OWN = "onnx2tf", "ethos-u-vela", "yowasp"
 """Toolchains whose programs have an environment of their own."""
 RPC = "tornado", "psutil", "cloudpickle"
 """Packages that TVM's tracker and servers import, but that its wheel does not require: edgekit's extra ``farm``."""
@@ -194,14 +194,16 @@ def _where(tool: Tool) -> str:
 def _helpers() -> list[Check]:
     """Check what edgekit fetches by itself on first use, and ``--install`` ahead of time."""
     from edgekit.backends.litert import library
+    from edgekit.backends.overlay.route.tools import ENVIRONMENT as YOWASP
     from edgekit.backends.vela.compiler import ENVIRONMENT as VELA
     from edgekit.readers import onnx2tf
 
     try:
-        runtime, converter, vela = library.fetched("aarch64"), onnx2tf.python(), VELA.interpreter()
+        runtime, converter = library.fetched("aarch64"), onnx2tf.python()
+        vela, yowasp = VELA.interpreter(), YOWASP.interpreter()
     except (UsageError, OSError):  # there is no cache to look into; its own check says so
-        runtime, converter, vela = Path(), None, None
-    described, npus = map(toolchain.load, OWN)
+        runtime, converter, vela, yowasp = Path(), None, None, None
+    described, npus, fpgas = map(toolchain.load, OWN)
     return [
         _helper(
             "aarch64-runtime", "aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB",
@@ -214,6 +216,10 @@ def _helpers() -> list[Check]:
         _helper(
             "ethos-u-vela", "ethos-u", vela, f"compiles networks for Ethos-U ({VELA.requirement()}, {VELA.size})",
             npus.group, npus.without,
+        ),
+        _helper(
+            "yowasp", "fpga", yowasp, f"places and routes for FPGAs ({YOWASP.requirement()}, yosys; {YOWASP.size})",
+            fpgas.group, fpgas.without,
         ),
     ]  # fmt: skip
 

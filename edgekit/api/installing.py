@@ -55,6 +55,12 @@ def _ethos_u(progress: Progress) -> str:
     return f"{compiler.ENVIRONMENT.requirement()} is ready: {compiler.ENVIRONMENT.ensure(progress)}"
 
 
+def _fpga(progress: Progress) -> str:
+    from edgekit.backends.overlay.route import tools
+
+    return f"{tools.ENVIRONMENT.requirement()} is ready: {tools.prepare(progress)}"
+
+
 def _aarch64_runtime(progress: Progress) -> str:
     from edgekit.backends.litert import library
 
@@ -146,5 +152,6 @@ INSTALLERS: dict[str, Callable[[Progress], str]] = {
     "aarch64-runtime": _aarch64_runtime,
     "onnx": _onnx,
     "ethos-u": _ethos_u,
+    "fpga": _fpga,
     "cuda": _cuda,
 }

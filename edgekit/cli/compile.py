@@ -66,6 +66,11 @@ if TYPE_CHECKING:
 @click.option(
     "--split", is_flag=True, help="For an FPGA: leave the operators that its accelerator lacks to the host beside it."
 )
+@click.option(
+    "--pnr",
+    is_flag=True,
+    help="For an FPGA: also place and route the accelerator, which takes some minutes once; writes the bitstream.",
+)
 @workers_option
 @seed_option
 @click.option(
@@ -84,7 +89,7 @@ if TYPE_CHECKING:
 @output_options
 def command(
     model: Path, targets: tuple[str, ...], trust: bool, output: Output, database: str | None, no_tuned: bool,
-    formats: tuple[str, ...], split: bool, **options: Any,
+    formats: tuple[str, ...], split: bool, pnr: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compile MODEL into one proven bundle for each target.
 
@@ -99,6 +104,8 @@ def command(
         options["changes"] += (f"c99.format={','.join(formats)}",)
     if split:
         options["changes"] += ("overlay.split=true",)
+    if pnr:
+        options["changes"] += ("overlay.pnr=true",)
     with output.progress() as progress:
         made = compile(model, targets=targets, trust=trust, database=database, progress=progress, **options)
     if output.json:

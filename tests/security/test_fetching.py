@@ -87,7 +87,7 @@ def test_an_environment_is_made_of_known_wheels_only(tmp_path: Path, known: bool
     assert (why == "") == known
 
 
-@pytest.mark.parametrize(("name", "packages"), [("onnx2tf", 25), ("nvrtc", 1), ("ethos-u-vela", 3)])
+@pytest.mark.parametrize(("name", "packages"), [("onnx2tf", 25), ("nvrtc", 1), ("ethos-u-vela", 3), ("yowasp", 6)])
 def test_every_package_is_pinned_with_its_hashes(name: str, packages: int) -> None:
     text = onnx2tf.lock_file().with_name(f"{name}.lock").read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]

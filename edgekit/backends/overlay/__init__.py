@@ -15,8 +15,11 @@ from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.overlay import Machine, OverlayProgram, TooLarge, missing, schedule
 from edgekit.errors import UsageError
 from edgekit.files.documents import write_text
+from edgekit.target.fpga import Family
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgekit.graph import Graph
     from edgekit.target import Target
 
@@ -37,22 +40,25 @@ class Plan(Planned):
 class Overlay(Defaults):
     """Compiles int8 networks for the overlay.
 
-    :param split: leave what the overlay lacks to the host.
+    :param split: leave what the overlay lacks to the host. :param pnr: place and route the accelerator. :param seed: of
+        the placement, 1 to 999.
     """
 
     split: bool = False
+    pnr: bool = False
+    seed: int = 1
     name = "overlay"
 
     def configured(self, options: Mapping[str, Any]) -> Overlay:
-        """Set ``split``: true or false."""
-        made = self
+        """Set ``split`` and ``pnr``, true or false, and ``seed``, 1 to 999."""
         for option, value in options.items():
-            if option != "split":
-                raise UsageError(f"--set overlay.{option}: no such option", "use overlay.split")
-            if value not in (True, False):
-                raise UsageError(f"overlay.split is {value!r}, not true or false", "use --split")
-            made = replace(made, split=bool(value))
-        return made
+            if option not in ("split", "pnr", "seed"):
+                raise UsageError(f"--set overlay.{option}: no such option", "use overlay.split, pnr or seed")
+            if option == "seed" and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 999):
+                raise UsageError(f"overlay.seed is {value!r}, not a number from 1 to 999", "use --set overlay.seed=2")
+            if option != "seed" and not isinstance(value, bool):
+                raise UsageError(f"overlay.{option} is {value!r}, not true or false", f"use --{option}")
+        return replace(self, **options)
 
     def exactness(self, graph: Graph) -> Exactness:
         """Integers are equal to the reference's, bit for bit."""
@@ -61,6 +67,8 @@ class Overlay(Defaults):
     def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
         """Refuse operators that the overlay lacks, unless they are left to the host, and what does not fit."""
         machine = machine_of(target)
+        if self.pnr:
+            refuse_to_route(target)
         reasons = unsuitable(graph, machine)
         divided = parts.split(graph, reasons.keys())
         if reasons and not (self.split and divided.overlay):
@@ -92,9 +100,36 @@ class Overlay(Defaults):
         write_text(folder / PROGRAM, document.document(program, *groups).text())
         host.write(host.codes(planned.graph, divided), folder)
         execution = Execution(Kind.OVERLAY, network=STREAM, prover="verilator")
-        options = {"split": True} if self.split else {}
+        options: dict[str, Any] = {"split": True} if self.split else {}
+        if self.pnr:
+            self._route(planned.target, folder, request)
+            options |= {"pnr": True, "seed": self.seed}
         footprint = Footprint(len(stream), 4 * program.words)
         return Artifact({}, execution, "overlay", 4 * program.words, options=options, footprint=footprint)
+
+    def _route(self, target: Target, folder: Path, request: Request) -> None:
+        """Write what place and route of the target's accelerator makes.
+
+        :raises CheckFailed: if it is slower than the target's clock.
+        """
+        from edgekit.backends.overlay import route
+
+        made = route.routed(route.Design.of(target.programmable), self.seed, request.progress)
+        route.check(made.report, target)
+        route.write(made, folder)
+        request.progress.note(f"{target.name}: {made.report.mhz:g} MHz as routed; {made.report.words()}")
+
+
+def refuse_to_route(target: Target) -> None:
+    """Refuse devices that no open tools place and route, and accelerators that are too large for theirs.
+
+    :raises UsageError: with the reason.
+    """
+    chip = target.fpga
+    if chip is None or chip.family is not Family.ECP5:
+        raise UsageError(f"--pnr: edgekit places and routes ECP5, not {target.name}", "compile it without --pnr")
+    if reason := chip.misfit():
+        raise UsageError(f"--pnr: {reason}", "take fewer lanes or less memory in the target's file")
 
 
 def machine_of(target: Target) -> Machine:

@@ -1,0 +1,62 @@
+"""What is placed and routed: a module of the RTL with its parameters, for a device."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit import resources
+from edgekit.target import routing
+from edgekit.target.fpga import Fpga
+
+SUFFIX = ".sv"
+_COMMENT, _BLANK = re.compile(rb"[ \t]*//[^\n]*"), re.compile(rb"\n\s*\n")
+
+
+def rtl() -> dict[str, bytes]:
+    """The accelerator's sources by name."""
+    folder = resources.folder("firmware_stubs") / "fpga"
+    return {path.name: path.read_bytes() for path in sorted(folder.glob(f"*{SUFFIX}"))}
+
+
+@dataclass(frozen=True)
+class Design:
+    """A module for a device.
+
+    :param option, package, speed_grade: as nextpnr names them. :param pins: constraints, a file; None: any pins.
+    :param goal_mhz: the clock that is asked for.
+    """
+
+    device: str
+    option: str
+    package: str
+    speed_grade: str
+    top: str
+    parameters: Mapping[str, int]
+    goal_mhz: float
+    pins: Path | None = None
+
+    @staticmethod
+    def of(chip: Fpga) -> Design:
+        """The accelerator of a target."""
+        pins = resources.folder("targets") / routing.FOLDER / chip.pins if chip.pins else None
+        return Design(
+            chip.device, chip.option, chip.package, chip.speed_grade, chip.top, chip.parameters,
+            float(chip.clock.goal_mhz), pins,
+        )  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """For files and messages."""
+        return f"{self.top}-{self.option}"
+
+
+def digest(sources: Mapping[str, bytes]) -> str:
+    """Of sources, their names included; comments and blank lines make no difference."""
+    key = hashlib.sha256()
+    for name, data in sources.items():
+        key.update(name.encode() + b"\0" + hashlib.sha256(_BLANK.sub(b"\n", _COMMENT.sub(b"", data))).digest())
+    return key.hexdigest()[:16]
