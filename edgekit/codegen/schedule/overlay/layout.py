@@ -37,6 +37,26 @@ class Layout:
         return self.base + y * self.row + x * self.pitch + word
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """How pixels of an input lie in the channels of fewer, so that a strided convolution of it has stride 1.
+
+    :param count: pixels of a block along each axis. :param top: and ``left``: rows and columns before the first.
+    :param zero: what lies in a block beside the input's pixels.
+    """
+
+    count: int = 1
+    top: int = 0
+    left: int = 0
+    zero: int = 0
+
+
+def odd(size: Size) -> Layout:
+    """The layout at 0 that has an odd number of words per pixel."""
+    pitch = -(-size[2] // 4) | 1
+    return Layout(size, 0, pitch, size[1] * pitch)
+
+
 def size_of(shape: tuple[int, ...]) -> Size:
     """Rows, columns, channels of a tensor of any rank: leading axes are rows."""
     if len(shape) <= 1:

@@ -50,11 +50,11 @@ def schedule(network: k.Network, machine: Machine) -> OverlayProgram:
         steps += item.emit(layout)
     steps = _without_equal_tables(steps)
     inputs, outputs = (
-        tuple(_port(context, layout(i), network.tensors[i].shape) for i in group)
+        tuple(_port(context, i, layout(i), network.tensors[i].shape) for i in group)
         for group in (network.inputs, network.outputs)
     )
     tensors = {
-        i: _port(context, layout(i), t.shape)
+        i: _port(context, i, layout(i), t.shape)
         for i, t in enumerate(network.tensors)
         if context.root(i) in final and t.data is None
     }
@@ -63,7 +63,7 @@ def schedule(network: k.Network, machine: Machine) -> OverlayProgram:
 
 def _items(network: k.Network, machine: Machine) -> tuple[Context, list[Item], list[tuple[int, str]]]:
     sizes = {i: size_of(network.tensors[i].shape) for i in network.inputs}
-    context = Context(network, machine, sizes, {}, {})
+    context = Context(network, machine, sizes, {}, {}, {})
     items: list[Item] = []
     unsuitable: list[tuple[int, str]] = []
     for index in network.inputs:
@@ -118,7 +118,7 @@ def _slacks(context: Context, items: list[Item], layouts: dict[int, Layout]) -> 
             source, output = layouts[context.root(item.reads[0])], layouts[context.root(item.writes)]
             mode, _ = windows.best_mode(context.machine, item.window, source, output)
             root = context.root(item.writes)
-            found[root] = max(found.get(root, 0), windows.slack(mode, output))
+            found[root] = max(found.get(root, 0), windows.slack(context.machine, item.window, mode, output))
     return found
 
 
@@ -142,8 +142,14 @@ def _placed(
     return {i: offset // 4 for i, offset in places.items()}, -(-arena // 4)
 
 
-def _port(context: Context, layout: Layout, shape: tuple[int, ...]) -> Port:
-    return Port(shape, layout.size, layout.base, layout.row, layout.pitch, layout.words)
+def _port(context: Context, tensor: int, layout: Layout, shape: tuple[int, ...]) -> Port:
+    blocks = context.blocks.get(tensor)
+    if blocks is None:
+        return Port(shape, layout.size, layout.base, layout.row, layout.pitch, layout.words)
+    return Port(
+        shape, size_of(shape), layout.base, layout.row, layout.pitch, layout.words, blocks.count, blocks.top,
+        blocks.left, blocks.zero,
+    )  # fmt: skip
 
 
 def _without_equal_tables(steps: list[Step]) -> list[Step]:

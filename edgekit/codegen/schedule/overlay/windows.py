@@ -9,25 +9,21 @@ multipliers busy).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.codegen.fixed_point import Integers
+from edgekit.codegen.schedule.overlay import tiles
 from edgekit.codegen.schedule.overlay.command import Command, Factor, Loop, Op
 from edgekit.codegen.schedule.overlay.layout import Layout
 from edgekit.codegen.schedule.overlay.machine import Machine
 from edgekit.codegen.schedule.overlay.program import Step
-
-PARAMETER_BYTES = 10
-LOAD = 7
-"""Cycles from one pass's last weights to the earliest next swap, beyond their rows."""
-FILL = 24
-"""Cycles until the results of a command are in memory, beyond those that it computes."""
+from edgekit.codegen.schedule.overlay.tiles import PARAMETER_BYTES, Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +34,7 @@ class Window:
         channels]``. :param bias: one per output channel, the input's zero point accounted for.
     :param padding: top, left. :param pad: what lies outside.
     :param alike: the weights of all taps are the same, and are loaded once per block.
+    :param products: of an output pixel, where weights were added; 0: as many as weights.
     """
 
     node: int
@@ -53,6 +50,7 @@ class Window:
     limits: tuple[int, int]
     once: bool = False
     alike: bool = False
+    products: int = 0
 
     @property
     def depthwise(self) -> bool:
@@ -82,16 +80,6 @@ class Mode:
     pixels: int = 1
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a tile takes: cycles of the array, of requantization, all in all, and bytes of the stream."""
-
-    compute: int
-    drain: int
-    total: int
-    stream: int
-
-
 def modes(machine: Machine, window: Window) -> Iterator[Mode]:
     """All that the array can do."""
     yield Mode()
@@ -112,28 +100,23 @@ def usable(mode: Mode, machine: Machine, source: Layout, output: Layout) -> bool
     return distance % 2 == 1 and (whole or mode.axis == "y")
 
 
-@dataclass(frozen=True)
-class Shape:
-    """Loops of a window in a mode: blocks, passes, slots of the whole feature map."""
-
-    blocks: int
-    reads: tuple[int, int, int]
-    """Along channels, along the axis (x without one), along the other."""
-    slots: tuple[int, int]
-    """Rows, columns."""
-    per_block: int
-    """Channels."""
-    words: int
+def in_slots(window: Window, output: Layout) -> bool:
+    """True if blocks of channels can be slots: of a mean over a whole feature map, where all channels are alike."""
+    alike = len(set(window.factors)) == 1 and len(set(map(int, window.bias))) == 1
+    return window.alike and window.depthwise and alike and output.size[:2] == (1, 1)
 
 
 def shape_of(machine: Machine, window: Window, source: Layout, output: Layout, mode: Mode) -> Shape:
     """The loops of a window in a mode."""
     rows, columns, channels = output.size
     height, width = window.kernel
+    if in_slots(window, output):
+        return Shape(1, (1, width, height), (1, -(-channels // machine.oc)), machine.oc, machine.oc // 4, True)
     if mode.axis is None:
         depth = 1 if window.depthwise else -(-source.size[2] // machine.ic)
         return Shape(
-            -(-channels // machine.oc), (depth, width, height), (rows, columns), machine.oc, machine.oc // 4
+            -(-channels // machine.oc), (depth, width, height), (rows, columns), machine.oc, machine.oc // 4,
+            window.alike,
         )  # fmt: skip
     along, other = (1, 0) if mode.axis == "x" else (0, 1)
     per_block = 4 if window.depthwise or mode.pixels > 1 else machine.oc
@@ -144,51 +127,10 @@ def shape_of(machine: Machine, window: Window, source: Layout, output: Layout, m
     return Shape(-(-channels // per_block), reads, slots, per_block, mode.pixels * per_block // 4)
 
 
-def cost(machine: Machine, window: Window, shape: Shape, slots: int) -> Cost:
-    """What a tile of so many slots takes."""
-    passes = math.prod(shape.reads)
-    load = machine.ic + LOAD
-    loaded = 1 if window.alike else passes
-    sweep = max(slots, 4)
-    compute = loaded * max(sweep, load) + (passes - loaded) * sweep
-    drain = slots * shape.words
-    weights = loaded * machine.ic * machine.oc + PARAMETER_BYTES * machine.oc
-    stream = shape.blocks * weights + 112
-    total = shape.blocks * max(compute, drain + 2, weights * 8 // machine.mem_bits * 0) + FILL
-    return Cost(shape.blocks * compute, shape.blocks * drain, total, stream)
-
-
-def tiles(machine: Machine, window: Window, shape: Shape) -> tuple[int, int, int]:
-    """Rows and columns of slots in a tile, and the cycles of all tiles."""
-    rows, columns = shape.slots
-    if columns > machine.acc_depth:
-        count = -(-columns // machine.acc_depth)
-        width = -(-columns // count)
-        return 1, width, rows * count * cost(machine, window, shape, width).total
-    best: tuple[int, int] | None = None
-    for height in sorted({-(-rows // n) for n in range(1, rows + 1)}):
-        if height * columns > machine.acc_depth:
-            break
-        full, rest = divmod(rows, height)
-        each = cost(machine, window, shape, height * columns)
-        total = full * (each.total - FILL) + FILL
-        last = height
-        if rest:
-            total += cost(machine, window, shape, rest * columns).total - FILL
-            last = rest
-        total += last * columns * shape.words
-        beats = (full + (rest > 0)) * each.stream * 8 // machine.mem_bits
-        total = max(total, beats)
-        if best is None or total <= best[1]:
-            best = height, total
-    assert best is not None
-    return best[0], columns, best[1]
-
-
 def best_mode(machine: Machine, window: Window, source: Layout, output: Layout) -> tuple[Mode, int]:
     """The mode that takes the fewest cycles, and the cycles."""
     found = [
-        (tiles(machine, window, shape_of(machine, window, source, output, mode))[2], n, mode)
+        (tiles.cycles(machine, shape_of(machine, window, source, output, mode)), n, mode)
         for n, mode in enumerate(modes(machine, window))
         if usable(mode, machine, source, output)
     ]
@@ -196,8 +138,10 @@ def best_mode(machine: Machine, window: Window, source: Layout, output: Layout) 
     return mode, cycles
 
 
-def slack(mode: Mode, output: Layout) -> int:
+def slack(machine: Machine, window: Window, mode: Mode, output: Layout) -> int:
     """Words beyond the output that are overwritten."""
+    if in_slots(window, output):
+        return -output.channel_words % (machine.oc // 4)
     if mode.pixels == 1:
         return 0
     return (mode.pixels - 1) * (output.pitch if mode.axis == "x" else output.row)
@@ -207,7 +151,8 @@ def steps(machine: Machine, window: Window, source: Layout, output: Layout) -> l
     """The commands of a convolution, one per tile."""
     mode, _ = best_mode(machine, window, source, output)
     shape = shape_of(machine, window, source, output, mode)
-    height, width, _ = tiles(machine, window, shape)
+    division = tiles.divided(machine, shape)
+    width = division.width
     data = _data(machine, window, shape, mode)
     along = mode.axis == "x"
     group = (1, mode.pixels) if along or mode.axis is None else (mode.pixels, 1)  # rows, columns of a slot
@@ -224,17 +169,21 @@ def steps(machine: Machine, window: Window, source: Layout, output: Layout) -> l
         outer = [Loop(shape.reads[1], far, 0, machine.banks), Loop(shape.reads[2], dx * source.pitch, dx, 0)]
         spread, inner = (source.row, 0, 1), 1
     depth = shape.per_block // 4 if window.depthwise else 0
+    along_row = (Loop(1, group[1] * sx * source.pitch, group[1] * sx), group[1] * output.pitch)  # reads, writes
+    if in_slots(window, output):
+        along_row = (Loop(1, depth), depth)
     word_step = 1 if mode.pixels == 1 else (output.pitch if along else output.row)
     last_words = -(-(window.channels - (shape.blocks - 1) * shape.per_block) // 4) * mode.pixels
+    last_words = min(last_words, shape.words)
     done: list[Step] = []
     rows, columns = shape.slots
-    macs = output.size[0] * output.size[1] * window.weights.size
-    for top in range(0, rows, height):
+    macs = output.size[0] * output.size[1] * (window.products or window.weights.size)
+    for number, (top, tall) in enumerate(zip(accumulate(division.heights, initial=0), division.heights, strict=False)):
         for left in range(0, columns, width):
-            tall, wide = min(height, rows - top), min(width, columns - left)
+            wide = min(width, columns - left)
             y, x = top * group[0] * sy - window.padding[0], left * group[1] * sx - window.padding[1]
             loops = (
-                Loop(wide, group[1] * sx * source.pitch, group[1] * sx, 0),
+                replace(along_row[0], count=wide),
                 Loop(tall, group[0] * sy * source.row, 0, group[0] * sy),
                 Loop(shape.reads[0], inner),
                 *outer,
@@ -243,12 +192,13 @@ def steps(machine: Machine, window: Window, source: Layout, output: Layout) -> l
             command = Command(
                 Op.CONV, loops, source.at(y, x), (x, y), (source.size[1], source.size[0]), spread, window.pad,
                 output.at(top * group[0], left * group[1]),
-                (word_step, group[1] * output.pitch, group[0] * output.row, shape.per_block // 4),
+                (word_step, along_row[1], group[0] * output.row, shape.per_block // 4),
                 (shape.words, last_words), window.zero, window.limits,
                 wait=not done, hold=window.alike, once=window.once,
             )  # fmt: skip
             share = macs * tall * wide // (rows * columns)
-            expected = cost(machine, window, shape, tall * wide).total
+            before = division.cycles[number - 1] if number else 0
+            expected = (division.cycles[number] - before) * wide // columns
             done.append(Step(window.node, window.name, command, data, share, expected))
     return done
 
@@ -283,7 +233,7 @@ def _packed(machine: Machine, window: Window, shape: Shape, mode: Mode) -> NDArr
     result = np.zeros((shape.blocks, far, near, deep, ic, oc), np.int64)
     if mode.axis is None:
         if window.depthwise:
-            for channel in range(window.channels):
+            for channel in range(min(window.channels, shape.blocks * oc)):
                 block, lane = divmod(channel, oc)
                 result[block, :, :, 0, lane, lane] = weights[:, :, channel]
         else:

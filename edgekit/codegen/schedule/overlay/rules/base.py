@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgekit.codegen import kernels as k
 from edgekit.codegen.schedule.overlay.command import Factor
-from edgekit.codegen.schedule.overlay.layout import Layout, Size, size_of
+from edgekit.codegen.schedule.overlay.layout import Blocks, Layout, Size, size_of
 from edgekit.codegen.schedule.overlay.machine import Machine
 from edgekit.codegen.schedule.overlay.program import Step
 from edgekit.codegen.schedule.overlay.windows import Window
@@ -40,7 +40,7 @@ class Unsuitable(Exception):
 class Context:
     """The network, and tensors that are added to it.
 
-    :param alias: tensors that are another under a new shape.
+    :param alias: tensors that are another under a new shape. :param blocks: inputs whose pixels lie in blocks.
     """
 
     network: k.Network
@@ -48,6 +48,7 @@ class Context:
     sizes: dict[int, Size]
     alias: dict[int, int]
     shapes: dict[int, tuple[int, ...]]
+    blocks: dict[int, Blocks]
 
     def root(self, tensor: int) -> int:
         """The tensor whose memory this one is."""

@@ -11,7 +11,7 @@ from edgekit.codegen import kernels as k
 from edgekit.codegen import parameters as p
 from edgekit.codegen.schedule.overlay import vectors, windows
 from edgekit.codegen.schedule.overlay.command import Factor
-from edgekit.codegen.schedule.overlay.layout import Layout, size_of
+from edgekit.codegen.schedule.overlay.layout import Blocks, Layout, odd, size_of
 from edgekit.codegen.schedule.overlay.program import Step
 from edgekit.codegen.schedule.overlay.rules.base import Context, Item, Layouts, Unsuitable, exact, sized, stored
 from edgekit.codegen.schedule.overlay.rules.elements import addition
@@ -31,7 +31,39 @@ def convolution(c: Context, kernel: k.Conv2D | k.DepthwiseConv2D) -> list[Item]:
     name = "depthwise" if depthwise else "conv"
     window = window_of(c, kernel.node, name, kernel.weights, kernel.bias, kernel.epilogue, kernel.input)
     window = replace(window, strides=kernel.strides, dilations=kernel.dilations, padding=kernel.padding[:2])
+    if isinstance(kernel, k.Conv2D):
+        window = _in_blocks(c, kernel, window)
     return _finished(c, kernel.epilogue, window, kernel.input, kernel.output)
+
+
+def _in_blocks(c: Context, kernel: k.Conv2D, window: Window) -> Window:
+    """A strided convolution of an input of few channels as one of stride 1 whose pixels are blocks, if that is faster.
+
+    The host writes the input in blocks, so that a read brings more of it.
+    """
+    source, network = kernel.input, c.network
+    rows, columns, channels = c.size(source)
+    block = kernel.strides[0]
+    private = source in network.inputs and source not in network.outputs and len(network.readers[source]) == 1
+    plain = kernel.dilations == (1, 1) and kernel.strides == (block, block) and block > 1
+    if not (private and plain and channels * block * block <= c.machine.ic):
+        return window
+    (top, left), (height, width) = window.padding, window.kernel
+    tall, wide = -(-height // block), -(-width // block)
+    weights = np.zeros((window.channels, tall * block, wide * block, channels), np.int64)
+    weights[:, :height, :width] = window.weights
+    weights = weights.reshape(-1, tall, block, wide, block, channels).transpose(0, 1, 3, 2, 4, 5)
+    blocked = replace(window, weights=weights.reshape(window.channels, tall, wide, -1), strides=(1, 1), padding=(0, 0))
+    size = (-(-(rows + top) // block), -(-(columns + left) // block), channels * block * block)
+    made = odd(c.size(kernel.output))
+    before, after = (
+        windows.best_mode(c.machine, one, odd(of), made)[1] for one, of in ((window, c.size(source)), (blocked, size))
+    )
+    if after >= before:
+        return window
+    c.sizes[source] = size
+    c.blocks[source] = Blocks(block, top, left, window.pad)
+    return blocked
 
 
 def dense(c: Context, kernel: k.MatMul) -> list[Item]:
