@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants bench-generators bench-microcontrollers calibration lock clean
+.PHONY: help setup ready demo demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants runtime-wheels bench-generators bench-microcontrollers calibration lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -67,6 +67,9 @@ mutants: ready  ## plant small faults and count those that the tests catch (minu
 
 ops: ready  ## run the operator cases on every backend (ten minutes); rewrites docs/operators.md
 	nice $(BIN)/python -m tests.ops.record
+
+runtime-wheels: ready  ## write the wheels of the Python package edgekit-runtime, for x86_64 and aarch64, to dist/
+	@$(BIN)/python tools/runtime_wheels.py
 
 calibration: ready  ## fit the cost models to the published measurements beside the checkout; rewrites targets/calibration (needs crepes)
 	$(BIN)/python tools/calibrate.py

@@ -13,7 +13,7 @@ label. The texts are in ``firmware_stubs/handover``. Layouts, as documented (rea
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from edgekit.backends.c99.emit import Source
 from edgekit.bundle.handover import Format
 from edgekit.files.documents import write_text
 from edgekit.graph import Tensor
+from edgekit.text.templates import filled
 
 MOST_LABELS = 4096
 """Names of classes in the example."""
@@ -32,7 +33,6 @@ _TARGETS = """all clean depend edit_cache help install package preinstall rebuil
     app arduino classify main pico_stdlib zephyr"""
 _TAKEN = frozenset((*_HEADERS.split(), *_TARGETS.split()))
 """Names that a header, a target or the example has already."""
-_MARK = re.compile(r"@([a-zA-Z_]+)@")
 _PUBLIC = "ek_model.h"
 
 
@@ -97,10 +97,10 @@ def write(network: Network, form: Format, folder: Path) -> Path:
     for template in sorted((templates / form).rglob("*.in")):
         place = str(template.relative_to(templates / form)).removesuffix(".in")
         if place != "use.md" and (network.cross is not None or "toolchain" not in place):
-            _put(root / _filled(place, values), _filled(template.read_text(), values))
+            _put(root / filled(place, values), filled(template.read_text(), values))
     common = templates / "common"
-    _put(root / _EXAMPLES[form] / "classify.h", _filled((common / "classify.h.in").read_text(), values))
-    _put(root / "README.md", _filled((common / "README.md.in").read_text(), values))
+    _put(root / _EXAMPLES[form] / "classify.h", filled((common / "classify.h.in").read_text(), values))
+    _put(root / "README.md", filled((common / "README.md.in").read_text(), values))
     sources = root / "src"
     headers = sources if form is Format.ARDUINO else root / "include"
     _put(sources / f"{name}.c", network.source.code)
@@ -132,12 +132,7 @@ cmake --build cross && cmake --install cross --prefix PREFIX
 ```""",
         }  # fmt: skip
     use = resources.folder("firmware_stubs") / "handover" / form / "use.md.in"
-    return values | {"use": _filled(use.read_text(), values).rstrip()}
-
-
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    """Replace the marks that have a value."""
-    return _MARK.sub(lambda mark: values.get(mark.group(1), mark.group()), text)
+    return values | {"use": filled(use.read_text(), values).rstrip()}
 
 
 def _put(path: Path, text: str) -> None:
