@@ -116,11 +116,11 @@ def _per_mac(model: Path, result: Result) -> str:
 
 
 def memories(results: dict[tuple[str, str, str], Result]) -> str:
-    """Arenas on the Cortex-M4 beside TensorFlow Lite Micro's, and the sizes of code and stack."""
+    """Arenas on the Cortex-M4 beside TensorFlow Lite Micro's; the sizes of code and stack: worst case, and in use."""
     lines = [
-        "| Network | TFLM's head | arena, `ram` | ratio | lower bound | arena, `speed` | ratio | code | stack "
-        "| written in |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| Network | TFLM's head | arena, `ram` | ratio | lower bound | arena, `speed` | ratio | code "
+        "| worst-case stack | painted | written in |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     board = target.load(BOARDS[0])
     for model in NETWORKS:

@@ -32,7 +32,7 @@ from edgekit.passes import recipe
 from edgekit.profiling import Profile, registry
 from edgekit.progress import Progress, Silent
 from edgekit.reference.litert import PRELOAD
-from edgekit.runners import OpenOptions, provers
+from edgekit.runners import OpenOptions, Run, provers
 from edgekit.runners import get as get_runner
 from edgekit.target import Target
 from edgekit.training.workers import parse as parse_workers
@@ -283,7 +283,8 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         bundles.finish(folder, manifest)
         progress.step(f"prove on {board.name}")
         with advice.ways_out(job, board, backend):
-            parity = _prove(bundles.load(folder), backend, planned, job.tuning, progress)
+            seen = functools.partial(_stack_used, manifest["footprint"])
+            parity = _prove(bundles.load(folder), backend, planned, job.tuning, progress, seen)
         manifest["parity"] = parity.json()
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
@@ -309,9 +310,25 @@ def _slower(job: Job, board: Target, artifact: Artifact, estimate: Profile, prog
         )
 
 
+def _stack_used(footprint: dict[str, Any], run: Run) -> None:
+    """Add to a firmware's footprint how much of the stack was in use, which is at most the worst case.
+
+    :raises CheckFailed: if it is more.
+    """
+    used, most = run.conditions.get("stack_used_bytes"), footprint.get("stack_bytes")
+    if isinstance(used, int):
+        footprint["stack_used_bytes"] = used
+        if most is not None and used > most:
+            raise CheckFailed(
+                f"the firmware used {used} bytes of stack, and {most} were found to be the worst case",
+                "please report this, with your compiler's version",
+            )
+
+
 def _prove(
-    bundle: bundles.Bundle, made_by: Backend, planned: Planned, tuning: str | None, progress: Progress
-) -> Parity:
+    bundle: bundles.Bundle, made_by: Backend, planned: Planned, tuning: str | None, progress: Progress,
+    seen: Callable[[Run], None],
+) -> Parity:  # fmt: skip
     """Prove on the target's emulator; if that is not installed, on this machine's own LiteRT, with a warning.
 
     :raises ToolMissing: if the emulator is not installed and this machine cannot run the bundle.
@@ -322,7 +339,7 @@ def _prove(
         try:
             return prove(
                 bundle, get_runner(name), backend=made_by, planned=planned, tuning=tuning,
-                opening=OpenOptions(progress),
+                opening=OpenOptions(progress), seen=seen,
             )  # fmt: skip
         except ToolMissing as error:
             if number == len(names) - 1:

@@ -20,10 +20,10 @@ from edgekit.graph.explode import Exploded, explode
 from edgekit.metrics import parity
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.reference.litert import reference_outputs, reference_tensors
-from edgekit.runners import OpenOptions, Runner, RunOptions, once
+from edgekit.runners import OpenOptions, Run, Runner, RunOptions, once
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,15 +36,17 @@ STATE = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE", "READ_VARIABLE", "VAR_HANDLE"
 def prove(
     bundle: Bundle, runner: Runner, options: RunOptions = RunOptions(), backend: Backend | None = None,
     planned: Planned | None = None, tuning: str | None = None, opening: OpenOptions = OpenOptions(),
+    seen: Callable[[Run], None] | None = None,
 ) -> parity.Parity:  # fmt: skip
     """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.metrics.parity`).
 
     :param backend: what made the artifact; default: the bundle's backend. :param planned: its plan of the bundle's
         network; default: made anew. :param tuning: the tuning database that it used.
+    :param seen: gets the run of the network.
     """
     return _Proof(
         bundle, runner, options, backend or _backend(bundle), planned, tuning,
-        opening,
+        opening, seen,
     ).judge()  # fmt: skip
 
 
@@ -64,6 +66,7 @@ class _Proof:
     planned: Planned | None
     tuning: str | None
     opening: OpenOptions
+    seen: Callable[[Run], None] | None
 
     @cached_property
     def exactness(self) -> Exactness:
@@ -79,6 +82,8 @@ class _Proof:
         graph = self.bundle.graph
         inputs, reference = self.bundle.golden()
         run = once(self.runner, self.bundle, inputs, self.options, self.opening)
+        if self.seen:
+            self.seen(run)
         if (part := run.partial) is not None:
             result = parity.partial(graph, part.reference, part.values, part.not_executed, part.checked, self.bounds)
             if part.wrong:

@@ -98,7 +98,9 @@ class Footprint:
     :param flash: the files that have to be there; of a microcontroller, what lies in its flash.
     :param ram: activations; None where nothing is known of them. Of a microcontroller, all of its RAM that is in use.
     :param text: code. :param constants: weights and tables. :param arena: activations and scratch memory.
-    :param stack: reserved for the stack. These four: of microcontrollers only.
+    :param stack: the most that the stack can need, None where it is unknown; ``stack_unknown`` says why.
+    :param stack_reserved: reserved for the stack, part of ``ram``. :param stack_used: the most that the proof saw in
+        use. These from ``text`` on: of microcontrollers only.
     """
 
     flash: int = 0
@@ -107,12 +109,16 @@ class Footprint:
     constants: int | None = None
     arena: int | None = None
     stack: int | None = None
+    stack_reserved: int | None = None
+    stack_used: int | None = None
+    stack_unknown: str = ""
 
     def json(self) -> dict[str, Any]:
         """The manifest's ``footprint``."""
         parts = {
             "text_bytes": self.text, "constant_bytes": self.constants, "arena_bytes": self.arena,
-            "stack_bytes": self.stack,
+            "stack_bytes": self.stack, "stack_reserved_bytes": self.stack_reserved, "stack_used_bytes": self.stack_used,
+            "stack_unknown": self.stack_unknown or None,
         }  # fmt: skip
         known = {name: value for name, value in parts.items() if value is not None}
         return {"flash_bytes": self.flash, "ram_bytes": self.ram, **known}

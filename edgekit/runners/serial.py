@@ -108,6 +108,6 @@ class SerialSession:
             trace.latency_ms = [taken / per_ms for taken in cycles]
         conditions = {
             "threads": 1, "machine": firmware.bundle.target.processor.core, "clock_mhz": firmware.hello.clock / 1e6,
-            "stack_bytes": firmware.stack_used(),
+            "stack_used_bytes": firmware.stack_used(),
         }  # fmt: skip
         return Run(outputs, trace, conditions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def test_zig_builds_firmware_that_computes_exactly(tmp_path: Path) -> None:
     with runners.opened(runners.get("emulator"), made) as session:
         run = session.run([inputs])
     np.testing.assert_array_equal(run.outputs[0], expected(inputs))
+    said = json.loads((made.artifact / "firmware.json").read_text())["stack"]
+    assert said["bytes"] is None and said["unknown"] == "ziglang does not say what functions need"
     for name in ("firmware.elf", "emulator.elf"):
         data = (made.artifact / name).read_bytes()
         assert b"ziglang" not in data and b"/tmp/" not in data and str(Path.home()).encode() not in data

@@ -51,7 +51,7 @@ def test_a_board_runs_every_sample_and_tells_its_cycles(there: Board, made: Bund
     assert [(row.index, row.name) for row in trace.operators] == [(0, "dense"), (1, "minimum")]
     steps = [row.latency_ms for row in trace.operators]
     assert all(ms is not None for ms in steps) and 0 < steps[0] <= trace.latency_ms[0]  # type: ignore[operator]
-    assert first.conditions["clock_mhz"] == 32 and 0 < first.conditions["stack_bytes"] < 8192
+    assert first.conditions["clock_mhz"] == 32 and 0 < first.conditions["stack_used_bytes"] < 8192
     assert session.info().name == there.path
 
 

@@ -160,7 +160,10 @@ class C99(Defaults):
             write_text(request.folder / name, text)
         library.put_kernels(request.folder / KERNELS)
         sizes = built.sizes
-        footprint = Footprint(sizes.flash, sizes.ram, sizes.text, sizes.constants, sizes.arena, sizes.stack)
+        footprint = Footprint(
+            sizes.flash, sizes.ram, sizes.text, sizes.constants, sizes.arena, built.stack.bytes, sizes.stack,
+            stack_unknown=built.stack.unknown,
+        )  # fmt: skip
         return Artifact(
             {"compiler": built.compiler}, Execution(Kind.FIRMWARE), "c99", source.memory.arena,
             options=self._options(), footprint=footprint,

@@ -7,6 +7,8 @@ of the core's family. The board's memories decide whether the network fits.
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
@@ -14,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from edgekit import resources, sandbox
 from edgekit.backends import compilation, runner_build
+from edgekit.backends.c99 import stack as stacks
 from edgekit.backends.c99.image import boot_checksum, image, suffix
 from edgekit.backends.c99.library import STANDARD
+from edgekit.backends.c99.stack import Worst
 from edgekit.bundle.execution import FirmwareStep
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.files import elf
@@ -47,6 +51,10 @@ _ZIG_LINK = ("-nostdlib", "-static", "-Wl,--gc-sections", "-Wl,--build-id=none",
 """zig brings its own linker, and its own library in place of GCC's."""
 _NO_CALLS = ("-fno-builtin", "-fno-tree-loop-distribute-patterns")
 """For functions that would else become calls of themselves; zig knows the first only."""
+_USAGE = ".su"
+"""How the names of files end in which GCC says what functions need of the stack."""
+_DISASSEMBLED = {False: ("-m", "armv7e-m"), True: ("-m", "armv8.1-m.main")}
+_ARMV8 = ("cortex-m33", "cortex-m55", "cortex-m85")
 _UNCOUNTED = ("ek_observe_begin", "ek_observe_step", "ek_observe_end", "ek_cycles")
 _LINKED = frozenset(
     f"ek_{name}" for name in (
@@ -89,10 +97,14 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Built:
-    """A firmware. ``files``: names in ``artifact/``. ``compiler``: its name and version."""
+    """A firmware. ``files``: names in ``artifact/``. ``compiler``: its name and version.
+
+    :param stack: the most that it can need, of the board's firmware and the emulator's.
+    """
 
     files: tuple[str, ...]
     sizes: Sizes
+    stack: Worst
     compiler: str
 
 
@@ -125,25 +137,28 @@ def build(network: Network, target: Target, folder: Path, flags: Sequence[str] =
     machine_options = zig_flags(mcu) if tool.module else machine_flags(mcu)
     maker = _Maker(network, target, mcu, [*flags, *machine_options], tool)
     emulated = maker.compiled(_Config(NO_BOARD, *machine.uart, BAUD, False, machine.samples))
-    sizes = _sizes(elf.read(maker.linked(emulated, _WIDE)), mcu)
+    sizes = _sizes(elf.read(maker.linked(emulated.files, _WIDE)), mcu)
     layout = _fitting(sizes, network, target)
     spans = {"flash": machine.flash, "ram": machine.ram, "vectors": machine.vectors}
     memories = {name: (span.address, span.size) for name, span in spans.items() if span is not None}
     vectors = "vectors" if machine.vectors else ""
-    files = {EMULATED: maker.linked(emulated, _Layout(memories, "flash", "ram", "ram", vectors))}
+    files = {EMULATED: maker.linked(emulated.files, _Layout(memories, "flash", "ram", "ram", vectors))}
+    stack = maker.worst_case(emulated, files[EMULATED])
     if mcu.board and mcu.uart:
         uart = mcu.uart
         config = _Config(mcu.board, uart.driver, uart.base, uart.clock_hz, uart.baud, mcu.caches)
         objects = maker.compiled(config)
-        board = {BOARD: maker.linked(objects, replace(layout, boot=maker.boot_end(objects)))}
+        board = {BOARD: maker.linked(objects.files, replace(layout, boot=maker.boot_end(objects.files)))}
+        stack = stack.larger(maker.worst_case(objects, board[BOARD]))
         if mcu.image is not FlashImage.ELF:
             board[f"{PurePath(BOARD).stem}.{suffix(mcu.image)}"] = image(elf.read(board[BOARD]).loaded, mcu.image)
         files = board | files
-    about = _about(elf.read(files[EMULATED]), network, layout, sizes)
+    _enough(stack, mcu, target)
+    about = _about(elf.read(files[EMULATED]), network, layout, sizes) | {"stack": asdict(stack)}
     files[ABOUT] = (json.dumps(about, indent=1, sort_keys=True) + "\n").encode()
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    return Built(tuple(files), sizes, runner_build.describe(tool))
+    return Built(tuple(files), sizes, stack, runner_build.describe(tool))
 
 
 def largest(graph: Graph) -> list[str]:
@@ -220,6 +235,14 @@ class _Config:
 
 
 @dataclass(frozen=True)
+class _Objects:
+    """What the compiler makes: objects by name, and what it says of the functions' stack."""
+
+    files: Mapping[str, bytes]
+    usage: Sequence[str]
+
+
+@dataclass(frozen=True)
 class _Maker:
     """Compiles and links a network for a target."""
 
@@ -230,8 +253,8 @@ class _Maker:
     tool: Tool
     """The compiler: GCC, or zig, which is a Python module."""
 
-    def compiled(self, config: _Config) -> dict[str, bytes]:
-        """Return the objects of a firmware for a board or a machine, by name."""
+    def compiled(self, config: _Config) -> _Objects:
+        """Return the objects of a firmware for a board or a machine."""
         driver, family = _DRIVERS.get(config.driver, config.driver), _FAMILIES[self.target.arch]
         names = [f"mcu/{name}.c" for name in ("ek_server", "ek_frame", f"uart_{driver}")] + [f"{family}/startup.c"]
         board = f"mcu/board_{NO_BOARD}.c"
@@ -244,7 +267,23 @@ class _Maker:
         runtime = {**self._compiled(names, header), **self._compiled([board], header, "-Os")}  # a boot block is small
         # They would call themselves.
         memory = self._compiled(["mcu/memory.c"], {}, *(_NO_CALLS[:1] if self.tool.module else _NO_CALLS))
-        return {**runtime, **memory, **self._network()}
+        made = {**runtime, **memory, **self._network()}
+        usage = [content.decode(errors="replace") for name, content in made.items() if name.endswith(_USAGE)]
+        return _Objects({name: content for name, content in made.items() if not name.endswith(_USAGE)}, usage)
+
+    def worst_case(self, objects: _Objects, linked: bytes) -> Worst:
+        """Return the most stack that a firmware can need."""
+        if self.tool.module:
+            return Worst(None, (), f"{self.tool.module} does not say what functions need")
+        program = re.sub(r"gcc$", "objdump", self.tool.argv[0])
+        if not shutil.which(program):
+            return Worst(None, (), f"{program} is missing")
+        command = [program, *(_DISASSEMBLED[self.mcu.arch in _ARMV8] if self.target.arch == "cortex-m" else ())]
+        exception = (
+            36 if self.mcu.fpu is Fpu.NONE and not self.mcu.mve else 108
+        )  # with 4 of alignment; DDI 0403, B1.5.6
+        model = f"{self.network.name}_model"
+        return stacks.worst_case(stacks.Linked(linked, objects.files, objects.usage, model, exception), command)
 
     def boot_end(self, objects: Mapping[str, bytes]) -> str:
         """Return the linker script's end of a boot block with a checksum; empty for boards without."""
@@ -279,8 +318,9 @@ class _Maker:
         """Compile files of ``firmware_stubs`` and of ``also``; return the objects by name."""
         headers = compilation.sources("kernels", "mcu", "mcu/freestanding", _FAMILIES[self.target.arch])
         own = {name: (resources.folder("firmware_stubs") / name).read_bytes() for name in names if name not in also}
-        arguments = [*STANDARD, *self.flags, *_FLAGS, *flags, "-c"]
-        objects = [f"{PurePath(name).stem}.o" for name in names]
+        arguments = [*STANDARD, *self.flags, *_FLAGS, *flags, *(() if self.tool.module else ("-fstack-usage",)), "-c"]
+        kinds = (".o",) if self.tool.module else (".o", _USAGE)
+        objects = [f"{PurePath(name).stem}{kind}" for name in names for kind in kinds]
         each = [[*arguments, name] for name in names] if self.tool.module else [[*arguments, *names]]  # zig writes one
         return self._run(each, {**headers, **own, **also}, objects)
 
@@ -373,6 +413,19 @@ def _fitting(sizes: Sizes, network: Network, target: Target) -> _Layout:
         memories["constants"] = (mcu.constants, flash.kib << 10)
     vectors, constants = ("" if name not in memories else name for name in ("vectors", "constants"))
     return _Layout(memories, code, rams[0][0], arena, vectors, constants)
+
+
+def _enough(stack: Worst, mcu: Mcu, target: Target) -> None:
+    """Refuse a firmware that may need more than the stack that is reserved.
+
+    :raises ModelError: if it may.
+    """
+    if stack.bytes is not None and stack.bytes > mcu.stack_bytes:
+        raise ModelError(
+            f"the firmware may need {stack.bytes} bytes of stack on {target.name}, which reserves {mcu.stack_bytes}; "
+            f"the way there: {' > '.join(stack.chain)}",
+            "raise mcu.stack_bytes in the target's file",
+        )
 
 
 def _about(linked: elf.Elf, network: Network, layout: _Layout, sizes: Sizes) -> dict[str, object]:

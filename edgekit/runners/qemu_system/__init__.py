@@ -146,7 +146,8 @@ class QemuSystemSession:
                 stack = firmware.stack_used()
             trace = self._trace(folder / _REPORT, profile=options.profile)
         conditions = {
-            "threads": 1, "machine": self.info().name, "clock_mhz": target.processor.clock_mhz, "stack_bytes": stack,
+            "threads": 1, "machine": self.info().name, "clock_mhz": target.processor.clock_mhz,
+            "stack_used_bytes": stack,
         }  # fmt: skip
         return Run(outputs, trace, conditions)
 
