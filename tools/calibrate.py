@@ -47,7 +47,7 @@ def line(one: Calibrated) -> str:
     errors = np.abs(one.errors)
     reach = np.exp(one.width * np.median([row.deviation for row in one.judged]))
     return (
-        f"| {one.set.target} | {one.set.runtime} | {one.set.dtype} | {len(one.set.rows)} | {one.left_out} | "
+        f"| {one.set.target} | {one.set.runtime} | {one.set.dtype} | {len(one.set.measured)} | {one.left_out} | "
         f"{errors.mean():.1%} | {(errors <= 0.1).mean():.0%} | {(errors <= 0.2).mean():.0%} | {one.coverage:.0%} | "
         f"{reach:.2f} |"
     )

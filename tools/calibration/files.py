@@ -19,10 +19,10 @@ HEADER = (
 
 def text(one: Calibrated) -> str:
     """The content of a calibration's file."""
-    rows, errors = one.set.rows, np.abs(one.errors)
-    networks = sorted({row.network for row in rows})
+    rows, errors = one.set.measured, np.abs(one.errors)
+    networks = sorted({row.network for row in one.set.rows})
     kinds = sorted({str(w.kind) for name in networks for w in work(name)} - {Kind.FREE})
-    macs = [sum(w.macs for w in work(name)) for name in networks]
+    macs = [sum(w.macs for w in work(row.network)) for row in rows]
     values: dict[str, object] = {
         "schema": 1, "target": one.set.target, "runtime": one.set.runtime, "dtype": one.set.dtype,
         "threads": one.set.threads, "scaling": one.set.scaling, "clock_mhz": one.set.clock_mhz,

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgekit.profiling.calibrated import features
 from edgekit.profiling.calibrated.features import Array
-from edgekit.profiling.calibrated.fit import Costs, Samples, fit
+from edgekit.profiling.calibrated.fit import NOISE, Costs, Samples, fit
 from edgekit.profiling.calibrated.quantities import NAMES
 from tools.calibration.rows import Row, Set, work
 
@@ -21,6 +21,8 @@ FOLDS = 5
 """Parts that rows of a set are left out by where all of them are of one family."""
 COVERED = 0.9
 """Part of unseen networks that an interval is to hold."""
+EMULATED = 0.25
+"""Standard deviation of the logarithm of what the emulator says of a network."""
 FEW = 12
 """Rows below which a set's interval is that of its group."""
 
@@ -69,7 +71,15 @@ def amounts(network: str, integer: bool, threads: int, scaling: bool) -> Array:
 
 
 def _parts(rows: Sequence[Row]) -> list[str]:
-    """What is left out with each row: its family; where all are of one, its network, or a fifth of the rows."""
+    """What is left out with each row: its family; where all are of one, its network, or a fifth of the rows.
+
+    Empty for rows that were not measured: these are never left out.
+    """
+    named = iter(_measured_parts([row for row in rows if not row.emulated]))
+    return ["" if row.emulated else next(named) for row in rows]
+
+
+def _measured_parts(rows: Sequence[Row]) -> list[str]:
     if len({row.family for row in rows}) > 1:
         return [row.family for row in rows]
     if len({row.network for row in rows}) <= FEW:
@@ -98,7 +108,8 @@ def _samples(one: Set, rows: Sequence[Row]) -> Samples:
     table = np.array([amounts(row.network, integer, row.threads, one.scaling) for row in rows])
     latency = np.array([row.latency_ms for row in rows])
     levels = (one.group, (one.group, one.target), one.key)
-    return Samples(table.reshape(len(rows), len(NAMES)), latency, levels)
+    noise = np.array([EMULATED if row.emulated else NOISE for row in rows])
+    return Samples(table.reshape(len(rows), len(NAMES)), latency, levels, noise)
 
 
 def judge(sets: Sequence[Set]) -> list[Calibrated]:
@@ -109,7 +120,7 @@ def judge(sets: Sequence[Set]) -> list[Calibrated]:
     final = fit([_samples(one, own) for one, own in zip(sets, rows, strict=True)], prior)
     parts = [_parts(own) for own in rows]
     judged: list[list[Judged]] = [[] for _ in sets]
-    for part in sorted({name for own in parts for name in own}):
+    for part in sorted({name for own in parts for name in own} - {""}):
         kept = [
             [row for row, name in zip(own, named, strict=True) if name != part]
             for own, named in zip(rows, parts, strict=True)
@@ -125,16 +136,17 @@ def judge(sets: Sequence[Set]) -> list[Calibrated]:
     everything = [one for own in judged for one in own]
     made = []
     for one, costs, own, named in zip(sets, final, judged, parts, strict=True):
-        by = (
-            "folds"
-            if named and named[0].startswith("fold")
-            else "families"
-            if len(set(named)) > 1 and named[0] == one.rows[0].family
-            else "networks"
-        )
+        by = _left_out([row for row in one.rows if not row.emulated], set(named) - {""})
         pool = own if len(own) >= FEW else everything
         made.append(Calibrated(one, costs, tuple(own), width(pool), _coverage(own, pool), by))
     return made
+
+
+def _left_out(rows: Sequence[Row], parts: set[str]) -> str:
+    """What was left out at once, in a word."""
+    if len({row.family for row in rows}) > 1:
+        return "families"
+    return "folds" if any(part.startswith("fold ") for part in parts) else "networks"
 
 
 def width(judged: Sequence[Judged]) -> float:

@@ -20,13 +20,17 @@ FOLDER = SHARED / "measurements"
 
 @dataclass(frozen=True)
 class Row:
-    """One measured network: what is left out together is its ``family``. ``watts``: 0 where none were measured."""
+    """One measured network: what is left out together is its ``family``. ``watts``: 0 where none were measured.
+
+    ``emulated``: not measured but counted in edgekit's emulator; it guides a fit, and judges nothing.
+    """
 
     network: str
     family: str
     latency_ms: float
     threads: int
     watts: float = 0.0
+    emulated: bool = False
 
 
 @dataclass
@@ -48,6 +52,11 @@ class Set:
     power_mode: str = ""
     scope: str = ""
     rows: list[Row] = field(default_factory=list)
+
+    @property
+    def measured(self) -> list[Row]:
+        """The rows that were measured."""
+        return [row for row in self.rows if not row.emulated]
 
     @property
     def scaling(self) -> bool:
@@ -72,7 +81,9 @@ def _read(name: str) -> list[dict[str, str]]:
 
 @functools.cache
 def work(network: str) -> tuple[Work, ...]:
-    """The work of a network of the tables; ``tiny:TASK`` is one of MLPerf Tiny's files."""
+    """The work of a network of the tables; ``tiny:TASK``: one of MLPerf Tiny's files, ``PATH.tflite``: a shared one."""
+    if network.endswith(".tflite") and "/" in network:
+        return tuple(works(tflite.read(SHARED / "models" / network)))
     if network.startswith("tiny:"):
         path = next((SHARED / "models" / "mlperf_tiny").glob(f"{network[5:]}*_int8.tflite"))
         return tuple(works(tflite.read(path)))
@@ -180,7 +191,7 @@ def _matrix() -> Iterator[tuple[Set, Row]]:
         gpu = r["runtime"] == "tensorrt"
         runtime, threads = ("tensorrt", 1) if gpu else ("tflite-xnnpack", 4)
         yield (
-            Set(target, runtime, dtype, "tensorrt" if gpu else "xnnpack", threads, clock, source),
+            Set(target, runtime, dtype, "tensorrt" if gpu else "xnnpack-unstated", threads, clock, source),
             Row(r["model"], family(r["model"]), float(r["ms"]), threads),
         )
 
@@ -267,7 +278,20 @@ def _mcu() -> Iterator[tuple[Set, Row]]:
             )
 
 
-_SOURCES = (_linux, _efficientdet, _matrix, _yolobench, _nb201, _ncnn, _mcu)
+def _emulated() -> Iterator[tuple[Set, Row]]:
+    """Small networks, which nobody measured on these boards: without them, costs of dispatch would be guesses."""
+    source = "small networks counted in edgekit's emulator (tools/calibration/emulated.csv)"
+    with (Path(__file__).parent / "emulated.csv").open(newline="") as file:
+        for r in csv.DictReader(file):
+            dtype = "int8" if "fp32" not in r["network"] else "float32"
+            clock = {"rpi4": 1800.0, "rpi5": 2400.0}[r["target"]]
+            yield (
+                Set(r["target"], "tflite-2.18-xnnpack", dtype, "xnnpack", 4, clock, source, True),
+                Row(r["network"], "emulated", float(r["ms"]), int(r["threads"]), emulated=True),
+            )
+
+
+_SOURCES = (_linux, _efficientdet, _matrix, _yolobench, _nb201, _ncnn, _mcu, _emulated)
 
 
 def sets() -> list[Set]:

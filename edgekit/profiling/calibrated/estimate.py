@@ -22,11 +22,13 @@ from edgekit.profiling.calibrated.fit import Costs
 from edgekit.profiling.calibrated.quantities import ARITHMETIC, FIXED, MEMORY, NAMES
 from edgekit.profiling.calibrated.work import Kind, works
 from edgekit.profiling.dtypes import Dtype
+from edgekit.profiling.roofline import LOOPS
 from edgekit.runners import Trace
 from edgekit.target import Target
 
-INFERRED_WIDER, THREADS_WIDER, OUTSIDE_WIDER = 1.5, 1.3, 1.3
-"""Factors of the interval where a runtime is inferred, where threads were never varied, per tenfold size outside."""
+INFERRED_WIDER, THREADS_WIDER, OUTSIDE_WIDER, LOOPS_WIDER = 1.5, 1.3, 1.3, 3.0
+"""Factors of the interval where a runtime is inferred, where threads were never varied, per tenfold size outside,
+and where a loop turns an unknown number of times."""
 _BOUND = {**dict.fromkeys(ARITHMETIC, "compute"), **dict.fromkeys(MEMORY, "memory"), **dict.fromkeys(FIXED, "overhead")}
 
 
@@ -58,6 +60,8 @@ class CalibratedCost:
         )
         total = float(parts.sum())
         reach = _reach(parts, known, self.choice, threads, sum(w.macs for w in work))
+        counted = all(row.counted for row in stats.operators)
+        reach *= 1.0 if counted else LOOPS_WIDER
         latency_ms = Figure(total, total / reach, total * reach)
         operators = _rows(stats, parts)
         power_w, scope = _power(target, known, threads)
@@ -74,7 +78,7 @@ class CalibratedCost:
             scope=scope,
             memory=rows.memory(stats),
             operators=operators,
-            basis=_basis(known, self.choice, threads, unseen),
+            basis=_basis(known, self.choice, threads, unseen) + ("" if counted else LOOPS),
         )
 
 

@@ -20,8 +20,13 @@ Array = NDArray[np.float64]
 LANES, ROWS = 8, 4
 """A kernel computes that many channels and rows at once; remainders cost as much."""
 
-INTEGER = 0.5
-"""Cost of 8-bit arithmetic and elements before anything is known, as a part of float32's."""
+INTEGER: dict[str, float] = {
+    **dict.fromkeys(ARITHMETIC, 0.35), **dict.fromkeys(MEMORY, 0.5), "depthwise_mac": 0.5,
+    "strided_depthwise_mac": 0.5, "dense_weight": 0.25, "weight": 0.25, "product_output": 1.0, "binary_element": 1.0,
+    "moved": 0.25,
+}  # fmt: skip
+"""Cost of 8-bit arithmetic and elements before anything is known, as a part of float32's: a quarter of the bytes, but
+sums are requantized."""
 MACHINES: dict[str, dict[str, float]] = {
     "cpu": {},
     "gpu": {"arithmetic": 2e-3, "memory": 0.03, "gathered": 0.1, "transcendental": 0.3, "serial": 1e-3},
@@ -40,7 +45,7 @@ def prior(*, integer: bool, machine: str = "cpu") -> Array:
     groups = {"arithmetic": ARITHMETIC, "memory": MEMORY, "fixed": FIXED, "serial": SERIAL}
     group = {name: key for key, table in groups.items() for name in table}
     scale = [
-        (INTEGER if integer and name in _SHARED else 1.0) * known.get(group[name], 1.0) * known.get(name, 1.0)
+        (INTEGER.get(name, 1.0) if integer else 1.0) * known.get(group[name], 1.0) * known.get(name, 1.0)
         for name in NAMES
     ]
     serial = [1e6 if name in SERIAL else 1.0 for name in NAMES]  # these amounts are in ms already

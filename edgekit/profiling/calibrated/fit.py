@@ -15,10 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.profiling.calibrated.features import Array
-from edgekit.profiling.calibrated.quantities import NAMES
+from edgekit.profiling.calibrated.quantities import FIXED, NAMES, RELATED
 
-SCALE, COST = (0.5, 10.0, 0.5), (1.0, 0.5, 0.2)
-"""By level (runtime, board, set): standard deviations of the common factor's and of each cost's logarithm."""
+SCALE, TOGETHER, COST = (0.5, 10.0, 0.5), (0.5, 0.4, 0.15), (0.5, 0.25, 0.1)
+"""By level (runtime, board, set): standard deviations of the logarithms of the factor common to all costs, of those
+common to related costs (:data:`edgekit.profiling.calibrated.quantities.RELATED`), and of each cost's own."""
+DISPATCH, OWN_DISPATCH = (1.2, 0.6, 0.2), (0.5, 0.25, 0.1)
+"""The same of what an operator costs whatever its size: runtimes differ, boards and operators little. It must not
+drift with large networks, in which it hardly counts, or small ones would come out milliseconds too slow."""
+PARTS: Array = np.array(
+    [[1.0, *(float(name in group) for group in RELATED), *(float(name == own) for own in NAMES)] for name in NAMES]
+)
+"""Which factors each cost is the product of, ``[features, factors]``: 1 or 0."""
 NOISE = 0.08
 """Standard deviation of a measurement's logarithm that a fit does not explain."""
 STEPS = 60
@@ -30,11 +38,13 @@ class Samples:
 
     :param table: amounts ``[n, features]``. :param latency_ms: ``[n]``.
     :param levels: names of the runtime, the board and the set, from the most to the least shared.
+    :param noise: standard deviations of the measurements' logarithms, ``[n]``; None: :data:`NOISE`.
     """
 
     table: Array
     latency_ms: Array
     levels: tuple[Hashable, ...]
+    noise: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -58,14 +68,12 @@ class Costs:
 
 def fit(samples: Sequence[Samples], prior: Array) -> list[Costs]:
     """Fit all sets at once; returns the costs of each. Sets without rows get those of their levels."""
-    count = len(NAMES)
+    count = PARTS.shape[1]
     places: dict[tuple[int, Hashable], int] = {}
     for one in samples:
         for depth, level in enumerate(one.levels):
-            places.setdefault((depth, level), len(places) * (count + 1))
-    spread = np.concatenate([np.full(count + 1, COST[depth]) for depth, _ in places]) if places else np.zeros(0)
-    for (depth, _), start in places.items():
-        spread[start] = SCALE[depth]
+            places.setdefault((depth, level), len(places) * count)
+    spread = np.concatenate([_spread(depth) for depth, _ in places])
     rows = [[places[depth, level] for depth, level in enumerate(one.levels)] for one in samples]
     values = np.zeros(len(spread))
     _start(samples, prior, rows, values)
@@ -80,12 +88,18 @@ def fit(samples: Sequence[Samples], prior: Array) -> list[Costs]:
     inverse = np.linalg.inv(curvature)
     made = []
     for starts in rows:
-        pick = np.zeros((count, len(values)))
+        pick = np.zeros((len(NAMES), len(values)))
         for start in starts:
-            pick[:, start] = 1
-            pick[np.arange(count), start + 1 + np.arange(count)] = 1
+            pick[:, start : start + count] = PARTS
         made.append(Costs(prior + pick @ values, pick @ inverse @ pick.T))
     return made
+
+
+def _spread(depth: int) -> Array:
+    """Standard deviations of the factors of one level, ``[factors]``."""
+    together = [(DISPATCH if set(group) <= set(FIXED) else TOGETHER)[depth] for group in RELATED]
+    own = [(OWN_DISPATCH if name in FIXED else COST)[depth] for name in NAMES]
+    return np.array([SCALE[depth], *together, *own])
 
 
 def _start(samples: Sequence[Samples], prior: Array, rows: list[list[int]], values: Array) -> None:
@@ -102,20 +116,21 @@ def _normal(
     samples: Sequence[Samples], prior: Array, rows: list[list[int]], values: Array, spread: Array
 ) -> tuple[Array, Array]:
     """The normal equations of one Gauss-Newton step: curvature and slope."""
-    count = len(NAMES)
+    count = PARTS.shape[1]
     curvature, slope = np.diag(1 / spread**2), -values / spread**2
     for one, starts in zip(samples, rows, strict=True):
         if not len(one.latency_ms):
             continue
-        log = prior + sum(values[start] + values[start + 1 : start + 1 + count] for start in starts)
+        log = prior + PARTS @ sum(values[start : start + count] for start in starts)
         parts = one.table * np.exp(log)
         total = parts.sum(1)
-        share = np.concatenate([np.ones((len(total), 1)), parts / total[:, None]], axis=1)
+        share = (parts / total[:, None]) @ PARTS
         residual = np.log(one.latency_ms) - np.log(total)
-        weight = 1 / (1 + (residual / (3 * NOISE)) ** 2) / NOISE**2
+        noise = one.noise if one.noise is not None else np.full(len(total), NOISE)
+        weight = 1 / (1 + (residual / (3 * noise)) ** 2) / noise**2
         block, pull = share.T @ (share * weight[:, None]), share.T @ (weight * residual)
         for a in starts:
-            slope[a : a + count + 1] += pull
+            slope[a : a + count] += pull
             for b in starts:
-                curvature[a : a + count + 1, b : b + count + 1] += block
+                curvature[a : a + count, b : b + count] += block
     return curvature, slope
