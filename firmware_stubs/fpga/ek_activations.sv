@@ -2,7 +2,7 @@
 //
 // Word k of a read lies at addr + k * step (step 1: channels of one pixel; a pixel's or row's distance, an odd number of
 // words: neighbouring pixels), so the words of one read lie in different banks. A word whose pixel (x + k * step_x,
-// y + k * step_y) is outside the feature map is the padding value instead. Latency: 4 cycles.
+// y + k * step_y) is outside the feature map is the padding value instead. Latency: 5 cycles.
 module ek_activations #(
     parameter int IC = 16,
     parameter int AW = 15,  // of a word's address
@@ -14,6 +14,7 @@ module ek_activations #(
     input  logic signed [15:0] x,
     input  logic signed [15:0] y,
     input  logic [AW-1:0]      step,
+    input  logic [AW-1:0]      triple,  // 3 * step
     input  logic               step_x,
     input  logic               step_y,
     input  logic [15:0]        width,
@@ -27,29 +28,35 @@ module ek_activations #(
 );
   localparam int BB = $clog2(NB);  // bits of a bank's number
   logic [NB*AW-1:0] place;
-  logic [NB-1:0] inside1, inside2, inside3;
-  logic [NB*NB-1:0] match1, match2, match3;  // [bank][word]
-  logic [NB*32-1:0] read;
+  logic [NB-1:0] inside1, inside2, inside3, inside4;
+  logic [NB*NB-1:0] match1, match2, match3, match4;  // [bank][word]
+  logic [NB*32-1:0] read, read_then;
   genvar b, k;
   generate
     for (k = 0; k < NB; k++) begin : g_word
       logic [AW-1:0] at;
       logic signed [15:0] px, py;
+      logic [AW-1:0] distance;
       logic [31:0] found;
       integer n;
+      if (k == 0) assign distance = '0;
+      else if (k == 1) assign distance = step;
+      else if (k == 2) assign distance = {step[AW-2:0], 1'b0};
+      else assign distance = triple;
       always_ff @(posedge clk) begin
-        at <= addr + AW'(k) * step;
+        at <= addr + distance;
         px <= x + (step_x ? 16'(k) : 16'd0);
         py <= y + (step_y ? 16'(k) : 16'd0);
         inside2[k] <= inside1[k];
         inside3[k] <= inside2[k];
-        words[32*k+:32] <= inside3[k] ? found : {4{pad}};
+        inside4[k] <= inside3[k];
+        words[32*k+:32] <= inside4[k] ? found : {4{pad}};
       end
       assign place[AW*k+:AW] = at;
       assign inside1[k] = !px[15] && !py[15] && $unsigned(px) < width && $unsigned(py) < height;
       always_comb begin
         found = '0;
-        for (n = 0; n < NB; n++) found = found | (match3[n*NB+k] ? read[32*n+:32] : 32'd0);
+        for (n = 0; n < NB; n++) found = found | (match4[n*NB+k] ? read_then[32*n+:32] : 32'd0);
       end
     end
     for (b = 0; b < NB; b++) begin : g_bank
@@ -81,5 +88,7 @@ module ek_activations #(
   always_ff @(posedge clk) begin
     match2 <= match1;
     match3 <= match2;
+    match4 <= match3;
+    read_then <= read;
   end
 endmodule

@@ -11,7 +11,8 @@ module ek_array #(
 ) (
     input  logic               clk,
     input  logic               weight_valid,
-    input  logic [RW-1:0]      weight_row,
+    input  logic               weight_diagonal,  // `weights` are four rows, each of every fourth column
+    input  logic [RW-1:0]      weight_row,       // of four, the first
     input  logic [OC*8-1:0]    weights,
     input  logic               swap,
     input  logic [IC*8-1:0]    activations,  // one cycle after swap
@@ -24,13 +25,13 @@ module ek_array #(
       logic signed [7:0] a;
       logic here;
       assign a = activations[8*i+:8];
-      assign here = weight_valid && weight_row == RW'(i);
+      assign here = weight_valid && (weight_row | (weight_diagonal ? RW'(3) : '0)) == (weight_diagonal ? RW'(i | 3) : RW'(i));
       if (PACKED == 0) begin : g_plain
         for (j = 0; j < OC; j++) begin : g_column
           logic signed [7:0] next, weight;
           logic signed [15:0] product;
           always_ff @(posedge clk) begin
-            if (here) next <= weights[8*j+:8];
+            if (here) next <= weight_diagonal && i % 4 != j % 4 ? 8'd0 : weights[8*j+:8];
             if (swap) weight <= next;
             product <= a * weight;
           end
@@ -45,8 +46,8 @@ module ek_array #(
           logic [5:0] modulo, x, upper;
           logic signed [15:0] p0, p1;
           logic [5:0] t0, t1, t2, t3, t4, t5;
-          assign w0 = weights[8*j+:8];
-          assign w1 = weights[8*j+8+:8];
+          assign w0 = weight_diagonal && i % 4 != j % 4 ? 8'd0 : weights[8*j+:8];
+          assign w1 = weight_diagonal && i % 4 != (j + 1) % 4 ? 8'd0 : weights[8*j+8+:8];
           assign x = a[5:0];
           // low * x modulo 64; written out, because `*` would take a multiplier
           assign t0 = x[0] ? low : 6'd0;

@@ -39,12 +39,13 @@ module ek_drain #(
   logic [AW-1:0] base, step_word, step_column, step_row, row_at, column_at;
   logic [1:0] words;
   logic [15:0] most_column, most_row, column, row;
-  logic active, last;
+  logic active, last, word_last, column_last, row_last;
   logic [2:0] releasing, releasing_half;
   assign {base, words, most_column, most_row, step_word, step_column, step_row, shown} = now;
   assign halves_free = ~begun;
   assign valid = active;
-  assign last = word == words && column == most_column && row == most_row;
+  // Flags are a register each: of the values that come next.
+  assign last = word_last && column_last && row_last;
   assign released = releasing[2];
   assign released_half = releasing_half[2];
   assign busy = |begun;
@@ -69,6 +70,9 @@ module ek_drain #(
       row_at <= '0;
       column_at <= '0;
       now <= '0;
+      word_last <= 1'b0;
+      column_last <= 1'b0;
+      row_last <= 1'b0;
     end else begin
       releasing <= {releasing[1:0], active && last};
       if (block_start) begun[block_half] <= 1'b1;
@@ -84,23 +88,31 @@ module ek_drain #(
           word <= '0;
           column <= '0;
           row <= '0;
+          word_last <= descriptions[half][DW-1-AW-:2] == 0;
+          column_last <= descriptions[half][DW-3-AW-:16] == 0;
+          row_last <= descriptions[half][DW-19-AW-:16] == 0;
         end
       end else if (last) begin
         active <= 1'b0;
         half <= !half;
-      end else if (word != words) begin
+      end else if (!word_last) begin
         word <= word + 1'b1;
+        word_last <= word + 1'b1 == words;
         addr <= addr + step_word;
       end else begin
         word <= '0;
+        word_last <= words == 0;
         slot <= slot + 1'b1;
-        if (column != most_column) begin
+        if (!column_last) begin
           column <= column + 1'b1;
+          column_last <= column + 1'b1 == most_column;
           addr <= column_at + step_column;
           column_at <= column_at + step_column;
         end else begin
           column <= '0;
+          column_last <= most_column == 0;
           row <= row + 1'b1;
+          row_last <= row + 1'b1 == most_row;
           addr <= row_at + step_row;
           row_at <= row_at + step_row;
           column_at <= row_at + step_row;

@@ -52,22 +52,18 @@ module ek_issue #(
   assign needs_idle = next[4] || next_op != CONV || prior_vector;
   assign next_taken = next_valid && !running && (!needs_idle || idle);
 
-  // The loops
+  // The loops. Addresses and coordinates are sums of differences: of each loop, from the last iteration of the loops
+  // inside it to the first of its next.
   logic [5:0] at_end, stepping;
   logic [4:0] at_start;
-  logic [6*AW-1:0] addrs;
-  logic [6*16-1:0] xs, ys;
   logic advance, finished;
-  logic [AW-1:0] stepped;
-  logic signed [15:0] stepped_x, stepped_y;
+  logic [AW-1:0] difference;
+  logic signed [15:0] difference_x, difference_y;
   logic [3:0] op;
   logic hold;
   assign op = header[3:0];
   assign hold = header[5];
   assign finished = &at_end;
-  assign addr = addrs[AW-1:0];
-  assign x = xs[15:0];
-  assign y = ys[15:0];
   always_comb begin
     stepping[0] = !at_end[0];
     stepping[1] = !at_end[1] && at_end[0];
@@ -78,21 +74,34 @@ module ek_issue #(
   end
   integer s;
   always_comb begin
-    stepped = '0;
-    stepped_x = '0;
-    stepped_y = '0;
+    difference = '0;
+    difference_x = '0;
+    difference_y = '0;
     for (s = 0; s < 6; s++) begin
-      stepped = stepped | (stepping[s] ? addrs[AW*s+:AW] + header[32*(9+2*s)+:AW] : '0);
-      stepped_x = stepped_x | (stepping[s] ? xs[16*s+:16] + 16'($signed(header[32*(8+2*s)+16+:8])) : 16'd0);
-      stepped_y = stepped_y | (stepping[s] ? ys[16*s+:16] + 16'($signed(header[32*(8+2*s)+24+:8])) : 16'd0);
+      difference = difference | (stepping[s] ? header[32*(9+2*s)+:AW] : '0);
+      difference_x = difference_x
+        | (stepping[s] ? 16'($signed({header[32*(9+2*s)+18+:7], header[32*(8+2*s)+16+:8]})) : 16'd0);
+      difference_y = difference_y
+        | (stepping[s] ? 16'($signed({header[32*(9+2*s)+25+:7], header[32*(8+2*s)+24+:8]})) : 16'd0);
+    end
+  end
+  always_ff @(posedge clk) begin
+    if (next_taken) begin
+      addr <= next[32*4+:AW];
+      x <= next[32*5+:16];
+      y <= next[32*5+16+:16];
+    end else if (advance) begin
+      addr <= addr + difference;
+      x <= x + difference_x;
+      y <= y + difference_y;
     end
   end
   genvar i;
   generate
     for (i = 0; i < 6; i++) begin : g_loop
       logic [15:0] left;
-      logic inner, resets, steps;  // an outer loop steps; this one does
-      assign at_end[i] = left == 0;
+      logic inner, resets, steps, ends, once;  // an outer loop steps; this one does; it has one iteration
+      assign at_end[i] = ends;
       if (i == 0) assign inner = 1'b1;
       else assign inner = &at_end[i-1:0];
       assign steps = advance && stepping[i];
@@ -100,19 +109,14 @@ module ek_issue #(
       always_ff @(posedge clk) begin
         if (next_taken) begin
           left <= next[32*(8+2*i)+:16];
-          addrs[AW*i+:AW] <= next[32*4+:AW];
-          xs[16*i+:16] <= next[32*5+:16];
-          ys[16*i+:16] <= next[32*5+16+:16];
+          ends <= next[32*(8+2*i)+:16] == 0;
+          once <= next[32*(8+2*i)+:16] == 0;
         end else if (steps) begin
           left <= left - 1'b1;
-          addrs[AW*i+:AW] <= stepped;
-          xs[16*i+:16] <= stepped_x;
-          ys[16*i+:16] <= stepped_y;
+          ends <= left == 1;
         end else if (resets) begin
           left <= header[32*(8+2*i)+:16];
-          addrs[AW*i+:AW] <= stepped;
-          xs[16*i+:16] <= stepped_x;
-          ys[16*i+:16] <= stepped_y;
+          ends <= once;
         end
       end
       if (i < 5) begin : g_start
@@ -126,24 +130,17 @@ module ek_issue #(
     end
   endgenerate
 
-  // Where results of the vector unit go: steps of words, columns, rows
-  logic [AW-1:0] outs2, outs3, outs4, out_stepped;
-  assign out_addr = outs2;
+  // Where results of the vector unit go: differences of words, columns, rows
+  logic [AW-1:0] out_difference;
   always_comb begin
-    out_stepped = outs2 + header[32*21+:AW];
-    if (stepping[3]) out_stepped = outs3 + header[32*22+:AW];
-    if (stepping[4]) out_stepped = outs4 + header[32*23+:AW];
+    out_difference = '0;
+    if (stepping[2]) out_difference = header[32*21+:AW];
+    if (stepping[3]) out_difference = header[32*22+:AW];
+    if (stepping[4]) out_difference = header[32*23+:AW];
   end
   always_ff @(posedge clk) begin
-    if (next_taken) begin
-      outs2 <= next[32*20+:AW];
-      outs3 <= next[32*20+:AW];
-      outs4 <= next[32*20+:AW];
-    end else if (advance && (&at_end[1:0])) begin
-      if (stepping[2] || stepping[3] || stepping[4]) outs2 <= out_stepped;
-      if (stepping[3] || stepping[4]) outs3 <= out_stepped;
-      if (stepping[4]) outs4 <= out_stepped;
-    end
+    if (next_taken) out_addr <= next[32*20+:AW];
+    else if (advance) out_addr <= out_addr + out_difference;
   end
 
   // What has to be there before a pass begins

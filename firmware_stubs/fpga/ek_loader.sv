@@ -27,6 +27,7 @@ module ek_loader #(
     input  logic              weights_used,
     output logic              weights_ready,
     output logic              weight_valid,
+    output logic              weight_diagonal,
     output logic [RW-1:0]     weight_row,
     // Tables
     input  logic              idle,
@@ -59,8 +60,16 @@ module ek_loader #(
   assign most_block = header[32*(8+2*5)+:16];
 
   assign head_last = word == 5'(HEADER_WORDS - 1);
-  assign row_last = word == 5'(IC - 1);
-  assign more_weights = !hold && !(pass_ic == most_ic && pass_x == most_x && pass_y == most_y);
+  assign row_last = (word | (weight_diagonal ? 5'd3 : 5'd0)) == 5'(IC - 1);
+  assign weight_diagonal = header[12];
+  logic ic_last, x_last, y_last, block_last;  // a cycle late; there are several to a pass
+  always_ff @(posedge clk) begin
+    ic_last <= pass_ic == most_ic;
+    x_last <= pass_x == most_x;
+    y_last <= pass_y == most_y;
+    block_last <= block == most_block;
+  end
+  assign more_weights = !hold && !(ic_last && x_last && y_last);
   assign weight_row = word[RW-1:0];
   assign parameter_byte = word[3:0];
   assign table_at = entry;
@@ -119,21 +128,21 @@ module ek_loader #(
         end
         WEIGHTS:
         if (taken) begin
-          word <= row_last ? 5'd0 : word + 1'b1;
+          word <= row_last ? 5'd0 : word + (weight_diagonal ? 5'd4 : 5'd1);
           if (row_last) begin
             weights_ready <= 1'b1;
             if (more_weights) begin
-              pass_ic <= pass_ic == most_ic ? 16'd0 : pass_ic + 1'b1;
-              if (pass_ic == most_ic) begin
-                pass_x <= pass_x == most_x ? 16'd0 : pass_x + 1'b1;
-                if (pass_x == most_x) pass_y <= pass_y + 1'b1;
+              pass_ic <= ic_last ? 16'd0 : pass_ic + 1'b1;
+              if (ic_last) begin
+                pass_x <= x_last ? 16'd0 : pass_x + 1'b1;
+                if (x_last) pass_y <= pass_y + 1'b1;
               end
             end else begin
               pass_ic <= '0;
               pass_x <= '0;
               pass_y <= '0;
-              block <= block == most_block ? 16'd0 : block + 1'b1;
-              state <= block == most_block ? ENDED : PARAMETERS;
+              block <= block_last ? 16'd0 : block + 1'b1;
+              state <= block_last ? ENDED : PARAMETERS;
             end
           end
         end

@@ -30,7 +30,7 @@ module ek_overlay #(
   localparam int AW = $clog2(ACT_KIB) + 8;
   localparam int SW = $clog2(ACC_DEPTH);
   localparam int LW = $clog2(LOG_DEPTH);
-  localparam int READ = 4;                  // cycles from an address to its activations
+  localparam int READ = 5;                  // cycles from an address to its activations
   localparam int SUM = READ + 1 + PACKED;   // to the accumulators' address
 
   // Control
@@ -79,6 +79,7 @@ module ek_overlay #(
   logic [3:0] parameter_byte;
   logic [$clog2(IC)-1:0] weight_row;
   logic [8:0] table_at;
+  logic weight_diagonal;
   logic [31:0] table_data;
   ek_loader #(.IC(IC), .OC(OC)) loader (
       .clk(clk), .rst(rst),
@@ -87,7 +88,8 @@ module ek_overlay #(
       .parameters_free(parameters_free), .parameter_valid(parameter_valid), .parameter_set(parameter_set),
       .parameter_byte(parameter_byte),
       .weights_used(weights_used), .weights_ready(weights_ready), .weight_valid(weight_valid), .weight_row(weight_row),
-      .idle(idle && !running), .table_valid(table_valid), .table_at(table_at), .table_data(table_data)
+      .weight_diagonal(weight_diagonal),
+      .idle(idle), .table_valid(table_valid), .table_at(table_at), .table_data(table_data)
   );
 
   // Issue
@@ -106,6 +108,10 @@ module ek_overlay #(
       .waits_weights(waits_weights), .waits_sums(waits_sums)
   );
 
+  // Three times the distance of a read's words
+  logic [AW-1:0] triple;
+  always_ff @(posedge clk) if (next_taken) triple <= next[32*7+:AW] + {next[32*7+:AW-1], 1'b0};
+
   // Activations; the host reads and writes them while nothing runs
   logic [IC*8-1:0] words;
   logic result_valid;
@@ -120,6 +126,7 @@ module ek_overlay #(
       .x(host_reads ? 16'sd0 : x),
       .y(host_reads ? 16'sd0 : y),
       .step(header[32*7+:AW]),
+      .triple(triple),
       .step_x(header[32*7+24]),
       .step_y(header[32*7+25]),
       .width(host_read1 ? 16'd1 : header[32*6+:16]),
@@ -150,11 +157,11 @@ module ek_overlay #(
     halves <= {halves[SUM-2:0], half};
     slots <= {slots[(SUM-1)*SW-1:0], slot};
   end
-  assign weights_used = swaps[READ-2];
+  assign weights_used = swaps[READ-3];  // loading begins together with the swap
 
   logic [OC*20-1:0] sums;
   ek_array #(.IC(IC), .OC(OC), .PACKED(PACKED)) array (
-      .clk(clk), .weight_valid(weight_valid), .weight_row(weight_row), .weights(stream),
+      .clk(clk), .weight_valid(weight_valid), .weight_diagonal(weight_diagonal), .weight_row(weight_row), .weights(stream),
       .swap(swaps[READ-2]), .activations(words), .sums(sums)
   );
 
@@ -231,16 +238,16 @@ module ek_overlay #(
     addr_then <= {addr_then[AW-1:0], drain_addr};
     epilogue_then <= {epilogue_then[24:0], drain_epilogue};
   end
-  localparam int LANES = 10;  // cycles from here to the result
+  localparam int LANES = 12;  // cycles from here to the result
   logic [LANES-1:0] lane_valids;
   logic [LANES*AW-1:0] lane_addrs;
-  logic [8*24-1:0] lane_limits;
+  logic [10*24-1:0] lane_limits;
   logic lane_once;
   always_ff @(posedge clk) begin
     lane_valids <= {lane_valids[LANES-2:0], (taking_then[1] || vector_out) && !rst};
     lane_addrs <= {lane_addrs[(LANES-1)*AW-1:0], vector_out ? out_addrs[(VECTOR-1)*AW+:AW] : addr_then[AW+:AW]};
     lane_limits <= {
-      lane_limits[7*24-1:0], vector_out ? {header[32+8+:8], header[32+:8], header[24+:8]} : epilogue_then[49-:24]
+      lane_limits[9*24-1:0], vector_out ? {header[32+8+:8], header[32+:8], header[24+:8]} : epilogue_then[49-:24]
     };
     lane_once <= vector_out ? header[6] : epilogue_then[25];
   end
@@ -276,14 +283,18 @@ module ek_overlay #(
       end
       ek_requantize lane (
           .clk(clk), .sum(sum), .bias(bias), .multiplier(multiplier), .left(left), .right(right), .once(lane_once),
-          .zero(lane_limits[24*7+:8]), .least(lane_limits[24*7+8+:8]), .most(lane_limits[24*7+16+:8]),
+          .zero(lane_limits[24*9+:8]), .least(lane_limits[24*9+8+:8]), .most(lane_limits[24*9+16+:8]),
           .result(result[8*g+:8])
       );
     end
   endgenerate
   assign result_valid = lane_valids[LANES-1];
   assign result_addr = lane_addrs[(LANES-1)*AW+:AW];
-  assign idle = !(|conv_valids) && !(|vector_valids) && !drain_busy && !(|taking_then) && !(|lane_valids) && !unit_busy;
+  // One cycle late, which `running` makes up for: what a command began is on its way when it no longer runs.
+  always_ff @(posedge clk) begin
+    idle <= !running && !next_taken && !(|conv_valids) && !(|vector_valids) && !drain_busy && !(|taking_then)
+         && !(|lane_valids) && !unit_busy;
+  end
   logic [3:0] unit_valids;
   logic unit_busy;
   assign unit_busy = |unit_valids;

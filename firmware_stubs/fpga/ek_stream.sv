@@ -31,22 +31,32 @@ module ek_stream #(
   logic asked, taken;
   assign asked = mem_arvalid && mem_arready;
   assign taken = out_valid && out_ready;
-  assign mem_arvalid = left != 0 && reserved <= RW'(ROOM - BEAT_UNITS);
+  // Both flags are of the cycle before; room is kept for what was asked for since.
+  logic more, room;
+  assign mem_arvalid = more && room;
+  logic [RW-1:0] change;
+  assign change = (asked ? RW'(BEAT_UNITS) : '0) - (taken ? RW'(WORD_UNITS) : '0);
   always_ff @(posedge clk) begin
     if (rst) begin
       left <= '0;
       reserved <= '0;
       mem_araddr <= '0;
+      more <= 1'b0;
+      room <= 1'b0;
     end else if (start) begin
+      more <= beats != 0;
+      room <= 1'b1;
       left <= beats;
       mem_araddr <= base;
       reserved <= '0;
     end else begin
+      room <= reserved <= RW'(ROOM - 2 * BEAT_UNITS);
       if (asked) begin
+        more <= left != 1;
         left <= left - 1'b1;
         mem_araddr <= mem_araddr + 32'(MEM_BITS / 8);
       end
-      reserved <= reserved + (asked ? RW'(BEAT_UNITS) : '0) - (taken ? RW'(WORD_UNITS) : '0);
+      reserved <= reserved + change;
     end
   end
 

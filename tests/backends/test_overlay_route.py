@@ -46,17 +46,16 @@ needs_tools = pytest.mark.skipif(not tools.prepared(), reason="no nextpnr: edgek
 @pytest.mark.slow
 @needs_tools
 def test_a_module_is_routed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tools.ENVIRONMENT.interpreter()
+    monkeypatch.setattr(type(tools.ENVIRONMENT), "ensure", lambda *_: python)
     monkeypatch.setattr(
         "edgekit.backends.overlay.route.steps.resources.cache", lambda *parts: tmp_path.joinpath(*parts)
     )
-    with monkeypatch.context() as patch:
-        environment = tools.ENVIRONMENT.interpreter()
-        patch.setattr(type(tools.ENVIRONMENT), "ensure", lambda *_: environment)
-        first, again = Steps(), Steps()
-        made = routed(SMALL, 1, first)
-        assert routed(SMALL, 1, again) == made
-        with pytest.raises(EdgekitError, match=r"nextpnr-ecp5 failed: ERROR: .*(speed|package|CABGA999)"):
-            routed(replace(SMALL, package="CABGA999"), 1, Steps())
+    first, again = Steps(), Steps()
+    made = routed(SMALL, 1, first)
+    assert routed(SMALL, 1, again) == made
+    with pytest.raises(EdgekitError, match=r"nextpnr-ecp5 failed: ERROR: .*CABGA999"):
+        routed(replace(SMALL, package="CABGA999"), 1, Steps())
     assert any("route nets" in name for name in first.names) and not again.names
     report = made.report
     assert report.mhz > 50 and report.used["DP16KD"] == (1, 56)

@@ -72,7 +72,7 @@ def _synthesized(design: Design, sources: Mapping[str, bytes], progress: Progres
 def _placed(design: Design, netlist: Path, seed: int, progress: Progress) -> Path:
     pins = {"pins.lpf": design.pins.read_bytes()} if design.pins else {}
     arguments = [
-        f"--{design.option}", "--package", design.package, "--speed", design.speed_grade, "--json", str(netlist),
+        f"--{design.option}", "--package", design.package, "--speed", design.speed_grade, "--json", beside(netlist),
         "--textcfg", CONFIG, "--freq", f"{design.goal_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
         "--report", TIMING, *(["--lpf", "pins.lpf"] if pins else ["--lpf-allow-unconstrained"]),
     ]  # fmt: skip
@@ -81,9 +81,14 @@ def _placed(design: Design, netlist: Path, seed: int, progress: Progress) -> Pat
 
 
 def _packed(folder: Path, progress: Progress) -> Path:
-    arguments = ["--compress", str(folder / CONFIG), BITSTREAM]
+    arguments = ["--compress", beside(folder / CONFIG), BITSTREAM]
     key = [ECPPACK, tools.version(ECPPACK), *arguments]
     return _step(ECPPACK, arguments, key, {}, BITSTREAM, progress) / BITSTREAM
+
+
+def beside(file: Path) -> str:
+    """A file of another step's folder as a step sees it; the tools see no other ``/tmp`` than their own."""
+    return f"../{file.parent.name}/{file.name}"
 
 
 def _step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -83,12 +84,15 @@ class Command:
     multiplies: bool = False
     two_tables: bool = False
     tables: int = 0
+    diagonal: bool = False
+    """Of four rows of weights the stream has every fourth column of each, in one word."""
 
     def header(self) -> bytes:
         """The header, 112 bytes."""
         flags = (
             self.op | self.wait << 4 | self.hold << 5 | self.once << 6 | self.largest << 7 | self.multiplies << 8
-            | self.two_tables << 9 | self.tables << 10 | (self.pad & 255) << 16 | (self.zero & 255) << 24
+            | self.two_tables << 9 | self.tables << 10 | self.diagonal << 12 | (self.pad & 255) << 16
+            | (self.zero & 255) << 24
         )  # fmt: skip
         low, high = self.limits
         words = [
@@ -101,10 +105,27 @@ class Command:
             self.inside[0] | self.inside[1] << 16,
             (self.spread[0] & 0xFFFFFF) | self.spread[1] << 24 | self.spread[2] << 25,
         ]
-        for loop in (*self.loops, *(Loop(),) * (6 - len(self.loops))):
-            words += [(loop.count - 1) | (loop.dx & 255) << 16 | (loop.dy & 255) << 24, loop.step]
-        words += [self.out, *self.out_steps, 0, 0, 0]
+        loops = (*self.loops, *(Loop(),) * (6 - len(self.loops)))
+        for loop, (step, dx, dy) in zip(loops, differences(loops), strict=True):
+            words.append((loop.count - 1) | (dx & 0xFF) << 16 | (dy & 0xFF) << 24)
+            words.append((step & 0x3FFFF) | (dx >> 8 & 0x7F) << 18 | (dy >> 8 & 0x7F) << 25)
+        outs: Sequence[int] = self.out_steps
+        if self.op is Op.VECTOR:
+            written = [Loop(loop.count, step) for loop, step in zip(self.loops[2:5], outs, strict=False)]
+            outs = (*(step for step, _, _ in differences(written)), 0)
+        words += [self.out, *outs, 0, 0, 0]
         return b"".join((word & 0xFFFFFFFF).to_bytes(4, "little") for word in words)
+
+
+def differences(loops: Sequence[Loop]) -> list[tuple[int, int, int]]:
+    """Of each loop, innermost first: what is added to address, x and y from the inner loops' last iteration on."""
+    done: list[tuple[int, int, int]] = []
+    inner = (0, 0, 0)
+    for loop in loops:
+        steps = (loop.step, loop.dx, loop.dy)
+        done.append(tuple(a - b for a, b in zip(steps, inner, strict=True)))  # type: ignore[arg-type]
+        inner = tuple(b + (loop.count - 1) * a for a, b in zip(steps, inner, strict=True))  # type: ignore[assignment]
+    return done
 
 
 def chained(command: Command) -> Command:

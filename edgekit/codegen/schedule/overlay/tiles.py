@@ -17,7 +17,7 @@ HEADER_BYTES, PARAMETER_BYTES = 112, 10
 """Of a command in the stream; of a lane, for each block."""
 LOAD = 7
 """Cycles from one pass's swap of weights to the next that are neither rows of weights nor parameters."""
-FILL = 24
+FILL = 27
 """Cycles from an empty pipeline to the first sum, and from the last sum to its result in memory."""
 ARRAY = 12
 """Cycles from the last read of a block to the first of its sums that is requantized."""

@@ -116,7 +116,7 @@ def shape_of(machine: Machine, window: Window, source: Layout, output: Layout, m
         depth = 1 if window.depthwise else -(-source.size[2] // machine.ic)
         return Shape(
             -(-channels // machine.oc), (depth, width, height), (rows, columns), machine.oc, machine.oc // 4,
-            window.alike,
+            window.alike, machine.banks if window.depthwise and machine.banks > 1 else 0,
         )  # fmt: skip
     along, other = (1, 0) if mode.axis == "x" else (0, 1)
     per_block = 4 if window.depthwise or mode.pixels > 1 else machine.oc
@@ -124,7 +124,8 @@ def shape_of(machine: Machine, window: Window, source: Layout, output: Layout, m
     depth = 1 if window.depthwise else -(-source.size[2] // 4)
     reads = (depth, -(-reach // machine.banks), window.kernel[other])
     slots = (rows, -(-columns // mode.pixels)) if along else (-(-rows // mode.pixels), columns)
-    return Shape(-(-channels // per_block), reads, slots, per_block, mode.pixels * per_block // 4)
+    rows = machine.banks if window.depthwise else 0
+    return Shape(-(-channels // per_block), reads, slots, per_block, mode.pixels * per_block // 4, rows=rows)
 
 
 def best_mode(machine: Machine, window: Window, source: Layout, output: Layout) -> tuple[Mode, int]:
@@ -194,7 +195,7 @@ def steps(machine: Machine, window: Window, source: Layout, output: Layout) -> l
                 output.at(top * group[0], left * group[1]),
                 (word_step, along_row[1], group[0] * output.row, shape.per_block // 4),
                 (shape.words, last_words), window.zero, window.limits,
-                wait=not done, hold=window.alike, once=window.once,
+                wait=not done, hold=window.alike, once=window.once, diagonal=shape.rows > 0,
             )  # fmt: skip
             share = macs * tall * wide // (rows * columns)
             before = division.cycles[number - 1] if number else 0
@@ -219,8 +220,17 @@ def _data(machine: Machine, window: Window, shape: Shape, mode: Mode) -> bytes:
             bias = int(window.bias[channel]) & 0xFFFFFFFF
             row = bias.to_bytes(4, "little") + factor.multiplier.to_bytes(4, "little")
             parameters[:, lane] = [*row, factor.right, factor.left]
-        parts += [parameters.tobytes(), packed[block].astype(np.int8).tobytes()]
+        weights = packed[block].astype(np.int8)
+        parts += [parameters.tobytes(), (_diagonals(weights) if shape.rows else weights).tobytes()]
     return b"".join(parts)
+
+
+def _diagonals(weights: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Of weights ``[pass, row, lane]`` those of rows ``row % 4 == lane % 4``: ``[pass, row // 4, lane]``."""
+    passes, rows, lanes = weights.shape
+    lane = np.arange(lanes)
+    kept: NDArray[np.int8] = weights.reshape(passes, rows // 4, 4, lanes)[:, :, lane % 4, lane]
+    return kept
 
 
 def _packed(machine: Machine, window: Window, shape: Shape, mode: Mode) -> NDArray[np.int64]:
