@@ -60,7 +60,8 @@ EXTRAS = {
     "plot": Extra("search", "plots: --plot", "there are tables and JSON, but no plots"),
     "search": Extra("search", "searches for recipes (edgekit compress)", "`edgekit compress` does not start"),
     "unicorn": Extra(
-        "tests", "runs boards' own firmware on models of their chips", "the tests of boards' own firmware are skipped"
+        "microcontrollers", "emulates Cortex-M without QEMU, and in tests boards' own chips",
+        "without QEMU, nothing emulates Cortex-M; the tests of boards' own firmware are skipped",
     ),
 }  # fmt: skip
 OWN = "onnx2tf", "ethos-u-vela", "yowasp"
@@ -173,7 +174,7 @@ def _toolchain(wanted: Toolchain) -> Check:
     try:
         tool = wanted.find()
         detail = _where(tool)
-        if wanted.name.startswith("qemu-"):
+        if wanted.name.startswith("qemu-") and not tool.module:
             from edgekit.runners import tracing
 
             detail = f"{shutil.which(tracing.emulator(wanted.name))}, with plugins"

@@ -137,7 +137,11 @@ class Firmware:
         """Run every sample, each from the initial state; return the outputs, and the cycles of each inference.
 
         :param observe: observe the steps of the first sample's inference.
+        :raises ValueError: if inputs do not have the network's shapes or types.
         """
+        for tensor, array in zip(self.bundle.graph.inputs, inputs, strict=True):
+            if array.shape[1:] != tuple(tensor.shape) or array.dtype != tensor.dtype:
+                raise ValueError(f"an input is {array.dtype} {array.shape[1:]}, not {tensor.dtype} {tensor.shape}")
         results: list[list[bytes]] = []
         cycles = []
         each = sum(array[0].nbytes for array in inputs)

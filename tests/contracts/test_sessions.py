@@ -26,18 +26,22 @@ from edgekit.graph import tflite
 from edgekit.metrics.parity import compare
 from edgekit.runners import Observes, Runner, RunOptions, Session, Source, opened, provers
 from edgekit.runners import get as get_runner
+from edgekit.tools import toolchain
+from tests.installed import needed
 from tests.networks.small import convolutional, integers
 from tests.runners.adb_phone import phone
 from tests.ssh_server import ssh_server
 
 RUNNERS = sorted(set(plugins.names("runners")) - {"serial"})  # which has a board in tests/runners/test_serial.py
+UNICORN = "unicorn"
+"""The runner ``emulator`` for a microcontroller, where QEMU is missing."""
 REMOTE = ("adb", "ssh")
 BUNDLES = {
     "adb": ("android-arm64", "android"), "cuda-emulator": ("jetson-orin-nano", "cuda"), "emulator": ("rpi4", "litert"),
     "host": ("host", "litert"), "host-gpu": ("jetson-orin-nano", "cuda"), "mil": ("ios", "coreml"),
     "null": ("host", "null"), "onnx": ("jetson-orin-nano", "tensorrt"), "pocl": ("mali-g610", "opencl"),
     "ssh": ("host", "litert"), "vela": ("ethos-u55-128", "vela"),
-    "verilator": ("ecp5-85f", "overlay"),
+    "verilator": ("ecp5-85f", "overlay"), UNICORN: ("nucleo-l4r5zi", "c99"),
 }  # fmt: skip
 """For each runner, a target and a backend whose bundles it runs."""
 ONCE = {
@@ -46,7 +50,7 @@ ONCE = {
     "host-gpu": "edgekit.backends.cuda.nvrtc.compiled", "mil": "edgekit.tools.toolchain.load",
     "onnx": "edgekit.runners.onnx._names", "pocl": "edgekit.backends.gpu.host_build.get",
     "ssh": "edgekit.transport.ssh.SshConnection.open", "vela": "edgekit.runners.vela._code_differs",
-    "verilator": "edgekit.runners.verilator.simulator.built",
+    "verilator": "edgekit.runners.verilator.simulator.built", UNICORN: "edgekit.runners.qemu_system._without_qemu",
 }  # fmt: skip
 """For each runner, what it does to make ready."""
 pytestmark = pytest.mark.emulator
@@ -56,6 +60,7 @@ pytestmark = pytest.mark.emulator
 class Case:
     """A runner with a bundle for it; ``place`` is where its device keeps folders, and ``temporary`` where we do."""
 
+    name: str
     runner: Runner
     bundle: bundle.Bundle
     place: Path | None
@@ -110,6 +115,11 @@ def device(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         with ssh_server('export TMPDIR="{tmp}"; exec sh -c "$SSH_ORIGINAL_COMMAND"') as server:
             monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", server.options)
             yield f"ssh://127.0.0.1:{server.port}", server.tmp
+    elif name == UNICORN:
+        needed("unicorn", "unicorn")
+        which = toolchain.shutil.which
+        monkeypatch.setattr(toolchain.shutil, "which", lambda name: None if name == "qemu-system-arm" else which(name))
+        yield "emulator", None
     elif name == "adb":
         with phone(folder) as there:
             monkeypatch.setenv("ADB_SERVER_SOCKET", there.env["ADB_SERVER_SOCKET"])
@@ -118,7 +128,7 @@ def device(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield name, None
 
 
-@pytest.fixture(params=RUNNERS)
+@pytest.fixture(params=[*RUNNERS, UNICORN])
 def case(
     request: pytest.FixtureRequest, bundles: Bundles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Case]:
@@ -127,7 +137,7 @@ def case(
         temporary = tmp_path / "temporary"
         temporary.mkdir()
         tempfile.tempdir = str(temporary)
-        found = Case(get_runner(on), made, place, temporary)
+        found = Case(request.param, get_runner(on), made, place, temporary)
         if request.param == "host-gpu":
             try:
                 with found.open() as session:
@@ -168,7 +178,7 @@ def same(first: Sequence[Any], second: Sequence[Any]) -> bool:
 
 
 def test_two_runs_are_made_ready_once_and_give_the_same(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    once = counted(monkeypatch, ONCE[case.runner.name]) if case.runner.name in ONCE else None
+    once = counted(monkeypatch, ONCE[case.name]) if case.name in ONCE else None
     inputs, reference = case.bundle.golden()
     with case.open() as session:
         first, second = session.run(inputs), session.run(inputs, RunOptions(repeat=2, profile=True))
