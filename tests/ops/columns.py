@@ -25,6 +25,7 @@ import edgekit
 from edgekit import plugins, target
 from edgekit.backends import Backend, Planned, Request, gpu, runner_build, tvm, unsupported
 from edgekit.backends.c99 import C99
+from edgekit.backends.overlay import Overlay
 from edgekit.backends.tvm.processors import processor
 from edgekit.bundle import Bundle
 from edgekit.bundle.execution import Execution, Kind, runner_command
@@ -420,6 +421,8 @@ def run(column: Column, backend: Backend, graph: Graph, inputs: Sequence[Array])
     graph = compact(graph)
     if isinstance(backend, C99):
         return run_c99(graph, inputs)
+    if isinstance(backend, Overlay):
+        return run_in_parts(column, backend, graph, inputs), set()
     plan = backend.plan(graph, target.load(column.board))
     assert not isinstance(plan, list), plan
     with tempfile.TemporaryDirectory() as name:
@@ -440,6 +443,30 @@ def run(column: Column, backend: Backend, graph: Graph, inputs: Sequence[Array])
         return outputs, writers
 
 
+def run_in_parts(column: Column, backend: Backend, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+    """:func:`run` for independent operators that do not fit on the chip side by side: as many at once as do."""
+    given = dict(zip(graph.main.inputs, inputs, strict=True))
+    waiting, found = [graph.main.outputs], {}
+    while waiting:
+        some = waiting.pop()
+        main, needed = graph.main, operators_of(graph, some)
+        operators = [o for n, o in enumerate(main.operators) if n in needed]
+        read = {i for o in operators for i in o.inputs}
+        fed = tuple(i for i in main.inputs if i in read)
+        part = Graph([Subgraph(main.name, main.tensors, operators, fed, some)])
+        plan = backend.plan(compact(part), target.load(column.board))
+        if isinstance(plan, list):
+            assert len(some) > 1, plan
+            waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
+            continue
+        with tempfile.TemporaryDirectory() as name:
+            (Path(name) / "artifact").mkdir()
+            bundle = build(backend, plan, Path(name))
+            made = once(get_runner(column.runner), bundle, [given[i] for i in fed], ONCE).outputs
+        found |= dict(zip(some, made, strict=True))
+    return [found[i] for i in graph.main.outputs]
+
+
 def run_c99(graph: Graph, inputs: Sequence[Array]) -> tuple[list[Array], set[int]]:
     """:func:`run` for networks in C, in an arena where every buffer lies between guards."""
     with tempfile.TemporaryDirectory() as name:
@@ -453,7 +480,13 @@ def build(backend: Backend, plan: Planned, folder: Path) -> Bundle:
     tflite.write(plan.graph, folder / "model.tflite")
     artifact = backend.build(plan, Request(folder / "model.tflite", folder / "artifact"))
     execution = artifact.execution.json()
-    return Bundle(folder, {"target": plan.target.name, "backend": backend.name, "execution": execution})
+    manifest = {
+        "target": plan.target.name,
+        "backend": backend.name,
+        "execution": execution,
+        "runtime": artifact.runtime,
+    }
+    return Bundle(folder, manifest)
 
 
 def build_guarded(
@@ -497,4 +530,5 @@ COLUMNS = (
     Column("TensorRT", "float32", "tensorrt", JETSON, "onnx", "narrow", ("onnxruntime",), tolerance=1e-5),
     Column("TensorRT", "float16", "tensorrt-f16", JETSON, "onnx", "float16", ("onnxruntime",), tolerance=2e-3),
     Column("TensorRT", "int8", "tensorrt", JETSON, "onnx", "symmetric", ("onnxruntime",)),
+    Column("FPGA", "int8", "overlay", "ecp5-85f", "verilator", "int8", ("verilator", "host-cxx")),
 )

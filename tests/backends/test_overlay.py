@@ -1,0 +1,273 @@
+"""The overlay's RTL in simulation: bits of the reference, whatever shapes, memory and configuration; its cost model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgekit import target
+from edgekit.backends import Unsupported
+from edgekit.backends.overlay import Overlay, parts, unsuitable
+from edgekit.codegen.lower import lowered
+from edgekit.codegen.schedule.overlay import Machine, OverlayProgram, TooLarge, schedule
+from edgekit.codegen.schedule.overlay.command import Loop, differences
+from edgekit.graph import Graph, Quantization, tflite
+from edgekit.progress import Silent
+from edgekit.reference.litert import reference_outputs
+from edgekit.runners.verilator import job, simulator
+from edgekit.runners.verilator.job import MemoryTiming, Simulated
+from edgekit.tools import toolchain
+from tests.networks.building import RELU, RELU6
+from tests.networks.small import MODELS, Builder
+
+needs_verilator = pytest.mark.skipif(not toolchain.load("verilator").found(), reason="Verilator is not installed")
+USUAL, PACKED = Machine(), Machine(4, 4, True, 32, 8)
+SLOW_MEMORY = MemoryTiming(latency=3, jitter=19, stall=60, seed=7)
+"""Answers after 3 to 22 cycles; a quarter of the cycles takes no request, as many give no answer."""
+
+
+class Integers(Builder):
+    """Adds int8 operators with quantization drawn at random, and results that fill their range."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.rng = np.random.default_rng(seed)
+        self.inputs: list[int] = []
+        self.outputs: list[int] = []
+
+    def scale(self, middle: float = 0.05) -> Quantization:
+        value = middle * np.exp(self.rng.normal(0, 0.4))
+        return Quantization(np.array([value], np.float32), np.array([self.rng.integers(-128, 128)]))
+
+    def fed(self, *shape: int) -> int:
+        self.inputs.append(self.tensor(shape, "int8", quantization=self.scale()))
+        return self.inputs[-1]
+
+    def made(
+        self, op: str, inputs: tuple[int, ...], shape: tuple[int, ...], scale: Quantization, **options: int
+    ) -> int:
+        y = self.add(op, inputs, shape, "int8", **options)
+        self.tensors[y].quantization = scale
+        self.outputs.append(y)
+        return y
+
+    def products(self, x: int, shape: tuple[int, ...], count: int, axis: int) -> tuple[int, int, float]:
+        """Weights and bias of random scales per channel; the deviation of their sums."""
+        fan_in = int(np.prod(shape)) // count
+        given = self.tensors[x].quantization
+        assert given is not None
+        each = 0.01 * np.exp(self.rng.normal(0, 0.5, count)).astype(np.float32)
+        weights = self.constant(
+            self.rng.integers(-127, 128, shape, np.int8),
+            quantization=Quantization(each, np.zeros(count, np.int64), axis),
+        )
+        scale = Quantization((each * given.scale[0]).astype(np.float32), np.zeros(count, np.int64))
+        bias = self.constant(self.rng.integers(-20000, 20000, count, np.int32), quantization=scale)
+        return weights, bias, float(np.median(scale.scale)) * 73 * 73 * np.sqrt(fan_in)
+
+    def window(self, *, depthwise: bool) -> None:
+        rng = self.rng
+        rows, columns, depth, kernel = (
+            rng.integers(3, 12),
+            rng.integers(3, 15),
+            rng.integers(1, 22),
+            rng.integers(1, 5, 2),
+        )
+        strides, valid = rng.integers(1, 4, 2), bool(rng.integers(2)) and max(kernel) <= 3
+        count = int(depth) if depthwise else int(rng.integers(1, 22))
+        x = self.fed(1, int(rows), int(columns), int(depth))
+        shape = (1, *map(int, kernel), int(depth)) if depthwise else (count, *map(int, kernel), int(depth))
+        weights, bias, spread = self.products(x, shape, count, 3 if depthwise else 0)
+        size = (
+            -(-(n - (k - 1 if valid else 0)) // s) for n, k, s in zip((rows, columns), kernel, strides, strict=True)
+        )
+        self.made(
+            "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", (x, weights, bias), (1, *map(int, size), count),
+            self.scale(spread / 50), options="DepthwiseConv2D" if depthwise else "Conv2D", strideH=int(strides[0]),
+            strideW=int(strides[1]), padding=int(valid), dilationHFactor=1, dilationWFactor=1,
+            fusedActivationFunction=int(rng.choice([0, RELU, RELU6])), **({"depthMultiplier": 1} if depthwise else {}),
+        )  # fmt: skip
+
+    def dense(self) -> None:
+        depth, count = (int(n) for n in self.rng.integers(1, 70, 2))
+        x = self.fed(1, depth)
+        weights, bias, spread = self.products(x, (count, depth), count, 0)
+        self.made("FULLY_CONNECTED", (x, weights, bias), (1, count), self.scale(spread / 50), options="FullyConnected")
+
+    def pair(self) -> None:
+        shape = tuple(int(n) for n in (1, *self.rng.integers(1, 9, 3)))
+        x, y = self.fed(*shape), self.fed(*shape)
+        if self.rng.integers(2):
+            self.made("ADD", (x, y), shape, self.scale(0.08), options="Add", fusedActivationFunction=0)
+        else:
+            self.made("MUL", (x, y), shape, self.scale(0.2), options="Mul", fusedActivationFunction=0)
+
+    def pool(self) -> None:
+        rows, columns, depth = (int(n) for n in self.rng.integers(2, 10, 3))
+        high, wide = (int(n) for n in self.rng.integers(1, 4, 2))
+        sy, sx = (int(n) for n in self.rng.integers(1, 3, 2))
+        x = self.fed(1, rows, columns, depth)
+        same = self.tensors[x].quantization
+        assert same is not None
+        op = str(self.rng.choice(["MAX_POOL_2D", "AVERAGE_POOL_2D"]))
+        self.made(
+            op, (x,), (1, -(-rows // sy), -(-columns // sx), depth), same, options="Pool2D", filterHeight=high,
+            filterWidth=wide, strideH=sy, strideW=sx, padding=0,
+        )  # fmt: skip
+
+    def mean(self) -> None:
+        rows, columns, depth = (int(n) for n in self.rng.integers(1, 12, 3))
+        x = self.fed(1, rows, columns, depth)
+        axes = self.constant(np.array([1, 2], np.int32))
+        self.made("MEAN", (x, axes), (1, 1, 1, depth), self.scale(0.02), options="Reducer", keepDims=1)
+
+    def table(self) -> None:
+        op, scale, zero = [("LOGISTIC", 1 / 256, -128), ("TANH", 1 / 128, 0)][int(self.rng.integers(2))]
+        shape = tuple(int(n) for n in (1, *self.rng.integers(1, 9, 3)))
+        fixed = Quantization(np.array([scale], np.float32), np.array([zero]))
+        self.made(op, (self.fed(*shape),), shape, fixed)
+
+    def whole(self) -> Graph:
+        return self.graph(tuple(self.inputs), tuple(self.outputs))
+
+
+OPERATORS: dict[str, Callable[[Integers], None]] = {
+    "conv": lambda b: b.window(depthwise=False), "depthwise": lambda b: b.window(depthwise=True),
+    "dense": Integers.dense, "pair": Integers.pair, "pool": Integers.pool, "mean": Integers.mean,
+    "table": Integers.table,
+}  # fmt: skip
+
+
+def random_network(name: str, seed: int, count: int) -> Graph:
+    b = Integers(seed)
+    for _ in range(count):
+        OPERATORS[name](b)
+    return b.whole()
+
+
+def simulated(
+    graph: Graph, machine: Machine, timing: MemoryTiming = MemoryTiming(), samples: int = 2
+) -> tuple[OverlayProgram, Simulated, list[NDArray[np.int8]]]:
+    """A network for a configuration, its run, and what went in."""
+    program = schedule(lowered(graph), machine)  # type: ignore[arg-type]
+    rng = np.random.default_rng(3)
+    fed = [rng.integers(-128, 128, (samples, *port.shape), dtype=np.int8) for port in program.inputs]
+    run = job.run(
+        simulator.built(machine, Silent()), program.stream(), program.inputs, program.outputs, fed, samples, timing
+    )
+    return program, run, fed
+
+
+def off(graph: Graph, run: Simulated, fed: list[NDArray[np.int8]], folder: Path) -> list[str]:
+    """The operators whose outputs are not the reference's, with how many elements."""
+    tflite.write(graph, folder / "net.tflite")
+    expected = reference_outputs(folder / "net.tflite", fed)
+    makers = {i: o.op for o in graph.operators for i in o.outputs}
+    return [
+        f"{makers.get(index)} {made.shape}: {np.count_nonzero(made != right)}"
+        for index, made, right in zip(graph.main.outputs, run.outputs, expected, strict=True)
+        if not np.array_equal(made, right)
+    ]
+
+
+@needs_verilator
+@pytest.mark.emulator
+@pytest.mark.parametrize("timing", [MemoryTiming(), SLOW_MEMORY], ids=["memory", "slow memory"])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_random_operators_have_the_references_bits(name: str, timing: MemoryTiming, tmp_path: Path) -> None:
+    graph = random_network(name, 11 + len(name) + timing.seed, 12)
+    _, run, fed = simulated(graph, USUAL, timing)
+    assert not off(graph, run, fed, tmp_path)
+    assert sum(np.unique(one).size > 3 for one in run.outputs) >= len(run.outputs) / 4
+
+
+@pytest.mark.slow
+@needs_verilator
+@pytest.mark.emulator
+@pytest.mark.parametrize("name", OPERATORS)
+def test_two_products_per_multiplier_have_the_references_bits(name: str, tmp_path: Path) -> None:
+    graph = random_network(name, 5, 6)
+    _, run, fed = simulated(graph, PACKED, SLOW_MEMORY)
+    assert not off(graph, run, fed, tmp_path)
+
+
+NETWORKS = {
+    "mlperf_tiny/ic_resnet8_int8": 0.7, "mlperf_tiny/kws_int8": 0.55, "tflite_micro/person_detect": 0.47,
+    "mlperf_tiny/ad01_int8": 0.0,
+}  # fmt: skip
+"""Shared int8 networks, and the part of the array's multiplications that they use at least."""
+
+
+@pytest.mark.slow
+@needs_verilator
+@pytest.mark.emulator
+@pytest.mark.parametrize("name", NETWORKS)
+def test_whole_networks_have_the_references_bits(name: str, tmp_path: Path) -> None:
+    if not (MODELS / f"{name}.tflite").is_file():
+        pytest.skip("no ../shared/models")
+    whole = tflite.read(MODELS / f"{name}.tflite")
+    divided = parts.split(whole, unsuitable(whole, USUAL).keys())
+    assert divided.overlay is not None and len(divided.overlay.operators) >= len(whole.operators) - 1
+    graph = parts.extracted(whole, divided.overlay)
+    program, run, fed = simulated(graph, USUAL)
+    assert not off(graph, run, fed, tmp_path)
+    cycles = int(run.log[-1][0])
+    assert sum(step.macs for step in program.steps) / cycles / USUAL.macs_per_cycle >= NETWORKS[name]
+    if NETWORKS[name]:  # what is not bound by the memory port
+        assert sum(step.cycles for step in program.steps) == pytest.approx(cycles, rel=0.04)
+    _, again, _ = simulated(graph, USUAL, SLOW_MEMORY)
+    assert all(np.array_equal(a, b) for a, b in zip(run.outputs, again.outputs, strict=True))
+
+
+@needs_verilator
+@pytest.mark.emulator
+def test_counters_tell_where_cycles_go() -> None:
+    graph = random_network("conv", 3, 4)
+    program, run, _ = simulated(graph, USUAL)
+    names = job.COUNTERS
+    log = {name: run.log[:, n] for n, name in enumerate(names)}
+    assert len(run.log) == len(program.steps) + 1
+    assert (np.diff(run.log, axis=0) >= 0).all()
+    told = sum(int(log[name][-1]) for name in ("active", "vector", "weights", "sums"))
+    assert told <= log["cycles"][-1] <= told + 8 * len(program.steps) + 60
+    assert log["beats"][-1] <= len(program.stream()) * 8 // USUAL.mem_bits
+    _, slow, _ = simulated(graph, USUAL, MemoryTiming(latency=200))
+    assert slow.log[-1][0] > run.log[-1][0] and slow.log[-1][1] == run.log[-1][1]
+
+
+def test_differences_walk_the_loops() -> None:
+    loops = [Loop(3, 5, 1, 0), Loop(2, -7, 0, 2), Loop(1, 9, 9, 9), Loop(4, 100, -3, 1)]
+    steps = differences(loops)
+    place = (0, 0, 0)
+    for index in np.ndindex(*(loop.count for loop in reversed(loops))):
+        inner = index[::-1]
+        terms = [(n * one.step, n * one.dx, n * one.dy) for n, one in zip(inner, loops, strict=True)]
+        assert place == tuple(map(sum, zip(*terms, strict=True)))
+        going = [n for n, one in enumerate(loops) if inner[n] != one.count - 1]
+        if going:
+            place = tuple(a + b for a, b in zip(place, steps[going[0]], strict=True))
+
+
+def test_operators_that_are_lacking_are_named_before_any_work() -> None:
+    graph = Integers(0)
+    x = graph.fed(1, 4, 4, 8)
+    graph.made("SOFTMAX", (x,), (1, 4, 4, 8), graph.scale(), options="Softmax", beta=1.0)
+    graph.pair()
+    plan = Overlay().plan(graph.whole(), target.load("ecp5-85f"))
+    assert isinstance(plan, list)
+    assert [(one.operator, one.remedy) for one in plan] == [("SOFTMAX", "add --split to leave it to the host")]
+    assert not isinstance(Overlay(split=True).plan(graph.whole(), target.load("ecp5-85f")), list)
+
+
+def test_activations_that_do_not_fit_are_refused() -> None:
+    b = Integers(1)
+    x, y = b.fed(1, 200, 200, 8), b.fed(1, 200, 200, 8)
+    b.made("ADD", (x, y), (1, 200, 200, 8), b.scale(0.1), options="Add", fusedActivationFunction=0)
+    with pytest.raises(TooLarge):
+        schedule(lowered(b.whole()), USUAL)  # type: ignore[arg-type]
+    (one,) = Overlay().plan(b.whole(), target.load("ecp5-85f"))  # type: ignore[misc]
+    assert isinstance(one, Unsupported) and one.reason == "its activations take 938 KiB, the accelerator has 128"
