@@ -19,6 +19,7 @@ from edgekit.api.choose import Plans, fastest, threads_for
 from edgekit.api.job import Job, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
+from edgekit.audit import audit
 from edgekit.backends import Artifact, Backend, Options, Planned, Request
 from edgekit.bundle.execution import Footprint
 from edgekit.bundle.readme import readme
@@ -292,6 +293,9 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
             hint = OTHER_DATA if parity.reason == NOTHING else advice.way_out(job, board, backend)
             raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", hint)
         finished = bundles.load(folder)
+        if (found := audit(finished, code=False)) is not None:
+            for problem in found.problems:
+                progress.warn(f"{board.name}: {problem}")
     return Compiled(
         board.name, final, backend.name, job.recipe.name, finished.manifest, job.accuracy, parity, job.graph.notes,
         [step.json() for step in job.passes], job.quantization, estimate.json(), time.monotonic() - start,

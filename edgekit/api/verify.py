@@ -11,6 +11,7 @@ import numpy as np
 
 from edgekit import bundle as bundles
 from edgekit.api.prove import prove
+from edgekit.audit import audit
 from edgekit.errors import EdgekitError
 from edgekit.graph import check
 from edgekit.metrics.parity import Parity
@@ -81,6 +82,9 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         except EdgekitError as error:
             result.checks.append(Check("model", False, error.message))
             return result
+        progress.step("look at programs and libraries")
+        if (found := audit(bundle)) is not None:
+            result.checks.append(Check("system", found.ok, found.words()))
         on = on or default_runner(bundle)
         progress.step(f"run on {on}")
         result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads), opening=OpenOptions(progress))

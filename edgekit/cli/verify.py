@@ -9,8 +9,10 @@ import click
 from edgekit.cli.common import Output, on_option, output_options, table, threads_option
 from edgekit.errors import CheckFailed
 
-WORDS = {True: "ok", False: "FAILED", None: "not executed"}
+WORDS = {True: "ok", False: "FAILED"}
 """What is said of a check."""
+PARTLY = {"parity": "not executed"}
+"""What is said of one that could be made only in part; of others: in part."""
 
 
 @click.command(epilog="Example: edgekit verify build/model.as-is.rpi4 --on emulator")
@@ -27,7 +29,10 @@ def command(bundle: Path, on: str | None, threads: int, output: Output) -> None:
     if output.json:
         output.emit(result.json())
     else:
-        rows = [[check.name, WORDS[check.ok], check.detail] for check in result.checks]
+        rows = [
+            [check.name, WORDS[check.ok] if check.ok is not None else PARTLY.get(check.name, "in part"), check.detail]
+            for check in result.checks
+        ]
         table(str(bundle), ["check", "result", "detail"], rows)
     if result.ok is False:
         failed = next(check for check in result.checks if check.ok is False)

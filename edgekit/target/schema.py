@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -196,6 +197,25 @@ class Cycles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class System:
+    """What is installed on a board: versions of the C and the C++ library, empty where nobody said; pages in KiB."""
+
+    name: str
+    glibc: str = ""
+    glibcxx: str = ""
+    page_kib: int | None = number("size of a page of memory, KiB", default=None, whole=True)
+
+    def __post_init__(self) -> None:
+        """Check the versions.
+
+        :raises ValueError: if one is not numbers between dots.
+        """
+        for key in ("glibc", "glibcxx"):
+            if not re.fullmatch(r"([0-9]{1,4}(\.[0-9]{1,4}){1,3})?", getattr(self, key)):
+                raise ValueError(f"system.{key} must be a version, such as 2.36")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Accelerator:
     """A chip beside a host's processor."""
 
@@ -333,6 +353,7 @@ class Target:
     mcu: Mcu | None = None
     fpga: Fpga | None = None
     emulator: Emulator | None = None
+    system: System | None = None
     cycles: Cycles | None = None
     calibration: tuple[Mapping[str, Any], ...] = ()
 
@@ -393,7 +414,7 @@ POWERS: dict[BoardKind, type[CorePower] | type[BusyPower]] = {
 }
 _TABLES: dict[str, type] = {
     "cpu": Cpu, "gpu": Gpu, "memory": Memory, "cycles": Cycles, "accelerator": Accelerator, "cache": Cache,
-    "npu": Npu, "mcu": Mcu, "fpga": Fpga,
+    "npu": Npu, "mcu": Mcu, "fpga": Fpga, "system": System,
 }  # fmt: skip
 KEYS: dict[str, Key] = {
     name: key

@@ -55,7 +55,7 @@ def test_compiling_again_gives_the_same_bytes(bundles: Path, tmp_path: Path, mod
 def test_verify(bundles: Path) -> None:
     document = edgekit("verify", bundles / "kws_int8.as-is.rpi4", "--json").json
     assert document["ok"]
-    assert [check["name"] for check in document["checks"]] == ["files", "model", "golden", "parity"]
+    assert [check["name"] for check in document["checks"]] == ["files", "model", "golden", "system", "parity"]
     assert document["parity"]["on"] == "emulator"
 
 
