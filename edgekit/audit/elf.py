@@ -63,6 +63,7 @@ def read(paths: Sequence[Path]) -> list[Elf]:
     """
     if not paths:
         return []
+    paths = [path.resolve() for path in paths]
     args = {"paths": [str(path) for path in paths]}
     try:
         found, _ = sandbox.call("edgekit.audit.elf:facts", args, limits=_LIMITS, readable=paths, preload=PRELOAD)

@@ -83,7 +83,7 @@ def beyond(path: Path, arch: str, features: frozenset[str]) -> list[Beyond]:
     :raises ModelError: if the file cannot be disassembled.
     """
     known = features.union(*(_IMPLIED.get(feature, ()) for feature in features))
-    found: dict[str, Beyond] = {}
+    path, found = path.resolve(), dict[str, Beyond]()
     with sandbox.scratch() as folder:
         tool = toolchain.load(f"disassembler-{arch.replace('_', '-')}").find()
         script = 'exec "$@" > text'

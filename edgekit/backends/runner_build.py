@@ -30,7 +30,7 @@ LIBRARY, VERSIONS = "libedgekit.so.1", "edgekit.map"
 """The runtime library, and the versions of its symbols."""
 BUNDLE_PARTS = ("archive.c", "bundle.c", "json.c", "sha256.c")
 """C files of the runtime library that the C runner does without."""
-RUNNER_PARTS = ("arguments.c", "clock.c", "edgekit_run.c", "machine.c", "power.c", "profile.c", "trace.c")
+RUNNER_PARTS = ("arguments.c", "clock.c", "edgekit_run.c", "machine.c", "power.c", "profile.c", "start.c", "trace.c")
 """C files of the runner alone."""
 PACKAGE = "ai-edge-litert"
 """LiteRT's package, which the runner is built for."""
@@ -112,6 +112,8 @@ def built(
     """
     tool = compiler(arch)
     described = describe(tool)
+    older, header = _older_glibc(arch, tool, sources)
+    flags, also = [*flags, *older], [*also, *header]
     names = sorted(path.name for path in sources.iterdir() if path.suffix in (".c", ".h") and path.name not in without)
     key = hashlib.sha256(json.dumps([described, list(flags)]).encode())
     for path in (*(sources / file for file in names), *also):
@@ -123,6 +125,15 @@ def built(
             c_files = [file for file in names if file.endswith(".c")]
             _compile([*tool.argv, *flags, *c_files], sources, made)
     return Runner(made, described)
+
+
+def _older_glibc(arch: str, tool: toolchain.Tool, folder: Path) -> tuple[list[str], list[Path]]:
+    """Flags, and the file that they name, with which older systems can load what a new one's GCC makes."""
+    if arch != "aarch64" or tool.module:  # another compiler is told which glibc to compile for
+        return [], []
+    header = sources() / "older_glibc.h"
+    libraries = "-Wl,--push-state,--no-as-needed,-l:libdl.so.2,-l:libpthread.so.0,--pop-state"
+    return ["-include", os.path.relpath(header, folder), "-Wl,--wrap=__libc_start_main", libraries], [header]
 
 
 def compiler(arch: str) -> toolchain.Tool:

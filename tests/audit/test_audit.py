@@ -204,3 +204,10 @@ def test_damaged_headers_end_in_an_answer_or_one_line(bundle: Path, tmp_path: Pa
             assert "\n" not in error.message
             ends[False] += 1
     assert all(ends.values())
+
+
+def test_edgekits_own_programs_ask_for_an_old_c_library(bundle: Path) -> None:
+    """What boards.md says of systems: bullseye and JetPack 5 have glibc 2.31, and load them."""
+    for found in elf.read([bundle / "artifact" / name for name in ("edgekit-run", "network.so")]):
+        assert elf.ordered(found.version("GLIBC")) <= (2, 27)
+        assert found.version("GLIBCXX") == ""
