@@ -293,7 +293,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
             hint = OTHER_DATA if parity.reason == NOTHING else advice.way_out(job, board, backend)
             raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", hint)
         finished = bundles.load(folder)
-        if (found := audit(finished, code=False)) is not None:
+        if (found := audit(finished, own=True)) is not None:
             for problem in found.problems:
                 progress.warn(f"{board.name}: {problem}")
     return Compiled(

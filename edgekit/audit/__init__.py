@@ -49,10 +49,10 @@ class Audit:
         return f"{found}; not judged: {'; '.join(open_)}" if open_ else found
 
 
-def audit(bundle: Bundle, *, code: bool = True) -> Audit | None:
+def audit(bundle: Bundle, *, own: bool = False) -> Audit | None:
     """Judge the programs and libraries of a bundle; None where there are none, or the target is this machine.
 
-    :param code: look at every instruction, too, which takes a second per megabyte.
+    :param own: edgekit has just made it, so instructions, which take a second per megabyte, need no look.
     """
     target = bundle.target
     if target.arch == "native" or target.arch not in elf.MACHINES:
@@ -61,7 +61,7 @@ def audit(bundle: Bundle, *, code: bool = True) -> Audit | None:
     if not files:
         return None
     system, problems, unknown, unsaid = target.system, list[str](), list[str](), set[str]()
-    for path, found in zip(files, elf.read(files), strict=True):
+    for path, found in zip(files, elf.read(files, own=own), strict=True):
         name = str(path.relative_to(bundle.artifact))
         if found.machine in elf.ACCELERATORS:
             continue
@@ -72,7 +72,7 @@ def audit(bundle: Bundle, *, code: bool = True) -> Audit | None:
             unknown.append(f"system libraries of {name}, because it has no table of sections")
         if bundle.execution.kind is Kind.RUNTIME and name == bundle.execution.library:
             continue  # it looks at the processor when it is loaded, and has kernels for many
-        if not code:
+        if own:
             continue
         if not (target.cpu and target.cpu.features):
             unsaid.add(f"instructions, because {target.name} does not say what its processor has")

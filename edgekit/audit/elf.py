@@ -56,8 +56,10 @@ def find(folder: Path) -> list[Path]:
     return found[:_MOST]
 
 
-def read(paths: Sequence[Path]) -> list[Elf]:
+def read(paths: Sequence[Path], *, own: bool = False) -> list[Elf]:
     """Read files, in one child.
+
+    :param own: edgekit has just made them, so no child is needed.
 
     :raises ModelError: if one is damaged.
     """
@@ -65,14 +67,18 @@ def read(paths: Sequence[Path]) -> list[Elf]:
         return []
     paths = [path.resolve() for path in paths]
     args = {"paths": [str(path) for path in paths]}
+    if own:
+        return [_elf(_facts(path)) for path in paths]
     try:
         found, _ = sandbox.call("edgekit.audit.elf:facts", args, limits=_LIMITS, readable=paths, preload=PRELOAD)
     except sandbox.ChildDied as died:
         raise ModelError(f"a program or library of the bundle is damaged: reading it {died.reason}") from died
-    return [
-        Elf(str(one["machine"]), int(one["alignment"]), None if one["versions"] is None else tuple(one["versions"]))
-        for one in found["files"]
-    ]
+    return [_elf(one) for one in found["files"]]
+
+
+def _elf(found: Mapping[str, Any]) -> Elf:
+    versions = found["versions"]
+    return Elf(str(found["machine"]), int(found["alignment"]), None if versions is None else tuple(versions))
 
 
 def facts(args: dict[str, Any], arrays: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
