@@ -2,7 +2,8 @@
 
     python tools/calibrate.py [--only GROUP] [--into FOLDER]
 
-Needs the measurements beside the checkout (``../shared/measurements``) and crepes (the ``calibration`` extra).
+Needs the measurements beside the checkout (``../shared/measurements``) and the ``calibration`` extra. All groups fitted
+into the usual folder: the table in docs/calibration.md is rewritten, too.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from tools.calibration import files, rows
-from tools.calibration.judge import Calibrated, judge
+from tools.calibration.judge import Calibrated, judge, machine
 
-FOLDER = Path(__file__).resolve().parents[1] / "targets" / "calibration"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER, PAGE = ROOT / "targets" / "calibration", ROOT / "docs" / "calibration.md"
+BEGIN, END = "<!-- table: written by make calibration -->\n", "<!-- end of table -->\n"
 ALSO = {("rk3399", "opencl"): "mali-t860", ("rk3588", "opencl"): "mali-g610"}
 """Boards whose GPU is a target of its own."""
 
@@ -53,6 +56,41 @@ def line(one: Calibrated) -> str:
     )
 
 
+HEAD = """| target | runtime | dtype | rows | left out | MAPE | within 10 % | within 20 % | coverage | interval x/÷ |
+|---|---|---|---:|---|---:|---:|---:|---:|---:|
+"""
+
+
+def table(found: list[Calibrated]) -> str:
+    """All rows in Markdown."""
+    return HEAD + "".join(line(one) + "\n" for one in sorted(found, key=lambda one: one.set.key))
+
+
+def summary(found: list[Calibrated]) -> str:
+    """Means over all rows that were left out, by kind of machine and dtype, in Markdown."""
+    lines = ["| machines | dtype | sets | rows | MAPE | median error | within 10 % | within 20 % | coverage |",
+             "|---|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    kinds: dict[tuple[str, str], list[Calibrated]] = defaultdict(list)
+    for one in found:
+        kinds[_machines(one.set), one.set.dtype].append(one)
+    for (name, dtype), own in sorted(kinds.items()):
+        errors = np.concatenate([np.abs(one.errors) for one in own])
+        inside = sum(one.coverage * len(one.judged) for one in own) / len(errors)
+        lines.append(
+            f"| {name} | {dtype} | {len(own)} | {len(errors)} | {errors.mean():.1%} | {np.median(errors):.1%} | "
+            f"{(errors <= 0.1).mean():.0%} | {(errors <= 0.2).mean():.0%} | {inside:.0%} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _machines(one: rows.Set) -> str:
+    if machine(one) == "cpu":
+        if one.group.endswith("big-little"):
+            return "CPU, Rockchip with two kinds of cores"
+        return "CPU, ncnn" if one.group == "ncnn" else "CPU, " + ("TFLite" if "tflite" in one.runtime else "ArmNN")
+    return {"gpu": f"GPU, {one.runtime.split('-')[0]}", "mcu": "microcontrollers"}[machine(one)]
+
+
 def main() -> int:
     """Run as a program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,10 +101,11 @@ def main() -> int:
         print(f"the measurements are not here: {rows.FOLDER}", file=sys.stderr)
         return 2
     found = calibrate(options.only)
-    print("| target | runtime | dtype | rows | left out | MAPE | within 10 % | within 20 % | coverage | interval x/÷ |")
-    print("|---|---|---|---:|---|---:|---:|---:|---:|---:|")
-    for one in sorted(found, key=lambda one: one.set.key):
-        print(line(one))
+    print(table(found) + "\n" + summary(found))
+    if not options.only and options.into == FOLDER:
+        head, _, rest = PAGE.read_text().partition(BEGIN)
+        PAGE.write_text(f"{head}{BEGIN}{summary(found)}\n{table(found)}{END}{rest.partition(END)[2]}")
+    for one in found:
         places = [
             one.set.target,
             *(to for (board, kind), to in ALSO.items() if board == one.set.target and kind in one.set.runtime),

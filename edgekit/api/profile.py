@@ -13,7 +13,7 @@ from edgekit.api.load import load
 from edgekit.bundle.execution import Kind
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
-from edgekit.profiling import Evidence, Profile, registry
+from edgekit.profiling import Evidence, Profile, operation, registry
 from edgekit.profiling.calibrated import calibration
 from edgekit.profiling.dtypes import dtype_of
 from edgekit.progress import Progress, Silent
@@ -37,6 +37,11 @@ def profile(
     power_mode: str | None = None,
     repeat: int = REPEAT,
     shapes: Sequence[str] = (),
+    duty: str | None = None,
+    battery: str | None = None,
+    price_per_kwh: float | None = None,
+    device_price: float | None = None,
+    lifetime: str | None = None,
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Profile:
@@ -49,9 +54,13 @@ def profile(
     :param threads: default: 1 for a bundle; for a bare model, as many as were measured.
     :param power_mode: of an estimate: the board's power mode, where several were measured.
     :param shapes: of a bare model's inputs that it leaves open, as for ``compile``.
+    :param duty: how often the board infers (``1/s``, ``10/min``), for average power; it idles meanwhile.
+    :param battery: ``3000mAh@3.7V`` or ``11.1Wh``, for the life time.
+    :param price_per_kwh, device_price, lifetime: for the cost of a million inferences; ``lifetime`` is ``3y``.
     :raises UsageError: if a bare model is to be run, or no target is named for it.
     """
     path, wanted = Path(path), parse_shapes(shapes)
+    asked = operation.use(duty, battery, price_per_kwh, device_price, lifetime)
     if bundles.is_bundle(path):
         no_shapes(shapes)
         with bundles.opened(path) as bundle:
@@ -65,7 +74,7 @@ def profile(
             else:
                 _only_estimated(on, runtime, power_mode)
                 made = _observed(bundle, on, threads, repeat, progress)
-            return _measured_memory(made, bundle)
+            return _used(_measured_memory(made, bundle), asked)
     if not path.exists() and (on != Evidence.ESTIMATE or target is None):
         raise UsageError(f"there is no bundle or model {path}", "check the path; `edgekit compile` prints a bundle's")
     if on != Evidence.ESTIMATE:
@@ -80,7 +89,12 @@ def profile(
     _check(board, runtime, power_mode)
     progress.step(f"read {path.name}")
     graph = load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress))
-    return _estimate(graph, board, threads, runtime, power_mode, "any")
+    return _used(_estimate(graph, board, threads, runtime, power_mode, "any"), asked)
+
+
+def _used(made: Profile, asked: operation.Use | None) -> Profile:
+    """The profile with what follows from how the board is used."""
+    return made if asked is None else replace(made, operation=operation.operation(made, _target(made.target), asked))
 
 
 def _target(name: str) -> Target:

@@ -21,6 +21,7 @@ from edgekit.cli.streams import say
 
 if TYPE_CHECKING:
     from edgekit.profiling import Profile
+    from edgekit.profiling.operation import Operation
 
 
 @click.command(epilog="Example: edgekit profile build/model.int8.rpi4 --on emulator --plot latency.svg")
@@ -41,6 +42,16 @@ if TYPE_CHECKING:
     help="Number of threads.  [default: 1; for a bare model, as many as were measured]",
 )
 @click.option("--power-mode", metavar="M", help="Of an estimate: the board's power mode, where several were measured.")
+@click.option("--duty", metavar="N/TIME", help="How often the board infers, for average power: 1/s, 10/min, 1/5min.")
+@click.option("--battery", metavar="CHARGE", help="What it runs on, for the life time: 3000mAh@3.7V or 11.1Wh.")
+@click.option(
+    "--price-per-kwh", type=click.FloatRange(0, 1e9), metavar="PRICE",
+    help="Of energy, for the cost of a million inferences.",
+)  # fmt: skip
+@click.option(
+    "--device-price", type=click.FloatRange(0, 1e9), metavar="PRICE", help="Of a device that lasts --lifetime."
+)
+@click.option("--lifetime", metavar="TIME", help="How long a device is in use: 3y, 500d or 10000h.")
 @click.option(
     "--repeat", default=50, show_default=True, type=click.IntRange(1, 100_000),
     help="Number of timed inferences, on a device or the host.",
@@ -109,6 +120,8 @@ def _print(found: Profile) -> None:
     say("latency  " + figure(latency.value, latency.low, latency.high, "ms"))
     say("energy   " + figure(energy.value, energy.low, energy.high, "mJ") + f", {found.scope.replace('_', ' ')}")
     say("power    " + figure(power.value, power.low, power.high, "W"))
+    if found.operation is not None:
+        _print_operation(found.operation)
     if found.instructions is not None:
         modelled = "" if found.cycles is None else f", {found.cycles:,} modelled cycles"
         say(f"work     {found.instructions:,} instructions{modelled}")
@@ -120,6 +133,20 @@ def _print(found: Profile) -> None:
         + ", ".join(f"{name.removesuffix('_bytes').replace('_', ' ')} {size(v)}" for name, v in memory.items())
     )
     say(f"basis    {found.basis}")
+
+
+def _print_operation(found: Operation) -> None:
+    """What follows from how the board is used, a line each."""
+    lines = (
+        ("average ", found.average_w, "W"), ("battery ", found.battery_h, "h"),
+        ("energy costs", found.energy_cost, "per million inferences"),
+        ("devices cost", found.device_cost, "per million inferences"),
+        ("all costs", found.cost_per_million, "per million inferences"),
+    )  # fmt: skip
+    for name, value, unit in lines:
+        if value is not None:
+            say(f"{name} " + figure(value.value, value.low, value.high, unit))
+    say(f"in use   {found.basis}")
 
 
 def _array(cycles: int | None, counts: dict[str, int]) -> tuple[str, str]:

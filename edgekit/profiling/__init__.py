@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
+    from edgekit.profiling.operation import Operation
     from edgekit.runners import Trace
     from edgekit.target import Target
 
@@ -86,11 +87,15 @@ class Profile:
     """Of the whole network; None where no model states work for each."""
     zero_wait_cycles: Figure | None = None
     """Cycles of a microcontroller whose memories need no wait states."""
+    operation: Operation | None = None
+    """What follows for a board that is used as the user says; None where nothing was asked."""
 
     def json(self) -> dict[str, Any]:
         """The document that ``edgekit profile --json`` prints (docs/formats.md)."""
         data = asdict(self)
         data["energy_mj"]["scope"] = data.pop("scope")
+        if data["operation"] is None:
+            del data["operation"]
         return {"schema": 1, **data}
 
 

@@ -25,15 +25,18 @@ EMULATED = 0.25
 """Standard deviation of the logarithm of what the emulator says of a network."""
 FEW = 12
 """Rows below which a set's interval is that of its group."""
+ONE_FAMILY_WIDER = 1.5
+"""Factor of the interval's width, an assumption, where all measured networks are of one family."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A row that was left out of the fit: measured, predicted (ms), and the predicted logarithm's deviation."""
+    """A row that was left out of the fit with ``part``: predicted, ms, and the predicted logarithm's deviation."""
 
     row: Row
     predicted: float
     deviation: float
+    part: str
 
     @property
     def error(self) -> float:
@@ -131,14 +134,14 @@ def judge(sets: Sequence[Set]) -> list[Calibrated]:
                 continue
             values, deviations = costs.predict(_samples(sets[place], out).table)
             judged[place] += [
-                Judged(*found) for found in zip(out, map(float, values), map(float, deviations), strict=True)
+                Judged(row, float(value), float(deviation), part)
+                for row, value, deviation in zip(out, values, deviations, strict=True)
             ]
     everything = [one for own in judged for one in own]
     made = []
     for one, costs, own, named in zip(sets, final, judged, parts, strict=True):
         by = _left_out([row for row in one.rows if not row.emulated], set(named) - {""})
-        pool = own if len(own) >= FEW else everything
-        made.append(Calibrated(one, costs, tuple(own), width(pool), _coverage(own, pool), by))
+        made.append(Calibrated(one, costs, tuple(own), _reach(own, everything), _coverage(own, everything), by))
     return made
 
 
@@ -164,11 +167,22 @@ def width(judged: Sequence[Judged]) -> float:
     return float(high - low) / 2 if np.isfinite(high - low) else float(np.abs(residuals / sigmas).max())
 
 
+def _reach(own: Sequence[Judged], pool: Sequence[Judged]) -> float:
+    """The width of a set's intervals: its own or that of its group, whichever is greater.
+
+    A family of networks that is unlike the others comes out wrong on all boards alike, so the rows of one board are
+    fewer independent cases than they seem; and where all rows are of one family, nothing says how others fare.
+    """
+    widths = [width(judged) for judged in (own, pool) if len(judged) >= FEW or judged is pool]
+    families = {one.row.family for one in own}
+    return max(widths) * (ONE_FAMILY_WIDER if len(families) == 1 else 1.0)
+
+
 def _coverage(own: Sequence[Judged], pool: Sequence[Judged]) -> float:
-    """Part of the rows within an interval whose width was found on the other families."""
+    """Part of the rows within an interval whose width was found without what was left out with them."""
     inside = []
-    for family in {one.row.family for one in own}:
-        others = [one for one in pool if one.row.family != family] or pool
-        limit = width(others)
-        inside += [one.score <= limit for one in own if one.row.family == family]
+    for part in {one.part for one in own}:
+        others = [one for one in pool if one.part != part]
+        limit = _reach([one for one in own if one.part != part], others or pool)
+        inside += [one.score <= limit for one in own if one.part == part]
     return float(np.mean(inside)) if inside else 0.0

@@ -159,6 +159,27 @@ def _linux() -> Iterator[tuple[Set, Row]]:
         )
 
 
+_TENSORRT = {"AGX_Xavier_TRT": ("jetson-agx-xavier", 1377.0), "Xavier": ("jetson-agx-xavier", 1377.0),
+             "Xavier_NX_TRT": ("jetson-xavier-nx", 1100.0), "Orin_TRT": ("jetson-agx-orin", 1300.0)}  # fmt: skip
+
+
+def _tensorrt() -> Iterator[tuple[Set, Row]]:
+    """NVIDIA's own runs, int8; its MaxQ runs, at lower clocks, and language models are left aside."""
+    source = "MLPerf Inference, edge, SingleStream (mlcommons/inference_results, Apache-2.0)"
+    for r in _read("linux_boards"):
+        known = _TENSORRT.get(r["system"])
+        if known is None or "TensorRT" not in r["framework"]:
+            continue
+        try:
+            names.describe(r["model"])
+        except names.UnknownNetwork:
+            continue
+        yield (
+            Set(known[0], "tensorrt", "int8", "tensorrt", 1, known[1], source),
+            Row(r["model"], family(r["model"]), float(r["mean_ms"]), 1),
+        )
+
+
 _PI = {"N100": ("n100", 3400.0), "RasPi4_64bit": ("rpi4", 1800.0), "RasPi5": ("rpi5", 2400.0)}
 
 
@@ -291,7 +312,7 @@ def _emulated() -> Iterator[tuple[Set, Row]]:
             )
 
 
-_SOURCES = (_linux, _efficientdet, _matrix, _yolobench, _nb201, _ncnn, _mcu, _emulated)
+_SOURCES = (_linux, _tensorrt, _efficientdet, _matrix, _yolobench, _nb201, _ncnn, _mcu, _emulated)
 
 
 def sets() -> list[Set]:
