@@ -19,7 +19,7 @@ MOST_LABELS = 20
 @on_option
 @click.option(
     "-d", "--data", metavar="FILE",
-    help="Inputs: an .npz with x (and y), a folder of images, or random; default: the golden samples.",
+    help="Inputs: an .npz with x (and y), a .csv table, a folder of images, or random; default: the golden samples.",
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Use at most this many samples of --data.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")

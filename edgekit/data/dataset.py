@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import images, labelling, npz
+from edgekit.data import images, labelling, npz, tables
 from edgekit.data.conform import FLOATS, INTEGERS, SCALED, conform, scaling, shape_of, shape_text
 from edgekit.data.spec import PIXELS, parsed
 from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from edgekit.graph import Graph
+    from edgekit.graph import Graph, Tensor
 
 RANDOM_SAMPLES = 32
 
@@ -103,10 +103,11 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
         found = Dataset([pixels], labels, source=name, notes=notes, index=index, truth=labels)
         dataset = found._part(parts, seed).subset(limit, seed)
     elif Path(name).is_file():
-        dataset = _load_npz(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
+        dataset = _load_file(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
     else:
         raise UsageError(
-            f"--data {name or repr(name)}: there is no such file or folder", "pass an .npz, a folder, or `random`"
+            f"--data {name or repr(name)}: there is no such file or folder",
+            "pass an .npz, a .csv, a folder, or `random`",
         )
     if dataset.labels is not None:
         check_labels(dataset.labels, graph, name)
@@ -210,8 +211,11 @@ def _limit(graph: Graph) -> float:
     return math.inf if count is None else max(count, 2)
 
 
-def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
-    arrays = npz.read(path, texts=("g",))
+def _load_file(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
+    if path.suffix.lower() == tables.SUFFIX:
+        arrays = tables.read(path, _named_inputs(graph))
+    else:
+        arrays = npz.read(path, texts=("g",))
     inputs, notes = [], []
     names = _input_names(arrays, graph, path)
     for tensor, name in zip(graph.inputs, names, strict=True):
@@ -229,6 +233,17 @@ def _load_npz(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dat
         notes += [note] if note else []
     groups = labelling.groups(arrays["g"], counts[0], path) if "g" in arrays and "g" not in names else None
     return Dataset(inputs, labels, source=str(path), notes=notes, groups=groups, truth=truth)
+
+
+def _named_inputs(graph: Graph) -> list[tuple[str, Tensor]]:
+    """Each input and what it is called: by the signature, else by its tensor, or ``x`` where there is only one."""
+    if len(graph.inputs) == 1:
+        return [("x", graph.inputs[0])]
+    signature = {index: name for s in graph.signatures if s.subgraph == 0 for name, index in s.inputs.items()}
+    return [
+        (signature.get(index, tensor.name), tensor)
+        for index, tensor in zip(graph.main.inputs, graph.inputs, strict=True)
+    ]
 
 
 def _input_names(arrays: dict[str, NDArray[Any]], graph: Graph, path: Path) -> list[str]:
