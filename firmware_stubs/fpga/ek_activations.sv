@@ -13,8 +13,10 @@ module ek_activations #(
     input  logic [AW-1:0]      addr,
     input  logic signed [15:0] x,
     input  logic signed [15:0] y,
-    input  logic [AW-1:0]      step,
+    /* verilator lint_off UNUSEDSIGNAL */
+    input  logic [AW-1:0]      step,    // not used where a read brings one word
     input  logic [AW-1:0]      triple,  // 3 * step
+    /* verilator lint_on UNUSEDSIGNAL */
     input  logic               step_x,
     input  logic               step_y,
     input  logic [15:0]        width,
