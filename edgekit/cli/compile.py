@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     "-r", "--recipe", default="as-is", metavar="R", show_default=True, cls=Listing, names=recipe_names,
     help="How to transform the network first: {names}, or your own .toml file.",
 )  # fmt: skip
-@click.option("-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a .csv table, a folder of images, or random.")
+@click.option(
+    "-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a .csv table, a folder of images, or random."
+)
 @click.option("--test", metavar="FILE", help="Labelled samples to measure accuracy on; default: --data.")
 @click.option(
     "--metric", "metrics", multiple=True, metavar="M", cls=Listing, names=metric_names,
