@@ -13,7 +13,7 @@ from edgekit.api.load import load
 from edgekit.bundle.execution import Kind
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
-from edgekit.profiling import Evidence, Profile, operation, registry
+from edgekit.profiling import Evidence, Profile, capacity, operation, registry
 from edgekit.profiling.calibrated import calibration
 from edgekit.profiling.dtypes import dtype_of
 from edgekit.progress import Progress, Silent
@@ -58,6 +58,7 @@ def profile(
     :param battery: ``3000mAh@3.7V`` or ``11.1Wh``, for the life time.
     :param price_per_kwh, device_price, lifetime: for the cost of a million inferences; ``lifetime`` is ``3y``.
     :raises UsageError: if a bare model is to be run, or no target is named for it.
+    :raises ModelError: of an estimate: if the network does not fit into the board's memory.
     """
     path, wanted = Path(path), parse_shapes(shapes)
     asked = operation.use(duty, battery, price_per_kwh, device_price, lifetime)
@@ -106,6 +107,7 @@ def _estimate(
 ) -> Profile:
     """``own``: the runtime if none is named."""
     _check(board, runtime, power_mode)
+    capacity.check(graph, board)
     conditions = {"threads": threads, "runtime": runtime or own, "dtype": dtype_of(graph), "power_mode": power_mode}
     return registry.estimate(graph, board, {name: value for name, value in conditions.items() if value is not None})
 
