@@ -102,12 +102,14 @@ def compile(
     database: str | None = None,
     threads: int | None = None,
     metrics: Sequence[str] = (),
+    task: str | Path | None = None,
     progress: Progress = Silent(),
 ) -> list[Compiled]:
     """Compile a model for one or more targets.
 
     :param data: samples for calibration: an ``.npz``, a folder of images, or ``random`` (docs/data.md).
     :param test: labelled samples to measure accuracy on; default: ``data``, if it has labels.
+    :param task: a ``task.toml`` (docs/tasks.md); default: the one beside the model, if there is one.
     :param backend: a backend's name; ``first``: the first of the target's backends that supports the network; ``auto``:
         all that do, of which the fastest by the best evidence at hand is kept (:mod:`edgekit.api.choose`).
     :param out: folder for the bundles, ``<model>.<recipe>.<target>`` each.
@@ -143,7 +145,7 @@ def compile(
         for board in boards:
             tuned.choices(database, board)
     with output(Path(out)) as folder:
-        source = read(Path(model), data, test, seed, trust, progress, shapes)
+        source = read(Path(model), data, test, seed, trust, progress, shapes, None if task is None else Path(task))
         plans: list[Plans] = []
 
         def choose(graph: Graph) -> None:
@@ -372,6 +374,7 @@ def _manifest(job: Job, board: Target, backend: Backend, artifact: Artifact, fol
         "inputs": [t.json() for t in job.graph.inputs],
         "outputs": [t.json() for t in job.graph.outputs],
         "accuracy": job.accuracy,
+        **({"task": job.task.json()} if job.task else {}),
         **({"metrics": [judged.json() for judged in job.metrics]} if job.metrics else {}),
         "notes": job.graph.notes,
         "delegates": [advice.json() for advice in delegates.for_target(job.graph, board)],

@@ -27,6 +27,8 @@ from edgekit.progress import Progress
 from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import parse as parse_shapes
 from edgekit.reference.litert import reference_outputs, reference_tensors
+from edgekit.tasks import task as tasks
+from edgekit.tasks.task import Task
 from edgekit.text import commands
 from edgekit.training.workers import parse as parse_workers
 
@@ -61,6 +63,7 @@ class Source:
     samples: Dataset | None
     tests: Dataset | None
     given: tuple[str, ...] = ()
+    task: Task | None = None
 
     @cached_property
     def measured(self) -> Accuracy | None:
@@ -104,6 +107,8 @@ class Job:
     options: Options = field(default_factory=dict)
     tuning: str | None = None
     """Where tuned kernels are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
+    task: Task | None = None
+    """What the network is for."""
 
     @property
     def quantizes(self) -> bool:
@@ -113,11 +118,12 @@ class Job:
 
 def read(
     path: Path, data: str | None, test: str | None, seed: int, trust: bool, progress: Progress,
-    shapes: Sequence[str] = (),
+    shapes: Sequence[str] = (), task: Path | None = None,
 ) -> Source:  # fmt: skip
     """Read a model and the samples that ``data`` and ``test`` (default: the same) name.
 
     :param shapes: shapes of inputs that the model leaves open, ``"NAME=1x3x224x224"`` each.
+    :param task: what the network is for; default: the ``task.toml`` beside the model, if there is one.
     """
     options = ReadOptions(trust=trust, shapes=parse_shapes(shapes), progress=progress)
     progress.step(f"read {path.name}")
@@ -125,13 +131,15 @@ def read(
     graph = reader.read(path, options)
     for note in graph.notes:
         progress.note(note)
-    samples = dataset.load(data, graph, seed=seed, progress=progress) if data else None
-    tests = dataset.load(test, graph, seed=seed, progress=progress) if test else samples
+    file = tasks.find(path, task)
+    purpose = tasks.read(file, graph) if file else None
+    samples = dataset.load(data, graph, seed=seed, task=purpose, progress=progress) if data else None
+    tests = dataset.load(test, graph, seed=seed, task=purpose, progress=progress) if test else samples
     model: dict[str, Any] = {"name": path.name, "format": reader.name, "sha256": digest(path)}
     if shapes:
         model["shapes"] = {tensor.name: list(tensor.shape) for tensor in graph.inputs}
     given = tuple(commands.arguments(path, data, test, shapes, seed, trust))
-    return Source(path.stem, model, graph, samples, tests, given)
+    return Source(path.stem, model, graph, samples, tests, given, purpose)
 
 
 def prepare(
@@ -169,6 +177,7 @@ def prepare(
         outputs = reference_outputs(folder / "model.tflite", inputs)
         _finite(source, plan, folder / "model.tflite", (inputs, outputs), seed, progress)
         job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=done, why=why)
+        job.task = source.task
         if source.tests is not None and source.tests.labels is not None:
             progress.step("measure the accuracy")
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured

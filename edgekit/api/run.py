@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,14 @@ import numpy as np
 
 from edgekit import bundle as bundles
 from edgekit.api.verify import default_runner
-from edgekit.data import dataset
+from edgekit.data import dataset, images
+from edgekit.data.spec import parsed
 from edgekit.errors import DeviceError
 from edgekit.files import temporary
 from edgekit.progress import Progress, Silent
 from edgekit.runners import OpenOptions, Run, RunOptions, once
 from edgekit.runners import get as get_runner
+from edgekit.tasks.decisions import Class, classes
 from edgekit.text.system import explained
 
 if TYPE_CHECKING:
@@ -25,11 +27,23 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What a network with a task decides about a sample.
+
+    :param sample: the picture's name in its folder, or the sample's number.
+    """
+
+    sample: str
+    classes: list[Class]
+
+
 @dataclass
 class RunResult:
     """Outputs of every sample, the labels they mean, and how long one inference took (None in an emulator).
 
     :param index: where each sample stands in the data; None for the golden ones.
+    :param decisions: in the task's terms; None if the bundle has no task.
     """
 
     run: Run
@@ -40,6 +54,7 @@ class RunResult:
     accuracy: float | None
     latency_ms: float | None
     index: list[int] | None = None
+    decisions: list[Decision] | None = None
 
     def json(self) -> dict[str, Any]:
         """Return the document of ``edgekit run --json``."""
@@ -54,6 +69,7 @@ class RunResult:
             "top1": self.top1,
             "accuracy": self.accuracy,
             "latency_ms": self.latency_ms,
+            "decisions": None if self.decisions is None else [asdict(decision) for decision in self.decisions],
         }
 
 
@@ -82,7 +98,7 @@ def run(
         if data is None:
             inputs, _ = bundle.golden()
         else:
-            samples = dataset.load(data, bundle.graph, seed=seed, limit=limit, progress=progress)
+            samples = dataset.load(data, bundle.graph, seed=seed, limit=limit, task=bundle.task, progress=progress)
             inputs, labels = dataset.as_network_inputs(samples, bundle.graph), samples.labels
             index = np.arange(len(samples)) if samples.index is None else samples.index
             if limit is not None and not np.array_equal(index, np.arange(len(index))):
@@ -97,6 +113,7 @@ def run(
             )
         outputs = [tensor.json() for tensor in bundle.graph.outputs]
         scales = _scales(bundle.graph)
+        decisions = _decisions(bundle, result, data, index)
     if save is not None:
         _save(Path(save), result.outputs, scales if index is None else {**scales, "index": index})
     first = result.outputs[0].reshape(len(result.outputs[0]), -1)
@@ -105,8 +122,24 @@ def run(
     times = result.trace.latency_ms
     return RunResult(
         result, on, outputs, len(first), top1, accuracy, statistics.median(times) if times else None,
-        None if index is None else index.tolist(),
+        None if index is None else index.tolist(), decisions,
     )  # fmt: skip
+
+
+def _decisions(
+    bundle: bundles.Bundle, run: Run, data: str | None, index: NDArray[np.int64] | None
+) -> list[Decision] | None:
+    if bundle.task is None:
+        return None
+    rows = run.outputs[0]
+    numbers = range(len(rows)) if index is None else index.tolist()
+    folder = Path(parsed(data)[0]) if data else None
+    files = images.names(folder) if folder is not None and folder.is_dir() else None
+    tensor = bundle.graph.outputs[0]
+    return [
+        Decision(str(number) if files is None else files[number], classes(bundle.task, row, tensor))
+        for number, row in zip(numbers, rows, strict=True)
+    ]
 
 
 def _scales(graph: Graph) -> dict[str, NDArray[Any]]:

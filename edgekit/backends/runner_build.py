@@ -28,7 +28,7 @@ STANDARD = "-std=gnu11"
 NAME = PROGRAM
 LIBRARY, VERSIONS = "libedgekit.so.1", "edgekit.map"
 """The runtime library, and the versions of its symbols."""
-BUNDLE_PARTS = ("archive.c", "bundle.c", "json.c", "sha256.c")
+BUNDLE_PARTS = ("archive.c", "bundle.c", "json.c", "picture.c", "sha256.c", "task.c")
 """C files of the runtime library that the C runner does without."""
 RUNNER_PARTS = ("arguments.c", "clock.c", "edgekit_run.c", "machine.c", "power.c", "profile.c", "start.c", "trace.c")
 """C files of the runner alone."""
@@ -94,7 +94,7 @@ def library(arch: str) -> Runner:
     """
     flags = [
         STANDARD, "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE", f'-DLITERT_VERSION="{litert_version()}"', "-fno-ident",
-        "-s", "-Wl,--build-id=none", "-fPIC", "-shared", f"-Wl,-soname,{LIBRARY}",
+        "-s", "-Wl,--build-id=none", "-fPIC", "-shared", "-ffp-contract=off", f"-Wl,-soname,{LIBRARY}",
         f"-Wl,--version-script={VERSIONS}", "-Wl,-Bsymbolic", "-Wl,-z,defs",
     ]  # fmt: skip
     return built(arch, sources(), flags, LIBRARY, (sources() / VERSIONS,), without=RUNNER_PARTS)
@@ -161,7 +161,7 @@ def describe(tool: toolchain.Tool) -> str:
 def _compile(command: list[str], sources: Path, runner: Path) -> None:
     with temporary.folder(resources.created(runner.parent)) as scratch:
         made = scratch / runner.name
-        command = [*command, "-o", str(made), "-ldl", "-lpthread"]
+        command = [*command, "-o", str(made), "-ldl", "-lpthread", "-lm"]
         done = subprocess.run(command, cwd=sources, env=clean(), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             first = first_error(done.stderr)

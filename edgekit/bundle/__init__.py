@@ -26,6 +26,9 @@ from edgekit.files import archives, plain_files, temporary
 from edgekit.files.documents import dumps, loads
 from edgekit.target import Target
 from edgekit.target import load as load_target
+from edgekit.tasks.task import Task
+from edgekit.tasks.task import check as check_task
+from edgekit.tasks.task import of_manifest as of_bundle
 from edgekit.text.system import explained
 
 if TYPE_CHECKING:
@@ -64,6 +67,20 @@ class Bundle:
         :raises CheckFailed: if the manifest is damaged.
         """
         return of_manifest(self.manifest)
+
+    @cached_property
+    def task(self) -> Task | None:
+        """What the network is for; None if nothing says it.
+
+        :raises CheckFailed: if the manifest is damaged, or the task is not for its network.
+        """
+        found = of_bundle(self.manifest)
+        if found is not None:
+            try:
+                check_task(found, self.graph, "manifest.json")
+            except UsageError as error:
+                raise CheckFailed(error.message, "compile the bundle again") from error
+        return found
 
     @property
     def model(self) -> Path:

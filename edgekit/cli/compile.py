@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 @click.option(
     "-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a .csv table, a folder of images, or random."
 )
+@click.option(
+    "--task", type=click.Path(path_type=Path), metavar="FILE",
+    help="What the network is for, and what it takes (docs/tasks.md); default: task.toml beside MODEL, if it is there.",
+)  # fmt: skip
 @click.option("--test", metavar="FILE", help="Labelled samples to measure accuracy on; default: --data.")
 @click.option(
     "--metric", "metrics", multiple=True, metavar="M", cls=Listing, names=metric_names,

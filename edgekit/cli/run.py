@@ -41,7 +41,10 @@ def command(bundle: Path, output: Output, **options: Any) -> None:
     say(f"{result.samples} samples on {result.on}, {result.run.trace.runtime}")
     for tensor in result.outputs:
         say(f"output {name(tensor['name'])}: {tensor['dtype']} {tensor['shape']}")
-    if result.top1 is not None:
+    for decision in result.decisions or ():
+        shown = ", ".join(f"{name(one.label)} {one.score:.3g}" for one in decision.classes)
+        say(f"{name(decision.sample)}: {shown}")
+    if result.top1 is not None and result.decisions is None:
         shown = " ".join(map(str, result.top1[:MOST_LABELS]))
         say(f"largest element: {shown}{' ...' if result.samples > MOST_LABELS else ''}")
     if result.accuracy is not None:

@@ -23,6 +23,7 @@ from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
+    from edgekit.tasks.task import Task
 
 RANDOM_SAMPLES = 32
 
@@ -84,10 +85,19 @@ class Dataset:
         return part
 
 
-def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, progress: Progress = Silent()) -> Dataset:
+def load(
+    spec: str,
+    graph: Graph,
+    *,
+    seed: int = 0,
+    limit: int | None = None,
+    task: Task | None = None,
+    progress: Progress = Silent(),
+) -> Dataset:
     """Read the samples that ``spec`` names, in the shapes that ``graph`` takes.
 
     :param limit: draw at most so many samples; None takes all (32 for ``random``).
+    :param task: how images become inputs; None: by ``?range=`` alone.
     :raises UsageError: one line that names the array or file, what was expected and what was found.
     """
     if not graph.inputs:
@@ -98,8 +108,11 @@ def load(spec: str, graph: Graph, *, seed: int = 0, limit: int | None = None, pr
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
     elif name and Path(name).is_dir():
         first = None if parts else limit
-        pixels, labels, index = images.load(Path(name), graph, pixel_range, seed=seed, limit=first, progress=progress)
-        notes = [scaling(f"{name} holds images", pixel_range)] if pixels.dtype != np.uint8 else []
+        pixels, labels, index = images.load(
+            Path(name), graph, pixel_range, seed=seed, limit=first, task=task, progress=progress
+        )
+        by_range = task is None and pixels.dtype != np.uint8
+        notes = [scaling(f"{name} holds images", pixel_range)] if by_range else []
         found = Dataset([pixels], labels, source=name, notes=notes, index=index, truth=labels)
         dataset = found._part(parts, seed).subset(limit, seed)
     elif Path(name).is_file():

@@ -6,6 +6,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from edgekit import sandbox
 from edgekit.data import npz
 from edgekit.errors import UsageError
 from edgekit.progress import Progress, Silent
+from edgekit.tasks import picture as steps
+from edgekit.tasks.task import Picture, Task
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
@@ -36,11 +39,12 @@ def load(
     *,
     seed: int = 0,
     limit: int | None = None,
+    task: Task | None = None,
     progress: Progress = Silent(),
 ) -> tuple[NDArray[Any], NDArray[np.int64] | None, NDArray[np.int64]]:
     """Return the images of ``folder`` as ``[n, *tensor shape]``, their labels, and their places in the sorted list.
 
-    They are resized (bilinear) to the network's height and width, in its channels.
+    They are resized (bilinear) to the network's height and width, in its channels; or as the ``task`` says.
 
     Real values are float32 in ``pixel_range``; a network that takes uint8 without a scale gets the bytes.
 
@@ -64,9 +68,11 @@ def load(
     progress.step(f"reading {len(files)} images")
     pixels = np.empty((len(files), height, width, channels), np.uint8)
     for batch in _batches(files, height * width * channels):
-        decoded = _decoded([files[position] for position in batch], (height, width, channels))
+        decoded = _decoded([files[position] for position in batch], (height, width, channels), task)
         pixels[batch.start : batch.stop] = decoded
         progress.advance(batch.stop, len(files))
+    if task is not None:
+        return steps.values(task.picture, pixels, tensor), labels, chosen
     if channels_first:
         pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     pixels = pixels[:, np.newaxis]
@@ -141,13 +147,19 @@ def _batches(files: list[Path], pixels: int) -> Iterator[range]:
     yield range(begin, len(files))
 
 
-def _decoded(files: list[Path], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def names(folder: Path) -> list[str]:
+    """The images of a folder, in the order in which they are samples, relative to it."""
+    return [path.relative_to(folder).as_posix() for path in _files(folder)[0]]
+
+
+def _decoded(files: list[Path], shape: tuple[int, int, int], task: Task | None) -> NDArray[np.uint8]:
     """Decode images in a sandboxed child process, which gets their bytes: decoders are written in C."""
     try:
         data = {str(number): np.frombuffer(file.read_bytes(), np.uint8) for number, file in enumerate(files)}
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    args = {"names": [str(file) for file in files], "shape": shape}
+    fit = None if task is None else asdict(task.picture)
+    args = {"names": [str(file) for file in files], "shape": shape, "fit": fit}
     try:
         _, arrays = sandbox.call("edgekit.data.images:decode", args, data, limits=_LIMITS, preload=("PIL.Image",))
     except sandbox.ChildDied as died:
@@ -159,16 +171,18 @@ def _decoded(files: list[Path], shape: tuple[int, int, int]) -> NDArray[np.uint8
 def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Path) -> tuple[dict[str, Any], Any]:
     """Task: decode the images whose bytes are the ``arrays``."""
     height, width, channels = args["shape"]
+    fit = Picture(**args["fit"]) if args["fit"] else None
     pixels = np.empty((len(args["names"]), height, width, channels), np.uint8)
     for number, name in enumerate(args["names"]):
-        pixels[number] = _pixels(name, io.BytesIO(arrays[str(number)].tobytes()), height, width, channels)
+        pixels[number] = _pixels(name, io.BytesIO(arrays[str(number)].tobytes()), (height, width, channels), fit)
     return {}, {"pixels": pixels}
 
 
-def _pixels(file: str, data: IO[bytes], height: int, width: int, channels: int) -> NDArray[np.uint8]:
+def _pixels(file: str, data: IO[bytes], shape: tuple[int, int, int], fit: Picture | None = None) -> NDArray[np.uint8]:
     """Decode one image as uint8 ``[height, width, channels]``."""
     from PIL import Image
 
+    height, width, channels = shape
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked here, before anything is decoded
@@ -179,6 +193,8 @@ def _pixels(file: str, data: IO[bytes], height: int, width: int, channels: int) 
                     raise UsageError(
                         f"{file}: images with more than 8 bits per channel are not supported", "convert it to 8 bits"
                     )
+                if fit is not None:
+                    return steps.fitted(fit, np.asarray(image.convert("RGB"), np.uint8), width, height)
                 resized = image.convert(_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
                 return np.asarray(resized, np.uint8).reshape(height, width, channels)
     except UsageError:

@@ -14,6 +14,7 @@
 #include "instance.h"
 #include "json.h"
 #include "sha256.h"
+#include "task.h"
 
 enum { SCHEMA = 1, MAX_MANIFEST = 16 << 20, DIGEST = 64, MAX_NAME = NAME_MAX + 16 };
 
@@ -226,7 +227,7 @@ static int load(const struct bundle *b, int threads, edgekit_instance **made)
                     "%s: manifest.json describes other inputs or outputs than the network has", b->shown);
         return EDGEKIT_DAMAGED;
     }
-    return EDGEKIT_OK;
+    return task_read(*made, j);
 }
 
 static int open_folder(struct bundle *b, int threads, edgekit_instance **made)

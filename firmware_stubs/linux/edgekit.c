@@ -200,6 +200,8 @@ void edgekit_close(edgekit_instance *instance)
         dlclose(instance->library);
 #endif
     instance_unlock();
+    if (instance->task)
+        instance->task_free(instance->task);
     free(instance->input);
     free(instance);
 }

@@ -112,6 +112,40 @@ int edgekit_get_output(edgekit_instance *instance, uint32_t number, void *data, 
 /* One inference. Returns a status. A network with state remembers it for the next one. */
 int edgekit_run(edgekit_instance *instance);
 
+/* Kinds of pixels: bytes, in this order. */
+enum edgekit_pixels {
+    EDGEKIT_RGB = 1,
+    EDGEKIT_BGR = 2,
+    EDGEKIT_GREY = 3,
+    EDGEKIT_RGBA = 4, /* the fourth is left alone */
+    EDGEKIT_BGRA = 5,
+};
+
+/* A picture in memory. */
+struct edgekit_picture {
+    size_t size; /* sizeof(struct edgekit_picture) */
+    const uint8_t *data;
+    uint32_t width, height;
+    size_t stride;  /* bytes from one row to the next */
+    int32_t pixels; /* enum edgekit_pixels */
+};
+
+/* Make the network's input of a picture, as the bundle's task says: resized, cropped or letterboxed, with its colors in
+   the network's order, scaled and quantized. Memory is allocated for the first picture of each size. Returns a status;
+   EDGEKIT_USAGE if the bundle has no task. */
+int edgekit_set_picture(edgekit_instance *instance, const struct edgekit_picture *picture);
+
+/* A class that the network chose. */
+struct edgekit_class {
+    uint32_t number;
+    float score;       /* a probability, if the network computes such or its task says that it computes logits */
+    const char *label; /* valid until the instance is closed */
+};
+
+/* Write the classes with the highest scores, the best first: as many as the task says, but no more than `most`.
+   Returns a status; EDGEKIT_USAGE if the bundle has no task. */
+int edgekit_classes(edgekit_instance *instance, struct edgekit_class *classes, uint32_t most, uint32_t *count);
+
 /* Forget what earlier inferences left in a network with state. Returns a status. */
 int edgekit_restart(edgekit_instance *instance);
 

@@ -14,10 +14,14 @@ struct described {
     char name[INSTANCE_NAME], dtype[16];
 };
 
+struct task;
+
 struct edgekit_instance {
     struct engine engine;
     struct described *input, *output;
     struct mapped model;
+    struct task *task; /* NULL: the bundle has none */
+    void (*task_free)(struct task *task);
     void *library;
     bool unload;      /* nothing of the library outlives the instance */
     double loaded_ms; /* when opening the network began; a runtime was loaded before that */

@@ -21,7 +21,7 @@ ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": 
 def compiled(to: Path, sources: Sequence[Path], *flags: str) -> Path:
     """Compile and link ``sources``."""
     command = ["gcc", runner_build.STANDARD, "-D_GNU_SOURCE", f"-I{STUBS / 'gpu'}", f"-I{LINUX}", *flags]
-    command += [*map(str, sources), "-o", str(to), "-ldl", "-lpthread"]
+    command += [*map(str, sources), "-o", str(to), "-ldl", "-lpthread", "-lm"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return to

@@ -27,6 +27,7 @@ from edgekit.runners import tracing
 from edgekit.runners.emulator import sysroot
 from tests.e2e.command import edgekit
 from tests.networks import small
+from tests.networks.small import Builder
 
 PAGE = Path(__file__).parents[2] / "docs" / "runtime.md"
 SAMPLES = 5
@@ -280,6 +281,38 @@ def test_damaged_bundles_are_refused(
     assert done.returncode == 0, done.stderr[-3000:]
     assert least * count <= int(done.stdout) <= count
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("edgekit-")]
+
+
+TASK = """schema = 1
+task = "classification"
+labels = ["a", "b", "c"]
+[picture]
+fit = "crop"
+"""
+
+
+def test_damaged_tasks_are_refused(sanitized: Path, tmp_path: Path) -> None:
+    """Of a manifest with little else in it."""
+    b = Builder()
+    x = b.tensor((1, 4, 4, 3), name="x")
+    flat = b.add(
+        "RESHAPE", (x, b.constant(np.array([1, 48], np.int32))), (1, 48), options="Reshape", newShape=[1, 48]
+    )  # fmt: skip
+    parts = (flat, b.constant(np.ones((3, 48), np.float32)), b.constant(np.zeros(3, np.float32)))
+    y = b.add("FULLY_CONNECTED", parts, (1, 3), options="FullyConnected")
+    tflite.write(b.graph((x,), (y,)), tmp_path / "model.tflite")
+    (tmp_path / "task.toml").write_text(TASK)
+    options = ("--target", "host", "--backend", "c99", "--out", tmp_path, "--json")
+    (made,) = edgekit("compile", tmp_path / "model.tflite", *options).json["bundles"]
+    file = Path(made["path"]) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    kept = ("schema", "execution", "inputs", "outputs", "task")
+    small = {key: manifest[key] for key in kept}
+    small["files"] = {"artifact/network.so": manifest["files"]["artifact/network.so"]}
+    file.write_text(json.dumps(small))
+    done = checked(sanitized, "damaged", file.parent, file, "800", "3")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 500 < int(done.stdout) < 800
 
 
 def register(bundle: Path, file: str) -> None:

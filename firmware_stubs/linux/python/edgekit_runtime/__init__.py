@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Error", "Network", "Tensor", "version"]
+__all__ = ["Class", "Error", "Network", "Tensor", "version"]
 
 _UNCHECKED = 1
 
@@ -57,6 +57,29 @@ class _Options(ctypes.Structure):
     _fields_ = [("size", ctypes.c_size_t), ("threads", ctypes.c_int32), ("flags", ctypes.c_uint32)]
 
 
+class _Picture(ctypes.Structure):
+    """``struct edgekit_picture``."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("data", ctypes.c_void_p), ("width", ctypes.c_uint32), ("height", ctypes.c_uint32),
+        ("stride", ctypes.c_size_t), ("pixels", ctypes.c_int32),
+    ]  # fmt: skip
+
+
+class _Class(ctypes.Structure):
+    """``struct edgekit_class``."""
+
+    _fields_ = [("number", ctypes.c_uint32), ("score", ctypes.c_float), ("label", ctypes.c_char_p)]
+
+
+class Class(NamedTuple):
+    """A class that a network chose."""
+
+    number: int
+    label: str
+    score: float
+
+
 def _load() -> ctypes.CDLL:
     """Load the library that lies beside this file, else the system's; ``EDGEKIT_LIBRARY`` names another."""
     own = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libedgekit.so.1")
@@ -75,6 +98,8 @@ def _load() -> ctypes.CDLL:
         ("output_data", ctypes.c_void_p, [instance, number]),
         ("set_input", ctypes.c_int, [instance, number, ctypes.c_void_p, size]),
         ("run", ctypes.c_int, [instance]),
+        ("set_picture", ctypes.c_int, [instance, ctypes.POINTER(_Picture)]),
+        ("classes", ctypes.c_int, [instance, ctypes.POINTER(_Class), number, ctypes.POINTER(number)]),
         ("restart", ctypes.c_int, [instance]),
         ("runtime", ctypes.c_char_p, [instance]),
         ("error", ctypes.c_char_p, [instance]),
@@ -141,6 +166,28 @@ class Network:
             self.run()
             made = tuple(view.copy() for view in self._outputs)
         return made[0] if len(made) == 1 else made
+
+    def classify(self, picture: Any) -> list[Class]:
+        """Classify a picture as the bundle's task says.
+
+        :param picture: bytes ``[height, width, 3]`` in RGB, or ``[height, width]`` in grey, of any size.
+        :returns: the classes with the highest scores, the best first.
+        :raises Error: if the bundle has no task, or it is no such picture.
+        """
+        array = np.asarray(picture)
+        if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)):
+            raise Error(2, f"a picture is uint8 [height, width, 3], not {array.dtype} {list(array.shape)}")
+        array = np.ascontiguousarray(array)
+        height, width = array.shape[:2]
+        stride, kind = array.nbytes // max(height, 1), 1 if array.ndim == 3 else 3
+        given = _Picture(ctypes.sizeof(_Picture), array.ctypes.data, width, height, stride, kind)
+        with self._lock:
+            self._check(_library.edgekit_set_picture(self._open(), ctypes.byref(given)))
+            self.run()
+            most = int(np.prod(self.outputs[0].shape))
+            found, count = (_Class * most)(), ctypes.c_uint32()
+            self._check(_library.edgekit_classes(self._open(), found, most, ctypes.byref(count)))
+            return [Class(one.number, _text(one.label), one.score) for one in found[: count.value]]
 
     def _set(self, number: int, array: Any) -> None:
         view, tensor = self.input(number), self.inputs[number]

@@ -1,0 +1,289 @@
+"""A task: typed, read from ``task.toml``, kept in the manifest, held against the network."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edgekit.errors import CheckFailed, UsageError
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph, Tensor
+
+T = TypeVar("T", bound=StrEnum)
+FILE = "task.toml"
+SCHEMA = 1
+MOST_BYTES, MOST_LABELS, MOST_LABEL = 1 << 20, 65536, 200
+MOST_SIDE = 32768
+
+
+class Kind(StrEnum):
+    """Kinds of tasks."""
+
+    CLASSIFICATION = "classification"
+
+
+class Fit(StrEnum):
+    """How a picture becomes as large as the network's input."""
+
+    STRETCH = "stretch"
+    """Resized to it, whatever that does to its proportions."""
+    CROP = "crop"
+    """Resized until it covers the input; what is too much is cut off on both sides."""
+    LETTERBOX = "letterbox"
+    """Resized until it fits in; the rest is filled."""
+
+
+class Colors(StrEnum):
+    """Order of the channels."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+    GREY = "grey"
+
+
+class Scores(StrEnum):
+    """What the network's outputs are."""
+
+    PROBABILITIES = "probabilities"
+    LOGITS = "logits"
+    """Softmax makes probabilities of them."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """From pixels to the network's input.
+
+    A byte p of channel c becomes ``p * scale[c] + offset[c]``, in float32.
+
+    :param short: the shorter side of the picture before it is cropped, in pixels; 0: what covers the input.
+    :param fill: the byte around a picture in a letterbox.
+    """
+
+    fit: Fit
+    colors: Colors
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    short: int = 0
+    fill: int = 114
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is for.
+
+    :param labels: names of the classes, in the network's order; empty: they have numbers only.
+    :param top: how many classes a decision lists.
+    """
+
+    kind: Kind
+    picture: Picture
+    labels: tuple[str, ...] = ()
+    top: int = 1
+    scores: Scores = Scores.PROBABILITIES
+
+    def json(self) -> dict[str, Any]:
+        """The manifest's ``task``."""
+        return {
+            "schema": SCHEMA, "task": str(self.kind), "labels": list(self.labels), "top": self.top,
+            "scores": str(self.scores), "picture": asdict(self.picture),
+        }  # fmt: skip
+
+    def label(self, number: int) -> str:
+        """The name of a class."""
+        return self.labels[number] if self.labels else str(number)
+
+
+def layout(tensor: Tensor) -> tuple[int, int, int, bool]:
+    """Height, width and channels of an input ``[1, h, w, c]``, or with True ``[1, c, h, w]``; zeros if neither."""
+    shape = tensor.shape
+    if len(shape) == 4 and shape[0] == 1 and min(shape) > 0 and max(shape) <= MOST_SIDE:
+        if shape[3] in (1, 3):
+            return shape[1], shape[2], shape[3], False
+        if shape[1] in (1, 3):
+            return shape[2], shape[3], shape[1], True
+    return 0, 0, 0, False
+
+
+def find(model: Path, given: Path | None) -> Path | None:
+    """The task's file: the one that is given, or the one beside the model."""
+    beside = model.parent / FILE
+    return given or (beside if beside.is_file() else None)
+
+
+def read(path: Path, graph: Graph) -> Task:
+    """Read a task for a network.
+
+    :raises UsageError: with one line on what is wrong: a key, its value, or that the network does not fit.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ValueError("it is too large")
+        table = tomllib.loads(text.decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}", "docs/tasks.md shows one") from error
+    try:
+        task = _of_table(table, graph, path.parent)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}", "docs/tasks.md has all keys") from error
+    check(task, graph, str(path))
+    return task
+
+
+def check(task: Task, graph: Graph, source: str) -> None:
+    """Hold a task against a network.
+
+    :raises UsageError: if they do not fit, with what would.
+    """
+    shapes = ", ".join(str(list(tensor.shape)) for tensor in graph.inputs)
+    if len(graph.inputs) != 1 or not layout(graph.inputs[0])[0]:
+        raise UsageError(
+            f"{source}: {task.kind} takes a picture, but the network's inputs are {shapes}",
+            "it needs one input [1, height, width, 1 or 3] or [1, 1 or 3, height, width]",
+        )
+    height, width, channels, _ = layout(graph.inputs[0])
+    if len(task.picture.scale) != channels or (task.picture.colors is Colors.GREY) != (channels == 1):
+        raise UsageError(
+            f"{source}: the colors are {task.picture.colors}, but the network's input has {channels} channels",
+            'use colors = "grey" for one channel, "rgb" or "bgr" for three',
+        )
+    if task.picture.short and task.picture.short < max(height, width):
+        raise UsageError(f"{source}: short = {task.picture.short} is less than the network's input, {height} x {width}")
+    found = [list(tensor.shape) for tensor in graph.outputs]
+    classes = math.prod(found[0]) if found else 0
+    if not found or classes != found[0][-1] or classes < 2:
+        raise UsageError(
+            f"{source}: {task.kind} needs an output [1, classes], but the network's are {found}",
+            "remove task.toml, or export the network with its classifier",
+        )
+    if task.labels and len(task.labels) != classes:
+        raise UsageError(
+            f"{source}: there are {len(task.labels)} labels for {classes} classes", "one label for each, in their order"
+        )
+
+
+def of_manifest(manifest: Mapping[str, Any]) -> Task | None:
+    """Read the manifest's ``task``; None if there is none.
+
+    :raises CheckFailed: if it is damaged; :raises UsageError: if a newer edgekit wrote it.
+    """
+    value = manifest.get("task")
+    if value is None:
+        return None
+    try:
+        if value["schema"] != SCHEMA:
+            raise UsageError(f"the bundle's task has schema {value['schema']}, of a newer edgekit", "update edgekit")
+        fields = dict(value["picture"])
+        picture = Picture(
+            Fit(fields["fit"]), Colors(fields["colors"]), _numbers(fields["scale"]), _numbers(fields["offset"]),
+            _whole(fields["short"], MOST_SIDE, "short"), _whole(fields["fill"], 255, "fill"),
+        )  # fmt: skip
+        labels = _labels(value["labels"])
+        top = max(1, _whole(value["top"], MOST_LABELS, "top"))
+        return Task(Kind(value["task"]), picture, labels, top, Scores(value["scores"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckFailed(f"'task' in manifest.json is damaged: {error}", "compile the bundle again") from error
+
+
+_KEYS = {"schema", "task", "labels", "top", "scores", "picture"}
+_PICTURE = {"fit", "colors", "short", "fill", "range", "mean", "std"}
+
+
+def _of_table(table: Mapping[str, Any], graph: Graph, folder: Path) -> Task:
+    _known(table, _KEYS, "")
+    if table.get("schema") != SCHEMA:
+        raise ValueError(f"schema = {table.get('schema')!r}: this edgekit reads schema = {SCHEMA}")
+    kind = _choice(Kind, table.get("task", ""), "task")
+    fields = table.get("picture", {})
+    if not isinstance(fields, dict):
+        raise ValueError("picture is not a table")
+    _known(fields, _PICTURE, "picture.")
+    channels = layout(graph.inputs[0])[2] if graph.inputs else 0
+    colors = _choice(Colors, fields.get("colors", "grey" if channels == 1 else "rgb"), "picture.colors")
+    scale, offset = _values(fields, 1 if colors is Colors.GREY else 3)
+    picture = Picture(
+        _choice(Fit, fields.get("fit", "stretch"), "picture.fit"), colors, scale, offset,
+        _whole(fields.get("short", 0), MOST_SIDE, "picture.short"),
+        _whole(fields.get("fill", 114), 255, "picture.fill"),
+    )  # fmt: skip
+    if picture.short and picture.fit is not Fit.CROP:
+        raise ValueError('picture.short is for fit = "crop"')
+    labels = table.get("labels", [])
+    if isinstance(labels, str):
+        labels = _label_file(folder / labels)
+    top = _whole(table.get("top", 1), MOST_LABELS, "top")
+    if top < 1:
+        raise ValueError("top is 0; it must be at least 1")
+    return Task(kind, picture, _labels(labels), top, _choice(Scores, table.get("scores", "probabilities"), "scores"))
+
+
+def _known(table: Mapping[str, Any], known: set[str], prefix: str) -> None:
+    for key in table:
+        if key not in known:
+            raise ValueError(f"{prefix}{key} is not a key; there are {', '.join(sorted(known))}")
+
+
+def _choice(kind: type[T], value: Any, key: str) -> T:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{key} = {value!r}: it is one of {', '.join(kind)}") from None
+
+
+def _values(fields: Mapping[str, Any], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Scale and offset of each channel, rounded to float32."""
+    import numpy as np
+
+    if "range" in fields:
+        if "mean" in fields or "std" in fields:
+            raise ValueError("picture.range excludes mean and std")
+        ends = _numbers(fields["range"])
+        if len(ends) != 2 or not ends[0] < ends[1]:
+            raise ValueError("picture.range is two numbers, what the bytes 0 and 255 stand for")
+        scale, offset = [(ends[1] - ends[0]) / 255] * channels, [ends[0]] * channels
+    else:
+        mean, std = _numbers(fields.get("mean", [0.0] * channels)), _numbers(fields.get("std", [1.0] * channels))
+        if len(mean) != channels or len(std) != channels or min(std) <= 0:
+            raise ValueError(f"picture.mean and std are {channels} numbers each, of pixels in 0..1; std is above 0")
+        scale = [1 / (255 * s) for s in std]
+        offset = [-m / s for m, s in zip(mean, std, strict=True)]
+    return tuple(float(np.float32(s)) for s in scale), tuple(float(np.float32(o)) for o in offset)
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or not all(
+        isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 1e30 for number in value
+    ):
+        raise ValueError(f"{value!r} is not a list of numbers")
+    return tuple(float(number) for number in value)
+
+
+def _whole(value: Any, most: int, key: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ValueError(f"{key} = {value!r} is not a whole number up to {most}")
+    return value
+
+
+def _labels(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_LABELS:
+        raise ValueError("labels is a list of texts, or the name of a file with one on each line")
+    for label in value:
+        if not isinstance(label, str) or not 0 < len(label.encode()) <= MOST_LABEL or not label.isprintable():
+            raise ValueError(f"the label {label!r} is no text of 1 to {MOST_LABEL} bytes")
+    return tuple(value)
+
+
+def _label_file(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(16 << 20)
+        return [line.strip() for line in text.decode().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"labels: {path.name} cannot be read: {error}") from error

@@ -1,0 +1,146 @@
+"""Tasks: what task.toml may say, what is refused and how, and what the manifest keeps."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import CheckFailed, UsageError
+from edgekit.graph import Graph, Quantization, Tensor
+from edgekit.tasks import decisions, task
+from edgekit.tasks.task import Colors, Fit, Kind, Picture, Scores, Task
+from tests.networks.small import Builder
+
+GOOD = """schema = 1
+task = "classification"
+labels = ["cat", "dog", "cow", "owl"]
+top = 2
+scores = "logits"
+
+[picture]
+fit = "crop"
+short = 40
+colors = "bgr"
+mean = [0.5, 0.25, 0]
+std = [0.5, 1, 2]
+"""
+
+
+def network(shape: tuple[int, ...] = (1, 32, 24, 3), outputs: tuple[int, ...] = (1, 4)) -> Graph:
+    b = Builder()
+    x = b.tensor(shape, name="x")
+    return b.graph((x,), (b.add("NONE", (x,), outputs),))
+
+
+def read(folder: Path, text: str, graph: Graph | None = None) -> Task:
+    (folder / "task.toml").write_text(text)
+    return task.read(folder / "task.toml", graph or network())
+
+
+def test_all_keys(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD)
+    assert (found.kind, found.labels, found.top) == (Kind.CLASSIFICATION, ("cat", "dog", "cow", "owl"), 2)
+    assert found.scores is Scores.LOGITS
+    assert (found.picture.fit, found.picture.short, found.picture.colors) == (Fit.CROP, 40, Colors.BGR)
+    assert found.picture.scale == tuple(float(np.float32(v)) for v in (2 / 255, 1 / 255, 0.5 / 255))
+    assert found.picture.offset == (-1.0, -0.25, 0.0)
+
+
+def test_defaults(tmp_path: Path) -> None:
+    found = read(tmp_path, 'schema = 1\ntask = "classification"\n')
+    assert found.picture == Picture(Fit.STRETCH, Colors.RGB, (float(np.float32(1 / 255)),) * 3, (0.0,) * 3)
+    assert found.label(3) == "3" and found.top == 1 and found.scores is Scores.PROBABILITIES
+    ranged = read(tmp_path, 'schema = 1\ntask = "classification"\n[picture]\nrange = [-1, 1]\n')
+    assert ranged.picture.scale == (float(np.float32(2 / 255)),) * 3 and ranged.picture.offset == (-1.0,) * 3
+    grey = read(tmp_path, 'schema = 1\ntask = "classification"\n', network((1, 1, 8, 9)))
+    assert grey.picture.colors is Colors.GREY and len(grey.picture.scale) == 1
+
+
+def test_labels_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("cat\ndog\n\n cow \nowl\n")
+    found = read(tmp_path, GOOD.replace('["cat", "dog", "cow", "owl"]', '"names.txt"'))
+    assert found.labels == ("cat", "dog", "cow", "owl")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("schema = 1", "schema = 2", "reads schema = 1"),
+        ("schema = 1", "schema = ", "cannot be read"),
+        ('"classification"', '"detection"', "it is one of classification"),
+        ("top = 2", "top = 0", "at least 1"),
+        ("top = 2", "top = true", "whole number"),
+        ("top = 2", "best = 2", "best is not a key; there are labels"),
+        ('"logits"', '"odds"', "one of probabilities, logits"),
+        ('"crop"', '"zoom"', "picture.fit = 'zoom': it is one of stretch, crop, letterbox"),
+        ('"bgr"', '"grey"', "are 1 numbers each"),
+        ("short = 40", "short = 31", "less than the network's input, 32 x 24"),
+        ('fit = "crop"', 'fit = "stretch"', 'short is for fit = "crop"'),
+        ("std = [0.5, 1, 2]", "std = [0.5, 1]", "3 numbers each"),
+        ("std = [0.5, 1, 2]", "std = [0.5, 1, 0]", "above 0"),
+        ("std = [0.5, 1, 2]", "range = [0, 1]", "range excludes mean and std"),
+        ("std = [0.5, 1, 2]", "std = [0.5, 1, inf]", "not a list of numbers"),
+        ('"owl"]', '"owl", "hen"]', "5 labels for 4 classes"),
+        ('"owl"]', "4]", "the label 4"),
+        ('"owl"]', '"a\\nb"]', "is no text"),
+        ('["cat", "dog", "cow", "owl"]', '"none.txt"', "none.txt cannot be read"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
+    assert old in GOOD
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, GOOD.replace(old, new))
+    assert words in refused.value.message and "\n" not in refused.value.message, refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "words"),
+    [
+        ((1, 10), (1, 4), "takes a picture, but the network's inputs are [1, 10]"),
+        ((1, 8, 8, 1), (1, 4), "the colors are rgb, but the network's input has 1 channels"),
+        ((1, 32, 24, 3), (1, 5, 4), "needs an output [1, classes], but the network's are [[1, 5, 4]]"),
+        ((1, 32, 24, 3), (1, 1), "needs an output [1, classes]"),
+    ],
+)
+def test_networks_that_do_not_fit(tmp_path: Path, shape: tuple[int, ...], outputs: tuple[int, ...], words: str) -> None:
+    text = 'schema = 1\ntask = "classification"\n[picture]\ncolors = "rgb"\n'
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, text, network(shape, outputs))
+    assert words in refused.value.message
+
+
+def test_the_manifest_keeps_it(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD)
+    assert task.of_manifest({"task": found.json()}) == found
+    assert task.of_manifest({}) is None
+
+
+@pytest.mark.parametrize("key", ["task", "labels", "top", "scores", "picture.fit", "picture.scale", "picture.fill"])
+@pytest.mark.parametrize("value", [None, -1, "x", [1, "y"], {}])
+def test_damaged_manifests(tmp_path: Path, key: str, value: Any) -> None:
+    data = copy.deepcopy(read(tmp_path, GOOD).json())
+    place = data["picture"] if "." in key else data
+    place[key.rpartition(".")[2]] = value
+    with pytest.raises(CheckFailed, match=r"'task' in manifest\.json is damaged"):
+        task.of_manifest({"task": data})
+
+
+def test_a_task_of_a_newer_edgekit(tmp_path: Path) -> None:
+    data = {**read(tmp_path, GOOD).json(), "schema": 2}
+    with pytest.raises(UsageError, match="of a newer edgekit"):
+        task.of_manifest({"task": data})
+
+
+def test_decisions(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD)
+    best = decisions.classes(found, np.array([[1, 3, 3, -1]], np.float32), Tensor("y", (1, 4), "float32"))
+    assert [(one.number, one.label) for one in best] == [(1, "dog"), (2, "cow")]  # of equal ones, the first
+    assert best[0].score == pytest.approx(np.exp(3) / (np.exp([1, 3, 3, -1]).sum()), abs=1e-7)
+    quantized = Tensor("y", (1, 4), "int8", quantization=Quantization(np.float32([0.5]), np.array([-8])))
+    plain = read(tmp_path, GOOD.replace('"logits"', '"probabilities"'))
+    (first, _) = decisions.classes(plain, np.array([[-8, -7, -6, -8]], np.int8), quantized)
+    assert (first.label, first.score) == ("cow", 1.0)
