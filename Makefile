@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants runtime-wheels bench-generators bench-microcontrollers calibration lock clean
+.PHONY: help setup ready demo demo-fpga demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants runtime-wheels bench-generators bench-microcontrollers calibration lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -19,6 +19,9 @@ ready:
 
 demo: ready  ## train a network on MNIST, compile it for two Raspberry Pis, check and profile it in an emulator
 	@$(BIN)/python examples/mnist/demo.py
+
+demo-fpga: ready  ## a Keras network on an accelerator in an FPGA, simulated bit for bit, with latency and energy (two minutes)
+	@$(BIN)/python examples/mnist/fpga.py
 
 demo-keywords: ready  ## from a WAV file to the spoken word on an emulated Cortex-M4 (two minutes)
 	@$(BIN)/python examples/keyword_spotting/demo.py

@@ -1,4 +1,4 @@
-"""The FPGA's RTL by itself: lint, latches, what is proven of the FIFO, and a board that is spoken to by its serial line."""
+"""RTL of FPGAs by itself: lint, latches, what is proven of the FIFO, a board that is spoken to by its serial line."""
 
 from __future__ import annotations
 
