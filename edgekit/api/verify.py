@@ -77,6 +77,8 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         try:
             check.check(bundle.graph)
             result.checks.append(Check("model", True, f"{len(bundle.graph.operators)} operators"))
+            if bundle.task is not None:
+                result.checks.append(Check("task", True, f"{bundle.task.kind}, for this network"))
             progress.step("compute the reference outputs")
             result.checks.append(_golden(bundle))
         except EdgekitError as error:

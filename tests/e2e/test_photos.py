@@ -98,6 +98,17 @@ def test_run_prints_decisions(bundle: Path, place: Path) -> None:
         assert classes[0][0] in np.array(["red", "gr\u00fcn", "blue"])[np.argsort(pixels)[1:]]
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert manifest["task"]["picture"]["fit"] == "letterbox"
+    checks = edgekit("verify", bundle, "--json").json["checks"]
+    assert {"name": "task", "ok": True, "detail": "classification, for this network"} in checks
+
+
+def test_a_damaged_task_is_found(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "b")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["task"]["labels"].append("one more")
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
+    refused(edgekit("verify", tmp_path / "b"), 5, "model", "4 labels for 3 classes")
+    refused(edgekit("run", tmp_path / "b"), 5, "4 labels for 3 classes")
 
 
 def test_python_on_the_board_decides_the_same(bundle: Path, place: Path, tmp_path: Path) -> None:
