@@ -7,7 +7,7 @@ made: the times of both follow from the RTL (``ek_loader.sv``, ``ek_issue.sv``, 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,23 +73,47 @@ class Tiles:
     cycles: tuple[int, ...]
 
 
-def timeline(machine: Machine, shape: Shape, slots: Sequence[int]) -> list[int]:
-    """When the results of each tile of so many slots are in memory, cycles from the first command on."""
+@dataclass(frozen=True)
+class Span:
+    """When one block of one tile is in the array and in requantization, cycles from the first command on.
+
+    :param load: when loading of its parameters and first weights begins. :param start: and ``end``: of the array.
+    :param drain: and ``drained``: of requantization.
+    """
+
+    tile: int
+    load: int
+    start: int
+    end: int
+    drain: int
+    drained: int
+
+
+def spans(machine: Machine, shape: Shape, slots: Sequence[int]) -> Iterator[Span]:
+    """The blocks of tiles of so many slots, one after the other."""
     words = shape.weight_words(machine)
     header = HEADER_BYTES // machine.oc
     swapped, free, drained = 0, 0, [0, 0]
-    ends: list[int] = []
-    for number, count in enumerate(slots):
+    for tile, count in enumerate(slots):
         sweep = max(count, INTERVAL)
         later = shape.passes - 1
         between = later * (sweep if shape.alike else max(sweep, words + LOAD))
         for block in range(shape.blocks):
-            loading = words + PARAMETER_BYTES + LOAD + (header if number and not block else 0)
+            loading = words + PARAMETER_BYTES + LOAD + (header if tile and not block else 0)
+            begun = swapped
             start = max(free, swapped + loading, drained[-2])
             swapped = start if shape.alike else start + between
             free = start + between + sweep
-            drained.append(max(free + ARRAY, drained[-1]) + count * shape.words + 1)
-        ends.append(drained[-1] + FILL // 2)
+            drain = max(free + ARRAY, drained[-1])
+            drained = [drained[-1], drain + count * shape.words + 1]
+            yield Span(tile, begun, start, free, drain, drained[-1])
+
+
+def timeline(machine: Machine, shape: Shape, slots: Sequence[int]) -> list[int]:
+    """When the results of each tile of so many slots are in memory, cycles from the first command on."""
+    ends = [0] * len(slots)
+    for span in spans(machine, shape, slots):
+        ends[span.tile] = span.drained + FILL // 2
     return ends
 
 

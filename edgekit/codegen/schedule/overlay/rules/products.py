@@ -53,7 +53,10 @@ def _in_blocks(c: Context, kernel: k.Conv2D, window: Window) -> Window:
     weights = np.zeros((window.channels, tall * block, wide * block, channels), np.int64)
     weights[:, :height, :width] = window.weights
     weights = weights.reshape(-1, tall, block, wide, block, channels).transpose(0, 1, 3, 2, 4, 5)
-    blocked = replace(window, weights=weights.reshape(window.channels, tall, wide, -1), strides=(1, 1), padding=(0, 0))
+    blocked = replace(
+        window, weights=weights.reshape(window.channels, tall, wide, -1), strides=(1, 1), padding=(0, 0),
+        products=window.weights.size,
+    )  # fmt: skip
     size = (-(-(rows + top) // block), -(-(columns + left) // block), channels * block * block)
     made = odd(c.size(kernel.output))
     before, after = (
