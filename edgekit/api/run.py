@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from edgekit import bundle as bundles
 from edgekit.api.verify import default_runner
 from edgekit.data import dataset, images
 from edgekit.data.spec import parsed
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, UsageError
 from edgekit.files import temporary
 from edgekit.progress import Progress, Silent
 from edgekit.runners import OpenOptions, Run, RunOptions, once
@@ -79,6 +80,7 @@ def run(
     on: str | None = None,
     data: str | None = None,
     save: str | Path | None = None,
+    decisions: str | Path | None = None,
     limit: int | None = None,
     repeat: int = 1,
     threads: int = 1,
@@ -90,9 +92,14 @@ def run(
     :param data: inputs (docs/data.md); default: the bundle's golden inputs.
     :param save: write the outputs there, as ``output0``, ``output1``... in an ``.npz``; with ``output0_scale`` and
         ``output0_zero_point`` where an output is quantized, and ``index``: where each sample stands in ``data``.
+    :param decisions: write a line of JSON there for each sample: its entry in ``RunResult.decisions``.
     :param limit: use at most this many samples of ``data``, drawn with ``seed``, in the data's order.
     """
     with bundles.opened(Path(path)) as bundle:
+        if decisions is not None and bundle.task is None:
+            raise UsageError(
+                "the bundle has no task, so it decides nothing", "compile the model with a task.toml (docs/tasks.md)"
+            )
         labels: NDArray[np.int64] | None = None
         index: NDArray[np.int64] | None = None
         if data is None:
@@ -113,16 +120,18 @@ def run(
             )
         outputs = [tensor.json() for tensor in bundle.graph.outputs]
         scales = _scales(bundle.graph)
-        decisions = _decisions(bundle, result, data, index)
+        decided = _decisions(bundle, result, data, index)
     if save is not None:
         _save(Path(save), result.outputs, scales if index is None else {**scales, "index": index})
+    if decisions is not None:
+        _write_lines(Path(decisions), decided or [])
     first = result.outputs[0].reshape(len(result.outputs[0]), -1)
     top1 = [int(i) for i in first.argmax(axis=1)] if first.shape[1] > 1 else None
     accuracy = float(np.mean(np.array(top1) == labels)) if top1 is not None and labels is not None else None
     times = result.trace.latency_ms
     return RunResult(
         result, on, outputs, len(first), top1, accuracy, statistics.median(times) if times else None,
-        None if index is None else index.tolist(), decisions,
+        None if index is None else index.tolist(), decided,
     )  # fmt: skip
 
 
@@ -150,6 +159,14 @@ def _scales(graph: Graph) -> dict[str, NDArray[Any]]:
             found[f"output{number}_scale"] = np.asarray(tensor.quantization.scale)
             found[f"output{number}_zero_point"] = np.asarray(tensor.quantization.zero_point)
     return found
+
+
+def _write_lines(path: Path, decided: list[Decision]) -> None:
+    try:
+        with temporary.replacing(path) as file:
+            file.write_text("".join(json.dumps(asdict(decision)) + "\n" for decision in decided))
+    except OSError as error:
+        raise explained(error, path.parent, "--decisions") from error
 
 
 def _save(path: Path, outputs: list[NDArray[Any]], also: dict[str, NDArray[Any]]) -> None:

@@ -102,6 +102,19 @@ def test_run_prints_decisions(bundle: Path, place: Path) -> None:
     assert {"name": "task", "ok": True, "detail": "classification, for this network"} in checks
 
 
+def test_decisions_as_lines(bundle: Path, place: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "decisions.jsonl"
+    assert edgekit("run", bundle, "--data", place / "photos", "--decisions", lines).code == 0
+    found = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert found == edgekit("run", bundle, "--data", place / "photos", "--json").json["decisions"]
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    del manifest["task"]
+    shutil.copytree(bundle, tmp_path / "b")
+    (tmp_path / "b" / "manifest.json").write_text(json.dumps(manifest))
+    refused(edgekit("run", tmp_path / "b", "--decisions", tmp_path / "none"), 2, "the bundle has no task")
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_damaged_task_is_found(bundle: Path, tmp_path: Path) -> None:
     shutil.copytree(bundle, tmp_path / "b")
     manifest = json.loads((bundle / "manifest.json").read_text())
