@@ -23,7 +23,8 @@ struct ek_lanes {
     int32x4_t bias, multiplier, left, right, low, high;
 };
 
-EK_INLINE struct ek_lanes ek_lanes_load(const struct ek_conv_data *d, int32_t flags, int32_t channel)
+EK_INLINE struct ek_lanes ek_lanes_load(const struct ek_conv_data *d, int32_t flags, int32_t channel, int32_t low,
+                                        int32_t high)
 {
     struct ek_lanes l;
     l.bias = vldrwq_s32(d->bias + channel);
@@ -39,8 +40,8 @@ EK_INLINE struct ek_lanes ek_lanes_load(const struct ek_conv_data *d, int32_t fl
         l.left = vmaxq_s32(l.right, l.left);
         l.right = vminq_s32(l.right, vdupq_n_s32(0));
     }
-    l.low = vdupq_n_s32(d->low - d->y_zero);
-    l.high = vdupq_n_s32(d->high - d->y_zero);
+    l.low = vdupq_n_s32(low);
+    l.high = vdupq_n_s32(high);
     return l;
 }
 
@@ -135,16 +136,65 @@ EK_INLINE void ek_block_sums_s4(const int8_t *column, const int8_t *other, const
     second[1] = e;
 }
 
+#if EK_HAS_MVE
+/* clang-format off */
+#define EK_BLOCK_LOOP(label) \
+    "dls lr, %[n]\n" label ":\n" "vldrb.8 q0, [%[x]], #16\n" "vldrb.8 q2, [%[w]], #16\n" "vmladava.s8 %[a], q0, q2\n" \
+    "vldrb.8 q1, [%[z]], #16\n" "vmladava.s8 %[c], q1, q2\n" "vldrb.8 q3, [%[w]], #16\n" \
+    "vmladava.s8 %[b], q0, q3\n" "vmladava.s8 %[e], q1, q3\n" "le lr, " label "b\n"
+/* clang-format on */
+
+/* Sums of two columns for four channels; returns the weights behind them. */
+EK_INLINE const int8_t *ek_block_sums_8(const int8_t *column, const int8_t *other, const int8_t *weights, int32_t steps,
+                                        int32x4_t *first, int32x4_t *second)
+{
+    int32_t a = 0, b = 0, c = 0, e = 0;
+    __asm volatile(EK_BLOCK_LOOP("1") "vmov.32 %q[f][0], %[a]\n"
+                                      "vmov.32 %q[f][1], %[b]\n"
+                                      "vmov.32 %q[s][0], %[c]\n"
+                                      "vmov.32 %q[s][1], %[e]\n"
+                                      "mov.w %[a], #0\n"
+                                      "mov.w %[b], #0\n"
+                                      "mov.w %[c], #0\n"
+                                      "mov.w %[e], #0\n"
+                                      "sub.w %[x], %[x], %[n], lsl #4\n"
+                                      "sub.w %[z], %[z], %[n], lsl #4\n" EK_BLOCK_LOOP("2") "vmov.32 %q[f][2], %[a]\n"
+                                                                                            "vmov.32 %q[f][3], %[b]\n"
+                                                                                            "vmov.32 %q[s][2], %[c]\n"
+                                                                                            "vmov.32 %q[s][3], %[e]\n"
+                   : [a] "+&Te"(a), [b] "+&Te"(b), [c] "+&Te"(c), [e] "+&Te"(e), [x] "+&r"(column), [z] "+&r"(other),
+                     [w] "+&r"(weights), [f] "=&w"(*first), [s] "=&w"(*second)
+                   : [n] "r"(steps)
+                   : "lr", "q0", "q1", "q2", "q3", "cc", "memory");
+    return weights;
+}
+
+#endif
+
 /* `count` output channels of two pixels, from `channel` on. The second pixel lies `stride` elements behind the first;
    0: there is no second one, and what stands for it is overwritten. */
 EK_NOINLINE void ek_blocks_s8(const struct ek_conv_data *d, const int8_t *column, const int8_t *other,
                               const int8_t *weights, int32_t steps, int32_t channel, int32_t count, int32_t flags,
                               int8_t *y, int32_t stride)
 {
+#if EK_HAS_MVE
+    /* The stores might change them, for all the compiler knows. */
+    const int32_t zero = d->y_zero, low = d->low - zero, high = d->high - zero;
+#endif
     for (const int32_t end = channel + count; channel < end; channel += 4) {
         int32_t first[4] = {0, 0, 0, 0}, second[4] = {0, 0, 0, 0};
         const int32_t lanes = ek_min(4, end - channel);
         int8_t *const to = y + channel;
+#if EK_HAS_MVE
+        if (lanes > 2 && !ek_is_int4(flags)) {
+            int32x4_t sums, others;
+            weights = ek_block_sums_8(column, other, weights, steps, &sums, &others);
+            const struct ek_lanes l = ek_lanes_load(d, flags, channel, low, high);
+            ek_lanes_finish(&l, flags, zero, lanes, others, to + stride);
+            ek_lanes_finish(&l, flags, zero, lanes, sums, to);
+            continue;
+        }
+#endif
         if (ek_is_int4(flags))
             for (int32_t i = 0; i < lanes; i += 2, weights += 16 * steps)
                 ek_block_sums_s4(column, other, weights, steps, first + i, second + i);
@@ -152,9 +202,9 @@ EK_NOINLINE void ek_blocks_s8(const struct ek_conv_data *d, const int8_t *column
             for (int32_t i = 0; i < lanes; i += 2, weights += 32 * steps)
                 ek_block_sums(column, other, weights, steps, first + i, second + i);
 #if EK_HAS_MVE
-        const struct ek_lanes l = ek_lanes_load(d, flags, channel);
-        ek_lanes_finish(&l, flags, d->y_zero, lanes, vldrwq_s32(second), to + stride);
-        ek_lanes_finish(&l, flags, d->y_zero, lanes, vldrwq_s32(first), to);
+        const struct ek_lanes l = ek_lanes_load(d, flags, channel, low, high);
+        ek_lanes_finish(&l, flags, zero, lanes, vldrwq_s32(second), to + stride);
+        ek_lanes_finish(&l, flags, zero, lanes, vldrwq_s32(first), to);
 #else
         for (int32_t i = 0; i < lanes; i++) {
             to[i + stride] = ek_stored_s8(d, flags, channel + i, second[i] + d->bias[channel + i]);
@@ -163,6 +213,83 @@ EK_NOINLINE void ek_blocks_s8(const struct ek_conv_data *d, const int8_t *column
 #endif
     }
 }
+
+#if EK_HAS_MVE
+/* Sums of one vector of `in` elements for four channels: of a block of weights and of the `next` one. */
+EK_INLINE int32x4_t ek_block_sums_four(const int8_t *x, const int8_t *weights, const int8_t *next, int32_t in,
+                                       int32_t flags)
+{
+    int32_t a = 0, b = 0, c = 0, e = 0;
+    if (ek_is_int4(flags)) {
+        __asm volatile(
+            "dlstp.8 lr, %[n]\n"
+            "1:\n"
+            "vldrb.8 q0, [%[x]], #16\n"
+            "vldrb.8 q1, [%[w]], #16\n"
+            "vldrb.8 q2, [%[v]], #16\n"
+            "vshr.s8 q3, q1, #4\n"
+            "vmladava.s8 %[a], q0, q3\n"
+            "vshl.i8 q1, q1, #4\n"
+            "vmladava.s8 %[b], q0, q1\n"
+            "vshr.s8 q3, q2, #4\n"
+            "vmladava.s8 %[c], q0, q3\n"
+            "vshl.i8 q2, q2, #4\n"
+            "vmladava.s8 %[e], q0, q2\n"
+            "letp lr, 1b\n"
+            : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [e] "+Te"(e), [x] "+r"(x), [w] "+r"(weights), [v] "+r"(next)
+            : [n] "r"(in)
+            : "lr", "q0", "q1", "q2", "q3", "cc", "memory");
+        b >>= 4;
+        e >>= 4;
+    } else {
+        __asm volatile(
+            "dlstp.8 lr, %[n]\n"
+            "1:\n"
+            "vldrb.8 q0, [%[x]], #16\n"
+            "vldrb.8 q1, [%[w]], #16\n"
+            "vmladava.s8 %[a], q0, q1\n"
+            "vldrb.8 q2, [%[w]], #16\n"
+            "vmladava.s8 %[b], q0, q2\n"
+            "vldrb.8 q3, [%[v]], #16\n"
+            "vmladava.s8 %[c], q0, q3\n"
+            "vldrb.8 q1, [%[v]], #16\n"
+            "vmladava.s8 %[e], q0, q1\n"
+            "letp lr, 1b\n"
+            : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [e] "+Te"(e), [x] "+r"(x), [w] "+r"(weights), [v] "+r"(next)
+            : [n] "r"(in)
+            : "lr", "q0", "q1", "q2", "q3", "cc", "memory");
+    }
+    int32x4_t sums;
+    __asm("vmov %q[s][2], %q[s][0], %[a], %[c]\n"
+          "vmov %q[s][3], %q[s][1], %[b], %[e]\n"
+          : [s] "=&w"(sums)
+          : [a] "r"(a), [b] "r"(b), [c] "r"(c), [e] "r"(e));
+    return sums;
+}
+
+/* ek_stored_once_s8 of four channels, unless one of them has a shift above -2: then nothing is stored, and the result
+   is 0.
+
+   A product P has the upper half H and the lower half L. floor((P + 2^(30 + r) - (P < 0)) / 2^(31 + r)) is
+   floor((H + 2^(r - 2) + (L - (P < 0)) / 2^32) / 2^(r - 1)), where the last summand is from 0 to less than 1, unless
+   P < 0 and L = 0. */
+EK_INLINE int ek_lanes_once(const struct ek_conv_data *d, int32_t flags, int32_t channel, int32x4_t sum, int8_t *y)
+{
+    const int each = !(flags & EK_PER_TENSOR);
+    const int32x4_t shift = each ? vldrbq_s32(d->shift + channel) : vdupq_n_s32(d->shift[0]);
+    const int32x4_t multiplier = each ? vldrwq_s32(d->multiplier + channel) : vdupq_n_s32(d->multiplier[0]);
+    if ((each ? vmaxvq_s32(-2, shift) : d->shift[0]) > -2)
+        return 0;
+    sum = vaddq_s32(sum, vldrwq_s32(d->bias + channel));
+    int32x4_t high = vmulhq_s32(sum, multiplier);
+    const int32x4_t whole = vshrq_n_s32(vclzq_s32(vmulq_s32(sum, multiplier)), 5); /* 1 where L = 0 */
+    high = vsubq_s32(high, vandq_s32(vshrq_n_s32(high, 31), whole));
+    high = vrshlq_s32(high, vaddq_n_s32(shift, 1));
+    high = vminq_s32(vmaxq_s32(high, vdupq_n_s32(d->low - d->y_zero)), vdupq_n_s32(d->high - d->y_zero));
+    vstrbq_s32(y + channel, vaddq_n_s32(high, d->y_zero));
+    return 1;
+}
+#endif
 
 /* Sums of one vector of `in` elements for two channels. */
 EK_INLINE void ek_block_sums_one(const int8_t *x, const int8_t *weights, int32_t in, int32_t *sums)

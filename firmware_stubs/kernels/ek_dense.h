@@ -140,8 +140,22 @@ EK_NOINLINE void ek_dense_pairs_s8(const struct ek_conv_data *d, const int8_t *x
 EK_NOINLINE void ek_dense_blocks_s8(const struct ek_conv_data *d, const int8_t *x, int32_t in, int32_t out,
                                     int32_t flags, int8_t *y)
 {
-    const int8_t *weights = d->weights;
+    const struct ek_conv_data own = *d; /* or the stores might change it, for all the compiler knows */
+    const int8_t *weights = own.weights;
+    d = &own;
     const int32_t block = (in + 15) / 16 * (ek_is_int4(flags) ? 16 : 32);
+#if EK_HAS_MVE
+    for (int32_t c = 0; c < out; c += 4, weights += 2 * block) {
+        const int32_t lanes = ek_min(4, out - c);
+        const int32x4_t sums = ek_block_sums_four(x, weights, lanes > 2 ? weights + block : weights, in, flags);
+        if (lanes < 4 || !ek_lanes_once(d, flags, c, sums, y)) {
+            int32_t each[4];
+            vstrwq_s32(each, sums);
+            for (int32_t k = 0; k < lanes; k++)
+                y[c + k] = ek_stored_once_s8(d, flags, c + k, each[k] + d->bias[c + k]);
+        }
+    }
+#else
     for (int32_t c = 0; c < out; c += 2, weights += block) {
         int32_t sums[2];
         if (ek_is_int4(flags))
@@ -151,6 +165,7 @@ EK_NOINLINE void ek_dense_blocks_s8(const struct ek_conv_data *d, const int8_t *
         for (int32_t k = 0; k < 2 && c + k < out; k++)
             y[c + k] = ek_stored_once_s8(d, flags, c + k, sums[k] + d->bias[c + k]);
     }
+#endif
 }
 
 EK_INLINE void ek_dense_s8(const struct ek_dense_shape *s, const struct ek_conv_data *d, const int8_t *x, int8_t *y)

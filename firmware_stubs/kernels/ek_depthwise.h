@@ -215,7 +215,7 @@ EK_INLINE void ek_lanes_taps(const struct ek_conv_shape *s, const struct ek_conv
 {
 #if EK_HAS_MVE
     const mve_pred16_t lanes = vctp32q((uint32_t)count);
-    const struct ek_lanes l = ek_lanes_load(d, s->flags, channel);
+    const struct ek_lanes l = ek_lanes_load(d, s->flags, channel, d->low - d->y_zero, d->high - d->y_zero);
     const int32_t up = channel & 4 ? 24 : 28; /* bits that a weight of four moves up */
     (void)up;
 #endif
@@ -260,6 +260,127 @@ EK_INLINE void ek_lanes_taps(const struct ek_conv_shape *s, const struct ek_conv
 #endif
 }
 
+#if EK_HAS_MVE
+/* What results are limited to, less what is added. */
+struct ek_bounds {
+    int16_t low, high, zero;
+};
+
+/* For 8 channels: bias, multiplier and shift of the even ones, then of the odd ones. */
+struct ek_halves {
+    int32_t bias[8], multiplier[8], right[8];
+};
+
+EK_INLINE void ek_halves_load(const struct ek_conv_data *d, int32_t flags, int32_t channel, struct ek_halves *h)
+{
+    int32x4x2_t two = vld2q_s32(d->bias + channel);
+    vstrwq_s32(h->bias, two.val[0]);
+    vstrwq_s32(h->bias + 4, two.val[1]);
+    int16x8_t right = vdupq_n_s16(d->shift[0]);
+    two.val[0] = two.val[1] = vdupq_n_s32(d->multiplier[0]);
+    if (!(flags & EK_PER_TENSOR)) {
+        two = vld2q_s32(d->multiplier + channel);
+        right = vldrbq_s16(d->shift + channel);
+    }
+    vstrwq_s32(h->multiplier, two.val[0]);
+    vstrwq_s32(h->multiplier + 4, two.val[1]);
+    vstrwq_s32(h->right, vmovlbq_s16(right));
+    vstrwq_s32(h->right + 4, vmovltq_s16(right));
+}
+
+EK_INLINE int32x4_t ek_half_requantized(int32x4_t sum, const int32_t *multiplier, const int32_t *right, int32_t flags)
+{
+    const int32x4_t shift = vldrwq_s32(right);
+    sum = vqrdmulhq_s32(sum, vldrwq_s32(multiplier));
+    sum = vqaddq_s32(sum, vshrq_n_s32(flags & EK_NARROW ? sum : vandq_s32(sum, shift), 31));
+    return vrshlq_s32(sum, shift);
+}
+
+/* The stored results of eight channels: sums of the even and of the odd ones, which include the bias. */
+EK_INLINE void ek_halves_finish(const struct ek_halves *h, int32_t flags, struct ek_bounds limits, int32x4_t even,
+                                int32x4_t odd, int8_t *y)
+{
+    even = ek_half_requantized(even, h->multiplier, h->right, flags);
+    odd = ek_half_requantized(odd, h->multiplier + 4, h->right + 4, flags);
+    int16x8_t both = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(even), even), odd);
+    if (flags & EK_SATURATES) {
+        both = vqaddq_n_s16(both, limits.zero);
+        both = vreinterpretq_s16_s8(vqmovnbq_s16(vreinterpretq_s8_s16(both), both));
+    } else {
+        both = vminq_s16(vmaxq_s16(both, vdupq_n_s16(limits.low)), vdupq_n_s16(limits.high));
+        both = vaddq_n_s16(both, limits.zero);
+    }
+    vstrbq_s16(y, both);
+}
+
+/* Sums of 16 channels: the even and odd ones of the first 8, and of the 8 behind them; products of the first 8 that are
+   not added yet, so that loads, products and sums take turns. */
+struct ek_sixteen {
+    int32x4_t even, odd, next_even, next_odd, late_even, late_odd;
+};
+
+/* clang-format off */
+#define EK_TAP(after, behind) \
+    __asm volatile("vldrb.s16 q1, [%[w], #8]\n" "vadd.i32 %q[a], %q[a], %q[p]\n" \
+                   "vldrb.s16 q0, [%[x], #8]\n" "vadd.i32 %q[b], %q[b], %q[q]\n" \
+                   "vmullb.s16 %q[p], q0, q1\n" "vmullt.s16 %q[q], q0, q1\n" \
+                   "vldrb.s16 q1, [%[w]]" after "\n" "vadd.i32 %q[c], %q[c], %q[p]\n" \
+                   "vldrb.s16 q0, [%[x]]" behind "\n" "vadd.i32 %q[e], %q[e], %q[q]\n" \
+                   "vmullb.s16 %q[p], q0, q1\n" "vmullt.s16 %q[q], q0, q1\n" \
+                   : [a] "+w"(t->even), [b] "+w"(t->odd), [c] "+w"(t->next_even), [e] "+w"(t->next_odd), \
+                     [p] "+w"(t->late_even), [q] "+w"(t->late_odd), [w] "+l"(*weights), [x] "+l"(*from) \
+                   : [n] "i"(next), [s] "i"(step) \
+                   : "q0", "q1", "memory")
+/* clang-format on */
+
+/* Adds the products of a tap. The pointers go on to the next one: by constants that instructions hold, if they are
+   small. */
+EK_INLINE void ek_tap_16(const int8_t **weights, const int8_t **from, int32_t next, int32_t step, struct ek_sixteen *t)
+{
+#if !defined(__clang__)
+    if (__builtin_constant_p(next) && __builtin_constant_p(step) && next < 128 && step < 128) {
+        EK_TAP(", #%c[n]", ", #%c[s]");
+        return;
+    }
+#endif
+    const int8_t *const weights_after = *weights + next, *const from_after = *from + step;
+    {
+        enum { next = 0, step = 0 };
+        EK_TAP("", "");
+    }
+    *weights = weights_after;
+    *from = from_after;
+}
+
+/* A row of output for 16 channels, of layers that are EK_NARROW or EK_NEAR: products of halfwords. */
+EK_INLINE void ek_many_taps(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *const *rows,
+                            int32_t channel, int8_t *y)
+{
+    struct ek_halves table[2], *h = table;
+    const struct ek_bounds limits = {(int16_t)(d->low - d->y_zero), (int16_t)(d->high - d->y_zero), (int16_t)d->y_zero};
+    const int8_t *const taps = d->weights + channel;
+    ek_halves_load(d, s->flags, channel, table);
+    ek_halves_load(d, s->flags, channel + 8, table + 1);
+    __asm("" : "+r"(h) : : "memory"); /* or its address is computed for each load */
+    for (int32_t out_x = 0, at = channel; out_x < s->out_w; out_x++, at += s->stride_w * s->in_c, y += s->out_c) {
+        const int8_t *weights = taps;
+        struct ek_sixteen t = {vldrwq_s32(h[0].bias), vldrwq_s32(h[0].bias + 4),
+                               vldrwq_s32(h[1].bias), vldrwq_s32(h[1].bias + 4),
+                               vdupq_n_s32(0),        vdupq_n_s32(0)};
+        for (int32_t i = 0; i < s->k_h; i++) {
+            const int8_t *from = rows[i] + at;
+            EK_UNROLL
+            for (int32_t j = 0; j < s->k_w; j++)
+                ek_tap_16(&weights, &from, s->in_c, s->dilation_w * s->in_c, &t);
+        }
+        t.even = vaddq_s32(t.even, t.late_even);
+        t.odd = vaddq_s32(t.odd, t.late_odd);
+        ek_halves_finish(h, s->flags, limits, t.even, t.odd, y + channel);
+        ek_halves_finish(h + 1, s->flags, limits, t.next_even, t.next_odd, y + channel + 8);
+    }
+}
+#endif
+
 #define EK_MOST_ROWS 16 /* of weights that ek_depthwise_lanes_s8 takes */
 
 /* Without a multiplier, four channels at a time: rows in order, of which the window, with its padding, is copied. */
@@ -282,7 +403,13 @@ EK_INLINE void ek_depthwise_lanes_s8(const struct ek_conv_shape *s, const struct
         }
         for (int32_t i = 0; i < s->k_h; i++)
             rows[i] = window + (top + s->pad_top + i * s->dilation_h) % span * bytes;
-        for (int32_t c = 0; c < s->in_c; c += 4)
+        int32_t c = 0;
+#if EK_HAS_MVE
+        if (s->flags & (EK_NARROW | EK_NEAR) && !ek_is_int4(s->flags))
+            for (; c + 16 <= s->in_c; c += 16)
+                ek_many_taps(s, d, rows, c, y);
+#endif
+        for (; c < s->in_c; c += 4)
             ek_lanes_taps(s, d, rows, c, ek_min(4, s->in_c - c), y);
         y += s->out_w * s->out_c;
     }

@@ -43,10 +43,13 @@ SHAPES = {
     "depthwise_strided": packing.ConvShape(9, 9, 4, 5, 5, 4, 3, 3, 2, 2, pad_top=1, pad_left=1),
     "depthwise_even": packing.ConvShape(8, 8, 5, 4, 4, 5, 3, 3, 2, 2),
     "depthwise_multiplier": packing.ConvShape(5, 6, 2, 5, 6, 6, 3, 3, pad_top=1, pad_left=1),
+    "depthwise_24": packing.ConvShape(5, 5, 24, 3, 3, 24, 3, 3, 2, 2, pad_top=1, pad_left=1),
+    "depthwise_144": packing.ConvShape(3, 4, 144, 3, 4, 144, 3, 3, pad_top=1, pad_left=1),
     "depthwise_5x5": packing.ConvShape(6, 6, 4, 6, 6, 4, 5, 5, pad_top=2, pad_left=2),
 }
-DENSE = [(1, 37, 6), (2, 64, 4), (1, 16, 3)]
-ARITHMETIC = {"narrow": (0.001, 0.2), "near": (0.001, 0.7), "any": (0.01, 4.0), "limits": (0.001, 0.2)}
+DENSE = [(1, 37, 6), (2, 64, 4), (1, 16, 3), (1, 5, 256)]
+ARITHMETIC = {"narrow": (0.001, 0.2), "near": (0.001, 0.7), "any": (0.01, 4.0), "limits": (0.001, 0.2),
+              "halves": (0.125, 0.125)}  # fmt: skip
 """Ranges of factors, which select how kernels requantize."""
 WEIGHTS = [(-127, 127), (-7, 7), (-8, 7)]
 """Ranges of weights: eight bits; four bits, without and with what ``pairs`` cannot hold."""

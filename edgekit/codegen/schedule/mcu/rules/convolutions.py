@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,15 @@ def convolution(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2
         _residual(s, kernel, end.residual, target)
 
 
+def _of_one_channel(kernel: kernels.DepthwiseConv2D) -> kernels.Conv2D:
+    """Return the convolution that a depthwise one of one input channel is."""
+    common = {one.name: getattr(kernel, one.name) for one in fields(kernels.Convolution)}
+    return kernels.Conv2D(**{**common, "weights": kernel.weights.transpose(2, 0, 1)[..., None]})
+
+
 def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D, target: Operand) -> None:
+    if isinstance(kernel, kernels.DepthwiseConv2D) and kernel.multiplier > 1 and s.shape(kernel.input)[3] == 1:
+        kernel = _of_one_channel(kernel) if s.suffix(kernel.input) == "s8" and s.program.packing == "blocks" else kernel
     x, y, item = s.shape(kernel.input), s.shape(kernel.output), s.item(kernel.input)
     depthwise = isinstance(kernel, kernels.DepthwiseConv2D)
     groups = kernel.groups if isinstance(kernel, kernels.Conv2D) else 1
