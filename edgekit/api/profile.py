@@ -15,6 +15,7 @@ from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.profiling import Evidence, Profile, capacity, operation, registry
 from edgekit.profiling.calibrated import calibration
+from edgekit.profiling.calibrated.estimate import CalibratedCost
 from edgekit.profiling.dtypes import dtype_of
 from edgekit.progress import Progress, Silent
 from edgekit.readers import ReadOptions
@@ -35,6 +36,7 @@ def profile(
     runtime: str | None = None,
     threads: int | None = None,
     power_mode: str | None = None,
+    own: str | Path | None = None,
     repeat: int = REPEAT,
     shapes: Sequence[str] = (),
     duty: str | None = None,
@@ -53,6 +55,7 @@ def profile(
         show`` lists those that were measured. Default: a bundle's own, LiteRT for a bare model.
     :param threads: default: 1 for a bundle; for a bare model, as many as were measured.
     :param power_mode: of an estimate: the board's power mode, where several were measured.
+    :param own: of an estimate: the calibration of the user's own board, as ``edgekit calibrate`` wrote it.
     :param shapes: of a bare model's inputs that it leaves open, as for ``compile``.
     :param duty: how often the board infers (``1/s``, ``10/min``), for average power; it idles meanwhile.
     :param battery: ``3000mAh@3.7V`` or ``11.1Wh``, for the life time.
@@ -70,10 +73,10 @@ def profile(
             _check_threads(bundle.target, threads, on)
             threads = (threads or 1) if bundle.execution.threads else 1
             if on == Evidence.ESTIMATE:
-                own = str(bundle.manifest["runtime"])
-                made = _estimate(bundle.graph, bundle.target, threads, runtime, power_mode, own)
+                usual = str(bundle.manifest["runtime"])
+                made = _estimate(bundle.graph, bundle.target, threads, runtime, power_mode, usual, own)
             else:
-                _only_estimated(on, runtime, power_mode)
+                _only_estimated(on, runtime, power_mode, own)
                 made = _observed(bundle, on, threads, repeat, progress)
             return _used(_measured_memory(made, bundle), asked)
     if not path.exists() and (on != Evidence.ESTIMATE or target is None):
@@ -90,7 +93,7 @@ def profile(
     _check(board, runtime, power_mode)
     progress.step(f"read {path.name}")
     graph = load(path, options=ReadOptions(trust=trust, shapes=wanted, progress=progress))
-    return _used(_estimate(graph, board, threads, runtime, power_mode, "any"), asked)
+    return _used(_estimate(graph, board, threads, runtime, power_mode, "any", own), asked)
 
 
 def _used(made: Profile, asked: operation.Use | None) -> Profile:
@@ -103,13 +106,28 @@ def _target(name: str) -> Target:
 
 
 def _estimate(
-    graph: Graph, board: Target, threads: int | None, runtime: str | None, power_mode: str | None, own: str
+    graph: Graph,
+    board: Target,
+    threads: int | None,
+    runtime: str | None,
+    power_mode: str | None,
+    usual: str,
+    own: str | Path | None,
 ) -> Profile:
-    """``own``: the runtime if none is named."""
+    """``usual``: the runtime if none is named; ``own``: the calibration to take, whatever the runtime."""
     _check(board, runtime, power_mode)
     capacity.check(graph, board)
-    conditions = {"threads": threads, "runtime": runtime or own, "dtype": dtype_of(graph), "power_mode": power_mode}
-    return registry.estimate(graph, board, {name: value for name, value in conditions.items() if value is not None})
+    conditions = {"threads": threads, "runtime": runtime or usual, "dtype": dtype_of(graph), "power_mode": power_mode}
+    known = {name: value for name, value in conditions.items() if value is not None}
+    if own is None:
+        return registry.estimate(graph, board, known)
+    mine = calibration.parse(Path(own))
+    if mine.target != board.name or mine.dtype not in calibration.ALIKE[dtype_of(graph)]:
+        raise UsageError(
+            f"{own} is for {mine.target} in {mine.dtype}, the network is for {board.name} in {dtype_of(graph)}",
+            "omit --calibration, or run edgekit calibrate for that target and dtype",
+        )
+    return CalibratedCost(calibration.Choice(mine)).profile(graph, None, board, known)
 
 
 def _check(board: Target, runtime: str | None, power_mode: str | None) -> None:
@@ -131,8 +149,8 @@ def _check_threads(board: Target, threads: int | None, on: str) -> None:
         raise UsageError(f"{board.name} has {cores}, not {threads}", f"use --threads {board.cores} or fewer")
 
 
-def _only_estimated(on: str, runtime: str | None, power_mode: str | None) -> None:
-    for name, value in (("--runtime", runtime), ("--power-mode", power_mode)):
+def _only_estimated(on: str, runtime: str | None, power_mode: str | None, own: str | Path | None) -> None:
+    for name, value in (("--runtime", runtime), ("--power-mode", power_mode), ("--calibration", own)):
         if value is not None:
             raise UsageError(f"{name} is for estimates; --on {on} runs what the bundle holds", f"omit {name}")
 

@@ -30,6 +30,7 @@ VERBS = {  # name: (module, short help); kept here so that `edgekit --help` impo
     "verify": ("verify", "Check that a bundle is intact and computes what the network computes."),
     "run": ("run", "Run a bundle on this machine, in an emulator, or on a device."),
     "profile": ("profile", "Show latency, energy and memory, in total and per operator."),
+    "calibrate": ("calibrate", "Fit the estimates to your own board, by measuring a few small networks on it."),
     "package": ("package", "Package a bundle for CMake, Python or Debian, with the runtime library."),
     "compare": ("compare", "Compare bundles; mark the fastest, the smallest and the most frugal."),
     "doctor": ("doctor", "Show which tools are installed, and how to get the missing ones."),

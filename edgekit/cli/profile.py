@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     help="Number of threads.  [default: 1; for a bare model, as many as were measured]",
 )
 @click.option("--power-mode", metavar="M", help="Of an estimate: the board's power mode, where several were measured.")
+@click.option(
+    "--calibration", "own", type=click.Path(path_type=Path), metavar="FILE",
+    help="Of an estimate: your own board's calibration, from `edgekit calibrate`.",
+)  # fmt: skip
 @click.option("--duty", metavar="N/TIME", help="How often the board infers, for average power: 1/s, 10/min, 1/5min.")
 @click.option("--battery", metavar="CHARGE", help="What it runs on, for the life time: 3000mAh@3.7V or 11.1Wh.")
 @click.option(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from edgekit.profiling.calibrated import calibration
 from edgekit.profiling.calibrated.quantities import NAMES
 from edgekit.profiling.calibrated.work import Kind
+from edgekit.profiling.dtypes import Dtype
 from tools.calibration.judge import Calibrated
 from tools.calibration.rows import work
 
 HEADER = (
-    "# Written by tools/calibrate.py (make calibration); docs/calibration.md says how. Costs: nanoseconds per unit.\n"
+    "# Written by tools/calibrate.py (make calibration); docs/calibration.md says how. Costs: nanoseconds per unit."
 )
 
 
@@ -23,27 +24,42 @@ def text(one: Calibrated) -> str:
     networks = sorted({row.network for row in one.set.rows})
     kinds = sorted({str(w.kind) for name in networks for w in work(name)} - {Kind.FREE})
     macs = [sum(w.macs for w in work(row.network)) for row in rows]
-    values: dict[str, object] = {
-        "schema": 1, "target": one.set.target, "runtime": one.set.runtime, "dtype": one.set.dtype,
-        "threads": one.set.threads, "scaling": one.set.scaling, "clock_mhz": one.set.clock_mhz,
-        "power_mode": one.set.power_mode, "samples": len(rows), "families": sorted({row.family for row in rows}),
-        "left_out": one.left_out, "mape": _round(float(errors.mean())),
-        "within_10": _round(float((errors <= 0.1).mean())), "within_20": _round(float((errors <= 0.2).mean())),
-        "coverage": _round(one.coverage), "width": _round(one.width), "kinds": kinds,
-        "macs": [min(macs), max(macs)], "source": one.set.source,
-        "covariance": [_round(v, 3) for v in one.costs.covariance[np.tril_indices(len(NAMES))]],
-    }  # fmt: skip
-    costs = dict(zip(NAMES, map(_round, np.exp(one.costs.log) * 1e6), strict=True))
-    lines = [HEADER.rstrip(), *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
-    lines += ["", "[costs]", *(f"{key} = {json.dumps(value)}" for key, value in costs.items())]
-    watts = np.array([row.watts for row in rows if row.watts > 0])
-    if len(watts) >= 3:
-        low, high = np.quantile(watts, (0.05, 0.95))
-        lines += [
-            "", "[power]", f'scope = "{one.set.scope}"', f"watts = {_round(float(np.median(watts)))}",
-            f"low = {_round(float(low))}", f"high = {_round(float(high))}", f"samples = {len(watts)}",
-        ]  # fmt: skip
-    return "\n".join(lines) + "\n"
+    costs = zip(NAMES, map(_round, np.exp(one.costs.log) * 1e6), strict=True)
+    made = calibration.Calibration(
+        target=one.set.target,
+        runtime=one.set.runtime,
+        dtype=Dtype(one.set.dtype),
+        threads=one.set.threads,
+        scaling=one.set.scaling,
+        clock_mhz=one.set.clock_mhz,
+        power_mode=one.set.power_mode,
+        samples=len(rows),
+        families=tuple(sorted({row.family for row in rows})),
+        left_out=one.left_out,
+        mape=_round(float(errors.mean())),
+        within_10=_round(float((errors <= 0.1).mean())),
+        within_20=_round(float((errors <= 0.2).mean())),
+        coverage=_round(one.coverage),
+        width=_round(one.width),
+        kinds=tuple(kinds),
+        macs=(min(macs), max(macs)),
+        source=one.set.source,
+        covariance=tuple(_round(v, 3) for v in one.costs.covariance[np.tril_indices(len(NAMES))]),
+        costs=dict(costs),
+        power=_power(one),
+    )
+    return calibration.text(made, HEADER)
+
+
+def _power(one: Calibrated) -> calibration.MeasuredPower | None:
+    """Power while it infers, where it was measured often enough."""
+    watts = np.array([row.watts for row in one.set.measured if row.watts > 0])
+    if len(watts) < 3:
+        return None
+    low, high = (_round(float(value)) for value in np.quantile(watts, (0.05, 0.95)))
+    return calibration.MeasuredPower(
+        scope=one.set.scope, watts=_round(float(np.median(watts))), low=low, high=high, samples=len(watts)
+    )
 
 
 def path(folder: Path, one: Calibrated) -> Path:

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from operator import mul
 from pathlib import Path
@@ -65,9 +66,9 @@ class Calibration:
     width: float = number("the interval's reach in deviations")
     kinds: tuple[str, ...]
     macs: tuple[float, ...]
-    costs: Mapping[str, float]
-    covariance: tuple[Any, ...]
     source: str
+    covariance: tuple[Any, ...]
+    costs: Mapping[str, float]
     power: MeasuredPower | None = None
 
     def json(self) -> dict[str, Any]:
@@ -81,7 +82,20 @@ class Calibration:
 
 
 def read(path: Path) -> Calibration:
-    """Read a calibration's file.
+    """Read one of edgekit's own files, which are named by what is in them.
+
+    :raises UsageError: naming the file and the key that is wrong.
+    """
+    found = parse(path)
+    if (found.target, f"{found.runtime}-{found.dtype}") != (path.parent.name, path.stem):
+        raise UsageError(
+            f"{path}: not a calibration: target, runtime and dtype are not those of the file's name", BROKEN
+        )
+    return found
+
+
+def parse(path: Path) -> Calibration:
+    """Read a calibration's file, whatever its name.
 
     :raises UsageError: naming the file and the key that is wrong.
     """
@@ -102,11 +116,22 @@ def read(path: Path) -> Calibration:
             raise ValueError(f"covariance must have {size} numbers")
         if not _is_covariance(found.covariance, ROUNDING):
             raise ValueError("covariance is not one: it has negative variances")
-        if (found.target, f"{found.runtime}-{found.dtype}") != (path.parent.name, path.stem):
-            raise ValueError("target, runtime and dtype are not those of the file's name")
         return found
     except (ValueError, OSError) as error:
         raise UsageError(f"{path}: not a calibration: {error}", BROKEN) from error
+
+
+def text(one: Calibration, header: str = "") -> str:
+    """The content of a calibration's file."""
+    own = ("costs", "power")
+    keys = [key.name for key in fields(one) if key.name not in own]
+    lines = [*([header] if header else []), "schema = 1"]
+    lines += [f"{key} = {json.dumps(getattr(one, key))}" for key in keys]
+    lines += ["", "[costs]", *(f"{key} = {json.dumps(value)}" for key, value in one.costs.items())]
+    if one.power is not None:
+        values = ((key.name, getattr(one.power, key.name)) for key in fields(one.power))
+        lines += ["", "[power]", *(f"{key} = {json.dumps(value)}" for key, value in values)]
+    return "\n".join(lines) + "\n"
 
 
 def _is_covariance(lower: Sequence[float], slack: float) -> bool:
