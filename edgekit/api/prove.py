@@ -51,9 +51,10 @@ def prove(
 
 
 def _backend(bundle: Bundle) -> Backend:
-    name, options = bundle.manifest["backend"], bundle.manifest.get("options", {})
-    if not isinstance(options, dict):
-        raise CheckFailed("'options' in manifest.json is damaged", "compile the bundle again")
+    name, options = bundle.manifest.get("backend"), bundle.manifest.get("options", {})
+    if not isinstance(name, str) or not isinstance(options, dict):
+        field = "options" if isinstance(name, str) else "backend"
+        raise CheckFailed(f"{field!r} in manifest.json is damaged", "compile the bundle again")
     return backends.get(name, {name: options})
 
 

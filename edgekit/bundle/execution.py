@@ -47,6 +47,11 @@ class FirmwareStep:
     node: int
     fused: tuple[int, ...] = ()
 
+    @property
+    def index(self) -> int | None:
+        """Index of the operator that it computes; None if it computes none."""
+        return self.node if self.node >= 0 else None
+
 
 @dataclass(frozen=True)
 class Execution:

@@ -99,8 +99,7 @@ class SerialSession:
         per_ms = firmware.hello.clock / 1e3
         if options.profile:
             for step, taken in zip(firmware.expected.steps, firmware.step_cycles(), strict=True):
-                index = step.node if step.node >= 0 else None
-                row = OperatorTrace(index, step.name, taken / per_ms, {"cycles": taken}, step.fused)
+                row = OperatorTrace(step.index, step.name, taken / per_ms, {"cycles": taken}, step.fused)
                 trace.operators.append(row)
         for _ in range(options.repeat - 1):
             cycles += firmware.run([array[:1] for array in inputs], observe=False)[1]

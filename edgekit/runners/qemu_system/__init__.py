@@ -256,8 +256,7 @@ class QemuSystemSession:
         if not profile:
             return trace
         for step, phase in zip(steps, phases[1:-1], strict=True):
-            index = step.node if step.node >= 0 else None
-            row = OperatorTrace(index, step.name, counts=phase.counts, fused=step.fused, blocks=phase.blocks)
+            row = OperatorTrace(step.index, step.name, counts=phase.counts, fused=step.fused, blocks=phase.blocks)
             trace.operators.append(row)
         rest = report.merged([phases[0], phases[-1]])
         trace.operators.append(OperatorTrace(None, RUNTIME_ROW, counts=rest.counts, blocks=rest.blocks))
