@@ -20,11 +20,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from tools.calibration import files, rows
+from tools.calibration import files, plots, rows
 from tools.calibration.judge import Calibrated, judge, machine
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, PAGE = ROOT / "targets" / "calibration", ROOT / "docs" / "calibration.md"
+PLOTS = ROOT / "docs" / "calibration"
 BEGIN, END = "<!-- table: written by make calibration -->\n", "<!-- end of table -->\n"
 ALSO = {("rk3399", "opencl"): "mali-t860", ("rk3588", "opencl"): "mali-g610"}
 """Boards whose GPU is a target of its own."""
@@ -91,6 +92,14 @@ def _machines(one: rows.Set) -> str:
     return {"gpu": f"GPU, {one.runtime.split('-')[0]}", "mcu": "microcontrollers"}[machine(one)]
 
 
+def draw(found: list[Calibrated]) -> None:
+    """Write a scatter plot for each board."""
+    PLOTS.mkdir(exist_ok=True)
+    for board in sorted({one.set.target for one in found}):
+        own = [one for one in found if one.set.target == board]
+        (PLOTS / f"{board}.svg").write_text(plots.scatter(board, own))
+
+
 def main() -> int:
     """Run as a program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -105,6 +114,7 @@ def main() -> int:
     if not options.only and options.into == FOLDER:
         head, _, rest = PAGE.read_text().partition(BEGIN)
         PAGE.write_text(f"{head}{BEGIN}{summary(found)}\n{table(found)}{END}{rest.partition(END)[2]}")
+        draw(found)
     for one in found:
         places = [
             one.set.target,
