@@ -277,6 +277,16 @@ def refusal(graph: Graph, board: target.Target = U55) -> tuple[str, str]:
     return found[0].words(), found[0].remedy
 
 
+def test_a_network_with_svdf_is_refused_because_of_its_state() -> None:
+    b = Builder()
+    x = b.tensor((1, 4), "int8", name="x")
+    shapes = (((2, 4), np.int8), ((2, 3), np.int16), ((2,), np.int32))
+    constants = [b.constant(np.ones(shape, dtype)) for shape, dtype in shapes]
+    y = b.add("SVDF", (x, *constants, b.tensor((1, 6), "int16")), (1, 2), dtype="int8")
+    words, remedy = refusal(b.graph((x,), (y,)))
+    assert "state would be lost" in words and "mps3-an547" in remedy
+
+
 def test_a_float_network_is_offered_the_recipe() -> None:
     words, remedy = refusal(convolutional())
     assert "computes in float32, and the NPU in integers only" in words and "--recipe int8" in remedy

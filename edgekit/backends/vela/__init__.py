@@ -138,6 +138,8 @@ def refused(graph: Graph, index: int) -> tuple[str, str] | None:
         return f"its weights are {narrow}, on which vela crashes", WIDER
     if any(t.sparsity is not None for t in tensors):
         return "its weights are stored sparsely, which vela does not read", "compile the dense model"
+    if operator.op == "SVDF":  # the NPU does not take it
+        return "its state would be lost between the network's parts", "compile it for the core: --target mps3-an547"
     if operator.op in delegates.BOUNDARY and not graph.is_quantized:
         return None
     values = [t for t in (*node.runtime, *node.outputs) if t.dtype in VALUES and not t.is_variable]
