@@ -2,7 +2,7 @@
 
 :class:`Net` records the operators that TensorFlow's converter writes for a network (batch norms folded, ReLUs fused,
 ``SAME`` padding). The record gives the features of the cost model in milliseconds, without TensorFlow;
-:mod:`bench.measured.keras_net` builds a Keras model of the same record.
+:mod:`bench.measured.build` builds a Graph of the same record.
 """
 
 from __future__ import annotations
