@@ -16,6 +16,8 @@ MACHINES = {"aarch64": "EM_AARCH64", "x86_64": "EM_X86_64"}
 _LIMITS = sandbox.Limits(seconds=60)
 ACCELERATORS = ("EM_CUDA",)
 """Machines whose code a driver loads, not the system."""
+OLDEST_GLIBC = (2, 17)
+"""The first for AArch64, and as old as any that wheels are made for (PEP 600's ``manylinux2014``)."""
 _MOST = 64
 """More programs and libraries than an artifact has."""
 
@@ -32,6 +34,13 @@ class Elf:
     machine: str
     alignment: int
     versions: tuple[str, ...] | None
+
+    @property
+    def glibc(self) -> tuple[int, int]:
+        """The oldest glibc that has all it asks for, major and minor number; at least :data:`OLDEST_GLIBC`."""
+        needed = self.version("GLIBC")
+        major, minor, *_ = *ordered(needed or "0"), 0
+        return max((major, minor), OLDEST_GLIBC)
 
     def version(self, prefix: str) -> str:
         """The newest version that is asked for, of those with a prefix; empty if there is none."""

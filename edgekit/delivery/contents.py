@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import __version__, resources
+from edgekit.audit import elf
 from edgekit.backends import runner_build
 from edgekit.backends.c99.handover import identifier
 from edgekit.bundle import Bundle, relative_files
 from edgekit.bundle.execution import Kind
 from edgekit.errors import UsageError
-from edgekit.files.elf import needed_glibc
 
 HEADERS = ("edgekit.h", "edgekit.hpp")
 
@@ -55,8 +55,9 @@ def runtime(arch: str) -> Runtime:
     sources = runner_build.sources()
     headers = {name: (sources / name).read_bytes() for name in HEADERS}
     (version,) = re.findall(rb'#define EDGEKIT_VERSION "([\d.]+)"', headers["edgekit.h"])
-    library = runner_build.library(arch).path.read_bytes()
-    return Runtime(arch, version.decode(), library, headers, needed_glibc(library))
+    library = runner_build.library(arch).path
+    (found,) = elf.read([library], own=True)
+    return Runtime(arch, version.decode(), library.read_bytes(), headers, found.glibc)
 
 
 def network(bundle: Bundle) -> Network:
@@ -72,11 +73,11 @@ def network(bundle: Bundle) -> Network:
     files = {name: (bundle.path / name).read_bytes() for name in relative_files(bundle.path)}
     title = bundle.manifest["model"]["name"]
     digest = hashlib.sha256(files["manifest.json"]).hexdigest()
-    libraries = [content for name, content in files.items() if name.endswith(".so")]
+    libraries = elf.read([path for path in elf.find(bundle.artifact) if path.suffix == ".so"])
     return Network(
         identifier(Path(title).stem), title, bundle.target.name, f"{__version__}+{digest[:8]}", files,
         frozenset(name for name in files if (bundle.path / name).stat().st_mode & 0o100),
-        max(map(needed_glibc, libraries), default=(2, 17)),
+        max((library.glibc for library in libraries), default=elf.OLDEST_GLIBC),
     )  # fmt: skip
 
 

@@ -1,11 +1,10 @@
-"""Read sections and symbols of 32-bit little-endian ELF files, with bounds on every size; what any of them needs.
+"""Read sections and symbols of 32-bit little-endian ELF files, with bounds on every size.
 
 Source: Tool Interface Standard, Executable and Linking Format, version 1.2.
 """
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,15 +52,6 @@ def read(data: bytes) -> Elf:
         return _read(data)
     except (struct.error, IndexError) as error:
         raise NotElf(f"damaged ELF file: {error}") from error
-
-
-def needed_glibc(data: bytes) -> tuple[int, int]:
-    """The oldest version of glibc with all symbols that a program or library takes from it; (2, 17) if it takes none.
-
-    The names of the versions lie in its strings.
-    """
-    found = re.findall(rb"\0GLIBC_(\d{1,3})\.(\d{1,3})(?:\.\d+)?(?=\0)", data)
-    return max([(int(major), int(minor)) for major, minor in found] + [(2, 17)])
 
 
 def _read(data: bytes) -> Elf:

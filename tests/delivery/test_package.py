@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from edgekit.api.package import package
+from edgekit.audit.elf import Elf
 from edgekit.errors import UsageError
-from edgekit.files.elf import needed_glibc
 from edgekit.graph import tflite
 from tests.e2e.command import edgekit, refused
 from tests.networks import small
@@ -143,5 +143,6 @@ def test_the_example_is_the_one_of_the_documentation() -> None:
 
 
 def test_the_oldest_glibc_that_will_do() -> None:
-    strings = b"\0GLIBC_2.4\0GLIBC_2.34\0GLIBC_2.9\0GLIBC_2.33.1\0GLIBC_PRIVATE\0XGLIBC_3.9\0"
-    assert needed_glibc(strings) == (2, 34) and needed_glibc(b"") == (2, 17)
+    versions = ("GLIBC_2.4", "GLIBC_2.34", "GLIBC_2.9", "GLIBC_2.33.1", "GLIBC_PRIVATE", "XGLIBC_3.9")
+    assert Elf("x86_64", 4096, versions).glibc == (2, 34)
+    assert Elf("x86_64", 4096, ("GLIBC_2.2.5",)).glibc == Elf("x86_64", 4096, ()).glibc == (2, 17)
