@@ -138,7 +138,8 @@ def memories(results: dict[tuple[str, str, str], Result]) -> str:
         arena = source.memory.arena
         cells = [
             f"{head:,}", f"{arena:,}", f"{arena / head:.2f}", f"{bound:,}", f"{fast:,}", f"{fast / head:.2f}",
-            f"{one.footprint['text_bytes']:,}", f"{one.profile.conditions['stack_bytes']:,}", f"{seconds:.1f} s",
+            f"{one.footprint['text_bytes']:,}", f"{one.footprint['stack_bytes']:,}",
+            f"{one.footprint['stack_used_bytes']:,}", f"{seconds:.1f} s",
         ]  # fmt: skip
         lines.append(f"| {model.stem} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
