@@ -160,11 +160,11 @@ def _linux() -> Iterator[tuple[Set, Row]]:
 
 
 _TENSORRT = {"AGX_Xavier_TRT": ("jetson-agx-xavier", 1377.0), "Xavier": ("jetson-agx-xavier", 1377.0),
-             "Xavier_NX_TRT": ("jetson-xavier-nx", 1100.0), "Orin_TRT": ("jetson-agx-orin", 1300.0)}  # fmt: skip
+             "Xavier_NX_TRT": ("jetson-xavier-nx", 1100.0)}  # fmt: skip
 
 
 def _tensorrt() -> Iterator[tuple[Set, Row]]:
-    """NVIDIA's own runs, int8; its MaxQ runs, at lower clocks, and language models are left aside."""
+    """NVIDIA's own runs, int8; its MaxQ runs, at lower clocks, and Orin's, all of one network, are left aside."""
     source = "MLPerf Inference, edge, SingleStream (mlcommons/inference_results, Apache-2.0)"
     for r in _read("linux_boards"):
         known = _TENSORRT.get(r["system"])
