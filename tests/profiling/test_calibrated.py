@@ -59,7 +59,9 @@ def test_every_file_reads() -> None:
     [
         ("schema = 1", "schema = 2"),
         ("pointwise_mac = ", "pointwise_mac = -"),
-        ("covariance = [", "covariance = [1.0, "),
+        ("covariance = '", "covariance = '1.0, "),
+        ("covariance = '", "covariance = 'x, "),
+        ("covariance = '", "covariance = '-"),
         ('runtime = "', 'runtime = "other-'),
         ("samples = ", "samples = x"),
     ],

@@ -44,7 +44,7 @@ def text(one: Calibrated) -> str:
         kinds=tuple(kinds),
         macs=(min(macs), max(macs)),
         source=one.set.source,
-        covariance=tuple(_round(v, 3) for v in one.costs.covariance[np.tril_indices(len(NAMES))]),
+        covariance=", ".join(str(_round(v, 3)) for v in one.costs.covariance[np.tril_indices(len(NAMES))]),
         costs=dict(costs),
         power=_power(one),
     )

@@ -46,7 +46,8 @@ class Calibration:
         ``left_out`` says what was left out at once. :param coverage: part of those within the interval.
     :param width: the interval's reach, in predicted deviations of the logarithm.
     :param kinds: kinds of operators that the measured networks have. :param macs: the least and the most of them.
-    :param covariance: lower triangle, row by row, of the logarithms' covariance.
+    :param covariance: lower triangle, row by row, of the logarithms' covariance: numbers in a text, because a TOML
+        array of them takes most of the time that a file takes to read.
     """
 
     target: str
@@ -67,9 +68,17 @@ class Calibration:
     kinds: tuple[str, ...]
     macs: tuple[float, ...]
     source: str
-    covariance: tuple[Any, ...]
+    covariance: str
     costs: Mapping[str, float]
     power: MeasuredPower | None = None
+
+    @property
+    def lower(self) -> tuple[float, ...]:
+        """The covariance's lower triangle, row by row.
+
+        :raises ValueError: if it holds anything but numbers.
+        """
+        return tuple(map(float, self.covariance.split(",")))
 
     def json(self) -> dict[str, Any]:
         """What ``edgekit targets --json`` says of it."""
@@ -81,12 +90,13 @@ class Calibration:
         }  # fmt: skip
 
 
-def read(path: Path) -> Calibration:
+def read(path: Path, *, thorough: bool = True) -> Calibration:
     """Read one of edgekit's own files, which are named by what is in them.
 
+    :param thorough: as for :func:`parse`.
     :raises UsageError: naming the file and the key that is wrong.
     """
-    found = parse(path)
+    found = parse(path, thorough=thorough)
     if (found.target, f"{found.runtime}-{found.dtype}") != (path.parent.name, path.stem):
         raise UsageError(
             f"{path}: not a calibration: target, runtime and dtype are not those of the file's name", BROKEN
@@ -94,9 +104,10 @@ def read(path: Path) -> Calibration:
     return found
 
 
-def parse(path: Path) -> Calibration:
+def parse(path: Path, *, thorough: bool = True) -> Calibration:
     """Read a calibration's file, whatever its name.
 
+    :param thorough: check the covariance, too, which only estimates need.
     :raises UsageError: naming the file and the key that is wrong.
     """
     try:
@@ -105,17 +116,12 @@ def parse(path: Path) -> Calibration:
             raise ValueError("schema must be 1")
         found = tables.build(Calibration, data)
         missing = [name for name in NAMES if name not in found.costs]
-        size = len(NAMES) * (len(NAMES) + 1) // 2
         if missing:
             raise ValueError(f"costs.{missing[0]} is missing")
         if not all(found.costs[name] > 0 for name in NAMES):
             raise ValueError("a cost is not positive")
-        if len(found.covariance) != size or not all(
-            isinstance(v, (int, float)) and abs(v) < 1e6 for v in found.covariance
-        ):
-            raise ValueError(f"covariance must have {size} numbers")
-        if not _is_covariance(found.covariance, ROUNDING):
-            raise ValueError("covariance is not one: it has negative variances")
+        if thorough:
+            _check(found.lower)
         return found
     except (ValueError, OSError) as error:
         raise UsageError(f"{path}: not a calibration: {error}", BROKEN) from error
@@ -126,7 +132,8 @@ def text(one: Calibration, header: str = "") -> str:
     own = ("costs", "power")
     keys = [key.name for key in fields(one) if key.name not in own]
     lines = [*([header] if header else []), "schema = 1"]
-    lines += [f"{key} = {json.dumps(getattr(one, key))}" for key in keys]
+    lines += [f"{key} = {json.dumps(getattr(one, key))}" for key in keys if key != "covariance"]
+    lines.append(f"covariance = '{one.covariance}'")
     lines += ["", "[costs]", *(f"{key} = {json.dumps(value)}" for key, value in one.costs.items())]
     if one.power is not None:
         values = ((key.name, getattr(one.power, key.name)) for key in fields(one.power))
@@ -134,11 +141,16 @@ def text(one: Calibration, header: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-def _is_covariance(lower: Sequence[float], slack: float) -> bool:
-    """True if no variance is below ``-slack``: if Cholesky's decomposition exists with it added to the diagonal.
+def _check(lower: Sequence[float]) -> None:
+    size = len(NAMES) * (len(NAMES) + 1) // 2
+    if len(lower) != size or not all(abs(value) < 1e6 for value in lower):
+        raise ValueError(f"covariance must have {size} numbers")
+    if not _is_covariance(lower, ROUNDING):
+        raise ValueError("covariance is not one: it has negative variances")
 
-    In plain Python, because ``edgekit targets`` reads every file and needs nothing else of NumPy.
-    """
+
+def _is_covariance(lower: Sequence[float], slack: float) -> bool:
+    """True if no variance is below ``-slack``: if Cholesky's decomposition exists with it added to the diagonal."""
     rows: list[list[float]] = []
     for i in range(len(NAMES)):
         given, row = lower[i * (i + 1) // 2 :], list[float]()
@@ -176,7 +188,13 @@ def of(target: str) -> tuple[Calibration, ...]:
 
     :raises UsageError: if a file is damaged.
     """
-    return tuple(load(target, runtime, dtype) for runtime, dtype in listed(target))
+    return tuple(_told(target, runtime, dtype) for runtime, dtype in listed(target))
+
+
+@cache
+def _told(target: str, runtime: str, dtype: Dtype) -> Calibration:
+    """A calibration for what is told of it."""
+    return read(folder() / target / f"{runtime}-{dtype}.toml", thorough=False)
 
 
 PREFERRED = ("tflite-2.18-xnnpack", "tflite-xnnpack", "tflite-2.11-ruy", "tflite-2.7-ruy", "tflite-2.5-ruy", "tflite")

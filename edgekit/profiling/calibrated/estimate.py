@@ -35,7 +35,7 @@ _BOUND = {**dict.fromkeys(ARITHMETIC, "compute"), **dict.fromkeys(MEMORY, "memor
 def fitted(known: Calibration) -> Costs:
     """The costs as the fit left them, in the order of the features; logarithms of ms per unit."""
     matrix = np.zeros((len(NAMES), len(NAMES)))
-    matrix[np.tril_indices(len(NAMES))] = known.covariance
+    matrix[np.tril_indices(len(NAMES))] = known.lower
     log = np.log(np.array([known.costs[name] for name in NAMES]) * 1e-6)
     return Costs(log, matrix + matrix.T - np.diag(matrix.diagonal()))
 

@@ -64,6 +64,6 @@ def updated(
         known,
         threads=threads,
         costs={name: float(np.exp(value) * 1e6) for name, value in zip(NAMES, costs.log, strict=True)},
-        covariance=tuple(float(f"{value:.4g}") for value in lower),
+        covariance=", ".join(f"{value:.4g}" for value in lower),
         source=f"{len(measured)} small networks measured on {board}; before: {known.source}",
     )
