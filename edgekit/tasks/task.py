@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgekit.errors import CheckFailed, UsageError
+from edgekit.files import documents, plain_files
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=StrEnum)
 FILE = "task.toml"
 SCHEMA = 1
-MOST_BYTES, MOST_LABELS, MOST_LABEL = 1 << 20, 65536, 200
+MOST_LABELS, MOST_LABEL = 65536, 200
+_MOST_TEXT = MOST_LABELS * (MOST_LABEL + 2)
 MOST_SIDE = 32768
 
 
@@ -122,12 +123,8 @@ def read(path: Path, graph: Graph) -> Task:
     :raises UsageError: with one line on what is wrong: a key, its value, or that the network does not fit.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(MOST_BYTES + 1)
-        if len(text) > MOST_BYTES:
-            raise ValueError("it is too large")
-        table = tomllib.loads(text.decode())
-    except (OSError, ValueError, RecursionError) as error:
+        table = documents.read_toml(path)
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read: {error}", "docs/tasks.md shows one") from error
     try:
         task = _of_table(table, graph, path.parent)
@@ -217,7 +214,7 @@ def _of_table(table: Mapping[str, Any], graph: Graph, folder: Path) -> Task:
         raise ValueError('picture.short is for fit = "crop"')
     labels = table.get("labels", [])
     if isinstance(labels, str):
-        labels = _label_file(folder / labels)
+        labels = _label_file(folder, labels)
     top = _whole(table.get("top", 1), MOST_LABELS, "top")
     if top < 1:
         raise ValueError("top is 0; it must be at least 1")
@@ -280,10 +277,16 @@ def _labels(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _label_file(path: Path) -> list[str]:
+def _label_file(folder: Path, name: str) -> list[str]:
+    """Labels from a file beside a task, which may be a stranger's: no other file becomes part of a bundle."""
     try:
-        with path.open("rb") as file:
-            text = file.read(16 << 20)
-        return [line.strip() for line in text.decode().splitlines() if line.strip()]
+        with plain_files.opened(folder, name) as file:
+            text = file.read(_MOST_TEXT + 1)
     except (OSError, ValueError) as error:
-        raise ValueError(f"labels: {path.name} cannot be read: {error}") from error
+        raise ValueError(f"labels: {name!r} cannot be read: {error}") from error
+    if len(text) > _MOST_TEXT:
+        raise ValueError(f"labels: {name!r} is too large")
+    try:
+        return [line.strip() for line in text.decode().splitlines() if line.strip()]
+    except ValueError as error:
+        raise ValueError(f"labels: {name!r} is not text in UTF-8") from error

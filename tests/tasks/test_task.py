@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,24 @@ def test_labels_from_a_file(tmp_path: Path) -> None:
     assert found.labels == ("cat", "dog", "cow", "owl")
 
 
+@pytest.mark.parametrize("name", ["../secret.txt", "/etc/hostname", "link.txt", "pipe", "folder", "missing.txt"])
+def test_labels_come_from_a_plain_file_beside_the_task_only(tmp_path: Path, name: str) -> None:
+    """A stranger's task must not bring a file of the user's into the bundle."""
+    folder = tmp_path / "theirs"
+    (folder / "folder").mkdir(parents=True)
+    (tmp_path / "secret.txt").write_text("a\nb\nc\nd\n")
+    (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(UsageError, match="cannot be read") as refused:
+        read(folder, GOOD.replace('["cat", "dog", "cow", "owl"]', f'"{name}"'))
+    assert "\n" not in refused.value.message
+
+
+def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="over 50 parts"):
+        read(tmp_path, GOOD + "a." * 20_000 + "b = 1\n")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
@@ -87,7 +106,7 @@ def test_labels_from_a_file(tmp_path: Path) -> None:
         ('"owl"]', '"owl", "hen"]', "5 labels for 4 classes"),
         ('"owl"]', "4]", "the label 4"),
         ('"owl"]', '"a\\nb"]', "is no text"),
-        ('["cat", "dog", "cow", "owl"]', '"none.txt"', "none.txt cannot be read"),
+        ('["cat", "dog", "cow", "owl"]', '"none.txt"', "'none.txt' cannot be read"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, old: str, new: str, words: str) -> None:
