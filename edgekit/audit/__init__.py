@@ -26,7 +26,7 @@ class Audit:
     """What was found.
 
     :param problems: why it will not run there, one line each. :param unknown: what could not be judged here.
-    :param unsaid: what the target's file does not say. :param files: the programs and libraries that were looked at.
+    :param unsaid: what neither the target's file nor the artifact says. :param files: what was looked at.
     """
 
     problems: tuple[str, ...]
@@ -73,6 +73,9 @@ def audit(bundle: Bundle, *, own: bool = False) -> Audit | None:
         if bundle.execution.kind is Kind.RUNTIME and name == bundle.execution.library:
             continue  # it looks at the processor when it is loaded, and has kernels for many
         if own:
+            continue
+        if found.chooses:
+            unsaid.add(f"instructions of {name}, because it chooses among functions when it starts")
             continue
         if not (target.cpu and target.cpu.features):
             unsaid.add(f"instructions, because {target.name} does not say what its processor has")

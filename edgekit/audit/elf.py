@@ -14,6 +14,8 @@ from edgekit.reference.litert import PRELOAD
 
 MACHINES = {"aarch64": "EM_AARCH64", "x86_64": "EM_X86_64"}
 _LIMITS = sandbox.Limits(seconds=60)
+_IRELATIVE = {"EM_AARCH64": 1032, "EM_X86_64": 37}
+"""The relocation whose address a function gives: R_AARCH64_IRELATIVE, R_X86_64_IRELATIVE (their ABIs' supplements)."""
 ACCELERATORS = ("EM_CUDA",)
 """Machines whose code a driver loads, not the system."""
 OLDEST_GLIBC = (2, 17)
@@ -29,11 +31,14 @@ class Elf:
     :param machine: the processor, as Linux names it, or as ELF's header does (``EM_CUDA``).
     :param alignment: the least alignment of what is loaded, bytes; 0: nothing is.
     :param versions: of symbols in other libraries, as ``GLIBC_2.34``; None: it has no sections to find them by.
+    :param chooses: it has functions in several forms, of which it takes one when it starts, by the processor: a program
+        that holds a C library.
     """
 
     machine: str
     alignment: int
     versions: tuple[str, ...] | None
+    chooses: bool = False
 
     @property
     def glibc(self) -> tuple[int, int]:
@@ -87,7 +92,8 @@ def read(paths: Sequence[Path], *, own: bool = False) -> list[Elf]:
 
 def _elf(found: Mapping[str, Any]) -> Elf:
     versions = found["versions"]
-    return Elf(str(found["machine"]), int(found["alignment"]), None if versions is None else tuple(versions))
+    versions = None if versions is None else tuple(versions)
+    return Elf(str(found["machine"]), int(found["alignment"]), versions, bool(found["chooses"]))
 
 
 def facts(args: dict[str, Any], arrays: Mapping[str, Any], folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -108,9 +114,21 @@ def _facts(path: Path) -> dict[str, Any]:
                 "machine": names.get(machine, str(machine)),
                 "alignment": min(aligned, default=0),
                 "versions": _versions(elf) if elf.num_sections() else None,
+                "chooses": _chooses(elf),
             }
     except (ELFError, LookupError, ValueError, AttributeError, TypeError, OverflowError, OSError) as error:
         raise ModelError(f"{path.name} is damaged: {error or type(error).__name__}") from error
+
+
+def _chooses(elf: Any) -> bool:
+    from elftools.elf.relocation import RelocationSection
+
+    kind = _IRELATIVE.get(elf["e_machine"])
+    return any(
+        isinstance(section, RelocationSection)
+        and any(relocation["r_info_type"] == kind for relocation in section.iter_relocations())
+        for section in elf.iter_sections()
+    )
 
 
 def _versions(elf: Any) -> Sequence[str]:

@@ -119,6 +119,18 @@ def test_gccs_atomics_ask_the_processor_first(bundle: Path, tmp_path: Path) -> N
     assert found is not None and found.problems == ()
 
 
+def test_a_program_that_holds_its_c_library_is_not_judged_by_it(bundle: Path, tmp_path: Path) -> None:
+    """The library has functions for processors with SVE, and asks the processor which to take."""
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    (tmp_path / "main.c").write_text("#include <string.h>\nint main(int c, char **v) { return (int)strlen(v[c - 1]); }")
+    made = copy / "artifact" / "edgekit-run"
+    subprocess.run([GCC, "-static", "-s", str(tmp_path / "main.c"), "-o", str(made)], check=True)
+    found = audit(on(bundles.load(bundle).manifest, copy, target.load("rpi4")))
+    assert found is not None and found.ok is True
+    assert "not judged: instructions of edgekit-run, because it chooses" in found.words()
+
+
 def test_a_symbol_version_that_the_system_lacks(bundle: Path, tmp_path: Path) -> None:
     source = "#include <dlfcn.h>\nvoid *open_it(void) { return dlopen(0, RTLD_NOW); }"
     planted = with_library(bundle, tmp_path, source)
