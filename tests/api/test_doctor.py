@@ -54,7 +54,7 @@ def test_no_package_of_an_extra_is_forgotten() -> None:
     known |= {check.name for check in doctor.checks()} | set(doctor.RPC)
     for requirement in requires("edgekit") or []:
         plain, _, condition = requirement.partition(";")
-        if "extra ==" in condition and not any(extra in condition for extra in ("dev", "device")):
+        if "extra ==" in condition and not any(extra in condition for extra in ("dev", "device", "calibration")):
             assert doctor._bare_name(plain) in known | {"edgekit"}, requirement
 
 
