@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import sandbox
-from edgekit.errors import ModelError
+from edgekit.bundle import relative_files
+from edgekit.errors import CheckFailed, ModelError
 from edgekit.reference.litert import PRELOAD
 
 MACHINES = {"aarch64": "EM_AARCH64", "x86_64": "EM_X86_64"}
@@ -60,14 +61,18 @@ def ordered(version: str) -> tuple[int, ...]:
 
 
 def find(folder: Path) -> list[Path]:
-    """Return the ELF files below a folder, in the order of their names."""
+    """Return the ELF files below a folder, in the order of their names.
+
+    :raises CheckFailed: if there are too many to look at, or anything but plain files.
+    """
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            with path.open("rb") as file:
-                if file.read(4) == b"\x7fELF":
-                    found.append(path)
-    return found[:_MOST]
+    for name in relative_files(folder):
+        with (folder / name).open("rb") as file:
+            if file.read(4) == b"\x7fELF":
+                found.append(folder / name)
+    if len(found) > _MOST:
+        raise CheckFailed(f"the artifact has {len(found)} programs and libraries, over {_MOST}")
+    return found
 
 
 def read(paths: Sequence[Path], *, own: bool = False) -> list[Elf]:

@@ -14,7 +14,7 @@ from edgekit import bundle as bundles
 from edgekit import target
 from edgekit.audit import audit, elf, instructions
 from edgekit.bundle import Bundle
-from edgekit.errors import EdgekitError, ModelError
+from edgekit.errors import CheckFailed, EdgekitError, ModelError
 from edgekit.graph import tflite
 from edgekit.target.schema import System
 from tests.e2e.command import edgekit, refused
@@ -194,6 +194,16 @@ def test_x86_instructions() -> None:
     assert instructions.feature_of("vpaddd %ymm1,%ymm2,%ymm3 ", "x86_64") == "avx2"
     assert instructions.feature_of("vaddps %ymm1,%ymm2,%ymm3 ", "x86_64") == "avx"
     assert instructions.feature_of("addps %xmm1,%xmm2 ", "x86_64") == ""
+
+
+def test_more_files_than_are_looked_at_are_refused(bundle: Path, tmp_path: Path) -> None:
+    """A file that nobody looked at does not fit."""
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    for number in range(65):
+        (copy / "artifact" / f"{number}.so").write_bytes(b"\x7fELF")
+    with pytest.raises(CheckFailed, match="67 programs and libraries, over 64"):
+        audit(on(bundles.load(bundle).manifest, copy, target.load("rpi4")))
 
 
 def test_a_damaged_library_is_refused_in_one_line(bundle: Path, tmp_path: Path) -> None:
