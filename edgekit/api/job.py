@@ -318,10 +318,10 @@ def _judged(source: Source, job: Job, metrics: Sequence[Metric], progress: Progr
         return []
     assert source.tests is not None and source.tests.truth is not None
     progress.step("measure " + ", ".join(metric.name for metric in metrics))
-    before, after = (
-        registry.real(accuracy.outputs_of(graph, graph, source.tests), graph.outputs)
-        for graph in (source.graph, job.graph)
-    )
+    before = registry.real(accuracy.outputs_of(source.graph, source.graph, source.tests), source.graph.outputs)
+    after = before
+    if job.recipe.steps:
+        after = registry.real(accuracy.outputs_of(job.graph, job.graph, source.tests), job.graph.outputs)
     return [registry.compare(each, before, after, source.tests.truth, seed=job.seed) for each in metrics]
 
 

@@ -55,12 +55,6 @@ class Comparison:
     samples: int
 
 
-def score(tally: Tally, seed: int = 0) -> Score:
-    """Return the value with its interval."""
-    found = np.array([tally.value(weights) for weights in _resamples(tally.samples, seed)])
-    return _score(tally.value(np.ones(tally.samples)), found)
-
-
 def compare(before: Tally, after: Tally, *, higher: bool, seed: int = 0) -> Comparison:
     """Compare two networks on the same samples.
 
