@@ -22,7 +22,7 @@ from edgekit.profiling.calibrated.update import BOARD, updated
 from edgekit.profiling.calibrated.work import works
 from edgekit.profiling.dtypes import Dtype
 from tests.profiling.image_networks import NETWORKS
-from tests.runners.ssh_board import StandIn, stand_in
+from tests.runners.ssh_board import StandIn, reached
 
 KNOWN = calibration.load("rpi4", "tflite-2.18-xnnpack", Dtype.FLOAT32)
 HELD_BACK = ("MobileNet v1", "MobileNet v2", "Inception v3")
@@ -84,11 +84,8 @@ def test_what_cannot_be_calibrated(tmp_path: Path) -> None:
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with stand_in() as found:
-        monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", found.options)
-        found.set()
+    with reached(monkeypatch) as found:
         yield found
-        assert found.left_behind() == []
 
 
 @pytest.mark.slow

@@ -48,6 +48,16 @@ def _root() -> Path:
 
 
 @contextmanager
+def reached(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """Start the board, with edgekit's options for ssh set; nothing may be left on it afterwards."""
+    with stand_in() as found:
+        monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", found.options)
+        found.set()
+        yield found
+        assert found.left_behind() == []
+
+
+@contextmanager
 def stand_in() -> Iterator[StandIn]:
     """Start the board; skips with the reason where it cannot be."""
     with server_folder() as folder:

@@ -11,18 +11,15 @@ import edgekit
 from edgekit.graph import tflite
 from tests.installed import needed
 from tests.networks.building import Pictures
-from tests.runners.ssh_board import StandIn, stand_in
+from tests.runners.ssh_board import StandIn, reached
 
 needed("tvm", "tvm")
 
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with stand_in() as found:
-        monkeypatch.setenv("EDGEKIT_SSH_OPTIONS", found.options)
-        found.set()
+    with reached(monkeypatch) as found:
         yield found
-        assert found.left_behind() == []
 
 
 @pytest.mark.slow
