@@ -1,9 +1,10 @@
 """Fit edgekit's calibrations to the published measurements, write them, and print how far off they are.
 
-    python tools/calibrate.py [--only GROUP] [--into FOLDER]
+    python tools/calibrate.py [--only GROUP] [--into FOLDER] [--index]
 
 Needs the measurements beside the checkout (``../shared/measurements``) and the ``calibration`` extra. All groups fitted
-into the usual folder: the table in docs/calibration.md is rewritten, too.
+into the usual folder: the table in docs/calibration.md is rewritten, too. ``--index`` fits nothing and writes the index
+of the files that are there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from edgekit.profiling.calibrated import index
 from tools.calibration import files, plots, rows
 from tools.calibration.judge import Calibrated, judge, machine
 
@@ -105,7 +107,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="GROUP", help="one group of boards: ruy, xnnpack, tensorrt, ...")
     parser.add_argument("--into", type=Path, default=FOLDER, metavar="FOLDER", help="where the files go")
+    parser.add_argument("--index", action="store_true", help="only write the index of the files that are there")
     options = parser.parse_args()
+    if options.index:
+        (options.into / index.FILE).write_text(index.content(options.into))
+        return 0
     if not rows.there():
         print(f"the measurements are not here: {rows.FOLDER}", file=sys.stderr)
         return 2
@@ -125,6 +131,7 @@ def main() -> int:
             path = options.into / place / f"{one.set.runtime}-{one.set.dtype}.toml"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content.replace(f'target = "{one.set.target}"', f'target = "{place}"'))
+    (options.into / index.FILE).write_text(index.content(options.into))
     return 0
 
 

@@ -9,8 +9,7 @@ import click
 from edgekit import target
 from edgekit.cli.common import Output, output_options, table
 from edgekit.cli.streams import say
-from edgekit.profiling.calibrated import calibration
-from edgekit.target import BoardKind
+from edgekit.target import BoardKind, Listed
 
 KINDS = {
     BoardKind.LINUX: "Linux boards", BoardKind.GPU: "GPUs", BoardKind.PHONE: "Phones",
@@ -34,7 +33,7 @@ def command(context: click.Context, output: Output) -> None:
     """
     if context.invoked_subcommand is not None:
         return
-    boards = [target.load(name) for name in target.names()]
+    boards = target.listed()
     if output.json:
         output.emit({"schema": 1, "targets": [_json(board) for board in boards]})
         return
@@ -52,6 +51,8 @@ def show(name: str, output: Output) -> None:
 
     Errors are those of networks that the calibration has not seen; docs/calibration.md says how they were found.
     """
+    from edgekit.profiling.calibrated import calibration
+
     board = target.load(name)
     if output.json:
         output.emit({"schema": 1, **_json(board)})
@@ -72,11 +73,13 @@ def show(name: str, output: Output) -> None:
     table("Calibrations", names, rows, right=(3, 4, 5, 6, 7))
 
 
-def _json(board: target.Target) -> dict[str, Any]:
-    known = calibration.of(board.name)
+def _json(board: Listed | target.Target) -> dict[str, Any]:
+    from edgekit.profiling.calibrated import index
+
+    known = index.of(board.name)
     return {
         "name": board.name, "kind": board.kind, "description": board.description, "arch": board.arch,
         "backends": list(board.backends), "runners": list(board.runners),
-        "runtimes": sorted({*(one.runtime for one in known)}),
-        "calibrations": [*board.calibration, *(one.json() for one in known)],
+        "runtimes": sorted({one["runtime"] for one in known}),
+        "calibrations": [*board.calibration, *known],
     }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 MOST_VALUES = 1_000_000
 MOST_TOML_BYTES = 256 << 10
-_LONG_KEY = re.compile(rb"""(?:[\w "'-]{0,200}\.){50}""")
+_LONG_KEY = re.compile(r"""\.(?:[\w "'-]{0,200}\.){49}""")
 
 
 def dumps(document: Any, *, indent: int | None = 1, sort_keys: bool = False) -> str:
@@ -40,14 +40,30 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     :raises ValueError: if it is none, is large, or is nested deeply, which takes Python's parser long.
     """
+    return toml(read_text(path, MOST_TOML_BYTES))
+
+
+def read_text(path: Path, most: int) -> str:
+    """Read a text file from others.
+
+    :raises ValueError: if it has over ``most`` bytes, or is not UTF-8.
+    """
     with path.open("rb") as file:
-        data = file.read(MOST_TOML_BYTES + 1)
-    if len(data) > MOST_TOML_BYTES:
-        raise ValueError(f"it is larger than {MOST_TOML_BYTES >> 10} KiB")
-    if _LONG_KEY.search(data):
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it is larger than {most >> 10} KiB")
+    return data.decode()
+
+
+def toml(text: str) -> dict[str, Any]:
+    """Parse TOML from others.
+
+    :raises ValueError: if it is none, or is nested deeply, which takes Python's parser long.
+    """
+    if _LONG_KEY.search(text):
         raise ValueError("it has a key of over 50 parts")
     try:
-        return tomllib.loads(data.decode())
+        return tomllib.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -14,21 +14,10 @@ from edgekit.files import tables
 from edgekit.files.tables import Key, WrongTable, number
 from edgekit.target import machines
 from edgekit.target.fpga import Fpga
+from edgekit.target.kinds import BoardKind
+from edgekit.target.listing import HINT as HINT
 
 T = TypeVar("T")
-HINT = "docs/targets.md lists the keys"
-
-
-class BoardKind(StrEnum):
-    """What a target is; it decides which tables its file must have."""
-
-    LINUX = "linux"
-    GPU = "gpu"
-    PHONE = "phone"
-    ACCELERATOR = "accelerator"
-    NPU = "npu"
-    MCU = "mcu"
-    FPGA = "fpga"
 
 
 @dataclass(frozen=True, kw_only=True)

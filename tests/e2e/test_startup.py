@@ -30,7 +30,9 @@ def test_help_is_light() -> None:
 
 
 def test_targets_is_light() -> None:
-    assert not imported("targets", "--json") & {"numpy", "rich", "ai_edge_litert", "tensorflow", "onnx"}
+    heavy = {"numpy", "ai_edge_litert", "tensorflow", "onnx", "importlib.metadata", "edgekit.target.schema"}
+    assert not imported("targets") & heavy
+    assert not imported("targets", "--json") & {*heavy, "rich", "edgekit.profiling.calibrated.calibration"}
 
 
 @pytest.mark.emulator

@@ -14,10 +14,12 @@ from operator import mul
 from pathlib import Path
 from typing import Any
 
-from edgekit import resources
 from edgekit.errors import UsageError
 from edgekit.files import documents, tables
 from edgekit.files.tables import number
+from edgekit.profiling.calibrated import folder as folder
+from edgekit.profiling.calibrated import listed
+from edgekit.profiling.calibrated import path as location
 from edgekit.profiling.calibrated.quantities import NAMES
 from edgekit.profiling.dtypes import Dtype
 
@@ -163,24 +165,13 @@ def _is_covariance(lower: Sequence[float], slack: float) -> bool:
     return True
 
 
-def folder() -> Path:
-    """Where the calibrations are."""
-    return resources.folder("targets") / "calibration"
-
-
-def listed(target: str) -> tuple[tuple[str, Dtype], ...]:
-    """Runtime and dtype of each calibration of a target, by the names of their files."""
-    stems = (path.stem.rpartition("-") for path in sorted((folder() / target).glob("*.toml")))
-    return tuple((runtime, Dtype(dtype)) for runtime, _, dtype in stems if dtype in list(Dtype))
-
-
 @cache
 def load(target: str, runtime: str, dtype: Dtype) -> Calibration:
     """Read one calibration of a target.
 
     :raises UsageError: if its file is damaged.
     """
-    return read(folder() / target / f"{runtime}-{dtype}.toml")
+    return read(location(target, runtime, dtype))
 
 
 def of(target: str) -> tuple[Calibration, ...]:
@@ -194,7 +185,7 @@ def of(target: str) -> tuple[Calibration, ...]:
 @cache
 def _told(target: str, runtime: str, dtype: Dtype) -> Calibration:
     """A calibration for what is told of it."""
-    return read(folder() / target / f"{runtime}-{dtype}.toml", thorough=False)
+    return read(location(target, runtime, dtype), thorough=False)
 
 
 PREFERRED = ("tflite-2.18-xnnpack", "tflite-xnnpack", "tflite-2.11-ruy", "tflite-2.7-ruy", "tflite-2.5-ruy", "tflite")
