@@ -13,10 +13,18 @@ from edgekit.cli.streams import say
 @click.command(epilog="Example: edgekit calibrate --on ssh://pi@raspberrypi --target rpi5 --out my-pi.toml")
 @click.option("--on", required=True, metavar="WHERE", help="The board: ssh://user@host[:port] or adb[:SERIAL].")
 @click.option("-t", "--target", required=True, metavar="T", help="What kind of board it is.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The calibration to write.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The calibration file to write."
+)
 @click.option("--dtype", type=click.Choice(["float32", "int8"]), default="float32", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), help="Number of threads.  [default: all cores]")
-@click.option("--repeat", default=20, show_default=True, type=click.IntRange(1, 100_000), help="Timed inferences each.")
+@click.option(
+    "--repeat",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Number of timed inferences per network.",
+)
 @output_options
 def command(on: str, target: str, out: Path, dtype: str, threads: int | None, repeat: int, output: Output) -> None:
     """Measure five small networks on your board, and fit its costs.

@@ -72,11 +72,6 @@ workers_option = click.option(
     "--workers", default="1", show_default=True, metavar="N|HOSTS",
     help="Train with N processes, or on these hosts: user@host[:port],...",
 )  # fmt: skip
-on_option = click.option(
-    "--on", metavar="WHERE",
-    help="emulator, pocl or cuda-emulator (GPUs), mil (iPhones), host, host-gpu, adb[:SERIAL], ssh://user@host[:port]; "
-    "default: the target's emulator, or else this machine.",
-)  # fmt: skip
 
 
 class ConsoleProgress:
@@ -184,6 +179,14 @@ class Listing(click.Option):
         return record and (record[0], record[1].replace("{names}", ", ".join(self._names())))
 
 
+def runner_names() -> list[str]:
+    """The runners that are installed, and how devices are named."""
+    from edgekit import plugins
+
+    forms = {"ssh": "ssh://user@host[:port]", "adb": "adb[:SERIAL]", "serial": "serial:PORT[,BAUD]", "null": ""}
+    return list(filter(None, (forms.get(name, name) for name in plugins.names("runners"))))
+
+
 def recipe_names() -> list[str]:
     """The recipes that come with edgekit."""
     from edgekit.passes import recipe
@@ -210,6 +213,12 @@ def format_names() -> list[str]:
     from edgekit.bundle.handover import Format
 
     return list(Format)
+
+
+on_option = click.option(
+    "--on", metavar="WHERE", cls=Listing, names=runner_names,
+    help="Where to run it: {names}; default: the target's emulator, otherwise this machine.",
+)  # fmt: skip
 
 
 def table(title: str, columns: list[str], rows: list[list[str]], *, right: tuple[int, ...] = ()) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.cli.common import Output, figure, output_options, size, table, threads_option
+from edgekit.cli.common import Listing, Output, figure, output_options, runner_names, size, table, threads_option
 
 
 @click.command(epilog="Example: edgekit compare build/*.rpi4 build/*.rpi5 --on emulator")
@@ -16,7 +16,9 @@ from edgekit.cli.common import Output, figure, output_options, size, table, thre
     default="estimate",
     show_default=True,
     metavar="WHERE",
-    help="How to profile them: estimate, emulator, host, ssh://...",
+    cls=Listing,
+    names=runner_names,
+    help="Where the figures come from: estimate, {names}.",
 )
 @threads_option
 @output_options

@@ -46,12 +46,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--task", type=click.Path(path_type=Path), metavar="FILE",
-    help="What the network is for, and what it takes (docs/tasks.md); default: task.toml beside MODEL, if it is there.",
+    help="The network's task: how pictures become inputs, what outputs mean (docs/tasks.md); default: task.toml "
+    "beside MODEL, if any.",
 )  # fmt: skip
 @click.option("--test", metavar="FILE", help="Labelled samples to measure accuracy on; default: --data.")
 @click.option(
     "--metric", "metrics", multiple=True, metavar="M", cls=Listing, names=metric_names,
-    help="What else to judge the network by, before and after the recipe; repeatable. {names}, or your own: "
+    help="A further metric to evaluate before and after the recipe; repeatable. {names}, or your own: "
     "package.module:function.",
 )  # fmt: skip
 @click.option(

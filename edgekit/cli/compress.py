@@ -69,7 +69,7 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 @trust_option
 @output_options
 def command(model: Path, seconds: float | None, plot: Path | None, trust: bool, output: Output, **options: Any) -> None:
-    """Search for the recipes that best trade accuracy for size, latency and energy of MODEL on a target.
+    """Search for recipes that best trade the accuracy of MODEL for size, latency and energy on a target.
 
     Candidates are judged by the target's estimate; the best are compiled, proven in the target's emulator, and
     measured on samples that the search has not seen. Ctrl-C shows the results so far; the same command resumes.

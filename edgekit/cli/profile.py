@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.common import (
+    Listing,
     Output,
     count,
     figure,
     output_options,
+    runner_names,
     shape_option,
     size,
     table,
@@ -27,35 +29,38 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: edgekit profile build/model.int8.rpi4 --on emulator --plot latency.svg")
 @click.argument("path", metavar="BUNDLE|MODEL", type=click.Path(path_type=Path))
 @click.option(
-    "--on", default="estimate", show_default=True, metavar="WHERE",
-    help="estimate, emulator, pocl or cuda-emulator (GPUs), host, host-gpu, adb[:SERIAL], ssh://user@host[:port].",
+    "--on", default="estimate", show_default=True, metavar="WHERE", cls=Listing, names=runner_names,
+    help="Where the figures come from: estimate, {names}.",
 )  # fmt: skip
-@click.option("-t", "--target", metavar="T", help="If a model is given: the board to estimate for.")
+@click.option("-t", "--target", metavar="T", help="The board to estimate for, if a model is given.")
 @click.option(
     "--runtime",
     metavar="R",
-    help="Of an estimate: whose speed (litert, tflite-2.4-ruy, tensorrt, ...); `edgekit targets show T` lists them.",
+    help="For an estimate: the runtime (litert, tflite-2.4-ruy, tensorrt, ...); `edgekit targets show T` lists them.",
 )
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
     help="Number of threads.  [default: 1; for a bare model, as many as were measured]",
 )
-@click.option("--power-mode", metavar="M", help="Of an estimate: the board's power mode, where several were measured.")
+@click.option("--power-mode", metavar="M", help="For an estimate: the board's power mode, if several were measured.")
 @click.option(
     "--calibration", "own", type=click.Path(path_type=Path), metavar="FILE",
-    help="Of an estimate: your own board's calibration, from `edgekit calibrate`.",
+    help="For an estimate: your own board's calibration, from `edgekit calibrate`.",
 )  # fmt: skip
-@click.option("--duty", metavar="N/TIME", help="How often the board infers, for average power: 1/s, 10/min, 1/5min.")
-@click.option("--battery", metavar="CHARGE", help="What it runs on, for the life time: 3000mAh@3.7V or 11.1Wh.")
+@click.option("--duty", metavar="N/TIME", help="Average the power over a duty cycle: 1/s, 10/min, 1/5min.")
+@click.option("--battery", metavar="CHARGE", help="Compute how long this battery lasts: 3000mAh@3.7V or 11.1Wh.")
 @click.option(
     "--price-per-kwh", type=click.FloatRange(0, 1e9), metavar="PRICE",
-    help="Of energy, for the cost of a million inferences.",
+    help="Price of energy, to compute the cost of a million inferences.",
 )  # fmt: skip
 @click.option(
-    "--device-price", type=click.FloatRange(0, 1e9), metavar="PRICE", help="Of a device that lasts --lifetime."
+    "--device-price",
+    type=click.FloatRange(0, 1e9),
+    metavar="PRICE",
+    help="Price of a device that is in use for --lifetime, to be included in that cost.",
 )
-@click.option("--lifetime", metavar="TIME", help="How long a device is in use: 3y, 500d or 10000h.")
+@click.option("--lifetime", metavar="TIME", help="How long the device is in use: 3y, 500d or 10000h.")
 @click.option(
     "--repeat", default=50, show_default=True, type=click.IntRange(1, 100_000),
     help="Number of timed inferences, on a device or the host.",

@@ -25,7 +25,7 @@ MOST_LABELS = 20
 @click.option("--save", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
 @click.option(
     "--decisions", type=click.Path(path_type=Path), metavar="FILE",
-    help="With a task: write what it decides about each sample as a line of JSON.",
+    help="If the bundle has a task: write its decision for each sample as a line of JSON.",
 )  # fmt: skip
 @click.option(
     "--repeat", default=1, show_default=True, type=click.IntRange(1, 100_000), help="Number of timed inferences."

@@ -43,7 +43,9 @@ def command(context: click.Context, output: Output) -> None:
             table(title, ["Name", "Description", "Backends", "Runners"], rows)
 
 
-@command.command(epilog="Example: edgekit targets show rpi4")
+@command.command(
+    epilog="Example: edgekit targets show rpi4", short_help="Show one board, and how far estimates for it are off."
+)
 @click.argument("name", metavar="T")
 @output_options
 def show(name: str, output: Output) -> None:
