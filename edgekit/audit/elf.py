@@ -1,4 +1,7 @@
-"""Programs and libraries as files: processor, versions of symbols, alignment. Read in a child: anybody wrote them."""
+"""Programs and libraries as files: processor, versions of symbols, alignment. Read in a child: anybody wrote them.
+
+Firmware, which has no versions of symbols, is read by :mod:`edgekit.files.elf`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Read sections and symbols of 32-bit little-endian ELF files, with bounds on every size.
+"""Read sections, symbols and contents of 32-bit little-endian ELF files, with bounds on every size.
+
+For firmware that is to be laid out, loaded or measured, in edgekit's own process. Programs and libraries of Linux are
+judged by :mod:`edgekit.audit.elf`, with a library and in a child.
 
 Source: Tool Interface Standard, Executable and Linking Format, version 1.2.
 """

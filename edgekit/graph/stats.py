@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from edgekit.graph import control_flow, memory
@@ -47,6 +47,12 @@ class Statistics:
     parameters: int
     weights_bytes: int
     peak_activation_bytes: int
+
+
+def largest(tensors: Iterable[Tensor], count: int = 3) -> list[str]:
+    """The largest tensors, for messages: name, shape and bytes."""
+    ordered = sorted(tensors, key=lambda tensor: -tensor.nbytes)[:count]
+    return [f"{t.name or 'unnamed'} {'x'.join(map(str, t.shape))} ({t.nbytes:,} bytes)" for t in ordered]
 
 
 def statistics(graph: Graph) -> Statistics:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from edgekit.errors import ModelError
 from edgekit.graph import Graph
-from edgekit.graph.stats import statistics
+from edgekit.graph.stats import largest, statistics
 from edgekit.target import Target
 from edgekit.target.schema import RegionKind
 
-SHOWN = 3
 SMALLER = "choose a board with more memory, quantize with --recipe int8, or make the network's input smaller"
 
 
@@ -41,12 +40,6 @@ def _compare(graph: Graph, board: Target, need: int, have: int, memory: str, wha
     if need > have:
         raise ModelError(
             f"{board.name} has {have >> 10:,} KiB of {memory}, the network's {what} take {-(-need >> 10):,} KiB; "
-            f"the largest tensors: {', '.join(largest(graph))}",
+            f"the largest tensors: {', '.join(largest(graph.main.tensors))}",
             SMALLER,
         )
-
-
-def largest(graph: Graph) -> list[str]:
-    """The largest tensors of the main subgraph with their bytes, in words."""
-    tensors = sorted(graph.main.tensors, key=lambda t: -t.nbytes)[:SHOWN]
-    return [f"{t.name or 'unnamed'} ({t.nbytes >> 10:,} KiB)" for t in tensors]

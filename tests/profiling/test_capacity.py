@@ -20,8 +20,8 @@ def test_weights_and_activations_in_ram() -> None:
     with pytest.raises(ModelError, match=r"1,048 KiB of RAM, the network's weights and activations take") as refused:
         capacity.check(graph, small)
     shown = str(refused.value).partition("largest tensors: ")[2].split(", ")
-    sizes = sorted((t.nbytes >> 10 for t in graph.main.tensors), reverse=True)[:3]
-    assert [f"({size:,} KiB)" in text for size, text in zip(sizes, shown, strict=False)] == [True] * 3
+    sizes = sorted((t.nbytes for t in graph.main.tensors), reverse=True)[:3]
+    assert [f"({size:,} bytes)" in text for size, text in zip(sizes, shown, strict=True)] == [True] * 3
 
 
 def test_a_microcontroller_holds_weights_in_flash_and_the_ends_in_ram() -> None:

@@ -25,6 +25,7 @@ from edgekit.codegen.schedule.mcu.steps import Program
 from edgekit.codegen.schedule.mcu.streams import streamed
 from edgekit.errors import UsageError
 from edgekit.files.documents import write_text
+from edgekit.graph.stats import largest
 from edgekit.target.schema import Fpu, RegionKind
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class C99(Defaults):
         steps = [FirmwareStep(step.title, step.node, step.fused) for step in planned.program.steps]
         network = firmware.Network(
             source.name, files, source.memory.arena, steps, hashlib.sha256(request.model.read_bytes()).digest(),
-            firmware.largest(planned.graph),
+            largest(firmware.computed(planned.graph)),
         )  # fmt: skip
         flags = ["-Os"] if self.optimize is Optimize.SIZE else ["-O2"]
         built = firmware.build(network, target, request.folder, flags)

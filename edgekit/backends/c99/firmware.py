@@ -28,7 +28,7 @@ from edgekit.target.schema import FlashImage, Fpu, Mcu, RegionKind
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
-    from edgekit.graph import Graph
+    from edgekit.graph import Graph, Tensor
     from edgekit.tools.toolchain import Tool
 
 NO_BOARD = "none"
@@ -161,11 +161,9 @@ def build(network: Network, target: Target, folder: Path, flags: Sequence[str] =
     return Built(tuple(files), sizes, stack, runner_build.describe(tool))
 
 
-def largest(graph: Graph) -> list[str]:
-    """The largest tensors of a network that are computed, in words."""
-    computed = {index for operator in graph.operators for index in operator.outputs if index >= 0}
-    tensors = sorted((graph.tensors[index] for index in computed), key=lambda tensor: -tensor.nbytes)
-    return [f"{tensor.name} {'x'.join(map(str, tensor.shape))} ({tensor.nbytes} bytes)" for tensor in tensors[:3]]
+def computed(graph: Graph) -> list[Tensor]:
+    """The tensors of a network that its operators compute."""
+    return [graph.tensors[index] for index in {i for one in graph.operators for i in one.outputs if i >= 0}]
 
 
 def machine_flags(mcu: Mcu) -> list[str]:
