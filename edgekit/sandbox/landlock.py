@@ -40,7 +40,7 @@ SYSTEM = (
     "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
 )  # fmt: skip
 """What every child may read: programs, libraries, the machine's description, and what of ``/proc`` is about itself."""
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None)
 
 
 def version() -> int:

@@ -16,7 +16,7 @@ import struct
 
 NEW_USER, NEW_PID, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 _SET_FLAGS, _UP, _RUNNING = 0x8914, 0x1, 0x40
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None)
 
 
 def unshare(kinds: int) -> bool:

@@ -107,3 +107,10 @@ def fill(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
         for _ in range(64):
             file.write(bytes(1 << 20))
     return {}, {}
+
+
+def chatter(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> Result:
+    """Prints, as libraries do, what looks like an answer."""
+    os.write(1, b'{"exit": 7}\n{"exit": 7}\n')
+    print('{"exit": 7}', flush=True)
+    return {"done": True}, {}

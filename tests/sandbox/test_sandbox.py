@@ -34,6 +34,10 @@ def test_json_and_arrays_go_both_ways(tmp_path: Path, monkeypatch: pytest.Monkey
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_task_prints_is_no_answer() -> None:
+    assert [call("chatter")[0] for _ in range(2)] == [{"done": True}] * 2  # type: ignore[index]
+
+
 def test_no_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ModelError, match="not permitted"):
         call("connect", port=server.getsockname()[1])

@@ -75,6 +75,8 @@ PACKAGES = {
 }  # fmt: skip
 BARE = ("edgekit/sandbox/launch.py",)
 """Programs that Python starts without site-packages: the probe has to be started by a line of their own."""
+FUTURE = "from __future__ import annotations"
+"""What that is added to: nothing but a docstring may come before it, and lines keep their numbers."""
 SLACK, FACTOR = 20.0, 4.0
 """Seconds that tests get: so many times what they took when lines were recorded, and as many more."""
 ENOUGH = 40.0
@@ -184,7 +186,9 @@ class Coverage:
         hook = scratch.packages / "probe.pth"
         hook.write_text(start + "\n")
         for file in BARE:
-            (scratch.tree / file).write_text(f"{start}; " + (ROOT / file).read_text())
+            text = (ROOT / file).read_text()
+            assert FUTURE in text, f"{file} has no line that the probe's start can be added to"
+            (scratch.tree / file).write_text(text.replace(FUTURE, f"{FUTURE}; {start}", 1))
         log = (scratch.tree.parent / "map.log").open("w")
         marks = () if tests.slow else ("-m", "not slow")
         scratch.run(

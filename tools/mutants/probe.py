@@ -6,6 +6,7 @@ since the mapping is made when its Python starts, before any lock is set.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import sys
@@ -53,5 +54,9 @@ class Lines:
 
 
 def start(index: str) -> None:
-    """Record in this process; called when a Python of the scratch checkout starts."""
-    Lines(Path(index)).record()
+    """Record in this process; called when a Python of the scratch checkout starts.
+
+    A locked program, or one of another user, may not open the files: it runs unrecorded.
+    """
+    with contextlib.suppress(PermissionError):
+        Lines(Path(index)).record()
