@@ -16,13 +16,14 @@ from edgekit import backends, delegates, plugins, sandbox, target
 from edgekit import bundle as bundles
 from edgekit.api import advice
 from edgekit.api.choose import Plans, fastest, threads_for
-from edgekit.api.job import Job, prepare, read
+from edgekit.api.job import Job, drops_checked, prepare, read
 from edgekit.api.output import output
 from edgekit.api.prove import prove
 from edgekit.audit import audit
 from edgekit.backends import Artifact, Backend, Options, Planned, Request
 from edgekit.bundle.execution import Footprint
 from edgekit.bundle.readme import readme
+from edgekit.compression import budget
 from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
 from edgekit.files.documents import dumps, write_text
 from edgekit.graph import Graph
@@ -102,6 +103,7 @@ def compile(
     database: str | None = None,
     threads: int | None = None,
     metrics: Sequence[str] = (),
+    budgets: Sequence[str] = (),
     task: str | Path | None = None,
     progress: Progress = Silent(),
 ) -> list[Compiled]:
@@ -123,6 +125,7 @@ def compile(
         rules' kernels, so that the contents of a cache do not change what is compiled.
     :param threads: for ``auto``: the threads that an inference may use; default: one per core of the target.
     :param metrics: what else to judge the network by, before and after the recipe (docs/data.md).
+    :param budgets: ``metric-drop=NUMBER``: how much of each metric the recipe may cost, in the metric's own unit.
     :returns: one :class:`Compiled` per target, in the given order.
     :raises EdgekitError: a subclass says what went wrong; no half-written bundle is left.
     """
@@ -137,6 +140,7 @@ def compile(
     if threads is not None and backend != AUTO:
         raise UsageError("--threads is what --backend auto decides for", "omit it; `edgekit profile` takes --threads")
     counts = {board.name: threads_for(board, threads) for board in boards}
+    limits = _limits(budgets, metrics)
     judges = [metric_registry.get(name) for name in dict.fromkeys(metrics)]
     parse_workers(workers)
     if database not in (None, AUTO):
@@ -154,6 +158,7 @@ def compile(
         job = prepare(
             source, plan, seed, workers, progress, check=choose, named=None if changes else recipe, metrics=judges
         )
+        drops_checked(limits, job.metrics, plan)
         job.tuning, job.options = database, options
         makers: list[Callable[[], Compiled]] = []
         for board, found in zip(boards, plans, strict=True):
@@ -165,6 +170,18 @@ def compile(
                 makers.append(functools.partial(build, job, *_usable(found, options), folder, pack, progress))
         # Backends that are timed against each other on this machine do not run beside others.
         return _side_by_side(makers, 1 if backend == AUTO else min(len(boards), 4))
+
+
+def _limits(texts: Sequence[str], metrics: Sequence[str]) -> tuple[budget.Budget, ...]:
+    limits = budget.parse(texts)
+    for limit in limits:
+        if limit.name != budget.METRIC:
+            raise UsageError(
+                f"the budget {limit.name} is not for compile", "edgekit compress searches for what meets it"
+            )
+        if not metrics:
+            raise UsageError(f"--budget {limit.text} bounds metrics, but there is none", "name one with --metric")
+    return limits
 
 
 def _side_by_side(makers: Sequence[Callable[[], Compiled]], most: int) -> list[Compiled]:

@@ -78,6 +78,8 @@ def compress(
     """
     began = time.monotonic()
     limits, board = budgeting.parse(budgets), _board(target)
+    if any(limit.name == budgeting.METRIC for limit in limits):
+        raise UsageError("the budget metric-drop is not for compress", "edgekit compile --metric checks it")
     _tools(train)
     with output(Path(out)) as folder:
         sandbox.warm(PRELOAD)

@@ -14,6 +14,7 @@ from edgekit import plugins, sandbox
 from edgekit.api import advice
 from edgekit.api.load import digest, reader_for
 from edgekit.backends import Options
+from edgekit.compression.budget import Budget
 from edgekit.data import dataset
 from edgekit.errors import CheckFailed, ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, tflite
@@ -21,7 +22,7 @@ from edgekit.graph.onnx_operators import has_onnx
 from edgekit.graph.stats import statistics
 from edgekit.metrics import accuracy
 from edgekit.metrics.accuracy import Accuracy
-from edgekit.metrics.tasks.registry import Judged, Metric
+from edgekit.metrics.tasks.registry import Judged, Metric, Results
 from edgekit.passes import PassContext, Report, recipe
 from edgekit.progress import Progress
 from edgekit.readers import ReadOptions
@@ -318,11 +319,34 @@ def _judged(source: Source, job: Job, metrics: Sequence[Metric], progress: Progr
         return []
     assert source.tests is not None and source.tests.truth is not None
     progress.step("measure " + ", ".join(metric.name for metric in metrics))
-    before = registry.real(accuracy.outputs_of(source.graph, source.graph, source.tests), source.graph.outputs)
-    after = before
-    if job.recipe.steps:
-        after = registry.real(accuracy.outputs_of(job.graph, job.graph, source.tests), job.graph.outputs)
+    before = _results(source.graph, source.tests, source.task)
+    after = _results(job.graph, source.tests, source.task) if job.recipe.steps else before
     return [registry.compare(each, before, after, source.tests.truth, seed=job.seed) for each in metrics]
+
+
+def _results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
+    from edgekit.metrics.tasks import boxes, registry
+
+    outputs, found = accuracy.outputs_of(graph, graph, tests), None
+    if task is not None and task.head is not None and tests.sizes is not None:
+        found = boxes.found(task, graph, outputs, tests.sizes)
+    return Results(registry.real(outputs, graph.outputs), found)
+
+
+def drops_checked(limits: Sequence[Budget], judged: Sequence[Judged], plan: recipe.Recipe) -> None:
+    """Hold what a recipe costs against ``metric-drop``, which bounds each metric in its own unit.
+
+    :raises CheckFailed: if it costs more.
+    """
+    for limit in limits:
+        for one in judged:
+            drop = one.found.drop
+            if limit.excess(drop.value) > 0:
+                raise CheckFailed(
+                    f"the recipe {plan.name!r} costs {drop.value:.3g} of {one.metric} ({drop.low:.3g} to "
+                    f"{drop.high:.3g}), more than {limit.text}",
+                    "use another recipe, or allow more",
+                )
 
 
 def _can_be_judged(metrics: Sequence[Metric], tests: Dataset | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,31 +12,22 @@ import numpy as np
 
 from edgekit import bundle as bundles
 from edgekit.api.verify import default_runner
-from edgekit.data import dataset, images
+from edgekit.data import dataset, drawing
 from edgekit.data.spec import parsed
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import temporary
 from edgekit.progress import Progress, Silent
 from edgekit.runners import OpenOptions, Run, RunOptions, once
 from edgekit.runners import get as get_runner
-from edgekit.tasks.decisions import Class, classes
+from edgekit.tasks.decisions import Decision, decide
+from edgekit.tasks.detection import Detection
+from edgekit.tasks.task import Kind
 from edgekit.text.system import explained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.graph import Graph
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a network with a task decides about a sample.
-
-    :param sample: the picture's name in its folder, or the sample's number.
-    """
-
-    sample: str
-    classes: list[Class]
 
 
 @dataclass
@@ -70,7 +61,7 @@ class RunResult:
             "top1": self.top1,
             "accuracy": self.accuracy,
             "latency_ms": self.latency_ms,
-            "decisions": None if self.decisions is None else [asdict(decision) for decision in self.decisions],
+            "decisions": None if self.decisions is None else [decision.json() for decision in self.decisions],
         }
 
 
@@ -81,6 +72,7 @@ def run(
     data: str | None = None,
     save: str | Path | None = None,
     decisions: str | Path | None = None,
+    draw: str | Path | None = None,
     limit: int | None = None,
     repeat: int = 1,
     threads: int = 1,
@@ -93,6 +85,7 @@ def run(
     :param save: write the outputs there, as ``output0``, ``output1``... in an ``.npz``; with ``output0_scale`` and
         ``output0_zero_point`` where an output is quantized, and ``index``: where each sample stands in ``data``.
     :param decisions: write a line of JSON there for each sample: its entry in ``RunResult.decisions``.
+    :param draw: a folder for the pictures of ``data`` with what a detector found in them.
     :param limit: use at most this many samples of ``data``, drawn with ``seed``, in the data's order.
     """
     with bundles.opened(Path(path)) as bundle:
@@ -100,6 +93,9 @@ def run(
             raise UsageError(
                 "the bundle has no task, so it decides nothing", "compile the model with a task.toml (docs/tasks.md)"
             )
+        if draw is not None:
+            _can_draw(bundle, data, Path(draw))
+        samples = None
         labels: NDArray[np.int64] | None = None
         index: NDArray[np.int64] | None = None
         if data is None:
@@ -120,9 +116,11 @@ def run(
             )
         outputs = [tensor.json() for tensor in bundle.graph.outputs]
         scales = _scales(bundle.graph)
-        decided = _decisions(bundle, result, data, index)
+        decided = _decisions(bundle, result, samples, index)
     if save is not None:
         _save(Path(save), result.outputs, scales if index is None else {**scales, "index": index})
+    if draw is not None and samples is not None and samples.files is not None:
+        _draw(samples.files.tolist(), decided or [], Path(draw), progress)
     if decisions is not None:
         _write_lines(Path(decisions), decided or [])
     first = result.outputs[0].reshape(len(result.outputs[0]), -1)
@@ -136,19 +134,28 @@ def run(
 
 
 def _decisions(
-    bundle: bundles.Bundle, run: Run, data: str | None, index: NDArray[np.int64] | None
+    bundle: bundles.Bundle, run: Run, samples: dataset.Dataset | None, index: NDArray[np.int64] | None
 ) -> list[Decision] | None:
     if bundle.task is None:
         return None
-    rows = run.outputs[0]
-    numbers = range(len(rows)) if index is None else index.tolist()
-    folder = Path(parsed(data)[0]) if data else None
-    files = images.names(folder) if folder is not None and folder.is_dir() else None
-    tensor = bundle.graph.outputs[0]
+    count = len(run.outputs[0])
+    numbers = range(count) if index is None else index.tolist()
+    names = [str(n) for n in numbers] if samples is None or samples.names is None else samples.names.tolist()
+    sizes = [None] * count if samples is None or samples.sizes is None else samples.sizes.tolist()
     return [
-        Decision(str(number) if files is None else files[number], classes(bundle.task, row, tensor))
-        for number, row in zip(numbers, rows, strict=True)
+        decide(bundle.task, name, [each[row] for each in run.outputs], bundle.graph, size and (size[0], size[1]))
+        for row, (name, size) in enumerate(zip(names, sizes, strict=True))
     ]
+
+
+def _can_draw(bundle: bundles.Bundle, data: str | None, folder: Path) -> None:
+    """Refuse to draw, before anything runs."""
+    if bundle.task is None or bundle.task.kind is not Kind.DETECTION:
+        raise UsageError("--draw shows what a detector found, but the bundle's task is another", "omit it")
+    if data is None or not dataset.holds_pictures(parsed(data)[0]):
+        raise UsageError("--draw needs pictures to draw on", "pass --data with a folder of them")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--draw {folder}: there is something already", "name a new folder")
 
 
 def _scales(graph: Graph) -> dict[str, NDArray[Any]]:
@@ -164,9 +171,30 @@ def _scales(graph: Graph) -> dict[str, NDArray[Any]]:
 def _write_lines(path: Path, decided: list[Decision]) -> None:
     try:
         with temporary.replacing(path) as file:
-            file.write_text("".join(json.dumps(asdict(decision)) + "\n" for decision in decided))
+            file.write_text("".join(json.dumps(decision.json()) + "\n" for decision in decided))
     except OSError as error:
         raise explained(error, path.parent, "--decisions") from error
+
+
+def _draw(files: list[Path], decided: list[Decision], folder: Path, progress: Progress) -> None:
+    """Write each picture with what was found in it, as PNG; the folder appears when all are written."""
+    progress.step(f"drawing on {len(files)} pictures")
+    try:
+        with temporary.folder(folder.resolve().parent) as place:
+            made = place / "pictures"
+            made.mkdir()
+            for number, (file, decision) in enumerate(zip(files, decided, strict=True), 1):
+                marks = [drawing.Mark.of(one) for one in decision.made if isinstance(one, Detection)]
+                to = (made / decision.sample).with_suffix(".png")
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.write_bytes(drawing.drawn(file, marks))
+                progress.advance(number, len(files))
+            if folder.is_dir():
+                folder.rmdir()
+            made.replace(folder)
+            folder.chmod(0o755)
+    except OSError as error:
+        raise explained(error, folder.parent, "--draw") from error
 
 
 def _save(path: Path, outputs: list[NDArray[Any]], also: dict[str, NDArray[Any]]) -> None:

@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     help="How to transform the network first: {names}, or your own .toml file.",
 )  # fmt: skip
 @click.option(
-    "-d", "--data", metavar="FILE", help="Samples: an .npz with x (and y), a .csv table, a folder of images, or random."
+    "-d",
+    "--data",
+    metavar="FILE",
+    help="Samples: an .npz with x (and y), a .csv table, a folder of images, COCO's .json, or random.",
 )
 @click.option(
     "--task", type=click.Path(path_type=Path), metavar="FILE",
@@ -54,6 +57,11 @@ if TYPE_CHECKING:
     "--metric", "metrics", multiple=True, metavar="M", cls=Listing, names=metric_names,
     help="A further metric to evaluate before and after the recipe; repeatable. {names}, or your own: "
     "package.module:function.",
+)  # fmt: skip
+@click.option(
+    "--budget", "budgets", multiple=True, metavar="metric-drop=LIMIT",
+    help="How much of each --metric the recipe may cost, in the metric's own unit; if it costs more, nothing is "
+    "written.",
 )  # fmt: skip
 @click.option(
     "-b", "--backend", default="first", metavar="B", show_default=True, cls=Listing, names=backend_names,

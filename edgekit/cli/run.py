@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.common import Output, on_option, output_options, seed_option, threads_option
 from edgekit.cli.streams import say
 from edgekit.text.printable import name
+
+if TYPE_CHECKING:
+    from edgekit.tasks.decisions import Class
+    from edgekit.tasks.detection import Detection
 
 MOST_LABELS = 20
 
@@ -19,13 +23,17 @@ MOST_LABELS = 20
 @on_option
 @click.option(
     "-d", "--data", metavar="FILE",
-    help="Inputs: an .npz with x (and y), a .csv table, a folder of images, or random; default: the golden samples.",
+    help="Inputs: an .npz with x (and y), a .csv, a folder of images, COCO's .json, random; default: golden samples.",
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Use at most this many samples of --data.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
 @click.option(
     "--decisions", type=click.Path(path_type=Path), metavar="FILE",
     help="If the bundle has a task: write its decision for each sample as a line of JSON.",
+)  # fmt: skip
+@click.option(
+    "--draw", type=click.Path(path_type=Path), metavar="OUT",
+    help="With a detector: write the pictures of --data, with boxes around what was found, to this new folder.",
 )  # fmt: skip
 @click.option(
     "--repeat", default=1, show_default=True, type=click.IntRange(1, 100_000), help="Number of timed inferences."
@@ -46,8 +54,7 @@ def command(bundle: Path, output: Output, **options: Any) -> None:
     for tensor in result.outputs:
         say(f"output {name(tensor['name'])}: {tensor['dtype']} {tensor['shape']}")
     for decision in result.decisions or ():
-        shown = ", ".join(f"{name(one.label)} {one.score:.3g}" for one in decision.classes)
-        say(f"{name(decision.sample)}: {shown}")
+        say(f"{name(decision.sample)}: {', '.join(map(_words, decision.made)) or 'nothing'}")
     if result.top1 is not None and result.decisions is None:
         shown = " ".join(map(str, result.top1[:MOST_LABELS]))
         say(f"largest element: {shown}{' ...' if result.samples > MOST_LABELS else ''}")
@@ -55,3 +62,9 @@ def command(bundle: Path, output: Output, **options: Any) -> None:
         say(f"accuracy: {result.accuracy:.2%}")
     if result.latency_ms is not None:
         say(f"latency: {result.latency_ms:.3f} ms (median of {len(result.run.trace.latency_ms)})")
+
+
+def _words(one: Class | Detection) -> str:
+    words = f"{name(one.label)} {one.score:.3g}"
+    box = [round(getattr(one, side)) for side in ("left", "top", "right", "bottom") if hasattr(one, side)]
+    return f"{words} at {' '.join(map(str, box))}" if box else words

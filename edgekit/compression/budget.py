@@ -20,9 +20,12 @@ UNITS: dict[str, dict[str, float]] = {
     "accuracy-drop": _POINTS,
     "class-drop": _POINTS,
     "group-drop": _POINTS,
+    "metric-drop": {"": 1.0},
 }
-"""Each budget's units, in bytes, milliseconds, millijoules and points of accuracy."""
+"""Each budget's units: bytes, milliseconds, millijoules, points of accuracy, and those of a metric itself."""
 COSTS = ("size", "packed", "latency", "energy")
+METRIC = "metric-drop"
+"""What `compile --metric` checks."""
 DROPS = ("accuracy-drop", "class-drop", "group-drop")
 
 
@@ -62,7 +65,8 @@ def _one(text: str) -> Budget:
     match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([A-Za-zµ]*)\s*", value)
     unit = match[2].replace("µ", "u") if match else ""
     if match is None or unit not in units:
-        listed = ", ".join(u for u in units if u) if "" not in units else "a number of points, as in 1 or 0.5"
+        number = "a number, as in 0.01" if name == METRIC else "a number of points, as in 1 or 0.5"
+        listed = ", ".join(u for u in units if u) if "" not in units else number
         raise UsageError(f"--budget {text}: {value.strip()!r} is not a {name}", f"give a number and a unit: {listed}"
                          if "" not in units else f"give {listed}")  # fmt: skip
     limit = float(match[1]) * units[unit]

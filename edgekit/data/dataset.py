@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import images, labelling, npz, tables
+from edgekit.data import boxes, images, labelling, npz, tables
 from edgekit.data.conform import FLOATS, INTEGERS, SCALED, conform, scaling, shape_of, shape_text
 from edgekit.data.spec import PIXELS, parsed
 from edgekit.errors import ModelError, UsageError
@@ -36,11 +36,14 @@ class Dataset:
         included, so one sample is what the interpreter takes). Real values are float32; integers are in the
         input tensor's own dtype and go into the network as they are.
     :param labels: the right class of each sample, int64 ``[n]``, or None.
-    :param truth: what is right for each sample, as it was given ``[n, ...]``: classes, numbers, masks; or None.
+    :param truth: what is right for each sample, as it was given ``[n, ...]``: classes, numbers, masks, or a
+        :class:`~edgekit.data.boxes.Boxes` in the picture's pixels each; or None.
     :param groups: the group each sample belongs to, int64 or str ``[n]``, or None: accuracy is told for each.
     :param random: True if the samples are noise, so that accuracy means nothing.
     :param source: where they come from, in words.
     :param index: where each sample stands in the source, int64 ``[n]``; None where that holds all of them, in order.
+    :param files: that the samples come from, ``[n]`` of Path; ``names``: what they are called in the folder; or None.
+    :param sizes: width and height of the pictures that the samples are made of, int64 ``[n, 2]``; None of others.
     :param notes: what reading had to assume or convert, in words.
     """
 
@@ -52,6 +55,9 @@ class Dataset:
     groups: NDArray[Any] | None = None
     index: NDArray[np.int64] | None = None
     truth: NDArray[Any] | None = None
+    names: NDArray[Any] | None = None
+    files: NDArray[Any] | None = None
+    sizes: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -64,13 +70,12 @@ class Dataset:
 
     def take(self, chosen: NDArray[np.int64]) -> Dataset:
         """Return the samples with these indices."""
-        labels = None if self.labels is None else self.labels[chosen]
-        groups = None if self.groups is None else self.groups[chosen]
-        truth = None if self.truth is None else self.truth[chosen]
         index = np.asarray(chosen, np.int64) if self.index is None else self.index[chosen]
-        return replace(
-            self, inputs=[x[chosen] for x in self.inputs], labels=labels, groups=groups, index=index, truth=truth
-        )
+        kept: dict[str, Any] = {
+            name: None if (rows := getattr(self, name)) is None else rows[chosen]
+            for name in ("labels", "groups", "truth", "names", "files", "sizes")
+        }
+        return replace(self, inputs=[x[chosen] for x in self.inputs], index=index, **kept)
 
     def _part(self, parts: Sequence[tuple[int, int]], seed: int) -> Dataset:
         """Return the K-th of N parts, which are as large as can be, mixed, and have no sample in common; part of parts.
@@ -106,21 +111,16 @@ def load(
     if name == "random":
         dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)._part(parts, seed)
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
-    elif name and Path(name).is_dir():
+    elif holds_pictures(name):
         first = None if parts else limit
-        pixels, labels, index = images.load(
-            Path(name), graph, pixel_range, seed=seed, limit=first, task=task, progress=progress
-        )
-        by_range = task is None and pixels.dtype != np.uint8
-        notes = [scaling(f"{name} holds images", pixel_range)] if by_range else []
-        found = Dataset([pixels], labels, source=name, notes=notes, index=index, truth=labels)
+        found = _load_pictures(Path(name), graph, pixel_range, seed, first, task, progress)
         dataset = found._part(parts, seed).subset(limit, seed)
     elif Path(name).is_file():
         dataset = _load_file(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
     else:
         raise UsageError(
             f"--data {name or repr(name)}: there is no such file or folder",
-            "pass an .npz, a .csv, a folder, or `random`",
+            "pass an .npz, a .csv, a folder, COCO's .json, or `random`",
         )
     if dataset.labels is not None:
         check_labels(dataset.labels, graph, name)
@@ -129,6 +129,43 @@ def load(
     for note in dataset.notes:
         progress.warn(note)
     return dataset
+
+
+def holds_pictures(name: str) -> bool:
+    """True if a folder of pictures, or a file that names them, is called so."""
+    return bool(name) and Path(name).exists() and (Path(name).is_dir() or boxes.is_annotated(Path(name)))
+
+
+def _load_pictures(
+    path: Path, graph: Graph, pixel_range: tuple[float, float], seed: int, limit: int | None, task: Task | None,
+    progress: Progress,
+) -> Dataset:  # fmt: skip
+    """Pictures of a folder, with classes or true boxes, or those that annotations name."""
+    labels: NDArray[np.int64] | None = None
+    truth: NDArray[Any] | None = None
+    annotated = None
+    if boxes.is_annotated(path):
+        annotated = boxes.read(path, task, images.inside(path / boxes.IMAGES) if path.is_dir() else ())
+        files = annotated.files
+        if not files:
+            raise UsageError(f"{path / boxes.IMAGES}: no images in it")
+    else:
+        files, labels = images.listed(path)
+    made = images.load(files, path, graph, pixel_range, seed=seed, limit=limit, task=task, progress=progress)
+    if annotated is not None:
+        truth = np.empty(len(made.chosen), object)
+        for row, (number, (width, height)) in enumerate(zip(made.chosen.tolist(), made.sizes.tolist(), strict=True)):
+            truth[row] = annotated.in_pixels(number, (width, height))
+    elif labels is not None:
+        labels = truth = labels[made.chosen]
+    by_range = task is None and made.values.dtype != np.uint8
+    notes = [scaling(f"{path} holds images", pixel_range)] if by_range else []
+    base = path if path.is_dir() else path.parent
+    names = [file.relative_to(base).as_posix() if file.is_relative_to(base) else file.name for file in files]
+    return Dataset(
+        [made.values], labels, source=str(path), notes=notes, index=made.chosen, truth=truth,
+        names=np.array(names)[made.chosen], files=np.array(files, object)[made.chosen], sizes=made.sizes,
+    )  # fmt: skip
 
 
 def random(graph: Graph, *, seed: int = 0, samples: int = RANDOM_SAMPLES) -> Dataset:

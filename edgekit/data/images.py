@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from edgekit.tasks import picture as steps
 from edgekit.tasks.task import Picture, Task
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from edgekit.graph import Graph, Tensor
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm")
@@ -32,8 +34,22 @@ _LIMITS = sandbox.Limits(seconds=300, memory_mb=1536)
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures as samples.
+
+    :param values: ``[n, *tensor shape]``. :param sizes: width and height of each picture, int64 ``[n, 2]``.
+    :param chosen: where each stands in the sorted list.
+    """
+
+    values: NDArray[Any]
+    sizes: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+
+
 def load(
-    folder: Path,
+    files: Sequence[Path],
+    source: Path,
     graph: Graph,
     pixel_range: tuple[float, float],
     *,
@@ -41,42 +57,41 @@ def load(
     limit: int | None = None,
     task: Task | None = None,
     progress: Progress = Silent(),
-) -> tuple[NDArray[Any], NDArray[np.int64] | None, NDArray[np.int64]]:
-    """Return the images of ``folder`` as ``[n, *tensor shape]``, their labels, and their places in the sorted list.
-
-    They are resized (bilinear) to the network's height and width, in its channels; or as the ``task`` says.
+) -> Pictures:
+    """Return images, resized (bilinear) to the network's height and width, in its channels; or as the ``task`` says.
 
     Real values are float32 in ``pixel_range``; a network that takes uint8 without a scale gets the bytes.
 
-    :raises UsageError: if the network takes no picture, there is none, or one cannot be read.
+    :param source: what names them, for messages.
+    :raises UsageError: if the network takes no picture, or one cannot be read.
     """
     if len(graph.inputs) != 1:
-        raise UsageError(f"{folder}: images feed one input, but the network has {len(graph.inputs)}", "use an .npz")
+        raise UsageError(f"{source}: images feed one input, but the network has {len(graph.inputs)}", "use an .npz")
     tensor = graph.inputs[0]
-    height, width, channels, channels_first = _layout(tensor, folder)
+    height, width, channels, channels_first = _layout(tensor, source)
     raw = tensor.dtype == "uint8" and not tensor.has_scale
     if not raw and not (tensor.dtype.startswith("float") or tensor.has_scale):
-        raise UsageError(f"{folder}: the network takes {tensor.dtype} numbers, not images", "use an .npz")
-    files, labels = _files(folder)
+        raise UsageError(f"{source}: the network takes {tensor.dtype} numbers, not images", "use an .npz")
     chosen = np.arange(len(files))
     if limit is not None and limit < len(files):
         chosen = np.sort(np.random.default_rng(seed).permutation(len(files))[:limit])
-        files, labels = [files[i] for i in chosen], labels[chosen] if labels is not None else None
+        files = [files[i] for i in chosen.tolist()]
     if len(files) * tensor.elements * 4 > npz.MAX_BYTES:
-        raise UsageError(f"{folder}: {len(files)} images need more than {npz.MAX_BYTES >> 30} GiB", "use fewer")
+        raise UsageError(f"{source}: {len(files)} images need more than {npz.MAX_BYTES >> 30} GiB", "use fewer")
 
     progress.step(f"reading {len(files)} images")
     pixels = np.empty((len(files), height, width, channels), np.uint8)
+    sizes = np.empty((len(files), 2), np.int64)
     for batch in _batches(files, height * width * channels):
-        decoded = _decoded([files[position] for position in batch], (height, width, channels), task)
-        pixels[batch.start : batch.stop] = decoded
+        part = slice(batch.start, batch.stop)
+        pixels[part], sizes[part] = _decoded(files[part], (height, width, channels), task)
         progress.advance(batch.stop, len(files))
     if task is not None:
-        return steps.values(task.picture, pixels, tensor), labels, chosen
+        return Pictures(steps.values(task.picture, pixels, tensor), sizes, chosen)
     if channels_first:
         pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     pixels = pixels[:, np.newaxis]
-    return (pixels if raw else scaled(pixels, pixel_range)), labels, chosen
+    return Pictures(pixels if raw else scaled(pixels, pixel_range), sizes, chosen)
 
 
 def scaled(pixels: NDArray[np.uint8], pixel_range: tuple[float, float]) -> NDArray[np.float32]:
@@ -99,9 +114,12 @@ def _layout(tensor: Tensor, folder: Path) -> tuple[int, int, int, bool]:
     )
 
 
-def _files(folder: Path) -> tuple[list[Path], NDArray[np.int64] | None]:
-    """List the images, sorted, and their classes (None for a flat folder)."""
-    flat = _pictures(folder)
+def listed(folder: Path) -> tuple[list[Path], NDArray[np.int64] | None]:
+    """List the images, sorted, and their classes (None for a flat folder).
+
+    :raises UsageError: if there is none.
+    """
+    flat = inside(folder)
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         if not flat:
@@ -115,15 +133,16 @@ def _files(folder: Path) -> tuple[list[Path], NDArray[np.int64] | None]:
     files: list[Path] = []
     labels: list[int] = []
     for label, directory in enumerate(classes):
-        inside = _pictures(directory)
-        if not inside:
+        found = inside(directory)
+        if not found:
             raise UsageError(f"{directory}: no images in it", "every subfolder is a class")
-        files += inside
-        labels += [label] * len(inside)
+        files += found
+        labels += [label] * len(found)
     return files, np.array(labels, np.int64)
 
 
-def _pictures(folder: Path) -> list[Path]:
+def inside(folder: Path) -> list[Path]:
+    """The images in a folder itself, sorted."""
     try:
         return sorted(
             p for p in folder.iterdir()
@@ -133,7 +152,7 @@ def _pictures(folder: Path) -> list[Path]:
         raise UsageError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
-def _batches(files: list[Path], pixels: int) -> Iterator[range]:
+def _batches(files: Sequence[Path], pixels: int) -> Iterator[range]:
     """Divide the files into those that are decoded together."""
     begin, size = 0, 0
     for position, file in enumerate(files):
@@ -147,13 +166,13 @@ def _batches(files: list[Path], pixels: int) -> Iterator[range]:
     yield range(begin, len(files))
 
 
-def names(folder: Path) -> list[str]:
-    """The images of a folder, in the order in which they are samples, relative to it."""
-    return [path.relative_to(folder).as_posix() for path in _files(folder)[0]]
+def _decoded(
+    files: Sequence[Path], shape: tuple[int, int, int], task: Task | None
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Decode images in a sandboxed child process, which gets their bytes: decoders are written in C.
 
-
-def _decoded(files: list[Path], shape: tuple[int, int, int], task: Task | None) -> NDArray[np.uint8]:
-    """Decode images in a sandboxed child process, which gets their bytes: decoders are written in C."""
+    Returns pixels ``[n, height, width, channels]``, and width and height of each picture.
+    """
     try:
         data = {str(number): np.frombuffer(file.read_bytes(), np.uint8) for number, file in enumerate(files)}
     except OSError as error:
@@ -165,7 +184,7 @@ def _decoded(files: list[Path], shape: tuple[int, int, int], task: Task | None) 
     except sandbox.ChildDied as died:
         more = f" or one of the {len(files) - 1} after it" if len(files) > 1 else ""
         raise UsageError(f"{files[0]}{more} cannot be decoded: Pillow {died.reason} on it") from died
-    return arrays["pixels"].reshape(len(files), *shape)
+    return arrays["pixels"].reshape(len(files), *shape), arrays["sizes"].reshape(len(files), 2)
 
 
 def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Path) -> tuple[dict[str, Any], Any]:
@@ -173,30 +192,44 @@ def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Pat
     height, width, channels = args["shape"]
     fit = Picture(**args["fit"]) if args["fit"] else None
     pixels = np.empty((len(args["names"]), height, width, channels), np.uint8)
+    sizes = np.empty((len(args["names"]), 2), np.int64)
     for number, name in enumerate(args["names"]):
-        pixels[number] = _pixels(name, io.BytesIO(arrays[str(number)].tobytes()), (height, width, channels), fit)
-    return {}, {"pixels": pixels}
+        image = opened(name, io.BytesIO(arrays[str(number)].tobytes()))
+        sizes[number] = image.size
+        pixels[number] = _pixels(image, (height, width, channels), fit)
+    return {}, {"pixels": pixels, "sizes": sizes}
 
 
-def _pixels(file: str, data: IO[bytes], shape: tuple[int, int, int], fit: Picture | None = None) -> NDArray[np.uint8]:
-    """Decode one image as uint8 ``[height, width, channels]``."""
+def _pixels(image: Image.Image, shape: tuple[int, int, int], fit: Picture | None = None) -> NDArray[np.uint8]:
+    """An image as uint8 ``[height, width, channels]``."""
     from PIL import Image
 
     height, width, channels = shape
+    if fit is not None:
+        return steps.fitted(fit, np.asarray(image.convert("RGB"), np.uint8), width, height)
+    resized = image.convert(_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized, np.uint8).reshape(height, width, channels)
+
+
+def opened(file: str, data: IO[bytes]) -> Image.Image:
+    """Decode one image, in a child process.
+
+    :raises UsageError: if it cannot be decoded, or is too large.
+    """
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked here, before anything is decoded
-            with Image.open(data, formats=_FORMATS) as image:
-                if math.prod(image.size) > MAX_PIXELS:
-                    raise UsageError(f"{file}: {image.size[0]} x {image.size[1]} pixels is too large to read")
-                if image.mode.startswith(("I", "F")):
-                    raise UsageError(
-                        f"{file}: images with more than 8 bits per channel are not supported", "convert it to 8 bits"
-                    )
-                if fit is not None:
-                    return steps.fitted(fit, np.asarray(image.convert("RGB"), np.uint8), width, height)
-                resized = image.convert(_MODES[channels]).resize((width, height), Image.Resampling.BILINEAR)
-                return np.asarray(resized, np.uint8).reshape(height, width, channels)
+            image = Image.open(data, formats=_FORMATS)
+            if math.prod(image.size) > MAX_PIXELS:
+                raise UsageError(f"{file}: {image.size[0]} x {image.size[1]} pixels is too large to read")
+            if image.mode.startswith(("I", "F")):
+                raise UsageError(
+                    f"{file}: images with more than 8 bits per channel are not supported", "convert it to 8 bits"
+                )
+            image.load()
+            return image
     except UsageError:
         raise
     except Exception as error:  # decoders raise whatever they like on a damaged file

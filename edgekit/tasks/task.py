@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import documents, plain_files
+from edgekit.tasks import fields, head
+from edgekit.tasks.head import Head
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
 
-T = TypeVar("T", bound=StrEnum)
 FILE = "task.toml"
 SCHEMA = 1
 MOST_LABELS, MOST_LABEL = 65536, 200
 _MOST_TEXT = MOST_LABELS * (MOST_LABEL + 2)
 MOST_SIDE = 32768
+MOST_FOUND = 10000
 
 
 class Kind(StrEnum):
     """Kinds of tasks."""
 
     CLASSIFICATION = "classification"
+    DETECTION = "detection"
 
 
 class Fit(StrEnum):
@@ -53,7 +56,9 @@ class Scores(StrEnum):
 
     PROBABILITIES = "probabilities"
     LOGITS = "logits"
-    """Softmax makes probabilities of them."""
+    """Softmax makes probabilities of them; in detection, where each class is a question of its own, sigmoid."""
+    SOFTMAX = "softmax"
+    """In detection: of its classes, and of the background."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,28 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Suppression:
+    """Which of a detector's candidates become detections.
+
+    :param score: the least score. :param overlap: of two of one class that overlap more, intersection over union, the
+        one with the higher score stays. :param most: detections in a picture. :param agnostic: whatever their classes.
+    :param weighted: the one that stays becomes the mean of all, weighted by their scores (as in BlazeFace).
+    """
+
+    score: float = 0.25
+    overlap: float = 0.45
+    most: int = 100
+    agnostic: bool = False
+    weighted: bool = False
+
+
+@dataclass(frozen=True)
 class Task:
     """What a network is for.
 
     :param labels: names of the classes, in the network's order; empty: they have numbers only.
-    :param top: how many classes a decision lists.
+    :param top: how many classes a decision of a classifier lists.
+    :param head, suppression: a detector's.
     """
 
     kind: Kind
@@ -87,12 +109,16 @@ class Task:
     labels: tuple[str, ...] = ()
     top: int = 1
     scores: Scores = Scores.PROBABILITIES
+    head: Head | None = None
+    suppression: Suppression | None = None
 
     def json(self) -> dict[str, Any]:
         """The manifest's ``task``."""
         return {
             "schema": SCHEMA, "task": str(self.kind), "labels": list(self.labels), "top": self.top,
             "scores": str(self.scores), "picture": asdict(self.picture),
+            **({"head": self.head.json()} if self.head else {}),
+            **({"suppression": asdict(self.suppression)} if self.suppression else {}),
         }  # fmt: skip
 
     def label(self, number: int) -> str:
@@ -153,16 +179,40 @@ def check(task: Task, graph: Graph, source: str) -> None:
         )
     if task.picture.short and task.picture.short < max(height, width):
         raise UsageError(f"{source}: short = {task.picture.short} is less than the network's input, {height} x {width}")
+    if task.kind is Kind.DETECTION:
+        _check_detection(task, graph, source)
+    else:
+        _check_classification(task, graph, source)
+
+
+def _check_classification(task: Task, graph: Graph, source: str) -> None:
     found = [list(tensor.shape) for tensor in graph.outputs]
     classes = math.prod(found[0]) if found else 0
     if not found or classes != found[0][-1] or classes < 2:
+        boxes = any(len(shape) > 2 for shape in found)
         raise UsageError(
             f"{source}: {task.kind} needs an output [1, classes], but the network's are {found}",
-            "remove task.toml, or export the network with its classifier",
-        )
+            'outputs like these are of task = "detection"' if boxes
+            else "remove task.toml, or export the network with its classifier",
+        )  # fmt: skip
     if task.labels and len(task.labels) != classes:
         raise UsageError(
             f"{source}: there are {len(task.labels)} labels for {classes} classes", "one label for each, in their order"
+        )
+    if task.scores is Scores.SOFTMAX:
+        raise UsageError(f'{source}: scores = "softmax" is for detection', 'use scores = "logits"')
+
+
+def _check_detection(task: Task, graph: Graph, source: str) -> None:
+    assert task.head is not None
+    try:
+        head.check(task.head, graph)
+    except ValueError as error:
+        raise UsageError(f"{source}: {error}") from error
+    if task.labels and len(task.labels) != task.head.classes:
+        raise UsageError(
+            f"{source}: there are {len(task.labels)} labels for {task.head.classes} classes",
+            "one label for each, in their order",
         )
 
 
@@ -177,95 +227,91 @@ def of_manifest(manifest: Mapping[str, Any]) -> Task | None:
     try:
         if value["schema"] != SCHEMA:
             raise UsageError(f"the bundle's task has schema {value['schema']}, of a newer edgekit", "update edgekit")
-        fields = dict(value["picture"])
+        kind, given = Kind(value["task"]), dict(value["picture"])
         picture = Picture(
-            Fit(fields["fit"]), Colors(fields["colors"]), _numbers(fields["scale"]), _numbers(fields["offset"]),
-            _whole(fields["short"], MOST_SIDE, "short"), _whole(fields["fill"], 255, "fill"),
+            Fit(given["fit"]), Colors(given["colors"]), fields.numbers(given["scale"]), fields.numbers(given["offset"]),
+            fields.whole(given["short"], MOST_SIDE, "short"), fields.whole(given["fill"], 255, "fill"),
         )  # fmt: skip
         labels = _labels(value["labels"])
-        top = max(1, _whole(value["top"], MOST_LABELS, "top"))
-        return Task(Kind(value["task"]), picture, labels, top, Scores(value["scores"]))
+        top = max(1, fields.whole(value["top"], MOST_LABELS, "top"))
+        task = Task(kind, picture, labels, top, Scores(value["scores"]))
+        if kind is Kind.DETECTION:
+            rules = _suppression(value["suppression"])
+            task = replace(task, head=head.of_manifest(value["head"]), suppression=rules)
+        return task
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckFailed(f"'task' in manifest.json is damaged: {error}", "compile the bundle again") from error
 
 
-_KEYS = {"schema", "task", "labels", "top", "scores", "picture"}
+_KEYS = {"schema", "task", "labels", "scores", "picture"}
+_OWN = {Kind.CLASSIFICATION: {"top"}, Kind.DETECTION: {"head", "suppression"}}
 _PICTURE = {"fit", "colors", "short", "fill", "range", "mean", "std"}
+_SUPPRESSION = {"score", "overlap", "most", "agnostic", "weighted"}
 
 
 def _of_table(table: Mapping[str, Any], graph: Graph, folder: Path) -> Task:
-    _known(table, _KEYS, "")
     if table.get("schema") != SCHEMA:
         raise ValueError(f"schema = {table.get('schema')!r}: this edgekit reads schema = {SCHEMA}")
-    kind = _choice(Kind, table.get("task", ""), "task")
-    fields = table.get("picture", {})
-    if not isinstance(fields, dict):
-        raise ValueError("picture is not a table")
-    _known(fields, _PICTURE, "picture.")
-    channels = layout(graph.inputs[0])[2] if graph.inputs else 0
-    colors = _choice(Colors, fields.get("colors", "grey" if channels == 1 else "rgb"), "picture.colors")
-    scale, offset = _values(fields, 1 if colors is Colors.GREY else 3)
+    kind = fields.choice(Kind, table.get("task", ""), "task")
+    fields.known(table, _KEYS | _OWN[kind])
+    given = fields.table(table.get("picture", {}), "picture")
+    fields.known(given, _PICTURE, "picture.")
+    height, width, channels, _ = layout(graph.inputs[0]) if graph.inputs else (0, 0, 0, False)
+    colors = fields.choice(Colors, given.get("colors", "grey" if channels == 1 else "rgb"), "picture.colors")
+    scale, offset = _values(given, 1 if colors is Colors.GREY else 3)
     picture = Picture(
-        _choice(Fit, fields.get("fit", "stretch"), "picture.fit"), colors, scale, offset,
-        _whole(fields.get("short", 0), MOST_SIDE, "picture.short"),
-        _whole(fields.get("fill", 114), 255, "picture.fill"),
+        fields.choice(Fit, given.get("fit", "stretch"), "picture.fit"), colors, scale, offset,
+        fields.whole(given.get("short", 0), MOST_SIDE, "picture.short"),
+        fields.whole(given.get("fill", 114), 255, "picture.fill"),
     )  # fmt: skip
     if picture.short and picture.fit is not Fit.CROP:
         raise ValueError('picture.short is for fit = "crop"')
     labels = table.get("labels", [])
     if isinstance(labels, str):
         labels = _label_file(folder, labels)
-    top = _whole(table.get("top", 1), MOST_LABELS, "top")
-    if top < 1:
-        raise ValueError("top is 0; it must be at least 1")
-    return Task(kind, picture, _labels(labels), top, _choice(Scores, table.get("scores", "probabilities"), "scores"))
+    top = fields.whole(table.get("top", 1), MOST_LABELS, "top", 1)
+    scores = fields.choice(Scores, table.get("scores", "probabilities"), "scores")
+    task = Task(kind, picture, _labels(labels), top, scores)
+    if kind is Kind.DETECTION and height:
+        part = head.of_table(fields.table(table.get("head", {}), "head"), graph, (width, height), len(labels))
+        rules = _suppression(fields.table(table.get("suppression", {}), "suppression"))
+        task = replace(task, head=part, suppression=rules)
+    return task
 
 
-def _known(table: Mapping[str, Any], known: set[str], prefix: str) -> None:
-    for key in table:
-        if key not in known:
-            raise ValueError(f"{prefix}{key} is not a key; there are {', '.join(sorted(known))}")
+def _suppression(given: Mapping[str, Any]) -> Suppression:
+    fields.known(given, _SUPPRESSION, "suppression.")
+    usual = Suppression()
+    return Suppression(
+        fields.share(given.get("score", usual.score), "suppression.score"),
+        fields.share(given.get("overlap", usual.overlap), "suppression.overlap"),
+        fields.whole(given.get("most", usual.most), MOST_FOUND, "suppression.most", 1),
+        fields.flag(given.get("agnostic", usual.agnostic), "suppression.agnostic"),
+        fields.flag(given.get("weighted", usual.weighted), "suppression.weighted"),
+    )
 
 
-def _choice(kind: type[T], value: Any, key: str) -> T:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ValueError(f"{key} = {value!r}: it is one of {', '.join(kind)}") from None
-
-
-def _values(fields: Mapping[str, Any], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _values(given: Mapping[str, Any], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Scale and offset of each channel, rounded to float32."""
     import numpy as np
 
-    if "range" in fields:
-        if "mean" in fields or "std" in fields:
+    if "range" in given:
+        if "mean" in given or "std" in given:
             raise ValueError("picture.range excludes mean and std")
-        ends = _numbers(fields["range"])
+        ends = fields.numbers(given["range"])
         if len(ends) != 2 or not ends[0] < ends[1]:
             raise ValueError("picture.range is two numbers, what the bytes 0 and 255 stand for")
         scale, offset = [(ends[1] - ends[0]) / 255] * channels, [ends[0]] * channels
     else:
-        mean, std = _numbers(fields.get("mean", [0.0] * channels)), _numbers(fields.get("std", [1.0] * channels))
+        mean, std = (
+            fields.numbers(given.get("mean", [0.0] * channels)),
+            fields.numbers(given.get("std", [1.0] * channels)),
+        )
         if len(mean) != channels or len(std) != channels or min(std) <= 0:
             raise ValueError(f"picture.mean and std are {channels} numbers each, of pixels in 0..1; std is above 0")
         scale = [1 / (255 * s) for s in std]
         offset = [-m / s for m, s in zip(mean, std, strict=True)]
     return tuple(float(np.float32(s)) for s in scale), tuple(float(np.float32(o)) for o in offset)
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or not all(
-        isinstance(number, int | float) and not isinstance(number, bool) and abs(number) < 1e30 for number in value
-    ):
-        raise ValueError(f"{value!r} is not a list of numbers")
-    return tuple(float(number) for number in value)
-
-
-def _whole(value: Any, most: int, key: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError(f"{key} = {value!r} is not a whole number up to {most}")
-    return value
 
 
 def _labels(value: Any) -> tuple[str, ...]:

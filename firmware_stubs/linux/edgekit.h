@@ -146,6 +146,20 @@ struct edgekit_class {
    Returns a status; EDGEKIT_USAGE if the bundle has no task. */
 int edgekit_classes(edgekit_instance *instance, struct edgekit_class *classes, uint32_t most, uint32_t *count);
 
+/* Something that a detector found: a box in the pixels of the picture that edgekit_set_picture got last, from its left
+   upper corner. The first pixel reaches from 0 to 1. */
+struct edgekit_detection {
+    uint32_t number; /* of its class */
+    float score;
+    float left, top, right, bottom;
+    const char *label; /* of its class; valid until the instance is closed */
+};
+
+/* Write what was found, the highest score first: as much as the task says, but no more than `most`. Nothing is
+   allocated. Returns a status; EDGEKIT_USAGE if the bundle's task is not detection, or there was no picture. */
+int edgekit_detections(edgekit_instance *instance, struct edgekit_detection *detections, uint32_t most,
+                       uint32_t *count);
+
 /* Forget what earlier inferences left in a network with state. Returns a status. */
 int edgekit_restart(edgekit_instance *instance);
 

@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detection.h"
+#include "head.h"
+#include "json_fields.h"
 #include "picture.h"
+#include "real.h"
 
 enum { SCHEMA = 1, MAX_LABEL = 200, MAX_CLASSES = 65536 };
 
@@ -13,7 +17,9 @@ struct task {
     struct picture_input input;
     struct picture_room room;
     uint32_t top, classes;
-    bool logits;
+    bool logits, detects;
+    struct detector detector;
+    struct detection_output *outputs; /* of a detector, as its parts number them */
     char **label; /* one block: the pointers, then the texts; NULL where classes have numbers only */
     char (*number)[8];
     double *score;
@@ -23,31 +29,14 @@ struct task {
 static void task_free(struct task *t)
 {
     picture_free(&t->room);
+    detection_free(&t->detector);
+    free(t->outputs);
     free(t->input.values);
     free(t->label);
     free(t->number);
     free(t->score);
     free(t->taken);
     free(t);
-}
-
-/* Which of some names a member is; -1: none. */
-static int choice(const struct json *j, uint32_t value, const char *const *names, int count)
-{
-    for (int i = 0; value && i < count; i++)
-        if (json_is(j, value, names[i]))
-            return i;
-    return -1;
-}
-
-static bool whole(const struct json *j, uint32_t object, const char *name, int64_t most, uint32_t *to)
-{
-    int64_t number;
-    uint32_t value = json_get(j, object, name);
-    if (!value || !json_integer(j, value, &number) || number < 0 || number > most)
-        return false;
-    *to = (uint32_t)number;
-    return true;
 }
 
 static bool floats(const struct json *j, uint32_t object, const char *name, uint32_t count, float *to)
@@ -124,10 +113,10 @@ static bool read_picture(struct picture_input *in, const struct edgekit_tensor *
     static const char *const fits[] = {"stretch", "crop", "letterbox"}, *const colors[] = {"rgb", "bgr", "grey"};
     float scale[PICTURE_MAX_CHANNELS], offset[PICTURE_MAX_CHANNELS];
     uint32_t fill;
-    int fit = v ? choice(j, json_get(j, v, "fit"), fits, 3) : -1;
-    int order = v ? choice(j, json_get(j, v, "colors"), colors, 3) : -1;
+    int fit = v ? json_choice(j, json_get(j, v, "fit"), fits, 3) : -1;
+    int order = v ? json_choice(j, json_get(j, v, "colors"), colors, 3) : -1;
     if (fit < 0 || order < 0 || !take_shape(in, t) || (order == 2) != (in->channels == 1) ||
-        !whole(j, v, "short", PICTURE_MAX_SIDE, &in->short_side) || !whole(j, v, "fill", 255, &fill) ||
+        !json_whole(j, v, "short", PICTURE_MAX_SIDE, &in->short_side) || !json_whole(j, v, "fill", 255, &fill) ||
         !floats(j, v, "scale", in->channels, scale) || !floats(j, v, "offset", in->channels, offset))
         return false;
     in->fit = (enum picture_fit)fit;
@@ -178,29 +167,50 @@ static uint32_t classes_of(const struct edgekit_tensor *t)
     for (uint32_t i = 0; i + 1 < t->rank; i++)
         if (t->shape[i] != 1)
             return 0;
-    bool known =
-        t->type == EDGEKIT_FLOAT32 || t->type == EDGEKIT_INT8 || t->type == EDGEKIT_UINT8 || t->type == EDGEKIT_INT16;
-    return known && last >= 2 && last <= MAX_CLASSES ? (uint32_t)last : 0;
+    return real_known(t) && last >= 2 && last <= MAX_CLASSES ? (uint32_t)last : 0;
+}
+
+static bool read_classification(edgekit_instance *instance, const struct json *j, uint32_t v)
+{
+    static const char *const scores[] = {"probabilities", "logits"};
+    struct task *t = instance->task;
+    int logits = json_choice(j, json_get(j, v, "scores"), scores, 2);
+    t->classes = classes_of(&instance->output[0].tensor);
+    if (!t->classes || logits < 0 || !json_whole(j, v, "top", MAX_CLASSES, &t->top) || !t->top)
+        return false;
+    t->logits = logits == 1;
+    t->score = calloc(t->classes, sizeof *t->score);
+    t->taken = calloc(t->classes, sizeof *t->taken);
+    return t->score && t->taken;
+}
+
+static bool read_detection(edgekit_instance *instance, const struct json *j, uint32_t v)
+{
+    struct task *t = instance->task;
+    size_t count = instance->engine.output_count;
+    if (!(t->outputs = calloc(count, sizeof *t->outputs)) || !head_read(&t->detector, instance, j, v))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        t->outputs[i].tensor = &instance->output[i].tensor;
+    t->classes = t->detector.classes;
+    return true;
 }
 
 static const char *read_task(edgekit_instance *instance, const struct json *j, uint32_t v)
 {
-    static const char *const scores[] = {"probabilities", "logits"};
+    static const char *const kinds[] = {"classification", "detection"};
     struct task *t = instance->task;
-    if (!json_is(j, json_get(j, v, "task"), "classification"))
+    int kind = json_choice(j, json_get(j, v, "task"), kinds, 2);
+    if (kind < 0)
         return "of a kind that this library does not know";
     if (instance->engine.input_count != 1 || !instance->engine.output_count)
         return "not for this network";
-    t->classes = classes_of(&instance->output[0].tensor);
-    int logits = choice(j, json_get(j, v, "scores"), scores, 2);
-    if (!t->classes || logits < 0 || !whole(j, v, "top", MAX_CLASSES, &t->top) || !t->top ||
+    t->detects = kind == 1;
+    if (!(t->detects ? read_detection : read_classification)(instance, j, v) ||
         !read_picture(&t->input, &instance->input[0].tensor, j, json_get(j, v, "picture")) ||
         !read_labels(t, j, json_get(j, v, "labels")))
-        return "not for this network, or damaged";
-    t->logits = logits == 1;
-    t->score = calloc(t->classes, sizeof *t->score);
-    t->taken = calloc(t->classes, sizeof *t->taken);
-    return t->score && t->taken ? NULL : "too large for the memory";
+        return "not for this network, damaged, or too large for the memory";
+    return NULL;
 }
 
 int task_read(edgekit_instance *instance, const struct json *j)
@@ -235,15 +245,6 @@ int edgekit_set_picture(edgekit_instance *instance, const struct edgekit_picture
                : EDGEKIT_USAGE;
 }
 
-static double element(const struct edgekit_tensor *t, const void *data, uint32_t i)
-{
-    double value = t->type == EDGEKIT_FLOAT32 ? (double)((const float *)data)[i]
-                   : t->type == EDGEKIT_INT16 ? ((const int16_t *)data)[i]
-                   : t->type == EDGEKIT_INT8  ? ((const int8_t *)data)[i]
-                                              : ((const uint8_t *)data)[i];
-    return t->scale > 0 ? (value - (double)t->zero_point) * t->scale : value;
-}
-
 /* The best that is not taken; of equal ones, the first. What is not a number comes last. */
 static uint32_t best(const struct task *t)
 {
@@ -261,9 +262,11 @@ int edgekit_classes(edgekit_instance *instance, struct edgekit_class *classes, u
     double sum = 0, highest = 0;
     if (!t)
         return no_task(instance);
+    if (t->detects)
+        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the bundle's task is detection: call edgekit_detections");
     for (uint32_t i = 0; i < t->classes; i++) {
         t->taken[i] = false;
-        t->score[i] = element(&instance->output[0].tensor, instance->engine.output[0].data, i);
+        t->score[i] = real_value(&instance->output[0].tensor, instance->engine.output[0].data, i);
         if (!i || t->score[i] > highest)
             highest = t->score[i];
     }
@@ -278,5 +281,22 @@ int edgekit_classes(edgekit_instance *instance, struct edgekit_class *classes, u
         classes[k].score = (float)(t->logits ? exp(t->score[i] - highest) / sum : t->score[i]);
         classes[k].label = t->label ? t->label[i] : t->number[i];
     }
+    return EDGEKIT_OK;
+}
+
+int edgekit_detections(edgekit_instance *instance, struct edgekit_detection *detections, uint32_t most, uint32_t *count)
+{
+    struct task *t = instance->task;
+    if (!t)
+        return no_task(instance);
+    if (!t->detects)
+        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the bundle's task is not detection");
+    if (!t->room.width)
+        return engine_fail(&instance->engine, EDGEKIT_USAGE, "there is no picture yet: call edgekit_set_picture");
+    for (size_t i = 0; i < instance->engine.output_count; i++)
+        t->outputs[i].data = instance->engine.output[i].data;
+    *count = detection_run(&t->detector, t->outputs, &t->room.place, t->room.width, t->room.height, detections, most);
+    for (uint32_t i = 0; i < *count; i++)
+        detections[i].label = t->label ? t->label[detections[i].number] : t->number[detections[i].number];
     return EDGEKIT_OK;
 }

@@ -164,7 +164,7 @@ def packed_inputs(bundle: Path, photos: Path) -> np.ndarray:
 
 
 def program(compiler: str, library: Path, folder: Path) -> Path:
-    (code,) = re.findall(r"^```c\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    code, _ = re.findall(r"^```c\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     (folder / "decide.c").write_text(code)
     shutil.copyfile(library, folder / "libedgekit.so.1")
     (folder / "libedgekit.so").symlink_to("libedgekit.so.1")

@@ -90,7 +90,7 @@ def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path) -> None:
     [
         ("schema = 1", "schema = 2", "reads schema = 1"),
         ("schema = 1", "schema = ", "cannot be read"),
-        ('"classification"', '"detection"', "it is one of classification"),
+        ('"classification"', '"detective"', "it is one of classification, detection"),
         ("top = 2", "top = 0", "at least 1"),
         ("top = 2", "top = true", "whole number"),
         ("top = 2", "best = 2", "best is not a key; there are labels"),

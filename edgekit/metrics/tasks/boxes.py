@@ -7,34 +7,44 @@ by at least a threshold. Precision is made monotonous, read at 101 recalls and a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.data.boxes import Boxes
 from edgekit.metrics.tasks.tally import Floats
+from edgekit.tasks.detection import detections
+from edgekit.tasks.task import Task
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
 
 AP50_95 = tuple(np.linspace(0.5, 0.95, 10).tolist())
 """The overlaps of COCO's main metric."""
 MOST = 100
 """Detections per picture and class that count."""
+LEAST = 0.001
+"""Score of detections that count, as in papers' tables; what a task reports usually has to be surer."""
 RECALLS = np.linspace(0.0, 1.0, 101)
 _JUST_BELOW = 1 - 1e-10
 
 
-@dataclass(frozen=True)
-class Boxes:
-    """Boxes of one picture, true or detected.
+def found(task: Task, graph: Graph, outputs: Sequence[NDArray[Any]], sizes: NDArray[np.int64]) -> list[Boxes]:
+    """What a detector found in each picture, in its pixels, with scores down to ``LEAST``.
 
-    :param corners: left, top, right, bottom, in one unit ``[n, 4]``. :param classes: ``[n]``.
-    :param scores: of detections ``[n]``. :param crowd: true boxes around many objects ``[n]``: what lies in one is
-        neither right nor wrong.
+    :param outputs: ``[pictures, *tensor shape]``, in the tensors' dtypes. :param sizes: width and height of each.
     """
-
-    corners: Floats
-    classes: NDArray[np.int64]
-    scores: Floats | None = None
-    crowd: NDArray[np.bool_] | None = None
+    assert task.suppression is not None
+    rules = task.suppression
+    task = replace(task, suppression=replace(rules, score=min(rules.score, LEAST), most=max(rules.most, MOST)))
+    made = []
+    for number, (width, height) in enumerate(sizes.tolist()):
+        rows = detections(task, [each[number] for each in outputs], graph.outputs, graph.inputs[0], (width, height))
+        corners = np.array([(d.left, d.top, d.right, d.bottom) for d in rows], np.float64).reshape(-1, 4)
+        made.append(Boxes(corners, np.array([d.number for d in rows], np.int64), np.array([d.score for d in rows])))
+    return made
 
 
 @dataclass(frozen=True)

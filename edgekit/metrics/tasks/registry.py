@@ -14,25 +14,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data import labelling
+from edgekit.data.boxes import Boxes
 from edgekit.errors import UsageError
 from edgekit.graph import Tensor
-from edgekit.metrics.tasks import choices, ranking, segmentation, tally, values
+from edgekit.metrics.tasks import boxes, choices, ranking, segmentation, tally, values
 from edgekit.metrics.tasks.tally import Comparison, Mean, Tally
 
 Outputs = Sequence[NDArray[Any]]
 Truth = NDArray[Any]
-Judge = Callable[[Outputs, Truth], Tally]
-"""Real outputs of all samples, one ``[samples, *shape]`` each, and the truth ``[samples, ...]``; ValueError with what
-is wrong if they do not go together."""
+Judge = Callable[[Any, Truth], Tally]
+"""Real outputs of all samples, one ``[samples, *shape]`` each (or the boxes that a detector found in each), and the
+truth ``[samples, ...]``; ValueError with what is wrong if they do not go together."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric by its name; ``higher``: higher values are better."""
+    """A metric by its name; ``higher``: higher values are better; ``detects``: it judges boxes, not outputs."""
 
     name: str
     higher: bool
     judge: Judge
+    detects: bool = False
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a network made of all samples.
+
+    :param outputs: real, one ``[samples, *shape]`` each. :param boxes: that it found in each, if it is a detector.
+    """
+
+    outputs: Outputs
+    boxes: Sequence[Boxes] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,20 +64,25 @@ class Judged:
         }  # fmt: skip
 
 
-def compare(metric: Metric, before: Outputs, after: Outputs, truth: Truth, *, seed: int = 0) -> Judged:
-    """Compare the real outputs of two networks on the same samples.
+def compare(metric: Metric, before: Results, after: Results, truth: Truth, *, seed: int = 0) -> Judged:
+    """Compare two networks on the same samples.
 
     :raises UsageError: if the truth is not of the kind that the metric takes, or the metric is not defined on it.
     """
     try:
-        found = tally.compare(
-            metric.judge(before, truth), metric.judge(after, truth), higher=metric.higher, seed=seed
-        )  # fmt: skip
+        tallies = [metric.judge(_boxes(each) if metric.detects else each.outputs, truth) for each in (before, after)]
+        found = tally.compare(*tallies, higher=metric.higher, seed=seed)
     except ValueError as error:
         raise UsageError(f"--metric {metric.name}: {error}") from error
     if not np.isfinite([found.before.value, found.after.value]).all():
         raise UsageError(f"--metric {metric.name} is not defined on these samples", "pass samples of every class")
     return Judged(metric.name, metric.higher, found)
+
+
+def _boxes(results: Results) -> Sequence[Boxes]:
+    if results.boxes is None:
+        raise ValueError('it is for detectors: compile the network with task = "detection" (docs/tasks.md)')
+    return results.boxes
 
 
 def real(outputs: Sequence[NDArray[Any]], tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
@@ -185,6 +203,15 @@ def _lists(measure: Callable[[NDArray[Any], Truth], Tally]) -> Judge:
     return judge
 
 
+def _precision(overlaps: Sequence[float]) -> Judge:
+    def judge(found: Sequence[Boxes], truth: Truth) -> Tally:
+        if truth.dtype != object or not all(isinstance(one, Boxes) for one in truth):
+            raise ValueError("it needs true boxes: annotations of COCO's form, or a folder of YOLO's (docs/data.md)")
+        return boxes.average_precision(found, list(truth), overlaps)
+
+    return judge
+
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -192,6 +219,8 @@ METRICS = {
         Metric("auc", True, _auc), Metric("mae", False, _numbers(values.absolute)),
         Metric("rmse", False, _numbers(values.root_mean_square)), Metric("miou", True, _masks),
         Metric("ndcg", True, _lists(ranking.gain)), Metric("hit-rate", True, _lists(ranking.hits)),
+        Metric("ap50", True, _precision((0.5,)), detects=True),
+        Metric("ap50-95", True, _precision(boxes.AP50_95), detects=True),
     )
 }  # fmt: skip
 """Those that an output and an array can be judged by."""

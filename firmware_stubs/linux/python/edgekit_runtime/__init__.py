@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Class", "Error", "Network", "Tensor", "version"]
+__all__ = ["Class", "Detection", "Error", "Network", "Tensor", "version"]
 
 _UNCHECKED = 1
 
@@ -72,12 +72,33 @@ class _Class(ctypes.Structure):
     _fields_ = [("number", ctypes.c_uint32), ("score", ctypes.c_float), ("label", ctypes.c_char_p)]
 
 
+class _Detection(ctypes.Structure):
+    """``struct edgekit_detection``."""
+
+    _fields_ = [
+        ("number", ctypes.c_uint32), ("score", ctypes.c_float), ("left", ctypes.c_float), ("top", ctypes.c_float),
+        ("right", ctypes.c_float), ("bottom", ctypes.c_float), ("label", ctypes.c_char_p),
+    ]  # fmt: skip
+
+
 class Class(NamedTuple):
     """A class that a network chose."""
 
     number: int
     label: str
     score: float
+
+
+class Detection(NamedTuple):
+    """Something that was found: a box in the picture's pixels, the first of which reaches from 0 to 1."""
+
+    number: int
+    label: str
+    score: float
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 def _load() -> ctypes.CDLL:
@@ -100,6 +121,7 @@ def _load() -> ctypes.CDLL:
         ("run", ctypes.c_int, [instance]),
         ("set_picture", ctypes.c_int, [instance, ctypes.POINTER(_Picture)]),
         ("classes", ctypes.c_int, [instance, ctypes.POINTER(_Class), number, ctypes.POINTER(number)]),
+        ("detections", ctypes.c_int, [instance, ctypes.POINTER(_Detection), number, ctypes.POINTER(number)]),
         ("restart", ctypes.c_int, [instance]),
         ("runtime", ctypes.c_char_p, [instance]),
         ("error", ctypes.c_char_p, [instance]),
@@ -174,6 +196,31 @@ class Network:
         :returns: the classes with the highest scores, the best first.
         :raises Error: if the bundle has no task, or it is no such picture.
         """
+        with self._lock:
+            self._see(picture)
+            most = int(np.prod(self.outputs[0].shape))
+            found, count = (_Class * most)(), ctypes.c_uint32()
+            self._check(_library.edgekit_classes(self._open(), found, most, ctypes.byref(count)))
+            return [Class(one.number, _text(one.label), one.score) for one in found[: count.value]]
+
+    def detect(self, picture: Any, most: int = 1000) -> list[Detection]:
+        """Find what is in a picture, as the bundle's task says.
+
+        :param picture: as for ``classify``. :param most: at most as many.
+        :returns: what was found, the highest score first.
+        :raises Error: if the bundle's task is not detection, or it is no such picture.
+        """
+        with self._lock:
+            self._see(picture)
+            found, count = (_Detection * most)(), ctypes.c_uint32()
+            self._check(_library.edgekit_detections(self._open(), found, most, ctypes.byref(count)))
+            return [
+                Detection(one.number, _text(one.label), one.score, one.left, one.top, one.right, one.bottom)
+                for one in found[: count.value]
+            ]
+
+    def _see(self, picture: Any) -> None:
+        """Run the network on a picture."""
         array = np.asarray(picture)
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)):
             raise Error(2, f"a picture is uint8 [height, width, 3], not {array.dtype} {list(array.shape)}")
@@ -181,13 +228,8 @@ class Network:
         height, width = array.shape[:2]
         stride, kind = array.nbytes // max(height, 1), 1 if array.ndim == 3 else 3
         given = _Picture(ctypes.sizeof(_Picture), array.ctypes.data, width, height, stride, kind)
-        with self._lock:
-            self._check(_library.edgekit_set_picture(self._open(), ctypes.byref(given)))
-            self.run()
-            most = int(np.prod(self.outputs[0].shape))
-            found, count = (_Class * most)(), ctypes.c_uint32()
-            self._check(_library.edgekit_classes(self._open(), found, most, ctypes.byref(count)))
-            return [Class(one.number, _text(one.label), one.score) for one in found[: count.value]]
+        self._check(_library.edgekit_set_picture(self._open(), ctypes.byref(given)))
+        self.run()
 
     def _set(self, number: int, array: Any) -> None:
         view, tensor = self.input(number), self.inputs[number]
