@@ -28,6 +28,7 @@ from edgekit.readers import ReadOptions, files, keras_config
 from edgekit.readers.keras import H5Reader, KerasReader, SavedModelReader
 from edgekit.readers.onnx import OnnxReader
 from edgekit.readers.protobuf import Wire
+from tests.readers.wire import field
 
 DENSE = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "d", "units": 1}, "registered_name": None}
 
@@ -256,18 +257,6 @@ def test_onnx_bounds(tmp_path: Path) -> None:
     assert "levels deep" in refused(OnnxReader(), tmp_path / "deep.onnx").message
     (tmp_path / "wide.onnx").write_bytes(b"\x08\x08" + field(7, field(1, b"") * 200_001))
     assert "nodes" in refused(OnnxReader(), tmp_path / "wide.onnx").message
-
-
-def field(number: int, data: bytes) -> bytes:
-    """Encode a length-delimited protobuf field."""
-    return varint(number << 3 | 2) + varint(len(data)) + data
-
-
-def varint(value: int) -> bytes:
-    out = b""
-    while value > 127:
-        out, value = out + bytes([value & 127 | 128]), value >> 7
-    return out + bytes([value])
 
 
 def saved(
