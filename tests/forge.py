@@ -55,6 +55,8 @@ LEFT_OUT = (
     "edgekit.sandbox.start", "edgekit.tuning.child",
 )  # fmt: skip
 """Modules of programs and children that change their process, or do their work, when they are imported."""
+TENSORFLOW = ("scipy.special", "tensorflow", "tf_keras")
+"""What is imported for workers that preload nothing, or the first of these only: their tasks import TensorFlow."""
 KEPT_FORGES = 12
 OWN_PATH = [path for path in sys.path if path != str(Path(__file__).parent)]
 """Where Python imports from by itself."""
@@ -173,6 +175,8 @@ class Forge:
     def _pass_on(self, request: dict[str, Any], text: bytes, descriptors: list[int]) -> None:
         """Let the forge of these modules and this environment answer."""
         python, _, _, folders, _, *modules = request["worker"]
+        if not modules or modules == [TENSORFLOW[0]]:
+            modules = list(TENSORFLOW)
         key = json.dumps([python, searched(folders), modules, bound(request["env"])], sort_keys=True)
         if key in self._forges:
             self._forges[key] = self._forges.pop(key)  # the last to be given up
@@ -182,7 +186,7 @@ class Forge:
                 control.close()
                 process.wait()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            start = [python, "-I", __file__, "--workers", str(theirs.fileno()), folders, *(modules or ["tensorflow"])]
+            start = [python, "-I", __file__, "--workers", str(theirs.fileno()), folders, *modules]
             with theirs:
                 process = subprocess.Popen(
                     start, cwd="/", env=request["env"], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
@@ -281,9 +285,10 @@ def main() -> None:
         extend_path(sys.argv[3])
         import numpy  # noqa: F401  (as the worker does)
 
+        environment = importlib.import_module("edgekit.sandbox.environment")
         for name in sys.argv[4:]:
             with contextlib.suppress(ImportError):
-                importlib.import_module(name)
+                environment.tensorflow() if name == "tensorflow" else importlib.import_module(name)
         importlib.import_module("edgekit.sandbox.worker")
         forge = Forge(source, listening=False, control=source.fileno())
     else:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import ModelError
 from edgekit.readers import shapes
+from edgekit.sandbox import environment
 
 Arrays = Mapping[str, NDArray[Any]]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
@@ -28,9 +29,7 @@ def tensorflow(folder: Path) -> Any:
     os.environ.update(TMPDIR=str(folder), HOME=str(folder), KERAS_HOME=str(folder), KERAS_BACKEND="tensorflow")
     tempfile.tempdir = str(folder)
     sys.setrecursionlimit(3000)
-    import tensorflow as tf
-
-    return tf
+    return environment.tensorflow()
 
 
 def settled(tf: Any, specs: Mapping[str, Any], args: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

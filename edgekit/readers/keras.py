@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _TASKS = {"keras_file": "keras_child", "h5_file": "keras_child", "saved_model": "saved_model_child"}
 """The module of each task."""
+_PRELOAD = ("scipy.special",)
+"""TensorFlow needs it. Its OpenBLAS asks for memory again and again without end where a child may have no more."""
 _ZIP = b"PK\x03\x04"
 
 
@@ -104,6 +106,7 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
                 **args,
             },
             limits=limits,
+            preload=_PRELOAD,
             readable=[path],
             form=_Answer,
         )

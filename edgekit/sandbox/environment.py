@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from edgekit import resources
 
@@ -24,6 +25,9 @@ _KEPT = frozenset({
 })  # fmt: skip
 """What children may know. Tokens, keys, proxies with passwords, sockets of agents and ``PYTHON*`` are not among it."""
 _PATHS = ("PATH", "LD_LIBRARY_PATH")
+
+_LEFT_OUT = ("matplotlib", "pandas", "sklearn")
+"""What Keras imports where it is installed, to draw, to train on tables and to be a scikit-learn estimator."""
 
 
 def clean(source: Mapping[str, str] | None = None, **more: str) -> dict[str, str]:
@@ -61,6 +65,15 @@ def python(module: str, *arguments: str) -> list[str]:
     """The command that runs a module of edgekit: isolated from the current folder and from ``PYTHON*``."""
     start = str(Path(__file__).with_name("start.py"))
     return [sys.executable, "-I", start, os.pathsep.join(imports()), module, *arguments]
+
+
+def tensorflow() -> Any:
+    """Import TensorFlow in a child: with Keras, but without a third of what that imports and no child of ours uses."""
+    for name in _LEFT_OUT:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+    import tensorflow
+
+    return tensorflow
 
 
 def readable() -> list[str]:

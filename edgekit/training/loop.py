@@ -17,6 +17,7 @@ import numpy as np
 from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
+from edgekit.sandbox import environment
 from edgekit.training import checkpoint
 from edgekit.training.engine import Alone, Cluster
 from edgekit.training.fake_quant import FakeQuant, Plan
@@ -43,8 +44,7 @@ def train(args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> Answer:
     :raises ModelError: if the loss is not a number.
     """
     tempfile.tempdir = str(folder)  # the only place a child may write
-    import tensorflow as tf
-
+    tf = environment.tensorflow()
     sandbox.tell(folder, {"reached": "tensorflow"})
     cluster = args["cluster"]
     engine = Cluster(tf, cluster["addresses"], cluster["index"]) if cluster else Alone()

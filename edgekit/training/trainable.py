@@ -16,6 +16,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator
 from edgekit.graph.edit import with_values
 from edgekit.graph.floats import restore
+from edgekit.sandbox import environment
 from edgekit.training.analysis import activations, check, parameters
 from edgekit.training.operators import FUSED, OPERATORS, Call
 
@@ -49,8 +50,7 @@ class Trainable:
 
     def __init__(self, graph: Graph, dtype: str = "float32") -> None:
         check(graph)
-        import tensorflow as tf
-
+        tf = environment.tensorflow()
         self.tf: Any = tf
         self.dtype = dtype
         self.graph, _ = restore(graph)
