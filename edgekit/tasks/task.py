@@ -78,6 +78,14 @@ class Picture:
     short: int = 0
     fill: int = 114
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Picture:
+        """Read what ``asdict`` and JSON made of one; ValueError, KeyError or TypeError if it is damaged."""
+        return cls(
+            Fit(given["fit"]), Colors(given["colors"]), fields.numbers(given["scale"]), fields.numbers(given["offset"]),
+            fields.whole(given["short"], MOST_SIDE, "short"), fields.whole(given["fill"], 255, "fill"),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Suppression:
@@ -227,11 +235,7 @@ def of_manifest(manifest: Mapping[str, Any]) -> Task | None:
     try:
         if value["schema"] != SCHEMA:
             raise UsageError(f"the bundle's task has schema {value['schema']}, of a newer edgekit", "update edgekit")
-        kind, given = Kind(value["task"]), dict(value["picture"])
-        picture = Picture(
-            Fit(given["fit"]), Colors(given["colors"]), fields.numbers(given["scale"]), fields.numbers(given["offset"]),
-            fields.whole(given["short"], MOST_SIDE, "short"), fields.whole(given["fill"], 255, "fill"),
-        )  # fmt: skip
+        kind, picture = Kind(value["task"]), Picture.of(value["picture"])
         labels = _labels(value["labels"])
         top = max(1, fields.whole(value["top"], MOST_LABELS, "top"))
         task = Task(kind, picture, labels, top, Scores(value["scores"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgekit import resources
+from edgekit.data import dataset
 from edgekit.graph import Quantization, Tensor
 from edgekit.tasks import picture as steps
 from edgekit.tasks.picture import Place, place
-from edgekit.tasks.task import Colors, Fit, Picture
+from edgekit.tasks.task import Colors, Fit, Kind, Picture, Task
+from tests.networks.small import Builder
 
 SIZES = [(1, 1), (7, 5), (16, 16), (17, 33), (100, 3), (61, 211), (320, 240)]
 WANTED = [(1, 1), (8, 8), (16, 16), (24, 9), (64, 64)]
@@ -81,6 +84,20 @@ def test_cropping_is_resizing_and_cutting() -> None:
 def test_a_letterbox_is_filled() -> None:
     found = steps.fitted(made(Fit.LETTERBOX, fill=7), pixels((20, 10)), 16, 16)
     assert (found[:4] == 7).all() and (found[12:] == 7).all() and (found[4:12] != 7).any()
+
+
+@pytest.mark.parametrize("colors", Colors)
+@pytest.mark.parametrize("fit", Fit)
+def test_pictures_of_a_folder_are_fitted_as_the_task_says(tmp_path: Path, fit: Fit, colors: Colors) -> None:
+    """Through the child process that decodes them."""
+    given, channels = pixels((40, 25)), 1 if colors is Colors.GREY else 3
+    Image.fromarray(given).save(tmp_path / "a.png")
+    b = Builder()
+    x = b.tensor((1, 16, 16, channels), name="x")
+    graph = b.graph((x,), (b.add("NONE", (x,), (1, 4)),))
+    picture = replace(made(fit, colors, fill=7), scale=(1.0,) * channels, offset=(0.0,) * channels)
+    found = dataset.load(str(tmp_path), graph, task=Task(Kind.CLASSIFICATION, picture)).inputs[0]
+    assert np.array_equal(found[0, 0], steps.fitted(picture, given, 16, 16))
 
 
 def test_values_are_those_of_the_formula() -> None:
