@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edgekit import plugins, target
+
 TOOL = Path(__file__).parents[1] / "tools" / "artifact_digests.py"
 spec = importlib.util.spec_from_file_location("artifact_digests", TOOL)
 assert spec is not None and spec.loader is not None
@@ -21,6 +23,13 @@ def test_what_differs_is_named() -> None:
     after = {"a": {"x": "1", "z": "2"}, "b": {"x": "1"}, "c": {"x": "1"}, "e": {"x": "1"}}
     assert tool.differences(before, before) == []
     assert tool.differences(before, after) == ["a: y, z", "c: refused, x", "e: not in the earlier record"]
+
+
+def test_every_backend_is_recorded() -> None:
+    boards = tool.boards()
+    assert set(boards) == set(plugins.names("backends"))
+    assert {"rpi4", "rpi5"} <= set(boards["tvm"]) and {"host", "nucleo-l4r5zi"} <= set(boards["c99"])
+    assert all(backend in target.load(name).backends for backend, names in boards.items() for name in names)
 
 
 @pytest.mark.skipif(not tool.MODELS.is_dir(), reason="the shared models are not there")

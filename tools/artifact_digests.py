@@ -31,8 +31,8 @@ from edgekit.progress import Silent
 MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 RECIPES = ("as-is", "int8")
 SUFFIXES = (".tflite", ".onnx", ".h5")
-ALSO = {"tvm": ("rpi4", "rpi5")}
-"""Boards beside a backend's first one, where processors differ in the kernels that they get."""
+ALSO = {"tvm": ("rpi4", "rpi5"), "c99": ("host", "mps3-an547", "nucleo-l4r5zi")}
+"""Boards beside a backend's first one, where they get other kernels, or another kind of artifact."""
 
 
 def boards() -> dict[str, list[str]]:
