@@ -30,14 +30,14 @@ _TRACEBACK = 8000
 
 def main() -> None:
     """Import what tasks need, then fork a child for each task that is requested."""
+    pipe_out = os.dup(1)
+    os.dup2(2, 1)  # what modules print when they are imported is no answer
     import numpy  # noqa: F401  (every task needs it: import it once, before the forks)
 
     for name in sys.argv[1:]:
         with contextlib.suppress(ImportError):  # a missing package is reported by the task that needs it
             importlib.import_module(name)
     seccomp.warm()
-    pipe_out = os.dup(1)
-    os.dup2(2, 1)
     buffer = b""
     while True:
         chunk = os.read(0, 1 << 16)

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Operator, Tensor, tflite
-from edgekit.readers import files, onnx_compare, protobuf, recurrent, shapes
+from edgekit.readers import MAX_MODEL_BYTES, files, onnx_compare, protobuf, recurrent, shapes
 from edgekit.readers.frozen import _unsupported, line
 from edgekit.readers.onnx2tf import Sample
 from edgekit.readers.shapes import Declared, settle
@@ -84,6 +84,10 @@ def test_magic_bytes(tmp_path: Path, content: bytes, at: int, found: bool) -> No
     (tmp_path / "m").write_bytes(content)
     assert files.starts_with(tmp_path / "m", b"TFL3", at) is found
     assert not files.starts_with(tmp_path / "none", b"") and not files.starts_with(tmp_path, b"")
+
+
+def test_the_size_that_flatbuffers_and_protocol_buffers_can_have() -> None:
+    assert MAX_MODEL_BYTES == files.MAX_MODEL_BYTES == 2**31
 
 
 def test_a_file_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +241,7 @@ def test_declared_shapes_at_their_bounds() -> None:
         ("first\nsecond", "first"), ("\x1b[31mred\x1b[0m\nsecond", "red"), ("\n\n  spaced  \n", "spaced"),
         ("in user code:\n  File x\n  ValueError: no good\n", "ValueError: no good"),
         ("first\nValueError: no good", "first"),
+        ("in user code:\n  File x\n  ValueError: Exception encountered when calling A.\n  the reason", "the reason"),
         ("Exception encountered when calling Layer.call().\n\nthe reason", "the reason"),
         ("Exception encountered when calling Layer.call().", "Exception encountered when calling Layer.call()."),
         ("", "RuntimeError"), ("x" * 400, "x" * 300),

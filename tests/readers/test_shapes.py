@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import EdgekitError, ModelError, UsageError
-from edgekit.graph import Graph, tflite
+from edgekit.graph import Graph, Subgraph, Tensor, tflite
 from edgekit.graph.stats import statistics
 from edgekit.readers import ReadOptions, load, shapes
 from edgekit.readers.shapes import Declared, parse, settle
@@ -192,6 +192,19 @@ def test_an_open_batch_of_a_tflite_network_becomes_one(tmp_path: Path) -> None:
     assert read(tmp_path / "m.tflite", "x=6x4").outputs[0].shape == (6, 4)
     with pytest.raises(UsageError, match=r"dimension 1 of input 'x' of .* is 4, not 5"):
         read(tmp_path / "m.tflite", "1x5")
+
+
+def test_other_subgraphs_stay(tmp_path: Path) -> None:
+    b = Builder()
+    x = b.tensor((1, 4), name="x", shape_signature=(-1, 4))
+    graph = b.graph((x,), (b.add("RELU", (x,), (1, 4)),))
+    more = [Subgraph(name, [Tensor("z", (n,), "float32")], [], (0,), (0,)) for n, name in ((2, "body"), (3, "other"))]
+    tflite.write(Graph([graph.main, *more]), tmp_path / "m.tflite")
+    found = read(tmp_path / "m.tflite").subgraphs
+    assert [one.name for one in found] == [graph.main.name, "body", "other"]
+    assert [one.tensors[0].shape for one in found] == [(1, 4), (2,), (3,)]
+    with pytest.raises(ModelError, match="has loops or branches, whose shapes --shape cannot fix"):
+        read(tmp_path / "m.tflite", "x=6x4")
 
 
 def batched(b: Builder) -> tuple[int, int, int]:

@@ -38,6 +38,12 @@ def test_what_a_task_prints_is_no_answer() -> None:
     assert [call("chatter")[0] for _ in range(2)] == [{"done": True}] * 2  # type: ignore[index]
 
 
+def test_what_a_module_prints_is_no_answer() -> None:
+    command = [sys.executable, "-m", "edgekit.sandbox.worker", "tests.sandbox.loud", "no.such.module"]
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", '{"exit": 7}\n')
+
+
 def test_no_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(ModelError, match="not permitted"):
         call("connect", port=server.getsockname()[1])
