@@ -29,16 +29,16 @@ from edgekit.codegen.base import (
     Scope,
     scale_of,
 )
-from edgekit.codegen.recurrent import Gate, LayerNormalization, Lstm, Projection, Svdf
+from edgekit.codegen.recurrent import Gate, LayerNormalization, Lstm, Projection, RealGate, RealLstm, RealSvdf, Svdf
 from edgekit.codegen.views import View
 from edgekit.graph import Tensor
 
 __all__ = [
     "BASIC", "MICROCONTROLLER", "ArgExtreme", "Conv2D", "Convert", "Convolution", "CumSum", "DepthwiseConv2D",
     "Elementwise", "Epilogue", "Factor", "Gate", "Gather", "Kernel", "L2Normalization", "LayerNormalization", "Limits",
-    "LogSoftmax", "Lstm", "Map", "MatMul", "Move", "Network", "Pad", "Padding", "Pool", "Projection", "Reduce",
-    "Requantization", "Reshape", "Residual", "Resize", "Scale", "Scope", "Softmax", "Spread", "Svdf", "TransposeConv",
-    "Variable", "reads", "scale_of",
+    "LogSoftmax", "Lstm", "Map", "MatMul", "Move", "Network", "Pad", "Padding", "Pool", "Projection",
+    "RealGate", "RealLstm", "RealSvdf", "Reduce", "Requantization", "Reshape", "Residual", "Resize", "Scale", "Scope",
+    "Softmax", "Spread", "Svdf", "TransposeConv", "Variable", "reads", "scale_of",
 ]  # fmt: skip
 
 
@@ -313,7 +313,7 @@ class Network:
 
     :param tensors: shapes, types, quantization, and the values of constants. :param inputs: and ``outputs``: numbers.
     :param variables: tensors that keep their values from one run to the next. Kernels read them as any other tensor;
-        what writes them is a :class:`Move`, :class:`Svdf` or :class:`Lstm`.
+        what writes them is a :class:`Move`, :class:`Svdf`, :class:`Lstm` or one of these in floats.
     """
 
     tensors: tuple[Tensor, ...]
@@ -349,9 +349,11 @@ def reads(kernel: Kernel) -> list[int]:
             return [view.tensor]
         case Conv2D(input=tensor, epilogue=end) | MatMul(input=tensor, epilogue=end):
             return [tensor, *([end.residual.tensor] if end.residual else [])]
-        case Svdf(input=tensor, state=state):
+        case Svdf(input=tensor, state=state) | RealSvdf(input=tensor, state=state):
             return [tensor, state]
         case Lstm(input=tensor, activation_state=state, cell_state=other):
+            return [tensor, state, other]
+        case RealLstm(input=tensor, activation_state=state, cell_state=other):
             return [tensor, state, other]
         case _:
             return [kernel.input]  # type: ignore[attr-defined]

@@ -9,7 +9,17 @@ from edgekit.codegen.builder import CLAMPS, QUANTIZED, Builder, fused
 from edgekit.codegen.functions import REAL
 from edgekit.codegen.kernels import BASIC, Network, Scope
 from edgekit.codegen.prepare import REPEAT, SPREAD, prepared
-from edgekit.codegen.rules import convolutions, elements, indices, lstm, movement, padding, reductions, windows
+from edgekit.codegen.rules import (
+    convolutions,
+    elements,
+    indices,
+    lstm,
+    movement,
+    padding,
+    recurrent_float,
+    reductions,
+    windows,
+)
 from edgekit.codegen.rules import state as recurrent
 from edgekit.codegen.state import COPY, RESOURCES, unsupported
 from edgekit.errors import DamagedModel, ModelError
@@ -90,6 +100,13 @@ STATE_UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
     "SVDF": recurrent.svdf_unsupported, "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm.lstm_unsupported,
 }  # fmt: skip
 """The same for operators with state, whose tensors have types of their own."""
+FLOAT_STATE: dict[str, Rule] = {
+    "SVDF": recurrent_float.svdf, "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent_float.lstm,
+}  # fmt: skip
+"""In place of :data:`STATE` where the input is of float32."""
+FLOAT_STATE_UNSUPPORTED: dict[str, Callable[[Graph, Operator], str]] = {
+    "SVDF": recurrent_float.svdf_unsupported, "UNIDIRECTIONAL_SEQUENCE_LSTM": recurrent_float.lstm_unsupported,
+}  # fmt: skip
 _WHOLE = frozenset(("int32", "int64"))
 _PLAIN = _WHOLE | {"bool", "uint8"}
 _BOTH = frozenset(("float32", "int8"))
@@ -176,10 +193,16 @@ def lowered(graph: Graph, scope: Scope = BASIC) -> Network | list[Missing]:
         if number in builder.folded:
             continue
         try:
-            rules[operator.op](builder, number, operator)
+            rule = FLOAT_STATE.get(operator.op) if _floating(ready, operator) else None
+            (rule or rules[operator.op])(builder, number, operator)
         except DamagedModel as error:
             return [Missing(nodes[number], operator.op, f"it is damaged: {error.message}")]
     return builder.network()
+
+
+def _floating(graph: Graph, operator: Operator) -> bool:
+    """Whether the first operand is of float32."""
+    return bool(operator.inputs) and operator.inputs[0] >= 0 and graph.tensors[operator.inputs[0]].dtype == "float32"
 
 
 def rules_of(scope: Scope) -> dict[str, Rule]:
@@ -209,7 +232,8 @@ def unsupported_reason(graph: Graph, operator: Operator, scope: Scope = BASIC) -
     if any(t.data is not None and not t.is_dense for t in tensors):
         return "its constant is not dense"
     if operator.op in STATE:
-        return STATE_UNSUPPORTED[operator.op](graph, operator) if operator.op in STATE_UNSUPPORTED else ""
+        special = (FLOAT_STATE_UNSUPPORTED if _floating(graph, operator) else STATE_UNSUPPORTED).get(operator.op)
+        return special(graph, operator) if special else ""
     types = TYPES.get(operator.op, _BOTH) | (_WORDS if scope.int16 and operator.op in WORDS else _NONE)
     for tensor in flowing:
         if tensor.has_scale and operator.op == "QUANTIZE" and tensor.dtype in ("uint8", *(("int32",) * scope.int16)):

@@ -105,3 +105,60 @@ class Lstm(Kernel):
     hidden: Factor
     hidden_zero: int
     time_major: bool
+
+
+@dataclass(frozen=True, eq=False)
+class RealSvdf(Kernel):
+    """:class:`Svdf` of float32; its state keeps the newest value, too.
+
+    :param state: a variable, ``[batch, filters * memory]``. :param features: ``[filters, in]``.
+    :param times: ``[filters, memory]``. :param bias: ``[units]``.
+    """
+
+    input: int
+    state: int
+    features: NDArray[np.float32]
+    times: NDArray[np.float32]
+    bias: NDArray[np.float32] | None
+    rank: int
+    limits: Limits
+
+
+@dataclass(frozen=True, eq=False)
+class RealGate:
+    """A gate of a :class:`RealLstm`, all of float32.
+
+    :param weights: ``[cells, in]``. :param recurrent_weights: ``[cells, out]``. :param bias: ``[cells]``, added after
+        the normalization where there is one. :param peephole: ``[cells]``, of the cell state.
+    :param normalization: ``[cells]``: sums are normalized to mean 0 and variance 1, then multiplied by this.
+    """
+
+    weights: NDArray[np.float32]
+    recurrent_weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    peephole: NDArray[np.float32] | None = None
+    normalization: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RealLstm(Kernel):
+    """:class:`Lstm` of float32.
+
+    :param activation: of cell gate and cell state: ``TANH``, ``RELU`` or ``RELU6``.
+    :param projection: ``[out, cells]``, :param projection_bias: ``[out]``. :param cell_clip: and
+    :param projection_clip: the largest magnitude, 0 for none.
+    """
+
+    input: int
+    activation_state: int
+    cell_state: int
+    input_gate: RealGate | None
+    forget_gate: RealGate
+    cell_gate: RealGate
+    output_gate: RealGate
+    projection: NDArray[np.float32] | None
+    projection_bias: NDArray[np.float32] | None
+    cell_clip: float
+    projection_clip: float
+    activation: str
+    time_major: bool

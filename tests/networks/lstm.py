@@ -35,11 +35,17 @@ def network(form: Form) -> Graph:
     """``outputs`` 0: without a projection."""
     rng = np.random.default_rng(form.seed)
     n = Pictures()
-    count = form.outputs or form.cells
-    input_zero, state_zero = (int(z) for z in rng.integers(-20, 20, 2))
+    zeros = [int(z) for z in rng.integers(-20, 20, 2)]
     x_scale, y_scale = (2 ** rng.uniform(-7, -5) for _ in range(2))
     pair = (form.steps, form.batch) if form.time_major else (form.batch, form.steps)
-    x = n.tensor((*pair, form.depth), "int8", quantization=scaled(x_scale, input_zero))
+    x = n.tensor((*pair, form.depth), "int8", quantization=scaled(x_scale, zeros[0]))
+    return n.graph((x,), (add_lstm(n, x, form, rng, y_scale, zeros[1]),))
+
+
+def add_lstm(n: Pictures, x: int, form: Form, rng: np.random.Generator, y_scale: float, state_zero: int) -> int:
+    """An LSTM after the tensor ``x``, ``[steps, batch, depth]`` if ``time_major``, else ``[batch, steps, depth]``."""
+    count = form.outputs or form.cells
+    pair = (form.steps, form.batch) if form.time_major else (form.batch, form.steps)
 
     def weights(*shape: int, dtype: str = "int8", scale: float = 0.008) -> int:
         info = np.iinfo(dtype)
@@ -74,4 +80,4 @@ def network(form: Form) -> Graph:
     between = [n.tensor((0,), "int16", quantization=scaled(2 ** rng.uniform(-14, -9))) for _ in range(4)]
     hidden = n.tensor((0,), "int8", quantization=scaled(2 ** rng.uniform(-8, -6), int(rng.integers(-9, 9))))
     n.operators[-1] = replace(n.operators[-1], intermediates=(*between, hidden), version=1)
-    return n.graph((x,), (y,))
+    return y

@@ -122,6 +122,14 @@ def svdf(
     rng = np.random.default_rng(seed)
     n = Pictures()
     x = n.tensor((batch, depth), "int8", quantization=scaled(2 ** rng.uniform(-6, -2), zero))
+    return n.graph((x,), (add_svdf(n, x, rank, units, memory, bias, out_zero, rng),))
+
+
+def add_svdf(
+    n: Pictures, x: int, rank: int, units: int, memory: int, bias: bool, out_zero: int, rng: np.random.Generator
+) -> int:
+    """An int8 SVDF after the tensor ``x``, ``[batch, depth]``."""
+    batch, depth = n.tensors[x].shape
     filters = rank * units
     features = n.constant(rng.integers(-127, 128, (filters, depth)).astype(np.int8), quantization=scaled(0.01))
     times = n.constant(rng.integers(-32767, 32768, (filters, memory)).astype(np.int16), quantization=scaled(3e-5))
@@ -133,4 +141,4 @@ def svdf(
               fusedActivationFunction=1)  # fmt: skip
     n.tensors[y].quantization = scaled(2 ** rng.uniform(-6, 0), out_zero)
     n.operators[-1].version = 3
-    return n.graph((x,), (y,))
+    return y

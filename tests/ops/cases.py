@@ -17,6 +17,11 @@ from numpy.typing import NDArray
 from edgekit.codegen.functions import REAL
 from edgekit.graph import Graph, Operator, Quantization, Tensor
 from tests.networks.building import RELU, RELU6, RELU_N1_TO_1, Pictures, several
+from tests.networks.float_recurrent import FloatForm
+from tests.networks.float_recurrent import add_lstm as add_float_lstm
+from tests.networks.float_recurrent import add_svdf as add_float_svdf
+from tests.networks.lstm import Form, add_lstm
+from tests.networks.streaming import add_svdf
 
 Make = Callable[..., Any]
 FLOATS = ("float32", "float16", "int8")
@@ -766,11 +771,38 @@ EXTREMES = on(Input((1, 5, 6, 512), "int8", (0.02, 5)), dtypes=BYTES, wide=True)
       for kernel, depthwise in (((3, 3), True), ((2, 2), True), ((1, 1), False), ((3, 3), False)))
 )  # fmt: skip
 
+
+def lstm_bytes(form: Form) -> Make:
+    return lambda n, x: add_lstm(n, x, form, np.random.default_rng(form.seed), 0.02, 4)
+
+
+def svdf_bytes(rank: int, units: int, memory: int) -> Make:
+    return lambda n, x: add_svdf(n, x, rank, units, memory, True, -3, np.random.default_rng(memory))
+
+
+STEPS, FRAME = Input((1, 3, 5), "int8", LOW), Input((2, 7), "int8", LOW)
+RECURRENT = [
+    *on((1, 3, 5), dtypes=WHOLE)(
+        lambda n, x: add_float_lstm(n, x, FloatForm()),
+        lambda n, x: add_float_lstm(n, x, FloatForm(outputs=4, normalized=True, cell_clip=1.0)),
+        lambda n, x: add_float_lstm(n, x, FloatForm(coupled=True, peephole=True)),
+    ),
+    *on((2, 7), dtypes=WHOLE)(
+        lambda n, x: add_float_svdf(n, x, 4, 2, 5, activation=RELU),
+        lambda n, x: add_float_svdf(n, x, 6, 1, 3, bias=False),
+    ),
+    *on(STEPS, dtypes=BYTES)(
+        lstm_bytes(Form()), lstm_bytes(Form(outputs=4, normalized=True)), lstm_bytes(Form(coupled=True, peephole=True)),
+    ),
+    *on(FRAME, dtypes=BYTES)(svdf_bytes(2, 4, 5), svdf_bytes(1, 6, 3)),
+]  # fmt: skip
+
 FAMILIES = {
     "convolutions": CONVOLUTIONS, "depthwise": DEPTHWISE, "dense": DENSE, "windows": WINDOWS,
     "elementwise": ELEMENTWISE, "functions": FUNCTIONS, "moves": MOVES, "sums": SUMS, "rewritten": REWRITTEN,
     "layouts": LAYOUTS, "choices": CHOICES, "pictures": PICTURES, "lookups": LOOKUPS, "others": OTHERS,
     "as they come": AS_THEY_COME, "extremes": EXTREMES,
+    "recurrent": RECURRENT,
 }  # fmt: skip
 CASES = tuple(case for family in FAMILIES.values() for case in family)
 

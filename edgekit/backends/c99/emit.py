@@ -18,8 +18,8 @@ from edgekit.graph import Tensor
 
 HEADERS = (
     "ek_conv.h", "ek_conv_words.h", "ek_depthwise.h", "ek_dense.h", "ek_elements.h", "ek_floats.h", "ek_indices.h",
-    "ek_maps.h", "ek_move.h", "ek_plain.h", "ek_pool.h", "ek_recurrent.h", "ek_reduce.h", "ek_resize.h", "ek_rows.h",
-    "ek_softmax.h", "ek_stream.h", "ek_transpose_conv.h", "ek_words.h",
+    "ek_maps.h", "ek_move.h", "ek_plain.h", "ek_pool.h", "ek_recurrent.h", "ek_recurrent_f32.h", "ek_reduce.h",
+    "ek_resize.h", "ek_rows.h", "ek_softmax.h", "ek_stream.h", "ek_transpose_conv.h", "ek_words.h",
 )  # fmt: skip
 """Of the kernel library, in ``firmware_stubs/kernels``."""
 C_TYPES = {

@@ -33,17 +33,19 @@ HIDDEN = 4
 """The place of the hidden state among the intermediate tensors."""
 
 
-class _Operands:
+class Operands:
     """Tensors of an LSTM by their places."""
 
     def __init__(self, tensors: list[Tensor], operator: Operator) -> None:
         self.tensors, self.operator = tensors, operator
 
     def index(self, place: int) -> int:
+        """The tensor's number; -1 if it is not there."""
         inputs = self.operator.inputs
         return inputs[place] if place < len(inputs) else -1
 
     def at(self, place: int) -> Tensor | None:
+        """The tensor, if it is there."""
         return self.tensors[self.index(place)] if self.index(place) >= 0 else None
 
     def __getitem__(self, place: int) -> Tensor:
@@ -53,28 +55,35 @@ class _Operands:
         return tensor
 
     def scale(self, place: int) -> np.float32:
+        """Its only scale."""
         quantization = self[place].quantization
         assert quantization is not None
         return F(quantization.scale[0])
 
     def zero(self, place: int) -> int:
+        """Its zero point; 0 without quantization."""
         quantization = self[place].quantization
         return int(quantization.zero_point[0]) if quantization is not None else 0
 
+    def values(self, place: int, shape: tuple[int, ...]) -> NDArray[Any]:
+        """A constant's values.
+
+        :raises DamagedModel: if the tensor has another number of them, or for a matrix another shape.
+        """
+        tensor = self[place]
+        require(tensor.shape == shape or (len(shape) == 1 and (tensor.elements,) == shape),
+                "its weights do not fit its shapes")  # fmt: skip
+        return tensor.array().reshape(shape)
+
     def intermediate(self, place: int) -> Tensor:
+        """One of the tensors whose scales say how sums are stored in between."""
         return self.tensors[self.operator.intermediates[place]]
 
 
 def lstm(b: Builder, number: int, operator: Operator) -> None:
     """Lower UNIDIRECTIONAL_SEQUENCE_LSTM."""
-    given, o = _Operands(b.tensors, operator), operator.options
-    cells, depth = given[WEIGHTS + OUTPUT].shape
-    count = given[RECURRENT + OUTPUT].shape[1]
-    x, y = given[0].shape, b.tensors[operator.outputs[0]].shape
-    batch = x[1] if o.timeMajor else x[0]
-    states = (given[ACTIVATION_STATE].elements, given[CELL_STATE].elements)
-    fits = x[2] == depth and y == (*x[:2], count) and states == (batch * count, batch * cells)
-    require(fits and (given.at(PROJECTION) is not None or count == cells), "its shapes do not fit one another")
+    given, o = Operands(b.tensors, operator), operator.options
+    cells, _ = places_fit(given)
     shift = round(math.log2(given.scale(CELL_STATE)))
     quantization = given.intermediate(HIDDEN).quantization
     assert quantization is not None
@@ -92,12 +101,27 @@ def lstm(b: Builder, number: int, operator: Operator) -> None:
     ))  # fmt: skip
 
 
+def places_fit(given: Operands) -> tuple[int, int]:
+    """How many cells and outputs there are.
+
+    :raises DamagedModel: if input, output and state do not fit them.
+    """
+    cells, depth = given[WEIGHTS + OUTPUT].shape
+    count = given[RECURRENT + OUTPUT].shape[1]
+    x, y = given[0].shape, given.tensors[given.operator.outputs[0]].shape
+    batch = x[1] if given.operator.options.timeMajor else x[0]
+    states = (given[ACTIVATION_STATE].elements, given[CELL_STATE].elements)
+    fits = x[2] == depth and y == (*x[:2], count) and states == (batch * count, batch * cells)
+    require(fits and (given.at(PROJECTION) is not None or count == cells), "its shapes do not fit one another")
+    return cells, count
+
+
 def _clip(real: float, scale: np.float32, most: int) -> int:
     """A stored limit; 0 for none."""
     return int(min(F(real) / scale, F(most))) if real > 0 else 0
 
 
-def _gate(given: _Operands, gate: int, cells: int, shift: int) -> Gate:
+def _gate(given: Operands, gate: int, cells: int, shift: int) -> Gate:
     weights, recurrent = given[WEIGHTS + gate].array(), given[RECURRENT + gate].array()
     depth, count = given[0].shape[2], given[RECURRENT + OUTPUT].shape[1]
     require(weights.shape == (cells, depth) and recurrent.shape == (cells, count), "its weights do not fit its shapes")
@@ -120,7 +144,7 @@ def _gate(given: _Operands, gate: int, cells: int, shift: int) -> Gate:
 
 
 def _peephole(
-    given: _Operands, gate: int, cells: int, shift: int, unit: np.float32
+    given: Operands, gate: int, cells: int, shift: int, unit: np.float32
 ) -> tuple[NDArray[np.int16] | None, Factor | None]:
     place = PEEPHOLES.get(gate, -1)
     tensor = given.at(place) if place >= 0 else None
@@ -131,7 +155,7 @@ def _peephole(
     return tensor.array().reshape(-1), factor(float(real))
 
 
-def _normalization(given: _Operands, gate: int, bias: NDArray[np.int64]) -> LayerNormalization:
+def _normalization(given: Operands, gate: int, bias: NDArray[np.int64]) -> LayerNormalization:
     place = NORMALIZATIONS + gate
     scale = given.scale(place)
     guard = max(1, int(F(10000) * scale))
@@ -145,7 +169,7 @@ def _folded(weights: NDArray[Any], zero: int, bias: NDArray[np.int64] | int) -> 
     return sums.astype(np.int32)
 
 
-def _projection(given: _Operands, scale: np.float32, zero: int, clip: float) -> Projection | None:
+def _projection(given: Operands, scale: np.float32, zero: int, clip: float) -> Projection | None:
     if given.at(PROJECTION) is None:
         return None
     weights, bias = given[PROJECTION].array(), given.at(PROJECTION + 1)
@@ -162,7 +186,7 @@ def _projection(given: _Operands, scale: np.float32, zero: int, clip: float) -> 
 
 def lstm_unsupported(graph: Graph, operator: Operator) -> str:
     """Say why UNIDIRECTIONAL_SEQUENCE_LSTM has no kernel; empty if it has one."""
-    given = _Operands(graph.tensors, operator)
+    given = Operands(graph.tensors, operator)
     source, weights, output = given[0], given[WEIGHTS + FORGET], graph.tensors[operator.outputs[0]]
     if (source.dtype, weights.dtype) != ("int8", "int8"):
         return f"there is no kernel for {source.dtype} with weights in {weights.dtype}"
@@ -192,10 +216,10 @@ def lstm_unsupported(graph: Graph, operator: Operator) -> str:
     log = math.log2(float(given.scale(CELL_STATE)))
     if abs(log - round(log)) >= 1e-3 or not -15 <= round(log) <= -9:
         return "its cell state's scale is not a power of two from 2**-15 to 2**-9"
-    return _incomplete(given, normalized)
+    return incomplete(given, normalized)
 
 
-def _incomplete(given: _Operands, normalized: bool) -> str:
+def incomplete(given: Operands, normalized: bool) -> str:
     """Operands that must be there together."""
     without = given.at(WEIGHTS) is None
     gates = (FORGET, CELL, OUTPUT) if without else (INPUT, FORGET, CELL, OUTPUT)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from edgekit import sandbox
-from edgekit.errors import DeviceError
+from edgekit.errors import DeviceError, ToolMissing
 from edgekit.profiling.mcu import Instruction
 from edgekit.tools import toolchain
 
@@ -37,7 +37,8 @@ RISCV = Dialect("riscv32-cc", ("-m", "riscv:rv32", "-M", "no-aliases,numeric"), 
 def disassembled(codes: Iterable[str], dialect: Dialect) -> dict[str, list[Instruction]]:
     """Return the instructions of each block of code (hex).
 
-    :raises ToolMissing: if the toolchain is not installed. :raises DeviceError: if its disassembler fails.
+    :raises ToolMissing: if the toolchain is not installed, or has no disassembler (zig).
+    :raises DeviceError: if its disassembler fails.
     """
     blocks = list(dict.fromkeys(code for code in codes if code))
     places, data = [], bytearray()
@@ -59,8 +60,10 @@ def disassembled(codes: Iterable[str], dialect: Dialect) -> dict[str, list[Instr
 
 
 def _run(data: bytes, dialect: Dialect) -> str:
-    compiler = toolchain.load(dialect.toolchain).find().argv[0]
-    tool = re.sub(r"gcc$", "objdump", compiler)
+    found = toolchain.load(dialect.toolchain).find()
+    if found.module:
+        raise ToolMissing(f"{found.module} has no disassembler", "install GCC for the board's processor")
+    tool = re.sub(r"gcc$", "objdump", found.argv[0])
     with sandbox.scratch() as folder:
         (folder / _FILE).write_bytes(data)
         command = [tool, "-D", "-z", "-b", "binary", *dialect.options, _FILE]

@@ -69,6 +69,8 @@ RULES: dict[type[kernels.Kernel], Rule] = {
     kernels.CumSum: indices.cumsum,
     kernels.Svdf: recurrent.svdf,
     kernels.Lstm: recurrent.lstm,
+    kernels.RealSvdf: recurrent.float_svdf,
+    kernels.RealLstm: recurrent.float_lstm,
     kernels.LogSoftmax: recurrent.rows,
     kernels.L2Normalization: recurrent.rows,
 }

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from edgekit.codegen import kernels, parameters
 from edgekit.codegen.kernels import Factor
 from edgekit.codegen.schedule.mcu.base import McuScheduler
 from edgekit.codegen.schedule.mcu.steps import Struct, Value, table
+
+ACTIVATIONS = {"RELU": 1, "RELU6": 3, "TANH": 4}
+"""``EK_CELL_RELU`` and kin."""
 
 
 def _factor(factor: Factor | None, prefix: str = "") -> dict[str, Value]:
@@ -14,11 +21,7 @@ def _factor(factor: Factor | None, prefix: str = "") -> dict[str, Value]:
 
 
 def svdf(s: McuScheduler, kernel: kernels.Svdf) -> None:
-    """SVDF."""
-    filters, memory = kernel.times.shape
-    depth = kernel.features.shape[1]
-    batch = s.elements(kernel.input) // depth
-    shape = {"batch": batch, "in": depth, "filters": filters, "memory": memory, "rank": kernel.rank}
+    """SVDF of int8."""
     fields: dict[str, Value] = {
         "features": table(kernel.features, "int8"), "times": table(kernel.times, "int16"),
         "bias": table(kernel.bias, "int32") if kernel.bias is not None else 0,
@@ -26,20 +29,35 @@ def svdf(s: McuScheduler, kernel: kernels.Svdf) -> None:
         "low": int(kernel.limits[0]), "high": int(kernel.limits[1]),
     }  # fmt: skip
     data = Struct("ek_svdf_data", fields | _factor(kernel.first, "first_") | _factor(kernel.second, "second_"))
+    _svdf_step(s, "ek_svdf_s8", kernel, data)
+
+
+def float_svdf(s: McuScheduler, kernel: kernels.RealSvdf) -> None:
+    """SVDF of float32."""
+    data = Struct("ek_svdf_data_f32", {
+        "features": table(kernel.features, "float32"), "times": table(kernel.times, "float32"),
+        "bias": _optional(kernel.bias), "low": float(kernel.limits[0]), "high": float(kernel.limits[1]),
+    })  # fmt: skip
+    _svdf_step(s, "ek_svdf_f32", kernel, data)
+
+
+def _svdf_step(s: McuScheduler, function: str, kernel: kernels.Svdf | kernels.RealSvdf, data: Struct) -> None:
+    filters, memory = kernel.times.shape
+    depth = kernel.features.shape[1]
+    batch = s.elements(kernel.input) // depth
+    shape = {"batch": batch, "in": depth, "filters": filters, "memory": memory, "rank": kernel.rank}
     operands = [s.operand(kernel.input), s.operand(kernel.state)]
-    s.step("ek_svdf_s8", kernel, operands, s.output(kernel.output), Struct("ek_svdf_shape", {**shape}), data,
+    s.step(function, kernel, operands, s.output(kernel.output), Struct("ek_svdf_shape", {**shape}), data,
            behind=[None, None])  # fmt: skip
 
 
+def _optional(values: NDArray[Any] | None) -> Value:
+    """A table of float32, or NULL."""
+    return table(values, "float32") if values is not None else 0
+
+
 def lstm(s: McuScheduler, kernel: kernels.Lstm) -> None:
-    """UNIDIRECTIONAL_SEQUENCE_LSTM."""
-    x = s.shape(kernel.input)
-    steps, batch = x[:2] if kernel.time_major else x[1::-1]
-    cells, outputs = kernel.forget_gate.recurrent_weights.shape
-    shape = Struct("ek_lstm_shape", {
-        "batch": batch, "steps": steps, "in": x[2], "cells": cells, "out": outputs,
-        "time_major": int(kernel.time_major),
-    })  # fmt: skip
+    """UNIDIRECTIONAL_SEQUENCE_LSTM of int8."""
     last = kernel.projection
     fields: dict[str, Value] = {
         "input": _gate(kernel.input_gate), "forget": _gate(kernel.forget_gate), "cell": _gate(kernel.cell_gate),
@@ -50,9 +68,45 @@ def lstm(s: McuScheduler, kernel: kernels.Lstm) -> None:
         "hidden_zero": kernel.hidden_zero, "y_zero": s.network.scale(kernel.activation_state).zero_point,
     }  # fmt: skip
     fields |= _factor(last.factor if last else None, "projection_") | _factor(kernel.hidden, "hidden_")
+    _lstm_step(s, "ek_lstm_s8", kernel, Struct("ek_lstm_data", fields), 7)
+
+
+def float_lstm(s: McuScheduler, kernel: kernels.RealLstm) -> None:
+    """UNIDIRECTIONAL_SEQUENCE_LSTM of float32."""
+    data = Struct("ek_lstm_data_f32", {
+        "input": _float_gate(kernel.input_gate), "forget": _float_gate(kernel.forget_gate),
+        "cell": _float_gate(kernel.cell_gate), "output": _float_gate(kernel.output_gate),
+        "projection": _optional(kernel.projection), "projection_bias": _optional(kernel.projection_bias),
+        "cell_clip": kernel.cell_clip, "projection_clip": kernel.projection_clip,
+        "activation": ACTIVATIONS[kernel.activation],
+    })  # fmt: skip
+    _lstm_step(s, "ek_lstm_f32", kernel, data, 12)
+
+
+def _lstm_step(
+    s: McuScheduler, function: str, kernel: kernels.Lstm | kernels.RealLstm, data: Struct, scratch: int
+) -> None:
+    """A step; ``scratch``: bytes for each cell."""
+    x = s.shape(kernel.input)
+    steps, batch = x[:2] if kernel.time_major else x[1::-1]
+    cells, outputs = kernel.forget_gate.recurrent_weights.shape
+    shape = Struct("ek_lstm_shape", {
+        "batch": batch, "steps": steps, "in": x[2], "cells": cells, "out": outputs,
+        "time_major": int(kernel.time_major),
+    })  # fmt: skip
     operands = [s.operand(index) for index in (kernel.input, kernel.activation_state, kernel.cell_state)]
-    s.step("ek_lstm_s8", kernel, operands, s.output(kernel.output), shape, Struct("ek_lstm_data", fields), 7 * cells,
-           [None, None, None])  # fmt: skip
+    s.step(function, kernel, operands, s.output(kernel.output), shape, data, scratch * cells, [None, None, None])
+
+
+def _float_gate(gate: kernels.RealGate | None) -> Struct:
+    """A gate's weights; one that is not there has none."""
+    if gate is None:
+        return Struct("ek_lstm_gate_f32", {"weights": 0})
+    return Struct("ek_lstm_gate_f32", {
+        "weights": table(gate.weights, "float32"), "recurrent": table(gate.recurrent_weights, "float32"),
+        "bias": table(gate.bias, "float32"), "peephole": _optional(gate.peephole),
+        "norm": _optional(gate.normalization),
+    })  # fmt: skip
 
 
 def _gate(gate: kernels.Gate | None) -> Struct:
