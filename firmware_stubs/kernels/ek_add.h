@@ -43,9 +43,11 @@ EK_INLINE void ek_add_line(const struct ek_add_data *d, const int8_t *a, int32_t
     for (int32_t i = 0; i < count; i += 4) {
         const mve_pred16_t some = vctp32q((uint32_t)(count - i));
         int32x4_t p = vshlq_n_s32(vsubq_n_s32(vldrbq_z_s32(a + i, some), a_zero), 19);
-        int32x4_t q = vshlq_n_s32(vsubq_n_s32(vldrbq_z_s32(b + i, some), b_zero), both ? 19 : 20);
-        if (!both) {
-            q = vqrdmulhq_n_s32(q, multiplier);
+        int32x4_t q = vsubq_n_s32(vldrbq_z_s32(b + i, some), b_zero);
+        if (both) {
+            q = vshlq_n_s32(q, 19);
+        } else {
+            q = vqrdmulhq_n_s32(vshlq_n_s32(q, 20), multiplier);
             q = vrshlq_s32(vaddq_s32(q, vshrq_n_s32(q, 31)), right);
         }
         p = a_sign < 0 ? vsubq_s32(q, p) : b_sign < 0 ? vsubq_s32(p, q) : vaddq_s32(p, q);

@@ -271,41 +271,38 @@ struct ek_halves {
     int32_t bias[8], multiplier[8], right[8];
 };
 
-EK_INLINE void ek_halves_load(const struct ek_conv_data *d, int32_t flags, int32_t channel, struct ek_halves *h)
+/* A vector at an offset that the instruction holds: GCC computes an address for each. */
+#define EK_LOAD_AT(result, base, offset) \
+    __asm("vldrw.u32 %q0, [%1, %2]" : "=w"(result) : "r"(base), "i"(offset), "m"(*(const struct ek_halves(*)[2])(base)))
+
+/* Vectors of twice as many numbers, half as wide and saturated: those of the even lanes, then of the odd ones. */
+EK_INLINE int16x8_t ek_narrowed(int32x4_t even, int32x4_t odd)
 {
-    int32x4x2_t two = vld2q_s32(d->bias + channel);
-    vstrwq_s32(h->bias, two.val[0]);
-    vstrwq_s32(h->bias + 4, two.val[1]);
-    int16x8_t right = vdupq_n_s16(d->shift[0]);
-    two.val[0] = two.val[1] = vdupq_n_s32(d->multiplier[0]);
-    if (!(flags & EK_PER_TENSOR)) {
-        two = vld2q_s32(d->multiplier + channel);
-        right = vldrbq_s16(d->shift + channel);
-    }
-    vstrwq_s32(h->multiplier, two.val[0]);
-    vstrwq_s32(h->multiplier + 4, two.val[1]);
-    vstrwq_s32(h->right, vmovlbq_s16(right));
-    vstrwq_s32(h->right + 4, vmovltq_s16(right));
+    __asm("vqmovnb.s32 %q0, %q0" : "+w"(even)); /* for which GCC copies the vector */
+    return vqmovntq_s32(vreinterpretq_s16_s32(even), odd);
 }
 
-EK_INLINE int32x4_t ek_half_requantized(int32x4_t sum, const int32_t *multiplier, const int32_t *right, int32_t flags)
+EK_INLINE int32x4_t ek_half_requantized(int32x4_t sum, const struct ek_halves *h, int32_t at, int32_t flags)
 {
-    const int32x4_t shift = vldrwq_s32(right);
-    sum = vqrdmulhq_s32(sum, vldrwq_s32(multiplier));
+    int32x4_t multiplier, shift;
+    EK_LOAD_AT(multiplier, h, at + (int32_t)offsetof(struct ek_halves, multiplier));
+    EK_LOAD_AT(shift, h, at + (int32_t)offsetof(struct ek_halves, right));
+    sum = vqrdmulhq_s32(sum, multiplier);
     sum = vqaddq_s32(sum, vshrq_n_s32(flags & EK_NARROW ? sum : vandq_s32(sum, shift), 31));
     return vrshlq_s32(sum, shift);
 }
 
-/* The stored results of eight channels: sums of the even and of the odd ones, which include the bias. */
-EK_INLINE void ek_halves_finish(const struct ek_halves *h, int32_t flags, struct ek_bounds limits, int32x4_t even,
-                                int32x4_t odd, int8_t *y)
+/* The stored results of eight channels, whose numbers lie `at` bytes from `h`: sums of the even and of the odd ones,
+ * which include the bias. */
+EK_INLINE void ek_halves_finish(const struct ek_halves *h, int32_t at, int32_t flags, struct ek_bounds limits,
+                                int32x4_t even, int32x4_t odd, int8_t *y)
 {
-    even = ek_half_requantized(even, h->multiplier, h->right, flags);
-    odd = ek_half_requantized(odd, h->multiplier + 4, h->right + 4, flags);
-    int16x8_t both = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(even), even), odd);
+    even = ek_half_requantized(even, h, at, flags);
+    odd = ek_half_requantized(odd, h, at + 16, flags);
+    int16x8_t both = ek_narrowed(even, odd);
     if (flags & EK_SATURATES) {
         both = vqaddq_n_s16(both, limits.zero);
-        both = vreinterpretq_s16_s8(vqmovnbq_s16(vreinterpretq_s8_s16(both), both));
+        __asm("vqmovnb.s16 %q0, %q0" : "+w"(both));
     } else {
         both = vminq_s16(vmaxq_s16(both, vdupq_n_s16(limits.low)), vdupq_n_s16(limits.high));
         both = vaddq_n_s16(both, limits.zero);
@@ -320,34 +317,41 @@ struct ek_sixteen {
 };
 
 /* clang-format off */
-#define EK_TAP(after, behind) \
-    __asm volatile("vldrb.s16 q1, [%[w], #8]\n" "vadd.i32 %q[a], %q[a], %q[p]\n" \
-                   "vldrb.s16 q0, [%[x], #8]\n" "vadd.i32 %q[b], %q[b], %q[q]\n" \
+#define EK_TAP(add_a, add_b, late, after, behind, next, step) \
+    __asm volatile("vldrb.s16 q1, [%[w], #8]\n" add_a \
+                   "vldrb.s16 q0, [%[x], #8]\n" add_b \
                    "vmullb.s16 %q[p], q0, q1\n" "vmullt.s16 %q[q], q0, q1\n" \
                    "vldrb.s16 q1, [%[w]]" after "\n" "vadd.i32 %q[c], %q[c], %q[p]\n" \
                    "vldrb.s16 q0, [%[x]]" behind "\n" "vadd.i32 %q[e], %q[e], %q[q]\n" \
                    "vmullb.s16 %q[p], q0, q1\n" "vmullt.s16 %q[q], q0, q1\n" \
                    : [a] "+w"(t->even), [b] "+w"(t->odd), [c] "+w"(t->next_even), [e] "+w"(t->next_odd), \
-                     [p] "+w"(t->late_even), [q] "+w"(t->late_odd), [w] "+l"(*weights), [x] "+l"(*from) \
+                     [p] late(t->late_even), [q] late(t->late_odd), [w] "+l"(*weights), [x] "+l"(*from) \
                    : [n] "i"(next), [s] "i"(step) \
                    : "q0", "q1", "memory")
+#define EK_FIRST_TAP(...) EK_TAP("", "", "=&w", __VA_ARGS__)
+#define EK_LATER_TAP(...) \
+    EK_TAP("vadd.i32 %q[a], %q[a], %q[p]\n", "vadd.i32 %q[b], %q[b], %q[q]\n", "+w", __VA_ARGS__)
 /* clang-format on */
 
-/* Adds the products of a tap. The pointers go on to the next one: by constants that instructions hold, if they are
-   small. */
-EK_INLINE void ek_tap_16(const int8_t **weights, const int8_t **from, int32_t next, int32_t step, struct ek_sixteen *t)
+/* Adds the products of a tap; before the `first` one there are none that are late. The pointers go on to the next tap:
+   by constants that instructions hold, if they are small. */
+EK_INLINE void ek_tap_16(const int8_t **weights, const int8_t **from, int32_t next, int32_t step, const int first,
+                         struct ek_sixteen *t)
 {
 #if !defined(__clang__)
     if (__builtin_constant_p(next) && __builtin_constant_p(step) && next < 128 && step < 128) {
-        EK_TAP(", #%c[n]", ", #%c[s]");
+        if (first)
+            EK_FIRST_TAP(", #%c[n]", ", #%c[s]", next, step);
+        else
+            EK_LATER_TAP(", #%c[n]", ", #%c[s]", next, step);
         return;
     }
 #endif
     const int8_t *const weights_after = *weights + next, *const from_after = *from + step;
-    {
-        enum { next = 0, step = 0 };
-        EK_TAP("", "");
-    }
+    if (first)
+        EK_FIRST_TAP("", "", 0, 0);
+    else
+        EK_LATER_TAP("", "", 0, 0);
     *weights = weights_after;
     *from = from_after;
 }
@@ -356,30 +360,50 @@ EK_INLINE void ek_tap_16(const int8_t **weights, const int8_t **from, int32_t ne
 EK_INLINE void ek_many_taps(const struct ek_conv_shape *s, const struct ek_conv_data *d, const int8_t *const *rows,
                             int32_t channel, int8_t *y)
 {
-    struct ek_halves table[2], *h = table;
+    const struct ek_halves *h = (const struct ek_halves *)(const void *)d->channels + channel / 8;
     const struct ek_bounds limits = {(int16_t)(d->low - d->y_zero), (int16_t)(d->high - d->y_zero), (int16_t)d->y_zero};
     const int8_t *const taps = d->weights + channel;
-    ek_halves_load(d, s->flags, channel, table);
-    ek_halves_load(d, s->flags, channel + 8, table + 1);
     __asm("" : "+r"(h) : : "memory"); /* or its address is computed for each load */
     for (int32_t out_x = 0, at = channel; out_x < s->out_w; out_x++, at += s->stride_w * s->in_c, y += s->out_c) {
         const int8_t *weights = taps;
-        struct ek_sixteen t = {vldrwq_s32(h[0].bias), vldrwq_s32(h[0].bias + 4),
-                               vldrwq_s32(h[1].bias), vldrwq_s32(h[1].bias + 4),
-                               vdupq_n_s32(0),        vdupq_n_s32(0)};
+        struct ek_sixteen t;
+        EK_LOAD_AT(t.even, h, 0);
+        EK_LOAD_AT(t.odd, h, 16);
+        EK_LOAD_AT(t.next_even, h, sizeof *h);
+        EK_LOAD_AT(t.next_odd, h, sizeof *h + 16);
+        __asm("" : "=w"(t.late_even), "=w"(t.late_odd)); /* anything: the first tap sets them */
+        EK_UNROLL
         for (int32_t i = 0; i < s->k_h; i++) {
             const int8_t *from = rows[i] + at;
+            const int32_t next = s->in_c, step = s->dilation_w * s->in_c;
+            if (i == 0)
+                ek_tap_16(&weights, &from, next, step, 1, &t);
             EK_UNROLL
-            for (int32_t j = 0; j < s->k_w; j++)
-                ek_tap_16(&weights, &from, s->in_c, s->dilation_w * s->in_c, &t);
+            for (int32_t j = i == 0; j < s->k_w; j++)
+                ek_tap_16(&weights, &from, next, step, 0, &t);
         }
         t.even = vaddq_s32(t.even, t.late_even);
         t.odd = vaddq_s32(t.odd, t.late_odd);
-        ek_halves_finish(h, s->flags, limits, t.even, t.odd, y + channel);
-        ek_halves_finish(h + 1, s->flags, limits, t.next_even, t.next_odd, y + channel + 8);
+        ek_halves_finish(h, 0, s->flags, limits, t.even, t.odd, y + channel);
+        ek_halves_finish(h, sizeof *h, s->flags, limits, t.next_even, t.next_odd, y + channel + 8);
     }
 }
 #endif
+
+/* Bytes that do not overlap. */
+EK_INLINE void ek_copy_line(int8_t *to, const int8_t *from, int32_t count)
+{
+#if EK_HAS_MVE
+    for (; count >= 16; count -= 16, to += 16, from += 16)
+        vstrbq_s8(to, vldrbq_s8(from));
+    if (count > 0) {
+        const mve_pred16_t some = vctp8q((uint32_t)count);
+        vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
+    }
+#else
+    ek_copy(to, from, count);
+#endif
+}
 
 #define EK_MOST_ROWS 16 /* of weights that ek_depthwise_lanes_s8 takes */
 
@@ -397,7 +421,7 @@ EK_INLINE void ek_depthwise_lanes_s8(const struct ek_conv_shape *s, const struct
         for (copied = ek_max(copied, top); copied < top + span; copied++) {
             int8_t *to = window + (copied + s->pad_top) % span * bytes + left;
             if (copied >= 0 && copied < s->in_h)
-                ek_copy(to, x + copied * s->in_w * s->in_c, inside);
+                ek_copy_line(to, x + copied * s->in_w * s->in_c, inside);
             else
                 ek_fill(to, (int8_t)d->x_zero, inside);
         }

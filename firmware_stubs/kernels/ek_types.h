@@ -66,6 +66,9 @@ struct ek_dense_shape {
    multiplier, shift: TFLite's fixed-point form of the scales, shift > 0 to the left; one per output channel.
    channels: in place of these three where convolutions are packed as EK_PACKING_PAIRS and EK_NARROW or EK_NEAR: for
    each output channel 2 * bias, multiplier, and 2^(32 + shift) or 2^(30 + shift).
+   EK_PACKING_BLOCKS has them, too, for depthwise convolutions that are EK_NARROW or EK_NEAR and neither EK_PLAIN nor
+   EK_INT4: for each eight of the first out_c / 16 * 16 channels the biases of the even and of the odd ones, their
+   multipliers and their shifts.
    EK_PACKING_BLOCKS has three more zeros in each of bias, multiplier and shift.
    low, high: least and largest result, y_zero included. */
 struct ek_conv_data {

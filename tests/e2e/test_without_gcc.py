@@ -30,11 +30,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.mark.skipif(not ZIG, reason="ziglang is not installed (411 MB): pip install ziglang==0.15.1")
-@pytest.mark.parametrize("board", ["nucleo-l4r5zi", "mps3-an547"])
-def test_zig_compiles_what_the_emulator_proves(board: str, tmp_path: Path, environment: dict[str, str]) -> None:
+def test_zig_compiles_what_the_emulator_proves(tmp_path: Path, environment: dict[str, str]) -> None:
+    """On a core with MVE, for which zig has to be told so."""
     tflite.write(convolutional(), tmp_path / "net.tflite")
     made = edgekit(
-        "compile", tmp_path / "net.tflite", "--target", board, "--recipe", "int8", "--data", "random",
+        "compile", tmp_path / "net.tflite", "--target", "mps3-an547", "--recipe", "int8", "--data", "random",
         "--out", tmp_path / "out", "--json", env=environment,
     ).json  # fmt: skip
     (bundle,) = made["bundles"]

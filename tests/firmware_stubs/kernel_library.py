@@ -51,7 +51,7 @@ class Layer:
     limits: tuple[int, int]
     arrays: list[Array] = dataclasses.field(default_factory=list)
 
-    def data(self, kind: packing.Packing, packed: Array, rows: Array, *, flags: int = 0) -> Data:
+    def data(self, kind: packing.Packing, packed: Array, rows: Array, *, flags: int = 0, vectors: bool = False) -> Data:
         """``struct ek_conv_data``, alive as long as the layer."""
         bias = packing.folded_bias(rows, self.bias, self.x_zero).astype(np.int32)
         if flags:
@@ -61,6 +61,9 @@ class Layer:
             numbers = (bias, self.multiplier.astype(np.int32), self.shift.astype(np.int8))
             self.arrays = [packed, *(packing.lanes(values, kind) for values in numbers)]
             pointers = [*(array.ctypes.data for array in self.arrays), None]
+            if vectors:
+                self.arrays.append(packing.vectors(*numbers))
+                pointers[4] = self.arrays[-1].ctypes.data
         return Data(*pointers, self.x_zero, self.y_zero, *self.limits)
 
     def flags(self, rows: Array) -> int:
@@ -99,7 +102,8 @@ def depthwise(
     packed, plain = packing.pack_depthwise(layer.weights, kind, shape.out_c // shape.in_c)
     shape = dataclasses.replace(shape, flags=layer.flags(rows) | plain)
     flags = shape.flags * packing.takes_channels(shape.flags, kind)
-    data = layer.data(kind, packed, rows, flags=flags)
+    vectors = packing.takes_vectors(shape.flags, kind, shape.out_c)
+    data = layer.data(kind, packed, rows, flags=flags, vectors=vectors)
     scratch = packing.depthwise_scratch(shape, kind)
     far = packing.depthwise_behind(shape, kind) if overlap else None
     if overlap and packing.depthwise_in_place(shape, kind):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from edgekit import target
 from edgekit.backends import runner_build
+from edgekit.backends.c99.emit import HEADERS
+from edgekit.backends.c99.firmware import zig_flags
 from edgekit.backends.gpu import host_build
 from edgekit.data.mfcc import Mfcc, Quantization
 from edgekit.data.mfcc_source import source
@@ -25,6 +30,7 @@ COMPILERS = {
 }  # fmt: skip
 EMULATOR = ROOT / "edgekit" / "runners" / "emulator"
 TINY = ROOT / "tests" / "firmware_stubs" / "tiny_model"
+LIBRARY = "tests/firmware_stubs/kernels.c"
 TRACING = ROOT / "edgekit" / "runners" / "tracing"
 WEIGHTS = """enum { ROWS = 2, COLUMNS = 3 };
 static const float weights[COLUMNS][ROWS] = {{0}}, bias[COLUMNS] = {0};
@@ -151,6 +157,26 @@ def test_no_warnings(path: Path, arch: str, tmp_path: Path) -> None:
     assert not compile_strictly(path, arch, tmp_path)
     if "EDGEKIT_STATIC_NETWORK" in path.read_text():
         assert not compile_strictly(path, arch, tmp_path, "-DEDGEKIT_STATIC_NETWORK")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="ziglang is not installed (411 MB)")
+@pytest.mark.parametrize(("board", "packing", "instruction"), [
+    ("pico", "ROWS", "muls"), ("nucleo-l4r5zi", "PAIRS", "smlad"), ("stm32h7a3", "PAIRS", "smlad"),
+    ("nucleo-u575", "PAIRS", "smlad"), ("mps3-an547", "BLOCKS", "vmullb.s16"), ("ra8d1", "BLOCKS", "vmlava.s8"),
+])  # fmt: skip
+def test_no_warnings_from_zig(board: str, packing: str, instruction: str, tmp_path: Path) -> None:
+    """Clang on every core, MVE among them, and with the instructions that the packing is for."""
+    kernels, flags = ROOT / "firmware_stubs" / "kernels", table()["firmware_stubs/kernels"][1]
+    text = "".join(f'#include "{header}"\n' for header in HEADERS) + (ROOT / LIBRARY).read_text()
+    (tmp_path / "all.c").write_text(text)
+    machine = zig_flags(target.load(board).microcontroller)
+    command = [sys.executable, "-P", "-E", "-m", "ziglang", "cc", *machine, *flags, *WARNINGS, "-O2", f"-I{kernels}",
+               f"-DEK_PACKING=EK_PACKING_{packing}", "-Wno-unused-command-line-argument"]  # fmt: skip
+    command += ["-S", "all.c", "-o", "all.s"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert instruction in (tmp_path / "all.s").read_text()
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ SHAPES = {
     "depthwise_144": packing.ConvShape(3, 4, 144, 3, 4, 144, 3, 3, pad_top=1, pad_left=1),
     "depthwise_5x5": packing.ConvShape(6, 6, 4, 6, 6, 4, 5, 5, pad_top=2, pad_left=2),
 }
+POOLS = [(5, 4, 7, 2, 3), (16, 16, 9, 16, 16), (17, 16, 6, 17, 16), (3, 3, 3, 3, 3)]
+"""Height, width and channels; height and width of the window. More than 256 pixels do not fit halfwords."""
 DENSE = [(1, 37, 6), (2, 64, 4), (1, 16, 3), (1, 5, 256)]
 ARITHMETIC = {"narrow": (0.001, 0.2), "near": (0.001, 0.7), "any": (0.01, 4.0), "limits": (0.001, 0.2),
               "halves": (0.125, 0.125)}  # fmt: skip
@@ -140,7 +142,7 @@ def test_kernels_on_a_core(core: str, weights: tuple[int, int], tmp_path: Path) 
 
 @pytest.mark.parametrize("core", CORES)
 def test_kernels_of_words_on_a_core(core: str, tmp_path: Path) -> None:
-    """int16 activations, with all roundings."""
+    """int16 activations, with all roundings; and means of windows, which take four channels at a time."""
     rng = np.random.default_rng(7)
     program = Program(CORES[core][1], -127, 127)
     for rounding in range(4):
@@ -149,6 +151,8 @@ def test_kernels_of_words_on_a_core(core: str, tmp_path: Path) -> None:
                 program.words(rng, "depthwise" if name.startswith("depthwise") else "conv2d", shape, rounding)
         for rows, depth, units in [*DENSE, (3, 600, 2)]:
             program.words(rng, "dense", packing.DenseShape(rows, depth, units), rounding)
+    for window in POOLS:
+        program.pool(rng, *window)
     run(core, program, tmp_path)
 
 
@@ -218,6 +222,8 @@ class Program:
             for name, values in lanes.items():
                 kind = "int8_t" if name == "shift" else "int32_t"
                 arrays[name] = kind, packing.lanes(values, self.kind)
+            if "depthwise" in function and packing.takes_vectors(shape.flags, self.kind, shape.out_c):
+                arrays["channels"] = "int32_t", packing.vectors(bias, layer.multiplier, layer.shift)
         for name, (kind, values) in arrays.items():
             numbers = ",".join(map(str, np.asarray(values).reshape(-1).tolist()))
             aligned = "__attribute__((aligned(16))) " if name != "expected" else ""
@@ -276,8 +282,28 @@ class Program:
         ]
         self.jobs.append(f"{{run{n}, x{n}, expected{n}, {arrays['expected'][1].size}}}")
 
+    def pool(self, rng: Any, height: int, width: int, channels: int, rows: int, columns: int) -> None:
+        """Strides of a window's size less one; -128 often enough for the least sum."""
+        x = np.where(rng.uniform(size=(height, width, channels)) < 0.1, 99, -128)
+        stride = max(1, rows - 1), max(1, columns - 1)
+        made = tuple((size - k) // s + 1 for size, k, s in zip((height, width), (rows, columns), stride, strict=True))
+        windows = np.lib.stride_tricks.sliding_window_view(x, (rows, columns), (0, 1))[:: stride[0], :: stride[1]]
+        total, count = windows.sum((-2, -1)), rows * columns
+        means = np.sign(total) * ((np.abs(total) + count // 2) // count)
+        n, fields = self.count, (height, width, channels, *made, rows, columns, *stride, 0, 0)
+        self.count += 1
+        for name, values in {"x": x, "expected": np.clip(means, -120, 100)}.items():
+            numbers = ",".join(map(str, values.reshape(-1).tolist()))
+            self.parts.append(f"static const int8_t {name}{n}[] = {{{numbers}}};")
+        self.parts += [
+            f"static const struct ek_pool_shape s{n} = {{{','.join(map(str, fields))}}};",
+            f"static const struct ek_limits d{n} = {{-120, 100}};",
+            f"static void run{n}(const int8_t *x, int8_t *y) {{ ek_average_pool_s8(&s{n}, &d{n}, x, y); }}",
+        ]
+        self.jobs.append(f"{{run{n}, x{n}, expected{n}, {means.size}}}")
+
     def text(self) -> str:
-        headers = ("ek_conv.h", "ek_conv_words.h", "ek_depthwise.h", "ek_dense.h")
+        headers = ("ek_conv.h", "ek_conv_words.h", "ek_depthwise.h", "ek_dense.h", "ek_pool.h")
         head = "".join(f'#include "{name}"\n' for name in headers)
         for name, size in (("output", 4096), ("scratch", 8192)):
             head += f"static int8_t {name}[{size}] __attribute__((aligned(16)));\n"

@@ -200,7 +200,7 @@ def source(form: str) -> Source:
                                       data="random", out=folder)  # fmt: skip
             graph = tflite.read(made.path / "model.tflite")
         elif dtype == "int8":
-            raw = [case for case in CASES if "bytes" in case.dtypes]
+            raw = [case for case in CASES if "bytes" in case.dtypes and not (form == "symmetric" and remembers(case))]
             other = network(raw)
             cases += raw
             graph = quantized(graph, folder / "int8")

@@ -179,9 +179,13 @@ def machine_flags(mcu: Mcu) -> list[str]:
 
 
 def zig_flags(mcu: Mcu) -> list[str]:
-    """What tells zig of a Cortex-M core: its names have underscores, and imply the FPU."""
+    """What tells zig of a Cortex-M core: its names have underscores, and imply the FPU.
+
+    They do not imply what Arm sells as an option: the DSP extension of Cortex-M33, and MVE.
+    """
     abi = "eabi" if mcu.fpu is Fpu.NONE else "eabihf"
-    return ["-target", f"thumb-freestanding-{abi}", f"-mcpu={mcu.arch.replace('-', '_')}", "-g0"]
+    more = "+dsp" if mcu.arch == "cortex-m33" else "+mve_fp" if mcu.mve else ""
+    return ["-target", f"thumb-freestanding-{abi}", f"-mcpu={mcu.arch.replace('-', '_')}{more}", "-g0"]
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,11 @@ def lstm(b: Builder, number: int, operator: Operator) -> None:
     projection = given.values(PROJECTION, (count, cells)) if given.at(PROJECTION) is not None else None
     bias = given.at(PROJECTION + 1) if projection is not None else None
     added = given.values(PROJECTION + 1, (count,)) if bias is not None else None
-    clips = [max(0.0, float(np.float32(clip))) for clip in (o.cellClip, o.projClip)]
+    cell_clip, projection_clip = (max(0.0, float(np.float32(clip))) for clip in (o.cellClip, o.projClip))
     b.add(RealLstm(
         b.nodes[number], operator.outputs[0], operator.inputs[0], given.index(ACTIVATION_STATE),
-        given.index(CELL_STATE), first, forget, cell, output, projection, added, *clips, ACTIVATIONS[fused(operator)],
-        bool(o.timeMajor),
+        given.index(CELL_STATE), first, forget, cell, output, projection, added, cell_clip, projection_clip,
+        ACTIVATIONS[fused(operator)], bool(o.timeMajor),
     ))  # fmt: skip
 
 

@@ -179,6 +179,22 @@ def takes_channels(flags: int, packing: Packing) -> bool:
     return packing == "pairs" and bool(flags & (NARROW | NEAR))
 
 
+def takes_vectors(flags: int, packing: Packing, count: int) -> bool:
+    """Whether a depthwise convolution of ``count`` channels reads :func:`vectors`.
+
+    It does so for each 16 channels; for the rest of them it reads bias, multiplier and shift.
+    """
+    return packing == "blocks" and bool(flags & (NARROW | NEAR)) and not flags & (PLAIN | INT4) and count >= 16
+
+
+def vectors(bias: NDArray[Any], multiplier: NDArray[Any], shift: NDArray[Any]) -> NDArray[np.int32]:
+    """Folded bias, multiplier and shift, ``[channels / 16 * 2, 3, 8]``: of eight channels first the even ones."""
+    rows = [np.broadcast_to(np.asarray(values, np.int32), np.shape(bias)) for values in (bias, multiplier, shift)]
+    whole = len(bias) // 16 * 16
+    eights = np.stack(rows)[:, :whole].reshape(3, -1, 4, 2).transpose(1, 0, 3, 2)
+    return np.ascontiguousarray(eights).reshape(-1, 3, 8)
+
+
 def channels(bias: NDArray[Any], multiplier: NDArray[Any], shift: NDArray[Any], flags: int) -> NDArray[np.int32]:
     """Twice the folded bias, multiplier and ``2**(32 + shift)`` of each output channel, ``[channels, 3]``.
 

@@ -59,7 +59,7 @@ def _convolved(s: McuScheduler, kernel: kernels.Conv2D | kernels.DepthwiseConv2D
         packed, plain = packing.pack(weights, s.program.packing, groups)
         if depthwise:
             packed, plain = packing.pack_depthwise(kernel.weights, s.program.packing, y[3] // x[3])
-        data, flags = _products(kernel, weights, packed, s.program.packing)
+        data, flags = _products(kernel, weights, packed, s.program.packing, plain=plain)
         shape.fields["flags"] = flags | plain
         sizes = packing.ConvShape(**shape.fields)  # type: ignore[arg-type]
         scratch = (packing.depthwise_scratch if depthwise else packing.conv_scratch)(sizes, s.program.packing)
@@ -161,12 +161,18 @@ def _floats(kernel: Product) -> Struct:
 
 
 def _products(
-    kernel: Product, weights: NDArray[Any], packed: NDArray[Any], way: packing.Packing, *, folds: bool = True
+    kernel: Product,
+    weights: NDArray[Any],
+    packed: NDArray[Any],
+    way: packing.Packing,
+    *,
+    folds: bool = True,
+    plain: int = 0,
 ) -> tuple[Struct, int]:
     """``struct ek_conv_data``: the weights, the bias with the input's zero point folded in, the requantization.
 
     :param weights: one output channel per row, ``[out, ...]``. :param folds: False where some sums lack products.
-    :returns: also the flags.
+    :param plain: flags of the packed weights. :returns: also the other flags.
     """
     end = kernel.epilogue
     assert end.requantization is not None
@@ -186,6 +192,9 @@ def _products(
     }
     if isinstance(kernel, kernels.Conv2D | kernels.DepthwiseConv2D) and packing.takes_channels(flags, way):
         factors = {"channels": table(packing.channels(bias, multipliers, shifts, flags), "int32")}
+    if isinstance(kernel, kernels.DepthwiseConv2D) and packing.takes_vectors(flags | plain, way, len(weights)):
+        factors = {"channels": table(packing.vectors(bias, multipliers, shifts), "int32"),
+                   **(factors if len(weights) % 16 else {})}  # fmt: skip
     return Struct("ek_conv_data", {
         "weights": table(packed, "int8"), **factors, "x_zero": zero,
         "y_zero": end.requantization.output.zero_point, "low": limits[0], "high": limits[1],
