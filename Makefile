@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo demo-fpga demo-keywords test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants runtime-wheels bench-generators bench-microcontrollers calibration lock clean
+.PHONY: help setup ready demo demo-fpga demo-keywords examples test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants runtime-wheels bench-generators bench-microcontrollers calibration lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -25,6 +25,9 @@ demo-fpga: ready  ## a Keras network on an accelerator in an FPGA, simulated bit
 
 demo-keywords: ready  ## from a WAV file to the spoken word on an emulated Cortex-M4 (two minutes)
 	@$(BIN)/python examples/keyword_spotting/demo.py
+
+examples: ready  ## small products from data to decisions, each on an emulated board (two minutes each)
+	@$(BIN)/python examples/detect_digits/demo.py
 
 test: lint  ## everything: style, types, all tests (about 40 minutes on two cores)
 	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder --durations 15

@@ -230,7 +230,7 @@ def of_table(table: Mapping[str, Any], graph: Graph, side: tuple[int, int], labe
     _only(table, "bins", coding is Coding.DISTANCES, coding)
     _only(table, "anchors", anchored, coding)
     _only(table, "variance", coding in (Coding.SSD, Coding.BLAZEFACE), coding)
-    unit = fields.choice(_Unit, table.get("unit", "pixels"), "head.unit")
+    unit = _unit(table.get("unit", "pixels"), side)
     objectness = fields.flag(table.get("objectness", coding is Coding.YOLO5), "head.objectness")
     background = fields.flag(table.get("background", False), "head.background")
     grids = _grids_of(table, coding, side)
@@ -245,10 +245,21 @@ def of_table(table: Mapping[str, Any], graph: Graph, side: tuple[int, int], labe
     axes = fields.choice(_Axes, table.get("order", "yx" if coding is Coding.SSD else "xy"), "head.order")
     return Head(
         coding, axes is _Axes.YX,
-        (float(side[0]), float(side[1])) if unit is _Unit.FRACTION else (1.0, 1.0), bins,
+        unit, bins,
         (variance[0], variance[1], variance[2], variance[3]), objectness, background, classes, joint, boxes, scores,
         grids,
     )  # fmt: skip
+
+
+def _unit(value: Any, side: tuple[int, int]) -> tuple[float, float]:
+    """Pixels of the input in one unit: x, y."""
+    if isinstance(value, str):
+        fraction = fields.choice(_Unit, value, "head.unit") is _Unit.FRACTION
+        return (float(side[0]), float(side[1])) if fraction else (1.0, 1.0)
+    (pixels,) = fields.numbers([value])
+    if pixels <= 0:
+        raise ValueError(f"head.unit = {value!r} is not above 0")
+    return pixels, pixels
 
 
 def _only(table: Mapping[str, Any], key: str, allowed: bool, coding: Coding) -> None:

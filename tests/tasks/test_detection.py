@@ -30,7 +30,7 @@ ANCHORS = "[[[10, 13], [33, 23]], [[62, 45], [116, 90]]]"
 HEADS = {
     "center": 'boxes = "center"',
     "fraction": 'boxes = "center"\nunit = "fraction"',
-    "corners": 'boxes = "corners"\norder = "yx"',
+    "corners": 'boxes = "corners"\norder = "yx"\nunit = 0.25',
     "distances": 'boxes = "distances"\nstrides = [8, 16]',
     "yolo5": f'boxes = "yolo5"\nstrides = [8, 16]\nanchors = {ANCHORS}',
     "ssd": f'boxes = "ssd"\ncells = [8, 4]\nbackground = true\nanchors = {ANCHORS}',
@@ -71,7 +71,7 @@ def inverse(name: str, box: NDArray[Any], row: int) -> list[float]:
     if name == "fraction":
         return [cx / SIDE, cy / SIDE, w / SIDE, h / SIDE]
     if name == "corners":
-        return [y0, x0, y1, x1]
+        return [4 * y0, 4 * x0, 4 * y1, 4 * x1]
     many = 1 if name == "distances" else 2
     first = row < 64 * many
     cell, stride, across = (row // many, 8, 8) if first else ((row - 64 * many) // many, 16, 4)
@@ -211,6 +211,8 @@ def test_outputs_are_found(
         ('boxes = "circles"', [(1, 50, 7)], "one of center, corners, distances, yolo5, ssd, blazeface"),
         ('boxes = "yolo5"', [(1, 50, 8)], "needs head.strides, in pixels, or head.cells"),
         ("strides = [8]", [(1, 50, 7)], 'head.strides means nothing with boxes = "center"'),
+        ('unit = "metres"', [(1, 50, 7)], "one of pixels, fraction"),
+        ("unit = 0", [(1, 50, 7)], "head.unit = 0 is not above 0"),
         ("bins = 4", [(1, 50, 7)], "head.bins means nothing"),
         ('boxes = "ssd"\ncells = [8]\nanchors = [[[1]]]', [(1, 64, 7)], "an anchor is [width, height]"),
         ('boxes = "ssd"\ncells = [8]', [(1, 64, 7)], "head.anchors is a list for each of the 1 grids"),
@@ -321,7 +323,7 @@ def test_c_finds_the_same_bits(driver: Path, tmp_path: Path, name: str) -> None:
         )  # fmt: skip
         fit = list(Fit)[int(random.integers(3))]
         found = replace(base, suppression=rules, picture=replace(base.picture, fit=fit))
-        spread = {"center": 20, "corners": 30}.get(name, 1.5)
+        spread = {"center": 20, "corners": 120}.get(name, 1.5)
         made: list[NDArray[Any]] = []
         for shape in shapes:
             real = (
