@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import struct
+from functools import cache
 from typing import Any
 
 import pytest
@@ -15,26 +16,34 @@ MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 ALLOWED, REFUSED, ABSENT, KILLED, IGNORED = 0x7FFF0000, 0x00050001, 0x00050000 | errno.ENOSYS, 0x80000000, 0x00050000
 PID = 4711
 THREAD = 0x00010000
-TASK = seccomp.rules(programs=False, signals=True, network=False, pid=PID)
-PROGRAM = seccomp.rules(programs=True, signals=True, network=False, pid=PID)
-LONE = seccomp.rules(programs=True, signals=False, network=False, pid=PID)
-NETWORK = seccomp.rules(programs=False, signals=True, network=True, pid=PID)
-LOOPBACK = seccomp.rules(programs=False, signals=True, network=False, pid=PID, loopback=True)
-COPIES = seccomp.rules(programs=False, signals=True, network=False, pid=PID, modes=True)
-KINDS = {
-    "task": TASK, "program": PROGRAM, "lone": LONE, "network": NETWORK, "loopback": LOOPBACK, "copies": COPIES,
-}  # fmt: skip
+TASK, PROGRAM, LONE, NETWORK, LOOPBACK, COPIES = "task", "program", "lone", "network", "loopback", "copies"
+KINDS: dict[str, dict[str, bool]] = {
+    TASK: {"programs": False, "signals": True, "network": False},
+    PROGRAM: {"programs": True, "signals": True, "network": False},
+    LONE: {"programs": True, "signals": False, "network": False},
+    NETWORK: {"programs": False, "signals": True, "network": True},
+    LOOPBACK: {"programs": False, "signals": True, "network": False, "loopback": True},
+    COPIES: {"programs": False, "signals": True, "network": False, "modes": True},
+    "both": {"programs": False, "signals": True, "network": True, "loopback": True},
+}
 
 
-def answer(rules: dict[str, Any], call: str | int, *arguments: int, machine: str = "x86_64", arch: int = 0) -> int:
+@cache
+def program(kind: str, machine: str) -> list[tuple[int, ...]]:
+    """The filter of a kind of child."""
+    rules = seccomp.rules(pid=PID, **KINDS[kind])
+    return [struct.unpack("<HBBI", one) for one in seccomp._program(machine, rules)]
+
+
+def answer(kind: str, call: str | int, *arguments: int, machine: str = "x86_64", arch: int = 0) -> int:
     """What the kernel does with a call: an interpreter of the filter (``struct seccomp_data``: seccomp(2))."""
     number = numbers(machine)[call] if isinstance(call, str) else call
     values = [value & 0xFFFFFFFFFFFFFFFF for value in (*arguments, *(0,) * (6 - len(arguments)))]
     data = struct.pack("<IIQ6Q", number, arch or MACHINES[machine], 0, *values)
-    program = [struct.unpack("<HBBI", one) for one in seccomp._program(machine, rules)]
+    operations = program(kind, machine)
     place = accumulator = 0
-    for _ in range(len(program)):
-        code, jt, jf, k = program[place]
+    for _ in operations:
+        code, jt, jf, k = operations[place]
         place += 1
         if code == 0x20:  # BPF_LD | BPF_W | BPF_ABS
             (accumulator,) = struct.unpack_from("<I", data, k)
@@ -53,7 +62,7 @@ def answer(rules: dict[str, Any], call: str | int, *arguments: int, machine: str
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_call_has_its_answer(machine: str, kind: str) -> None:
     """Of all numbers: what is listed without conditions, and nothing else, is let through whatever the arguments."""
-    rules, known = KINDS[kind], numbers(machine)
+    rules, known = seccomp.rules(pid=PID, **KINDS[kind]), numbers(machine)
     free = {known[name] for name, conditions in rules.items() if not conditions and name in known}
     special = {known[name] for name, conditions in rules.items() if conditions and name in known}
     absent = {known["clone3"], known["memfd_create"]} - free
@@ -63,7 +72,7 @@ def test_every_call_has_its_answer(machine: str, kind: str) -> None:
             expected = ALLOWED if number in free else IGNORED if number in ignored else REFUSED
             if number in absent or number > seccomp._NEWEST:
                 expected = ABSENT
-            assert answer(rules, number, machine=machine) == expected, number
+            assert answer(kind, number, machine=machine) == expected, number
 
 
 def test_the_newest_call_of_the_table_is_known() -> None:
@@ -76,14 +85,14 @@ def test_other_machines_calls_are_not_looked_at() -> None:
     assert answer(TASK, 0x40000000, machine="aarch64") == ABSENT
 
 
-@pytest.mark.parametrize("rules", [TASK, PROGRAM, LOOPBACK], ids=["task", "program", "loopback"])
-def test_files_are_asked_what_libraries_ask(rules: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", [TASK, PROGRAM, LOOPBACK])
+def test_files_are_asked_what_libraries_ask(kind: str) -> None:
     """Of a terminal and its size, of what is there to read; not to type into it."""
     for command in (0x5401, 0x5413, 0x540F, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A):
-        assert answer(rules, "ioctl", 1, command) == ALLOWED
-        assert answer(rules, "ioctl", 1, command | 0xFF00000000) == ALLOWED  # the kernel looks at 32 bits
+        assert answer(kind, "ioctl", 1, command) == ALLOWED
+        assert answer(kind, "ioctl", 1, command | 0xFF00000000) == ALLOWED  # the kernel looks at 32 bits
     for command in (0x5400, 0x5402, 0x5412, 0x5414, 0x40086602, 0):
-        assert answer(rules, "ioctl", 1, command) == REFUSED
+        assert answer(kind, "ioctl", 1, command) == REFUSED
 
 
 def test_drivers_are_asked_all_but_what_harms() -> None:
@@ -117,8 +126,7 @@ def test_sockets_of_a_network_of_its_own() -> None:
     assert [answer(LOOPBACK, "socket", family, 1) for family in (2, 10)] == [ALLOWED, ALLOWED]
     assert [answer(LOOPBACK, "socket", family, 1) for family in (0, 1, 3, 9, 11, 16, 17)] == [REFUSED] * 7
     assert answer(NETWORK, "socket", 1, 1) == ALLOWED and answer(TASK, "socket", 2, 1) == REFUSED
-    both = seccomp.rules(programs=False, signals=True, network=True, pid=PID, loopback=True)
-    assert answer(both, "socket", 1, 1) == ALLOWED
+    assert answer("both", "socket", 1, 1) == ALLOWED
 
 
 def test_modes_of_copies() -> None:
