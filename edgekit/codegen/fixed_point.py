@@ -31,9 +31,19 @@ def quantize_multiplier(factor: float) -> tuple[int, int]:
 
 
 def quantize_multipliers(factors: Iterable[float]) -> tuple[Integers, Integers]:
-    """:func:`quantize_multiplier` of each factor."""
-    pairs = [quantize_multiplier(float(factor)) for factor in factors]
-    return np.array([m for m, _ in pairs], np.int64), np.array([s for _, s in pairs], np.int64)
+    """:func:`quantize_multiplier` of each factor; networks have a thousand channels.
+
+    :raises OverflowError: if one is not finite.
+    """
+    given = np.array(factors if isinstance(factors, np.ndarray) else list(factors), np.float64)
+    if not np.isfinite(given).all():
+        raise OverflowError("a factor is not finite")
+    fractions, exponents = np.frexp(np.abs(given))
+    multipliers = np.floor(fractions * (1 << 31) + 0.5).astype(np.int64)
+    whole = multipliers == 1 << 31
+    multipliers, shifts = np.where(whole, 1 << 30, multipliers), exponents.astype(np.int64) + whole
+    none = (given == 0.0) | (shifts < -31)
+    return np.where(none, 0, np.where(given > 0, multipliers, -multipliers)), np.where(none, 0, shifts)
 
 
 def saturating_rounding_doubling_high_mul(a: Integers, b: Integers | int) -> Integers:

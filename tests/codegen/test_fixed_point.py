@@ -35,6 +35,18 @@ def test_ends_of_the_range(factor: float, expected: tuple[int, int]) -> None:
     assert fx.quantize_multiplier(factor) == expected
 
 
+@given(st.lists(st.floats(-(2.0**40), 2.0**40) | st.sampled_from([0.0, 1 - 2**-33, -1 + 2**-40, 2.0**-32, 2.0**-33])))
+def test_many_multipliers_are_each_ones(factors: list[float]) -> None:
+    multipliers, shifts = fx.quantize_multipliers(factors)
+    assert list(zip(multipliers.tolist(), shifts.tolist(), strict=True)) == [*map(fx.quantize_multiplier, factors)]
+
+
+@pytest.mark.parametrize("factor", [math.inf, math.nan])
+def test_multipliers_are_finite(factor: float) -> None:
+    with pytest.raises(OverflowError, match="not finite"):
+        fx.quantize_multipliers([1.0, factor])
+
+
 @given(INT32, INT32)
 def test_high_products_round_halves_away_from_zero_but_for_truncation(a: int, b: int) -> None:
     expected = Fraction(a * b, 1 << 31)

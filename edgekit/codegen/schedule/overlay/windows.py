@@ -102,8 +102,9 @@ def usable(mode: Mode, machine: Machine, source: Layout, output: Layout) -> bool
 
 def in_slots(window: Window, output: Layout) -> bool:
     """True if blocks of channels can be slots: of a mean over a whole feature map, where all channels are alike."""
-    alike = len(set(window.factors)) == 1 and len(set(map(int, window.bias))) == 1
-    return window.alike and window.depthwise and alike and output.size[:2] == (1, 1)
+    if not window.alike or not window.depthwise or output.size[:2] != (1, 1):
+        return False
+    return len(set(window.factors)) == 1 and len(set(map(int, window.bias))) == 1
 
 
 def shape_of(machine: Machine, window: Window, source: Layout, output: Layout, mode: Mode) -> Shape:
