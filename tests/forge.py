@@ -55,8 +55,6 @@ LEFT_OUT = (
     "edgekit.sandbox.start", "edgekit.tuning.child",
 )  # fmt: skip
 """Modules of programs and children that change their process, or do their work, when they are imported."""
-TENSORFLOW = ("scipy.special", "tensorflow", "tf_keras")
-"""What is imported for workers that preload nothing, or the first of these only: their tasks import TensorFlow."""
 KEPT_FORGES = 12
 OWN_PATH = [path for path in sys.path if path != str(Path(__file__).parent)]
 """Where Python imports from by itself."""
@@ -175,8 +173,8 @@ class Forge:
     def _pass_on(self, request: dict[str, Any], text: bytes, descriptors: list[int]) -> None:
         """Let the forge of these modules and this environment answer."""
         python, _, _, folders, _, *modules = request["worker"]
-        if not modules or modules == [TENSORFLOW[0]]:
-            modules = list(TENSORFLOW)
+        if modules in ([], ["tensorflow"]):  # tests' own tasks of TensorFlow preload nothing
+            modules = ["tensorflow", "tf_keras"]
         key = json.dumps([python, searched(folders), modules, bound(request["env"])], sort_keys=True)
         if key in self._forges:
             self._forges[key] = self._forges.pop(key)  # the last to be given up
@@ -285,11 +283,7 @@ def main() -> None:
         extend_path(sys.argv[3])
         import numpy  # noqa: F401  (as the worker does)
 
-        environment = importlib.import_module("edgekit.sandbox.environment")
-        for name in sys.argv[4:]:
-            with contextlib.suppress(ImportError):
-                environment.tensorflow() if name == "tensorflow" else importlib.import_module(name)
-        importlib.import_module("edgekit.sandbox.worker")
+        importlib.import_module("edgekit.sandbox.worker").preload(sys.argv[4:])
         forge = Forge(source, listening=False, control=source.fileno())
     else:
         import_commands()

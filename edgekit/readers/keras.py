@@ -14,14 +14,13 @@ from edgekit import sandbox
 from edgekit.errors import ModelError, ToolMissing
 from edgekit.readers import ReadOptions, files, keras_config, saved_model
 from edgekit.sandbox import answers
+from edgekit.sandbox.environment import TENSORFLOW
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 _TASKS = {"keras_file": "keras_child", "h5_file": "keras_child", "saved_model": "saved_model_child"}
 """The module of each task."""
-_PRELOAD = ("scipy.special",)
-"""TensorFlow needs it. Its OpenBLAS asks for memory again and again without end where a child may have no more."""
 _ZIP = b"PK\x03\x04"
 
 
@@ -106,7 +105,7 @@ def _convert(task: str, path: Path, options: ReadOptions, args: dict[str, Any]) 
                 **args,
             },
             limits=limits,
-            preload=_PRELOAD,
+            preload=TENSORFLOW,
             readable=[path],
             form=_Answer,
         )

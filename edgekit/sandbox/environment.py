@@ -26,6 +26,11 @@ _KEPT = frozenset({
 """What children may know. Tokens, keys, proxies with passwords, sockets of agents and ``PYTHON*`` are not among it."""
 _PATHS = ("PATH", "LD_LIBRARY_PATH")
 
+TENSORFLOW = ("tensorflow",)
+"""What workers preload whose tasks call :func:`tensorflow`: several trainings, and the reader, share one import of it.
+
+None is under the limits of a task: OpenBLAS, once it lacks memory when it starts, asks for it again and again.
+"""
 _LEFT_OUT = ("matplotlib", "pandas", "sklearn")
 """What Keras imports where it is installed, to draw, to train on tables and to be a scikit-learn estimator."""
 

@@ -14,11 +14,12 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import EdgekitError, ModelError
-from edgekit.sandbox import lockdown, namespaces, seccomp, tree
+from edgekit.sandbox import environment, lockdown, namespaces, seccomp, tree
 from edgekit.sandbox.blame import is_bug
 
 _TICK = 0.05
@@ -34,9 +35,7 @@ def main() -> None:
     os.dup2(2, 1)  # what modules print when they are imported is no answer
     import numpy  # noqa: F401  (every task needs it: import it once, before the forks)
 
-    for name in sys.argv[1:]:
-        with contextlib.suppress(ImportError):  # a missing package is reported by the task that needs it
-            importlib.import_module(name)
+    preload(sys.argv[1:])
     seccomp.warm()
     buffer = b""
     while True:
@@ -48,6 +47,13 @@ def main() -> None:
             line, buffer = buffer.split(b"\n", 1)
             status = serve(json.loads(line), pipe_out)
             os.write(pipe_out, json.dumps(status).encode() + b"\n")
+
+
+def preload(modules: Sequence[str]) -> None:
+    """Import modules for the tasks."""
+    for name in modules:
+        with contextlib.suppress(ImportError):  # a missing package is reported by the task that needs it
+            environment.tensorflow() if name == "tensorflow" else importlib.import_module(name)
 
 
 def serve(request: dict[str, Any], pipe_out: int) -> dict[str, Any]:

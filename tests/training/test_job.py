@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgekit import sandbox
 from edgekit.data.dataset import Dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph
 from edgekit.passes import PassContext
 from edgekit.passes.finetune import Finetune
 from edgekit.passes.qat import QuantizationAwareTraining
+from edgekit.sandbox.environment import TENSORFLOW
 from tests.installed import needed
 from tests.networks.small import classifier, digits
 from tests.training.process import below, gone, start, until
@@ -127,3 +129,16 @@ def test_progress_is_told(tmp_path: Path) -> None:
     Finetune().apply(classifier(tmp_path, 300), PassContext(data=data(200), params={"epochs": 3}, progress=heard))
     assert heard.done[-1] == (18, 18)
     assert any("epoch 3 of 3 (loss " in step and "accuracy " in step and "s left" in step for step in heard.steps)
+
+
+def test_the_next_training_takes_the_process_that_has_tensorflow(tmp_path: Path) -> None:
+    graph, few = classifier(tmp_path, 300), PassContext(data=data(100), params={"epochs": 1})
+    processes = []
+    for _ in range(2):
+        Finetune().apply(graph, few)
+        processes.append(sandbox._workers[1, TENSORFLOW]._process)
+    assert processes[0] is processes[1]
+    assert processes[0].poll() is None
+    with pytest.raises(ModelError, match="diverged"):
+        Finetune().apply(graph, PassContext(data=data(100), params={"learning_rate": 1e30}))
+    assert (1, TENSORFLOW) not in sandbox._workers  # whatever went wrong with it

@@ -84,8 +84,9 @@ def run(
                     raise _told(error, team, number, folder) from error
                 return futures[0].result()
             finally:
-                for worker in team:
-                    worker.stop()
+                if addresses or len(crew) > 1 or not futures[0].done() or futures[0].exception():
+                    for worker in team:
+                        worker.stop()  # else its process, which has TensorFlow, is there for the next training
 
 
 class _Start:

@@ -25,6 +25,7 @@ from typing import Any
 from edgekit import sandbox
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.sandbox import loopback
+from edgekit.sandbox.environment import TENSORFLOW
 from edgekit.training import checkpoint
 from edgekit.training.workers import processes, versions
 from edgekit.training.workers.frames import BEAT, SILENCE, Channel, Ended, Frame, pack, unpack
@@ -88,6 +89,7 @@ class Node:
             value, arrays = sandbox.call(
                 processes.TASK, args, unpack(frame.payload), limits=processes.LIMITS, writable=[self._states],
                 listen=lambda message: self._channel.send("message", message), network=self._network,
+                preload=TENSORFLOW,
             )  # fmt: skip
         except sandbox.ChildDied as death:
             self._channel.send("died", death.reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgekit import sandbox
 from edgekit.errors import ToolMissing
+from edgekit.sandbox.environment import TENSORFLOW
 from edgekit.sandbox.loopback import Loopback
 
 TASK = "edgekit.training.loop:train"
@@ -24,7 +26,9 @@ STAGES = ("worker", "tensorflow", "the others")
 """What a worker reaches before it trains: it has its shard, it has TensorFlow, it has met its fellows."""
 Listener = Callable[[dict[str, Any]], None]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
-_lanes = itertools.count(1)
+_busy: set[int] = set()
+"""Lanes of the sandbox in which somebody trains; not 0, where models are read."""
+_busy_lock = threading.Lock()
 
 
 class Worker(Protocol):
@@ -54,8 +58,8 @@ class Process:
 
     place = ""
 
-    def __init__(self, port: int, network: Loopback | None, limits: sandbox.Limits = LIMITS) -> None:
-        self.address, self._lane = address(port), next(_lanes)
+    def __init__(self, port: int, lane: int, network: Loopback | None, limits: sandbox.Limits = LIMITS) -> None:
+        self.address, self._lane = address(port), lane
         self._network, self._limits = network, limits
 
     def train(
@@ -65,7 +69,7 @@ class Process:
         listen({"reached": "worker"})
         return sandbox.call(
             TASK, args, shard, limits=self._limits, writable=[folder], lane=self._lane, listen=listen,
-            network=self._network,
+            network=self._network, preload=TENSORFLOW,
         )  # fmt: skip
 
     def stop(self) -> None:
@@ -88,18 +92,33 @@ def team(count: int) -> Iterator[list[Process]]:
     :raises ToolMissing: if the kernel gives no such network.
     """
     ports = range(FIRST_PORT, FIRST_PORT + count)
-    if count == 1:
-        yield [Process(port, None) for port in ports]
-        return
+    with _lanes(count) as lanes:
+        if count == 1:
+            yield [Process(FIRST_PORT, lanes[0], None)]
+            return
+        try:
+            network = Loopback()
+        except ToolMissing:
+            if sandbox.required():
+                raise
+            limits = replace(LIMITS, network=True)
+            yield [Process(*place, None, limits) for place in zip(_free_ports(count), lanes, strict=True)]
+            return
+        with network:
+            yield [Process(*place, network) for place in zip(ports, lanes, strict=True)]
+
+
+@contextmanager
+def _lanes(count: int) -> Iterator[list[int]]:
+    """Lanes where nobody trains meanwhile: the first ones, whose workers have TensorFlow since the last training."""
+    with _busy_lock:
+        taken = list(itertools.islice((lane for lane in itertools.count(1) if lane not in _busy), count))
+        _busy.update(taken)
     try:
-        network = Loopback()
-    except ToolMissing:
-        if sandbox.required():
-            raise
-        yield [Process(port, None, replace(LIMITS, network=True)) for port in _free_ports(count)]
-        return
-    with network:
-        yield [Process(port, network) for port in ports]
+        yield taken
+    finally:
+        with _busy_lock:
+            _busy.difference_update(taken)
 
 
 def _free_ports(count: int) -> list[int]:
