@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import documents, plain_files
-from edgekit.tasks import fields, head
+from edgekit.tasks import fields, head, head_file
 from edgekit.tasks.head import Head
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def _of_table(table: Mapping[str, Any], graph: Graph, folder: Path) -> Task:
     scores = fields.choice(Scores, table.get("scores", "probabilities"), "scores")
     task = Task(kind, picture, _labels(labels), top, scores)
     if kind is Kind.DETECTION and height:
-        part = head.of_table(fields.table(table.get("head", {}), "head"), graph, (width, height), len(labels))
+        part = head_file.of_table(fields.table(table.get("head", {}), "head"), graph, (width, height), len(labels))
         rules = _suppression(fields.table(table.get("suppression", {}), "suppression"))
         task = replace(task, head=part, suppression=rules)
     return task
