@@ -48,11 +48,19 @@ def _grouped(column: Column) -> dict[tuple[str, str], dict[str, str]]:
     return groups
 
 
+def counted(column: Column) -> str:
+    """A row of the page: how many cases a column runs, and how many of them are supported."""
+    able = sum(row.status == "ok" for row in column.results)
+    return f"| {column.title} | {column.dtype} | {len(column.results)} | {able} |"
+
+
 def tables(columns: Iterable[Column]) -> str:
     """The generated part of the page."""
     cells: Support = {}
     refused: Refusals = set()
+    counts = []
     for column in columns:
+        counts.append(counted(column))
         cells |= support(column)
         refused |= refusals(column)
     order = [kind for kinds in KINDS.values() for kind in kinds]
@@ -63,6 +71,7 @@ def tables(columns: Iterable[Column]) -> str:
             kinds = [kind for kind in order if (title, op, kind) in cells]
             row.append(", ".join(_cell(kind, cells[title, op, kind]) for kind in kinds))
         lines.append(f"| `{op}` | {' | '.join(row)} |")
+    lines += ["", "### Number of cases", "", "| Backend | Type | Cases | Supported |", "|---|---|---:|---:|", *counts]
     lines += ["", "### Refused forms", "", "| Backend | Type | Form | Reason |", "|---|---|---|---|"]
     lines += [f"| {title} | {kind} | `{name}` | {reason} |" for title, kind, name, reason in sorted(refused)]
     return "\n".join(lines)
