@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from profiling.mcu.sequences import instruction
 
+from edgekit.errors import ToolMissing
 from edgekit.profiling.mcu import Kind, decode, riscv, thumb
 from edgekit.tools import toolchain
 
@@ -51,6 +52,13 @@ def test_what_the_disassembler_does_not_know_is_unknown() -> None:
     kinds = [thumb.operation(one).kind for one in decode.disassembled([block], decode.THUMB_7)[block]]
     assert kinds[0] is Kind.DUAL_MAC
     assert Kind.UNKNOWN in kinds
+
+
+def test_zig_has_no_disassembler(monkeypatch: pytest.MonkeyPatch) -> None:
+    zig = toolchain.Tool(("python", "-m", "ziglang", "cc"), "", "ziglang", (), (), ())
+    monkeypatch.setattr(toolchain.Toolchain, "find", lambda _: zig)
+    with pytest.raises(ToolMissing, match="no disassembler"):
+        decode.disassembled(["00bf"], decode.THUMB_7)
 
 
 @riscv32
