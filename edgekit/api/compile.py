@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,6 +41,8 @@ from edgekit.training.workers import parse as parse_workers
 
 FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
+SPLITTING = ("overlay", "da4ml")
+"""Backends for FPGAs, which can leave operators to the host."""
 OTHER_DATA = "pass --data that the network was made for"
 SLOWER = 1.1
 """Ratio of the estimates from which a recipe counts as slower."""
@@ -105,11 +107,13 @@ def compile(
     metrics: Sequence[str] = (),
     budgets: Sequence[str] = (),
     task: str | Path | None = None,
+    split: bool = False,
     progress: Progress = Silent(),
 ) -> list[Compiled]:
     """Compile a model for one or more targets.
 
     :param data: samples for calibration: an ``.npz``, a folder of images, or ``random`` (docs/data.md).
+    :param split: of FPGAs, leave operators that they lack to the host.
     :param test: labelled samples to measure accuracy on; default: ``data``, if it has labels.
     :param task: a ``task.toml`` (docs/tasks.md); default: the one beside the model, if there is one.
     :param backend: a backend's name; ``first``: the first of the target's backends that supports the network; ``auto``:
@@ -137,6 +141,8 @@ def compile(
     plan = _recipe(recipe, changes, data)
     for board in boards:
         _known_backend(backend, board, options)
+    if split:
+        options = _splitting(options, {_first(backend, board) for board in boards})
     if threads is not None and backend != AUTO:
         raise UsageError("--threads is what --backend auto decides for", "omit it; `edgekit profile` takes --threads")
     counts = {board.name: threads_for(board, threads) for board in boards}
@@ -218,9 +224,27 @@ def _options(changes: Sequence[str]) -> tuple[list[str], Options]:
     return [change for change in changes if change not in own], options
 
 
+def _first(name: str, board: Target) -> str:
+    """The backend that would compile for a board, AUTO where that is yet to be decided."""
+    return board.backends[0] if name == FIRST else name
+
+
+def _splitting(options: Options, chosen: Collection[str]) -> Options:
+    """Options with which the backends that can do so leave operators to the host.
+
+    :raises UsageError: if none of them can.
+    """
+    able = [name for name in SPLITTING if name in chosen]
+    if not able:
+        raise UsageError(
+            "--split is for FPGAs: it leaves operators to the host beside them", "omit it, or use --target ecp5-85f"
+        )
+    return {**options, **{name: {**options.get(name, {}), "split": True} for name in able}}
+
+
 def _known_backend(name: str, board: Target, options: Options) -> None:
     for other in options:
-        chosen = other if name == AUTO else board.backends[0] if name == FIRST else name
+        chosen = other if name == AUTO else _first(name, board)
         if other not in board.backends or chosen != other:
             raise UsageError(
                 f"--set {other}.{next(iter(options[other]))}: {other} would not compile for {board.name}",

@@ -61,6 +61,12 @@ def _fpga(progress: Progress) -> str:
     return f"{tools.ENVIRONMENT.requirement()} is ready: {tools.prepare(progress)}"
 
 
+def _da4ml(progress: Progress) -> str:
+    from edgekit.backends import da4ml
+
+    return f"{da4ml.ENVIRONMENT.requirement()} is ready: {da4ml.ENVIRONMENT.ensure(progress)}"
+
+
 def _aarch64_runtime(progress: Progress) -> str:
     from edgekit.backends.litert import library
 
@@ -155,5 +161,6 @@ INSTALLERS: dict[str, Callable[[Progress], str]] = {
     "onnx": _onnx,
     "ethos-u": _ethos_u,
     "fpga": _fpga,
+    "da4ml": _da4ml,
     "cuda": _cuda,
 }

@@ -32,6 +32,8 @@ class Kind(StrEnum):
     """A microcontroller's firmware with the network linked in, fed over a serial line."""
     OVERLAY = "overlay"
     """Commands and weights for the accelerator of an FPGA, and C for the host beside it."""
+    LOGIC = "logic"
+    """Verilog that is the network itself, and C for the host beside it."""
     MODEL = "model"
     """Any LiteRT, with a network file of the bundle."""
 
@@ -76,6 +78,7 @@ class Execution:
         """True if the artifact is the network, so that it serves no other one; else it runs the bundle's model."""
         return self.kind in (
             Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER, Kind.NPU, Kind.FIRMWARE, Kind.OVERLAY,
+            Kind.LOGIC,
         )  # fmt: skip
 
     @property

@@ -104,7 +104,7 @@ if TYPE_CHECKING:
 @output_options
 def command(
     model: Path, targets: tuple[str, ...], trust: bool, output: Output, database: str | None, no_tuned: bool,
-    formats: tuple[str, ...], split: bool, pnr: bool, **options: Any,
+    formats: tuple[str, ...], pnr: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Compile MODEL into one proven bundle for each target.
 
@@ -117,8 +117,6 @@ def command(
         raise click.UsageError("--database and --no-tuned exclude each other")
     if formats:
         options["changes"] += (f"c99.format={','.join(formats)}",)
-    if split:
-        options["changes"] += ("overlay.split=true",)
     if pnr:
         options["changes"] += ("overlay.pnr=true",)
     with output.progress() as progress:

@@ -15,6 +15,7 @@ KINDS = {
     BoardKind.LINUX: "Linux boards", BoardKind.GPU: "GPUs", BoardKind.PHONE: "Phones",
     BoardKind.ACCELERATOR: "Accelerators", BoardKind.MCU: "Microcontrollers",
     BoardKind.NPU: "NPUs of microcontrollers", BoardKind.FPGA: "FPGAs",
+    BoardKind.LOGIC: "Logic made for one network",
 }  # fmt: skip
 """Headings of the tables, by a target's ``kind``."""
 

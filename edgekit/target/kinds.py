@@ -15,3 +15,4 @@ class BoardKind(StrEnum):
     NPU = "npu"
     MCU = "mcu"
     FPGA = "fpga"
+    LOGIC = "logic"

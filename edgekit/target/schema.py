@@ -16,6 +16,7 @@ from edgekit.target import machines
 from edgekit.target.fpga import Fpga
 from edgekit.target.kinds import BoardKind
 from edgekit.target.listing import HINT as HINT
+from edgekit.target.logic import Logic
 
 T = TypeVar("T")
 
@@ -341,6 +342,7 @@ class Target:
     npu: Npu | None = None
     mcu: Mcu | None = None
     fpga: Fpga | None = None
+    logic: Logic | None = None
     emulator: Emulator | None = None
     system: System | None = None
     cycles: Cycles | None = None
@@ -387,6 +389,14 @@ class Target:
         return _there(self.fpga, self, "fpga")
 
     @property
+    def circuit(self) -> Logic:
+        """The ``logic``.
+
+        :raises UsageError: if the target has none.
+        """
+        return _there(self.logic, self, "logic")
+
+    @property
     def cores(self) -> int:
         """Cores that threads run on."""
         return self.cpu.cores if self.cpu else 1
@@ -399,11 +409,11 @@ def _there(table: T | None, target: Target, name: str) -> T:
 
 
 POWERS: dict[BoardKind, type[CorePower] | type[BusyPower]] = {
-    kind: BusyPower if kind in (BoardKind.GPU, BoardKind.FPGA) else CorePower for kind in BoardKind
+    kind: BusyPower if kind in (BoardKind.GPU, BoardKind.FPGA, BoardKind.LOGIC) else CorePower for kind in BoardKind
 }
 _TABLES: dict[str, type] = {
     "cpu": Cpu, "gpu": Gpu, "memory": Memory, "cycles": Cycles, "accelerator": Accelerator, "cache": Cache,
-    "npu": Npu, "mcu": Mcu, "fpga": Fpga, "system": System,
+    "npu": Npu, "mcu": Mcu, "fpga": Fpga, "logic": Logic, "system": System,
 }  # fmt: skip
 KEYS: dict[str, Key] = {
     name: key
@@ -424,6 +434,7 @@ REQUIRED: dict[BoardKind, tuple[str, ...]] = {
     BoardKind.NPU: (*_CORES, "cpu.macs_per_cycle.int8", *(key for key in KEYS if key.startswith("npu.")), *_MEMORY),
     BoardKind.MCU: (*_CORES, *_MEMORY, "mcu.stack_bytes"),
     BoardKind.FPGA: (*(key for key in KEYS if key.startswith("fpga.")), "power.busy_w"),
+    BoardKind.LOGIC: (*(key for key in KEYS if key.startswith("logic.")), "power.busy_w", *_MEMORY),
 }  # fmt: skip
 """By kind, what the estimate needs."""
 EMULATED = ("cycles.exposure", "cycles.fork_join_us", "memory.latency_ns")

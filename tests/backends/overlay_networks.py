@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Integers(Builder):
         return self.inputs[-1]
 
     def made(
-        self, op: str, inputs: tuple[int, ...], shape: tuple[int, ...], scale: Quantization, **options: int
+        self, op: str, inputs: tuple[int, ...], shape: tuple[int, ...], scale: Quantization | None, **options: Any
     ) -> int:
         y = self.add(op, inputs, shape, "int8", **options)
         self.tensors[y].quantization = scale

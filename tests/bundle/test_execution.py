@@ -22,6 +22,7 @@ TABLE = {
     Kind.NPU: (True, True, False),
     Kind.FIRMWARE: (True, True, False),
     Kind.OVERLAY: (True, True, False),
+    Kind.LOGIC: (True, True, False),
     Kind.MODEL: (False, False, True),
 }
 

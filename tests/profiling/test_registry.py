@@ -15,6 +15,7 @@ from edgekit.profiling.cycles import EmulatedCost
 from edgekit.profiling.dtypes import Dtype
 from edgekit.profiling.fpga import FpgaEstimate
 from edgekit.profiling.gpu import GpuCost
+from edgekit.profiling.logic import LogicCost
 from edgekit.profiling.mcu.cost import FirmwareCost
 from edgekit.profiling.mcu.estimate import FirmwareEstimate
 from edgekit.profiling.measured import Measured
@@ -28,7 +29,7 @@ FOLDER = resources.folder("targets") / "costs"
 ESTIMATES: dict[BoardKind, type] = {
     BoardKind.LINUX: Roofline, BoardKind.PHONE: Roofline, BoardKind.GPU: GpuCost,
     BoardKind.ACCELERATOR: AcceleratorCost, BoardKind.MCU: FirmwareEstimate, BoardKind.NPU: NpuCost,
-    BoardKind.FPGA: FpgaEstimate,
+    BoardKind.FPGA: FpgaEstimate, BoardKind.LOGIC: LogicCost,
 }  # fmt: skip
 
 
@@ -38,7 +39,9 @@ ESTIMATES: dict[BoardKind, type] = {
 def test_what_every_target_gets(name: str, runtime: str, dtype: Dtype) -> None:
     board = target.load(name)
     found = {evidence: type(lookup(board, runtime, dtype, evidence)) for evidence in Evidence}
-    special = {BoardKind.GPU: GpuCost, BoardKind.MCU: FirmwareCost, BoardKind.FPGA: OverlayCost}
+    special = {
+        BoardKind.GPU: GpuCost, BoardKind.MCU: FirmwareCost, BoardKind.FPGA: OverlayCost, BoardKind.LOGIC: LogicCost
+    }  # fmt: skip
     emulated = special.get(board.kind, EmulatedCost)
     assert found == {
         Evidence.ESTIMATE: ESTIMATES[board.kind], Evidence.EMULATOR: emulated, Evidence.DEVICE: Measured

@@ -70,7 +70,7 @@ class EmulatorRunner(Defaults):
         """See :class:`edgekit.runners.Runner`."""
         if execution.kind is Kind.FIRMWARE:
             return qemu_system.refusal(target)
-        if execution.kind is Kind.OVERLAY:
+        if execution.kind in (Kind.OVERLAY, Kind.LOGIC):
             return None
         if refusal := programs.refusal(execution):
             return refusal
@@ -87,9 +87,8 @@ class EmulatorRunner(Defaults):
             with qemu_system.opened(bundle, options) as session:
                 yield session
             return
-        if bundle.execution.kind is Kind.OVERLAY:
-            with verilator.opened(bundle, options) as session:
-                yield session
+        if bundle.execution.kind in (Kind.OVERLAY, Kind.LOGIC):
+            yield verilator.opened(bundle, options)
             return
         options.progress.step("Preparing the emulator")
         machine, program = guest.machine(bundle.target), programs.of(bundle.execution)

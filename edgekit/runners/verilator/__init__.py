@@ -13,17 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgekit import sandbox
-from edgekit.backends import Request
-from edgekit.backends.c99 import C99
-from edgekit.backends.overlay import document, host, parts
+from edgekit.backends.overlay import document
 from edgekit.backends.overlay.document import Document
-from edgekit.backends.overlay.parts import Part, Parts
 from edgekit.bundle import Bundle
 from edgekit.bundle.execution import Kind
 from edgekit.bundle.samples import samples_in
 from edgekit.errors import DeviceError
-from edgekit.graph import tflite
 from edgekit.runners import (
     Defaults,
     Device,
@@ -36,21 +31,18 @@ from edgekit.runners import (
     Session,
     Source,
     Trace,
-    once,
 )
-from edgekit.runners import get as get_runner
-from edgekit.runners.verilator import job, simulator
-from edgekit.target import load
+from edgekit.runners.verilator import divided, job, logic, simulator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgekit.backends.overlay.parts import Parts
     from edgekit.bundle.execution import Execution
     from edgekit.target import Target
 
 START_ROW = "start"
 """Cycles before the first command: its words are on their way from memory."""
-_AGAIN = "compile the bundle again"
 MOST_STREAM = 256 << 20
 
 
@@ -81,7 +73,7 @@ class Simulation:
         for part in self.parts.all:
             fed = [values[i] for i in part.inputs]
             if part is not self.parts.overlay:
-                values |= dict(zip(part.outputs, self._on_host(part, fed), strict=True))
+                values |= dict(zip(part.outputs, divided.on_host(self.bundle, part, fed, self.options), strict=True))
                 continue
             self.options.progress.step("simulate the accelerator")
             program = self.program
@@ -97,22 +89,6 @@ class Simulation:
         }  # fmt: skip
         return Run([values[i] for i in graph.main.outputs], trace, conditions)
 
-    def _on_host(self, part: Part, fed: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """The results of a part's C on this machine."""
-        graph = parts.extracted(self.bundle.graph, part)
-        board = load(host.BOARD)
-        with sandbox.scratch() as folder:
-            tflite.write(graph, folder / "model.tflite")
-            (folder / "artifact").mkdir()
-            request = Request(folder / "model.tflite", folder / "artifact")
-            artifact = C99().build(host.planned(self.bundle.graph, part), request)
-            manifest = {
-                **self.bundle.manifest, "target": board.name, "backend": "c99", "runtime": artifact.runtime,
-                "execution": artifact.execution.json(), "inputs": [t.json() for t in graph.inputs],
-                "outputs": [t.json() for t in graph.outputs],
-            }  # fmt: skip
-            return once(get_runner("host"), Bundle(folder, manifest), fed, RunOptions(), self.options).outputs
-
     def _trace(self, simulated: job.Simulated, *, profile: bool) -> Trace:
         log = simulated.log
         total = {name: int(value) for name, value in zip(job.COUNTERS, log[-1], strict=True)}
@@ -121,7 +97,9 @@ class Simulation:
             return trace
         commands = self.program.commands
         if len(log) != min(len(commands) + 1, simulator.LOG_DEPTH):
-            raise DeviceError(f"the accelerator took {len(log)} commands, not the bundle's {len(commands) + 1}", _AGAIN)
+            raise DeviceError(
+                f"the accelerator took {len(log)} commands, not the bundle's {len(commands) + 1}", divided.AGAIN
+            )
         rows: dict[int | None, tuple[str, NDArray[np.int64], int]] = {None: (START_ROW, log[0], 0)}
         for command, counters in zip(commands, np.diff(log, axis=0), strict=False):
             name, sums, macs = rows.get(command.node, (command.name, 0, 0))
@@ -139,42 +117,30 @@ class VerilatorRunner(Defaults):
     source, observes, proves = Source.EMULATOR, Observes.COUNTS, True
 
     def accepts(self, execution: Execution, target: Target) -> Refusal | None:
-        """See :class:`edgekit.runners.Runner`: only bundles for the overlay."""
-        return None if execution.kind is Kind.OVERLAY else Refusal("the bundle is not for the accelerator of an FPGA")
+        """See :class:`edgekit.runners.Runner`: only bundles for FPGAs."""
+        fits = execution.kind in (Kind.OVERLAY, Kind.LOGIC)
+        return None if fits else Refusal("the bundle is not for an FPGA")
 
     @contextmanager
     def open(self, bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
         """See :class:`edgekit.runners.Runner`."""
-        with opened(bundle, options) as session:
-            yield session
+        yield opened(bundle, options)
 
 
-@contextmanager
-def opened(bundle: Bundle, options: OpenOptions = OpenOptions()) -> Iterator[Session]:
-    """Open a session; see :meth:`edgekit.runners.Runner.open`."""
+def opened(bundle: Bundle, options: OpenOptions = OpenOptions()) -> Session:
+    """A session of a bundle for an FPGA; see :meth:`edgekit.runners.Runner.open`."""
+    return logic.opened(bundle, options) if bundle.execution.kind is Kind.LOGIC else _accelerator(bundle, options)
+
+
+def _accelerator(bundle: Bundle, options: OpenOptions) -> Simulation:
     program = document.read(bundle.artifact)
-    divided = _parts(bundle, program)
+    found = divided.parts_of(bundle, program.before, program.overlay, program.after, document.PROGRAM)
+    assert found.overlay is not None
+    for indices, ports in ((found.overlay.inputs, program.inputs), (found.overlay.outputs, program.outputs)):
+        if [bundle.graph.tensors[i].shape for i in indices] != [port.shape for port in ports]:
+            raise DeviceError("artifact/overlay.json has not the network's inputs and outputs", divided.AGAIN)
     path = bundle.artifact / document.STREAM
     if not path.is_file() or path.stat().st_size > MOST_STREAM:
-        raise DeviceError(f"the bundle has no usable artifact/{document.STREAM}", _AGAIN)
-    for code in host.codes(bundle.graph, divided):
-        file = bundle.artifact / host.FOLDER / f"{code.name}.c"
-        if not file.is_file() or file.read_text() != code.code:
-            raise DeviceError(f"artifact/{host.FOLDER}/{code.name}.c is not the C of its operators", _AGAIN)
+        raise DeviceError(f"the bundle has no usable artifact/{document.STREAM}", divided.AGAIN)
     program_file = simulator.built(program.machine, options.progress)
-    yield Simulation(bundle, program, path.read_bytes(), divided, program_file, options)
-
-
-def _parts(bundle: Bundle, program: Document) -> Parts:
-    """The parts of the bundle's network, as its document names them."""
-    graph = bundle.graph
-    count = len(graph.operators)
-    groups = [list(group) for group in (program.before, program.overlay, program.after)]
-    if sorted(i for group in groups for i in group) != list(range(count)) or not program.overlay:
-        raise DeviceError("artifact/overlay.json has not the network's operators", _AGAIN)
-    divided = parts.of_groups(graph, *groups)
-    assert divided.overlay is not None
-    for indices, ports in ((divided.overlay.inputs, program.inputs), (divided.overlay.outputs, program.outputs)):
-        if [graph.tensors[i].shape for i in indices] != [port.shape for port in ports]:
-            raise DeviceError("artifact/overlay.json has not the network's inputs and outputs", _AGAIN)
-    return divided
+    return Simulation(bundle, program, path.read_bytes(), found, program_file, options)

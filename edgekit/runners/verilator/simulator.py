@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -40,54 +40,72 @@ def sources() -> Path:
 
 
 def built(machine: Machine, progress: Progress) -> Path:
-    """Return the simulator of a configuration, built on first use and again when sources or tools change.
+    """Return the simulator of an accelerator's configuration, from edgekit's cache where it was built before.
 
     :raises ToolMissing: if Verilator is not installed.
     """
-    tool, compiler = (toolchain.load(name).find() for name in ("verilator", "host-cxx"))
     folder = sources()
     parameters = {**machine.parameters(), "LOG_DEPTH": LOG_DEPTH}
-    flags = [
-        *FLAGS, *(f"-G{name}={value}" for name, value in parameters.items()),
-        "--top-module", TOP,
-    ]  # fmt: skip
+    flags = [*FLAGS, *(f"-G{name}={value}" for name, value in parameters.items())]
     defines = [f"-DMEM_BITS={machine.mem_bits}", f"-DLOG_DEPTH={LOG_DEPTH}"]
     content = {name: (folder / name).read_bytes() for name in (*SOURCES, MAIN)}
-    key = hashlib.sha256(json.dumps([*map(runner_build.describe, (tool, compiler)), flags]).encode())
+    message = f"build the simulator of {machine.ic}x{machine.oc} lanes: half a minute, once"
+    return compiled(TOP, SOURCES, MAIN, content, flags, defines, progress, message)
+
+
+def compiled(
+    top: str, design: Sequence[str], main: str, content: Mapping[str, bytes], flags: Sequence[str],
+    defines: Sequence[str], progress: Progress, message: str, *, once: bool = False,
+) -> Path:  # fmt: skip
+    """Return the simulator of a design, from edgekit's cache where it was built before.
+
+    :param top: the design's top module. :param design: names of its files, ``main``: of the C++ around it;
+        ``content``: of these, and of what they read. :param message: of a step that may take long.
+        ``once``: it is short and will run a few cycles, so that compiling counts, not speed.
+    :raises ToolMissing: if Verilator is not installed. :raises EdgekitError: if the design does not compile.
+    """
+    tool, compiler = (toolchain.load(name).find() for name in ("verilator", "host-cxx"))
+    design_flags = [*flags, "--top-module", top]
+    options = [*defines, "-O0" if once else "-O2"]
+    key = hashlib.sha256(json.dumps([*map(runner_build.describe, (tool, compiler)), design_flags, options]).encode())
     for name, data in content.items():
         key.update(name.encode() + b"\0" + hashlib.sha256(data).digest())
-    program = resources.cache("simulators") / f"{TOP}-{key.hexdigest()[:16]}" / PROGRAM
+    program = resources.cache("simulators") / f"{top}-{key.hexdigest()[:16]}" / PROGRAM
     with _lock:
         if program.is_file():
             return program
-        progress.step(f"build the simulator of {machine.ic}x{machine.oc} lanes: half a minute, once")
+        progress.step(message)
         with temporary.folder(resources.created(program.parent)) as scratch:
             for name, data in content.items():
                 (scratch / name).parent.mkdir(exist_ok=True)
                 (scratch / name).write_bytes(data)
-            _run([*tool.argv, *flags, *SOURCES, MAIN, "-Mdir", "obj"], scratch)
+            _run([*tool.argv, *design_flags, *design, main, "-Mdir", "obj"], scratch)
             _run(
-                [*compiler.argv, "-o", PROGRAM, *_objects(scratch, compiler, defines, _root(tool)), "-pthread"], scratch
+                [*compiler.argv, "-o", PROGRAM, *_objects(scratch, compiler, options, _root(tool), main), "-pthread"],
+                scratch,
             )
             (scratch / PROGRAM).chmod(0o755)
             os.replace(scratch / PROGRAM, program)
     return program
 
 
-def _objects(folder: Path, compiler: toolchain.Tool, defines: Sequence[str], root: Path) -> list[str]:
+def _objects(
+    folder: Path, compiler: toolchain.Tool, options: Sequence[str], root: Path, main: str
+) -> list[str]:  # fmt: skip
     """Compile Verilator's C++, its library and the main program; return the names of the objects."""
     places = ["-Iobj", f"-I{root}/include", f"-I{root}/include/vltstd"]
     made = sorted(f"obj/{path.name}" for path in (folder / "obj").glob("*.cpp"))
     library = [f"{root}/include/{name}.cpp" for name in ("verilated", "verilated_threads")]
 
-    def compiled(number: int, source: str) -> str:
+    def one(number: int, source: str) -> str:
         result = f"{number}.o"
-        effort = "-O1" if "__Slow" in source or "__Syms" in source else "-O2"
-        _run([*compiler.argv, "-std=gnu++17", effort, "-w", *places, *defines, "-c", source, "-o", result], folder)
+        less = ["-O1"] if ("__Slow" in source or "__Syms" in source) and "-O2" in options else []
+        command = [*compiler.argv, "-std=gnu++17", *options, *less, "-w", *places, "-c", source, "-o", result]
+        _run(command, folder)
         return result
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(compiled, count(), [*made, *library, MAIN]))
+        return list(pool.map(one, count(), [*made, *library, main]))
 
 
 def _root(tool: toolchain.Tool) -> Path:
