@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.sandbox import environment
+
 
 def main(folder: Path) -> None:
-    import tensorflow as tf
+    tf = environment.tensorflow()
     import tf_keras as keras
 
     layers = keras.layers

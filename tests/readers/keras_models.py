@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.sandbox import environment
+
 
 def main(folder: Path) -> None:
+    tf = environment.tensorflow()
     import keras
-    import tensorflow as tf
 
     keras.utils.set_random_seed(1)
     layers = keras.layers
