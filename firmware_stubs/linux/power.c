@@ -1,9 +1,13 @@
 #include "power.h"
 
+#include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -122,6 +126,156 @@ static bool read_rails(const struct power_meter *meter, double *watt)
     return true;
 }
 
+/* ---- Programs that read a meter ---------------------------------------------------------------------- */
+
+static bool on_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    char file[POWER_PATH];
+    while (path && *path) {
+        int length = (int)strcspn(path, ":");
+        snprintf(file, sizeof file, "%.*s/%s", length, path, program);
+        if (access(file, X_OK) == 0)
+            return true;
+        path += length + (path[length] == ':');
+    }
+    return false;
+}
+
+/* ---- Jetson: tegrastats ----------------------------------------------------------------------------- */
+
+/* Whether a word is a reading, "5971mW/5971mW" or, in older systems, "5971/5971": now and on average. */
+static bool reading(const char *word, double *milliwatt)
+{
+    char *end;
+    for (int i = 0; i < 2; i++) {
+        if (*word < '0' || *word > '9')
+            return false;
+        double value = strtod(word, &end);
+        if (!i)
+            *milliwatt = value;
+        if (!strncmp(end, "mW", 2))
+            end += 2;
+        if (*end != (i ? 0 : '/'))
+            return false;
+        word = end + 1;
+    }
+    return true;
+}
+
+/* The power that a line of tegrastats tells: of the rail that carries everything, else the sum of all. Returns the
+ * number of rails, 0 if there are none. `first` gets the name of the one, or of the first. */
+static unsigned int read_tegrastats_line(char *line, double *watt, bool *total, char first[32])
+{
+    char *rest, *name = NULL;
+    unsigned int rails = 0;
+    *watt = 0;
+    *total = false;
+    for (char *word = strtok_r(line, " \t\r", &rest); word; name = word, word = strtok_r(NULL, " \t\r", &rest)) {
+        double milliwatt;
+        if (!name || !reading(word, &milliwatt))
+            continue;
+        if (!rails++ || is_total(name))
+            snprintf(first, 32, "%s", name);
+        if (is_total(name)) {
+            *watt = 1e-3 * milliwatt;
+            *total = true;
+            return 1;
+        }
+        *watt += 1e-3 * milliwatt;
+    }
+    return rails;
+}
+
+/* Take what tegrastats has printed so far; returns true if a line was completed, whose last one is told. */
+static bool read_tegrastats(struct power_meter *meter, double *watt)
+{
+    bool any = false, total;
+    char name[32];
+    ssize_t got;
+    for (;;) {
+        size_t used = strlen(meter->line);
+        char *end;
+        got = read(meter->lines, meter->line + used, sizeof meter->line - 1 - used);
+        if (got <= 0)
+            return any;
+        meter->line[used + (size_t)got] = 0;
+        while ((end = strchr(meter->line, '\n'))) {
+            *end = 0;
+            any = read_tegrastats_line(meter->line, watt, &total, name) != 0 || any;
+            memmove(meter->line, end + 1, strlen(end + 1) + 1);
+        }
+        if (strlen(meter->line) == sizeof meter->line - 1) /* no line of tegrastats is as long */
+            meter->line[0] = 0;
+    }
+}
+
+static bool start_tegrastats(struct power_meter *meter)
+{
+    int ends[2];
+    meter->line[0] = 0;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+        return false;
+    meter->child = fork();
+    if (meter->child == 0) {
+        int nothing = open("/dev/null", O_RDWR);
+        fcntl(ends[1], F_SETFL, 0);
+        if (dup2(nothing, 0) >= 0 && dup2(ends[1], 1) >= 0 && dup2(nothing, 2) >= 0)
+            execlp("tegrastats", "tegrastats", "--interval", "100", (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    meter->lines = ends[0];
+    if (meter->child > 0)
+        return true;
+    close(ends[0]);
+    return false;
+}
+
+static void stop_tegrastats(struct power_meter *meter)
+{
+    if (meter->child <= 0)
+        return;
+    kill(meter->child, SIGKILL);
+    waitpid(meter->child, NULL, 0);
+    close(meter->lines);
+    meter->child = 0;
+}
+
+static bool find_tegrastats(struct power_meter *meter)
+{
+    enum { PATIENCE_MS = 3000 };
+    char name[32] = "", line[sizeof meter->line] = "";
+    unsigned int rails = 0;
+    double watt;
+    bool total = false;
+    if (!on_path("tegrastats"))
+        return false;
+    if (start_tegrastats(meter)) {
+        struct pollfd one = {meter->lines, POLLIN, 0};
+        size_t used = 0;
+        while (!strchr(line, '\n') && used < sizeof line - 1 && poll(&one, 1, PATIENCE_MS) > 0) {
+            ssize_t got = read(one.fd, line + used, sizeof line - 1 - used);
+            if (got <= 0)
+                break;
+            used += (size_t)got;
+            line[used] = 0;
+        }
+        line[strcspn(line, "\n")] = 0;
+        rails = read_tegrastats_line(line, &watt, &total, name);
+    }
+    stop_tegrastats(meter);
+    if (!rails)
+        return false;
+    meter->tegrastats = true;
+    meter->scope = total ? "board_supply" : "core_rail";
+    if (total)
+        snprintf(meter->source, sizeof meter->source, "tegrastats, rail %s", name);
+    else
+        snprintf(meter->source, sizeof meter->source, "tegrastats, sum of %u rails from %s on", rails, name);
+    return true;
+}
+
 /* ---- Raspberry Pi 5: the PMIC ------------------------------------------------------------------------ */
 
 /* Sum volt x ampere over the converters: lines "NAME_A current(0)=0.04A" and "NAME_V volt(8)=3.7V". */
@@ -156,20 +310,6 @@ static bool read_pmic(double *watt)
     }
     pclose(pipe);
     return any;
-}
-
-static bool on_path(const char *program)
-{
-    const char *path = getenv("PATH");
-    char file[POWER_PATH];
-    while (path && *path) {
-        int length = (int)strcspn(path, ":");
-        snprintf(file, sizeof file, "%.*s/%s", length, path, program);
-        if (access(file, X_OK) == 0)
-            return true;
-        path += length + (path[length] == ':');
-    }
-    return false;
 }
 
 static bool find_pmic(struct power_meter *meter)
@@ -230,7 +370,13 @@ static bool find_rapl(struct power_meter *meter, const char *root)
 static void sample(struct power_meter *meter)
 {
     double watt;
-    bool ok = meter->pmic ? read_pmic(&watt) : meter->rail_count ? read_rails(meter, &watt) : read_rapl(meter, &watt);
+    bool ok;
+    if (meter->pmic)
+        ok = read_pmic(&watt);
+    else if (meter->tegrastats)
+        ok = meter->child > 0 && read_tegrastats(meter, &watt);
+    else
+        ok = meter->rail_count ? read_rails(meter, &watt) : read_rapl(meter, &watt);
     if (ok && watt >= 0 && watt < 1e6 && meter->count < POWER_MAX_SAMPLES) /* meters may say "nan" */
         meter->watt[meter->count++] = watt;
 }
@@ -251,7 +397,7 @@ static void *sampler(void *argument)
 void power_find(struct power_meter *meter, const char *root)
 {
     memset(meter, 0, sizeof *meter);
-    if (!find_ina3221(meter, root) && !find_pmic(meter))
+    if (!find_ina3221(meter, root) && !find_pmic(meter) && !find_tegrastats(meter))
         find_rapl(meter, root);
 }
 
@@ -260,6 +406,8 @@ void power_start(struct power_meter *meter)
     atomic_store(&meter->stop, false);
     meter->count = 0;
     meter->last_time = 0;
+    if (meter->tegrastats)
+        start_tegrastats(meter);
     meter->running = meter->scope && pthread_create(&meter->thread, NULL, sampler, meter) == 0;
 }
 
@@ -270,7 +418,9 @@ void power_stop(struct power_meter *meter)
     atomic_store(&meter->stop, true);
     pthread_join(meter->thread, NULL);
     meter->running = false;
-    if (meter->count > 2 && (meter->pmic || meter->rail_count)) { /* the first reading may predate the load */
+    stop_tegrastats(meter);
+    if (meter->count > 2 &&
+        (meter->pmic || meter->tegrastats || meter->rail_count)) { /* the first reading may predate the load */
         meter->count--;
         memmove(meter->watt, meter->watt + 1, meter->count * sizeof *meter->watt);
     }

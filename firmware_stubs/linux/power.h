@@ -1,6 +1,7 @@
 /* The board's own power meters, read by a thread while inferences run.
  *
  * - Jetson: INA3221 over I2C, in sysfs (hwmon, or iio in older systems)
+ * - Jetson whose sysfs shows none, as in a container: `tegrastats`, which prints the rails
  * - Raspberry Pi 5: the PMIC's converters, through `vcgencmd pmic_read_adc`
  * - x86: RAPL, the processor package's energy counter
  */
@@ -11,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum { POWER_MAX_SAMPLES = 8192, POWER_MAX_RAILS = 12, POWER_PATH = 256 };
 
@@ -28,7 +30,10 @@ struct power_meter {
     char counter[POWER_PATH]; /* RAPL: file with microjoules, which wraps at counter_range */
     uint64_t counter_range, last_energy;
     double last_time;
-    bool pmic;
+    bool pmic, tegrastats;
+    pid_t child;     /* tegrastats, while it runs; 0 or less: it does not */
+    int lines;       /* what it prints */
+    char line[1024]; /* as far as its last one is there */
 
     pthread_t thread;
     bool running;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
@@ -255,6 +256,74 @@ def test_a_vcgencmd_that_knows_no_pmic_is_no_meter(program: str, tmp_path: Path)
     tool.write_text("#!/bin/sh\necho error=1 error_msg='Command not registered'\nexit 255\n")
     tool.chmod(0o755)
     assert power(program, tmp_path, tmp_path / "empty", {"PATH": f"{tool.parent}:/usr/bin:/bin"}, repeat=3) is None
+
+
+def tegrastats(folder: Path, lines: list[str]) -> dict[str, str]:
+    """The environment in which ``tegrastats`` prints these lines, one every 10 ms, and goes on with the last."""
+    tool = folder / "bin" / "tegrastats"
+    files(folder, **{"lines": "\n".join(lines)})
+    files(
+        folder,
+        **{
+            "bin/tegrastats": f"""#!/bin/sh
+[ "$1" = --interval ] || exit 1
+echo $$ >> {folder}/pids
+trap "" PIPE
+while read -r line; do echo "$line"; sleep 0.01; done < {folder}/lines
+while :; do echo "$line" 2> /dev/null; sleep 0.01; done"""
+        },
+    )
+    tool.chmod(0o755)
+    return {"PATH": f"{tool.parent}:/usr/bin:/bin"}
+
+
+def ended(folder: Path) -> bool:
+    """True if no ``tegrastats`` is left."""
+    return not any(Path("/proc", pid).exists() for pid in (folder / "pids").read_text().split())
+
+
+RECORDED = MODELS.parent / "measurements" / "logs" / "jetson_orin_nano_tegrastats.csv"
+
+
+def test_tegrastats_of_a_recorded_log(program: str, tmp_path: Path) -> None:
+    if not RECORDED.is_file():
+        pytest.skip("no ../shared/measurements")
+    rows = list(csv.DictReader(RECORDED.read_text().splitlines()))
+    lines = [
+        f"11-29-2026 12:00:00 RAM {r['ram_mb_used']}/{r['ram_mb_total']}MB (lfb 4x4MB) SWAP {r['swap_mb_used']}/3804MB "
+        f"(cached 0MB) CPU [3%@1510,0%@1510] EMC_FREQ 0%@{r['emc_freq_mhz']} GR3D_FREQ {r['gpu_pct']}%@[306] "
+        f"tj@50.2C VDD_IN {r['power_in_mw']}mW/{r['power_in_mw']}mW VDD_CPU_GPU_CV {r['power_cpu_gpu_cv_mw']}mW/1671mW "
+        f"VDD_SOC {r['power_soc_mw']}mW/2308mW"
+        for r in rows
+    ]
+    found = power(program, tmp_path, tmp_path / "empty", tegrastats(tmp_path, lines))
+    assert found["scope"] == "board_supply" and found["source"] == "tegrastats, rail VDD_IN"
+    recorded = {round(float(row["power_in_mw"]) / 1e3, 6) for row in rows}
+    assert len(found["samples_w"]) >= 2 and {round(one, 6) for one in found["samples_w"]} <= recorded
+    assert ended(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "scope", "source", "watt"),
+    [
+        ("RAM 1/3964MB POM_5V_IN 3051/3051 POM_5V_GPU 40/40", "board_supply", "tegrastats, rail POM_5V_IN", 3.051),
+        ("RAM 1/2MB GPU 500/310 CPU 311/311 SOC 934/934", "core_rail", "tegrastats, sum of 3 rails from GPU on", 1.745),
+    ],
+)
+def test_tegrastats_of_older_systems(
+    program: str, tmp_path: Path, line: str, scope: str, source: str, watt: float
+) -> None:
+    found = power(program, tmp_path, tmp_path / "empty", tegrastats(tmp_path, [line]))
+    assert found["scope"] == scope and found["source"] == source
+    assert found["samples_w"] and found["samples_w"] == pytest.approx([watt] * len(found["samples_w"]))
+    assert ended(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["", "RAM 1/3964MB SWAP 0/3MB", "VDD_IN 12mW/", "VDD_IN -5mW/7mW", "x" * 5000])
+def test_tegrastats_that_tells_no_power_is_no_meter(program: str, tmp_path: Path, line: str) -> None:
+    environment = tegrastats(tmp_path, [line])
+    assert power(program, tmp_path, tmp_path / "empty", environment, repeat=3) is None
+    assert ended(tmp_path)
 
 
 def test_the_machine_is_described(program: str, tmp_path: Path) -> None:
