@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from edgekit import target
-from edgekit.backends.overlay import machine_of, parts, unsuitable
+from edgekit.backends.divided import parts
+from edgekit.backends.overlay import machine_of, unsuitable
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.overlay import Machine, schedule
 from edgekit.codegen.schedule.overlay.tiles import Shape, spans
@@ -70,8 +71,8 @@ def measured(name: str, board: Target) -> Run | None:
     """Simulate a network; None if its activations do not fit."""
     graph, machine = tflite.read(MODELS / f"{NETWORKS[name]}.tflite"), machine_of(board)
     divided = parts.split(graph, unsuitable(graph, machine).keys())
-    assert divided.overlay is not None
-    network = lowered(parts.extracted(graph, divided.overlay))
+    assert divided.device is not None
+    network = lowered(parts.extracted(graph, divided.device))
     assert not isinstance(network, list)
     try:
         program = schedule(network, machine)

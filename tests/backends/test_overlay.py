@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edgekit import target
 from edgekit.backends import Unsupported
-from edgekit.backends.overlay import Overlay, parts, unsuitable
+from edgekit.backends.divided import parts
+from edgekit.backends.overlay import Overlay, unsuitable
 from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.overlay import Machine, OverlayProgram, TooLarge, schedule
 from edgekit.codegen.schedule.overlay.command import Loop, differences
@@ -91,8 +92,8 @@ def test_whole_networks_have_the_references_bits(name: str, tmp_path: Path) -> N
         pytest.skip("no ../shared/models")
     whole = tflite.read(MODELS / f"{name}.tflite")
     divided = parts.split(whole, unsuitable(whole, USUAL).keys())
-    assert divided.overlay is not None and len(divided.overlay.operators) >= len(whole.operators) - 1
-    graph = parts.extracted(whole, divided.overlay)
+    assert divided.device is not None and len(divided.device.operators) >= len(whole.operators) - 1
+    graph = parts.extracted(whole, divided.device)
     program, run, fed = simulated(graph, USUAL)
     assert not off(graph, run, fed, tmp_path)
     cycles = int(run.log[-1][0])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.backends.da4ml import unsuitable
-from edgekit.backends.overlay import parts
+from edgekit.backends.divided import parts
 from edgekit.codegen import fixed_point as fx
 from edgekit.codegen.base import Requantization, Scale
 from edgekit.codegen.lower import lowered
@@ -28,7 +28,7 @@ from tests.networks.small import MODELS
 
 def program_of(graph: Graph) -> tuple[Graph, Program]:
     """A network without its operators that have no circuit, as steps."""
-    part = parts.split(graph, unsuitable(graph).keys()).overlay
+    part = parts.split(graph, unsuitable(graph).keys()).device
     assert part is not None
     graph = parts.extracted(graph, part)
     network = lowered(graph)

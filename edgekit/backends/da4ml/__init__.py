@@ -18,10 +18,10 @@ from edgekit import sandbox
 from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported
 from edgekit.backends.da4ml import job
 from edgekit.backends.da4ml.document import PROGRAM, RTL, TOP, Document
-from edgekit.backends.overlay import host, parts
-from edgekit.backends.overlay.parts import Parts
+from edgekit.backends.divided import divided, host
+from edgekit.backends.divided import unsuitable as lacking
+from edgekit.backends.divided.parts import Parts
 from edgekit.bundle.execution import Execution, Footprint, Kind
-from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.unrolled import Program, missing, schedule
 from edgekit.errors import EdgekitError, ModelError, UsageError
 from edgekit.files import left_behind
@@ -40,8 +40,6 @@ ENVIRONMENT = Environment(
     "da4ml", "da4ml", "writes small networks as Verilog", "20 MB", "", "a network connection", "da4ml"
 )
 LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192)
-INT8 = "compile the float model with --recipe int8"
-SPLIT = "add --split to leave it to the host"
 ELSEWHERE = "use the accelerator: --target ecp5-85f"
 _CHILD = Path(__file__).with_name("child.py")
 _MOST_FILES, _MOST_BYTES = 2000, 64 << 20
@@ -84,19 +82,11 @@ class Da4ml(Defaults):
         if macs > most:
             reason = f"the network has {macs:,} multiplications, and each would take a circuit: at most {most:,}"
             return [Unsupported(0, graph.operators[0].op, reason, ELSEWHERE)]
-        reasons = unsuitable(graph)
-        divided = parts.split(graph, reasons.keys())
-        if reasons and not (self.split and divided.overlay):
-            remedy = SPLIT if divided.overlay else INT8 if not graph.is_quantized else ELSEWHERE
-            return [Unsupported(index, graph.operators[index].op, why, remedy) for index, why in reasons.items()]
-        if divided.overlay is None:
-            return [Unsupported(0, "network", "it has no operators", ELSEWHERE)]
-        for part in divided.host:
-            if left := host.unsupported(graph, part):
-                return [replace(one, reason=f"it is left to the host, and {one.reason}") for one in left]
-        network = lowered(parts.extracted(graph, divided.overlay))
-        assert not isinstance(network, list), network
-        return Plan(graph, target, schedule(network), divided)
+        found = divided(graph, unsuitable(graph), split=self.split, elsewhere=ELSEWHERE)
+        if isinstance(found, list):
+            return found
+        shared, network = found
+        return Plan(graph, target, schedule(network), shared)
 
     def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`.
@@ -104,14 +94,13 @@ class Da4ml(Defaults):
         :raises ModelError: if da4ml fails.
         """
         assert isinstance(planned, Plan), planned
-        divided, folder = planned.parts, request.folder
+        shared, folder = planned.parts, request.folder
         report = _written(planned.program, planned.target.circuit.adders_per_stage, folder / RTL, request.progress)
-        groups = [part.operators if part else () for part in (divided.before, divided.overlay, divided.after)]
         made = Document(
-            report["stages"], report["adders"], report["register_bits"], planned.program.products, *groups
+            report["stages"], report["adders"], report["register_bits"], planned.program.products, *shared.groups
         )  # fmt: skip
         write_text(folder / PROGRAM, made.text())
-        host.write(host.codes(planned.graph, divided), folder)
+        host.write(host.codes(planned.graph, shared), folder)
         request.progress.note(
             f"{planned.target.name}: {made.adders:,} adders and {made.register_bits:,} bits of registers in "
             f"{made.stages} stages; how many look-up tables that takes, only synthesis can say"
@@ -124,17 +113,7 @@ class Da4ml(Defaults):
 
 def unsuitable(graph: Graph) -> dict[int, str]:
     """Operators that have no circuit, with the reason."""
-    if len(graph.subgraphs) > 1:
-        return dict.fromkeys(range(len(graph.operators)), "control flow has no circuit")
-    network = lowered(graph)
-    if not isinstance(network, list):
-        return dict(missing(network))
-    reasons = {one.node: one.of("da4ml") for one in network}
-    rest = parts.split(graph, reasons.keys()).overlay
-    if rest is not None:  # what the others are like can be seen without these
-        inner = unsuitable(parts.extracted(graph, rest))
-        reasons |= {rest.operators[index]: why for index, why in inner.items()}
-    return dict(sorted(reasons.items()))
+    return lacking(graph, missing, "da4ml")
 
 
 def _written(program: Program, adders_per_stage: int, folder: Path, progress: Progress) -> dict[str, int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edgekit.errors import DeviceError
+from edgekit.backends.divided.document import numbers, reading, whole
 from edgekit.files import documents
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ PROGRAM, RTL = "logic.json", "rtl"
 """In ``artifact/``: the document, and the folder of Verilog."""
 TOP = "edgekit_network"
 MOST_BYTES, MOST_VALUES = 4 << 20, 200_000
-_AGAIN = "compile the bundle again"
 
 
 @dataclass(frozen=True)
@@ -45,31 +44,9 @@ def read(folder: Path) -> Document:
 
     :raises DeviceError: if it is missing or damaged.
     """
-    try:
-        with (folder / PROGRAM).open("rb") as file:
-            data = documents.loads(file.read(MOST_BYTES), MOST_VALUES)
-        if not isinstance(data, dict) or data.get("schema") != 1:
-            raise ValueError("it is of another version")
-        numbers = [_whole(data[name]) for name in ("stages", "adders", "register_bits", "products")]
-        parts = [tuple(_whole(one) for one in _list(data[name])) for name in ("before", "logic", "after")]
-        if not 1 <= numbers[0] <= 1000:
-            raise ValueError(f"it has {numbers[0]} stages")
-        stages, adders, register_bits, products = numbers
-        before, logic, after = parts
+    with reading(folder, PROGRAM, MOST_BYTES, MOST_VALUES) as data:
+        stages = whole(data["stages"], 1, 1000)
+        counts = (whole(data[name], 0, 1 << 40) for name in ("adders", "register_bits", "products"))
+        adders, register_bits, products = counts
+        before, logic, after = (numbers(data[name]) for name in ("before", "logic", "after"))
         return Document(stages, adders, register_bits, products, before, logic, after)
-    except OSError as error:
-        raise DeviceError(f"the bundle has no artifact/{PROGRAM}: {error.strerror}", _AGAIN) from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise DeviceError(f"artifact/{PROGRAM} is damaged: {error}", _AGAIN) from error
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError("a list is missing")
-    return value
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1 << 40:
-        raise ValueError(f"{value!r} is not a number")
-    return value

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.backends import Artifact, Defaults, Exactness, Planned, Request, Unsupported
-from edgekit.backends.overlay import document, host, parts
+from edgekit.backends.divided import divided, host
+from edgekit.backends.divided import unsuitable as lacking
+from edgekit.backends.divided.parts import Parts
+from edgekit.backends.overlay import document
 from edgekit.backends.overlay.document import PROGRAM, STREAM
-from edgekit.backends.overlay.parts import Parts
 from edgekit.bundle.execution import Execution, Footprint, Kind
-from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.overlay import Machine, OverlayProgram, TooLarge, missing, schedule
 from edgekit.errors import UsageError
 from edgekit.files.documents import write_text
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.target import Target
 
-INT8 = "compile the float model with --recipe int8"
-SPLIT = "add --split to leave it to the host"
 ELSEWHERE = "compile it for a processor: --target rpi4"
 
 
@@ -69,36 +68,27 @@ class Overlay(Defaults):
         machine = machine_of(target)
         if self.pnr:
             refuse_to_route(target)
-        reasons = unsuitable(graph, machine)
-        divided = parts.split(graph, reasons.keys())
-        if reasons and not (self.split and divided.overlay):
-            remedy = SPLIT if divided.overlay else INT8 if not graph.is_quantized else ELSEWHERE
-            return [Unsupported(index, graph.operators[index].op, why, remedy) for index, why in reasons.items()]
-        if divided.overlay is None:
-            return [Unsupported(0, "network", "it has no operators", ELSEWHERE)]
-        for part in divided.host:
-            if left := host.unsupported(graph, part):
-                return [replace(one, reason=f"it is left to the host, and {one.reason}") for one in left]
-        network = lowered(parts.extracted(graph, divided.overlay))
-        assert not isinstance(network, list), network
+        found = divided(graph, unsuitable(graph, machine), split=self.split, elsewhere=ELSEWHERE)
+        if isinstance(found, list):
+            return found
+        shared, network = found
         try:
             program = schedule(network, machine)
         except TooLarge as error:
             needed, there = (4 * words / 1024 for words in error.args)
             reason = f"its activations take {needed:.0f} KiB, the accelerator has {there:.0f}"
             return [Unsupported(0, graph.operators[0].op, reason, ELSEWHERE)]
-        return Plan(graph, target, program, divided)
+        return Plan(graph, target, program, shared)
 
     def build(self, planned: Planned, request: Request) -> Artifact:
         """See :class:`edgekit.backends.Backend`."""
         assert isinstance(planned, Plan), planned
-        program, divided, folder = planned.program, planned.parts, request.folder
+        program, shared, folder = planned.program, planned.parts, request.folder
         request.progress.step(f"commands and weights for {planned.target.name}")
         stream = program.stream()
-        groups = [part.operators if part else () for part in (divided.before, divided.overlay, divided.after)]
         (folder / STREAM).write_bytes(stream)
-        write_text(folder / PROGRAM, document.document(program, *groups).text())
-        host.write(host.codes(planned.graph, divided), folder)
+        write_text(folder / PROGRAM, document.document(program, *shared.groups).text())
+        host.write(host.codes(planned.graph, shared), folder)
         execution = Execution(Kind.OVERLAY, network=STREAM, prover="verilator")
         options: dict[str, Any] = {"split": True} if self.split else {}
         if self.pnr:
@@ -145,14 +135,4 @@ def machine_of(target: Target) -> Machine:
 
 def unsuitable(graph: Graph, machine: Machine) -> dict[int, str]:
     """Operators that the overlay does not compute, with the reason."""
-    if len(graph.subgraphs) > 1:
-        return dict.fromkeys(range(len(graph.operators)), "control flow is not for the overlay")
-    network = lowered(graph)
-    if not isinstance(network, list):
-        return dict(missing(network, machine))
-    reasons = {one.node: one.of("overlay") for one in network}
-    rest = parts.split(graph, reasons.keys()).overlay
-    if rest is not None:  # what the others are like can be seen without these
-        inner = unsuitable(parts.extracted(graph, rest), machine)
-        reasons |= {rest.operators[index]: why for index, why in inner.items()}
-    return dict(sorted(reasons.items()))
+    return lacking(graph, lambda network: missing(network, machine), "overlay")

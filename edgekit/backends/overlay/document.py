@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgekit.backends.divided.document import listed, numbers, reading, whole
 from edgekit.codegen.schedule.overlay import Machine, Port
-from edgekit.errors import DeviceError
 from edgekit.files import documents
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PROGRAM, STREAM = "overlay.json", "stream.bin"
 MOST_BYTES, MOST_VALUES = 64 << 20, 2_000_000
-_AGAIN = "compile the bundle again"
 
 
 @dataclass(frozen=True)
@@ -66,36 +65,16 @@ def read(folder: Path) -> Document:
 
     :raises DeviceError: if it is missing or damaged.
     """
-    try:
-        with (folder / PROGRAM).open("rb") as file:
-            data = documents.loads(file.read(MOST_BYTES), MOST_VALUES)
-        if not isinstance(data, dict) or data.get("schema") != 1:
-            raise ValueError("it is of another version")
-        ports = [tuple(_port(one) for one in _list(data[group])) for group in ("inputs", "outputs")]
-        parts = [tuple(_whole(one) for one in _list(data[name])) for name in ("before", "overlay", "after")]
-        commands = tuple(_command(one) for one in _list(data["commands"]))
-        return Document(_machine(data["machine"]), ports[0], ports[1], commands, *parts)
-    except OSError as error:
-        raise DeviceError(f"the bundle has no artifact/{PROGRAM}: {error.strerror}", _AGAIN) from error
-    except (KeyError, ValueError, TypeError) as error:
-        raise DeviceError(f"artifact/{PROGRAM} is damaged: {error}", _AGAIN) from error
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError("a list is missing")
-    return value
-
-
-def _whole(value: Any, least: int = 0, most: int = 1 << 31) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{value!r} is not a number from {least} to {most}")
-    return value
+    with reading(folder, PROGRAM, MOST_BYTES, MOST_VALUES) as data:
+        inputs, outputs = (tuple(_port(one) for one in listed(data[group])) for group in ("inputs", "outputs"))
+        before, overlay, after = (numbers(data[name]) for name in ("before", "overlay", "after"))
+        commands = tuple(_command(one) for one in listed(data["commands"]))
+        return Document(_machine(data["machine"]), inputs, outputs, commands, before, overlay, after)
 
 
 def _machine(value: Mapping[str, Any]) -> Machine:
-    lanes = {name: _whole(value[name], 4, 16) for name in ("ic", "oc")}
-    sizes = {name: _whole(value[name], 1, 1 << 16) for name in ("act_kib", "stream_kib", "acc_depth", "mem_bits")}
+    lanes = {name: whole(value[name], 4, 16) for name in ("ic", "oc")}
+    sizes = {name: whole(value[name], 1, 1 << 16) for name in ("act_kib", "stream_kib", "acc_depth", "mem_bits")}
     if any(number & (number - 1) for number in (*lanes.values(), *sizes.values())):
         raise ValueError("a size is not a power of two")
     if sizes["act_kib"] > 512 or sizes["mem_bits"] not in (16, 32, 64) or lanes["oc"] > lanes["ic"]:
@@ -104,10 +83,10 @@ def _machine(value: Mapping[str, Any]) -> Machine:
 
 
 def _port(value: Mapping[str, Any]) -> Port:
-    shape = tuple(_whole(n, 1) for n in _list(value["shape"]))
-    rows, columns, channels = (_whole(n, 1, 1 << 24) for n in _list(value["size"]))
-    fields = {name: _whole(value[name]) for name in ("base", "row", "pitch", "words", "block", "top", "left")}
-    port = Port(shape, (rows, columns, channels), **fields, zero=_whole(value["zero"], -128, 127))
+    shape = tuple(whole(n, 1) for n in listed(value["shape"]))
+    rows, columns, channels = (whole(n, 1, 1 << 24) for n in listed(value["size"]))
+    fields = {name: whole(value[name]) for name in ("base", "row", "pitch", "words", "block", "top", "left")}
+    port = Port(shape, (rows, columns, channels), **fields, zero=whole(value["zero"], -128, 127))
     elements = 1
     for extent in shape:
         elements *= extent
@@ -123,4 +102,4 @@ def _command(value: Mapping[str, Any]) -> Command:
     name = value["name"]
     if not isinstance(name, str) or len(name) > 40:
         raise ValueError("a command has no name")
-    return Command(_whole(value["node"]), name, _whole(value["macs"], 0, 1 << 50), _whole(value["cycles"], 0, 1 << 50))
+    return Command(whole(value["node"]), name, whole(value["macs"], 0, 1 << 50), whole(value["cycles"], 0, 1 << 50))

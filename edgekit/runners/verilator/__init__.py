@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekit.backends.divided.document import AGAIN
 from edgekit.backends.overlay import document
 from edgekit.backends.overlay.document import Document
 from edgekit.bundle import Bundle
@@ -37,7 +38,7 @@ from edgekit.runners.verilator import divided, job, logic, simulator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.backends.overlay.parts import Parts
+    from edgekit.backends.divided.parts import Parts
     from edgekit.bundle.execution import Execution
     from edgekit.target import Target
 
@@ -72,7 +73,7 @@ class Simulation:
         simulated: job.Simulated | None = None
         for part in self.parts.all:
             fed = [values[i] for i in part.inputs]
-            if part is not self.parts.overlay:
+            if part is not self.parts.device:
                 values |= dict(zip(part.outputs, divided.on_host(self.bundle, part, fed, self.options), strict=True))
                 continue
             self.options.progress.step("simulate the accelerator")
@@ -97,9 +98,7 @@ class Simulation:
             return trace
         commands = self.program.commands
         if len(log) != min(len(commands) + 1, simulator.LOG_DEPTH):
-            raise DeviceError(
-                f"the accelerator took {len(log)} commands, not the bundle's {len(commands) + 1}", divided.AGAIN
-            )
+            raise DeviceError(f"the accelerator took {len(log)} commands, not the bundle's {len(commands) + 1}", AGAIN)
         rows: dict[int | None, tuple[str, NDArray[np.int64], int]] = {None: (START_ROW, log[0], 0)}
         for command, counters in zip(commands, np.diff(log, axis=0), strict=False):
             name, sums, macs = rows.get(command.node, (command.name, 0, 0))
@@ -135,12 +134,12 @@ def opened(bundle: Bundle, options: OpenOptions = OpenOptions()) -> Session:
 def _accelerator(bundle: Bundle, options: OpenOptions) -> Simulation:
     program = document.read(bundle.artifact)
     found = divided.parts_of(bundle, program.before, program.overlay, program.after, document.PROGRAM)
-    assert found.overlay is not None
-    for indices, ports in ((found.overlay.inputs, program.inputs), (found.overlay.outputs, program.outputs)):
+    assert found.device is not None
+    for indices, ports in ((found.device.inputs, program.inputs), (found.device.outputs, program.outputs)):
         if [bundle.graph.tensors[i].shape for i in indices] != [port.shape for port in ports]:
-            raise DeviceError("artifact/overlay.json has not the network's inputs and outputs", divided.AGAIN)
+            raise DeviceError("artifact/overlay.json has not the network's inputs and outputs", AGAIN)
     path = bundle.artifact / document.STREAM
     if not path.is_file() or path.stat().st_size > MOST_STREAM:
-        raise DeviceError(f"the bundle has no usable artifact/{document.STREAM}", divided.AGAIN)
+        raise DeviceError(f"the bundle has no usable artifact/{document.STREAM}", AGAIN)
     program_file = simulator.built(program.machine, options.progress)
     return Simulation(bundle, program, path.read_bytes(), found, program_file, options)

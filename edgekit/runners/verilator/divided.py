@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from edgekit import sandbox
 from edgekit.backends import Request
 from edgekit.backends.c99 import C99
-from edgekit.backends.overlay import host, parts
+from edgekit.backends.divided import host, parts
+from edgekit.backends.divided.document import AGAIN
 from edgekit.bundle import Bundle
 from edgekit.errors import DeviceError
 from edgekit.graph import tflite
@@ -19,9 +20,7 @@ from edgekit.target import load
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.backends.overlay.parts import Part, Parts
-
-AGAIN = "compile the bundle again"
+    from edgekit.backends.divided.parts import Part, Parts
 
 
 def parts_of(

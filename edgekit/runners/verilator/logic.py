@@ -13,6 +13,7 @@ import numpy as np
 from edgekit import sandbox
 from edgekit.backends.da4ml import document
 from edgekit.backends.da4ml.document import Document
+from edgekit.backends.divided.document import AGAIN
 from edgekit.bundle import Bundle
 from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, EdgekitError
@@ -23,7 +24,7 @@ from edgekit.runners.verilator import divided, simulator
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgekit.backends.overlay.parts import Parts
+    from edgekit.backends.divided.parts import Parts
 
 MAIN = "sim/unrolled.cpp"
 FLAGS = (
@@ -58,7 +59,7 @@ class Simulation:
         values = dict(zip(graph.main.inputs, inputs, strict=True))
         for part in self.parts.all:
             fed = [values[i] for i in part.inputs]
-            if part is self.parts.overlay:
+            if part is self.parts.device:
                 self.options.progress.step("simulate the network's logic")
                 shapes = [graph.tensors[i].shape for i in part.outputs]
                 made = self._simulated(fed, shapes)
@@ -81,11 +82,11 @@ class Simulation:
                 command, folder=folder, limits=_LIMITS, env=_ENVIRONMENT, readable=[self.simulator]
             )  # fmt: skip
             if done.returncode != 0:
-                raise DeviceError(f"the simulated network failed: it ended with {done.returncode}", divided.AGAIN)
+                raise DeviceError(f"the simulated network failed: it ended with {done.returncode}", AGAIN)
             sizes = [int(np.prod(shape, dtype=np.int64)) for shape in shapes]
             data = left_behind.read(folder, "result", samples * sum(sizes) + 1)
         if len(data) != samples * sum(sizes):
-            raise DeviceError("the simulated network left too few results", divided.AGAIN)
+            raise DeviceError("the simulated network left too few results", AGAIN)
         rows = np.frombuffer(data, np.int8).reshape(samples, -1)
         columns = np.split(rows, np.cumsum(sizes)[:-1], axis=1)
         return [part.reshape(samples, *shape).copy() for part, shape in zip(columns, shapes, strict=True)]
@@ -95,13 +96,13 @@ def opened(bundle: Bundle, options: OpenOptions = OpenOptions()) -> Simulation:
     """A session of a bundle for logic; see :meth:`edgekit.runners.Runner.open`."""
     program = document.read(bundle.artifact)
     found = divided.parts_of(bundle, program.before, program.logic, program.after, document.PROGRAM)
-    assert found.overlay is not None
+    assert found.device is not None
     files = _files(bundle.artifact / document.RTL)
     design = sorted(name for name in files if name.endswith(".v"))
     memories = {name: data for name, data in files.items() if name.endswith(".mem")}
     sizes = [
         sum(int(np.prod(bundle.graph.tensors[i].shape, dtype=np.int64)) for i in group)
-        for group in (found.overlay.inputs, found.overlay.outputs)
+        for group in (found.device.inputs, found.device.outputs)
     ]
     content = {**files, MAIN: (simulator.sources() / MAIN).read_bytes()}
     try:
@@ -112,7 +113,7 @@ def opened(bundle: Bundle, options: OpenOptions = OpenOptions()) -> Simulation:
     except EdgekitError as error:
         if type(error) is not EdgekitError:
             raise
-        raise DeviceError(f"the bundle's Verilog is damaged: {error.message}", divided.AGAIN) from error
+        raise DeviceError(f"the bundle's Verilog is damaged: {error.message}", AGAIN) from error
     return Simulation(bundle, program, found, built, memories, options)
 
 
@@ -124,5 +125,5 @@ def _files(folder: Path) -> dict[str, bytes]:
     files = sorted(folder.iterdir())[: MOST_FILES + 1] if folder.is_dir() else []
     usable = all(path.is_file() and not path.is_symlink() and _NAME.fullmatch(path.name) for path in files)
     if not files or not usable or len(files) > MOST_FILES or sum(path.stat().st_size for path in files) > MOST_BYTES:
-        raise DeviceError(f"the bundle has no usable artifact/{document.RTL}", divided.AGAIN)
+        raise DeviceError(f"the bundle has no usable artifact/{document.RTL}", AGAIN)
     return {path.name: path.read_bytes() for path in files}

@@ -1,4 +1,4 @@
-"""Which operators the overlay computes, and which are left to the host: before it, or after it."""
+"""Which operators a device in an FPGA computes, and which are left to the host: before it, or after it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 class Parts:
     """A network in up to three parts, each None where it has no operator.
 
-    :param before: on the host, whose results the overlay reads. :param after: on the host, from the overlay's results.
+    :param before: on the host, whose results the device reads. :param after: on the host, from the device's results.
     """
 
     before: Part | None
-    overlay: Part | None
+    device: Part | None
     after: Part | None
 
     @property
@@ -29,15 +29,21 @@ class Parts:
         return tuple(part for part in (self.before, self.after) if part is not None)
 
     @property
+    def groups(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """The operators of the parts: before, of the device, after."""
+        before, device, after = (tuple(p.operators) if p else () for p in (self.before, self.device, self.after))
+        return before, device, after
+
+    @property
     def all(self) -> tuple[Part, ...]:
         """All parts in the order of execution."""
-        return tuple(part for part in (self.before, self.overlay, self.after) if part is not None)
+        return tuple(part for part in (self.before, self.device, self.after) if part is not None)
 
 
 def split(graph: Graph, missing: Collection[int]) -> Parts:
-    """Split a network at the operators that the overlay lacks (``missing``).
+    """Split a network at the operators that the device lacks (``missing``).
 
-    What depends on none of the overlay's results runs before; what depends on one that is missing, after.
+    What depends on none of the device's results runs before; what depends on one that is missing, after.
     """
     stages = dict.fromkeys(graph.main.inputs, 0)
     groups: tuple[list[int], list[int], list[int]] = [], [], []
@@ -49,9 +55,9 @@ def split(graph: Graph, missing: Collection[int]) -> Parts:
     return of_groups(graph, *groups)
 
 
-def of_groups(graph: Graph, before: list[int], overlay: list[int], after: list[int]) -> Parts:
+def of_groups(graph: Graph, before: list[int], device: list[int], after: list[int]) -> Parts:
     """Parts by their operators."""
-    return Parts(*(on_cpu(graph, group) if group else None for group in (before, overlay, after)))
+    return Parts(*(on_cpu(graph, group) if group else None for group in (before, device, after)))
 
 
 __all__ = ["Part", "Parts", "extracted", "of_groups", "split"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.backends import Planned, Unsupported
 from edgekit.backends.c99 import C99, Plan, emit, library
-from edgekit.backends.overlay.parts import Part, Parts, extracted
+from edgekit.backends.divided.parts import Part, Parts, extracted
 from edgekit.files.documents import write_text
 from edgekit.target import load
 
