@@ -16,6 +16,7 @@ from edgekit.metrics.parity import compare
 from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
 from edgekit.target.schema import Fpu
+from tests.contracts.kinds import INTEGERS_ONLY
 from tests.networks.small import Builder, convolutional, dense, integers
 
 BACKENDS = sorted(plugins.names("backends"))
@@ -24,11 +25,7 @@ LOCAL_RUNNERS = sorted(set(plugins.names("runners")) - {"ssh", "adb"})  # those 
 
 def network(backend: str) -> Graph:
     """One that the backend takes: of integers where it takes no other."""
-    return (
-        integers()
-        if backend in ("edgetpu", "overlay", "vela")
-        else dense(np.ones((2, 2), np.float32), np.zeros(2, np.float32))
-    )
+    return integers() if backend in INTEGERS_ONLY else dense(np.ones((2, 2), np.float32), np.zeros(2, np.float32))
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,12 @@ from edgekit.api.verify import verify
 from edgekit.backends import Artifact, Planned, Request
 from edgekit.errors import CheckFailed, ToolMissing
 from edgekit.graph import Graph, tflite
+from tests.contracts.kinds import INTEGERS_ONLY
 from tests.networks.small import Builder
 
 BOARDS = {
     "android": "android-arm64", "c99": "host", "coreml": "ios", "cuda": "jetson-orin-nano",
-    "cuda-f16": "jetson-orin-nano",
+    "cuda-f16": "jetson-orin-nano", "da4ml": "da4ml",
     "edgetpu": "coral-edgetpu", "litert": "rpi5", "null": "host", "opencl": "mali-g610", "opencl-f16": "mali-g610",
     "overlay": "ecp5-85f",
     "tensorrt": "jetson-orin-nano", "tensorrt-f16": "jetson-orin-nano", "tvm": "host", "vela": "ethos-u55-128",
@@ -42,19 +43,23 @@ def _board(backend: str, kind: str) -> str:
     return FIRMWARE if (backend, kind) == ("c99", "int8") else BOARDS[backend]
 
 
-def sound() -> Graph:
+def sound(size: int = 8, channels: int = 8) -> Graph:
     """Pictures ``[1, 8, 8, 3]`` -> CONV 8 3x3 relu -> [1, 288] -> FULLY_CONNECTED 6: no channel is like another."""
+    flat = (size - 2) ** 2 * channels
     rng = np.random.default_rng(7)
     b = Builder()
-    x = b.tensor((1, 8, 8, 3), name="image")
+    x = b.tensor((1, size, size, 3), name="image")
     y = b.add(
-        "CONV_2D", (x, b.constant(_floats(rng, 8, 3, 3, 3)), b.constant(_floats(rng, 8))), (1, 6, 6, 8),
+        "CONV_2D", (x, b.constant(_floats(rng, channels, 3, 3, 3)), b.constant(_floats(rng, channels))),
+        (1, size - 2, size - 2, channels),
         options="Conv2D", strideH=1, strideW=1, padding=1, fusedActivationFunction=1,
     )  # fmt: skip
-    y = b.add("RESHAPE", (y, b.constant(np.array([1, 288], np.int32))), (1, 288), options="Reshape", newShape=[1, 288])
     y = b.add(
-        "FULLY_CONNECTED", (y, b.constant(_floats(rng, CLASSES, 288)), b.constant(_floats(rng, CLASSES))), (1, CLASSES),
-        options="FullyConnected",
+        "RESHAPE", (y, b.constant(np.array([1, flat], np.int32))), (1, flat), options="Reshape", newShape=[1, flat]
+    )
+    y = b.add(
+        "FULLY_CONNECTED", (y, b.constant(_floats(rng, CLASSES, flat)), b.constant(_floats(rng, CLASSES))),
+        (1, CLASSES), options="FullyConnected",
     )  # fmt: skip
     return b.graph((x,), (y,))
 
@@ -139,24 +144,26 @@ FAULTS: dict[str, Callable[[Graph], Graph]] = {
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The network as a file, in float and in int8."""
+    """The network as a file, in float and in int8; a smaller one in int8."""
     folder = tmp_path_factory.mktemp("sound")
-    tflite.write(sound(), folder / "float.tflite")
-    made = compile(folder / "float.tflite", targets=["host"], recipe="int8", data="random", out=folder, backend="null")
-    shutil.copyfile(made[0].path / "model.tflite", folder / "int8.tflite")
-    return {name: folder / f"{name}.tflite" for name in ("float", "int8")}
+    for name, graph in (("float", sound()), ("small float", sound(4, 2))):
+        path = folder / f"{name}.tflite"
+        tflite.write(graph, path)
+        made = compile(path, targets=["host"], recipe="int8", data="random", out=folder, backend="null")
+        shutil.copyfile(made[0].path / "model.tflite", folder / f"{name.replace('float', 'int8')}.tflite")
+    return {name: folder / f"{name}.tflite" for name in ("float", "int8", "small int8")}
 
 
 def cases() -> list[Any]:
     found = []
     for backend in sorted(plugins.names("backends")):
         kinds = ["float", "int8"] if backend in ("c99", "litert", "tvm") else ["float"]
-        kinds = ["int8"] if backend in ("edgetpu", "overlay", "vela") else kinds
+        kinds = ["small int8" if backend == "da4ml" else "int8"] if backend in INTEGERS_ONLY else kinds
         made = plugins.get("backends", backend)
         half = made.exactness(sound()).half_activations
         for kind in kinds:
             for fault in FAULTS:
-                if kind == "int8" and fault in ("NaN", "overflow", "float16 overflow"):
+                if "int8" in kind and fault in ("NaN", "overflow", "float16 overflow"):
                     continue  # integers have neither
                 if fault == "float16 overflow" and not half:
                     continue  # not beyond its arithmetic

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -80,10 +81,11 @@ def compiled(
                 (scratch / name).parent.mkdir(exist_ok=True)
                 (scratch / name).write_bytes(data)
             _run([*tool.argv, *design_flags, *design, main, "-Mdir", "obj"], scratch)
-            _run(
-                [*compiler.argv, "-o", PROGRAM, *_objects(scratch, compiler, options, _root(tool), main), "-pthread"],
-                scratch,
-            )
+            objects = _objects(scratch, compiler, options, _root(tool), main)
+            for path in _library(compiler, options[-1], _root(tool)):
+                objects.append(f"library-{path.name}")
+                shutil.copyfile(path, scratch / objects[-1])
+            _run([*compiler.argv, "-o", PROGRAM, *objects, "-pthread"], scratch)
             (scratch / PROGRAM).chmod(0o755)
             os.replace(scratch / PROGRAM, program)
     return program
@@ -92,20 +94,37 @@ def compiled(
 def _objects(
     folder: Path, compiler: toolchain.Tool, options: Sequence[str], root: Path, main: str
 ) -> list[str]:  # fmt: skip
-    """Compile Verilator's C++, its library and the main program; return the names of the objects."""
-    places = ["-Iobj", f"-I{root}/include", f"-I{root}/include/vltstd"]
+    """Compile Verilator's C++ and the main program; return the names of the objects."""
     made = sorted(f"obj/{path.name}" for path in (folder / "obj").glob("*.cpp"))
-    library = [f"{root}/include/{name}.cpp" for name in ("verilated", "verilated_threads")]
 
     def one(number: int, source: str) -> str:
-        result = f"{number}.o"
         less = ["-O1"] if ("__Slow" in source or "__Syms" in source) and "-O2" in options else []
-        command = [*compiler.argv, "-std=gnu++17", *options, *less, "-w", *places, "-c", source, "-o", result]
-        _run(command, folder)
-        return result
+        return _object(folder, [*compiler.argv, *options, *less, "-Iobj"], root, source, f"{number}.o")
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(one, count(), [*made, *library, main]))
+        return list(pool.map(one, count(), [*made, main]))
+
+
+def _library(compiler: toolchain.Tool, effort: str, root: Path) -> list[Path]:
+    """Verilator's library as objects, compiled once, in a folder of its own: nothing of a design gets there."""
+    sources = [root / "include" / f"{name}.cpp" for name in ("verilated", "verilated_threads")]
+    key = hashlib.sha256(json.dumps([runner_build.describe(compiler), effort, str(root)]).encode())
+    for source in sources:
+        key.update(hashlib.sha256(source.read_bytes()).digest())
+    place = resources.cache("simulators") / f"library-{key.hexdigest()[:16]}"
+    objects = [place / f"{source.stem}.o" for source in sources]
+    if not all(path.is_file() for path in objects):
+        with temporary.folder(resources.created(place)) as scratch:
+            for source, path in zip(sources, objects, strict=True):
+                _object(scratch, [*compiler.argv, effort], root, str(source), path.name)
+                os.replace(scratch / path.name, path)
+    return objects
+
+
+def _object(folder: Path, command: Sequence[str], root: Path, source: str, result: str) -> str:
+    places = [f"-I{root}/include", f"-I{root}/include/vltstd"]
+    _run([*command, "-std=gnu++17", "-w", *places, "-c", source, "-o", result], folder)
+    return result
 
 
 def _root(tool: toolchain.Tool) -> Path:
