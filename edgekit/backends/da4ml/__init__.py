@@ -41,6 +41,8 @@ ENVIRONMENT = Environment(
 )
 LIMITS = sandbox.Limits(seconds=1800, memory_mb=8192)
 ELSEWHERE = "use the accelerator: --target ecp5-85f"
+PRODUCTS = 20_000
+"""Multiplications that become circuits at most, of targets that are no logic."""
 _CHILD = Path(__file__).with_name("child.py")
 _MOST_FILES, _MOST_BYTES = 2000, 64 << 20
 
@@ -78,7 +80,7 @@ class Da4ml(Defaults):
 
     def plan(self, graph: Graph, target: Target) -> Plan | list[Unsupported]:
         """Refuse operators that have no circuit, unless they are left to the host, and networks that are too large."""
-        macs, most = statistics(graph).macs, int(target.circuit.products)
+        macs, most = statistics(graph).macs, target.logic.products if target.logic else PRODUCTS
         if macs > most:
             reason = f"the network has {macs:,} multiplications, and each would take a circuit: at most {most:,}"
             return [Unsupported(0, graph.operators[0].op, reason, ELSEWHERE)]
