@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,6 @@ def main() -> None:
         arrays_of_step = {name: arrays[f"{number}.{name}"] for name in step["arrays"]}
         values[step["output"]] = RULES[step["kind"]](step, arrays_of_step, values, hardware)
         work = work or step["kind"] in ("Linear", "Pair")
-        print(f"{number + 1} of {len(job['steps'])}", file=sys.stderr)
     outputs = [v for tensor in job["outputs"] for v in values[tensor]]
     segments.append(comb_trace(np.array(given), np.array(outputs), True))
     limit = job["adders_per_stage"]
