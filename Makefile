@@ -29,7 +29,7 @@ demo-keywords: ready  ## from a WAV file to the spoken word on an emulated Corte
 examples: ready  ## small products from data to decisions, each on an emulated board (two minutes each)
 	@$(BIN)/python examples/detect_digits/demo.py
 
-test: lint  ## everything: style, types, all tests (about 40 minutes on two cores)
+test: lint  ## everything: style, types, all tests (about an hour on two slow cores)
 	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder --durations 15
 
 smoke: ready  ## one network through compile, verify and profile on this machine (seconds)
