@@ -41,8 +41,6 @@ from edgekit.training.workers import parse as parse_workers
 
 FIRST, AUTO = "first", "auto"
 """Ways to choose a backend other than by its name."""
-SPLITTING = ("overlay", "da4ml")
-"""Backends for FPGAs, which can leave operators to the host."""
 OTHER_DATA = "pass --data that the network was made for"
 SLOWER = 1.1
 """Ratio of the estimates from which a recipe counts as slower."""
@@ -234,7 +232,7 @@ def _splitting(options: Options, chosen: Collection[str]) -> Options:
 
     :raises UsageError: if none of them can.
     """
-    able = [name for name in SPLITTING if name in chosen]
+    able = [name for name in sorted(chosen) if name != AUTO and plugins.get("backends", name).splits]
     if not able:
         raise UsageError(
             "--split is for FPGAs: it leaves operators to the host beside them", "omit it, or use --target ecp5-85f"

@@ -93,6 +93,8 @@ class Backend(Protocol):
     """Compiles networks for targets. :class:`Defaults` implements what most backends need of it."""
 
     name: str
+    splits: bool
+    """True if its option ``split`` leaves operators that it lacks to a host beside the device."""
 
     def exactness(self, graph: Graph) -> Exactness:
         """Return how close the artifact of this network must be to the reference."""
@@ -126,6 +128,7 @@ class Defaults:
     """The usual answers of a backend."""
 
     name: str
+    splits = False
 
     def configured(self, options: Mapping[str, Any]) -> Any:
         """See :class:`Backend`: it has no options."""

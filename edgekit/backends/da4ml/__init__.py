@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from edgekit.backends.divided.parts import Parts
 from edgekit.bundle.execution import Execution, Footprint, Kind
 from edgekit.codegen.schedule.unrolled import Program, missing, schedule
 from edgekit.errors import EdgekitError, ModelError, UsageError
-from edgekit.files import left_behind
+from edgekit.files import left_behind, plain_files
 from edgekit.files.documents import write_text
 from edgekit.graph.stats import statistics
 from edgekit.sandbox.environment import clean
@@ -44,7 +44,7 @@ ELSEWHERE = "use the accelerator: --target ecp5-85f"
 PRODUCTS = 20_000
 """Multiplications that become circuits at most, of targets that are no logic."""
 _CHILD = Path(__file__).with_name("child.py")
-_MOST_FILES, _MOST_BYTES = 2000, 64 << 20
+_MOST_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class Da4ml(Defaults):
 
     split: bool = False
     name = "da4ml"
+    splits = True
 
     def configured(self, options: Mapping[str, Any]) -> Da4ml:
         """Set ``split``, true or false."""
@@ -135,7 +136,7 @@ def _written(program: Program, adders_per_stage: int, folder: Path, progress: Pr
             raise ModelError(f"da4ml {died.reason}", "try a smaller network") from died
         if done.returncode != 0:
             raise EdgekitError(f"da4ml failed: {last_line(done.stdout)}", "please report this")
-        _copied(scratch / "rtl", folder)
+        _copied(scratch, folder)
         report = left_behind.document(scratch, "report.json", error=EdgekitError)
     try:
         return {name: int(report[name]) for name in ("stages", "adders", "register_bits")}
@@ -143,11 +144,15 @@ def _written(program: Program, adders_per_stage: int, folder: Path, progress: Pr
         raise EdgekitError(f"da4ml left a damaged report ({error!r})", "please report this") from error
 
 
-def _copied(made: Path, folder: Path) -> None:
-    """The Verilog and the tables that da4ml left, without what is for its own tools."""
+def _copied(scratch: Path, folder: Path) -> None:
+    """The Verilog and the tables that da4ml left, without what is for its own tools; links lead nowhere."""
     folder.mkdir()
-    wanted = [path for path in (made / "src").rglob("*") if path.suffix in (".v", ".mem")]
-    for path in [made / f"{TOP}.v", *wanted][:_MOST_FILES]:
-        if path.name != "network_wrapper.v":
-            data = left_behind.read(path.parent, path.name, _MOST_BYTES, EdgekitError)
-            (folder / path.name).write_bytes(data)
+    try:
+        names = plain_files.names(scratch)
+    except plain_files.NotPlain as error:
+        raise EdgekitError(f"da4ml left what is no file: {error}", "please report this") from error
+    for name in names:
+        path = PurePosixPath(name)
+        own = path.parts[:2] == ("rtl", "src") or name == f"rtl/{TOP}.v"
+        if own and path.suffix in (".v", ".mem") and path.name != "network_wrapper.v":
+            (folder / path.name).write_bytes(left_behind.read(scratch, name, _MOST_BYTES, EdgekitError))

@@ -47,6 +47,7 @@ class Overlay(Defaults):
     pnr: bool = False
     seed: int = 1
     name = "overlay"
+    splits = True
 
     def configured(self, options: Mapping[str, Any]) -> Overlay:
         """Set ``split`` and ``pnr``, true or false, and ``seed``, 1 to 999."""

@@ -31,6 +31,7 @@ from edgekit.codegen.tables import STORED, table
 from edgekit.codegen.views import View, row_major
 
 STORED_LIMITS = (-128, 127)
+NO_CIRCUIT = "there is no circuit for it"
 
 
 class Unsuitable(Exception):
@@ -91,11 +92,12 @@ def _scheduled(network: k.Network) -> tuple[Context, list[tuple[int, str]]]:
             for tensor in (*k.reads(kernel), kernel.output):
                 if network.tensors[tensor].dtype != "int8":
                     raise Unsuitable(f"it computes with {network.tensors[tensor].dtype}")
-            _RULES[type(kernel)](context, kernel)
+            rule = _RULES.get(type(kernel))
+            if rule is None:
+                raise Unsuitable(NO_CIRCUIT)
+            rule(context, kernel)
         except Unsuitable as error:
             unsuitable.setdefault(kernel.node, str(error))
-        except KeyError:
-            unsuitable.setdefault(kernel.node, "there is no circuit for it")
         except NoRounding:
             unsuitable.setdefault(kernel.node, "its rounding is not that of one multiplication")
     if network.variables:
@@ -259,7 +261,7 @@ def _reduce(context: Context, kernel: k.Reduce) -> None:
 
 def _elementwise(context: Context, kernel: k.Elementwise) -> None:
     if len(kernel.inputs) != 2 or kernel.function not in ("add", "sub", "maximum", "minimum"):
-        raise Unsuitable("it multiplies two values that both change" if kernel.function == "mul" else _NONE)
+        raise Unsuitable("it multiplies two values that both change" if kernel.function == "mul" else NO_CIRCUIT)
     if not np.array_equal(context.places(kernel.result).reshape(-1), np.arange(context.size(kernel.output))):
         raise Unsuitable("its results are spread over a tensor")
     tensors = (kernel.inputs[0].tensor, kernel.inputs[1].tensor)
@@ -279,9 +281,6 @@ def _elementwise(context: Context, kernel: k.Elementwise) -> None:
     scales = (scale(tensors[0]), scale(tensors[1]), scale(kernel.output))
     sign = 1 if kernel.function == "add" else -1
     _add(context, kernel, tensors, (places[0], places[1]), scales, limits, sign)
-
-
-_NONE = "there is no circuit for it"
 
 
 def _add(
