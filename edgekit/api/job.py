@@ -29,6 +29,8 @@ from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import parse as parse_shapes
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.tasks import task as tasks
+from edgekit.tasks.detector import Detector
+from edgekit.tasks.picture import Picture
 from edgekit.tasks.task import Task
 from edgekit.text import commands
 from edgekit.training.workers import parse as parse_workers
@@ -328,8 +330,9 @@ def _results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
     from edgekit.metrics.tasks import boxes, registry
 
     outputs, found = accuracy.outputs_of(graph, graph, tests), None
-    if task is not None and task.head is not None and tests.sizes is not None:
-        found = boxes.found(task, graph, outputs, tests.sizes)
+    if task is not None and isinstance(task.decider, Detector) and tests.sizes is not None:
+        assert isinstance(task.source, Picture)
+        found = boxes.found(task.decider, task.source, graph, outputs, tests.sizes)
     return Results(registry.real(outputs, graph.outputs), found)
 
 

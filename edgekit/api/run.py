@@ -20,8 +20,8 @@ from edgekit.progress import Progress, Silent
 from edgekit.runners import OpenOptions, Run, RunOptions, once
 from edgekit.runners import get as get_runner
 from edgekit.tasks.decisions import Decision, decide
-from edgekit.tasks.detection import Detection
-from edgekit.tasks.task import Kind
+from edgekit.tasks.detector import Detections, Detector
+from edgekit.tasks.parts import Sample
 from edgekit.text.system import explained
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def run(
             )
         outputs = [tensor.json() for tensor in bundle.graph.outputs]
         scales = _scales(bundle.graph)
-        decided = _decisions(bundle, result, samples, index)
+        decided = _decisions(bundle, inputs, result, samples, index)
     if save is not None:
         _save(Path(save), result.outputs, scales if index is None else {**scales, "index": index})
     if draw is not None and samples is not None and samples.files is not None:
@@ -134,23 +134,25 @@ def run(
 
 
 def _decisions(
-    bundle: bundles.Bundle, run: Run, samples: dataset.Dataset | None, index: NDArray[np.int64] | None
-) -> list[Decision] | None:
+    bundle: bundles.Bundle, inputs: list[NDArray[Any]], run: Run, samples: dataset.Dataset | None,
+    index: NDArray[np.int64] | None,
+) -> list[Decision] | None:  # fmt: skip
     if bundle.task is None:
         return None
     count = len(run.outputs[0])
     numbers = range(count) if index is None else index.tolist()
     names = [str(n) for n in numbers] if samples is None or samples.names is None else samples.names.tolist()
     sizes = [None] * count if samples is None or samples.sizes is None else samples.sizes.tolist()
-    return [
-        decide(bundle.task, name, [each[row] for each in run.outputs], bundle.graph, size and (size[0], size[1]))
-        for row, (name, size) in enumerate(zip(names, sizes, strict=True))
-    ]
+    made = []
+    for row, (name, size) in enumerate(zip(names, sizes, strict=True)):
+        sample = Sample(name, [each[row] for each in inputs], size and (size[0], size[1]))
+        made.append(decide(bundle.task, sample, [each[row] for each in run.outputs], bundle.graph))
+    return made
 
 
 def _can_draw(bundle: bundles.Bundle, data: str | None, folder: Path) -> None:
     """Refuse to draw, before anything runs."""
-    if bundle.task is None or bundle.task.kind is not Kind.DETECTION:
+    if bundle.task is None or not isinstance(bundle.task.decider, Detector):
         raise UsageError("--draw shows what a detector found, but the bundle's task is another", "omit it")
     if data is None or not dataset.holds_pictures(parsed(data)[0]):
         raise UsageError("--draw needs pictures to draw on", "pass --data with a folder of them")
@@ -184,7 +186,8 @@ def _draw(files: list[Path], decided: list[Decision], folder: Path, progress: Pr
             made = place / "pictures"
             made.mkdir()
             for number, (file, decision) in enumerate(zip(files, decided, strict=True), 1):
-                marks = [drawing.Mark.of(one) for one in decision.made if isinstance(one, Detection)]
+                assert isinstance(decision.outcome, Detections)
+                marks = [drawing.Mark.of(one) for one in decision.outcome.detections]
                 to = (made / decision.sample).with_suffix(".png")
                 to.parent.mkdir(parents=True, exist_ok=True)
                 to.write_bytes(drawing.drawn(file, marks))

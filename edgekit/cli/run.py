@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from edgekit.cli.common import Output, on_option, output_options, seed_option, threads_option
 from edgekit.cli.streams import say
 from edgekit.text.printable import name
-
-if TYPE_CHECKING:
-    from edgekit.tasks.decisions import Class
-    from edgekit.tasks.detection import Detection
 
 MOST_LABELS = 20
 
@@ -54,7 +50,7 @@ def command(bundle: Path, output: Output, **options: Any) -> None:
     for tensor in result.outputs:
         say(f"output {name(tensor['name'])}: {tensor['dtype']} {tensor['shape']}")
     for decision in result.decisions or ():
-        say(f"{name(decision.sample)}: {', '.join(map(_words, decision.made)) or 'nothing'}")
+        say(f"{name(decision.sample)}: {decision.outcome.words()}")
     if result.top1 is not None and result.decisions is None:
         shown = " ".join(map(str, result.top1[:MOST_LABELS]))
         say(f"largest element: {shown}{' ...' if result.samples > MOST_LABELS else ''}")
@@ -62,9 +58,3 @@ def command(bundle: Path, output: Output, **options: Any) -> None:
         say(f"accuracy: {result.accuracy:.2%}")
     if result.latency_ms is not None:
         say(f"latency: {result.latency_ms:.3f} ms (median of {len(result.run.trace.latency_ms)})")
-
-
-def _words(one: Class | Detection) -> str:
-    words = f"{name(one.label)} {one.score:.3g}"
-    box = [round(getattr(one, side)) for side in ("left", "top", "right", "bottom") if hasattr(one, side)]
-    return f"{words} at {' '.join(map(str, box))}" if box else words

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
 from edgekit.files import documents
+from edgekit.tasks.detector import Detector
 
 if TYPE_CHECKING:
     from edgekit.tasks.task import Task
@@ -69,12 +70,13 @@ def read(path: Path, task: Task | None, pictures: Sequence[Path]) -> Annotated:
     :param pictures: those of a folder in YOLO's form, in their order.
     :raises UsageError: one line on what is wrong: a file, or classes that are not the task's.
     """
-    if task is None or task.head is None:
+    detector = None if task is None else task.decider
+    if not isinstance(detector, Detector):
         raise UsageError(f"{path}: boxes are for detectors", "compile the model with a task.toml (docs/tasks.md)")
-    return _coco(path, task) if path.is_file() else _yolo(path, task, task.head.classes, pictures)
+    return _coco(path, detector) if path.is_file() else _yolo(path, detector, pictures)
 
 
-def _coco(path: Path, task: Task) -> Annotated:
+def _coco(path: Path, detector: Detector) -> Annotated:
     """COCO's format: https://cocodataset.org/#format-data."""
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -101,7 +103,7 @@ def _coco(path: Path, task: Task) -> Annotated:
         raise UsageError(f"{path}: these are no annotations of COCO's form: {error}") from error
     if not files:
         raise UsageError(f"{path}: it has no pictures")
-    classes = _classes(path, [names[key] for key in sorted(names)], task)
+    classes = _classes(path, [names[key] for key in sorted(names)], detector)
     numbers = {key: classes[names[key]] for key in names}
     return Annotated(files, [_boxes([(numbers[c], b, k) for c, b, k in one]) for one in rows], fractions=False)
 
@@ -119,27 +121,27 @@ def _picture(path: Path, name: Any) -> Path:
     raise ValueError(f"the picture {name!r} is in none of {', '.join(map(str, folders))}")
 
 
-def _classes(path: Path, names: list[str], task: Task) -> dict[str, int]:
+def _classes(path: Path, names: list[str], detector: Detector) -> dict[str, int]:
     """The number of each annotated class in the task's labels; without labels, in the order that the file gives."""
-    assert task.head is not None
-    if not task.labels:
-        if len(names) > task.head.classes:
-            raise UsageError(f"{path}: there are {len(names)} classes, but the network has {task.head.classes}")
+    if not detector.labels:
+        if len(names) > detector.head.classes:
+            raise UsageError(f"{path}: there are {len(names)} classes, but the network has {detector.head.classes}")
         return {name: number for number, name in enumerate(names)}
     for name in names:
-        if name not in task.labels:
+        if name not in detector.labels:
             raise UsageError(
-                f"{path}: the class {name!r} is not among the task's labels", f"they are {', '.join(task.labels[:10])}"
+                f"{path}: the class {name!r} is not among the task's labels",
+                f"they are {', '.join(detector.labels[:10])}",
             )
-    return {name: task.labels.index(name) for name in names}
+    return {name: detector.labels.index(name) for name in names}
 
 
-def _yolo(path: Path, task: Task, classes: int, pictures: Sequence[Path]) -> Annotated:
+def _yolo(path: Path, detector: Detector, pictures: Sequence[Path]) -> Annotated:
     """A line ``class x y width height`` for each box, in shares of the picture's sides; no file, no boxes."""
-    numbers = list(range(classes))
+    numbers = list(range(detector.head.classes))
     if (path / NAMES).is_file():
         names = [line.strip() for line in _text(path / NAMES).splitlines() if line.strip()]
-        found = _classes(path / NAMES, names, task)
+        found = _classes(path / NAMES, names, detector)
         numbers = [found[name] for name in names]
     boxes = []
     for picture in pictures:

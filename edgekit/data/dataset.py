@@ -20,6 +20,7 @@ from edgekit.data.conform import FLOATS, INTEGERS, SCALED, conform, scaling, sha
 from edgekit.data.spec import PIXELS, parsed
 from edgekit.errors import ModelError, UsageError
 from edgekit.progress import Progress, Silent
+from edgekit.tasks.picture import Picture
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
@@ -151,14 +152,15 @@ def _load_pictures(
             raise UsageError(f"{path / boxes.IMAGES}: no images in it")
     else:
         files, labels = images.listed(path)
-    made = images.load(files, path, graph, pixel_range, seed=seed, limit=limit, task=task, progress=progress)
+    picture = None if task is None or not isinstance(task.source, Picture) else task.source
+    made = images.load(files, path, graph, pixel_range, seed=seed, limit=limit, picture=picture, progress=progress)
     if annotated is not None:
         truth = np.empty(len(made.chosen), object)
         for row, (number, (width, height)) in enumerate(zip(made.chosen.tolist(), made.sizes.tolist(), strict=True)):
             truth[row] = annotated.in_pixels(number, (width, height))
     elif labels is not None:
         labels = truth = labels[made.chosen]
-    by_range = task is None and made.values.dtype != np.uint8
+    by_range = picture is None and made.values.dtype != np.uint8
     notes = [scaling(f"{path} holds images", pixel_range)] if by_range else []
     base = path if path.is_dir() else path.parent
     names = [file.relative_to(base).as_posix() if file.is_relative_to(base) else file.name for file in files]

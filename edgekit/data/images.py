@@ -6,7 +6,7 @@ import io
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from edgekit.data import npz
 from edgekit.errors import UsageError
 from edgekit.progress import Progress, Silent
 from edgekit.tasks import picture as steps
-from edgekit.tasks.task import Picture, Task
+from edgekit.tasks.picture import Picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,10 +55,10 @@ def load(
     *,
     seed: int = 0,
     limit: int | None = None,
-    task: Task | None = None,
+    picture: Picture | None = None,
     progress: Progress = Silent(),
 ) -> Pictures:
-    """Return images, resized (bilinear) to the network's height and width, in its channels; or as the ``task`` says.
+    """Return images, resized (bilinear) to the network's height and width, in its channels; or as ``picture`` says.
 
     Real values are float32 in ``pixel_range``; a network that takes uint8 without a scale gets the bytes.
 
@@ -84,10 +84,10 @@ def load(
     sizes = np.empty((len(files), 2), np.int64)
     for batch in _batches(files, height * width * channels):
         part = slice(batch.start, batch.stop)
-        pixels[part], sizes[part] = _decoded(files[part], (height, width, channels), task)
+        pixels[part], sizes[part] = _decoded(files[part], (height, width, channels), picture)
         progress.advance(batch.stop, len(files))
-    if task is not None:
-        return Pictures(steps.values(task.picture, pixels, tensor), sizes, chosen)
+    if picture is not None:
+        return Pictures(steps.values(picture, pixels, tensor), sizes, chosen)
     if channels_first:
         pixels = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     pixels = pixels[:, np.newaxis]
@@ -167,7 +167,7 @@ def _batches(files: Sequence[Path], pixels: int) -> Iterator[range]:
 
 
 def _decoded(
-    files: Sequence[Path], shape: tuple[int, int, int], task: Task | None
+    files: Sequence[Path], shape: tuple[int, int, int], picture: Picture | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Decode images in a sandboxed child process, which gets their bytes: decoders are written in C.
 
@@ -177,7 +177,7 @@ def _decoded(
         data = {str(number): np.frombuffer(file.read_bytes(), np.uint8) for number, file in enumerate(files)}
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error
-    fit = None if task is None else asdict(task.picture)
+    fit = None if picture is None else picture.json()
     args = {"names": [str(file) for file in files], "shape": shape, "fit": fit}
     try:
         _, arrays = sandbox.call("edgekit.data.images:decode", args, data, limits=_LIMITS, preload=("PIL.Image",))
@@ -190,7 +190,7 @@ def _decoded(
 def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Path) -> tuple[dict[str, Any], Any]:
     """Task: decode the images whose bytes are the ``arrays``."""
     height, width, channels = args["shape"]
-    fit = Picture.of(args["fit"]) if args["fit"] else None
+    fit = Picture.of_manifest(args["fit"]) if args["fit"] else None
     pixels = np.empty((len(args["names"]), height, width, channels), np.uint8)
     sizes = np.empty((len(args["names"]), 2), np.int64)
     for number, name in enumerate(args["names"]):

@@ -1,6 +1,6 @@
 """From a detector's outputs to boxes in a picture: the reference of ``firmware_stubs/linux/detection.c``, bit for bit.
 
-All arithmetic is in float64, in one order, and the exponential is our own: libraries' differ in the last bit.
+All arithmetic is in float64, in one order, and the exponential is our own (:mod:`edgekit.tasks.exact`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.tasks import picture as pictures
+from edgekit.tasks.exact import Floats, exponential
 from edgekit.tasks.head import Coding, Head, Order, Part
-from edgekit.tasks.task import Scores, Task, layout
+from edgekit.tasks.labels import Scores, label
+from edgekit.tasks.picture import Picture, layout
+from edgekit.tasks.real import real
 
 if TYPE_CHECKING:
     from edgekit.graph import Tensor
+    from edgekit.tasks.detector import Detector
 
-Floats = NDArray[np.float64]
-_LOG2E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 6.93147180369123816490e-01, 1.90821492927058770002e-10
-_MOST_EXPONENT = 700.0
-_TERMS = 13
+
+@dataclass(frozen=True)
+class Suppression:
+    """Which of a detector's candidates become detections.
+
+    :param score: the least score. :param overlap: of two of one class that overlap more, intersection over union, the
+        one with the higher score stays. :param most: detections in a picture. :param agnostic: whatever their classes.
+    :param weighted: the one that stays becomes the mean of all, weighted by their scores (as in BlazeFace).
+    """
+
+    score: float = 0.25
+    overlap: float = 0.45
+    most: int = 100
+    agnostic: bool = False
+    weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,20 +55,10 @@ class Detection:
     right: float
     bottom: float
 
-
-def exponential(x: Floats) -> Floats:
-    """E to the x, for x limited to -700..700; NaN counts as -700. Accurate to two units in the last place.
-
-    The range is reduced as in FreeBSD's ``e_exp.c``, then Taylor's series is summed.
-    """
-    x = np.minimum(np.where(x > -_MOST_EXPONENT, x, -_MOST_EXPONENT), _MOST_EXPONENT)
-    k = np.rint(x * _LOG2E)
-    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    sum_ = np.ones_like(r)
-    for n in range(_TERMS, 0, -1):
-        sum_ = 1.0 + sum_ * r / n
-    made: Floats = np.ldexp(sum_, k.astype(np.int32))
-    return made
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
+        return self.left, self.top, self.right, self.bottom
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -63,17 +68,17 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def detections(
-    task: Task, outputs: Sequence[NDArray[Any]], tensors: Sequence[Tensor], wanted: Tensor, size: tuple[int, int]
-) -> list[Detection]:
+    detector: Detector, picture: Picture, outputs: Sequence[NDArray[Any]], tensors: Sequence[Tensor], wanted: Tensor,
+    size: tuple[int, int],
+) -> list[Detection]:  # fmt: skip
     """What a network found in a picture, the highest score first.
 
     :param outputs: of one sample, in the tensors' dtypes; ``tensors``: the network's outputs.
     :param wanted: the network's input. :param size: width and height of the picture.
     """
-    head, rules = task.head, task.suppression
-    assert head is not None and rules is not None
+    head, rules = detector.head, detector.suppression
     rows = _columns(head.scores, outputs, tensors)
-    classes, scores = _scored(task, rows)
+    classes, scores = _scored(detector, rows)
     found = np.flatnonzero(scores >= rules.score)
     boxes = _decoded(head, _columns(head.boxes, outputs, tensors, found), found)
     with np.errstate(invalid="ignore"):
@@ -81,13 +86,13 @@ def detections(
     boxes, found = boxes[good], found[good]
     order = np.argsort(-scores[found], kind="stable")
     boxes, found = boxes[order], found[order]
-    kept, boxes = _suppressed(task, boxes, classes[found], scores[found])
+    kept, boxes = _suppressed(rules, boxes, classes[found], scores[found])
     found = found[kept]
-    boxes, inside = _in_picture(task, boxes, wanted, size)
+    boxes, inside = _in_picture(picture, boxes, wanted, size)
     with np.errstate(over="ignore"):
         rows = np.concatenate([scores[found][:, None], boxes], axis=1).astype(np.float32)
     return [
-        Detection(int(classes[i]), task.label(int(classes[i])), *map(float, row))
+        Detection(int(classes[i]), label(detector.labels, int(classes[i])), *map(float, row))
         for i, row, there in zip(found, rows, inside, strict=True)
         if there
     ]
@@ -108,18 +113,14 @@ def _columns(
             rows = flat.reshape(part.anchors, part.columns, part.cells).transpose(2, 0, 1)
         else:
             rows = flat.reshape(part.anchors, part.cells, part.columns).transpose(1, 0, 2)
-        real = rows.reshape(part.rows, part.columns).astype(np.float64)
-        if tensor.quantization is not None and tensor.has_scale:
-            real = (real - int(tensor.quantization.zero_point[0])) * float(tensor.quantization.scale[0])
-        found.append(real)
+        found.append(real(rows.reshape(part.rows, part.columns), tensor))
     whole = np.concatenate(found)
     return whole if chosen is None else whole[chosen]
 
 
-def _scored(task: Task, rows: Floats) -> tuple[NDArray[np.int64], Floats]:
+def _scored(detector: Detector, rows: Floats) -> tuple[NDArray[np.int64], Floats]:
     """The best class of each row, and its score; of equal ones the first. Rows without a number score -1."""
-    head = task.head
-    assert head is not None
+    head = detector.head
     first = head.first_score
     beside = first + head.objectness
     every = rows[:, beside : beside + head.background + head.classes]
@@ -130,16 +131,16 @@ def _scored(task: Task, rows: Floats) -> tuple[NDArray[np.int64], Floats]:
     nothing = value == -np.inf
     value = np.where(nothing, 0.0, value)
     with np.errstate(invalid="ignore", over="ignore"):
-        if task.scores is Scores.LOGITS:
+        if detector.scores is Scores.LOGITS:
             value = sigmoid(value)
-        elif task.scores is Scores.SOFTMAX:
+        elif detector.scores is Scores.SOFTMAX:
             sum_ = np.zeros(len(rows))
             for column in every.T:
                 sum_ = sum_ + exponential(column - value)
             value = 1.0 / sum_
         if head.objectness:
             there = rows[:, first]
-            value = value * (there if task.scores is Scores.PROBABILITIES else sigmoid(there))
+            value = value * (there if detector.scores is Scores.PROBABILITIES else sigmoid(there))
             nothing |= np.isnan(there)
     return best.astype(np.int64), np.where(nothing, -1.0, value)
 
@@ -205,11 +206,9 @@ def _expected(rows: Floats) -> Floats:
 
 
 def _suppressed(
-    task: Task, boxes: Floats, classes: NDArray[np.int64], scores: Floats
+    rules: Suppression, boxes: Floats, classes: NDArray[np.int64], scores: Floats
 ) -> tuple[NDArray[np.int64], Floats]:
     """Which boxes, sorted by their scores, are kept; and the boxes that become of them."""
-    rules = task.suppression
-    assert rules is not None
     with np.errstate(all="ignore"):
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     left = np.arange(len(boxes))
@@ -236,10 +235,12 @@ def _suppressed(
     return np.array(kept, np.int64), np.array(made, np.float64).reshape(-1, 4)
 
 
-def _in_picture(task: Task, boxes: Floats, wanted: Tensor, size: tuple[int, int]) -> tuple[Floats, NDArray[np.bool_]]:
+def _in_picture(
+    picture: Picture, boxes: Floats, wanted: Tensor, size: tuple[int, int]
+) -> tuple[Floats, NDArray[np.bool_]]:
     """The boxes in the picture's pixels, cut at its edges; and which of them are in it at all."""
     height, width, _, _ = layout(wanted)
-    at = pictures.place(task.picture, size, (width, height))
+    at = pictures.place(picture, size, (width, height))
     shift = np.array([at.left - at.x, at.top - at.y] * 2, np.float64)
     scale = np.array([size[0] / at.width, size[1] / at.height] * 2)
     with np.errstate(all="ignore"):

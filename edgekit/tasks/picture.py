@@ -8,18 +8,138 @@ cheaper; results then differ by 1 at most.)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.tasks.task import Colors, Fit, Picture, layout
+from edgekit.errors import UsageError
+from edgekit.tasks import fields
 
 if TYPE_CHECKING:
-    from edgekit.graph import Tensor
+    from edgekit.graph import Graph, Tensor
 
+MOST_SIDE = 32768
 _BITS = 22
+_KEYS = {"fit", "colors", "short", "fill", "range", "mean", "std"}
+
+
+class Fit(StrEnum):
+    """How a picture becomes as large as the network's input."""
+
+    STRETCH = "stretch"
+    """Resized to it, whatever that does to its proportions."""
+    CROP = "crop"
+    """Resized until it covers the input; what is too much is cut off on both sides."""
+    LETTERBOX = "letterbox"
+    """Resized until it fits in; the rest is filled."""
+
+
+class Colors(StrEnum):
+    """Order of the channels."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+    GREY = "grey"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """From pixels to the network's input.
+
+    A byte p of channel c becomes ``p * scale[c] + offset[c]``, in float32.
+
+    :param short: the shorter side of the picture before it is cropped, in pixels; 0: what covers the input.
+    :param fill: the byte around a picture in a letterbox.
+    """
+
+    NAME: ClassVar[str] = "picture"
+
+    fit: Fit
+    colors: Colors
+    scale: tuple[float, ...]
+    offset: tuple[float, ...]
+    short: int = 0
+    fill: int = 114
+
+    @classmethod
+    def of_table(cls, table: Mapping[str, Any], graph: Graph, folder: Path) -> Self:
+        """Read ``[picture]``."""
+        fields.known(table, _KEYS, "picture.")
+        channels = layout(graph.inputs[0])[2] if graph.inputs else 0
+        colors = fields.choice(Colors, table.get("colors", "grey" if channels == 1 else "rgb"), "picture.colors")
+        scale, offset = _scaling(table, 1 if colors is Colors.GREY else 3)
+        made = cls(
+            fields.choice(Fit, table.get("fit", "stretch"), "picture.fit"), colors, scale, offset,
+            fields.whole(table.get("short", 0), MOST_SIDE, "picture.short"),
+            fields.whole(table.get("fill", 114), 255, "picture.fill"),
+        )  # fmt: skip
+        if made.short and made.fit is not Fit.CROP:
+            raise ValueError('picture.short is for fit = "crop"')
+        return made
+
+    @classmethod
+    def of_manifest(cls, given: Mapping[str, Any]) -> Self:
+        """Read what ``json`` wrote."""
+        return cls(
+            Fit(given["fit"]), Colors(given["colors"]), fields.numbers(given["scale"]), fields.numbers(given["offset"]),
+            fields.whole(given["short"], MOST_SIDE, "short"), fields.whole(given["fill"], 255, "fill"),
+        )  # fmt: skip
+
+    def json(self) -> dict[str, Any]:
+        """Its object in the manifest's ``task``."""
+        return asdict(self)
+
+    def check(self, graph: Graph, kind: str, where: str) -> None:
+        """Hold it against a network."""
+        shapes = ", ".join(str(list(tensor.shape)) for tensor in graph.inputs)
+        if len(graph.inputs) != 1 or not layout(graph.inputs[0])[0]:
+            raise UsageError(
+                f"{where}: {kind} takes a picture, but the network's inputs are {shapes}",
+                "it needs one input [1, height, width, 1 or 3] or [1, 1 or 3, height, width]",
+            )
+        height, width, channels, _ = layout(graph.inputs[0])
+        if len(self.scale) != channels or (self.colors is Colors.GREY) != (channels == 1):
+            raise UsageError(
+                f"{where}: the colors are {self.colors}, but the network's input has {channels} channels",
+                'use colors = "grey" for one channel, "rgb" or "bgr" for three',
+            )
+        if self.short and self.short < max(height, width):
+            raise UsageError(f"{where}: short = {self.short} is less than the network's input, {height} x {width}")
+
+
+def layout(tensor: Tensor) -> tuple[int, int, int, bool]:
+    """Height, width and channels of an input ``[1, h, w, c]``, or with True ``[1, c, h, w]``; zeros if neither."""
+    shape = tensor.shape
+    if len(shape) == 4 and shape[0] == 1 and min(shape) > 0 and max(shape) <= MOST_SIDE:
+        if shape[3] in (1, 3):
+            return shape[1], shape[2], shape[3], False
+        if shape[1] in (1, 3):
+            return shape[2], shape[3], shape[1], True
+    return 0, 0, 0, False
+
+
+def _scaling(table: Mapping[str, Any], channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Scale and offset of each channel, rounded to float32."""
+    if "range" in table:
+        if "mean" in table or "std" in table:
+            raise ValueError("picture.range excludes mean and std")
+        ends = fields.numbers(table["range"])
+        if len(ends) != 2 or not ends[0] < ends[1]:
+            raise ValueError("picture.range is two numbers, what the bytes 0 and 255 stand for")
+        scale, offset = [(ends[1] - ends[0]) / 255] * channels, [ends[0]] * channels
+    else:
+        mean = fields.numbers(table.get("mean", [0.0] * channels))
+        std = fields.numbers(table.get("std", [1.0] * channels))
+        if len(mean) != channels or len(std) != channels or min(std) <= 0:
+            raise ValueError(f"picture.mean and std are {channels} numbers each, of pixels in 0..1; std is above 0")
+        scale = [1 / (255 * s) for s in std]
+        offset = [-m / s for m, s in zip(mean, std, strict=True)]
+    return tuple(float(np.float32(s)) for s in scale), tuple(float(np.float32(o)) for o in offset)
 
 
 @dataclass(frozen=True)

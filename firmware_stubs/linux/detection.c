@@ -4,24 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exact.h"
 #include "real.h"
 
 /* Compiled without contraction of products and sums (-ffp-contract=off), so that all machines compute the same bits. */
 
-double detection_exp(double x)
-{
-    x = x > -700 ? x : -700;
-    x = x < 700 ? x : 700;
-    double k = rint(x * 1.4426950408889634);
-    double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10, sum = 1;
-    for (int n = 13; n > 0; n--)
-        sum = 1.0 + sum * r / n;
-    return ldexp(sum, (int)k);
-}
-
 static double sigmoid(double x)
 {
-    return 1.0 / (1.0 + detection_exp(-x));
+    return 1.0 / (1.0 + exact_exp(-x));
 }
 
 void detection_free(struct detector *d)
@@ -74,7 +64,7 @@ static bool rate(const struct detector *d, const struct row *row, struct detecti
     } else if (d->scores == SCORE_SOFTMAX) {
         double sum = 0;
         for (uint32_t i = 0; i < d->background + d->classes; i++)
-            sum += detection_exp(number(row, every + i) - best);
+            sum += exact_exp(number(row, every + i) - best);
         best = 1.0 / sum;
     }
     if (d->objectness)
@@ -94,7 +84,7 @@ static double expected(const struct row *row, uint32_t first, uint32_t bins)
         highest = isnan(value) || value > highest ? value : highest;
     }
     for (uint32_t i = 0; i < bins; i++) {
-        double power = detection_exp(number(row, first + i) - highest);
+        double power = exact_exp(number(row, first + i) - highest);
         sum += power;
         mean += power * i;
     }
@@ -140,8 +130,8 @@ static void decode(const struct detector *d, const struct row *row, struct detec
             y = y + v[1] * d->variance[1] * h;
             v[2] *= d->variance[2];
             v[3] *= d->variance[3];
-            w = (d->coding == CODE_SSD ? detection_exp(v[2]) : v[2]) * w;
-            h = (d->coding == CODE_SSD ? detection_exp(v[3]) : v[3]) * h;
+            w = (d->coding == CODE_SSD ? exact_exp(v[2]) : v[2]) * w;
+            h = (d->coding == CODE_SSD ? exact_exp(v[3]) : v[3]) * h;
         }
     }
     corners(c, x - w / 2.0, y - h / 2.0, x + w / 2.0, y + h / 2.0);

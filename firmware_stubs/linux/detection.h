@@ -64,7 +64,4 @@ uint32_t detection_run(struct detector *d, const struct detection_output *output
                        uint32_t width, uint32_t height, struct edgekit_detection *found, uint32_t most);
 void detection_free(struct detector *d);
 
-/* e to the x, for x limited to -700..700; what is not a number counts as -700. */
-double detection_exp(double x);
-
 #endif

@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from edgekit import resources
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph, Quantization
-from edgekit.tasks import detection, task
-from edgekit.tasks.detection import Detection
+from edgekit.tasks import detection, exact, task
+from edgekit.tasks.detection import Detection, Suppression
+from edgekit.tasks.detector import Detector
 from edgekit.tasks.head import Order
-from edgekit.tasks.task import Fit, Kind, Scores, Suppression, Task
+from edgekit.tasks.labels import Scores
+from edgekit.tasks.picture import Fit, Picture
+from edgekit.tasks.task import Kind, Task
 from tests.networks.small import Builder
 
 SIDE = 64
@@ -56,6 +59,11 @@ def read(
     text = f'schema = 1\ntask = "detection"\n{top}\nlabels = [{names}]\n[picture]\nfit = "letterbox"\n[head]\n{head}\n'
     (folder / "task.toml").write_text(text + more)
     return task.read(folder / "task.toml", graph)
+
+
+def parts(found: Task) -> tuple[Detector, Picture]:
+    assert isinstance(found.source, Picture) and isinstance(found.decider, Detector)
+    return found.decider, found.source
 
 
 def columns(name: str) -> tuple[int, int]:
@@ -117,7 +125,7 @@ def test_each_coding_is_the_inverse_of_what_a_network_learns(tmp_path: Path, nam
         if name == "yolo5":
             output[0, row, box] = 9
         wanted[number] = at
-    made = detection.detections(found, [output], graph.outputs, graph.inputs[0], (128, 96))
+    made = detection.detections(*parts(found), [output], graph.outputs, graph.inputs[0], (128, 96))
     assert [(one.number, one.label) for one in made] == [(0, "a"), (2, "c")]
     for one in made:
         x0, y0, x1, y1 = wanted[one.number]  # 128 x 96 pixels reach the network as 64 x 48, with 8 rows above
@@ -129,8 +137,8 @@ def test_each_coding_is_the_inverse_of_what_a_network_learns(tmp_path: Path, nam
 
 def test_the_exponential_is_accurate() -> None:
     x = np.concatenate([np.linspace(-700, 700, 4001), np.random.default_rng(0).normal(0, 3, 4000)])
-    np.testing.assert_allclose(detection.exponential(x), np.exp(x), rtol=6e-16)
-    assert detection.exponential(np.array([np.nan, -1e9, np.inf])).tolist() == pytest.approx(
+    np.testing.assert_allclose(exact.exponential(x), np.exp(x), rtol=6e-16)
+    assert exact.exponential(np.array([np.nan, -1e9, np.inf])).tolist() == pytest.approx(
         [math.exp(-700), math.exp(-700), math.exp(700)]
     )
 
@@ -138,11 +146,11 @@ def test_the_exponential_is_accurate() -> None:
 def boxes_of(rules: Suppression, boxes: list[list[float]], scores: list[float], folder: Path) -> list[Detection]:
     """Boxes in a picture of the network's own size; with two classes where a score is below 0: it is the second's."""
     graph = network((1, len(boxes), 6))
-    base = read(folder, 'boxes = "corners"', graph, labels=2, top="")
+    detector, picture = parts(read(folder, 'boxes = "corners"', graph, labels=2, top=""))
     rows = [[*box, max(s, 0), max(-s, 0)] for box, s in zip(boxes, scores, strict=True)]
     output = np.array([rows], np.float32)
     return detection.detections(
-        replace(base, suppression=rules), [output], graph.outputs, graph.inputs[0], (SIDE, SIDE)
+        replace(detector, suppression=rules), picture, [output], graph.outputs, graph.inputs[0], (SIDE, SIDE)
     )
 
 
@@ -193,8 +201,8 @@ def test_outputs_are_found(
     tmp_path: Path, name: str, outputs: list[tuple[int, ...]], joint: bool, orders: list[Order]
 ) -> None:
     graph = network(*outputs)
-    head = read(tmp_path, HEADS[name], graph).head
-    assert head is not None and (head.joint, head.classes) == (joint, 3)
+    head = parts(read(tmp_path, HEADS[name], graph))[0].head
+    assert (head.joint, head.classes) == (joint, 3)
     assert [part.order for part in head.boxes] == orders
     if head.grids and len(head.boxes) > 1:
         assert [part.rows for part in head.boxes] == ROWS[name]
@@ -267,7 +275,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("gcc is not installed")
     to = tmp_path_factory.mktemp("detection") / "driver"
     flags = ["-std=gnu11", "-O1", "-g", "-D_GNU_SOURCE", "-ffp-contract=off", "-fsanitize=address,undefined"]
-    parts = [LINUX / name for name in ("detection.c", "head.c", "json.c", "picture.c")]
+    parts = [LINUX / name for name in ("detection.c", "exact.c", "head.c", "json.c", "picture.c")]
     sources = [Path(__file__).parent / "detection_driver.c", *parts]
     subprocess.run(["gcc", *flags, "-fno-sanitize-recover=all", f"-I{LINUX}", *sources, "-o", to, "-lm"], check=True)
     return to
@@ -281,7 +289,7 @@ def in_c(
     (folder / "manifest.json").write_bytes(text)
     (folder / "outputs.bin").write_bytes(b"".join(output.tobytes() for output in outputs))
     given: list[Any] = [folder / "manifest.json", folder / "outputs.bin", SIDE, SIDE]
-    given += [list(Fit).index(found.picture.fit), *size]
+    given += [list(Fit).index(parts(found)[1].fit), *size]
     for tensor in graph.outputs:
         q = tensor.quantization
         scale, zero = (float(q.scale[0]), int(q.zero_point[0])) if q is not None else (0, 0)
@@ -322,7 +330,8 @@ def test_c_finds_the_same_bits(driver: Path, tmp_path: Path, name: str) -> None:
             bool(random.integers(2)), bool(random.integers(2)),
         )  # fmt: skip
         fit = list(Fit)[int(random.integers(3))]
-        found = replace(base, suppression=rules, picture=replace(base.picture, fit=fit))
+        detector, picture = parts(base)
+        found = replace(base, decider=replace(detector, suppression=rules), source=replace(picture, fit=fit))
         spread = {"center": 20, "corners": 120}.get(name, 1.5)
         made: list[NDArray[Any]] = []
         for shape in shapes:
@@ -338,7 +347,7 @@ def test_c_finds_the_same_bits(driver: Path, tmp_path: Path, name: str) -> None:
                 ends = np.iinfo(dtype)
                 made.append(np.clip(np.rint(real / 0.05) + 3, ends.min, ends.max).astype(dtype))
         size = (int(random.integers(1, 300)), int(random.integers(1, 300)))
-        expected = detection.detections(found, made, graph.outputs, graph.inputs[0], size)
+        expected = detection.detections(*parts(found), made, graph.outputs, graph.inputs[0], size)
         done = in_c(driver, tmp_path, found, graph, made, size)
         assert done.returncode == 0, done.stderr.decode()
         assert done.stdout == as_bytes(expected), (shapes, dtype, scores, rules, fit, size)

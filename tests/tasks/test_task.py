@@ -12,8 +12,11 @@ import pytest
 
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph, Quantization, Tensor
-from edgekit.tasks import decisions, task
-from edgekit.tasks.task import Colors, Fit, Kind, Picture, Scores, Task
+from edgekit.tasks import task
+from edgekit.tasks.classifier import Classifier
+from edgekit.tasks.labels import Scores, label
+from edgekit.tasks.picture import Colors, Fit, Picture
+from edgekit.tasks.task import Kind, Task
 from tests.networks.small import Builder
 
 GOOD = """schema = 1
@@ -42,29 +45,35 @@ def read(folder: Path, text: str, graph: Graph | None = None) -> Task:
     return task.read(folder / "task.toml", graph or network())
 
 
+def parts(found: Task) -> tuple[Picture, Classifier]:
+    assert isinstance(found.source, Picture) and isinstance(found.decider, Classifier)
+    return found.source, found.decider
+
+
 def test_all_keys(tmp_path: Path) -> None:
     found = read(tmp_path, GOOD)
-    assert (found.kind, found.labels, found.top) == (Kind.CLASSIFICATION, ("cat", "dog", "cow", "owl"), 2)
-    assert found.scores is Scores.LOGITS
-    assert (found.picture.fit, found.picture.short, found.picture.colors) == (Fit.CROP, 40, Colors.BGR)
-    assert found.picture.scale == tuple(float(np.float32(v)) for v in (2 / 255, 1 / 255, 0.5 / 255))
-    assert found.picture.offset == (-1.0, -0.25, 0.0)
+    picture, classifier = parts(found)
+    assert found.kind is Kind.CLASSIFICATION
+    assert classifier == Classifier(("cat", "dog", "cow", "owl"), 2, Scores.LOGITS)
+    assert (picture.fit, picture.short, picture.colors) == (Fit.CROP, 40, Colors.BGR)
+    assert picture.scale == tuple(float(np.float32(v)) for v in (2 / 255, 1 / 255, 0.5 / 255))
+    assert picture.offset == (-1.0, -0.25, 0.0)
 
 
 def test_defaults(tmp_path: Path) -> None:
-    found = read(tmp_path, 'schema = 1\ntask = "classification"\n')
-    assert found.picture == Picture(Fit.STRETCH, Colors.RGB, (float(np.float32(1 / 255)),) * 3, (0.0,) * 3)
-    assert found.label(3) == "3" and found.top == 1 and found.scores is Scores.PROBABILITIES
-    ranged = read(tmp_path, 'schema = 1\ntask = "classification"\n[picture]\nrange = [-1, 1]\n')
-    assert ranged.picture.scale == (float(np.float32(2 / 255)),) * 3 and ranged.picture.offset == (-1.0,) * 3
-    grey = read(tmp_path, 'schema = 1\ntask = "classification"\n', network((1, 1, 8, 9)))
-    assert grey.picture.colors is Colors.GREY and len(grey.picture.scale) == 1
+    picture, classifier = parts(read(tmp_path, 'schema = 1\ntask = "classification"\n'))
+    assert picture == Picture(Fit.STRETCH, Colors.RGB, (float(np.float32(1 / 255)),) * 3, (0.0,) * 3)
+    assert classifier == Classifier((), 1, Scores.PROBABILITIES) and label(classifier.labels, 3) == "3"
+    ranged, _ = parts(read(tmp_path, 'schema = 1\ntask = "classification"\n[picture]\nrange = [-1, 1]\n'))
+    assert ranged.scale == (float(np.float32(2 / 255)),) * 3 and ranged.offset == (-1.0,) * 3
+    grey, _ = parts(read(tmp_path, 'schema = 1\ntask = "classification"\n', network((1, 1, 8, 9))))
+    assert grey.colors is Colors.GREY and len(grey.scale) == 1
 
 
 def test_labels_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("cat\ndog\n\n cow \nowl\n")
     found = read(tmp_path, GOOD.replace('["cat", "dog", "cow", "owl"]', '"names.txt"'))
-    assert found.labels == ("cat", "dog", "cow", "owl")
+    assert parts(found)[1].labels == ("cat", "dog", "cow", "owl")
 
 
 @pytest.mark.parametrize("name", ["../secret.txt", "/etc/hostname", "link.txt", "pipe", "folder", "missing.txt"])
@@ -155,11 +164,11 @@ def test_a_task_of_a_newer_edgekit(tmp_path: Path) -> None:
 
 
 def test_decisions(tmp_path: Path) -> None:
-    found = read(tmp_path, GOOD)
-    best = decisions.classes(found, np.array([[1, 3, 3, -1]], np.float32), Tensor("y", (1, 4), "float32"))
+    _, found = parts(read(tmp_path, GOOD))
+    best = found.classes(np.array([[1, 3, 3, -1]], np.float32), Tensor("y", (1, 4), "float32")).classes
     assert [(one.number, one.label) for one in best] == [(1, "dog"), (2, "cow")]  # of equal ones, the first
     assert best[0].score == pytest.approx(np.exp(3) / (np.exp([1, 3, 3, -1]).sum()), abs=1e-7)
     quantized = Tensor("y", (1, 4), "int8", quantization=Quantization(np.float32([0.5]), np.array([-8])))
-    plain = read(tmp_path, GOOD.replace('"logits"', '"probabilities"'))
-    (first, _) = decisions.classes(plain, np.array([[-8, -7, -6, -8]], np.int8), quantized)
+    _, plain = parts(read(tmp_path, GOOD.replace('"logits"', '"probabilities"')))
+    first, _ = plain.classes(np.array([[-8, -7, -6, -8]], np.int8), quantized).classes
     assert (first.label, first.score) == ("cow", 1.0)

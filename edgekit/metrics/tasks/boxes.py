@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from edgekit.data.boxes import Boxes
 from edgekit.metrics.tasks.tally import Floats
 from edgekit.tasks.detection import detections
-from edgekit.tasks.task import Task
+from edgekit.tasks.detector import Detector
+from edgekit.tasks.picture import Picture
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -31,17 +32,20 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 _JUST_BELOW = 1 - 1e-10
 
 
-def found(task: Task, graph: Graph, outputs: Sequence[NDArray[Any]], sizes: NDArray[np.int64]) -> list[Boxes]:
+def found(
+    detector: Detector, picture: Picture, graph: Graph, outputs: Sequence[NDArray[Any]], sizes: NDArray[np.int64]
+) -> list[Boxes]:
     """What a detector found in each picture, in its pixels, with scores down to ``LEAST``.
 
     :param outputs: ``[pictures, *tensor shape]``, in the tensors' dtypes. :param sizes: width and height of each.
     """
-    assert task.suppression is not None
-    rules = task.suppression
-    task = replace(task, suppression=replace(rules, score=min(rules.score, LEAST), most=max(rules.most, MOST)))
+    rules = detector.suppression
+    detector = replace(detector, suppression=replace(rules, score=min(rules.score, LEAST), most=max(rules.most, MOST)))
     made = []
     for number, (width, height) in enumerate(sizes.tolist()):
-        rows = detections(task, [each[number] for each in outputs], graph.outputs, graph.inputs[0], (width, height))
+        rows = detections(
+            detector, picture, [each[number] for each in outputs], graph.outputs, graph.inputs[0], (width, height)
+        )
         corners = np.array([(d.left, d.top, d.right, d.bottom) for d in rows], np.float64).reshape(-1, 4)
         made.append(Boxes(corners, np.array([d.number for d in rows], np.int64), np.array([d.score for d in rows])))
     return made
