@@ -30,7 +30,8 @@ LIBRARY, VERSIONS = "libedgekit.so.1", "edgekit.map"
 """The runtime library, and the versions of its symbols."""
 BUNDLE_PARTS = (
     "archive.c", "bundle.c", "class_labels.c", "classifier.c", "detection.c", "detector.c", "exact.c", "head.c",
-    "json.c", "picture.c", "picture_source.c", "sha256.c", "task.c",
+    "json.c", "picture.c", "picture_source.c", "sha256.c", "task.c", "tokens.c", "unicode.c",
+    "wordpiece.c",
 )  # fmt: skip
 """C files of the runtime library that the C runner does without."""
 RUNNER_PARTS = ("arguments.c", "clock.c", "edgekit_run.c", "machine.c", "power.c", "profile.c", "start.c", "trace.c")
