@@ -21,6 +21,7 @@ from edgekit.api.output import output
 from edgekit.api.prove import prove
 from edgekit.audit import audit
 from edgekit.backends import Artifact, Backend, Options, Planned, Request
+from edgekit.bundle import material
 from edgekit.bundle.execution import Footprint
 from edgekit.bundle.readme import readme
 from edgekit.compression import budget
@@ -313,6 +314,8 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         progress.step(f"compile for {board.name}")
         (folder / "model.tflite").write_bytes(job.data)
         bundles.save_golden(folder, *job.golden)
+        if job.material is not None:
+            material.save(folder, job.material)
         (folder / "artifact").mkdir()
         request = Request(folder / "model.tflite", folder / "artifact", job.tuning, progress, job.name)
         with advice.ways_out(job, board, backend, keep=True):
@@ -330,7 +333,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         manifest["parity"] = parity.json()
         (folder / "manifest.json").unlink()
         bundles.finish(folder, manifest)
-        if parity.ok is False:
+        if parity.failed:
             hint = OTHER_DATA if parity.reason == NOTHING else advice.way_out(job, board, backend)
             raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", hint)
         finished = bundles.load(folder)

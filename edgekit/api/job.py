@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import plugins, sandbox
-from edgekit.api import advice
+from edgekit.api import advice, golden
 from edgekit.api.load import digest, reader_for
 from edgekit.backends import Options
+from edgekit.bundle.material import Material
 from edgekit.compression.budget import Budget
 from edgekit.data import dataset
 from edgekit.errors import CheckFailed, ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.onnx_operators import has_onnx
-from edgekit.graph.stats import statistics
 from edgekit.metrics import accuracy
 from edgekit.metrics.accuracy import Accuracy
 from edgekit.metrics.tasks.registry import Judged, Metric, Results
@@ -29,7 +29,9 @@ from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import parse as parse_shapes
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.tasks import task as tasks
+from edgekit.tasks.decisions import decide
 from edgekit.tasks.detector import Detector
+from edgekit.tasks.parts import Sample
 from edgekit.tasks.picture import Picture
 from edgekit.tasks.task import Task
 from edgekit.text import commands
@@ -40,15 +42,12 @@ if TYPE_CHECKING:
 
     from edgekit.data.dataset import Dataset
 
-GOLDEN_MOST, GOLDEN_LEAST = 16, 2
 UNTRAINED = 1.5
 """A network that is right less often than this many times guessing counts as untrained."""
 NOTABLE_DROP = 0.5
 """Points of accuracy that `edgekit diagnose` accepts as healthy, too."""
 SIMILAR = 0.95
 """Cosine similarity of the outputs below which the user is warned about a quantized network."""
-GOLDEN_MACS = 400_000_000
-"""MACs that all golden samples together may take, so that proving in an emulator takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +111,8 @@ class Job:
     """Where tuned kernels are kept (:mod:`edgekit.backends.tvm.database`); None: use none."""
     task: Task | None = None
     """What the network is for."""
+    material: Material | None = None
+    """Pictures that golden inputs are made of, with the reference's decisions."""
 
     @property
     def quantizes(self) -> bool:
@@ -176,11 +177,14 @@ def prepare(
     with sandbox.scratch() as folder:
         data = tflite.dumps(graph)
         (folder / "model.tflite").write_bytes(data)
-        inputs = _golden_inputs(graph, tests, seed)
+        count = golden.count(graph)
+        inputs, material = golden.inputs(graph, tests, seed, count, source.task)
         outputs = reference_outputs(folder / "model.tflite", inputs)
-        _finite(source, plan, folder / "model.tflite", (inputs, outputs), seed, progress)
+        _finite(source, plan, folder / "model.tflite", (inputs, outputs), seed, count, progress)
         job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=done, why=why)
         job.task = source.task
+        if material is not None and source.task is not None:
+            job.material = _decided(source.task, graph, material, (inputs, outputs))
         if source.tests is not None and source.tests.labels is not None:
             progress.step("measure the accuracy")
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured
@@ -192,6 +196,18 @@ def prepare(
             _pays(job, progress)
             _point(job, source, why, progress)
     return job
+
+
+def _decided(
+    task: Task, graph: Graph, material: Material, reference: tuple[list[NDArray[Any]], list[NDArray[Any]]]
+) -> Material:
+    """The material with what the task makes of the reference's outputs; ``reference``: golden inputs and outputs."""
+    made = []
+    for row, picture in zip(material.rows, material.pictures, strict=True):
+        inputs, outputs = ([each[row] for each in arrays] for arrays in reference)
+        sample = Sample(str(row), inputs, (picture.shape[1], picture.shape[0]))
+        made.append(decide(task, sample, outputs, graph).json())
+    return replace(material, decisions=tuple(made))
 
 
 def _pays(job: Job, progress: Progress) -> None:
@@ -244,24 +260,17 @@ def transform(graph: Graph, plan: recipe.Recipe, context: PassContext) -> tuple[
     return graph, done
 
 
-def _golden_inputs(graph: Graph, samples: Dataset | None, seed: int, count: int | None = None) -> list[NDArray[Any]]:
-    if count is None:
-        macs = max(1, statistics(graph).macs)
-        count = max(GOLDEN_LEAST, min(GOLDEN_MOST, GOLDEN_MACS // macs))
-    chosen = samples.subset(count, seed) if samples is not None else dataset.random(graph, seed=seed, samples=count)
-    return dataset.as_network_inputs(chosen, graph)
-
-
 def _finite(
-    source: Source, plan: recipe.Recipe, model: Path, golden: tuple[list[NDArray[Any]], list[NDArray[Any]]], seed: int,
-    progress: Progress,
+    source: Source, plan: recipe.Recipe, model: Path, reference: tuple[list[NDArray[Any]], list[NDArray[Any]]],
+    seed: int, count: int, progress: Progress,
 ) -> None:  # fmt: skip
     """Refuse a transformed network that makes NaNs or infinities where the source network makes none.
 
-    :param model: the transformed network's file; ``golden``: its inputs and reference outputs.
+    :param model: the transformed network's file; ``reference``: its golden inputs and outputs, of ``count`` samples and
+        what was added.
     :raises CheckFailed: naming the operator whose result is not finite first.
     """
-    inputs, outputs = golden
+    inputs, outputs = reference
     bad = _not_finite(outputs)
     if not bad.any():
         return
@@ -269,7 +278,7 @@ def _finite(
     if plan.steps:
         with sandbox.scratch() as folder:
             tflite.write(source.graph, folder / "source.tflite")
-            same = _golden_inputs(source.graph, source.tests, seed, len(bad))
+            same, _ = golden.inputs(source.graph, source.tests, seed, count, source.task)
             before = _not_finite(reference_outputs(folder / "source.tflite", same))
     if (bad & ~before).any():
         graph, values = tflite.read(model), reference_tensors(model, [x[bad & ~before][:1] for x in inputs])

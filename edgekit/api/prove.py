@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +17,11 @@ from edgekit.errors import CheckFailed, EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import folded
 from edgekit.graph.explode import Exploded, explode
-from edgekit.metrics import parity
+from edgekit.metrics import decision, parity
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import OpenOptions, Run, Runner, RunOptions, once
+from edgekit.tasks.picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,11 +81,22 @@ class _Proof:
         return parity.HALF if self.exactness.half_activations else parity.Bounds()
 
     def judge(self) -> parity.Parity:
-        graph = self.bundle.graph
         inputs, reference = self.bundle.golden()
-        run = once(self.runner, self.bundle, inputs, self.options, self.opening)
+        material = self.bundle.material(len(inputs[0]) if inputs else 0)
+        run = once(self.runner, self.bundle, inputs, replace(self.options, material=material), self.opening)
         if self.seen:
             self.seen(run)
+        result = self._network(run, inputs, reference)
+        task = self.bundle.task
+        if material is not None and task is not None and isinstance(task.source, Picture):
+            absent = f"{self.runner.name} runs the network, not the C library"
+            result.decision = decision.judge(
+                task, self.bundle.graph, material, (inputs, reference), run.decided, absent
+            )
+        return result
+
+    def _network(self, run: Run, inputs: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]) -> parity.Parity:
+        graph = self.bundle.graph
         if (part := run.partial) is not None:
             result = parity.partial(graph, part.reference, part.values, part.not_executed, part.checked, self.bounds)
             if part.wrong:

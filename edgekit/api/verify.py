@@ -85,12 +85,14 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
             result.checks.append(Check("model", False, error.message))
             return result
         progress.step("look at programs and libraries")
-        if (found := audit(bundle)) is not None:
-            result.checks.append(Check("system", found.ok, found.words()))
+        if (system := audit(bundle)) is not None:
+            result.checks.append(Check("system", system.ok, system.words()))
         on = on or default_runner(bundle)
         progress.step(f"run on {on}")
         result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads), opening=OpenOptions(progress))
-        result.checks.append(Check("parity", result.parity.ok, f"on {on}: {result.parity.words()}"))
+        result.checks.append(Check("parity", result.parity.ok, f"on {on}: {result.parity.of_network()}"))
+        if (found := result.parity.decision) is not None:
+            result.checks.append(Check("decision", found.ok is not False, found.words()))
     return result
 
 

@@ -1,9 +1,10 @@
 """Bundles: a folder (or one ``.edgekit`` zip) with everything one target needs, and the proof.
 
 A bundle holds ``manifest.json``, ``model.tflite`` (the Graph that was compiled), ``artifact/`` (what runs it),
-``golden.npz`` (inputs and reference outputs), ``profile.json`` (the estimate) and ``README.md``. It is written
-beside its final place and renamed into it, so a half-written bundle never carries the name; the same inputs
-give the same bytes. docs/formats.md describes the manifest.
+``golden.npz`` (inputs and reference outputs), ``profile.json`` (the estimate) and ``README.md``; with a task also
+``material.npz`` and ``decisions.json`` (pictures, and what is decided on them). It is written beside its final place
+and renamed into it, so a half-written bundle never carries the name; the same inputs give the same bytes.
+docs/formats.md describes the manifest.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from edgekit.text.system import explained
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgekit.bundle.material import Material
     from edgekit.graph import Graph, Tensor
 
 SCHEMA = 1
@@ -98,6 +100,15 @@ class Bundle:
         from edgekit.graph import tflite
 
         return tflite.read(self.model)
+
+    def material(self, samples: int) -> Material | None:
+        """Pictures of which some of the ``samples`` golden inputs were made; None if there are none.
+
+        :raises CheckFailed: if they are damaged.
+        """
+        from edgekit.bundle import material
+
+        return material.read(self.path, samples)
 
     def golden(self) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         """Return golden inputs and reference outputs, in the tensors' dtypes.

@@ -40,9 +40,15 @@ def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> st
 - `model.tflite`: the network as it was compiled
 - `artifact/`: the files that run it on the target
 - `golden.npz`: inputs and the reference's outputs; `edgekit verify` checks them
-- `profile.json`: the estimated latency and energy, with intervals
+{_material(manifest)}- `profile.json`: the estimated latency and energy, with intervals
 - `manifest.json`: the origin of everything, and the SHA-256 of every file
 """
+
+
+def _material(manifest: dict[str, Any]) -> str:
+    if not manifest.get("task"):
+        return ""
+    return "- `material.npz`, `decisions.json`: pictures that inputs were made of, and what the reference decides\n"
 
 
 def _on_device(manifest: dict[str, Any], target: Target, execution: Execution) -> str:

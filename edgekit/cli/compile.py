@@ -144,6 +144,8 @@ def _print(made: list[Compiled]) -> None:
         )  # fmt: skip
     table("Bundles", ["target", "recipe", "backend", "network", "parity", "estimated latency"], rows, right=(3,))
     for bundle in made:
+        if (decision := bundle.parity.decision) is not None:
+            say(f"{bundle.target}: {decision.words()}")
         say(f"{bundle.target}: {bundle.path}")
     for bundle in made:
         for form in filter(None, bundle.manifest.get("options", {}).get("format", "").split(",")):

@@ -212,11 +212,11 @@ def _pixels(image: Image.Image, shape: tuple[int, int, int], fit: Picture | None
 
 
 def opened(file: str, data: IO[bytes]) -> Image.Image:
-    """Decode one image, in a child process.
+    """Decode one image, in a child process, and turn it as its EXIF data says: cameras store how they were held.
 
     :raises UsageError: if it cannot be decoded, or is too large.
     """
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with warnings.catch_warnings():
@@ -229,7 +229,7 @@ def opened(file: str, data: IO[bytes]) -> Image.Image:
                     f"{file}: images with more than 8 bits per channel are not supported", "convert it to 8 bits"
                 )
             image.load()
-            return image
+            return ImageOps.exif_transpose(image)
     except UsageError:
         raise
     except Exception as error:  # decoders raise whatever they like on a damaged file

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.metrics.decision import DecisionParity
 from edgekit.metrics.similarity import Noise, unlike
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ class Parity:
     :param classifier: the network chooses among classes, so that ``top1_flips`` counts labels.
     :param ok: None: nothing is wrong with what could be executed, but not all of it could.
     :param not_executed: indices of the operators that nothing here executes. :param checked: what was checked of them.
+    :param decision: what was found of the way from pictures to decisions; None of a bundle without a task, or without
+        pictures.
     """
 
     ok: bool | None
@@ -142,11 +145,17 @@ class Parity:
     classifier: bool = False
     not_executed: tuple[int, ...] = ()
     checked: str = ""
+    decision: DecisionParity | None = None
+
+    @property
+    def failed(self) -> bool:
+        """True if the network's outputs are wrong, or a decision is."""
+        return self.ok is False or (self.decision is not None and self.decision.ok is False)
 
     @property
     def verdict(self) -> str:
         """One word or two: ``ok``, ``FAILED``, or ``not executed``."""
-        return "not executed" if self.ok is None else "ok" if self.ok else "FAILED"
+        return "FAILED" if self.failed else "not executed" if self.ok is None else "ok"
 
     def json(self) -> dict[str, Any]:
         """Return the field ``parity`` of JSON and manifest."""
@@ -154,6 +163,12 @@ class Parity:
 
     def words(self) -> str:
         """Summarize the verdict in a few words."""
+        if self.failed and self.ok is not False and self.decision is not None:
+            return self.decision.words()
+        return self.of_network()
+
+    def of_network(self) -> str:
+        """Summarize what was found of the network, between its inputs and its outputs."""
         if self.reason == NOTHING or (self.reason and self.ok is False and self.by == "structure"):
             return self.reason
         whole = _distance(self.max_abs_lsb, self.max_relative)

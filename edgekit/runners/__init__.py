@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from edgekit.bundle import Bundle
     from edgekit.bundle.execution import Execution
+    from edgekit.bundle.material import Made, Material
     from edgekit.target import Target
 
 
@@ -128,12 +129,14 @@ class Run:
     :param outputs: one array per network output, ``[samples, *tensor shape]``, in the tensor's dtype.
     :param conditions: threads, clock, dtype, machine: whatever a reader of the figures must know.
     :param partial: where the outputs are not all computed by the artifact: what is. None where they are.
+    :param decided: what the C library made of the options' material; None if there was none, or it is not run here.
     """
 
     outputs: list[NDArray[Any]]
     trace: Trace
     conditions: dict[str, Any] = field(default_factory=dict)
     partial: Partial | None = None
+    decided: Made | None = None
 
 
 @dataclass(frozen=True)
@@ -142,12 +145,14 @@ class RunOptions:
 
     :param repeat: timed inferences (each over the samples in turn); outputs come from the first pass.
     :param profile: also observe every operator (may slow the run down a little).
+    :param material: also have the C library decide on it, where the runner executes that.
     """
 
     repeat: int = 1
     warmup: int = 0
     threads: int = 1
     profile: bool = False
+    material: Material | None = None
 
 
 @dataclass(frozen=True)

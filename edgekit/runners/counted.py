@@ -113,6 +113,7 @@ class CountedSession:
         with sandbox.scratch() as folder:
             run = self.process.execute(inputs, RunOptions(repeat=0, profile=options.profile), folder)
             events = left_behind.document(folder, process.TRACE).get("events") or []
+        run.decided = self.process.decided(options)
         run.trace = self._counted(self.process.bundle.graph, run.trace.runtime, events)
         machine = run.conditions["machine"] or platform.machine()
         run.conditions = {"threads": 1, "machine": f"{self.process.where} on {machine}"}

@@ -17,6 +17,7 @@ from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.reference.litert import reference_outputs
 from edgekit.runners import Defaults, Device, Observes, OpenOptions, Refusal, Run, RunOptions, Session, Source
+from edgekit.runners.linux import decided
 from edgekit.runners.linux import process as runner
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import Program
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from edgekit.bundle import Bundle
     from edgekit.bundle.execution import Execution
+    from edgekit.bundle.material import Made
     from edgekit.target import Target
 
 LIMITS = sandbox.Limits(seconds=600, memory_mb=8192)
@@ -59,15 +61,34 @@ class Process:
         :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the run crashes or takes too long.
         """
         with sandbox.scratch() as folder:
-            return self.execute(inputs, options, folder)
+            run = self.execute(inputs, options, folder)
+        run.decided = self.decided(options)
+        return run
 
     def execute(self, inputs: Sequence[NDArray[Any]], options: RunOptions, folder: Path) -> Run:
         """Run once in an empty ``folder``, and read what that left there."""
         samples = samples_in(inputs)
         (folder / runner.INPUTS).write_bytes(pack(inputs))
+        self._start(runner.arguments(samples, options), folder)
+        outputs = runner.results(folder, self.bundle.graph, samples)
+        trace, conditions = runner.parse_trace(runner.trace_text(folder), self.bundle.graph, Source.HOST)
+        return Run(outputs, trace, conditions)
+
+    def decided(self, options: RunOptions) -> Made | None:
+        """What the C library makes of the options' material; None if there is none."""
+        material = options.material
+        if material is None:
+            return None
+        with sandbox.scratch() as folder:
+            (folder / runner.INPUTS).write_bytes(material.packed())
+            (folder / decided.MANIFEST).write_bytes(decided.manifest(self.bundle))
+            self._start(decided.arguments(material), folder)
+            return decided.left(folder, self.bundle.graph, len(material.rows))
+
+    def _start(self, arguments: Sequence[str], folder: Path) -> None:
         try:
             done = sandbox.run_program(
-                [*self.command, *runner.arguments(samples, options)], folder=folder, limits=self.limits, env=self.env,
+                [*self.command, *arguments], folder=folder, limits=self.limits, env=self.env,
                 writable=self.writable,
                 readable=[self.bundle.artifact, programs.model(self.bundle), *self.readable],
             )  # fmt: skip
@@ -75,9 +96,6 @@ class Process:
             raise DeviceError(f"the run on {self.where} {death.reason}", "use fewer samples or repeats") from death
         if done.returncode != 0:
             raise runner.failure(done.returncode, done.stdout, self.where, self.program)
-        outputs = runner.results(folder, self.bundle.graph, samples)
-        trace, conditions = runner.parse_trace(runner.trace_text(folder), self.bundle.graph, Source.HOST)
-        return Run(outputs, trace, conditions)
 
 
 class _Explained(Process):

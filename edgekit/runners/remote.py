@@ -18,7 +18,7 @@ from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError
 from edgekit.files import left_behind
 from edgekit.runners import Defaults, Device, Observes, OpenOptions, Refusal, Run, RunOptions, Session, Source
-from edgekit.runners.linux import process
+from edgekit.runners.linux import decided, process
 from edgekit.runners.linux import program as programs
 from edgekit.runners.linux.program import SCRIPT, Program
 from edgekit.text.logs import last_line
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from edgekit.bundle import Bundle
     from edgekit.bundle.execution import Execution
+    from edgekit.bundle.material import Made
     from edgekit.target import Target
 
 RUN_SECONDS = 900.0
@@ -137,7 +138,20 @@ class RemoteSession:
         outputs = process.unpack(files[process.OUTPUTS], graph, samples)
         text = files[process.TRACE].decode(errors="replace")
         trace, conditions = process.parse_trace(text, graph, Source.DEVICE)
-        return Run(outputs, trace, {**conditions, "device": self.device.name})
+        return Run(outputs, trace, {**conditions, "device": self.device.name}, decided=self._decided(options))
+
+    def _decided(self, options: RunOptions) -> Made | None:
+        """What the C library makes of the options' material; None if there is none, or Python serves there."""
+        material, graph = options.material, self.bundle.graph
+        if material is None or self._python:
+            return None
+        self.connection.put({decided.MANIFEST: File(decided.manifest(self.bundle))})
+        own = self.program.arguments(f"./{self.program.library}", MODEL)
+        done = self._start([f"./{PROGRAM}", *own, *decided.arguments(material)], material.packed())
+        if done.returncode != 0:
+            self._failed(done)
+        samples = len(material.rows)
+        return decided.parsed(self.connection.get(decided.sizes(graph, samples)), graph, samples)
 
     def _execute(self, arguments: Sequence[str], inputs: bytes) -> None:
         """Run the C runner, or where the system cannot load it or LiteRT, the Python one."""
@@ -167,7 +181,8 @@ class RemoteSession:
 
     def _start(self, command: Sequence[str], inputs: bytes) -> Done:
         """Run a program on the device; nothing of the run before it is left for results."""
-        script = f"rm -f {process.OUTPUTS} {process.TRACE}; cat >{process.INPUTS} || exit 1; {kept(command)}"
+        old = " ".join((process.OUTPUTS, process.TRACE, decided.FED, decided.DECISIONS))
+        script = f"rm -f {old}; cat >{process.INPUTS} || exit 1; {kept(command)}"
         return self.connection.run(script, data=inputs, seconds=RUN_SECONDS)
 
     def _failed(self, done: Done) -> NoReturn:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from edgekit.errors import UsageError
 from edgekit.tasks import fields
 from edgekit.tasks import labels as names
+from edgekit.tasks.exact import exponential
 from edgekit.tasks.labels import MOST_LABELS, Scores
-from edgekit.tasks.parts import Sample, Source
+from edgekit.tasks.parts import Line, Sample, Source
 from edgekit.tasks.real import real
 from edgekit.text.printable import name
 
@@ -45,6 +46,14 @@ class Classes:
     def words(self) -> str:
         """What ``run`` prints."""
         return ", ".join(f"{name(one.label)} {one.score:.3g}" for one in self.classes)
+
+    def lines(self) -> list[Line]:
+        """What the C runner writes."""
+        return [Line(one.number, one.label, (one.score,)) for one in self.classes]
+
+    def agrees(self, other: Self) -> bool:
+        """True if the best class is the same."""
+        return self.classes[0].number == other.classes[0].number
 
 
 @dataclass(frozen=True)
@@ -107,8 +116,8 @@ class Classifier:
         values = real(output.reshape(-1), tensor)
         order = np.argsort(-values, kind="stable")[: self.top]
         if self.scores is Scores.LOGITS:
-            powers = np.exp(values - values.max())
-            values = powers / powers.sum()
+            powers = exponential(values - np.fmax.reduce(values))
+            values = powers / np.cumsum(powers)[-1]  # added one after the other, as C does
         return Classes(
             tuple(Class(int(i), names.label(self.labels, int(i)), float(np.float32(values[i]))) for i in order)
         )

@@ -60,6 +60,13 @@ class Detection:
         """Left, top, right, bottom."""
         return self.left, self.top, self.right, self.bottom
 
+    def overlap(self, other: Detection) -> float:
+        """Intersection over union of two boxes."""
+        wide = max(min(self.right, other.right) - max(self.left, other.left), 0.0)
+        high = max(min(self.bottom, other.bottom) - max(self.top, other.top), 0.0)
+        areas = sum((one.right - one.left) * (one.bottom - one.top) for one in (self, other))
+        return wide * high / (areas - wide * high)
+
 
 def sigmoid(x: Floats) -> Floats:
     """1 / (1 + e^-x)."""

@@ -15,7 +15,7 @@ from edgekit.tasks import labels as names
 from edgekit.tasks.detection import Detection, Suppression
 from edgekit.tasks.head import Head
 from edgekit.tasks.labels import Scores
-from edgekit.tasks.parts import Sample, Source
+from edgekit.tasks.parts import Line, Sample, Source
 from edgekit.tasks.picture import Picture, layout
 from edgekit.text.printable import name
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 MOST_FOUND = 10000
+SAME = 0.5
+"""Intersection over union from which two boxes are of the same object."""
 _SUPPRESSION = {"score", "overlap", "most", "agnostic", "weighted"}
 
 
@@ -43,6 +45,20 @@ class Detections:
             for one in self.detections
         ]
         return ", ".join(found) or "nothing"
+
+    def lines(self) -> list[Line]:
+        """What the C runner writes."""
+        return [Line(one.number, one.label, (one.score, *one.box)) for one in self.detections]
+
+    def agrees(self, other: Self) -> bool:
+        """True if each box has one of the same class in the other that overlaps it by ``SAME``."""
+        left = list(other.detections)
+        for one in self.detections:
+            near = [(one.overlap(two), at) for at, two in enumerate(left) if two.number == one.number]
+            if not near or max(near)[0] < SAME:
+                return False
+            del left[max(near)[1]]
+        return not left
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,15 @@ class Sample:
     size: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True)
+class Line:
+    """A line of a decision, as the C runner writes it: a class, its label, and values, such as a score and a box."""
+
+    number: int
+    label: str
+    values: tuple[float, ...]
+
+
 class Outcome(Protocol):
     """What a decider makes of a sample's outputs."""
 
@@ -39,6 +48,12 @@ class Outcome(Protocol):
 
     def words(self) -> str:
         """What ``run`` prints of it; safe for a terminal."""
+
+    def lines(self) -> list[Line]:
+        """What ``firmware_stubs/linux/decide.c`` writes of it."""
+
+    def agrees(self, other: Any) -> bool:
+        """True if another outcome of the same task comes to the same, whatever its scores are."""
 
 
 class Source(Protocol):

@@ -2,8 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "json_fields.h"
 #include "class_labels.h"
+#include "exact.h"
+#include "json_fields.h"
 #include "real.h"
 #include "task.h"
 
@@ -79,18 +80,17 @@ int edgekit_classes(edgekit_instance *instance, struct edgekit_class *classes, u
     for (uint32_t i = 0; i < c->classes; i++) {
         c->taken[i] = false;
         c->score[i] = real_value(&instance->output[0].tensor, instance->engine.output[0].data, i);
-        if (!i || c->score[i] > highest)
-            highest = c->score[i];
+        highest = i ? fmax(highest, c->score[i]) : c->score[i];
     }
     for (uint32_t i = 0; c->logits && i < c->classes; i++)
-        sum += exp(c->score[i] - highest);
+        sum += exact_exp(c->score[i] - highest);
     *count = most < c->top ? most : c->top;
     *count = *count < c->classes ? *count : c->classes;
     for (uint32_t k = 0; k < *count; k++) {
         uint32_t i = best(c);
         c->taken[i] = true;
         classes[k].number = i;
-        classes[k].score = (float)(c->logits ? exp(c->score[i] - highest) / sum : c->score[i]);
+        classes[k].score = (float)(c->logits ? exact_exp(c->score[i] - highest) / sum : c->score[i]);
         classes[k].label = labels_get(&c->labels, i);
     }
     return EDGEKIT_OK;

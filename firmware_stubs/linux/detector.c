@@ -1,9 +1,9 @@
 /* A detector's part of a task: its head, its labels, and the pictures' sizes. */
 #include <stdlib.h>
 
+#include "class_labels.h"
 #include "detection.h"
 #include "head.h"
-#include "class_labels.h"
 #include "picture_source.h"
 #include "task.h"
 

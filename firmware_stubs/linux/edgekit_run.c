@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "clock.h"
+#include "decide.h"
 #include "instance.h"
 #include "trace.h"
 
@@ -87,6 +88,33 @@ static void run_samples(const struct arguments *a, const uint8_t *inputs)
     free(outputs);
 }
 
+static FILE *created(const char *path)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        finish(EXIT_OTHER, "cannot write %s: %s", path, strerror(errno));
+    return file;
+}
+
+static void closed(FILE *file, const char *path)
+{
+    bool failed = ferror(file) != 0;
+    if (fclose(file) || failed)
+        finish(EXIT_OTHER, "cannot write %s", path);
+}
+
+/* From source material to decisions. */
+static void run_task(const struct arguments *a, const uint8_t *material, size_t size)
+{
+    size_t manifest_size;
+    const uint8_t *manifest = map_file(a->task, &manifest_size);
+    struct decide_files files = {created(a->fed), created(a->outputs), created(a->decisions)};
+    check(decide_all(instance, (const char *)manifest, manifest_size, material, size, a->samples, &files));
+    closed(files.fed, a->fed);
+    closed(files.outputs, a->outputs);
+    closed(files.decisions, a->decisions);
+}
+
 static void warm_up(const struct arguments *a, const uint8_t *inputs)
 {
     for (long i = 0; i < a->warmup; i++)
@@ -163,6 +191,26 @@ static void run_profiled(const struct arguments *a, const uint8_t *inputs, struc
     profile_finish(&trace->profile);
 }
 
+/* Outputs, times and operators, as the arguments say. */
+static void run_network(const struct arguments *a, const uint8_t *inputs, struct trace *trace)
+{
+    if (a->outputs)
+        run_samples(a, inputs);
+    warm_up(a, inputs);
+    if (a->repeat > 0 && !a->markers)
+        run_timed(a, inputs, trace);
+    trace->peak_ram_bytes = machine_peak_bytes();
+    machine_read(&trace->machine, a->root);
+    if (a->markers && !a->profile) {
+        run_marked(inputs);
+    } else if (a->markers) {
+        run_profiled(a, inputs, trace);
+    } else if (a->profile) {
+        check(instance_prepare(instance, true));
+        run_profiled(a, inputs, trace);
+    }
+}
+
 /* Load the library and what it is to run. */
 static void open_network(const struct arguments *a)
 {
@@ -192,25 +240,14 @@ int main(int argc, char **argv)
     trace.runtime = edgekit_runtime(instance);
     trace.threads = engine->threads;
     uint8_t *inputs = map_file(a.inputs, &inputs_size);
-    if (inputs_size != (size_t)a.samples * engine->input_bytes)
+    if (!a.task && inputs_size != (size_t)a.samples * engine->input_bytes)
         finish(EXIT_USAGE, "%s has %zu bytes, %ld samples need %zu", a.inputs, inputs_size, a.samples,
                (size_t)a.samples * engine->input_bytes);
 
-    if (a.outputs)
-        run_samples(&a, inputs);
-    warm_up(&a, inputs);
-    if (a.repeat > 0 && !a.markers)
-        run_timed(&a, inputs, &trace);
-    trace.peak_ram_bytes = machine_peak_bytes();
-    machine_read(&trace.machine, a.root);
-    if (a.markers && !a.profile) {
-        run_marked(inputs);
-    } else if (a.markers) {
-        run_profiled(&a, inputs, &trace);
-    } else if (a.profile) {
-        check(instance_prepare(instance, true));
-        run_profiled(&a, inputs, &trace);
-    }
+    if (a.task)
+        run_task(&a, inputs, inputs_size);
+    else
+        run_network(&a, inputs, &trace);
     if (a.trace && !trace_write(&trace, a.trace))
         finish(EXIT_OTHER, "cannot write %s: %s", a.trace, strerror(errno));
     finish(0, "");

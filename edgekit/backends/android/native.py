@@ -11,17 +11,18 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit import resources, sandbox
+from edgekit import sandbox
 from edgekit.backends import runner_build, tvm
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from edgekit.backends import Planned
 
-SOURCES = (
-    "edgekit_run.c", "arguments.c", "clock.c", "compiled_engine.c", "edgekit.c", "engine.c", "files.c", "machine.c",
-    "power.c", "profile.c", "thread_pool.c", "trace.c",
-)  # fmt: skip
+
+def _sources() -> list[Path]:
+    """C files of the runner that need neither LiteRT nor a library to load."""
+    without = {*runner_build.BUNDLE_PARTS, "litert_api.c", "litert_engine.c", "network.c", "start.c", "variables.c"}
+    return sorted(path for path in runner_build.sources().glob("*.c") if path.name not in without)
 
 
 def program(kernels: Planned, path: Path) -> tuple[dict[str, str], bool]:
@@ -34,12 +35,13 @@ def program(kernels: Planned, path: Path) -> tuple[dict[str, str], bool]:
     made = tvm.pieces(kernels)
     with sandbox.scratch() as folder:
         made.write(folder)
-        sources = resources.folder("firmware_stubs") / "linux"
-        for source in [*sources.glob("*.h"), *(sources / name for name in SOURCES)]:
+        sources = _sources()
+        for source in [*runner_build.sources().glob("*.h"), *sources]:
             shutil.copyfile(source, folder / source.name)
         command = [
             *tool.argv, runner_build.STANDARD, "-O2", "-D_GNU_SOURCE", "-DEDGEKIT_STATIC_NETWORK", "-static",
-            "-fno-ident", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I.", *SOURCES, "network.c", "kernels.o",
+            "-fno-ident", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I.", "-ffp-contract=off",
+            *(source.name for source in sources), "network.c", "kernels.o",
             "-o", "program", "-lpthread", "-lm",
         ]  # fmt: skip
         runner_build.run_compiler(command, folder, "the network's program does not link")

@@ -40,7 +40,7 @@ from edgekit.runners import (
     verilator,
 )
 from edgekit.runners.emulator import guest, report
-from edgekit.runners.linux import attribution, kernels, process
+from edgekit.runners.linux import attribution, decided, kernels, process
 from edgekit.runners.linux import program as programs
 
 if TYPE_CHECKING:
@@ -134,8 +134,17 @@ class EmulatorSession:
                 if options.profile:
                     once = ["--samples", "1", "--warmup", "1", "--markers", "--profile"]
                     observed = start(one, once, "observed", caches=True)
+                material, settled = options.material, None
+                if material is not None:
+                    settled = pool.submit(
+                        guest.run, self.job, material.packed(), decided.arguments(material, trace=False),
+                        folder / "decided", caches=False, limits=_LIMITS,
+                        also={decided.MANIFEST: decided.manifest(self.bundle)},
+                    )  # fmt: skip
+                    futures.append(settled)
                 outputs = process.results(plain.result(), graph, samples)
                 trace = _trace(graph, plain.result(), observed.result() if observed else None)
+                made = decided.left(settled.result(), graph, len(material.rows)) if settled and material else None
             except KeyboardInterrupt:  # the pool would wait for what still runs, and for what is about to start
                 while wait(futures, 0.1).not_done:
                     sandbox.stop_all()
@@ -145,7 +154,7 @@ class EmulatorSession:
             "machine": self.info().name,
             "clock_mhz": self.bundle.target.processor.clock_mhz,
         }
-        return Run(outputs, trace, conditions)
+        return Run(outputs, trace, conditions, decided=made)
 
 
 def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:

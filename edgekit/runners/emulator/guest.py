@@ -11,9 +11,10 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from edgekit import sandbox
 from edgekit.bundle.execution import MODEL, PROGRAM
@@ -73,15 +74,17 @@ def run(
     *,
     caches: bool,
     limits: sandbox.Limits,
+    also: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Path:
     """Run ``edgekit-run`` and return the folder with what it wrote; the plugin's report is ``report`` in it.
 
-    :param folder: an empty scratch folder.
+    :param folder: an empty scratch folder. :param also: further files that it reads, by their names.
     :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the guest fails in any other way.
     """
     machine = job.machine
     work = _make_root(machine.root, job.files, folder)
-    (work / "in.bin").write_bytes(inputs)
+    for name, data in {"in.bin": inputs, **also}.items():
+        (work / name).write_bytes(data)
     command = [
         machine.emulator, "-cpu", machine.cpu, "-L", str(folder / "root"), "-seed", "1",
         "-plugin", machine.plugin_argument(work / "report", caches=caches), f"./{PROGRAM}",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.bundle.execution import PROGRAM
 from edgekit.errors import DeviceError, EdgekitError, ModelError
 from edgekit.files import left_behind
-from edgekit.graph import Graph
+from edgekit.graph import Graph, Tensor
 from edgekit.runners import OperatorTrace, RunOptions, Source, Trace
 from edgekit.runners.linux import kernels
 from edgekit.runners.linux.attribution import attribute
@@ -58,22 +58,30 @@ def unpack(data: bytes, graph: Graph, samples: int) -> list[NDArray[Any]]:
     :raises DeviceError: if it is shorter than the network's outputs need.
     :raises ModelError: if it is longer: the shapes in the file are not what the network computes.
     """
+    wanted = samples * sum(tensor.nbytes for tensor in graph.outputs)
+    if len(data) > wanted:
+        raise too_long(len(data), wanted)
+    return split(data, graph.outputs, samples)
+
+
+def split(data: bytes, tensors: Sequence[Tensor], samples: int) -> list[NDArray[Any]]:
+    """Read samples of tensors, back to back: one array per tensor, ``[samples, *tensor shape]``.
+
+    :raises DeviceError: if there are not as many bytes as these need.
+    """
     import numpy as np
 
-    sizes = [tensor.nbytes for tensor in graph.outputs]
+    sizes = [tensor.nbytes for tensor in tensors]
     if len(data) != samples * sum(sizes):
-        wanted = samples * sum(sizes)
-        if len(data) > wanted:
-            raise too_long(len(data), wanted)
-        raise DeviceError(f"the run wrote {len(data)} bytes of outputs, {wanted} were expected")
+        raise DeviceError(f"the run wrote {len(data)} bytes of tensors, {samples * sum(sizes)} were expected")
     table = np.frombuffer(data, np.uint8).reshape(samples, sum(sizes))
-    outputs, at = [], 0
-    for tensor, size in zip(graph.outputs, sizes, strict=True):
+    found, at = [], 0
+    for tensor, size in zip(tensors, sizes, strict=True):
         column = np.ascontiguousarray(table[:, at : at + size]).view(np.dtype(tensor.dtype).newbyteorder("<"))
         shape = (samples, *(abs(d) for d in tensor.shape))
-        outputs.append(column.reshape(shape).astype(tensor.dtype, copy=False))
+        found.append(column.reshape(shape).astype(tensor.dtype, copy=False))
         at += size
-    return outputs
+    return found
 
 
 def too_long(size: int, expected: int) -> ModelError:

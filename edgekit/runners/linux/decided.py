@@ -1,0 +1,73 @@
+"""What ``edgekit-run --task`` is given and leaves: ``firmware_stubs/linux/decide.h`` describes the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.bundle.material import Made
+from edgekit.errors import DeviceError
+from edgekit.files import left_behind
+from edgekit.files.documents import dumps
+from edgekit.runners.linux import process
+from edgekit.tasks.parts import Line
+
+if TYPE_CHECKING:
+    from edgekit.bundle import Bundle
+    from edgekit.bundle.material import Material
+    from edgekit.graph import Graph
+
+MANIFEST, FED, DECISIONS = "task.json", "fed.bin", "decisions.txt"
+MOST_TEXT = 16 << 20
+_MOST_VALUES = 16
+
+
+def manifest(bundle: Bundle) -> bytes:
+    """What the C runner reads of the manifest: the task, and the tensors that it is for."""
+    return dumps({name: bundle.manifest.get(name) for name in ("schema", "inputs", "outputs", "task")}).encode()
+
+
+def arguments(material: Material, *, trace: bool = True) -> list[str]:
+    """The C runner's, after ``--library`` and ``--model``; files lie in the working folder."""
+    found = ["--task", MANIFEST, "--fed", FED, "--outputs", process.OUTPUTS, "--decisions", DECISIONS]
+    found += ["--samples", str(len(material.rows))]
+    return [*found, "--inputs", process.INPUTS, "--trace", process.TRACE] if trace else found
+
+
+def sizes(graph: Graph, samples: int) -> dict[str, int]:
+    """The files that it leaves, and the bytes that each may have."""
+    fed = samples * sum(tensor.nbytes for tensor in graph.inputs)
+    return {FED: fed, process.OUTPUTS: samples * sum(tensor.nbytes for tensor in graph.outputs), DECISIONS: MOST_TEXT}
+
+
+def left(folder: Path, graph: Graph, samples: int) -> Made:
+    """Read what a run left in a folder.
+
+    :raises DeviceError: if a file is missing, too large or damaged.
+    """
+    limits = sizes(graph, samples)
+    return parsed({name: left_behind.read(folder, name, most) for name, most in limits.items()}, graph, samples)
+
+
+def parsed(files: dict[str, bytes], graph: Graph, samples: int) -> Made:
+    """Read the files' contents; raises as :func:`left`."""
+    inputs = process.split(files[FED], graph.inputs, samples)
+    outputs = process.split(files[process.OUTPUTS], graph.outputs, samples)
+    lines: list[list[Line]] = [[] for _ in range(samples)]
+    try:
+        for text in files[DECISIONS].decode().splitlines():
+            row, line = _line(text)
+            lines[row].append(line)
+    except (ValueError, IndexError) as error:
+        raise DeviceError(f"the run left damaged decisions: {error}", "compile the bundle again") from error
+    return Made(inputs, outputs, lines)
+
+
+def _line(text: str) -> tuple[int, Line]:
+    row, number, count, rest = text.split(" ", 3)
+    if not 0 <= int(count) <= _MOST_VALUES or int(row) < 0:
+        raise ValueError(f"{text[:60]!r}")
+    *values, label = rest.split(" ", int(count))
+    if len(values) != int(count):
+        raise ValueError(f"{text[:60]!r}")
+    return int(row), Line(int(number), label, tuple(float.fromhex(value) for value in values))

@@ -1,0 +1,132 @@
+#include "decide.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "describe.h"
+#include "instance.h"
+#include "json_fields.h"
+#include "task.h"
+
+enum { PICTURE = 1, HEADER = 16, MAX_CLASSES = 65536, MAX_DETECTIONS = 10000 };
+
+struct record {
+    uint32_t kind, a, b, bytes;
+    const uint8_t *data;
+};
+
+static uint32_t number(const uint8_t *at)
+{
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+/* Take the next record off the material; false where it is cut short. */
+static bool next(const uint8_t **at, size_t *left, struct record *r)
+{
+    if (*left < HEADER)
+        return false;
+    *r = (struct record){number(*at), number(*at + 4), number(*at + 8), number(*at + 12), *at + HEADER};
+    if (*left - HEADER < r->bytes)
+        return false;
+    *at += HEADER + r->bytes;
+    *left -= HEADER + r->bytes;
+    return true;
+}
+
+static int feed(edgekit_instance *instance, const struct record *r)
+{
+    if (r->kind != PICTURE || (uint64_t)r->a * r->b * 3 != r->bytes)
+        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the material is damaged, or of a newer edgekit");
+    const struct edgekit_picture picture = {sizeof picture, r->data, r->a, r->b, (size_t)r->a * 3, EDGEKIT_RGB};
+    return edgekit_set_picture(instance, &picture);
+}
+
+static int no_memory(edgekit_instance *instance)
+{
+    return engine_fail(&instance->engine, EDGEKIT_FAILED, "there is no memory for decisions");
+}
+
+static int write_classes(edgekit_instance *instance, long sample, FILE *file)
+{
+    uint32_t count = 0;
+    struct edgekit_class *classes = calloc(MAX_CLASSES, sizeof *classes);
+    if (!classes)
+        return no_memory(instance);
+    int status = edgekit_classes(instance, classes, MAX_CLASSES, &count);
+    for (uint32_t i = 0; !status && i < count; i++)
+        fprintf(file, "%ld %u 1 %a %s\n", sample, classes[i].number, (double)classes[i].score, classes[i].label);
+    free(classes);
+    return status;
+}
+
+static int write_detections(edgekit_instance *instance, long sample, FILE *file)
+{
+    uint32_t count = 0;
+    struct edgekit_detection *found = calloc(MAX_DETECTIONS, sizeof *found);
+    if (!found)
+        return no_memory(instance);
+    int status = edgekit_detections(instance, found, MAX_DETECTIONS, &count);
+    for (uint32_t i = 0; !status && i < count; i++)
+        fprintf(file, "%ld %u 5 %a %a %a %a %a %s\n", sample, found[i].number, (double)found[i].score,
+                (double)found[i].left, (double)found[i].top, (double)found[i].right, (double)found[i].bottom,
+                found[i].label);
+    free(found);
+    return status;
+}
+
+typedef int (*decide_write)(edgekit_instance *, long sample, FILE *);
+static const char *const tasks[] = {"classification", "detection"};
+static const decide_write writers[] = {write_classes, write_detections};
+
+static void write_ports(const struct port *ports, size_t count, FILE *file)
+{
+    for (size_t i = 0; i < count; i++)
+        fwrite(ports[i].data, 1, ports[i].bytes, file);
+}
+
+static int decide_one(edgekit_instance *instance, decide_write writer, const struct record *r, long sample,
+                      const struct decide_files *files)
+{
+    const struct engine *e = &instance->engine;
+    int status = sample ? edgekit_restart(instance) : EDGEKIT_OK;
+    if (!status)
+        status = feed(instance, r);
+    if (status)
+        return status;
+    write_ports(e->input, e->input_count, files->fed);
+    if ((status = edgekit_run(instance)))
+        return status;
+    write_ports(e->output, e->output_count, files->outputs);
+    return writer(instance, sample, files->decisions);
+}
+
+/* Read the task; `writer` is NULL where there is none, or of a kind that has no lines here. */
+static int prepare(edgekit_instance *instance, const struct json *manifest, decide_write *writer)
+{
+    int kind = json_choice(manifest, json_get(manifest, json_get(manifest, 0, "task"), "task"), tasks,
+                           sizeof tasks / sizeof *tasks);
+    *writer = kind < 0 ? NULL : writers[kind];
+    if (!describe_tensors(instance, manifest))
+        return engine_fail(&instance->engine, EDGEKIT_DAMAGED, "the manifest describes other inputs or outputs");
+    return task_read(instance, manifest);
+}
+
+int decide_all(edgekit_instance *instance, const char *text, size_t text_size, const uint8_t *material, size_t size,
+               long samples, const struct decide_files *files)
+{
+    struct engine *e = &instance->engine;
+    struct json manifest;
+    struct record r;
+    decide_write writer;
+    if (!json_read(&manifest, text, text_size, e->error, sizeof e->error))
+        return EDGEKIT_DAMAGED;
+    int status = prepare(instance, &manifest, &writer);
+    json_free(&manifest);
+    if (!status && !writer)
+        status = engine_fail(e, EDGEKIT_USAGE, "the manifest has no task that can be decided here");
+    for (long i = 0; !status && i < samples; i++)
+        status = next(&material, &size, &r) ? decide_one(instance, writer, &r, i, files)
+                                            : engine_fail(e, EDGEKIT_USAGE, "the material is cut short");
+    return status;
+}
