@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from edgekit.cli.common import Output, on_option, output_options, seed_option, threads_option
-from edgekit.cli.streams import say
+from edgekit.cli.streams import flush, say
+from edgekit.errors import UsageError
 from edgekit.text.printable import name
+
+if TYPE_CHECKING:
+    from edgekit.tasks.decisions import Decision
 
 MOST_LABELS = 20
 
@@ -20,6 +25,10 @@ MOST_LABELS = 20
 @click.option(
     "-d", "--data", metavar="FILE",
     help="Inputs: an .npz with x (and y), a .csv, a folder of images, COCO's .json, random; default: golden samples.",
+)  # fmt: skip
+@click.option(
+    "--watch", type=click.Path(path_type=Path), metavar="FOLDER",
+    help="If the bundle has a task: decide on the pictures that arrive in this folder, until Ctrl-C.",
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Use at most this many samples of --data.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
@@ -37,9 +46,13 @@ MOST_LABELS = 20
 @threads_option
 @seed_option
 @output_options
-def command(bundle: Path, output: Output, **options: Any) -> None:
+def command(bundle: Path, output: Output, watch: Path | None, **options: Any) -> None:
     """Run BUNDLE on its golden samples or on yours."""
     from edgekit.api.run import run
+
+    if watch is not None:
+        _watch(bundle, watch, output, **options)
+        return
 
     with output.progress() as progress:
         result = run(bundle, progress=progress, **options)
@@ -50,7 +63,7 @@ def command(bundle: Path, output: Output, **options: Any) -> None:
     for tensor in result.outputs:
         say(f"output {name(tensor['name'])}: {tensor['dtype']} {tensor['shape']}")
     for decision in result.decisions or ():
-        say(f"{name(decision.sample)}: {decision.outcome.words()}")
+        say(_line(decision))
     if result.top1 is not None and result.decisions is None:
         shown = " ".join(map(str, result.top1[:MOST_LABELS]))
         say(f"largest element: {shown}{' ...' if result.samples > MOST_LABELS else ''}")
@@ -58,3 +71,26 @@ def command(bundle: Path, output: Output, **options: Any) -> None:
         say(f"accuracy: {result.accuracy:.2%}")
     if result.latency_ms is not None:
         say(f"latency: {result.latency_ms:.3f} ms (median of {len(result.run.trace.latency_ms)})")
+
+
+def _watch(bundle: Path, folder: Path, output: Output, *, on: str | None, decisions: Path | None, threads: int,
+           **others: Any) -> None:  # fmt: skip
+    from edgekit.api.watch import watch
+
+    given = click.get_current_context().get_parameter_source
+    excluded = [option for option in (*others, "as_json") if given(option) is not ParameterSource.DEFAULT]
+    if excluded:
+        option = excluded[0].removeprefix("as_")
+        raise UsageError(f"--watch excludes --{option}", "--decisions FILE writes lines of JSON")
+
+    def told(decision: Decision) -> None:
+        say(_line(decision))
+        flush()
+
+    with output.progress() as progress:
+        count = watch(bundle, folder, told, on=on, decisions=decisions, threads=threads, progress=progress)
+    say(f"{count} pictures")
+
+
+def _line(decision: Decision) -> str:
+    return f"{name(decision.sample)}: {decision.outcome.words()}"
