@@ -5,30 +5,36 @@ module ek_accumulators #(
     localparam int AW = $clog2(DEPTH)
 ) (
     input  logic             clk,
-    // The array: two cycles after `slot` its sums arrive, which are added to what was there, or, if `first`, replace it.
+    // The array: four cycles after `slot` its sums arrive, which are added to what was there, or, if `first`, replace
+    // it. The sum of a slot is there five cycles after it.
     input  logic             valid,
     input  logic             half,
     input  logic [AW-1:0]    slot,
     input  logic             first,
     input  logic [OC*20-1:0] sums,
-    // Requantization: `taken` follows two cycles after `taken_slot`.
+    // Requantization: `taken` follows four cycles after `taken_slot`.
     input  logic             taking,  // the half `taken_half`
     input  logic             taken_half,
     input  logic [AW-1:0]    taken_slot,
     output logic [OC*32-1:0] taken
 );
-  logic [2:0] valids, halves;
-  logic [1:0] firsts;
-  logic [3*AW-1:0] slots;
-  logic [OC*32-1:0] held0, held1, new_sums;
-  logic taken_half1;
+  logic [4:0] valids, halves;
+  logic [3:0] firsts;
+  logic [5*AW-1:0] slots;
+  logic [AW-1:0] read0, read1;  // registers on the way to the memories, and from them
+  logic [OC*32-1:0] held0, held1, then0, then1, new_sums;
+  logic [2:0] taken_halves;
   always_ff @(posedge clk) begin
-    valids <= {valids[1:0], valid};
-    halves <= {halves[1:0], half};
-    firsts <= {firsts[0], first};
-    slots <= {slots[2*AW-1:0], slot};
-    taken_half1 <= taken_half;
-    taken <= taken_half1 ? held1 : held0;
+    valids <= {valids[3:0], valid};
+    halves <= {halves[3:0], half};
+    firsts <= {firsts[2:0], first};
+    slots <= {slots[4*AW-1:0], slot};
+    read0 <= taking && !taken_half ? taken_slot : slot;
+    read1 <= taking && taken_half ? taken_slot : slot;
+    then0 <= held0;
+    then1 <= held1;
+    taken_halves <= {taken_halves[1:0], taken_half};
+    taken <= taken_halves[2] ? then1 : then0;
   end
   genvar j;
   generate
@@ -37,28 +43,28 @@ module ek_accumulators #(
       logic signed [19:0] sum;
       assign sum = sums[20*j+:20];
       always_ff @(posedge clk) begin
-        old <= halves[0] ? held1[32*j+:32] : held0[32*j+:32];
-        total <= (firsts[1] ? 32'sd0 : old) + 32'(sum);
+        old <= halves[2] ? then1[32*j+:32] : then0[32*j+:32];
+        total <= (firsts[3] ? 32'sd0 : old) + 32'(sum);
       end
       assign new_sums[32*j+:32] = total;
     end
   endgenerate
   ek_ram #(.WIDTH(OC * 32), .DEPTH(DEPTH)) half0 (
       .clk(clk),
-      .write(valids[2] && !halves[2]),
-      .waddr(slots[2*AW+:AW]),
+      .write(valids[4] && !halves[4]),
+      .waddr(slots[4*AW+:AW]),
       .wdata(new_sums),
       .read(1'b1),
-      .raddr(taking && !taken_half ? taken_slot : slot),
+      .raddr(read0),
       .rdata(held0)
   );
   ek_ram #(.WIDTH(OC * 32), .DEPTH(DEPTH)) half1 (
       .clk(clk),
-      .write(valids[2] && halves[2]),
-      .waddr(slots[2*AW+:AW]),
+      .write(valids[4] && halves[4]),
+      .waddr(slots[4*AW+:AW]),
       .wdata(new_sums),
       .read(1'b1),
-      .raddr(taking && taken_half ? taken_slot : slot),
+      .raddr(read1),
       .rdata(held1)
   );
 endmodule

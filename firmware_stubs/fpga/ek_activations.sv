@@ -2,7 +2,7 @@
 //
 // Word k of a read lies at addr + k * step (step 1: channels of one pixel; a pixel's or row's distance, an odd number of
 // words: neighbouring pixels), so the words of one read lie in different banks. A word whose pixel (x + k * step_x,
-// y + k * step_y) is outside the feature map is the padding value instead. Latency: 5 cycles.
+// y + k * step_y) is outside the feature map is the padding value instead. Latency: 6 cycles; a write takes two.
 module ek_activations #(
     parameter int IC = 16,
     parameter int AW = 15,  // of a word's address
@@ -30,8 +30,10 @@ module ek_activations #(
 );
   localparam int BB = $clog2(NB);  // bits of a bank's number
   logic [NB*AW-1:0] place;
-  logic [NB-1:0] inside1, inside2, inside3, inside4;
-  logic [NB*NB-1:0] match1, match2, match3, match4;  // [bank][word]
+  logic [NB-1:0] inside1, inside2, inside3, inside4, inside5;
+  logic [NB*NB-1:0] match1, match2, match3, match4, match5;  // [bank][word]
+  logic [AW-BB-1:0] waddr_then;
+  logic [31:0] wdata_then;
   logic [NB*32-1:0] read, read_then;
   genvar b, k;
   generate
@@ -52,18 +54,19 @@ module ek_activations #(
         inside2[k] <= inside1[k];
         inside3[k] <= inside2[k];
         inside4[k] <= inside3[k];
-        words[32*k+:32] <= inside4[k] ? found : {4{pad}};
+        inside5[k] <= inside4[k];
+        words[32*k+:32] <= inside5[k] ? found : {4{pad}};
       end
       assign place[AW*k+:AW] = at;
       assign inside1[k] = !px[15] && !py[15] && $unsigned(px) < width && $unsigned(py) < height;
       always_comb begin
         found = '0;
-        for (n = 0; n < NB; n++) found = found | (match4[n*NB+k] ? read_then[32*n+:32] : 32'd0);
+        for (n = 0; n < NB; n++) found = found | (match5[n*NB+k] ? read_then[32*n+:32] : 32'd0);
       end
     end
     for (b = 0; b < NB; b++) begin : g_bank
-      logic [AW-BB-1:0] at, select;
-      logic here;
+      logic [AW-BB-1:0] at, at_then, select;  // a register on the way to the memory
+      logic here, writes;
       integer n;
       for (k = 0; k < NB; k++) begin : g_of
         if (NB == 1) assign match1[0] = 1'b1;
@@ -75,14 +78,18 @@ module ek_activations #(
       end
       if (NB == 1) assign here = 1'b1;
       else assign here = waddr[BB-1:0] == BB'(b);
-      always_ff @(posedge clk) at <= select;
+      always_ff @(posedge clk) begin
+        at <= select;
+        at_then <= at;
+        writes <= write && here;
+      end
       ek_ram #(.WIDTH(32), .DEPTH(1 << (AW - BB))) bank (
           .clk(clk),
-          .write(write && here),
-          .waddr(waddr[AW-1:BB]),
-          .wdata(wdata),
+          .write(writes),
+          .waddr(waddr_then),
+          .wdata(wdata_then),
           .read(1'b1),
-          .raddr(at),
+          .raddr(at_then),
           .rdata(read[32*b+:32])
       );
     end
@@ -91,6 +98,9 @@ module ek_activations #(
     match2 <= match1;
     match3 <= match2;
     match4 <= match3;
+    match5 <= match4;
     read_then <= read;
+    waddr_then <= waddr[AW-1:BB];
+    wdata_then <= wdata;
   end
 endmodule

@@ -6,17 +6,15 @@
 module ek_array #(
     parameter int IC = 16,
     parameter int OC = 8,
-    parameter int PACKED = 0,
-    localparam int RW = $clog2(IC)
+    parameter int PACKED = 0
 ) (
     input  logic               clk,
-    input  logic               weight_valid,
+    input  logic [IC-1:0]      weight_rows,      // that `weights` are for
     input  logic               weight_diagonal,  // `weights` are four rows, each of every fourth column
-    input  logic [RW-1:0]      weight_row,       // of four, the first
     input  logic [OC*8-1:0]    weights,
     input  logic               swap,
     input  logic [IC*8-1:0]    activations,  // one cycle after swap
-    output logic [OC*20-1:0]   sums          // 3 + PACKED cycles after activations
+    output logic [OC*20-1:0]   sums          // 3 + 2 * PACKED cycles after activations
 );
   logic [IC*OC*16-1:0] products;
   genvar i, j;
@@ -25,7 +23,7 @@ module ek_array #(
       logic signed [7:0] a;
       logic here;
       assign a = activations[8*i+:8];
-      assign here = weight_valid && (weight_row | (weight_diagonal ? RW'(3) : '0)) == (weight_diagonal ? RW'(i | 3) : RW'(i));
+      assign here = weight_rows[i];
       if (PACKED == 0) begin : g_plain
         for (j = 0; j < OC; j++) begin : g_column
           logic signed [7:0] next, weight;
@@ -42,8 +40,8 @@ module ek_array #(
           logic signed [7:0] w0, w1;
           logic signed [17:0] next, pair;
           logic [5:0] next_low, low;  // of w1
-          logic signed [25:0] both;
-          logic [5:0] modulo, x, upper;
+          logic signed [25:0] both, both_then;
+          logic [5:0] modulo, x, upper, s0, s1, s2;
           logic signed [15:0] p0, p1;
           logic [5:0] t0, t1, t2, t3, t4, t5;
           assign w0 = weight_diagonal && i % 4 != j % 4 ? 8'd0 : weights[8*j+:8];
@@ -56,7 +54,7 @@ module ek_array #(
           assign t3 = x[3] ? {low[2:0], 3'b0} : 6'd0;
           assign t4 = x[4] ? {low[1:0], 4'b0} : 6'd0;
           assign t5 = x[5] ? {low[0], 5'b0} : 6'd0;
-          assign upper = both[15:10] - modulo;
+          assign upper = both_then[15:10] - modulo;
           always_ff @(posedge clk) begin
             if (here) begin
               next <= {w1, 10'b0} + 18'(w0);
@@ -67,9 +65,13 @@ module ek_array #(
               low <= next_low;
             end
             both <= 26'(a * pair);
-            modulo <= ((t0 + t1) + (t2 + t3)) + (t4 + t5);
-            p0 <= {upper, both[9:0]};
-            p1 <= both[25:10] - 16'($signed(upper));
+            s0 <= t0 + t1;
+            s1 <= t2 + t3;
+            s2 <= t4 + t5;
+            both_then <= both;
+            modulo <= (s0 + s1) + s2;
+            p0 <= {upper, both_then[9:0]};
+            p1 <= both_then[25:10] - 16'($signed(upper));
           end
           assign products[16*(i*OC+j)+:16] = p0;
           assign products[16*(i*OC+j+1)+:16] = p1;

@@ -38,8 +38,8 @@ module ek_drain #(
   logic [DW-1:0] now;
   logic [AW-1:0] base, step_word, step_column, step_row, row_at, column_at;
   logic [1:0] words;
-  logic [15:0] most_column, most_row, column, row;
-  logic active, last, word_last, column_last, row_last;
+  logic [15:0] most_column, most_row, columns_left, rows_left;
+  logic active, last, word_last, column_last, row_last, one_column;
   logic [2:0] releasing, releasing_half;
   assign {base, words, most_column, most_row, step_word, step_column, step_row, shown} = now;
   assign halves_free = ~begun;
@@ -64,8 +64,8 @@ module ek_drain #(
       releasing <= '0;
       slot <= '0;
       word <= '0;
-      column <= '0;
-      row <= '0;
+      columns_left <= '0;
+      rows_left <= '0;
       addr <= '0;
       row_at <= '0;
       column_at <= '0;
@@ -86,10 +86,11 @@ module ek_drain #(
           {addr, row_at, column_at} <= {3{descriptions[half][DW-1-:AW]}};
           slot <= '0;
           word <= '0;
-          column <= '0;
-          row <= '0;
+          columns_left <= descriptions[half][DW-3-AW-:16];
+          rows_left <= descriptions[half][DW-19-AW-:16];
           word_last <= descriptions[half][DW-1-AW-:2] == 0;
           column_last <= descriptions[half][DW-3-AW-:16] == 0;
+          one_column <= descriptions[half][DW-3-AW-:16] == 0;
           row_last <= descriptions[half][DW-19-AW-:16] == 0;
         end
       end else if (last) begin
@@ -104,15 +105,15 @@ module ek_drain #(
         word_last <= words == 0;
         slot <= slot + 1'b1;
         if (!column_last) begin
-          column <= column + 1'b1;
-          column_last <= column + 1'b1 == most_column;
+          columns_left <= columns_left - 1'b1;
+          column_last <= columns_left == 1;
           addr <= column_at + step_column;
           column_at <= column_at + step_column;
         end else begin
-          column <= '0;
-          column_last <= most_column == 0;
-          row <= row + 1'b1;
-          row_last <= row + 1'b1 == most_row;
+          columns_left <= most_column;
+          column_last <= one_column;
+          rows_left <= rows_left - 1'b1;
+          row_last <= rows_left == 1;
           addr <= row_at + step_row;
           row_at <= row_at + step_row;
           column_at <= row_at + step_row;
@@ -121,5 +122,5 @@ module ek_drain #(
     end
   end
   logic unused;
-  assign unused = &{1'b0, base};
+  assign unused = &{1'b0, base, most_row};
 endmodule

@@ -3,6 +3,9 @@
 // Convolution (innermost first): columns, rows (together the tile's slots), blocks of input channels, taps x, taps y
 // (together the passes), blocks of output channels. Vector: operands or taps x, taps y, words of channels, columns,
 // rows.
+//
+// The loops run ahead in three stages: which loop steps, by which differences, and to what addresses. A small buffer
+// lets them: the gate at its end, which waits for weights and sums, is no part of their paths.
 module ek_issue #(
     parameter int AW = 15,
     parameter int SLOTS = 512,
@@ -43,26 +46,29 @@ module ek_issue #(
     output logic               waits_sums
 );
   localparam logic [3:0] CONV = 4'd1, VECTOR = 4'd2;
-  localparam logic [2:0] INTERVAL = 3'd4;  // cycles from a slot to the same slot of the next pass
+  localparam logic [2:0] INTERVAL = 3'd5;  // cycles from a slot to the same slot of the next pass
 
-  // Acceptance
+  // Acceptance: one cycle after all that it needs is there
   logic [3:0] next_op;
   logic prior_vector, needs_idle;
   assign next_op = next[3:0];
   assign needs_idle = next[4] || next_op != CONV || prior_vector;
-  assign next_taken = next_valid && !running && (!needs_idle || idle);
+  logic conv, hold;
+  always_ff @(posedge clk) begin
+    next_taken <= next_valid && !next_taken && !running && (!needs_idle || idle) && !rst;
+    if (next_taken) begin
+      header <= next;
+      conv <= next_op == CONV;
+      hold <= next[5];
+    end
+  end
 
-  // The loops. Addresses and coordinates are sums of differences: of each loop, from the last iteration of the loops
-  // inside it to the first of its next.
+  // The loops
+  logic looping, go;
   logic [5:0] at_end, stepping;
   logic [4:0] at_start;
   logic advance, finished;
-  logic [AW-1:0] difference;
-  logic signed [15:0] difference_x, difference_y;
-  logic [3:0] op;
-  logic hold;
-  assign op = header[3:0];
-  assign hold = header[5];
+  assign advance = looping && go;
   assign finished = &at_end;
   always_comb begin
     stepping[0] = !at_end[0];
@@ -72,29 +78,10 @@ module ek_issue #(
     stepping[4] = !at_end[4] && (&at_end[3:0]);
     stepping[5] = !at_end[5] && (&at_end[4:0]);
   end
-  integer s;
-  always_comb begin
-    difference = '0;
-    difference_x = '0;
-    difference_y = '0;
-    for (s = 0; s < 6; s++) begin
-      difference = difference | (stepping[s] ? header[32*(9+2*s)+:AW] : '0);
-      difference_x = difference_x
-        | (stepping[s] ? 16'($signed({header[32*(9+2*s)+18+:7], header[32*(8+2*s)+16+:8]})) : 16'd0);
-      difference_y = difference_y
-        | (stepping[s] ? 16'($signed({header[32*(9+2*s)+25+:7], header[32*(8+2*s)+24+:8]})) : 16'd0);
-    end
-  end
   always_ff @(posedge clk) begin
-    if (next_taken) begin
-      addr <= next[32*4+:AW];
-      x <= next[32*5+:16];
-      y <= next[32*5+16+:16];
-    end else if (advance) begin
-      addr <= addr + difference;
-      x <= x + difference_x;
-      y <= y + difference_y;
-    end
+    if (rst) looping <= 1'b0;
+    else if (next_taken) looping <= next_op == CONV || next_op == VECTOR;
+    else if (advance && finished) looping <= 1'b0;
   end
   genvar i;
   generate
@@ -130,71 +117,168 @@ module ek_issue #(
     end
   endgenerate
 
-  // Where results of the vector unit go: differences of words, columns, rows
-  logic [AW-1:0] out_difference;
+  // 1: which loop steps after this read
+  typedef struct packed {
+    logic pass_start, pass_end, sum_start, sum_end;  // sum: all passes of a block, or all reads of a word
+    logic operand, block_last, finished;
+  } place_t;
+  place_t place1, place2, place3;
+  logic valid1, valid2, valid3, begins1, begins2;
+  logic [5:0] step1;
+  // 2: what is added then. Addresses and coordinates are sums of differences: of each loop, from the last iteration of
+  // the loops inside it to the first of its next.
+  logic [AW-1:0] more2, more_out2, some, some_out;
+  logic signed [15:0] more_x2, more_y2, some_x, some_y;
+  integer s;
   always_comb begin
-    out_difference = '0;
-    if (stepping[2]) out_difference = header[32*21+:AW];
-    if (stepping[3]) out_difference = header[32*22+:AW];
-    if (stepping[4]) out_difference = header[32*23+:AW];
+    some = '0;
+    some_x = '0;
+    some_y = '0;
+    some_out = '0;
+    for (s = 0; s < 6; s++) begin
+      some = some | (step1[s] ? header[32*(9+2*s)+:AW] : '0);
+      some_x = some_x | (step1[s] ? 16'($signed({header[32*(9+2*s)+18+:7], header[32*(8+2*s)+16+:8]})) : 16'd0);
+      some_y = some_y | (step1[s] ? 16'($signed({header[32*(9+2*s)+25+:7], header[32*(8+2*s)+24+:8]})) : 16'd0);
+    end
+    for (s = 2; s < 5; s++) some_out = some_out | (step1[s] ? header[32*(19+s)+:AW] : '0);
   end
+  // 3: the read
+  logic [AW-1:0] addr3, more3, out3, more_out3, block3;
+  logic signed [15:0] x3, y3, more_x3, more_y3;
+  logic [SW-1:0] slot3;
+  logic half3, pass_over3, block_over3;
+  logic begins;  // the command's first read is next
   always_ff @(posedge clk) begin
-    if (next_taken) out_addr <= next[32*20+:AW];
-    else if (advance) out_addr <= out_addr + out_difference;
+    if (rst) begin
+      {valid1, valid2, valid3} <= '0;
+      half3 <= 1'b0;
+      block_over3 <= 1'b0;
+    end else if (go) begin
+      valid1 <= looping;
+      valid2 <= valid1;
+      valid3 <= valid2;
+      if (valid2) begin
+        half3 <= half3 ^ block_over3;
+        block_over3 <= conv && place2.pass_end && place2.sum_end;
+      end
+    end
+    if (next_taken) begins <= 1'b1;
+    else if (advance) begins <= 1'b0;
+    if (go) begin
+      begins1 <= begins;
+      step1 <= stepping;
+      place1.pass_start <= at_start[0] && at_start[1];
+      place1.pass_end <= at_end[0] && at_end[1];
+      place1.sum_start <= conv ? &at_start[4:2] : at_start[0] && at_start[1];
+      place1.sum_end <= conv ? &at_end[4:2] : at_end[0] && at_end[1];
+      place1.operand <= !at_start[0];
+      place1.block_last <= at_end[5];
+      place1.finished <= finished;
+      begins2 <= begins1;
+      place2 <= place1;
+      more2 <= some;
+      more_x2 <= some_x;
+      more_y2 <= some_y;
+      more_out2 <= some_out;
+      if (valid2) begin
+        place3 <= place2;
+        more3 <= more2;
+        more_x3 <= more_x2;
+        more_y3 <= more_y2;
+        more_out3 <= more_out2;
+        pass_over3 <= place2.pass_end;
+        addr3 <= begins2 ? header[32*4+:AW] : addr3 + more3;
+        x3 <= begins2 ? header[32*5+:16] : x3 + more_x3;
+        y3 <= begins2 ? header[32*5+16+:16] : y3 + more_y3;
+        out3 <= begins2 ? header[32*20+:AW] : out3 + more_out3;
+        block3 <= begins2 ? header[32*20+:AW] : block_over3 ? block3 + header[32*24+:AW] : block3;
+        slot3 <= begins2 || pass_over3 ? '0 : slot3 + 1'b1;
+      end
+    end
   end
 
-  // What has to be there before a pass begins
-  logic conv, pass_start, pass_end, claimed, interval_over, enough, weights_missing;
+  // The buffer
+  typedef struct packed {
+    place_t place;
+    logic [AW-1:0] addr, out, block;
+    logic signed [15:0] x, y;
+    logic [SW-1:0] slot;
+    logic half;
+  } read_t;
+  read_t made, taken, now;
+  localparam int READ_BITS = 7 + 3 * AW + 32 + SW + 1;
+  logic [READ_BITS-1:0] buffer[8];
+  logic [2:0] head, tail;
+  logic [3:0] count;
+  logic filled, pass;
+  assign made = {place3, addr3, out3, block3, x3, y3, slot3, half3};
+  assign taken = buffer[head];
+  logic puts, takes;
+  assign puts = valid3 && go;
+  assign takes = head != tail && (!filled || pass);
+  always_ff @(posedge clk) begin
+    if (puts) buffer[tail] <= made;
+    if (takes) now <= taken;
+    if (rst) begin
+      go <= 1'b0;
+      head <= '0;
+      tail <= '0;
+      count <= '0;
+      filled <= 1'b0;
+    end else begin
+      go <= count < 4'd4;
+      if (puts) tail <= tail + 1'b1;
+      if (takes) head <= head + 1'b1;
+      count <= count + 4'(puts) - 4'(takes);
+      filled <= takes || (filled && !pass);
+    end
+  end
+
+  // The gate: what has to be there before a pass begins
+  logic claimed, starts, weights_missing, halves_missing, interval_over;
   logic [2:0] since;
-  assign conv = op == CONV;
-  assign vector = op == VECTOR;
-  assign pass_start = at_start[0] && at_start[1];
-  assign pass_end = at_end[0] && at_end[1];
-  assign block_start = valid && conv && pass_start && (&at_start[4:2]);
-  assign block_end = valid && conv && pass_end && (&at_end[4:2]);
-  assign weights_missing = (!hold || (&at_start[4:2])) && !(weights_ready && !claimed);
-  assign interval_over = since == 0;
-  assign enough = !pass_start || (!weights_missing && interval_over && (halves_free[half] || !(&at_start[4:2])));
-  assign valid = running && (vector || enough);
-  assign advance = valid;
-  assign swap = valid && conv && pass_start && (!hold || (&at_start[4:2]));
-  assign first = conv ? &at_start[4:2] : pass_start;
-  assign last = conv ? &at_end[4:2] : pass_end;
-  assign operand = !at_start[0];
-  assign block_words = at_end[5] ? header[32+22+:2] : header[32+20+:2];
-  assign waits_weights = (running && conv && pass_start && weights_missing) || (!running && !next_valid);
-  assign waits_sums = (running && conv && !valid && !weights_missing) || (!running && next_valid && !next_taken);
-
+  assign starts = conv && now.place.pass_start;
+  assign weights_missing = (!hold || now.place.sum_start) && !(weights_ready && !claimed);
+  assign halves_missing = now.place.sum_start && !halves_free[now.half];
+  assign pass = filled && (!starts || (!weights_missing && !halves_missing && interval_over));
   always_ff @(posedge clk) begin
-    if (next_taken) header <= next;
+    waits_weights <= (filled && starts && weights_missing) || (!running && !next_valid);
+    waits_sums <= (filled && !pass && !weights_missing) || (!running && next_valid && !next_taken);
     if (rst) begin
       running <= 1'b0;
       ended <= 1'b0;
       prior_vector <= 1'b0;
-      half <= 1'b0;
       claimed <= 1'b0;
       since <= '0;
-      slot <= '0;
-      block_addr <= '0;
+      interval_over <= 1'b1;
+      {valid, swap, block_start, block_end} <= '0;
     end else begin
       ended <= next_taken && next_op != CONV && next_op != VECTOR;
       if (next_taken) begin
         running <= next_op == CONV || next_op == VECTOR;
         prior_vector <= next_op == VECTOR;
-        block_addr <= next[32*20+:AW];
-        slot <= '0;
-      end else if (valid) begin
-        if (finished) running <= 1'b0;
-        slot <= pass_end ? '0 : slot + 1'b1;
-        if (block_end) begin
-          half <= !half;
-          block_addr <= block_addr + header[32*24+:AW];
-        end
-      end
-      if (valid && pass_start) since <= INTERVAL - 1'b1;
+      end else if (pass && now.place.finished) running <= 1'b0;
+      if (pass && starts) since <= INTERVAL - 1'b1;
       else if (since != 0) since <= since - 1'b1;
-      if (swap) claimed <= 1'b1;
+      interval_over <= since <= 1 && !(pass && starts);
+      if (pass && starts && (!hold || now.place.sum_start)) claimed <= 1'b1;
       else if (weights_used) claimed <= 1'b0;
+      valid <= pass;
+      swap <= pass && starts && (!hold || now.place.sum_start);
+      block_start <= pass && starts && now.place.sum_start;
+      block_end <= pass && conv && now.place.pass_end && now.place.sum_end;
     end
+    vector <= !conv;
+    addr <= now.addr;
+    x <= now.x;
+    y <= now.y;
+    first <= now.place.sum_start;
+    last <= now.place.sum_end;
+    operand <= now.place.operand;
+    out_addr <= now.out;
+    half <= now.half;
+    slot <= now.slot;
+    block_addr <= now.block;
+    block_words <= now.place.block_last ? header[32+22+:2] : header[32+20+:2];
   end
 endmodule

@@ -1,7 +1,8 @@
 // Takes the stream apart: a command's header, then, in the order in which they are used, tables of the vector unit, or
 // for every block of output channels the parameters of requantization and the weights of every pass.
 //
-// The next header is read while the command before it still runs.
+// The next header is read while the command before it still runs. What is put somewhere is in `data`, the stream a cycle
+// later, with what says where.
 module ek_loader #(
     parameter int IC = 16,
     parameter int OC = 8,
@@ -23,12 +24,12 @@ module ek_loader #(
     output logic              parameter_valid,
     output logic              parameter_set,
     output logic [3:0]        parameter_byte,
+    output logic [WORD-1:0]   data,             // of parameters and weights
     // Weights
     input  logic              weights_used,
     output logic              weights_ready,
-    output logic              weight_valid,
-    output logic              weight_diagonal,
-    output logic [RW-1:0]     weight_row,
+    output logic [IC-1:0]     weight_rows,      // that `data` is for
+    output logic              weight_diagonal,  // four rows at once, each of every fourth column
     // Tables
     input  logic              idle,
     output logic              table_valid,
@@ -38,13 +39,13 @@ module ek_loader #(
   localparam int HEADER_WORDS = HEADER / WORD;
   localparam int PARAMETER_WORDS = 10;
   localparam int PARTS = WORD / 32;
-  typedef enum logic [2:0] {HEAD, PARAMETERS, WEIGHTS, TABLES, ENDED} state_t;
+  typedef enum logic [2:0] {HEAD, PARAMETERS, WEIGHTS, TABLES, ENDED, SEEN} state_t;
   state_t state;
-  logic begun;  // the header was looked at
+  logic begun, head_put, set;  // the header was looked at
   logic [4:0] word;
   logic [15:0] block, pass_ic, pass_x, pass_y;
   logic [8:0] entry;
-  logic taken, head_last, row_last, more_weights;
+  logic taken, head_last, row_last, more_weights, table_next;
 
   // Fields of the header
   logic [3:0] op;
@@ -70,25 +71,35 @@ module ek_loader #(
     block_last <= block == most_block;
   end
   assign more_weights = !hold && !(ic_last && x_last && y_last);
-  assign weight_row = word[RW-1:0];
-  assign parameter_byte = word[3:0];
-  assign table_at = entry;
-  assign parameter_valid = state == PARAMETERS && taken;
-  assign weight_valid = state == WEIGHTS && taken;
-  assign table_valid = state == TABLES && stream_valid && idle;
+  assign table_next = state == TABLES && stream_valid && idle;
   assign taken = stream_valid && stream_ready;
+  logic [31:0] part;
   generate
     if (PARTS == 1) begin : g_entry
-      assign table_data = stream;
+      assign part = stream;
     end else begin : g_entries
-      assign table_data = stream[32*entry[$clog2(PARTS)-1:0]+:32];
+      assign part = stream[32*entry[$clog2(PARTS)-1:0]+:32];
     end
   endgenerate
+  integer r;
+  always_ff @(posedge clk) begin
+    data <= stream;
+    head_put <= state == HEAD && taken;
+    parameter_valid <= state == PARAMETERS && taken;
+    parameter_set <= set;
+    parameter_byte <= word[3:0];
+    for (r = 0; r < IC; r++)
+      weight_rows[r] <= state == WEIGHTS && taken
+                     && word[RW-1:0] == (weight_diagonal ? RW'(r & ~3) : RW'(r));
+    table_valid <= table_next;
+    table_at <= entry;
+    table_data <= part;
+  end
 
   always_comb begin
     case (state)
       HEAD: stream_ready = 1'b1;
-      PARAMETERS: stream_ready = parameters_free[parameter_set];
+      PARAMETERS: stream_ready = parameters_free[set];
       WEIGHTS: stream_ready = !weights_ready;
       TABLES: stream_ready = idle && (entry & 9'(PARTS - 1)) == 9'(PARTS - 1);
       default: stream_ready = 1'b0;
@@ -96,7 +107,7 @@ module ek_loader #(
   end
 
   always_ff @(posedge clk) begin
-    if (state == HEAD && taken) header <= {stream, header[HEADER-1:WORD]};
+    if (head_put) header <= {data, header[HEADER-1:WORD]};
     if (rst) begin
       state <= HEAD;
       begun <= 1'b0;
@@ -108,7 +119,7 @@ module ek_loader #(
       pass_y <= '0;
       header_valid <= 1'b0;
       weights_ready <= 1'b0;
-      parameter_set <= 1'b0;
+      set <= 1'b0;
     end else begin
       if (header_taken) header_valid <= 1'b0;
       if (weights_used) weights_ready <= 1'b0;
@@ -116,14 +127,14 @@ module ek_loader #(
         HEAD:
         if (taken) begin
           word <= head_last ? 5'd0 : word + 1'b1;
-          if (head_last) state <= ENDED;  // one cycle later the header is there
+          if (head_last) state <= SEEN;  // two cycles later the header is there
         end
         PARAMETERS:
         if (taken) begin
           word <= word == 5'(PARAMETER_WORDS - 1) ? 5'd0 : word + 1'b1;
           if (word == 5'(PARAMETER_WORDS - 1)) begin
             state <= WEIGHTS;
-            parameter_set <= !parameter_set;
+            set <= !set;
           end
         end
         WEIGHTS:
@@ -147,7 +158,7 @@ module ek_loader #(
           end
         end
         TABLES:
-        if (table_valid) begin
+        if (table_next) begin
           entry <= entry + 1'b1;
           if (entry == {tables[1], 8'hff}) begin
             entry <= '0;
@@ -155,6 +166,7 @@ module ek_loader #(
             header_valid <= 1'b1;
           end
         end
+        SEEN: state <= ENDED;
         default: ;
       endcase
       if (state == ENDED) begin

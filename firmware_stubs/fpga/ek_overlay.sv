@@ -30,8 +30,13 @@ module ek_overlay #(
   localparam int AW = $clog2(ACT_KIB) + 8;
   localparam int SW = $clog2(ACC_DEPTH);
   localparam int LW = $clog2(LOG_DEPTH);
-  localparam int READ = 5;                  // cycles from an address to its activations
-  localparam int SUM = READ + 1 + PACKED;   // to the accumulators' address
+  localparam int READ = 6;                      // cycles from an address to its activations
+  localparam int SUM = READ - 1 + 2 * PACKED;   // to the accumulators' address
+  localparam int TAKEN = 4;                     // from the address of finished sums to the sums
+
+  // Reset reaches each part a cycle after the one before: no net has to span the device.
+  logic [4:0] resets;
+  always_ff @(posedge clk) resets <= {resets[3:0], rst};
 
   // Control
   logic busy, start, ended;
@@ -67,7 +72,7 @@ module ek_overlay #(
   logic stream_valid, stream_ready;
   logic [WORD-1:0] stream;
   ek_stream #(.WORD(WORD), .DEPTH(STREAM_KIB * 1024 / OC), .MEM_BITS(MEM_BITS)) reader (
-      .clk(clk), .rst(rst), .start(start), .base(base), .beats(beats),
+      .clk(clk), .rst(resets[0]), .start(start), .base(base), .beats(beats),
       .mem_arvalid(mem_arvalid), .mem_arready(mem_arready), .mem_araddr(mem_araddr),
       .mem_rvalid(mem_rvalid), .mem_rready(mem_rready), .mem_rdata(mem_rdata),
       .out_valid(stream_valid), .out_ready(stream_ready), .out_data(stream)
@@ -75,19 +80,20 @@ module ek_overlay #(
   logic [HEADER-1:0] next, header;
   logic next_valid, next_taken, idle;
   logic [1:0] parameters_free, halves_free;
-  logic parameter_valid, parameter_set, weights_used, weights_ready, weight_valid, table_valid;
+  logic parameter_valid, parameter_set, weights_used, weights_ready, table_valid;
   logic [3:0] parameter_byte;
-  logic [$clog2(IC)-1:0] weight_row;
+  logic [IC-1:0] weight_rows;
+  logic [WORD-1:0] data;
   logic [8:0] table_at;
   logic weight_diagonal;
   logic [31:0] table_data;
   ek_loader #(.IC(IC), .OC(OC)) loader (
-      .clk(clk), .rst(rst),
+      .clk(clk), .rst(resets[1]),
       .stream_valid(stream_valid), .stream_ready(stream_ready), .stream(stream),
       .header(next), .header_valid(next_valid), .header_taken(next_taken),
       .parameters_free(parameters_free), .parameter_valid(parameter_valid), .parameter_set(parameter_set),
-      .parameter_byte(parameter_byte),
-      .weights_used(weights_used), .weights_ready(weights_ready), .weight_valid(weight_valid), .weight_row(weight_row),
+      .parameter_byte(parameter_byte), .data(data),
+      .weights_used(weights_used), .weights_ready(weights_ready), .weight_rows(weight_rows),
       .weight_diagonal(weight_diagonal),
       .idle(idle), .table_valid(table_valid), .table_at(table_at), .table_data(table_data)
   );
@@ -99,7 +105,7 @@ module ek_overlay #(
   logic [SW-1:0] slot;
   logic [1:0] block_words;
   ek_issue #(.AW(AW), .SLOTS(ACC_DEPTH)) issue (
-      .clk(clk), .rst(rst), .next(next), .next_valid(next_valid), .next_taken(next_taken), .idle(idle),
+      .clk(clk), .rst(resets[2]), .next(next), .next_valid(next_valid), .next_taken(next_taken), .idle(idle),
       .weights_ready(weights_ready), .weights_used(weights_used), .halves_free(halves_free),
       .header(header), .running(running), .ended(ended),
       .valid(valid), .vector(vector), .addr(addr), .x(x), .y(y), .first(first), .last(last), .operand(operand),
@@ -139,17 +145,17 @@ module ek_overlay #(
   );
 
   // What travels with a read
-  logic [SUM+3:0] conv_valids;
+  logic [SUM-1:0] conv_valids;
   logic [READ-1:0] swaps, vector_valids, vector_firsts, vector_lasts, operands;
   logic [SUM-1:0] firsts, halves;
   logic [SUM*SW-1:0] slots;
-  logic [SUM+3:0] ends, end_halves;
+  logic [SUM+2:0] ends, end_halves;
   always_ff @(posedge clk) begin
-    conv_valids <= {conv_valids[SUM+2:0], valid && !vector && !rst};
-    ends <= {ends[SUM+2:0], block_end && !rst};
-    end_halves <= {end_halves[SUM+2:0], half};
-    swaps <= {swaps[READ-2:0], swap && !rst};
-    vector_valids <= {vector_valids[READ-2:0], valid && vector && !rst};
+    conv_valids <= {conv_valids[SUM-2:0], valid && !vector};
+    ends <= {ends[SUM+1:0], block_end};
+    end_halves <= {end_halves[SUM+1:0], half};
+    swaps <= {swaps[READ-2:0], swap};
+    vector_valids <= {vector_valids[READ-2:0], valid && vector};
     vector_firsts <= {vector_firsts[READ-2:0], first};
     vector_lasts <= {vector_lasts[READ-2:0], last};
     operands <= {operands[READ-2:0], operand};
@@ -157,11 +163,11 @@ module ek_overlay #(
     halves <= {halves[SUM-2:0], half};
     slots <= {slots[(SUM-1)*SW-1:0], slot};
   end
-  assign weights_used = swaps[READ-3];  // loading begins together with the swap
+  assign weights_used = swaps[READ-4];  // the next weights arrive together with the swap
 
   logic [OC*20-1:0] sums;
   ek_array #(.IC(IC), .OC(OC), .PACKED(PACKED)) array (
-      .clk(clk), .weight_valid(weight_valid), .weight_diagonal(weight_diagonal), .weight_row(weight_row), .weights(stream),
+      .clk(clk), .weight_rows(weight_rows), .weight_diagonal(weight_diagonal), .weights(data),
       .swap(swaps[READ-2]), .activations(words), .sums(sums)
   );
 
@@ -180,12 +186,12 @@ module ek_overlay #(
   logic [AW-1:0] drain_addr;
   logic [24:0] drain_epilogue;
   ek_drain #(.AW(AW), .SLOTS(ACC_DEPTH)) drain (
-      .clk(clk), .rst(rst),
+      .clk(clk), .rst(resets[3]),
       .block_start(block_start), .block_half(half), .block_addr(block_addr), .block_words(block_words),
       .columns(header[32*8+:16]), .rows(header[32*10+:16]),
       .word_step(header[32*21+:AW]), .column_step(header[32*22+:AW]), .row_step(header[32*23+:AW]),
       .epilogue({header[32+8+:8], header[32+:8], header[24+:8], header[6]}),
-      .sums_done(ends[SUM+3]), .sums_half(end_halves[SUM+3]), .halves_free(halves_free),
+      .sums_done(ends[SUM+2]), .sums_half(end_halves[SUM+2]), .halves_free(halves_free),
       .released(released), .released_half(released_half), .busy(drain_busy),
       .valid(taking), .half(taken_half), .slot(taken_slot), .word(drain_word), .addr(drain_addr),
       .shown(drain_epilogue)
@@ -199,11 +205,11 @@ module ek_overlay #(
   always_ff @(posedge clk) begin
     for (l = 0; l < OC; l++)
       for (b = 0; b < 10; b++) begin
-        if (parameter_valid && !parameter_set && parameter_byte == 4'(b)) parameters[80*l+8*b+:8] <= stream[8*l+:8];
+        if (parameter_valid && !parameter_set && parameter_byte == 4'(b)) parameters[80*l+8*b+:8] <= data[8*l+:8];
         if (parameter_valid && parameter_set && parameter_byte == 4'(b))
-          parameters[80*(OC+l)+8*b+:8] <= stream[8*l+:8];
+          parameters[80*(OC+l)+8*b+:8] <= data[8*l+:8];
       end
-    if (rst) parameters_full <= '0;
+    if (resets[1]) parameters_full <= '0;
     else begin
       if (parameter_valid && parameter_byte == 4'd9) parameters_full[parameter_set] <= 1'b1;
       if (released) parameters_full[released_half] <= 1'b0;
@@ -219,62 +225,73 @@ module ek_overlay #(
       .operand(operands[READ-1] && header[9]), .largest(header[7]), .multiplies(header[8]),
       .activations(words[31:0]), .out_valid(vector_out), .out(vector_sums)
   );
-  localparam int VECTOR = READ + 3;
+  localparam int VECTOR = READ + 5;
   logic [VECTOR*AW-1:0] out_addrs;
   always_ff @(posedge clk) out_addrs <= {out_addrs[(VECTOR-1)*AW-1:0], out_addr};
 
-  // Requantization: what was taken from the accumulators two cycles ago, or what comes from the vector unit
-  logic [1:0] taking_then;
+  // Requantization: what was taken from the accumulators, or what comes from the vector unit
+  logic [TAKEN-1:0] taking_then;
   /* verilator lint_off UNUSEDSIGNAL */
-  logic [3:0] word_then;  // arrays of few lanes have one word
+  logic [2*TAKEN-1:0] word_then;  // arrays of few lanes have one word
   /* verilator lint_on UNUSEDSIGNAL */
   logic [1:0] set_then;
-  logic [2*AW-1:0] addr_then;
-  logic [49:0] epilogue_then;
+  logic [TAKEN*AW-1:0] addr_then;
+  logic [TAKEN*25-1:0] epilogue_then;
   always_ff @(posedge clk) begin
-    taking_then <= {taking_then[0], taking && !rst};
-    word_then <= {word_then[1:0], drain_word};
+    taking_then <= {taking_then[TAKEN-2:0], taking};
+    word_then <= {word_then[2*TAKEN-3:0], drain_word};
     set_then <= {set_then[0], taken_half};
-    addr_then <= {addr_then[AW-1:0], drain_addr};
-    epilogue_then <= {epilogue_then[24:0], drain_epilogue};
+    addr_then <= {addr_then[(TAKEN-1)*AW-1:0], drain_addr};
+    epilogue_then <= {epilogue_then[(TAKEN-1)*25-1:0], drain_epilogue};
   end
-  localparam int LANES = 12;  // cycles from here to the result
+  localparam int LANES = 13;  // cycles from here to the result
   logic [LANES-1:0] lane_valids;
   logic [LANES*AW-1:0] lane_addrs;
-  logic [10*24-1:0] lane_limits;
+  logic [11*24-1:0] lane_limits;
   logic lane_once;
   always_ff @(posedge clk) begin
-    lane_valids <= {lane_valids[LANES-2:0], (taking_then[1] || vector_out) && !rst};
-    lane_addrs <= {lane_addrs[(LANES-1)*AW-1:0], vector_out ? out_addrs[(VECTOR-1)*AW+:AW] : addr_then[AW+:AW]};
-    lane_limits <= {
-      lane_limits[9*24-1:0], vector_out ? {header[32+8+:8], header[32+:8], header[24+:8]} : epilogue_then[49-:24]
+    lane_valids <= {lane_valids[LANES-2:0], taking_then[TAKEN-1] || vector_out};
+    lane_addrs <= {
+      lane_addrs[(LANES-1)*AW-1:0], vector_out ? out_addrs[(VECTOR-1)*AW+:AW] : addr_then[(TAKEN-1)*AW+:AW]
     };
-    lane_once <= vector_out ? header[6] : epilogue_then[25];
+    lane_limits <= {
+      lane_limits[10*24-1:0],
+      vector_out ? {header[32+8+:8], header[32+:8], header[24+:8]} : epilogue_then[TAKEN*25-1-:24]
+    };
+    lane_once <= vector_out ? header[6] : epilogue_then[(TAKEN-1)*25];
   end
   genvar g;
   generate
     for (g = 0; g < 4; g++) begin : g_lane
       /* verilator lint_off UNUSEDSIGNAL */
-      logic [79:0] of_lane;  // 10 bytes, not all bits of which mean something
+      logic [79:0] of_lane, of_set0, of_set1;  // 10 bytes, not all bits of which mean something
+      logic [79:0] of_lane_then;
       /* verilator lint_on UNUSEDSIGNAL */
       logic [31:0] sum_of_lane;
       logic signed [31:0] sum, bias;
       logic [30:0] multiplier;
       logic [4:0] left, right;
-      logic [OC/4*80-1:0] choice;
+      logic [OC/4*80-1:0] choice0, choice1;
       logic [OC/4*32-1:0] sums_choice;
       for (genvar w = 0; w < OC / 4; w++) begin : g_word
-        assign choice[80*w+:80] = set_then[1] ? parameters[80*(OC+4*w+g)+:80] : parameters[80*(4*w+g)+:80];
+        assign choice0[80*w+:80] = parameters[80*(4*w+g)+:80];
+        assign choice1[80*w+:80] = parameters[80*(OC+4*w+g)+:80];
         assign sums_choice[32*w+:32] = taken[32*(4*w+g)+:32];
       end
+      // The parameters are chosen while the sums are on their way.
       if (OC == 4) begin : g_one
-        assign of_lane = choice;
+        always_ff @(posedge clk) {of_set0, of_set1} <= {choice0, choice1};
         assign sum_of_lane = sums_choice;
       end else begin : g_many
-        assign of_lane = choice[80*word_then[2+:$clog2(OC/4)]+:80];
-        assign sum_of_lane = sums_choice[32*word_then[2+:$clog2(OC/4)]+:32];
+        always_ff @(posedge clk) begin
+          of_set0 <= choice0[80*word_then[0+:$clog2(OC/4)]+:80];
+          of_set1 <= choice1[80*word_then[0+:$clog2(OC/4)]+:80];
+        end
+        assign sum_of_lane = sums_choice[32*word_then[2*(TAKEN-1)+:$clog2(OC/4)]+:32];
       end
       always_ff @(posedge clk) begin
+        of_lane_then <= set_then[1] ? of_set1 : of_set0;
+        of_lane <= of_lane_then;
         sum <= vector_out ? vector_sums[32*g+:32] : sum_of_lane;
         bias <= vector_out ? 32'd0 : of_lane[31:0];
         multiplier <= vector_out ? header[32*2+:31] : of_lane[62:32];
@@ -283,7 +300,7 @@ module ek_overlay #(
       end
       ek_requantize lane (
           .clk(clk), .sum(sum), .bias(bias), .multiplier(multiplier), .left(left), .right(right), .once(lane_once),
-          .zero(lane_limits[24*9+:8]), .least(lane_limits[24*9+8+:8]), .most(lane_limits[24*9+16+:8]),
+          .zero(lane_limits[24*10+:8]), .least(lane_limits[24*10+8+:8]), .most(lane_limits[24*10+16+:8]),
           .result(result[8*g+:8])
       );
     end
@@ -292,18 +309,20 @@ module ek_overlay #(
   assign result_addr = lane_addrs[(LANES-1)*AW+:AW];
   // One cycle late, which `running` makes up for: what a command began is on its way when it no longer runs.
   always_ff @(posedge clk) begin
-    idle <= !running && !next_taken && !(|conv_valids) && !(|vector_valids) && !drain_busy && !(|taking_then)
+    idle <= !running && !next_taken && !valid && !(|conv_valids) && !(|vector_valids) && !drain_busy && !(|taking_then)
          && !(|lane_valids) && !unit_busy;
   end
-  logic [3:0] unit_valids;
+  logic [5:0] unit_valids;
   logic unit_busy;
   assign unit_busy = |unit_valids;
-  always_ff @(posedge clk) unit_valids <= {unit_valids[2:0], vector_valids[READ-1] && !rst};
+  always_ff @(posedge clk) unit_valids <= {unit_valids[4:0], vector_valids[READ-1]};
 
   // Counters, and their log
   logic [31:0] cycles, active, weights_waited, sums_waited, beats_read, vector_active, commands;
+  logic beat;
   always_ff @(posedge clk) begin
-    if (rst || start) begin
+    beat <= mem_rvalid && mem_rready;
+    if (resets[4] || start) begin
       {cycles, active, weights_waited, sums_waited, beats_read, vector_active, commands} <= '0;
     end else if (busy) begin
       cycles <= cycles + 1'b1;
@@ -311,7 +330,7 @@ module ek_overlay #(
       vector_active <= vector_active + 32'(valid && vector);
       weights_waited <= weights_waited + 32'(waits_weights);
       sums_waited <= sums_waited + 32'(waits_sums);
-      beats_read <= beats_read + 32'(mem_rvalid && mem_rready);
+      beats_read <= beats_read + 32'(beat);
       commands <= commands + 32'(next_taken);
     end
   end
@@ -324,7 +343,7 @@ module ek_overlay #(
       snapshot <= {vector_active, beats_read, sums_waited, weights_waited, active, cycles};
       log_entry <= commands[LW-1:0];
     end else if (logging) snapshot <= {32'b0, snapshot[191:32]};
-    if (rst) begin
+    if (resets[4]) begin
       logging <= 1'b0;
       log_word <= '0;
     end else if (next_taken) begin
@@ -366,7 +385,7 @@ module ek_overlay #(
     endcase
   end
   always_ff @(posedge clk) begin
-    reads <= {reads[READ-2:0], host_valid && !host_write && !rst};
+    reads <= {reads[READ-2:0], host_valid && !host_write};
     from_memory <= {from_memory[READ-2:0], host_addr[19]};
     from_log <= host_addr[16];
     register_then <= register_now;

@@ -1,4 +1,5 @@
-// A memory with one write port and one read port, whose output is a register: one or several EBRs.
+// A memory with one write port and one read port, whose output is a register: one or several EBRs. No word is read in the
+// cycle in which it is written.
 module ek_ram #(
     parameter int WIDTH = 32,
     parameter int DEPTH = 512,
@@ -12,7 +13,7 @@ module ek_ram #(
     input  logic [AW-1:0]    raddr,
     output logic [WIDTH-1:0] rdata
 );
-  (* ram_style = "block" *) logic [WIDTH-1:0] mem[DEPTH];
+  (* ram_style = "block", no_rw_check *) logic [WIDTH-1:0] mem[DEPTH];
   always_ff @(posedge clk) begin
     if (write) mem[waddr] <= wdata;
     if (read) rdata <= mem[raddr];

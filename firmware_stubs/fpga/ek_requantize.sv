@@ -1,6 +1,6 @@
 // One requantization lane, TFLite's arithmetic bit for bit: a 31-bit multiplier and a shift, then zero point and limits.
 //
-// Rounds twice as gemmlowp does (`once` 0) or once, halves away from zero (`once` 1). One result per cycle, 11 cycles.
+// Rounds twice as gemmlowp does (`once` 0) or once, halves away from zero (`once` 1). One result per cycle, 12 cycles.
 module ek_requantize (
     input  logic               clk,
     input  logic signed [31:0] sum,
@@ -9,28 +9,32 @@ module ek_requantize (
     input  logic [4:0]         left,
     input  logic [4:0]         right,
     input  logic               once,
-    input  logic signed [7:0]  zero,   // these three 9 cycles later
+    input  logic signed [7:0]  zero,   // these three 10 cycles later
     input  logic signed [7:0]  least,
     input  logic signed [7:0]  most,
     output logic signed [7:0]  result
 );
-  // 1: bias, 2: shift left
-  logic signed [31:0] biased, x;
-  logic [30:0] m1, m2;
-  logic [4:0] left1, right1, right2, right3, right4, right5, right6, right7;
-  logic once1, once2, once3, once4, once5;
+  // 1: bias, 2 and 3: shift left
+  logic signed [31:0] biased, x2, x;
+  logic [30:0] m1, m2, m3;
+  logic [4:0] left1, right1, right2, right3, right4, right5, right6, right7, right8;
+  logic [2:0] left2, right9;
+  logic once1, once2, once3, once4, once5, once6;
   always_ff @(posedge clk) begin
     biased <= sum + bias;
     m1 <= multiplier;
     left1 <= left;
-    x <= biased <<< left1;
+    x2 <= biased <<< {left1[4:3], 3'b0};
+    left2 <= left1[2:0];
+    x <= x2 <<< left2;
     m2 <= m1;
-    {right1, right2, right3, right4, right5, right6, right7} <= {
-      right, right1, right2, right3, right4, right5, right6
+    m3 <= m2;
+    {right1, right2, right3, right4, right5, right6, right7, right8} <= {
+      right, right1, right2, right3, right4, right5, right6, right7
     };
-    {once1, once2, once3, once4, once5} <= {once, once1, once2, once3, once4};
+    {once1, once2, once3, once4, once5, once6} <= {once, once1, once2, once3, once4, once5};
   end
-  // 3 to 5: a product of 32 x 31 bits of four products of 18 x 18 bits; the lowest is less than 2**34
+  // 4 to 6: a product of 32 x 31 bits of four products of 18 x 18 bits; the lowest is less than 2**34
   logic signed [17:0] x_low, x_high, m_low, m_high;
   /* verilator lint_off UNUSEDSIGNAL */
   logic signed [35:0] low_low, low_high, high_low, high_high;
@@ -41,8 +45,8 @@ module ek_requantize (
   logic signed [63:0] product;
   assign x_low = {1'b0, x[16:0]};
   assign x_high = {{3{x[31]}}, x[31:17]};
-  assign m_low = {1'b0, m2[16:0]};
-  assign m_high = {4'b0, m2[30:17]};
+  assign m_low = {1'b0, m3[16:0]};
+  assign m_high = {4'b0, m3[30:17]};
   always_ff @(posedge clk) begin
     low_low <= x_low * m_low;
     low_high <= x_low * m_high;
@@ -54,44 +58,47 @@ module ek_requantize (
     product[63:17] <= $signed({high4, low4[33:17]}) + 47'(middle);
     product[16:0] <= low4[16:0];
   end
-  // 6: is the product rounded up? Not if it is the shift to the right where it is rounded once.
-  logic [31:0] upper6;
-  logic more, sticky6;
+  // 7: is the product rounded up? Not if it is the shift to the right where it is rounded once.
+  logic [31:0] upper7;
+  logic more, sticky7;
   always_ff @(posedge clk) begin
-    upper6 <= product[62:31];
-    more <= product[30] && !(once5 && (right5 != 0 || (product[63] && product[29:0] == 0)));
-    sticky6 <= once5 && product[30:0] != 0;
+    upper7 <= product[62:31];
+    more <= product[30] && !(once6 && (right6 != 0 || (product[63] && product[29:0] == 0)));
+    sticky7 <= once6 && product[30:0] != 0;
   end
-  // 7: its upper bits
-  logic [31:0] upper;
+  // 8: its upper bits; of those that are shifted out, the highest and the others
+  logic [31:0] upper, mask, highest, others;
   logic sticky;
-  always_ff @(posedge clk) begin
-    upper <= upper6 + {31'b0, more};
-    sticky <= sticky6;
-  end
-  // 8 and 9: shift to the right and round to nearest, halves away from zero
-  logic signed [31:0] shifted8, shifted;
-  logic [31:0] mask, below;
-  logic half, negative, up;
   assign mask = ~(32'hffffffff << right7);
   always_ff @(posedge clk) begin
-    shifted8 <= $signed(upper) >>> right7;
-    half <= |(upper & mask & ~(mask >> 1));
-    below <= upper & (mask >> 1);
+    upper <= upper7 + {31'b0, more};
+    sticky <= sticky7;
+    highest <= mask & ~(mask >> 1);
+    others <= mask >> 1;
+  end
+  // 9 and 10: shift to the right and round to nearest, halves away from zero
+  logic signed [31:0] shifted9, shifted;
+  logic [31:0] below;
+  logic half, negative, up;
+  always_ff @(posedge clk) begin
+    shifted9 <= $signed(upper) >>> {right8[4:3], 3'b0};
+    right9 <= right8[2:0];
+    half <= |(upper & highest);
+    below <= upper & others;
     negative <= upper[31] && !sticky;
-    shifted <= shifted8;
+    shifted <= shifted9 >>> right9;
     up <= half && (!negative || below != 0);
   end
-  // 10: zero point, 11: limits
+  // 11: zero point, 12: limits
   logic signed [32:0] shown;
-  logic signed [7:0] least10, most10;
+  logic signed [7:0] least11, most11;
   logic carry;
   always_ff @(posedge clk) begin
     {shown, carry} <= {shifted[31], shifted, 1'b1} + {{25{zero[7]}}, zero, up};
-    least10 <= least;
-    most10 <= most;
-    if (shown > 33'(most10)) result <= most10;
-    else if (shown < 33'(least10)) result <= least10;
+    least11 <= least;
+    most11 <= most;
+    if (shown > 33'(most11)) result <= most11;
+    else if (shown < 33'(least11)) result <= least11;
     else result <= shown[7:0];
   end
   logic unused;

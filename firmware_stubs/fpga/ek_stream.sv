@@ -28,9 +28,9 @@ module ek_stream #(
   // Requests: a beat is asked for only if there is room for it, so answers are never held up for long.
   logic [31:0] left;
   logic [RW-1:0] reserved;
-  logic asked, taken;
+  logic asked, taken;  // taken: in the cycle before
   assign asked = mem_arvalid && mem_arready;
-  assign taken = out_valid && out_ready;
+  always_ff @(posedge clk) taken <= out_valid && out_ready && !rst && !start;
   // Both flags are of the cycle before; room is kept for what was asked for since.
   logic more, room;
   assign mem_arvalid = more && room;

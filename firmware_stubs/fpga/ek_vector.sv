@@ -1,5 +1,5 @@
 // The vector unit: four channels per cycle. Every activation goes through a table of 256 numbers of 32 bits; the numbers
-// of one result are added, multiplied, or the largest is kept. Latency: 3 cycles.
+// of one result are added, multiplied, or the largest is kept. Latency: 5 cycles.
 module ek_vector (
     input  logic         clk,
     // Tables: two per lane, alike in all lanes
@@ -16,19 +16,21 @@ module ek_vector (
     output logic         out_valid,
     output logic [127:0] out
 );
-  logic valid1, valid2, first1, first2, last1, last2, operand1;
+  logic valid1, valid2, valid3, first1, first2, first3, last1, last2, last3, operand1, operand2, done;
   always_ff @(posedge clk) begin
-    {valid1, valid2} <= {valid, valid1};
-    {first1, first2} <= {first, first1};
-    {last1, last2} <= {last, last1};
-    operand1 <= operand;
-    out_valid <= valid2 && last2;
+    {valid1, valid2, valid3} <= {valid, valid1, valid2};
+    {first1, first2, first3} <= {first, first1, first2};
+    {last1, last2, last3} <= {last, last1, last2};
+    {operand1, operand2} <= {operand, operand1};
+    done <= valid3 && last3;
+    out_valid <= done;
   end
   genvar l;
   generate
     for (l = 0; l < 4; l++) begin : g_lane
-      logic [31:0] read0, read1;
-      logic signed [31:0] value, result;
+      logic [31:0] read0, read1, then0, then1;
+      logic signed [31:0] value, result, shown;
+      logic signed [8:0] prior;
       logic signed [17:0] product;
       ek_ram #(.WIDTH(32), .DEPTH(256)) table0 (
           .clk(clk),
@@ -48,17 +50,20 @@ module ek_vector (
           .raddr(activations[8*l+:8]),
           .rdata(read1)
       );
-      assign product = $signed(result[8:0]) * $signed(value[8:0]);
       always_ff @(posedge clk) begin
-        value <= operand1 ? read1 : read0;
-        if (valid2) begin
-          if (first2) result <= value;
-          else if (multiplies) result <= 32'(product);
+        then0 <= read0;
+        then1 <= read1;
+        value <= operand2 ? then1 : then0;
+        if (valid3) begin
+          prior <= value[8:0];
+          if (first3) result <= value;
           else if (largest) result <= value > result ? value : result;
           else result <= result + value;
         end
+        product <= prior * $signed(value[8:0]);
+        shown <= multiplies ? 32'(product) : result;
       end
-      assign out[32*l+:32] = result;
+      assign out[32*l+:32] = shown;
     end
   endgenerate
 endmodule

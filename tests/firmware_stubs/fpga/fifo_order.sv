@@ -8,24 +8,24 @@ module fifo_order (
 );
   logic in_ready, out_valid;
   logic [1:0] out_data;
-  ek_fifo #(.WIDTH(2), .DEPTH(4)) fifo (
+  ek_fifo #(.WIDTH(2), .DEPTH(8), .AHEAD(4)) fifo (
       .clk(clk), .rst(rst), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
       .out_valid(out_valid), .out_ready(out_ready), .out_data(out_data)
   );
-  // A model: eight places, more than the FIFO and its registers hold
-  logic [1:0] model[8];
-  logic [3:0] count;
-  logic [2:0] first;
+  // A model: sixteen places, more than the FIFO and its registers hold
+  logic [1:0] model[16];
+  logic [4:0] count;
+  logic [3:0] first;
   integer i;
   always_ff @(posedge clk) begin
     if (rst) begin
       count <= '0;
       first <= '0;
     end else begin
-      if (in_valid && in_ready) model[3'(first + count[2:0])] <= in_data;
+      if (in_valid && in_ready) model[4'(first + count[3:0])] <= in_data;
       if (out_valid && out_ready) first <= first + 1'b1;
-      count <= count + 4'(in_valid && in_ready) - 4'(out_valid && out_ready);
-      assert (count <= 6);
+      count <= count + 5'(in_valid && in_ready) - 5'(out_valid && out_ready);
+      assert (count <= 12);
       if (count == 0) assert (!out_valid);
       if (out_valid) assert (out_data == model[first]);
     end

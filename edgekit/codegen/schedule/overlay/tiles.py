@@ -21,7 +21,7 @@ FILL = 27
 """Cycles from an empty pipeline to the first sum, and from the last sum to its result in memory."""
 ARRAY = 12
 """Cycles from the last read of a block to the first of its sums that is requantized."""
-INTERVAL = 4
+INTERVAL = 5
 """Cycles from a sum to the next addition to it."""
 BEAT = 0.1
 """Cycles that a beat of the stream counts beside those of the array: it could load the weights of what follows."""
