@@ -249,8 +249,8 @@ def _in_picture(
     height, width, _, _ = layout(wanted)
     at = pictures.place(picture, size, (width, height))
     shift = np.array([at.left - at.x, at.top - at.y] * 2, np.float64)
-    scale = np.array([size[0] / at.width, size[1] / at.height] * 2)
+    scale = np.array([at.whole_x / at.width, at.whole_y / at.height] * 2)
     with np.errstate(all="ignore"):
-        boxes = (boxes + shift) * scale
+        boxes = (boxes + shift) * scale - np.array([at.pad_x, at.pad_y] * 2, np.float64)
         boxes = np.minimum(np.where(boxes > 0, boxes, 0.0), np.array([*size, *size], np.float64))
     return boxes, (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])

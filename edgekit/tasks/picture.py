@@ -23,7 +23,7 @@ from edgekit.tasks import fields
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
 
-MOST_SIDE = 32768
+MOST_SIDE, MOST_PADDED = 32768, 1 << 20
 _BITS = 22
 _KEYS = {"fit", "colors", "short", "fill", "range", "mean", "std"}
 
@@ -37,6 +37,8 @@ class Fit(StrEnum):
     """Resized until it covers the input; what is too much is cut off on both sides."""
     LETTERBOX = "letterbox"
     """Resized until it fits in; the rest is filled."""
+    PAD = "pad"
+    """Filled on two sides until it has the input's proportions, then resized, as in MediaPipe."""
 
 
 class Colors(StrEnum):
@@ -54,7 +56,7 @@ class Picture:
     A byte p of channel c becomes ``p * scale[c] + offset[c]``, in float32.
 
     :param short: the shorter side of the picture before it is cropped, in pixels; 0: what covers the input.
-    :param fill: the byte around a picture in a letterbox.
+    :param fill: the byte around a picture in a letterbox, or that is padded.
     """
 
     NAME: ClassVar[str] = "picture"
@@ -144,14 +146,23 @@ def _scaling(table: Mapping[str, Any], channels: int) -> tuple[tuple[float, ...]
 
 @dataclass(frozen=True)
 class Place:
-    """The size of the resized picture; what is cut off at its left and top; where in the input it begins."""
+    """Where a picture lies in an input.
+
+    :param width, height: of the resized picture. :param left, top: what is cut off there. :param x, y: where in the
+        input it begins. :param pad_x, pad_y: what was added at its left and top before it was resized; ``whole_x``,
+        ``whole_y``: its size with that.
+    """
 
     width: int
     height: int
+    whole_x: int
+    whole_y: int
     left: int = 0
     top: int = 0
     x: int = 0
     y: int = 0
+    pad_x: int = 0
+    pad_y: int = 0
 
 
 def place(picture: Picture, size: tuple[int, int], wanted: tuple[int, int]) -> Place:
@@ -165,6 +176,11 @@ def place(picture: Picture, size: tuple[int, int], wanted: tuple[int, int]) -> P
         upright = width <= height
         new_w = picture.short if upright else picture.short * width // height
         new_h = picture.short * height // width if upright else picture.short
+    elif picture.fit is Fit.PAD:
+        whole_w = (2 * height * w + h) // (2 * h) if wide else width
+        whole_h = height if wide else (2 * width * h + w) // (2 * w)
+        whole_w, whole_h = max(whole_w, width), max(whole_h, height)
+        return Place(w, h, whole_w, whole_h, pad_x=(whole_w - width) // 2, pad_y=(whole_h - height) // 2)
     elif picture.fit is not Fit.STRETCH:
         if wide == (picture.fit is Fit.CROP):
             new_h = (2 * height * w + width) // (2 * width)
@@ -172,9 +188,15 @@ def place(picture: Picture, size: tuple[int, int], wanted: tuple[int, int]) -> P
             new_w = (2 * width * h + height) // (2 * height)
     if picture.fit is Fit.CROP:
         new_w, new_h = max(new_w, w), max(new_h, h)
-        return Place(new_w, new_h, _half(new_w - w), _half(new_h - h))
+        return Place(new_w, new_h, width, height, _half(new_w - w), _half(new_h - h))
     new_w, new_h = max(new_w, 1), max(new_h, 1)
-    return Place(new_w, new_h, x=(w - new_w) // 2, y=(h - new_h) // 2)
+    return Place(new_w, new_h, width, height, x=(w - new_w) // 2, y=(h - new_h) // 2)
+
+
+def whole(picture: Picture, size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of a picture with what is added to it before it is resized; see :func:`place`."""
+    at = place(picture, size, wanted)
+    return at.whole_x, at.whole_y
 
 
 def _half(much: int) -> int:
@@ -199,10 +221,20 @@ def _weights(size: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int3
     return np.minimum(taps, size - 1), weights
 
 
-def _along_rows(pixels: NDArray[np.uint8], wanted: int) -> NDArray[np.uint8]:
-    """Resize the second dimension of ``[h, w, c]``."""
-    taps, weights = _weights(pixels.shape[1], wanted)
-    total = np.full((pixels.shape[0], wanted, pixels.shape[2]), 1 << (_BITS - 1), np.int32)
+def _along_rows(
+    pixels: NDArray[np.uint8], wanted: int, whole: int = 0, before: int = 0, fill: int = 0
+) -> NDArray[np.uint8]:
+    """Resize the second dimension of ``[h, w, c]``.
+
+    :param whole: its size with what is around it, ``fill``; 0: nothing is. ``before`` of that come first.
+    """
+    size = pixels.shape[1]
+    taps, weights = _weights(whole or size, wanted)
+    taps = taps - before
+    inside = (taps >= 0) & (taps < size)
+    around = (np.where(inside, 0, weights).sum(axis=1, dtype=np.int64) * fill).astype(np.int32)
+    total = np.full((pixels.shape[0], wanted, pixels.shape[2]), 1 << (_BITS - 1), np.int32) + around[:, None]
+    taps, weights = np.clip(taps, 0, size - 1), np.where(inside, weights, 0)
     for column in range(taps.shape[1]):
         total += pixels[:, taps[:, column]].astype(np.int32) * weights[:, column, None]
     made: NDArray[np.uint8] = np.clip(total >> _BITS, 0, 255).astype(np.uint8)
@@ -229,7 +261,9 @@ def fitted(picture: Picture, pixels: NDArray[np.uint8], width: int, height: int)
     elif picture.colors is Colors.BGR:
         pixels = pixels[:, :, ::-1]
     at = place(picture, (pixels.shape[1], pixels.shape[0]), (width, height))
-    whole = resized(pixels, at.width, at.height)[at.top : at.top + height, at.left : at.left + width]
+    rows = _along_rows(pixels, at.width, at.whole_x, at.pad_x, picture.fill)
+    turned = _along_rows(rows.transpose(1, 0, 2), at.height, at.whole_y, at.pad_y, picture.fill)
+    whole = turned.transpose(1, 0, 2)[at.top : at.top + height, at.left : at.left + width]
     made = np.full((height, width, pixels.shape[2]), picture.fill, np.uint8)
     made[at.y : at.y + whole.shape[0], at.x : at.x + whole.shape[1]] = whole
     return made

@@ -241,19 +241,26 @@ static void suppress(struct detector *d, uint32_t best, uint32_t count, double *
         box[i] = d->weighted ? sum[i] / total : one->box[i];
 }
 
+/* A side of the picture: from the network's input to its pixels. */
+struct way {
+    double shift, scale, pad, size;
+};
+
 /* A coordinate in the picture, cut at its edges. */
-static double inside(double value, double shift, double scale, double size)
+static double inside(double value, const struct way *way)
 {
-    value = (value + shift) * scale;
-    return smaller(larger(value, 0), size);
+    value = (value + way->shift) * way->scale - way->pad;
+    return smaller(larger(value, 0), way->size);
 }
 
 uint32_t detection_run(struct detector *d, const struct detection_output *outputs, const struct picture_place *place,
                        uint32_t width, uint32_t height, struct edgekit_detection *found, uint32_t most)
 {
     uint32_t count = collect(d, outputs), written = 0;
-    double shift_x = (double)place->left - (double)place->x, shift_y = (double)place->top - (double)place->y;
-    double scale_x = (double)width / place->width, scale_y = (double)height / place->height;
+    const struct way across = {(double)place->left - (double)place->x, (double)place->whole_x / place->width,
+                               place->pad_x, width};
+    const struct way down = {(double)place->top - (double)place->y, (double)place->whole_y / place->height,
+                             place->pad_y, height};
     sort(d->candidate, count);
     for (uint32_t i = 0, kept = 0; i < count && kept < d->most && written < most; i++) {
         double box[4];
@@ -262,8 +269,8 @@ uint32_t detection_run(struct detector *d, const struct detection_output *output
             continue;
         kept++;
         suppress(d, i, count, box);
-        double left = inside(box[0], shift_x, scale_x, width), right = inside(box[2], shift_x, scale_x, width);
-        double top = inside(box[1], shift_y, scale_y, height), bottom = inside(box[3], shift_y, scale_y, height);
+        double left = inside(box[0], &across), right = inside(box[2], &across);
+        double top = inside(box[1], &down), bottom = inside(box[3], &down);
         if (right > left && bottom > top)
             found[written++] = (struct edgekit_detection){c->number,    (float)c->score, (float)left, (float)top,
                                                           (float)right, (float)bottom,   NULL};

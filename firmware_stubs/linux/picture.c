@@ -26,8 +26,15 @@ void picture_place(const struct picture_input *in, uint32_t width, uint32_t heig
 {
     /* True if the network's input is at least as wide, compared with its height, as the picture is. */
     bool wide = (uint64_t)in->width * height >= (uint64_t)in->height * width;
-    *p = (struct picture_place){.width = in->width, .height = in->height};
-    if (in->fit == FIT_CROP && in->short_side) {
+    *p = (struct picture_place){.width = in->width, .height = in->height, .whole_x = width, .whole_y = height};
+    if (in->fit == FIT_PAD) {
+        if (wide)
+            p->whole_x = at_least(rounded((uint64_t)height * in->width, in->height), width);
+        else
+            p->whole_y = at_least(rounded((uint64_t)width * in->height, in->width), height);
+        p->pad_x = (p->whole_x - width) / 2;
+        p->pad_y = (p->whole_y - height) / 2;
+    } else if (in->fit == FIT_CROP && in->short_side) {
         bool upright = width <= height;
         p->width = upright ? in->short_side : (uint32_t)((uint64_t)in->short_side * width / height);
         p->height = upright ? (uint32_t)((uint64_t)in->short_side * height / width) : in->short_side;
@@ -63,32 +70,52 @@ static void free_axis(struct picture_axis *a)
     free(a->first);
     free(a->used);
     free(a->weight);
+    free(a->around);
     memset(a, 0, sizeof *a);
 }
 
-/* Weights of a triangle that is as wide as a pixel of the result, if that is larger than one of the picture. */
-static bool make_axis(struct picture_axis *a, uint32_t from, uint32_t to)
+/* Where along a side the picture begins, its size, the whole that is resized, and what is beside the picture in it. */
+struct side {
+    uint32_t before, size, whole;
+    uint8_t fill;
+};
+
+/* The weights of one position of the result. */
+static void make_position(struct picture_axis *a, uint32_t i, const struct side *side, double scale, double *exact)
 {
-    double scale = (double)from / to, width = scale < 1 ? 1 : scale;
+    double width = scale < 1 ? 1 : scale, center = (i + 0.5) * scale, sum = 0;
+    double low = center - width + 0.5, high = center + width + 0.5;
+    uint32_t first = low < 0 ? 0 : (uint32_t)low, end = high > side->whole ? side->whole : (uint32_t)high;
+    int32_t *weight = a->weight + (size_t)i * a->taps;
+    for (uint32_t k = first; k < end; k++)
+        sum += exact[k - first] = triangle((k - center + 0.5) * (1.0 / width));
+    for (uint32_t k = first; k < end; k++) {
+        int32_t rounded_weight = (int32_t)(exact[k - first] / sum * (1 << BITS) + 0.5);
+        if (k < side->before || k - side->before >= side->size) {
+            a->around[i] += rounded_weight * side->fill;
+            continue;
+        }
+        if (!a->used[i])
+            a->first[i] = k - side->before;
+        weight[a->used[i]++] = rounded_weight;
+    }
+}
+
+/* Weights of a triangle that is as wide as a pixel of the result, if that is larger than one of the picture. */
+static bool make_axis(struct picture_axis *a, const struct side *side, uint32_t to)
+{
+    double scale = (double)side->whole / to, width = scale < 1 ? 1 : scale;
     uint32_t whole = (uint32_t)width;
     a->count = to;
     a->taps = 2 * (whole + (whole < width)) + 1;
-    a->first = malloc(to * sizeof *a->first);
-    a->used = malloc(to * sizeof *a->used);
+    a->first = calloc(to, sizeof *a->first);
+    a->used = calloc(to, sizeof *a->used);
+    a->around = calloc(to, sizeof *a->around);
     a->weight = calloc((size_t)to * a->taps, sizeof *a->weight);
     double *exact = malloc(a->taps * sizeof *exact);
-    bool ok = a->first && a->used && a->weight && exact;
-    for (uint32_t i = 0; ok && i < to; i++) {
-        double center = (i + 0.5) * scale, sum = 0;
-        double low = center - width + 0.5, high = center + width + 0.5;
-        uint32_t first = low < 0 ? 0 : (uint32_t)low, end = high > from ? from : (uint32_t)high;
-        a->first[i] = first;
-        a->used[i] = end - first;
-        for (uint32_t k = 0; k < end - first; k++)
-            sum += exact[k] = triangle((first + k - center + 0.5) * (1.0 / width));
-        for (uint32_t k = 0; k < end - first; k++)
-            a->weight[(size_t)i * a->taps + k] = (int32_t)(exact[k] / sum * (1 << BITS) + 0.5);
-    }
+    bool ok = a->first && a->used && a->around && a->weight && exact;
+    for (uint32_t i = 0; ok && i < to; i++)
+        make_position(a, i, side, scale, exact);
     free(exact);
     return ok;
 }
@@ -108,10 +135,14 @@ static bool make_room(const struct picture_input *in, struct picture_room *room,
         return true;
     picture_free(room);
     picture_place(in, width, height, &room->place);
+    const struct picture_place *p = &room->place;
+    if (p->whole_x > PICTURE_MAX_PADDED || p->whole_y > PICTURE_MAX_PADDED)
+        return false;
     room->row = malloc((size_t)width * in->channels);
     room->rows = malloc((size_t)height * room->place.kept_width * in->channels);
-    if (!room->row || !room->rows || !make_axis(&room->across, width, room->place.width) ||
-        !make_axis(&room->down, height, room->place.height)) {
+    if (!room->row || !room->rows ||
+        !make_axis(&room->across, &(struct side){p->pad_x, width, p->whole_x, in->fill}, p->width) ||
+        !make_axis(&room->down, &(struct side){p->pad_y, height, p->whole_y, in->fill}, p->height)) {
         picture_free(room);
         return false;
     }
@@ -120,10 +151,12 @@ static bool make_room(const struct picture_input *in, struct picture_room *room,
     return true;
 }
 
-static uint8_t weighed(const uint8_t *from, size_t step, const int32_t *weight, uint32_t count)
+/* One byte of position `i` of a resized side. */
+static uint8_t weighed(const struct picture_axis *a, uint32_t i, const uint8_t *from, size_t step)
 {
-    int32_t sum = 1 << (BITS - 1);
-    for (uint32_t k = 0; k < count; k++)
+    const int32_t *weight = a->weight + (size_t)i * a->taps;
+    int32_t sum = (1 << (BITS - 1)) + a->around[i];
+    for (uint32_t k = 0; k < a->used[i]; k++)
         sum += from[k * step] * weight[k];
     sum >>= BITS;
     return (uint8_t)(sum > 255 ? 255 : sum);
@@ -162,7 +195,7 @@ static void shrink_rows(const struct picture_input *in, struct picture_room *roo
             uint32_t i = x + room->place.left;
             const uint8_t *from = room->row + (size_t)a->first[i] * channels;
             for (uint32_t c = 0; c < channels; c++)
-                *to++ = weighed(from + c, channels, a->weight + (size_t)i * a->taps, a->used[i]);
+                *to++ = weighed(a, i, from + c, channels);
         }
     }
 }
@@ -211,8 +244,7 @@ bool picture_set(const struct picture_input *in, struct picture_room *room, cons
         const uint8_t *from = room->rows + a->first[i] * row;
         for (uint32_t x = 0; x < place->kept_width; x++)
             for (uint32_t c = 0; c < in->channels; c++)
-                put(in, to, x + place->x, y + place->y, c,
-                    weighed(from++, row, a->weight + (size_t)i * a->taps, a->used[i]));
+                put(in, to, x + place->x, y + place->y, c, weighed(a, i, from++, row));
     }
     return true;
 }

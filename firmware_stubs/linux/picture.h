@@ -10,9 +10,9 @@
 
 #include "edgekit.h"
 
-enum { PICTURE_MAX_CHANNELS = 3, PICTURE_MAX_SIDE = 32768 };
+enum { PICTURE_MAX_CHANNELS = 3, PICTURE_MAX_SIDE = 32768, PICTURE_MAX_PADDED = 1 << 20 };
 #define PICTURE_MAX_PIXELS 64000000
-enum picture_fit { FIT_STRETCH, FIT_CROP, FIT_LETTERBOX };
+enum picture_fit { FIT_STRETCH, FIT_CROP, FIT_LETTERBOX, FIT_PAD };
 
 /* What a network takes, and how a picture becomes that. */
 struct picture_input {
@@ -20,7 +20,7 @@ struct picture_input {
     bool channels_first, bgr;
     enum picture_fit fit;
     uint32_t short_side; /* of the picture before it is cropped; 0: as large as the network's input needs */
-    uint8_t fill;        /* around a picture in a letterbox */
+    uint8_t fill;        /* around a picture in a letterbox, or that is padded */
     size_t element;      /* bytes */
     uint8_t *values;     /* [channels][256][element]: what each byte of a pixel becomes */
 };
@@ -30,6 +30,7 @@ struct picture_axis {
     uint32_t count, taps;
     uint32_t *first, *used;
     int32_t *weight; /* [count][taps] */
+    int32_t *around; /* [count]: what lies beside the picture, times its weights */
 };
 
 /* Where in the resized picture the network's input lies. */
@@ -38,6 +39,8 @@ struct picture_place {
     uint32_t left, top;     /* what is cut off there */
     uint32_t x, y;          /* where in the input it begins */
     uint32_t kept_width, kept_height;
+    uint32_t pad_x, pad_y;     /* what was added at the picture's left and top before it was resized */
+    uint32_t whole_x, whole_y; /* its size with that */
 };
 
 /* Memory for pictures of one size; made again where the size changes. */

@@ -65,10 +65,10 @@ static bool make_values(struct picture_input *in, const struct edgekit_tensor *t
 
 static bool read_picture(struct picture_input *in, const struct edgekit_tensor *t, const struct json *j, uint32_t v)
 {
-    static const char *const fits[] = {"stretch", "crop", "letterbox"}, *const colors[] = {"rgb", "bgr", "grey"};
+    static const char *const fits[] = {"stretch", "crop", "letterbox", "pad"}, *const colors[] = {"rgb", "bgr", "grey"};
     float scale[PICTURE_MAX_CHANNELS], offset[PICTURE_MAX_CHANNELS];
     uint32_t fill;
-    int fit = json_choice(j, json_get(j, v, "fit"), fits, 3);
+    int fit = json_choice(j, json_get(j, v, "fit"), fits, 4);
     int order = json_choice(j, json_get(j, v, "colors"), colors, 3);
     if (fit < 0 || order < 0 || !take_shape(in, t) || (order == 2) != (in->channels == 1) ||
         !json_whole(j, v, "short", PICTURE_MAX_SIDE, &in->short_side) || !json_whole(j, v, "fill", 255, &fill) ||

@@ -21,13 +21,13 @@ from tests.e2e.command import edgekit
 from tests.installed import needed
 
 pytestmark = [pytest.mark.slow, pytest.mark.emulator]
-NETWORK, SIDE = "face_detection_short_range.tflite", 128
+NETWORK = "face_detection_short_range.tflite"
 TASK = """schema = 1
 task = "detection"
 labels = ["face"]
 scores = "logits"
 [picture]
-fit = "letterbox"
+fit = "pad"
 fill = 0
 range = [-1, 1]
 [head]
@@ -93,11 +93,11 @@ def theirs(place: Path) -> dict[str, list[list[float]]]:
     return {Path(path).name: rows for path, rows in json.loads(done.stdout).items()}
 
 
-@pytest.mark.parametrize(("recipe", "square", "other"), [("float16", 0.01, 1.0), ("int8", 2.5, 1.5)])
+@pytest.mark.parametrize(("recipe", "most"), [("float16", 0.01), ("int8", 2.5)])
 def test_faces_are_where_their_package_finds_them(
-    place: Path, theirs: dict[str, list[list[float]]], recipe: str, square: float, other: float
+    place: Path, theirs: dict[str, list[list[float]]], recipe: str, most: float
 ) -> None:
-    """Within pixels of a square picture; of others, which the package pads first, within pixels of the network."""
+    """Within pixels. Where the package's floats make 39 of 40 pixels of padding, its boxes are off by more."""
     options = ["--target", "rpi5", "--recipe", recipe, "--data", place / "parts", "--out", place / "build", "--json"]
     (made,) = edgekit("compile", place / NETWORK, *options).json["bundles"]
     assert made["parity"]["ok"] and made["parity"]["on"] == "emulator"
@@ -108,8 +108,6 @@ def test_faces_are_where_their_package_finds_them(
         box = [found[side] for side in ("left", "top", "right", "bottom")]
         with Image.open(place / "photos" / one["sample"]) as image:
             width, height = image.size
-        most = square if width == height else other * max(width, height) / SIDE
-        assert np.abs(np.array(box) - expected[1:]).max() <= most, (one, expected)
-        assert found["score"] == pytest.approx(
-            expected[0], abs=0.001 if recipe == "float16" and width == height else 0.06
-        )
+        exact = (width, height) != (320, 400)
+        assert np.abs(np.array(box) - expected[1:]).max() <= (most if exact else 2.5), (one, expected)
+        assert found["score"] == pytest.approx(expected[0], abs=0.002 if recipe == "float16" else 0.06)

@@ -329,7 +329,7 @@ def test_c_finds_the_same_bits(driver: Path, tmp_path: Path, name: str) -> None:
             float(random.uniform(0, 0.7)), float(random.uniform(0, 1)), int(random.integers(1, 150)),
             bool(random.integers(2)), bool(random.integers(2)),
         )  # fmt: skip
-        fit = list(Fit)[int(random.integers(3))]
+        fit = list(Fit)[int(random.integers(len(Fit)))]
         detector, picture = parts(base)
         found = replace(base, decider=replace(detector, suppression=rules), source=replace(picture, fit=fit))
         spread = {"center": 20, "corners": 120}.get(name, 1.5)

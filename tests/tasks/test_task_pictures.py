@@ -58,17 +58,20 @@ def made(fit: Fit, colors: Colors = Colors.RGB, short: int = 0, fill: int = 114)
 @pytest.mark.parametrize(
     ("fit", "short", "size", "wanted", "expected"),
     [
-        (Fit.STRETCH, 0, (640, 480), (32, 32), Place(32, 32)),
-        (Fit.CROP, 0, (640, 480), (240, 240), Place(320, 240, left=40)),
-        (Fit.CROP, 0, (480, 641), (240, 240), Place(240, 321, top=40)),  # 80.5 halves to the even 40
-        (Fit.CROP, 0, (100, 100), (50, 20), Place(50, 50, top=15)),
-        (Fit.CROP, 256, (640, 480), (224, 224), Place(341, 256, left=58, top=16)),  # 58.5
-        (Fit.CROP, 256, (375, 500), (224, 224), Place(256, 341, left=16, top=58)),
-        (Fit.CROP, 8, (3, 5000), (8, 8), Place(8, 13333, top=6662)),
-        (Fit.LETTERBOX, 0, (640, 480), (320, 320), Place(320, 240, y=40)),
-        (Fit.LETTERBOX, 0, (480, 640), (320, 320), Place(240, 320, x=40)),
-        (Fit.LETTERBOX, 0, (1000, 1), (32, 32), Place(32, 1, y=15)),
-        (Fit.LETTERBOX, 0, (10, 10), (32, 31), Place(31, 31)),
+        (Fit.STRETCH, 0, (640, 480), (32, 32), Place(32, 32, 640, 480)),
+        (Fit.CROP, 0, (640, 480), (240, 240), Place(320, 240, 640, 480, left=40)),
+        (Fit.CROP, 0, (480, 641), (240, 240), Place(240, 321, 480, 641, top=40)),  # 80.5 halves to the even 40
+        (Fit.CROP, 0, (100, 100), (50, 20), Place(50, 50, 100, 100, top=15)),
+        (Fit.CROP, 256, (640, 480), (224, 224), Place(341, 256, 640, 480, left=58, top=16)),  # 58.5
+        (Fit.CROP, 256, (375, 500), (224, 224), Place(256, 341, 375, 500, left=16, top=58)),
+        (Fit.CROP, 8, (3, 5000), (8, 8), Place(8, 13333, 3, 5000, top=6662)),
+        (Fit.LETTERBOX, 0, (640, 480), (320, 320), Place(320, 240, 640, 480, y=40)),
+        (Fit.LETTERBOX, 0, (480, 640), (320, 320), Place(240, 320, 480, 640, x=40)),
+        (Fit.LETTERBOX, 0, (1000, 1), (32, 32), Place(32, 1, 1000, 1, y=15)),
+        (Fit.PAD, 0, (640, 480), (320, 320), Place(320, 320, 640, 640, pad_y=80)),
+        (Fit.PAD, 0, (3, 5), (32, 16), Place(32, 16, 10, 5, pad_x=3)),
+        (Fit.PAD, 0, (10, 10), (32, 31), Place(32, 31, 10, 10)),
+        (Fit.LETTERBOX, 0, (10, 10), (32, 31), Place(31, 31, 10, 10)),
     ],
 )
 def test_places(fit: Fit, short: int, size: tuple[int, int], wanted: tuple[int, int], expected: Place) -> None:
@@ -85,6 +88,19 @@ def test_cropping_is_resizing_and_cutting() -> None:
 def test_a_letterbox_is_filled() -> None:
     found = steps.fitted(made(Fit.LETTERBOX, fill=7), pixels((20, 10)), 16, 16)
     assert (found[:4] == 7).all() and (found[12:] == 7).all() and (found[4:12] != 7).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"), [((90, 61), (24, 24)), ((61, 90), (24, 24)), ((9, 100), (64, 16)), ((5, 3), (40, 8))]
+)
+def test_padding_is_pasting_and_resizing(size: tuple[int, int], wanted: tuple[int, int]) -> None:
+    given, at = pixels(size), place(made(Fit.PAD), size, wanted)
+    assert abs(at.whole_x * wanted[1] - at.whole_y * wanted[0]) <= max(wanted) / 2  # the input's proportions
+    whole = Image.new("RGB", (at.whole_x, at.whole_y), (114,) * 3)
+    whole.paste(Image.fromarray(given), (at.pad_x, at.pad_y))
+    rows = whole.resize((wanted[0], at.whole_y), Image.Resampling.BILINEAR)
+    expected = np.asarray(rows.resize(wanted, Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(steps.fitted(made(Fit.PAD), given, *wanted), expected)
 
 
 @pytest.mark.parametrize("colors", Colors)
