@@ -76,7 +76,7 @@ class Bundle:
 
         :raises CheckFailed: if the manifest is damaged, or the task is not for its network.
         """
-        found = of_bundle(self.manifest)
+        found = of_bundle(self.manifest, self.path)
         if found is not None:
             try:
                 check_task(found, self.graph, "manifest.json")

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import boxes, images, labelling, npz, tables
+from edgekit.data import boxes, images, labelling, npz, tables, texts
 from edgekit.data.conform import FLOATS, INTEGERS, SCALED, conform, scaling, shape_of, shape_text
 from edgekit.data.spec import PIXELS, parsed
 from edgekit.errors import ModelError, UsageError
+from edgekit.graph.lookup import vocabulary
 from edgekit.progress import Progress, Silent
+from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.text import Text
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
@@ -112,6 +115,8 @@ def load(
     if name == "random":
         dataset = random(graph, seed=seed, samples=limit or RANDOM_SAMPLES)._part(parts, seed)
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
+    elif task is not None and isinstance(task.source, Text) and texts.holds(Path(name)):
+        dataset = _load_texts(Path(name), graph, task, task.source)._part(parts, seed).subset(limit, seed)
     elif holds_pictures(name):
         first = None if parts else limit
         found = _load_pictures(Path(name), graph, pixel_range, seed, first, task, progress)
@@ -170,6 +175,16 @@ def _load_pictures(
     )  # fmt: skip
 
 
+def _load_texts(path: Path, graph: Graph, task: Task, source: Text) -> Dataset:
+    """Texts of a table or a folder, as tokens."""
+    found = texts.load(path, task.decider.labels if isinstance(task.decider, Classifier) else ())
+    return Dataset(
+        source.values(found.texts, graph.inputs), found.labels, source=str(path), truth=found.labels,
+        groups=None if found.groups is None else labelling.groups(found.groups, len(found.texts), path),
+        names=np.array(found.names, object),
+    )  # fmt: skip
+
+
 def random(graph: Graph, *, seed: int = 0, samples: int = RANDOM_SAMPLES) -> Dataset:
     """Return noise: uniform in 0..1 for real inputs, over the whole range for quantized ones, valid indices for ids."""
     generator = np.random.default_rng(seed)
@@ -188,27 +203,6 @@ def random(graph: Graph, *, seed: int = 0, samples: int = RANDOM_SAMPLES) -> Dat
         else:
             inputs.append(generator.integers(0, vocabulary(graph, index), shape).astype(tensor.dtype))
     return Dataset(inputs, random=True, source="random")
-
-
-def vocabulary(graph: Graph, index: int, otherwise: int = 2) -> int:
-    """Return how many values an integer input may take: the rows of the table it looks up, through simple operators."""
-    tensors = graph.tensors
-    reached, sizes = {index}, [otherwise] if otherwise > 2 else []
-    for operator in graph.operators:
-        if not reached.intersection(operator.inputs):
-            continue
-        if operator.op in ("CAST", "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "STRIDED_SLICE"):
-            reached.update(operator.outputs)
-        elif operator.op == "GATHER" and operator.inputs[1] in reached:
-            table, axis = tensors[operator.inputs[0]], getattr(operator.options, "axis", 0)
-            sizes.append(table.shape[axis] if table.shape else 1)
-        elif operator.op == "EMBEDDING_LOOKUP" and operator.inputs[0] in reached:
-            sizes.append(tensors[operator.inputs[1]].shape[0])
-        elif (
-            operator.op == "ONE_HOT" and operator.inputs[0] in reached and tensors[operator.inputs[1]].data is not None
-        ):
-            sizes.append(int(tensors[operator.inputs[1]].array().reshape(-1)[0]))
-    return max(1, min(sizes, default=otherwise))
 
 
 def as_network_inputs(dataset: Dataset, graph: Graph) -> list[NDArray[Any]]:

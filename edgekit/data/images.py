@@ -190,7 +190,7 @@ def _decoded(
 def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Path) -> tuple[dict[str, Any], Any]:
     """Task: decode the images whose bytes are the ``arrays``."""
     height, width, channels = args["shape"]
-    fit = Picture.of_manifest(args["fit"]) if args["fit"] else None
+    fit = Picture.of_manifest(args["fit"], folder) if args["fit"] else None
     pixels = np.empty((len(args["names"]), height, width, channels), np.uint8)
     sizes = np.empty((len(args["names"]), 2), np.int64)
     for number, name in enumerate(args["names"]):

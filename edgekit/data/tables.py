@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edgekit.graph import Tensor
 
 SUFFIX = ".csv"
-MAX_BYTES, MAX_COLUMNS, MAX_CELL = 1 << 30, 10_000, 256
+MAX_BYTES, MAX_COLUMNS, MAX_CELL, MAX_TEXT = 1 << 30, 10_000, 256, 100_000
 LABEL, GROUP = "y", "g"
 _DELIMITERS = ",;\t"
 
@@ -32,7 +32,7 @@ def read(path: Path, inputs: Sequence[tuple[str, Tensor]]) -> dict[str, NDArray[
     :param inputs: the name and tensor of each of the network's inputs.
     :raises UsageError: naming the row and the column that is wrong.
     """
-    names, rows = _cells(path)
+    names, rows = cells(path)
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     features = [name for name in names if name not in (LABEL, GROUP)]
     found: dict[str, NDArray[Any]] = {}
@@ -53,8 +53,12 @@ def _belongs(column: str, name: str) -> bool:
     return column == name or re.fullmatch(re.escape(name) + r"\[[0-9]+\]", column) is not None
 
 
-def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The names of the columns, and the rows."""
+def cells(path: Path, most: int = MAX_CELL, *, strip: bool = True) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the rows.
+
+    :param most: characters in a cell. :param strip: without the white space around them.
+    :raises UsageError: if it is not a table of at least one row.
+    """
     if path.stat().st_size > MAX_BYTES:
         raise UsageError(f"{path}: a table of over {MAX_BYTES >> 30} GiB is too large to read")
     try:
@@ -62,7 +66,7 @@ def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
             first = file.readline(MAX_COLUMNS * MAX_CELL)
             file.seek(0)
             delimiter = max(_DELIMITERS, key=first.count)
-            rows = list(_checked(path, csv.reader(file, delimiter=delimiter, strict=True)))
+            rows = list(_checked(path, csv.reader(file, delimiter=delimiter, strict=True), most))
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not text in UTF-8", "save the table as CSV") from error
     except OSError as error:
@@ -77,10 +81,10 @@ def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
         raise UsageError(f"{path}: {f'two columns are called {again!r}' if again else 'a column has no name'}")
     if all(_is_number(name) for name in names):
         raise UsageError(f"{path}: the first row holds numbers", "put the names of the columns into the first row")
-    return names, rows[1:]
+    return names, [[cell.strip() for cell in row] for row in rows[1:]] if strip else rows[1:]
 
 
-def _checked(path: Path, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+def _checked(path: Path, rows: Iterator[list[str]], most: int) -> Iterator[list[str]]:
     width = 0
     for number, row in enumerate(rows, 1):
         if not row:
@@ -90,9 +94,9 @@ def _checked(path: Path, rows: Iterator[list[str]]) -> Iterator[list[str]]:
             raise UsageError(f"{path}: row {number} has {len(row)} cells, the row of names {width}")
         if width > MAX_COLUMNS:
             raise UsageError(f"{path}: {width} columns, the limit is {MAX_COLUMNS}")
-        if any(len(cell) > MAX_CELL for cell in row):
-            raise UsageError(f"{path}: row {number} has a cell of over {MAX_CELL} characters")
-        yield [cell.strip() for cell in row]
+        if any(len(cell) > most for cell in row):
+            raise UsageError(f"{path}: row {number} has a cell of over {most} characters")
+        yield row
 
 
 def _is_number(text: str) -> bool:

@@ -70,11 +70,17 @@ class Source(Protocol):
         """
 
     @classmethod
-    def of_manifest(cls, given: Mapping[str, Any]) -> Self:
-        """Read what ``json`` wrote; ValueError, KeyError, TypeError or AttributeError if it is damaged."""
+    def of_manifest(cls, given: Mapping[str, Any], folder: Path | None) -> Self:
+        """Read what ``json`` wrote, and ``files``; ValueError, KeyError, TypeError or AttributeError if it is damaged.
+
+        :param folder: the bundle's. :raises OSError: if a file is missing.
+        """
 
     def json(self) -> dict[str, Any]:
         """Its object in the manifest's ``task``."""
+
+    def files(self) -> dict[str, bytes]:
+        """What of it lies in the bundle beside the manifest, by the files' names."""
 
     def check(self, graph: Graph, kind: str, where: str) -> None:
         """Hold it against a network.

@@ -85,7 +85,7 @@ class Picture:
         return made
 
     @classmethod
-    def of_manifest(cls, given: Mapping[str, Any]) -> Self:
+    def of_manifest(cls, given: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
         return cls(
             Fit(given["fit"]), Colors(given["colors"]), fields.numbers(given["scale"]), fields.numbers(given["offset"]),
@@ -95,6 +95,10 @@ class Picture:
     def json(self) -> dict[str, Any]:
         """Its object in the manifest's ``task``."""
         return asdict(self)
+
+    def files(self) -> dict[str, bytes]:
+        """Nothing."""
+        return {}
 
     def check(self, graph: Graph, kind: str, where: str) -> None:
         """Hold it against a network."""

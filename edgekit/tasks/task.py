@@ -15,6 +15,7 @@ from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.detector import Detector
 from edgekit.tasks.parts import Decider, Source
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.text import Text
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -28,6 +29,7 @@ class Kind(StrEnum):
 
     CLASSIFICATION = "classification"
     DETECTION = "detection"
+    TEXT_CLASSIFICATION = "text-classification"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class _Parts:
 _KINDS = {
     Kind.CLASSIFICATION: _Parts((Picture,), Classifier),
     Kind.DETECTION: _Parts((Picture,), Detector),
+    Kind.TEXT_CLASSIFICATION: _Parts((Text,), Classifier),
 }
 
 
@@ -91,9 +94,10 @@ def check(task: Task, graph: Graph, where: str) -> None:
     task.decider.check(graph, task.kind, where)
 
 
-def of_manifest(manifest: Mapping[str, Any]) -> Task | None:
+def of_manifest(manifest: Mapping[str, Any], folder: Path | None = None) -> Task | None:
     """Read the manifest's ``task``; None if there is none.
 
+    :param folder: the bundle's, in which files of the task may lie.
     :raises CheckFailed: if it is damaged; :raises UsageError: if a newer edgekit wrote it.
     """
     value = manifest.get("task")
@@ -105,8 +109,8 @@ def of_manifest(manifest: Mapping[str, Any]) -> Task | None:
         kind = Kind(value["task"])
         parts = _KINDS[kind]
         source = _source(parts, value)
-        return Task(kind, source.of_manifest(value[source.NAME]), parts.decider.of_manifest(value))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return Task(kind, source.of_manifest(value[source.NAME], folder), parts.decider.of_manifest(value))
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise CheckFailed(f"'task' in manifest.json is damaged: {error}", "compile the bundle again") from error
 
 

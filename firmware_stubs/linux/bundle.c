@@ -16,6 +16,7 @@
 #include "json.h"
 #include "sha256.h"
 #include "task.h"
+#include "tokens.h"
 
 enum { SCHEMA = 1, MAX_MANIFEST = 16 << 20, DIGEST = 64, MAX_NAME = NAME_MAX + 16 };
 
@@ -116,6 +117,24 @@ static bool plain(const char *name)
     return *name && *name != '.' && !strchr(name, '/');
 }
 
+/* The manifest's task, with the tokenizer that may lie beside it. */
+static int read_task(const struct bundle *b, edgekit_instance *instance)
+{
+    static const char name[] = "tokens.json";
+    char path[PATH_MAX], why[300];
+    if (json_get(&b->manifest, json_get(&b->manifest, 0, "files"), name)) {
+        struct engine *e = &instance->engine;
+        if (check_file(b, name, NULL))
+            return engine_fail(e, EDGEKIT_DAMAGED, "%s", edgekit_error(NULL));
+        if (!file_path(path, sizeof path, b->folder, name) ||
+            !file_map(&instance->tokens, path, TOKENS_MAX_FILE, why, sizeof why))
+            return engine_fail(e, EDGEKIT_DAMAGED, "%s: %s cannot be read", b->shown, name);
+    }
+    int status = task_read(instance, &b->manifest);
+    file_unmap(&instance->tokens);
+    return status;
+}
+
 static int load(const struct bundle *b, int threads, edgekit_instance **made)
 {
     const struct json *j = &b->manifest;
@@ -147,7 +166,7 @@ static int load(const struct bundle *b, int threads, edgekit_instance **made)
                     "%s: manifest.json describes other inputs or outputs than the network has", b->shown);
         return EDGEKIT_DAMAGED;
     }
-    return task_read(*made, j);
+    return read_task(b, *made);
 }
 
 static int open_folder(struct bundle *b, int threads, edgekit_instance **made)

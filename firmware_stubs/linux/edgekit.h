@@ -135,6 +135,11 @@ struct edgekit_picture {
    EDGEKIT_USAGE if the bundle has no task. */
 int edgekit_set_picture(edgekit_instance *instance, const struct edgekit_picture *picture);
 
+/* Make the network's inputs of a text, as the bundle's task says: of the tokens of its tokenizer, as many as there is
+   room for. The text is UTF-8, and not changed in any way before. Nothing is allocated. Returns a status; EDGEKIT_USAGE
+   if the bundle's task takes no text, or it is not UTF-8. */
+int edgekit_set_text(edgekit_instance *instance, const char *text, size_t bytes);
+
 /* A class that the network chose. */
 struct edgekit_class {
     uint32_t number;

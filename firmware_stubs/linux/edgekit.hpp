@@ -82,6 +82,9 @@ public:
         return static_cast<const T *>(edgekit_output_data(instance_.get(), number));
     }
 
+    /* Make the inputs of a text in UTF-8, as the bundle's task says. */
+    void set_text(const std::string &text) { check(edgekit_set_text(instance_.get(), text.data(), text.size())); }
+
     /* One inference. */
     void run() { check(edgekit_run(instance_.get())); }
     /* Forget what earlier inferences left in a network with state. */

@@ -6,11 +6,12 @@
 
 enum { SCHEMA = 1 };
 
-static const struct task_source *const sources[] = {&task_picture};
+static const struct task_source *const sources[] = {&task_picture, &task_text};
 static const struct {
     const char *name;
     const struct task_decider *decider;
-} kinds[] = {{"classification", &task_classifier}, {"detection", &task_detector}};
+} kinds[] = {
+    {"classification", &task_classifier}, {"detection", &task_detector}, {"text-classification", &task_classifier}};
 
 #define LENGTH(table) (sizeof(table) / sizeof *(table))
 

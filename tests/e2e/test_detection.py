@@ -190,7 +190,8 @@ def test_an_emulated_pi_finds_the_same(place: Path, tmp_path: Path) -> None:
     except (ToolMissing, FileNotFoundError) as error:
         pytest.skip(str(error))
     (bundle,) = edgekit("compile", place / "model.tflite", *options).json["bundles"]
-    _, code = re.findall(r"^```c\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```c\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (code,) = (block for block in blocks if "edgekit_detections" in block)
     (tmp_path / "find.c").write_text(code)
     shutil.copyfile(library, tmp_path / "libedgekit.so.1")
     (tmp_path / "libedgekit.so").symlink_to("libedgekit.so.1")

@@ -164,7 +164,8 @@ def packed_inputs(bundle: Path, photos: Path) -> np.ndarray:
 
 
 def program(compiler: str, library: Path, folder: Path) -> Path:
-    code, _ = re.findall(r"^```c\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```c\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (code,) = (block for block in blocks if "Usage: decide" in block)
     (folder / "decide.c").write_text(code)
     shutil.copyfile(library, folder / "libedgekit.so.1")
     (folder / "libedgekit.so").symlink_to("libedgekit.so.1")

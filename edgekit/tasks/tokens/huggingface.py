@@ -20,7 +20,6 @@ from edgekit.tasks.tokens.tokenizer import (
     token,
 )  # fmt: skip
 
-MOST_BYTES = 32 << 20
 PADS = ("[PAD]", "<pad>")
 
 Table = Mapping[str, Any]

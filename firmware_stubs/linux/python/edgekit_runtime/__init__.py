@@ -120,6 +120,7 @@ def _load() -> ctypes.CDLL:
         ("set_input", ctypes.c_int, [instance, number, ctypes.c_void_p, size]),
         ("run", ctypes.c_int, [instance]),
         ("set_picture", ctypes.c_int, [instance, ctypes.POINTER(_Picture)]),
+        ("set_text", ctypes.c_int, [instance, ctypes.c_char_p, size]),
         ("classes", ctypes.c_int, [instance, ctypes.POINTER(_Class), number, ctypes.POINTER(number)]),
         ("detections", ctypes.c_int, [instance, ctypes.POINTER(_Detection), number, ctypes.POINTER(number)]),
         ("restart", ctypes.c_int, [instance]),
@@ -189,15 +190,19 @@ class Network:
             made = tuple(view.copy() for view in self._outputs)
         return made[0] if len(made) == 1 else made
 
-    def classify(self, picture: Any) -> list[Class]:
-        """Classify a picture as the bundle's task says.
+    def classify(self, sample: Any) -> list[Class]:
+        """Classify a picture or a text as the bundle's task says.
 
-        :param picture: bytes ``[height, width, 3]`` in RGB, or ``[height, width]`` in grey, of any size.
+        :param sample: a picture: bytes ``[height, width, 3]`` in RGB, or ``[height, width]`` in grey, of any size; or a
+            text: a ``str``.
         :returns: the classes with the highest scores, the best first.
-        :raises Error: if the bundle has no task, or it is no such picture.
+        :raises Error: if the bundle has no task, or it takes no such sample.
         """
         with self._lock:
-            self._see(picture)
+            if isinstance(sample, str):
+                self._read(sample)
+            else:
+                self._see(sample)
             most = int(np.prod(self.outputs[0].shape))
             found, count = (_Class * most)(), ctypes.c_uint32()
             self._check(_library.edgekit_classes(self._open(), found, most, ctypes.byref(count)))
@@ -229,6 +234,15 @@ class Network:
         stride, kind = array.nbytes // max(height, 1), 1 if array.ndim == 3 else 3
         given = _Picture(ctypes.sizeof(_Picture), array.ctypes.data, width, height, stride, kind)
         self._check(_library.edgekit_set_picture(self._open(), ctypes.byref(given)))
+        self.run()
+
+    def _read(self, text: str) -> None:
+        """Run the network on a text."""
+        try:
+            data = text.encode()
+        except UnicodeEncodeError as error:
+            raise Error(2, f"the text is no Unicode: {error}") from None
+        self._check(_library.edgekit_set_text(self._open(), data, len(data)))
         self.run()
 
     def _set(self, number: int, array: Any) -> None:
