@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from edgekit.tasks.anomaly import Anomaly, Score
 from edgekit.tasks.parts import Outcome, Sample
 from edgekit.tasks.task import Task
 
@@ -30,3 +32,18 @@ class Decision:
 def decide(task: Task, sample: Sample, outputs: Sequence[NDArray[Any]], graph: Graph) -> Decision:
     """What ``task`` makes of the outputs of a sample, which are in the tensors' dtypes."""
     return Decision(sample.name, task.decider.decide(sample, outputs, graph, task.source))
+
+
+def of_recordings(task: Task, decisions: Sequence[Decision], recordings: Sequence[int]) -> list[Decision]:
+    """Decisions on recordings instead of their clips, where the task averages them; else as they are.
+
+    :param recordings: the number of each decision's recording, in their order.
+    """
+    if not isinstance(task.decider, Anomaly):
+        return list(decisions)
+    made = []
+    for _, group in groupby(zip(recordings, decisions, strict=True), key=lambda pair: pair[0]):
+        clips = [decision for _, decision in group]
+        scores = [clip.outcome.score for clip in clips if isinstance(clip.outcome, Score)]
+        made.append(Decision(clips[0].sample, task.decider.judged(scores)))
+    return made

@@ -40,6 +40,13 @@ def whole(value: Any, most: int, key: str, least: int = 0) -> int:
     return value
 
 
+def number(value: Any, key: str) -> float:
+    """A finite number."""
+    if not _is_number(value):
+        raise ValueError(f"{key} = {value!r} is not a number")
+    return float(value)
+
+
 def share(value: Any, key: str) -> float:
     """A number from 0 to 1."""
     if not _is_number(value) or not 0 <= value <= 1:

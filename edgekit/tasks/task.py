@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import documents
 from edgekit.tasks import fields
+from edgekit.tasks.anomaly import Anomaly
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.detector import Detector
 from edgekit.tasks.parts import Decider, Source
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ class Kind(StrEnum):
     CLASSIFICATION = "classification"
     DETECTION = "detection"
     TEXT_CLASSIFICATION = "text-classification"
+    KEYWORD = "keyword"
+    ANOMALY = "anomaly"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ _KINDS = {
     Kind.CLASSIFICATION: _Parts((Picture,), Classifier),
     Kind.DETECTION: _Parts((Picture,), Detector),
     Kind.TEXT_CLASSIFICATION: _Parts((Text,), Classifier),
+    Kind.KEYWORD: _Parts((Sound,), Classifier),
+    Kind.ANOMALY: _Parts((Sound,), Anomaly),
 }
 
 

@@ -165,6 +165,43 @@ struct edgekit_detection {
 int edgekit_detections(edgekit_instance *instance, struct edgekit_detection *detections, uint32_t most,
                        uint32_t *count);
 
+/* Kinds of samples of sound. */
+enum edgekit_samples {
+    EDGEKIT_PCM16 = 1,       /* int16_t; full scale is 32768 */
+    EDGEKIT_PCM_FLOAT32 = 2, /* float; full scale is 1 */
+};
+
+/* A recording in memory. */
+struct edgekit_sound {
+    size_t size;       /* sizeof(struct edgekit_sound) */
+    const void *data;  /* the channels' samples in turn */
+    uint64_t count;    /* samples of each channel */
+    uint32_t rate;     /* samples per second: the task's */
+    uint32_t channels; /* their mean is heard */
+    int32_t samples;   /* enum edgekit_samples */
+    uint32_t clip;     /* which clip of the recording the network shall hear, from 0 */
+};
+
+/* How many clips a recording has: 1, unless the bundle's task has a `step` from one to the next. Returns a status. */
+int edgekit_clips(edgekit_instance *instance, const struct edgekit_sound *sound, uint32_t *count);
+
+/* Make the network's input of a clip, as the bundle's task says: its samples or features, scaled and quantized. A
+   recording that is too short is followed by silence. Nothing is allocated. Returns a status; EDGEKIT_USAGE if the
+   bundle's task takes no sound, or the sound has another rate. */
+int edgekit_set_sound(edgekit_instance *instance, const struct edgekit_sound *sound);
+
+/* How unusual a recording is: the mean over its clips. All but `size` is 0 before the first. */
+struct edgekit_anomaly {
+    size_t size; /* sizeof(struct edgekit_anomaly) */
+    double sum;
+    uint32_t clips;
+    int32_t anomalous; /* 1 if the score is above the task's threshold */
+    double score;
+};
+
+/* Add the clip that the network has just been run on. Returns a status. */
+int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly *sum);
+
 /* Forget what earlier inferences left in a network with state. Returns a status. */
 int edgekit_restart(edgekit_instance *instance);
 

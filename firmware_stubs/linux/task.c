@@ -6,12 +6,17 @@
 
 enum { SCHEMA = 1 };
 
-static const struct task_source *const sources[] = {&task_picture, &task_text};
+static const struct task_source *const sources[] = {&task_picture, &task_sound, &task_text};
 static const struct {
     const char *name;
     const struct task_decider *decider;
 } kinds[] = {
-    {"classification", &task_classifier}, {"detection", &task_detector}, {"text-classification", &task_classifier}};
+    {"anomaly", &task_anomaly},
+    {"classification", &task_classifier},
+    {"detection", &task_detector},
+    {"keyword", &task_classifier},
+    {"text-classification", &task_classifier},
+};
 
 #define LENGTH(table) (sizeof(table) / sizeof *(table))
 

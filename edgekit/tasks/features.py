@@ -1,0 +1,212 @@
+"""From samples of sound to features, in NumPy: the reference of ``firmware_stubs/linux/sound_features.c``, bit for bit.
+
+A frame of samples is windowed (Hann), transformed (a Fourier transform of a power of two), its magnitudes or powers are
+summed in bands of the mel scale, of which the logarithm is taken, and of that a DCT-II. All arithmetic is in float64,
+in one order, with the functions of :mod:`edgekit.tasks.exact`.
+
+Conventions differ between libraries: librosa's (McFee et al., SciPy 2015; ``librosa.filters.mel``) and those of
+``tf.signal`` are offered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.tasks.exact import Floats, exponential, logarithm, turned
+
+MOST_FFT, MOST_BANDS = 16384, 512
+_LN10 = 2.302585092994045684
+_AT_ONCE = 512
+"""Frames, so that memory stays small."""
+
+
+class Mel(StrEnum):
+    """The mel scale, and the form of a band on it."""
+
+    SLANEY = "slaney"
+    """Linear below 1 kHz, logarithmic above (Slaney's Auditory Toolbox); triangles in Hz of one area, as librosa's."""
+    HTK = "htk"
+    """Logarithmic (HTK); triangles in Hz, 1 high, as torchaudio's."""
+    TENSORFLOW = "tensorflow"
+    """Logarithmic (HTK); triangles in mels, 1 high, as tf.signal's."""
+
+
+class Log(StrEnum):
+    """What becomes of a band's sum."""
+
+    LN = "ln"
+    LOG10 = "log10"
+    DB = "db"
+    """Ten times the decimal logarithm of a power, twenty times that of a magnitude."""
+
+
+@dataclass(frozen=True)
+class Bands:
+    """A front end for sound.
+
+    :param window: samples of a frame. :param hop: from frame to frame. :param fft: samples of the transform.
+    :param begin: where in the clip the first frame begins; before 0 there is silence.
+    :param bands: from ``low`` to ``high`` Hz. :param power: 1 for magnitudes, 2 for powers.
+    :param floor: sums below count as this. :param add: what is added to a sum before.
+    :param coefficients: of the DCT, the first; 0: there is none. :param ortho: the DCT is orthonormal.
+    :param even: an odd window is symmetric, as in ``tf.signal``; others are periodic.
+    """
+
+    window: int
+    hop: int
+    fft: int
+    begin: int
+    bands: int
+    low: float
+    high: float
+    mel: Mel
+    power: int
+    log: Log
+    floor: float
+    add: float
+    coefficients: int
+    ortho: bool
+    even: bool
+
+    @property
+    def features(self) -> int:
+        """Of a frame."""
+        return self.coefficients or self.bands
+
+
+@dataclass(frozen=True)
+class _Tables:
+    window: Floats
+    cosine: Floats
+    sine: Floats
+    weights: Floats
+    """``[fft / 2 + 1, bands]``"""
+    dct: Floats
+    """``[coefficients, bands]``"""
+
+
+@lru_cache(maxsize=16)
+def _tables(spec: Bands, rate: int) -> _Tables:
+    period = spec.window - 1 if spec.even and spec.window % 2 else spec.window
+    cosine, sine = turned(np.arange(spec.fft // 2), spec.fft)
+    window = 0.5 - 0.5 * turned(np.arange(spec.window), max(period, 1))[0]
+    return _Tables(window, cosine, sine, weights(spec, rate), _dct(spec))
+
+
+def _mels(hertz: Floats, mel: Mel) -> Floats:
+    """On the scale; that of HTK up to a factor, which nothing depends on."""
+    high = logarithm(np.maximum(hertz, 1000.0) / 1000.0) * (27.0 / logarithm(np.array(6.4))) + 15.0
+    slaney = np.where(hertz < 1000.0, hertz * 3.0 / 200.0, high)
+    return slaney if mel is Mel.SLANEY else logarithm(1.0 + hertz / 700.0)
+
+
+def _hertz(mels: Floats, mel: Mel) -> Floats:
+    high = 1000.0 * exponential((mels - 15.0) * (logarithm(np.array(6.4)) / 27.0))
+    slaney = np.where(mels < 15.0, mels * 200.0 / 3.0, high)
+    return slaney if mel is Mel.SLANEY else 700.0 * (exponential(mels) - 1.0)
+
+
+def weights(spec: Bands, rate: int) -> Floats:
+    """How much of each bin is in each band, ``[fft / 2 + 1, bands]``."""
+    bins = np.arange(spec.fft // 2 + 1) * float(rate) / spec.fft
+    low, high = _mels(np.array([spec.low, spec.high]), spec.mel)
+    if spec.mel is Mel.TENSORFLOW:
+        position = (_mels(bins, spec.mel)[:, None] - low) * (spec.bands + 1) / (high - low)
+        band = np.arange(spec.bands, dtype=np.float64)[None]
+        made: Floats = np.maximum(np.minimum(position - band, band + 2.0 - position), 0.0)
+        made[0] = 0.0
+        return made
+    edges = _hertz(low + np.arange(spec.bands + 2) * ((high - low) / (spec.bands + 1)), spec.mel)
+    left, middle, right = edges[:-2], edges[1:-1], edges[2:]
+    rising, falling = (bins[:, None] - left) / (middle - left), (right - bins[:, None]) / (right - middle)
+    made = np.maximum(np.minimum(rising, falling), 0.0)
+    if spec.mel is Mel.SLANEY:
+        made = made * (2.0 / (right - left))
+    return made
+
+
+def _dct(spec: Bands) -> Floats:
+    count, number = spec.bands, np.arange(spec.coefficients)[:, None]
+    cosine, _ = turned(number * (2 * np.arange(count) + 1), 4 * count)
+    first = np.where((number == 0) & spec.ortho, np.sqrt(1.0 / count), np.sqrt(2.0 / count))
+    made: Floats = cosine * first
+    return made
+
+
+def features(clips: Floats, frames: int, spec: Bands, rate: int) -> Floats:
+    """Features of clips ``[n, samples]``, float64 ``[n, frames, features]``; beyond a clip there is silence."""
+    first = spec.begin + np.arange(frames) * spec.hop
+    index = first[:, None] + np.arange(spec.window)
+    inside = (index >= 0) & (index < clips.shape[1])
+    taken, made = np.where(inside, index, 0), []
+    per_turn = max(1, _AT_ONCE // frames)
+    for start in range(0, len(clips), per_turn):
+        part = clips[start : start + per_turn]
+        made.append(_of_frames(np.where(inside, part[:, taken], 0.0).reshape(-1, spec.window), spec, rate))
+    return np.concatenate([np.zeros((0, spec.features)), *made]).reshape(-1, frames, spec.features)
+
+
+def _of_frames(frames: Floats, spec: Bands, rate: int) -> Floats:
+    """``[n, window]`` -> ``[n, features]``."""
+    tables = _tables(spec, rate)
+    padded = np.zeros((len(frames), spec.fft))
+    padded[:, : spec.window] = frames * tables.window
+    re, im = _fft(padded, tables)
+    half = spec.fft // 2 + 1
+    powers = re[:, :half] * re[:, :half] + im[:, :half] * im[:, :half]
+    spectrum = np.sqrt(powers) if spec.power == 1 else powers
+    sums = np.zeros((len(frames), spec.bands))
+    for number, row in enumerate(tables.weights):
+        used = np.flatnonzero(row)
+        if len(used):
+            low, high = used[0], used[-1] + 1
+            sums[:, low:high] += spectrum[:, number, None] * row[low:high]
+    logs = logarithm(np.maximum(sums + spec.add, spec.floor))
+    if spec.log is not Log.LN:
+        logs = logs * (1.0 / _LN10 if spec.log is Log.LOG10 else 10.0 * (3 - spec.power) / _LN10)
+    if not spec.coefficients:
+        return logs
+    made = np.zeros((len(frames), spec.coefficients))
+    for band in range(spec.bands):
+        made += logs[:, band, None] * tables.dct[:, band]
+    return made
+
+
+def _fft(values: Floats, tables: _Tables) -> tuple[Floats, Floats]:
+    """The transform of real values ``[n, fft]``, decimated in time."""
+    points = values.shape[1]
+    order = np.zeros(1, np.int64)
+    while len(order) < points:
+        order = np.concatenate([2 * order, 2 * order + 1])
+    re, im = values[:, order], np.zeros_like(values)
+    half = 1
+    while half < points:
+        step = points // (2 * half)
+        cosine, sine = tables.cosine[::step][:half], tables.sine[::step][:half]
+        re, im = (part.reshape(len(part), step, 2, half) for part in (re, im))
+        x, y = re[:, :, 1], im[:, :, 1]
+        tr, ti = cosine * x + sine * y, cosine * y - sine * x
+        re = np.stack([re[:, :, 0] + tr, re[:, :, 0] - tr], axis=2).reshape(-1, points)
+        im = np.stack([im[:, :, 0] + ti, im[:, :, 0] - ti], axis=2).reshape(-1, points)
+        half *= 2
+    return re, im
+
+
+def clip(samples: NDArray[np.int16] | NDArray[np.float32]) -> Floats:
+    """Samples of all channels ``[count, channels]`` as float64 ``[count]``: 32768 is 1; the channels' mean.
+
+    What is not finite counts as silence.
+    """
+    values = samples.astype(np.float64)
+    if samples.dtype == np.int16:
+        values = values / 32768.0
+    values = np.where(np.isfinite(values), values, 0.0)
+    made = np.zeros(len(values))
+    for channel in values.T:
+        made = made + channel
+    return made / values.shape[1]

@@ -1,0 +1,40 @@
+/* Sound as a task's source. */
+#include <stdlib.h>
+
+#include "sound.h"
+#include "task.h"
+
+static void source_free(void *state)
+{
+    sound_free(state);
+    free(state);
+}
+
+static void *source_read(edgekit_instance *instance, const struct json *j, uint32_t v)
+{
+    struct sound_input *in = calloc(1, sizeof *in);
+    if (in && (instance->engine.input_count != 1 || !sound_read(in, &instance->input[0].tensor, j, v))) {
+        source_free(in);
+        return NULL;
+    }
+    return in;
+}
+
+const struct task_source task_sound = {"sound", "edgekit_set_sound", source_read, source_free};
+
+int edgekit_clips(edgekit_instance *instance, const struct edgekit_sound *sound, uint32_t *count)
+{
+    struct engine *e = &instance->engine;
+    const struct sound_input *in = task_of_source(instance, &task_sound);
+    *count = in ? sound_clips(in, sound, e->error, sizeof e->error) : 0;
+    return *count ? EDGEKIT_OK : EDGEKIT_USAGE;
+}
+
+int edgekit_set_sound(edgekit_instance *instance, const struct edgekit_sound *sound)
+{
+    struct engine *e = &instance->engine;
+    struct sound_input *in = task_of_source(instance, &task_sound);
+    return in && sound_set(in, sound, &instance->input[0].tensor, e->input[0].data, e->error, sizeof e->error)
+               ? EDGEKIT_OK
+               : EDGEKIT_USAGE;
+}
