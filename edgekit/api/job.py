@@ -29,6 +29,7 @@ from edgekit.readers import ReadOptions
 from edgekit.readers.shapes import parse as parse_shapes
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.tasks import task as tasks
+from edgekit.tasks.anomaly import Anomaly
 from edgekit.tasks.decisions import decide
 from edgekit.tasks.detector import Detector
 from edgekit.tasks.parts import Sample
@@ -324,24 +325,29 @@ def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | 
 
 def _judged(source: Source, job: Job, metrics: Sequence[Metric], progress: Progress) -> list[Judged]:
     """Compare the network before and after its recipe by each metric."""
-    from edgekit.metrics.tasks import registry
+    from edgekit.metrics.tasks import recordings, registry
 
     if not metrics:
         return []
     assert source.tests is not None and source.tests.truth is not None
     progress.step("measure " + ", ".join(metric.name for metric in metrics))
+    truth = source.tests.truth
+    if source.task is not None and isinstance(source.task.decider, Anomaly):
+        truth = recordings.truth(source.tests)
     before = _results(source.graph, source.tests, source.task)
     after = _results(job.graph, source.tests, source.task) if job.recipe.steps else before
-    return [registry.compare(each, before, after, source.tests.truth, seed=job.seed) for each in metrics]
+    return [registry.compare(each, before, after, truth, seed=job.seed) for each in metrics]
 
 
 def _results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
-    from edgekit.metrics.tasks import boxes, registry
+    from edgekit.metrics.tasks import boxes, recordings, registry
 
     outputs, found = accuracy.outputs_of(graph, graph, tests), None
     if task is not None and isinstance(task.decider, Detector) and tests.sizes is not None:
         assert isinstance(task.source, Picture)
         found = boxes.found(task.decider, task.source, graph, outputs, tests.sizes)
+    if task is not None and isinstance(task.decider, Anomaly):
+        return Results([recordings.scores(task.decider, graph, outputs, tests)])
     return Results(registry.real(outputs, graph.outputs), found)
 
 

@@ -19,7 +19,7 @@ from edgekit.files import temporary
 from edgekit.progress import Progress, Silent
 from edgekit.runners import OpenOptions, Run, RunOptions, once
 from edgekit.runners import get as get_runner
-from edgekit.tasks.decisions import Decision, decide
+from edgekit.tasks.decisions import Decision, decide, of_recordings
 from edgekit.tasks.detector import Detections, Detector
 from edgekit.tasks.parts import Sample
 from edgekit.text.system import explained
@@ -147,6 +147,8 @@ def _decisions(
     for row, (name, size) in enumerate(zip(names, sizes, strict=True)):
         sample = Sample(name, [each[row] for each in inputs], size and (size[0], size[1]))
         made.append(decide(bundle.task, sample, [each[row] for each in run.outputs], bundle.graph))
+    if samples is not None and samples.recordings is not None:
+        return of_recordings(bundle.task, made, samples.recordings.tolist())
     return made
 
 

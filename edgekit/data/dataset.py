@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import boxes, images, labelling, npz, tables, texts
+from edgekit.data import boxes, images, labelling, npz, sounds, tables, texts
 from edgekit.data.conform import FLOATS, INTEGERS, SCALED, conform, scaling, shape_of, shape_text
 from edgekit.data.spec import PIXELS, parsed
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph.lookup import vocabulary
 from edgekit.progress import Progress, Silent
+from edgekit.tasks.anomaly import Anomaly
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Dataset:
     :param index: where each sample stands in the source, int64 ``[n]``; None where that holds all of them, in order.
     :param files: that the samples come from, ``[n]`` of Path; ``names``: what they are called in the folder; or None.
     :param sizes: width and height of the pictures that the samples are made of, int64 ``[n, 2]``; None of others.
+    :param recordings: the number of the recording that each sample is a clip of, int64 ``[n]``; None of others.
     :param notes: what reading had to assume or convert, in words.
     """
 
@@ -62,6 +65,7 @@ class Dataset:
     names: NDArray[Any] | None = None
     files: NDArray[Any] | None = None
     sizes: NDArray[np.int64] | None = None
+    recordings: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -77,7 +81,7 @@ class Dataset:
         index = np.asarray(chosen, np.int64) if self.index is None else self.index[chosen]
         kept: dict[str, Any] = {
             name: None if (rows := getattr(self, name)) is None else rows[chosen]
-            for name in ("labels", "groups", "truth", "names", "files", "sizes")
+            for name in ("labels", "groups", "truth", "names", "files", "sizes", "recordings")
         }
         return replace(self, inputs=[x[chosen] for x in self.inputs], index=index, **kept)
 
@@ -117,6 +121,8 @@ def load(
         progress.warn("--data random: the samples are noise, so accuracy and calibrated ranges are meaningless")
     elif task is not None and isinstance(task.source, Text) and texts.holds(Path(name)):
         dataset = _load_texts(Path(name), graph, task, task.source)._part(parts, seed).subset(limit, seed)
+    elif task is not None and sounds.holds_sounds(name, task):
+        dataset = _load_sounds(Path(name), graph, parts, seed, limit, task, progress)
     elif holds_pictures(name):
         first = None if parts else limit
         found = _load_pictures(Path(name), graph, pixel_range, seed, first, task, progress)
@@ -182,6 +188,25 @@ def _load_texts(path: Path, graph: Graph, task: Task, source: Text) -> Dataset:
         source.values(found.texts, graph.inputs), found.labels, source=str(path), truth=found.labels,
         groups=None if found.groups is None else labelling.groups(found.groups, len(found.texts), path),
         names=np.array(found.names, object),
+    )  # fmt: skip
+
+
+def _load_sounds(
+    path: Path, graph: Graph, parts: Sequence[tuple[int, int]], seed: int, limit: int | None, task: Task,
+    progress: Progress,
+) -> Dataset:  # fmt: skip
+    """Clips of recordings; parts and limits divide the recordings, not their clips."""
+    assert isinstance(task.source, Sound)
+    found = sounds.listed(path, task)
+    every = Dataset([np.arange(len(found.files))], source=str(path))
+    chosen = every._part(parts, seed).subset(limit, seed).inputs[0]
+    base = path if path.is_dir() else path.parent
+    clips = sounds.load([found.files[i] for i in chosen.tolist()], base, task.source, graph.inputs[0], progress)
+    index = chosen[clips.recordings]
+    truth = None if found.classes is None else found.classes[index]
+    return Dataset(
+        [clips.values], None if isinstance(task.decider, Anomaly) else truth, source=str(path), index=index,
+        truth=truth, names=clips.names, recordings=clips.recordings,
     )  # fmt: skip
 
 

@@ -114,39 +114,41 @@ def _layout(tensor: Tensor, folder: Path) -> tuple[int, int, int, bool]:
     )
 
 
-def listed(folder: Path) -> tuple[list[Path], NDArray[np.int64] | None]:
-    """List the images, sorted, and their classes (None for a flat folder).
+def listed(
+    folder: Path, suffixes: Sequence[str] = SUFFIXES, what: str = "images"
+) -> tuple[list[Path], NDArray[np.int64] | None]:
+    """List the images, or other files, sorted, and their classes (None for a flat folder).
 
     :raises UsageError: if there is none.
     """
-    flat = inside(folder)
+    flat = inside(folder, suffixes)
     classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     if not classes:
         if not flat:
-            raise UsageError(f"{folder}: no images in it", f"it may hold {', '.join(SUFFIXES)}")
+            raise UsageError(f"{folder}: no {what} in it", f"it may hold {', '.join(suffixes)}")
         return flat, None
     if flat:
         raise UsageError(
-            f"{folder}: images both next to and inside class folders, such as {flat[0].name}",
-            "put every image in its class's folder",
+            f"{folder}: {what} both next to and inside class folders, such as {flat[0].name}",
+            "put every file in its class's folder",
         )
     files: list[Path] = []
     labels: list[int] = []
     for label, directory in enumerate(classes):
-        found = inside(directory)
+        found = inside(directory, suffixes)
         if not found:
-            raise UsageError(f"{directory}: no images in it", "every subfolder is a class")
+            raise UsageError(f"{directory}: no {what} in it", "every subfolder is a class")
         files += found
         labels += [label] * len(found)
     return files, np.array(labels, np.int64)
 
 
-def inside(folder: Path) -> list[Path]:
-    """The images in a folder itself, sorted."""
+def inside(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """The images, or other files, in a folder itself, sorted."""
     try:
         return sorted(
             p for p in folder.iterdir()
-            if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+            if p.suffix.lower() in suffixes and not p.name.startswith(".") and p.is_file()
         )  # fmt: skip
     except OSError as error:
         raise UsageError(f"{folder}: cannot be read: {error.strerror}") from error

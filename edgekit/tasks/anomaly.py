@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
 from edgekit.tasks import fields
-from edgekit.tasks.parts import Sample, Source
+from edgekit.tasks.parts import Line, Sample, Source
 from edgekit.tasks.real import real
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
+
+
+NORMAL, ANOMALOUS = "normal", "anomalous"
 
 
 class Measure(StrEnum):
@@ -43,7 +46,18 @@ class Score:
 
     def words(self) -> str:
         """What ``run`` prints."""
-        return f"{'anomalous' if self.anomalous else 'normal'}, score {self.score:.4g}"
+        return f"{self._label()}, score {self.score:.4g}"
+
+    def lines(self) -> list[Line]:
+        """What the C runner writes."""
+        return [Line(int(self.anomalous), self._label(), (self.score,))]
+
+    def agrees(self, other: Self) -> bool:
+        """True if both are anomalous, or none is."""
+        return self.anomalous == other.anomalous
+
+    def _label(self) -> str:
+        return ANOMALOUS if self.anomalous else NORMAL
 
 
 @dataclass(frozen=True)

@@ -206,7 +206,8 @@ def clip(samples: NDArray[np.int16] | NDArray[np.float32]) -> Floats:
     if samples.dtype == np.int16:
         values = values / 32768.0
     values = np.where(np.isfinite(values), values, 0.0)
-    made = np.zeros(len(values))
+    made: Floats = np.zeros(len(values))
     for channel in values.T:
-        made = made + channel
-    return made / values.shape[1]
+        made += channel
+    made /= values.shape[1]
+    return made

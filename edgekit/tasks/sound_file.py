@@ -98,13 +98,15 @@ def of_manifest(given: Mapping[str, Any], coefficients: bool) -> Bands:
 
 def scaling(table: Mapping[str, Any], count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Scale and offset of all features, or of each, rounded to float32."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     if "range" in table:
         if "mean" in table or "std" in table:
             raise ValueError("sound.range excludes mean and std")
         ends = fields.numbers(table["range"])
         if len(ends) != 2 or not ends[0] < ends[1]:
             raise ValueError("sound.range is two numbers: the values that become 0 and 1")
-        mean, std = (ends[0],), (ends[1] - ends[0],)
+        mean, std = ends[:1], (ends[1] - ends[0],)
     else:
         mean, std = each(table.get("mean", 0), count, "mean"), each(table.get("std", 1), count, "std")
     if min(std) <= 0:

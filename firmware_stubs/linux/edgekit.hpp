@@ -14,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "edgekit.h"
 
@@ -89,6 +90,32 @@ public:
     void run() { check(edgekit_run(instance_.get())); }
     /* Forget what earlier inferences left in a network with state. */
     void restart() { check(edgekit_restart(instance_.get())); }
+
+    /* Make the input of a picture or of a clip of sound, as the bundle's task says. */
+    void set(const edgekit_picture &picture) { check(edgekit_set_picture(instance_.get(), &picture)); }
+    void set(const edgekit_sound &sound) { check(edgekit_set_sound(instance_.get(), &sound)); }
+    /* The classes with the highest scores, the best first: as many as the task says, but no more than `most`. */
+    std::vector<edgekit_class> classes(std::uint32_t most = 100)
+    {
+        std::vector<edgekit_class> found(most);
+        check(edgekit_classes(instance_.get(), found.data(), most, &most));
+        found.resize(most);
+        return found;
+    }
+    /* How unusual a recording is: runs the network on each of its clips. */
+    struct edgekit_anomaly anomaly(edgekit_sound sound)
+    {
+        struct edgekit_anomaly made{};
+        std::uint32_t clips = 0;
+        made.size = sizeof made;
+        check(edgekit_clips(instance_.get(), &sound, &clips));
+        for (sound.clip = 0; sound.clip < clips; sound.clip++) {
+            set(sound);
+            run();
+            check(edgekit_anomaly(instance_.get(), &made));
+        }
+        return made;
+    }
 
     const char *runtime() const { return edgekit_runtime(instance_.get()); }
     edgekit_instance *get() const noexcept { return instance_.get(); }

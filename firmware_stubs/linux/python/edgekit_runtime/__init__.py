@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Class", "Detection", "Error", "Network", "Tensor", "version"]
+__all__ = ["Anomaly", "Class", "Detection", "Error", "Network", "Tensor", "version"]
 
 _UNCHECKED = 1
 
@@ -66,6 +66,24 @@ class _Picture(ctypes.Structure):
     ]  # fmt: skip
 
 
+class _Sound(ctypes.Structure):
+    """``struct edgekit_sound``."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("data", ctypes.c_void_p), ("count", ctypes.c_uint64), ("rate", ctypes.c_uint32),
+        ("channels", ctypes.c_uint32), ("samples", ctypes.c_int32), ("clip", ctypes.c_uint32),
+    ]  # fmt: skip
+
+
+class _Anomaly(ctypes.Structure):
+    """``struct edgekit_anomaly``."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("sum", ctypes.c_double), ("clips", ctypes.c_uint32), ("anomalous", ctypes.c_int32),
+        ("score", ctypes.c_double),
+    ]  # fmt: skip
+
+
 class _Class(ctypes.Structure):
     """``struct edgekit_class``."""
 
@@ -87,6 +105,13 @@ class Class(NamedTuple):
     number: int
     label: str
     score: float
+
+
+class Anomaly(NamedTuple):
+    """How unusual a recording is, and whether that is above the task's threshold."""
+
+    score: float
+    anomalous: bool
 
 
 class Detection(NamedTuple):
@@ -123,6 +148,9 @@ def _load() -> ctypes.CDLL:
         ("set_text", ctypes.c_int, [instance, ctypes.c_char_p, size]),
         ("classes", ctypes.c_int, [instance, ctypes.POINTER(_Class), number, ctypes.POINTER(number)]),
         ("detections", ctypes.c_int, [instance, ctypes.POINTER(_Detection), number, ctypes.POINTER(number)]),
+        ("clips", ctypes.c_int, [instance, ctypes.POINTER(_Sound), ctypes.POINTER(number)]),
+        ("set_sound", ctypes.c_int, [instance, ctypes.POINTER(_Sound)]),
+        ("anomaly", ctypes.c_int, [instance, ctypes.POINTER(_Anomaly)]),
         ("restart", ctypes.c_int, [instance]),
         ("runtime", ctypes.c_char_p, [instance]),
         ("error", ctypes.c_char_p, [instance]),
@@ -203,10 +231,43 @@ class Network:
                 self._read(sample)
             else:
                 self._see(sample)
-            most = int(np.prod(self.outputs[0].shape))
-            found, count = (_Class * most)(), ctypes.c_uint32()
-            self._check(_library.edgekit_classes(self._open(), found, most, ctypes.byref(count)))
-            return [Class(one.number, _text(one.label), one.score) for one in found[: count.value]]
+            return self._classes()
+
+    def hear(self, samples: Any, rate: int, clip: int = 0) -> list[Class]:
+        """Classify sound as the bundle's task says.
+
+        :param samples: int16 or float32 ``[count]`` or ``[count, channels]``, ``rate`` per second.
+        :param clip: which clip of the recording; there are several if the task has a ``step``.
+        :returns: the classes with the highest scores, the best first.
+        :raises Error: if the bundle's task is another, or it is no such sound.
+        """
+        with self._lock:
+            sound, _kept = _sound(samples, rate)
+            sound.clip = clip
+            self._check(_library.edgekit_set_sound(self._open(), ctypes.byref(sound)))
+            self.run()
+            return self._classes()
+
+    def anomaly(self, samples: Any, rate: int) -> Anomaly:
+        """Tell how unusual a recording is: the mean over its clips.
+
+        :param samples: as for ``hear``. :raises Error: if the bundle's task is another, or it is no such sound.
+        """
+        with self._lock:
+            sound, _kept = _sound(samples, rate)
+            count, made = ctypes.c_uint32(), _Anomaly(ctypes.sizeof(_Anomaly))
+            self._check(_library.edgekit_clips(self._open(), ctypes.byref(sound), ctypes.byref(count)))
+            for sound.clip in range(count.value):
+                self._check(_library.edgekit_set_sound(self._open(), ctypes.byref(sound)))
+                self.run()
+                self._check(_library.edgekit_anomaly(self._open(), ctypes.byref(made)))
+            return Anomaly(made.score, bool(made.anomalous))
+
+    def _classes(self) -> list[Class]:
+        most = int(np.prod(self.outputs[0].shape))
+        found, count = (_Class * most)(), ctypes.c_uint32()
+        self._check(_library.edgekit_classes(self._open(), found, most, ctypes.byref(count)))
+        return [Class(one.number, _text(one.label), one.score) for one in found[: count.value]]
 
     def detect(self, picture: Any, most: int = 1000) -> list[Detection]:
         """Find what is in a picture, as the bundle's task says.
@@ -303,6 +364,15 @@ class Network:
     def __del__(self) -> None:
         if getattr(self, "_instance", None) is not None:
             self.close()
+
+
+def _sound(samples: Any, rate: int) -> tuple[_Sound, Any]:
+    """A recording for the C library, and the array that must be kept meanwhile."""
+    array = np.ascontiguousarray(samples)
+    if array.dtype not in (np.int16, np.float32) or array.ndim not in (1, 2):
+        raise Error(2, f"sound is int16 or float32 [count] or [count, channels], not {array.dtype} {list(array.shape)}")
+    channels, kind = (array.shape[1] if array.ndim == 2 else 1), 1 if array.dtype == np.int16 else 2
+    return _Sound(ctypes.sizeof(_Sound), array.ctypes.data, len(array), rate, channels, kind, 0), array
 
 
 def _text(value: bytes | None) -> str:

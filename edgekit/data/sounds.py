@@ -1,0 +1,113 @@
+"""A folder of WAV files as samples: each clip of a recording is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.data import images, npz, wav
+from edgekit.errors import UsageError
+from edgekit.progress import Progress
+from edgekit.tasks.anomaly import NORMAL, Anomaly
+from edgekit.tasks.classifier import Classifier
+from edgekit.tasks.features import clip
+from edgekit.tasks.sound import Sound
+from edgekit.tasks.task import Task
+
+if TYPE_CHECKING:
+    from edgekit.graph import Tensor
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Recordings, sorted, and their classes: None in a flat folder, and for a single file."""
+
+    files: list[Path]
+    classes: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips of recordings.
+
+    :param values: ``[n, *tensor shape]``. :param recordings: which file each is of, int64 ``[n]``.
+    :param names: the recording's name; of a clip that is not its first, with the time at which it begins.
+    """
+
+    values: NDArray[Any]
+    recordings: NDArray[np.int64]
+    names: NDArray[Any]
+
+
+def holds_sounds(name: str, task: Task | None) -> bool:
+    """True if this is a folder or a WAV file, and the task takes sound."""
+    path = Path(name)
+    return (
+        task is not None and isinstance(task.source, Sound) and bool(name)
+        and (path.is_dir() or (path.is_file() and path.suffix.lower() == wav.SUFFIX))
+    )  # fmt: skip
+
+
+def listed(path: Path, task: Task) -> Listed:
+    """List the WAV files of a folder, and the class of each by the folder that it is in.
+
+    :raises UsageError: if there are none, or folders are not called as the task's classes.
+    """
+    if path.is_file():
+        return Listed([path], None)
+    files, numbers = images.listed(path, (wav.SUFFIX,), "WAV files")
+    if numbers is None:
+        return Listed(files, None)
+    names = sorted({file.parent.name for file in files})
+    return Listed(files, _classes(path, names, task)[numbers])
+
+
+def _classes(path: Path, names: Sequence[str], task: Task) -> NDArray[np.int64]:
+    """The class of each folder."""
+    if isinstance(task.decider, Anomaly):
+        if NORMAL not in names:
+            raise UsageError(f"{path}: none of its folders is called {NORMAL!r}", "sounds in all others are anomalous")
+        return np.array([name != NORMAL for name in names], np.int64)
+    labels = task.decider.labels if isinstance(task.decider, Classifier) else ()
+    if not labels:
+        return np.arange(len(names))
+    for name in names:
+        if name not in labels:
+            raise UsageError(
+                f"{path}: the folder {name!r} is not among the task's labels", f"they are {', '.join(labels[:20])}"
+            )
+    return np.array([labels.index(name) for name in names], np.int64)
+
+
+def load(files: Sequence[Path], base: Path, sound: Sound, tensor: Tensor, progress: Progress) -> Clips:
+    """Read recordings, as the network hears them.
+
+    :param base: the folder that names are relative to.
+    :raises UsageError: with one line, if one cannot be read, or has another rate.
+    """
+    progress.step(f"reading {len(files)} recordings")
+    values: list[NDArray[Any]] = []
+    names: list[str] = []
+    room = npz.MAX_BYTES
+    for number, file in enumerate(files, 1):
+        recording = wav.read(file)
+        if recording.rate != sound.rate:
+            raise UsageError(
+                f"{file}: {recording.rate} samples a second, but the network hears {sound.rate}",
+                f"resample it: sox {file.name} -r {sound.rate} out.wav",
+            )
+        count = sound.clips(len(recording.samples))
+        room -= count * (tensor.elements * 4 + sound.length * 8)
+        if room < 0:
+            raise UsageError(f"{base}: its sounds need more than {npz.MAX_BYTES >> 30} GiB", "use fewer")
+        values.append(sound.values(clip(recording.samples), tensor))
+        name = file.relative_to(base).as_posix()
+        names += [name, *(f"{name} at {k * sound.step / sound.rate:g} s" for k in range(1, count))]
+        progress.advance(number, len(files))
+    recordings = np.repeat(np.arange(len(files)), [len(each) for each in values])
+    return Clips(np.concatenate(values), recordings, np.array(names))
