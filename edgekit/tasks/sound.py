@@ -68,7 +68,7 @@ class Sound:
         return cls(rate, length, step, kind, bands, scale, offset)
 
     @classmethod
-    def of_manifest(cls, given: Mapping[str, Any]) -> Self:
+    def of_manifest(cls, given: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
         kind, scale, offset = Features(given["features"]), given["scale"], given["offset"]
         bands = None if kind is Features.WAVEFORM else sound_file.of_manifest(given["bands"], kind is Features.MFCC)
@@ -85,6 +85,10 @@ class Sound:
     def json(self) -> dict[str, Any]:
         """Its object in the manifest's ``task``."""
         return asdict(self)
+
+    def files(self) -> dict[str, bytes]:
+        """Nothing."""
+        return {}
 
     def check(self, graph: Graph, kind: str, where: str) -> None:
         """Hold it against a network."""
