@@ -14,7 +14,7 @@ module ek_array #(
     input  logic [OC*8-1:0]    weights,
     input  logic               swap,
     input  logic [IC*8-1:0]    activations,  // one cycle after swap
-    output logic [OC*20-1:0]   sums          // 3 + 2 * PACKED cycles after activations
+    output logic [OC*20-1:0]   sums          // 4 + 2 * PACKED cycles after activations
 );
   logic [IC*OC*16-1:0] products;
   genvar i, j;
@@ -26,22 +26,25 @@ module ek_array #(
       assign here = weight_rows[i];
       if (PACKED == 0) begin : g_plain
         for (j = 0; j < OC; j++) begin : g_column
-          logic signed [7:0] next, weight;
+          logic signed [7:0] next, weight, a_then, weight_then;  // the multiplier's own registers
           logic signed [15:0] product;
           always_ff @(posedge clk) begin
             if (here) next <= weight_diagonal && i % 4 != j % 4 ? 8'd0 : weights[8*j+:8];
             if (swap) weight <= next;
-            product <= a * weight;
+            a_then <= a;
+            weight_then <= weight;
+            product <= a_then * weight_then;
           end
           assign products[16*(i*OC+j)+:16] = product;
         end
       end else begin : g_packed
         for (j = 0; j < OC; j += 2) begin : g_pair
           logic signed [7:0] w0, w1;
-          logic signed [17:0] next, pair;
+          logic signed [17:0] next, pair, pair_then;  // the multiplier's own registers, a_then, too
+          logic signed [7:0] a_then;
           logic [5:0] next_low, low;  // of w1
           logic signed [25:0] both, both_then;
-          logic [5:0] modulo, x, upper, s0, s1, s2;
+          logic [5:0] modulo, x, upper, s0, s1, s2, s01, s2_then;
           logic signed [15:0] p0, p1;
           logic [5:0] t0, t1, t2, t3, t4, t5;
           assign w0 = weight_diagonal && i % 4 != j % 4 ? 8'd0 : weights[8*j+:8];
@@ -64,12 +67,16 @@ module ek_array #(
               pair <= next;
               low <= next_low;
             end
-            both <= 26'(a * pair);
+            a_then <= a;
+            pair_then <= pair;
+            both <= 26'(a_then * pair_then);
             s0 <= t0 + t1;
             s1 <= t2 + t3;
             s2 <= t4 + t5;
             both_then <= both;
-            modulo <= (s0 + s1) + s2;
+            s01 <= s0 + s1;
+            s2_then <= s2;
+            modulo <= s01 + s2_then;
             p0 <= {upper, both_then[9:0]};
             p1 <= both_then[25:10] - 16'($signed(upper));
           end

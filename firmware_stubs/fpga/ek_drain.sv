@@ -32,16 +32,16 @@ module ek_drain #(
     output logic [AW-1:0]     addr,
     output logic [24:0]       shown
 );
-  localparam int DW = AW + 2 + 32 + 3 * AW + 25;
+  localparam int DW = AW + 2 + 32 + 3 * AW + 25 + 3;
   logic [1:0] begun, done;
   logic [DW-1:0] descriptions[2];
   logic [DW-1:0] now;
   logic [AW-1:0] base, step_word, step_column, step_row, row_at, column_at;
   logic [1:0] words;
   logic [15:0] most_column, most_row, columns_left, rows_left;
-  logic active, last, word_last, column_last, row_last, one_column;
+  logic active, loads, last, word_last, column_last, row_last, one_word, one_column, one_row;
   logic [2:0] releasing, releasing_half;
-  assign {base, words, most_column, most_row, step_word, step_column, step_row, shown} = now;
+  assign {base, words, most_column, most_row, step_word, step_column, step_row, shown, one_word, one_column, one_row} = now;
   assign halves_free = ~begun;
   assign valid = active;
   // Flags are a register each: of the values that come next.
@@ -53,13 +53,15 @@ module ek_drain #(
   always_ff @(posedge clk) begin
     if (block_start)
       descriptions[block_half] <= {
-        block_addr, block_words, columns, rows, word_step, column_step, row_step, epilogue
+        block_addr, block_words, columns, rows, word_step, column_step, row_step, epilogue,
+        block_words == 0, columns == 0, rows == 0
       };
     releasing_half <= {releasing_half[1:0], half};
     if (rst) begin
       begun <= '0;
       done <= '0;
       active <= 1'b0;
+      loads <= 1'b0;
       half <= 1'b0;
       releasing <= '0;
       slot <= '0;
@@ -78,31 +80,27 @@ module ek_drain #(
       if (block_start) begun[block_half] <= 1'b1;
       if (released) begun[released_half] <= 1'b0;
       if (sums_done) done[sums_half] <= 1'b1;
-      if (!active) begin
-        if (done[half]) begin
-          active <= 1'b1;
-          done[half] <= 1'b0;
-          now <= descriptions[half];
-          {addr, row_at, column_at} <= {3{descriptions[half][DW-1-:AW]}};
-          slot <= '0;
-          word <= '0;
-          columns_left <= descriptions[half][DW-3-AW-:16];
-          rows_left <= descriptions[half][DW-19-AW-:16];
-          word_last <= descriptions[half][DW-1-AW-:2] == 0;
-          column_last <= descriptions[half][DW-3-AW-:16] == 0;
-          one_column <= descriptions[half][DW-3-AW-:16] == 0;
-          row_last <= descriptions[half][DW-19-AW-:16] == 0;
-        end
-      end else if (last) begin
-        active <= 1'b0;
-        half <= !half;
+      loads <= !loads && (active ? last && done[!half] : done[half]);
+      if (loads) done[half] <= 1'b0;
+      if (loads) active <= 1'b1;
+      else if (last) active <= 1'b0;
+      if (active && last) half <= !half;
+      // Between blocks the rest moves, too, to no effect.
+      if (loads) begin
+        now <= descriptions[half];
+        {addr, row_at, column_at} <= {3{descriptions[half][DW-1-:AW]}};
+        slot <= '0;
+        word <= '0;
+        columns_left <= descriptions[half][DW-3-AW-:16];
+        rows_left <= descriptions[half][DW-19-AW-:16];
+        {word_last, column_last, row_last} <= descriptions[half][2:0];
       end else if (!word_last) begin
         word <= word + 1'b1;
         word_last <= word + 1'b1 == words;
         addr <= addr + step_word;
       end else begin
         word <= '0;
-        word_last <= words == 0;
+        word_last <= one_word;
         slot <= slot + 1'b1;
         if (!column_last) begin
           columns_left <= columns_left - 1'b1;
@@ -122,5 +120,5 @@ module ek_drain #(
     end
   end
   logic unused;
-  assign unused = &{1'b0, base, most_row};
+  assign unused = &{1'b0, base, most_row, one_row};
 endmodule

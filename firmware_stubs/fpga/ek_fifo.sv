@@ -3,7 +3,7 @@
 module ek_fifo #(
     parameter int WIDTH = 64,
     parameter int DEPTH = 512,
-    parameter int AHEAD = 8,  // words that are read ahead, a power of two; fewer cost throughput
+    parameter int AHEAD = 16,  // words that are read ahead, a power of two; fewer cost throughput
     localparam int AW = $clog2(DEPTH),
     localparam int BW = $clog2(AHEAD)
 ) (
@@ -14,7 +14,8 @@ module ek_fifo #(
     input  logic [WIDTH-1:0] in_data,
     output logic             out_valid,
     input  logic             out_ready,
-    output logic [WIDTH-1:0] out_data
+    output logic [WIDTH-1:0] out_data,
+    output logic             plenty  // five more words follow the one at the output, each in the next cycle
 );
   // Write: a cycle later; room is kept for what is on its way
   logic writes;
@@ -24,7 +25,7 @@ module ek_fifo #(
   // Read: `held` words were asked for and have not left; three cycles from the EBR to the output
   logic some, fetch, moves, taken;
   logic [1:0] fetches;
-  logic [BW:0] held;
+  logic [BW:0] held, kept;  // kept: in the buffer
   logic [BW-1:0] first, last;
   logic [WIDTH-1:0] fetched, buffered;
   assign fetch = some && !held[BW];
@@ -60,6 +61,8 @@ module ek_fifo #(
       some <= 1'b0;
       fetches <= '0;
       held <= '0;
+      kept <= '0;
+      plenty <= 1'b0;
       first <= '0;
       last <= '0;
       out_valid <= 1'b0;
@@ -72,6 +75,8 @@ module ek_fifo #(
       some <= used > 1 || (used[0] && !fetch);
       fetches <= {fetches[0], fetch};
       held <= held + (BW + 1)'(fetch) - (BW + 1)'(taken);
+      kept <= kept + (BW + 1)'(fetches[1]) - (BW + 1)'(moves);
+      plenty <= kept > 5;
       if (fetches[1]) last <= last + 1'b1;
       if (moves) first <= first + 1'b1;
       out_valid <= moves || (out_valid && !out_ready);

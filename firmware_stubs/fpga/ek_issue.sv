@@ -46,7 +46,7 @@ module ek_issue #(
     output logic               waits_sums
 );
   localparam logic [3:0] CONV = 4'd1, VECTOR = 4'd2;
-  localparam logic [2:0] INTERVAL = 3'd5;  // cycles from a slot to the same slot of the next pass
+  localparam int INTERVAL = 5;  // cycles from a slot to the same slot of the next pass
 
   // Acceptance: one cycle after all that it needs is there
   logic [3:0] next_op;
@@ -63,64 +63,55 @@ module ek_issue #(
     end
   end
 
-  // The loops
-  logic looping, go;
-  logic [5:0] at_end, stepping;
+  // The loops; `load` sets them, two cycles after the header. Of each there is known: it is at its end, it is one step
+  // before (`nearly`), and the loops inside it are at their ends (`due`).
+  logic looping, go, loads, load;
+  logic [5:0] at_end, end_next, due, stepping;
   logic [4:0] at_start;
   logic advance, finished;
   assign advance = looping && go;
-  assign finished = &at_end;
-  always_comb begin
-    stepping[0] = !at_end[0];
-    stepping[1] = !at_end[1] && at_end[0];
-    stepping[2] = !at_end[2] && (&at_end[1:0]);
-    stepping[3] = !at_end[3] && (&at_end[2:0]);
-    stepping[4] = !at_end[4] && (&at_end[3:0]);
-    stepping[5] = !at_end[5] && (&at_end[4:0]);
-  end
+  assign stepping = due & ~at_end;
   always_ff @(posedge clk) begin
-    if (rst) looping <= 1'b0;
-    else if (next_taken) looping <= next_op == CONV || next_op == VECTOR;
-    else if (advance && finished) looping <= 1'b0;
+    if (rst) {loads, load, looping} <= '0;
+    else begin
+      loads <= next_taken && (next_op == CONV || next_op == VECTOR);
+      load <= loads;
+      looping <= load || (looping && !(go && finished));
+    end
   end
+  assign finished = due[5] && at_end[5];
   genvar i;
   generate
     for (i = 0; i < 6; i++) begin : g_loop
-      logic [15:0] left;
-      logic inner, resets, steps, ends, once;  // an outer loop steps; this one does; it has one iteration
+      logic [15:0] left, most;
+      logic nearly, ends, once, twice, moves;  // once, twice: it has so many iterations
       assign at_end[i] = ends;
-      if (i == 0) assign inner = 1'b1;
-      else assign inner = &at_end[i-1:0];
-      assign steps = advance && stepping[i];
-      assign resets = advance && inner && at_end[i] && !finished;
+      assign most = header[32*(8+2*i)+:16];
+      assign moves = load || (advance && due[i]);
+      assign end_next[i] = !moves ? ends : load || ends ? once : nearly;
       always_ff @(posedge clk) begin
-        if (next_taken) begin
-          left <= next[32*(8+2*i)+:16];
-          ends <= next[32*(8+2*i)+:16] == 0;
-          once <= next[32*(8+2*i)+:16] == 0;
-        end else if (steps) begin
-          left <= left - 1'b1;
-          ends <= left == 1;
-        end else if (resets) begin
-          left <= header[32*(8+2*i)+:16];
-          ends <= once;
+        once <= most == 0;
+        twice <= most == 1;
+        ends <= end_next[i];
+        due[i] <= i == 0 || (&(end_next | ~6'((1 << i) - 1)));
+        if (moves) begin
+          left <= load || ends ? most : left - 1'b1;
+          nearly <= load || ends ? twice : left == 2;
         end
       end
       if (i < 5) begin : g_start
         logic begins;
         assign at_start[i] = begins;
-        always_ff @(posedge clk) begin
-          if (next_taken || resets) begins <= 1'b1;
-          else if (steps) begins <= 1'b0;
-        end
+        always_ff @(posedge clk) if (moves) begins <= load || ends;
       end
     end
   endgenerate
 
   // 1: which loop steps after this read
   typedef struct packed {
-    logic pass_start, pass_end, sum_start, sum_end;  // sum: all passes of a block, or all reads of a word
+    logic pass_end, sum_start, sum_end;  // sum: all passes of a block, or all reads of a word
     logic operand, block_last, finished;
+    logic starts, swaps, fills;  // waits for the pass before, for weights, for a half of the accumulators
   } place_t;
   place_t place1, place2, place3;
   logic valid1, valid2, valid3, begins1, begins2;
@@ -153,8 +144,8 @@ module ek_issue #(
       {valid1, valid2, valid3} <= '0;
       half3 <= 1'b0;
       block_over3 <= 1'b0;
-    end else if (go) begin
-      valid1 <= looping;
+    end else begin
+      valid1 <= advance;
       valid2 <= valid1;
       valid3 <= valid2;
       if (valid2) begin
@@ -162,38 +153,38 @@ module ek_issue #(
         block_over3 <= conv && place2.pass_end && place2.sum_end;
       end
     end
-    if (next_taken) begins <= 1'b1;
+    if (load) begins <= 1'b1;
     else if (advance) begins <= 1'b0;
-    if (go) begin
-      begins1 <= begins;
-      step1 <= stepping;
-      place1.pass_start <= at_start[0] && at_start[1];
-      place1.pass_end <= at_end[0] && at_end[1];
-      place1.sum_start <= conv ? &at_start[4:2] : at_start[0] && at_start[1];
-      place1.sum_end <= conv ? &at_end[4:2] : at_end[0] && at_end[1];
-      place1.operand <= !at_start[0];
-      place1.block_last <= at_end[5];
-      place1.finished <= finished;
-      begins2 <= begins1;
-      place2 <= place1;
-      more2 <= some;
-      more_x2 <= some_x;
-      more_y2 <= some_y;
-      more_out2 <= some_out;
-      if (valid2) begin
-        place3 <= place2;
-        more3 <= more2;
-        more_x3 <= more_x2;
-        more_y3 <= more_y2;
-        more_out3 <= more_out2;
-        pass_over3 <= place2.pass_end;
-        addr3 <= begins2 ? header[32*4+:AW] : addr3 + more3;
-        x3 <= begins2 ? header[32*5+:16] : x3 + more_x3;
-        y3 <= begins2 ? header[32*5+16+:16] : y3 + more_y3;
-        out3 <= begins2 ? header[32*20+:AW] : out3 + more_out3;
-        block3 <= begins2 ? header[32*20+:AW] : block_over3 ? block3 + header[32*24+:AW] : block3;
-        slot3 <= begins2 || pass_over3 ? '0 : slot3 + 1'b1;
-      end
+    begins1 <= begins;
+    step1 <= stepping;
+    place1.pass_end <= at_end[0] && at_end[1];
+    place1.sum_start <= conv ? &at_start[4:2] : at_start[0] && at_start[1];
+    place1.sum_end <= conv ? &at_end[4:2] : at_end[0] && at_end[1];
+    place1.operand <= !at_start[0];
+    place1.block_last <= at_end[5];
+    place1.finished <= finished;
+    place1.starts <= conv && at_start[0] && at_start[1];
+    place1.swaps <= conv && at_start[0] && at_start[1] && (!hold || (&at_start[4:2]));
+    place1.fills <= conv && (&at_start);
+    begins2 <= begins1;
+    place2 <= place1;
+    more2 <= some;
+    more_x2 <= some_x;
+    more_y2 <= some_y;
+    more_out2 <= some_out;
+    if (valid2) begin
+      place3 <= place2;
+      more3 <= more2;
+      more_x3 <= more_x2;
+      more_y3 <= more_y2;
+      more_out3 <= more_out2;
+      pass_over3 <= place2.pass_end;
+      addr3 <= begins2 ? header[32*4+:AW] : addr3 + more3;
+      x3 <= begins2 ? header[32*5+:16] : x3 + more_x3;
+      y3 <= begins2 ? header[32*5+16+:16] : y3 + more_y3;
+      out3 <= begins2 ? header[32*20+:AW] : out3 + more_out3;
+      block3 <= begins2 ? header[32*20+:AW] : block_over3 ? block3 + header[32*24+:AW] : block3;
+      slot3 <= begins2 || pass_over3 ? '0 : slot3 + 1'b1;
     end
   end
 
@@ -206,15 +197,15 @@ module ek_issue #(
     logic half;
   } read_t;
   read_t made, taken, now;
-  localparam int READ_BITS = 7 + 3 * AW + 32 + SW + 1;
-  logic [READ_BITS-1:0] buffer[8];
-  logic [2:0] head, tail;
-  logic [3:0] count;
+  localparam int READ_BITS = 9 + 3 * AW + 32 + SW + 1;
+  logic [READ_BITS-1:0] buffer[16];  // nothing stops what has left the loops
+  logic [3:0] head, tail;
+  logic [4:0] count;
   logic filled, pass;
   assign made = {place3, addr3, out3, block3, x3, y3, slot3, half3};
   assign taken = buffer[head];
-  logic puts, takes;
-  assign puts = valid3 && go;
+  logic puts, takes, takes_then;
+  assign puts = valid3;
   assign takes = head != tail && (!filled || pass);
   always_ff @(posedge clk) begin
     if (puts) buffer[tail] <= made;
@@ -224,32 +215,34 @@ module ek_issue #(
       head <= '0;
       tail <= '0;
       count <= '0;
+      takes_then <= 1'b0;
       filled <= 1'b0;
     end else begin
-      go <= count < 4'd4;
+      go <= count < 5'd5;
       if (puts) tail <= tail + 1'b1;
       if (takes) head <= head + 1'b1;
-      count <= count + 4'(puts) - 4'(takes);
+      takes_then <= takes;
+      count <= count + 5'(puts) - 5'(takes_then);  // at least what there is
       filled <= takes || (filled && !pass);
     end
   end
 
   // The gate: what has to be there before a pass begins
-  logic claimed, starts, weights_missing, halves_missing, interval_over;
-  logic [2:0] since;
-  assign starts = conv && now.place.pass_start;
-  assign weights_missing = (!hold || now.place.sum_start) && !(weights_ready && !claimed);
-  assign halves_missing = now.place.sum_start && !halves_free[now.half];
-  assign pass = filled && (!starts || (!weights_missing && !halves_missing && interval_over));
+  logic claimed, weights_here, weights_missing, halves_missing, interval_over;
+  logic [INTERVAL-3:0] starts_then;
+  assign weights_missing = now.place.swaps && !weights_here;
+  assign halves_missing = now.place.fills && !halves_free[now.half];
+  assign pass = filled && !weights_missing && !halves_missing && (!now.place.starts || interval_over);
   always_ff @(posedge clk) begin
-    waits_weights <= (filled && starts && weights_missing) || (!running && !next_valid);
+    waits_weights <= (filled && weights_missing) || (!running && !next_valid);
     waits_sums <= (filled && !pass && !weights_missing) || (!running && next_valid && !next_taken);
     if (rst) begin
       running <= 1'b0;
       ended <= 1'b0;
       prior_vector <= 1'b0;
       claimed <= 1'b0;
-      since <= '0;
+      starts_then <= '0;
+      weights_here <= 1'b0;
       interval_over <= 1'b1;
       {valid, swap, block_start, block_end} <= '0;
     end else begin
@@ -258,14 +251,14 @@ module ek_issue #(
         running <= next_op == CONV || next_op == VECTOR;
         prior_vector <= next_op == VECTOR;
       end else if (pass && now.place.finished) running <= 1'b0;
-      if (pass && starts) since <= INTERVAL - 1'b1;
-      else if (since != 0) since <= since - 1'b1;
-      interval_over <= since <= 1 && !(pass && starts);
-      if (pass && starts && (!hold || now.place.sum_start)) claimed <= 1'b1;
+      starts_then <= {starts_then[INTERVAL-4:0], pass && now.place.starts};
+      interval_over <= !(|starts_then) && !(pass && now.place.starts);
+      weights_here <= weights_ready && !claimed && !(pass && now.place.swaps);
+      if (pass && now.place.swaps) claimed <= 1'b1;
       else if (weights_used) claimed <= 1'b0;
       valid <= pass;
-      swap <= pass && starts && (!hold || now.place.sum_start);
-      block_start <= pass && starts && now.place.sum_start;
+      swap <= pass && now.place.swaps;
+      block_start <= pass && now.place.fills;
       block_end <= pass && conv && now.place.pass_end && now.place.sum_end;
     end
     vector <= !conv;

@@ -31,7 +31,7 @@ module ek_overlay #(
   localparam int SW = $clog2(ACC_DEPTH);
   localparam int LW = $clog2(LOG_DEPTH);
   localparam int READ = 6;                      // cycles from an address to its activations
-  localparam int SUM = READ - 1 + 2 * PACKED;   // to the accumulators' address
+  localparam int SUM = READ + 2 * PACKED;       // to the accumulators' address
   localparam int TAKEN = 4;                     // from the address of finished sums to the sums
 
   // Reset reaches each part a cycle after the one before: no net has to span the device.
@@ -41,9 +41,21 @@ module ek_overlay #(
   // Control
   logic busy, start, ended;
   logic [31:0] base, beats;
-  logic host_register, host_memory;
-  assign host_register = host_valid && host_addr[19] == 1'b0;
-  assign host_memory = host_valid && host_addr[19] == 1'b1;
+  // The host's request, a cycle later
+  logic host_memory, writes, to_control, to_base, to_beats;
+  logic [19:0] at;
+  logic [31:0] host_word;
+  logic asks;
+  always_ff @(posedge clk) begin
+    host_memory <= host_valid && host_addr[19];
+    writes <= host_write;
+    asks <= host_valid && !host_write;
+    at <= host_addr;
+    host_word <= host_wdata;
+    to_control <= host_valid && host_write && !host_addr[19] && host_addr[18:2] == 17'h02 && host_wdata[0];
+    to_base <= host_valid && host_write && !host_addr[19] && host_addr[18:2] == 17'h04;
+    to_beats <= host_valid && host_write && !host_addr[19] && host_addr[18:2] == 17'h05;
+  end
   always_ff @(posedge clk) begin
     start <= 1'b0;
     if (rst) begin
@@ -52,14 +64,12 @@ module ek_overlay #(
       base <= '0;
       beats <= '0;
     end else begin
-      if (host_register && host_write) begin
-        if (host_addr[18:2] == 17'h04) base <= host_wdata;
-        if (host_addr[18:2] == 17'h05) beats <= host_wdata;
-        if (host_addr[18:2] == 17'h02 && host_wdata[0] && !busy) begin
-          start <= 1'b1;
-          busy <= 1'b1;
-          irq <= 1'b0;
-        end
+      if (to_base) base <= host_word;
+      if (to_beats) beats <= host_word;
+      if (to_control && !busy) begin
+        start <= 1'b1;
+        busy <= 1'b1;
+        irq <= 1'b0;
       end
       if (ended) begin
         busy <= 1'b0;
@@ -69,13 +79,14 @@ module ek_overlay #(
   end
 
   // Stream
-  logic stream_valid, stream_ready;
+  logic stream_valid, stream_ready, plenty;
   logic [WORD-1:0] stream;
   ek_stream #(.WORD(WORD), .DEPTH(STREAM_KIB * 1024 / OC), .MEM_BITS(MEM_BITS)) reader (
       .clk(clk), .rst(resets[0]), .start(start), .base(base), .beats(beats),
       .mem_arvalid(mem_arvalid), .mem_arready(mem_arready), .mem_araddr(mem_araddr),
       .mem_rvalid(mem_rvalid), .mem_rready(mem_rready), .mem_rdata(mem_rdata),
-      .out_valid(stream_valid), .out_ready(stream_ready), .out_data(stream)
+      .out_valid(stream_valid), .out_ready(stream_ready), .out_data(stream),
+      .plenty(plenty)
   );
   logic [HEADER-1:0] next, header;
   logic next_valid, next_taken, idle;
@@ -89,7 +100,7 @@ module ek_overlay #(
   logic [31:0] table_data;
   ek_loader #(.IC(IC), .OC(OC)) loader (
       .clk(clk), .rst(resets[1]),
-      .stream_valid(stream_valid), .stream_ready(stream_ready), .stream(stream),
+      .stream_valid(stream_valid), .stream_ready(stream_ready), .stream(stream), .plenty(plenty),
       .header(next), .header_valid(next_valid), .header_taken(next_taken),
       .parameters_free(parameters_free), .parameter_valid(parameter_valid), .parameter_set(parameter_set),
       .parameter_byte(parameter_byte), .data(data),
@@ -125,10 +136,10 @@ module ek_overlay #(
   logic [31:0] result;
   logic host_reads, host_read1;
   always_ff @(posedge clk) host_read1 <= host_reads;
-  assign host_reads = host_memory && !host_write && !busy;
+  assign host_reads = host_memory && !writes && !busy;
   ek_activations #(.IC(IC), .AW(AW)) activations (
       .clk(clk),
-      .addr(host_reads ? host_addr[AW+1:2] : addr),
+      .addr(host_reads ? at[AW+1:2] : addr),
       .x(host_reads ? 16'sd0 : x),
       .y(host_reads ? 16'sd0 : y),
       .step(header[32*7+:AW]),
@@ -139,9 +150,9 @@ module ek_overlay #(
       .height(host_read1 ? 16'd1 : header[32*6+16+:16]),
       .pad(header[23:16]),
       .words(words),
-      .write(result_valid || (host_memory && host_write && !busy)),
-      .waddr(result_valid ? result_addr : host_addr[AW+1:2]),
-      .wdata(result_valid ? result : host_wdata)
+      .write(result_valid || (host_memory && writes && !busy)),
+      .waddr(result_valid ? result_addr : at[AW+1:2]),
+      .wdata(result_valid ? result : host_word)
   );
 
   // What travels with a read
@@ -149,11 +160,11 @@ module ek_overlay #(
   logic [READ-1:0] swaps, vector_valids, vector_firsts, vector_lasts, operands;
   logic [SUM-1:0] firsts, halves;
   logic [SUM*SW-1:0] slots;
-  logic [SUM+2:0] ends, end_halves;
+  logic [SUM+1:0] ends, end_halves;
   always_ff @(posedge clk) begin
     conv_valids <= {conv_valids[SUM-2:0], valid && !vector};
-    ends <= {ends[SUM+1:0], block_end};
-    end_halves <= {end_halves[SUM+1:0], half};
+    ends <= {ends[SUM:0], block_end};
+    end_halves <= {end_halves[SUM:0], half};
     swaps <= {swaps[READ-2:0], swap};
     vector_valids <= {vector_valids[READ-2:0], valid && vector};
     vector_firsts <= {vector_firsts[READ-2:0], first};
@@ -191,7 +202,7 @@ module ek_overlay #(
       .columns(header[32*8+:16]), .rows(header[32*10+:16]),
       .word_step(header[32*21+:AW]), .column_step(header[32*22+:AW]), .row_step(header[32*23+:AW]),
       .epilogue({header[32+8+:8], header[32+:8], header[24+:8], header[6]}),
-      .sums_done(ends[SUM+2]), .sums_half(end_halves[SUM+2]), .halves_free(halves_free),
+      .sums_done(ends[SUM+1]), .sums_half(end_halves[SUM+1]), .halves_free(halves_free),
       .released(released), .released_half(released_half), .busy(drain_busy),
       .valid(taking), .half(taken_half), .slot(taken_slot), .word(drain_word), .addr(drain_addr),
       .shown(drain_epilogue)
@@ -225,7 +236,7 @@ module ek_overlay #(
       .operand(operands[READ-1] && header[9]), .largest(header[7]), .multiplies(header[8]),
       .activations(words[31:0]), .out_valid(vector_out), .out(vector_sums)
   );
-  localparam int VECTOR = READ + 5;
+  localparam int VECTOR = READ + 6;
   logic [VECTOR*AW-1:0] out_addrs;
   always_ff @(posedge clk) out_addrs <= {out_addrs[(VECTOR-1)*AW-1:0], out_addr};
 
@@ -244,10 +255,10 @@ module ek_overlay #(
     addr_then <= {addr_then[(TAKEN-1)*AW-1:0], drain_addr};
     epilogue_then <= {epilogue_then[(TAKEN-1)*25-1:0], drain_epilogue};
   end
-  localparam int LANES = 13;  // cycles from here to the result
+  localparam int LANES = 16;  // cycles from here to the result
   logic [LANES-1:0] lane_valids;
   logic [LANES*AW-1:0] lane_addrs;
-  logic [11*24-1:0] lane_limits;
+  logic [12*24-1:0] lane_limits;
   logic lane_once;
   always_ff @(posedge clk) begin
     lane_valids <= {lane_valids[LANES-2:0], taking_then[TAKEN-1] || vector_out};
@@ -255,7 +266,7 @@ module ek_overlay #(
       lane_addrs[(LANES-1)*AW-1:0], vector_out ? out_addrs[(VECTOR-1)*AW+:AW] : addr_then[(TAKEN-1)*AW+:AW]
     };
     lane_limits <= {
-      lane_limits[10*24-1:0],
+      lane_limits[11*24-1:0],
       vector_out ? {header[32+8+:8], header[32+:8], header[24+:8]} : epilogue_then[TAKEN*25-1-:24]
     };
     lane_once <= vector_out ? header[6] : epilogue_then[(TAKEN-1)*25];
@@ -300,22 +311,26 @@ module ek_overlay #(
       end
       ek_requantize lane (
           .clk(clk), .sum(sum), .bias(bias), .multiplier(multiplier), .left(left), .right(right), .once(lane_once),
-          .zero(lane_limits[24*10+:8]), .least(lane_limits[24*10+8+:8]), .most(lane_limits[24*10+16+:8]),
+          .zero(lane_limits[24*11+:8]), .least(lane_limits[24*11+8+:8]), .most(lane_limits[24*11+16+:8]),
           .result(result[8*g+:8])
       );
     end
   endgenerate
   assign result_valid = lane_valids[LANES-1];
   assign result_addr = lane_addrs[(LANES-1)*AW+:AW];
-  // One cycle late, which `running` makes up for: what a command began is on its way when it no longer runs.
+  // Two cycles late, which `running` makes up for: what a command began is on its way when it no longer runs.
+  logic running_then, on_their_way, drains, requantizes;
   always_ff @(posedge clk) begin
-    idle <= !running && !next_taken && !valid && !(|conv_valids) && !(|vector_valids) && !drain_busy && !(|taking_then)
-         && !(|lane_valids) && !unit_busy;
+    running_then <= running;
+    on_their_way <= valid || (|conv_valids) || (|vector_valids) || unit_busy;
+    drains <= drain_busy || (|taking_then);
+    requantizes <= |lane_valids;
+    idle <= !running && !running_then && !on_their_way && !drains && !requantizes;
   end
-  logic [5:0] unit_valids;
+  logic [6:0] unit_valids;
   logic unit_busy;
   assign unit_busy = |unit_valids;
-  always_ff @(posedge clk) unit_valids <= {unit_valids[4:0], vector_valids[READ-1]};
+  always_ff @(posedge clk) unit_valids <= {unit_valids[5:0], vector_valids[READ-1]};
 
   // Counters, and their log
   logic [31:0] cycles, active, weights_waited, sums_waited, beats_read, vector_active, commands;
@@ -360,39 +375,60 @@ module ek_overlay #(
       .read(1'b1), .raddr(log_at), .rdata(log_data)
   );
   logic [LW+2:0] log_at;
-  assign log_at = host_addr[LW+4:2];
+  assign log_at = at[LW+4:2];
 
-  // Reads of the host, READ + 1 cycles
+  // Reads of the host, READ + 2 cycles
   logic [READ-1:0] reads, from_memory;
-  logic from_log;
-  logic [31:0] register_now, register_then;
-  logic [(READ-1)*32-1:0] registers;
+  logic [1:0] from_log;
+  logic [31:0] register_then;
+  logic [31:0] about, work, waits, rest;  // registers by bits 5-4 of the address
+  logic [1:0] group;
+  logic known;
+  logic [31:0] log_then, shown;
+  logic [(READ-2)*32-1:0] registers;
   always_comb begin
-    case (host_addr[7:2])
-      6'h00: register_now = 32'h454b4f31;
-      6'h01: register_now = {8'd0, 7'd0, PACKED != 0, 8'(OC), 8'(IC)};
-      6'h03: register_now = {31'd0, busy};
-      6'h04: register_now = base;
-      6'h05: register_now = beats;
-      6'h08: register_now = cycles;
-      6'h09: register_now = active;
-      6'h0a: register_now = weights_waited;
-      6'h0b: register_now = sums_waited;
-      6'h0c: register_now = beats_read;
-      6'h0d: register_now = commands;
-      6'h0e: register_now = vector_active;
-      default: register_now = '0;
+    case (group)
+      2'd0: shown = about;
+      2'd1: shown = work;
+      2'd2: shown = waits;
+      default: shown = rest;
     endcase
   end
   always_ff @(posedge clk) begin
-    reads <= {reads[READ-2:0], host_valid && !host_write};
-    from_memory <= {from_memory[READ-2:0], host_addr[19]};
-    from_log <= host_addr[16];
-    register_then <= register_now;
-    registers <= {registers[(READ-2)*32-1:0], from_log ? log_data : register_then};
+    reads <= {reads[READ-2:0], asks};
+    from_memory <= {from_memory[READ-2:0], at[19]};
+    from_log <= {from_log[0], at[16]};
+    case (at[3:2])
+      2'd0: about <= 32'h454b4f31;
+      2'd1: about <= {8'd0, 7'd0, PACKED != 0, 8'(OC), 8'(IC)};
+      2'd3: about <= {31'd0, busy};
+      default: about <= '0;
+    endcase
+    case (at[3:2])
+      2'd0: work <= base;
+      2'd1: work <= beats;
+      default: work <= '0;
+    endcase
+    case (at[3:2])
+      2'd0: waits <= cycles;
+      2'd1: waits <= active;
+      2'd2: waits <= weights_waited;
+      default: waits <= sums_waited;
+    endcase
+    case (at[3:2])
+      2'd0: rest <= beats_read;
+      2'd1: rest <= commands;
+      2'd2: rest <= vector_active;
+      default: rest <= '0;
+    endcase
+    group <= at[5:4];
+    known <= at[7:6] == 0;
+    log_then <= log_data;
+    register_then <= known ? shown : '0;
+    registers <= {registers[(READ-3)*32-1:0], from_log[1] ? log_then : register_then};
     host_rvalid <= reads[READ-1];
-    host_rdata <= from_memory[READ-1] ? words[31:0] : registers[(READ-2)*32+:32];
+    host_rdata <= from_memory[READ-1] ? words[31:0] : registers[(READ-3)*32+:32];
   end
   logic unused;
-  assign unused = &{1'b0, header, host_addr[1:0]};
+  assign unused = &{1'b0, header, at};
 endmodule

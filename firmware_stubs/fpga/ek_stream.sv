@@ -17,7 +17,8 @@ module ek_stream #(
     input  logic [MEM_BITS-1:0] mem_rdata,
     output logic                out_valid,
     input  logic                out_ready,
-    output logic [WORD-1:0]     out_data
+    output logic [WORD-1:0]     out_data,
+    output logic                plenty  // five more words are there
 );
   localparam int UNIT = MEM_BITS < WORD ? MEM_BITS : WORD;
   localparam int BEAT_UNITS = MEM_BITS / UNIT;
@@ -101,6 +102,7 @@ module ek_stream #(
       .in_data(word),
       .out_valid(out_valid),
       .out_ready(out_ready),
-      .out_data(out_data)
+      .out_data(out_data),
+      .plenty(plenty)
   );
 endmodule

@@ -1,5 +1,5 @@
 // The vector unit: four channels per cycle. Every activation goes through a table of 256 numbers of 32 bits; the numbers
-// of one result are added, multiplied, or the largest is kept. Latency: 5 cycles.
+// of one result are added, multiplied, or the largest is kept. Latency: 6 cycles.
 module ek_vector (
     input  logic         clk,
     // Tables: two per lane, alike in all lanes
@@ -16,21 +16,22 @@ module ek_vector (
     output logic         out_valid,
     output logic [127:0] out
 );
-  logic valid1, valid2, valid3, first1, first2, first3, last1, last2, last3, operand1, operand2, done;
+  logic valid1, valid2, valid3, first1, first2, first3, last1, last2, last3, operand1, operand2, done, done_then;
   always_ff @(posedge clk) begin
     {valid1, valid2, valid3} <= {valid, valid1, valid2};
     {first1, first2, first3} <= {first, first1, first2};
     {last1, last2, last3} <= {last, last1, last2};
     {operand1, operand2} <= {operand, operand1};
     done <= valid3 && last3;
-    out_valid <= done;
+    done_then <= done;
+    out_valid <= done_then;
   end
   genvar l;
   generate
     for (l = 0; l < 4; l++) begin : g_lane
       logic [31:0] read0, read1, then0, then1;
-      logic signed [31:0] value, result, shown;
-      logic signed [8:0] prior;
+      logic signed [31:0] value, result, result_then, shown;
+      logic signed [8:0] prior, a, b;  // a, b: the multiplier's own registers
       logic signed [17:0] product;
       ek_ram #(.WIDTH(32), .DEPTH(256)) table0 (
           .clk(clk),
@@ -57,11 +58,14 @@ module ek_vector (
         if (valid3) begin
           prior <= value[8:0];
           if (first3) result <= value;
-          else if (largest) result <= value > result ? value : result;
+          else if (largest) result <= value < result ? result : value;
           else result <= result + value;
         end
-        product <= prior * $signed(value[8:0]);
-        shown <= multiplies ? 32'(product) : result;
+        a <= prior;
+        b <= value[8:0];
+        product <= a * b;
+        result_then <= result;
+        shown <= multiplies ? 32'(product) : result_then;
       end
       assign out[32*l+:32] = shown;
     end

@@ -228,6 +228,7 @@ int run(Job &job, FILE *result, const Settings &settings)
         machine.write(BASE, 0);
         machine.write(BEATS, size / (MEM_BITS / 8));
         machine.write(CONTROL, 1);
+        machine.cycle();  // until it has begun
         if (!machine.finish())
             return 3;
         for (const Place &place : outputs) {

@@ -10,7 +10,7 @@ module fifo_order (
   logic [1:0] out_data;
   ek_fifo #(.WIDTH(2), .DEPTH(8), .AHEAD(4)) fifo (
       .clk(clk), .rst(rst), .in_valid(in_valid), .in_ready(in_ready), .in_data(in_data),
-      .out_valid(out_valid), .out_ready(out_ready), .out_data(out_data)
+      .out_valid(out_valid), .out_ready(out_ready), .out_data(out_data), .plenty()
   );
   // A model: sixteen places, more than the FIFO and its registers hold
   logic [1:0] model[16];

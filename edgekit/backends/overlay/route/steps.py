@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Any
 
 from edgekit import resources
 from edgekit.backends.overlay.route import design as designs
-from edgekit.backends.overlay.route import tools
+from edgekit.backends.overlay.route import registers, tools
 from edgekit.backends.overlay.route.design import Design
 from edgekit.backends.overlay.route.tools import ECPPACK, NEXTPNR, YOSYS
 from edgekit.errors import EdgekitError
@@ -52,7 +53,7 @@ def routed(design: Design, seed: int, progress: Progress, sources: Mapping[str, 
     """
     given = designs.rtl() if sources is None else sources
     with _lock:
-        netlist = _synthesized(design, given, progress)
+        netlist = _with_registers(_synthesized(design, given, progress), design)
         folder = _placed(design, netlist, seed, progress)
         bitstream = _packed(folder, progress)
     report = read_timing(json.loads((folder / TIMING).read_text()), design, seed, designs.digest(given))
@@ -67,6 +68,18 @@ def _synthesized(design: Design, sources: Mapping[str, bytes], progress: Progres
     )
     key = [YOSYS, tools.version(YOSYS), script, designs.digest(sources)]
     return _step(YOSYS, ["-p", script], key, sources, NETLIST, progress) / NETLIST
+
+
+def _with_registers(netlist: Path, design: Design) -> Path:
+    key = json.dumps([netlist.parent.name, inspect.getsource(registers)])
+    home = resources.cache("fpga", f"registers-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+    if not (home / NETLIST).is_file():
+        document = json.loads(netlist.read_bytes())
+        registers.moved(document, design.top)
+        with temporary.folder(resources.created(home)) as scratch:
+            (scratch / NETLIST).write_text(json.dumps(document))
+            os.replace(scratch / NETLIST, home / NETLIST)
+    return home / NETLIST
 
 
 def _placed(design: Design, netlist: Path, seed: int, progress: Progress) -> Path:

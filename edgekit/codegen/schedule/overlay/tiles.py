@@ -15,7 +15,7 @@ from edgekit.codegen.schedule.overlay.machine import Machine
 
 HEADER_BYTES, PARAMETER_BYTES = 112, 10
 """Of a command in the stream; of a lane, for each block."""
-LOAD = 7
+LOAD = 2
 """Cycles from one pass's swap of weights to the next that are neither rows of weights nor parameters."""
 FILL = 27
 """Cycles from an empty pipeline to the first sum, and from the last sum to its result in memory."""
