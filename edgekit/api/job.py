@@ -34,6 +34,7 @@ from edgekit.tasks.decisions import decide
 from edgekit.tasks.detector import Detector
 from edgekit.tasks.parts import Sample
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.segmenter import Segmenter
 from edgekit.tasks.task import Task
 from edgekit.text import commands
 from edgekit.training.workers import parse as parse_workers
@@ -340,15 +341,19 @@ def _judged(source: Source, job: Job, metrics: Sequence[Metric], progress: Progr
 
 
 def _results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
-    from edgekit.metrics.tasks import boxes, recordings, registry
+    from edgekit.metrics.tasks import boxes, masks, recordings, registry
 
-    outputs, found = accuracy.outputs_of(graph, graph, tests), None
-    if task is not None and isinstance(task.decider, Detector) and tests.sizes is not None:
-        assert isinstance(task.source, Picture)
-        found = boxes.found(task.decider, task.source, graph, outputs, tests.sizes)
+    outputs = accuracy.outputs_of(graph, graph, tests)
     if task is not None and isinstance(task.decider, Anomaly):
         return Results([recordings.scores(task.decider, graph, outputs, tests)])
-    return Results(registry.real(outputs, graph.outputs), found)
+    found = Results(registry.real(outputs, graph.outputs))
+    if task is None or tests.sizes is None or not isinstance(task.source, Picture):
+        return found
+    if isinstance(task.decider, Detector):
+        return replace(found, boxes=boxes.found(task.decider, task.source, graph, outputs, tests.sizes))
+    if isinstance(task.decider, Segmenter):
+        return replace(found, masks=masks.Masks(task.decider, task.source, graph, outputs, tests.sizes))
+    return found
 
 
 def drops_checked(limits: Sequence[Budget], judged: Sequence[Judged], plan: recipe.Recipe) -> None:

@@ -82,13 +82,14 @@ class _Proof:
 
     def judge(self) -> parity.Parity:
         inputs, reference = self.bundle.golden()
-        material = self.bundle.material(len(inputs[0]) if inputs else 0)
+        task = self.bundle.task
+        seen = task is not None and isinstance(task.source, Picture)
+        material = self.bundle.material(len(inputs[0])) if seen and inputs else None
         run = once(self.runner, self.bundle, inputs, replace(self.options, material=material), self.opening)
         if self.seen:
             self.seen(run)
         result = self._network(run, inputs, reference)
-        task = self.bundle.task
-        if material is not None and task is not None and isinstance(task.source, Picture):
+        if material is not None and task is not None:
             absent = f"{self.runner.name} runs the network, not the C library"
             result.decision = decision.judge(
                 task, self.bundle.graph, material, (inputs, reference), run.decided, absent

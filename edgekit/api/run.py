@@ -21,7 +21,8 @@ from edgekit.runners import OpenOptions, Run, RunOptions, once
 from edgekit.runners import get as get_runner
 from edgekit.tasks.decisions import Decision, decide, of_recordings
 from edgekit.tasks.detector import Detections, Detector
-from edgekit.tasks.parts import Sample
+from edgekit.tasks.parts import Outcome, Sample
+from edgekit.tasks.segmenter import Mask, Segmenter
 from edgekit.text.system import explained
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def run(
     :param save: write the outputs there, as ``output0``, ``output1``... in an ``.npz``; with ``output0_scale`` and
         ``output0_zero_point`` where an output is quantized, and ``index``: where each sample stands in ``data``.
     :param decisions: write a line of JSON there for each sample: its entry in ``RunResult.decisions``.
-    :param draw: a folder for the pictures of ``data`` with what a detector found in them.
+    :param draw: a folder for the pictures of ``data`` with the boxes that were found in them, or their masks.
     :param limit: use at most this many samples of ``data``, drawn with ``seed``, in the data's order.
     """
     with bundles.opened(Path(path)) as bundle:
@@ -154,8 +155,8 @@ def _decisions(
 
 def _can_draw(bundle: bundles.Bundle, data: str | None, folder: Path) -> None:
     """Refuse to draw, before anything runs."""
-    if bundle.task is None or not isinstance(bundle.task.decider, Detector):
-        raise UsageError("--draw shows what a detector found, but the bundle's task is another", "omit it")
+    if bundle.task is None or not isinstance(bundle.task.decider, Detector | Segmenter):
+        raise UsageError("--draw shows boxes or masks, but the bundle's task has none", "omit it")
     if data is None or not dataset.holds_pictures(parsed(data)[0]):
         raise UsageError("--draw needs pictures to draw on", "pass --data with a folder of them")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -188,11 +189,9 @@ def _draw(files: list[Path], decided: list[Decision], folder: Path, progress: Pr
             made = place / "pictures"
             made.mkdir()
             for number, (file, decision) in enumerate(zip(files, decided, strict=True), 1):
-                assert isinstance(decision.outcome, Detections)
-                marks = [drawing.Mark.of(one) for one in decision.outcome.detections]
                 to = (made / decision.sample).with_suffix(".png")
                 to.parent.mkdir(parents=True, exist_ok=True)
-                to.write_bytes(drawing.drawn(file, marks))
+                to.write_bytes(_drawn(file, decision.outcome))
                 progress.advance(number, len(files))
             if folder.is_dir():
                 folder.rmdir()
@@ -200,6 +199,13 @@ def _draw(files: list[Path], decided: list[Decision], folder: Path, progress: Pr
             folder.chmod(0o755)
     except OSError as error:
         raise explained(error, folder.parent, "--draw") from error
+
+
+def _drawn(file: Path, outcome: Outcome) -> bytes:
+    if isinstance(outcome, Mask):
+        return drawing.drawn(file, [], outcome.pixels)
+    assert isinstance(outcome, Detections)
+    return drawing.drawn(file, [drawing.Mark.of(one) for one in outcome.detections])
 
 
 def _save(path: Path, outputs: list[NDArray[Any]], also: dict[str, NDArray[Any]]) -> None:

@@ -26,6 +26,7 @@ MOST, MOST_PIXELS = 4, 1 << 18
 """Pictures in a bundle, and pixels of each."""
 SCHEMA = 1
 _PREFIX = "picture"
+_MOST_VALUES = 8_000_000
 _MOST_BYTES, _MOST_JSON = 16 << 20, 16 << 20
 _PICTURE = 1
 
@@ -84,7 +85,7 @@ def read(folder: Path, samples: int) -> Material | None:
             text = file.read(_MOST_JSON + 1)
         if len(text) > _MOST_JSON:
             raise ValueError(f"{DECISIONS} has over {_MOST_JSON >> 20} MiB")
-        document = loads(text)
+        document = loads(text, _MOST_VALUES)
         if document["schema"] != SCHEMA or len(document["decisions"]) != len(found):
             raise ValueError(f"{DECISIONS} is not about these {len(found)} pictures")
         rows = [_row(name, samples) for name in found]

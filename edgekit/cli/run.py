@@ -38,7 +38,7 @@ MOST_LABELS = 20
 )  # fmt: skip
 @click.option(
     "--draw", type=click.Path(path_type=Path), metavar="OUT",
-    help="With a detector: write the pictures of --data, with boxes around what was found, to this new folder.",
+    help="With boxes or masks: write the pictures of --data, with these drawn on them, to this new folder.",
 )  # fmt: skip
 @click.option(
     "--repeat", default=1, show_default=True, type=click.IntRange(1, 100_000), help="Number of timed inferences."

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import boxes, images, labelling, npz, sounds, tables, texts
+from edgekit.data import boxes, images, labelling, masks, npz, sounds, tables, texts
 from edgekit.data.conform import FLOATS, INTEGERS, SCALED, conform, scaling, shape_of, shape_text
 from edgekit.data.spec import PIXELS, parsed
 from edgekit.errors import ModelError, UsageError
@@ -152,7 +152,7 @@ def _load_pictures(
     path: Path, graph: Graph, pixel_range: tuple[float, float], seed: int, limit: int | None, task: Task | None,
     progress: Progress,
 ) -> Dataset:  # fmt: skip
-    """Pictures of a folder, with classes or true boxes, or those that annotations name."""
+    """Pictures of a folder, with classes, true boxes or masks, or those that annotations name."""
     labels: NDArray[np.int64] | None = None
     truth: NDArray[Any] | None = None
     annotated = None
@@ -161,6 +161,10 @@ def _load_pictures(
         files = annotated.files
         if not files:
             raise UsageError(f"{path / boxes.IMAGES}: no images in it")
+    elif masks.is_masked(path):
+        files = images.inside(path / masks.IMAGES)
+        if not files:
+            raise UsageError(f"{path / masks.IMAGES}: no images in it")
     else:
         files, labels = images.listed(path)
     picture = None if task is None or not isinstance(task.source, Picture) else task.source
@@ -169,6 +173,8 @@ def _load_pictures(
         truth = np.empty(len(made.chosen), object)
         for row, (number, (width, height)) in enumerate(zip(made.chosen.tolist(), made.sizes.tolist(), strict=True)):
             truth[row] = annotated.in_pixels(number, (width, height))
+    elif masks.is_masked(path):
+        truth = masks.read(path, task, [files[number] for number in made.chosen.tolist()], made.sizes)
     elif labels is not None:
         labels = truth = labels[made.chosen]
     by_range = picture is None and made.values.dtype != np.uint8

@@ -16,6 +16,7 @@ from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.detector import Detector
 from edgekit.tasks.parts import Decider, Source
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.segmenter import Segmenter
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
 
@@ -31,6 +32,7 @@ class Kind(StrEnum):
 
     CLASSIFICATION = "classification"
     DETECTION = "detection"
+    SEGMENTATION = "segmentation"
     TEXT_CLASSIFICATION = "text-classification"
     KEYWORD = "keyword"
     ANOMALY = "anomaly"
@@ -47,6 +49,7 @@ class _Parts:
 _KINDS = {
     Kind.CLASSIFICATION: _Parts((Picture,), Classifier),
     Kind.DETECTION: _Parts((Picture,), Detector),
+    Kind.SEGMENTATION: _Parts((Picture,), Segmenter),
     Kind.TEXT_CLASSIFICATION: _Parts((Text,), Classifier),
     Kind.KEYWORD: _Parts((Sound,), Classifier),
     Kind.ANOMALY: _Parts((Sound,), Anomaly),

@@ -7,6 +7,7 @@
 #include "describe.h"
 #include "instance.h"
 #include "json_fields.h"
+#include "picture_source.h"
 #include "task.h"
 
 enum { PICTURE = 1, HEADER = 16, MAX_CLASSES = 65536, MAX_DETECTIONS = 10000 };
@@ -75,9 +76,41 @@ static int write_detections(edgekit_instance *instance, long sample, FILE *file)
     return status;
 }
 
+/* The FNV-1a hash of 32 bits. */
+static uint32_t digest(const uint8_t *bytes, uint32_t count)
+{
+    uint32_t found = 2166136261u;
+    for (uint32_t i = 0; i < count; i++)
+        found = (found ^ bytes[i]) * 16777619u;
+    return found;
+}
+
+/* The pixels of each class, and a digest of each row. */
+static int write_mask(edgekit_instance *instance, long sample, FILE *file)
+{
+    const struct picture_room *room = picture_source_room(instance);
+    if (!room)
+        return EDGEKIT_USAGE;
+    size_t size = (size_t)room->width * room->height;
+    uint64_t pixels[256] = {0};
+    uint8_t *mask = malloc(size);
+    if (!mask)
+        return no_memory(instance);
+    int status = edgekit_mask(instance, mask, room->width);
+    for (size_t i = 0; i < size && !status; i++)
+        pixels[mask[i]]++;
+    for (uint32_t i = 0; i < 256 && !status; i++)
+        if (pixels[i])
+            fprintf(file, "%ld %u 1 %a %s\n", sample, i, (double)pixels[i], edgekit_mask_label(instance, i));
+    for (uint32_t y = 0; y < room->height && !status; y++)
+        fprintf(file, "%ld %u 1 %a row\n", sample, y, (double)digest(mask + (size_t)y * room->width, room->width));
+    free(mask);
+    return status;
+}
+
 typedef int (*decide_write)(edgekit_instance *, long sample, FILE *);
-static const char *const tasks[] = {"classification", "detection"};
-static const decide_write writers[] = {write_classes, write_detections};
+static const char *const tasks[] = {"classification", "detection", "segmentation"};
+static const decide_write writers[] = {write_classes, write_detections, write_mask};
 
 static void write_ports(const struct port *ports, size_t count, FILE *file)
 {

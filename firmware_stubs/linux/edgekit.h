@@ -165,6 +165,17 @@ struct edgekit_detection {
 int edgekit_detections(edgekit_instance *instance, struct edgekit_detection *detections, uint32_t most,
                        uint32_t *count);
 
+/* The class of pixels that the network did not see, as around a crop. */
+#define EDGEKIT_UNSEEN 255
+
+/* Write the class of each pixel of the picture that edgekit_set_picture got last: as many rows as it has, with a byte
+   for each pixel, `stride` bytes from one to the next. Nothing is allocated. Returns a status; EDGEKIT_USAGE if the
+   bundle's task is not segmentation, or there was no picture. */
+int edgekit_mask(edgekit_instance *instance, uint8_t *mask, size_t stride);
+
+/* The name of a class in a mask, valid until the instance is closed; NULL where there is no such class. */
+const char *edgekit_mask_label(edgekit_instance *instance, uint32_t number);
+
 /* Kinds of samples of sound. */
 enum edgekit_samples {
     EDGEKIT_PCM16 = 1,       /* int16_t; full scale is 32768 */

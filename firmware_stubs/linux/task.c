@@ -11,8 +11,8 @@ static const struct {
     const char *name;
     const struct task_decider *decider;
 } kinds[] = {
-    {"anomaly", &task_anomaly},    {"classification", &task_classifier},      {"detection", &task_detector},
-    {"keyword", &task_classifier}, {"text-classification", &task_classifier},
+    {"anomaly", &task_anomaly},        {"classification", &task_classifier}, {"detection", &task_detector},
+    {"segmentation", &task_segmenter}, {"keyword", &task_classifier},        {"text-classification", &task_classifier},
 };
 
 #define LENGTH(table) (sizeof(table) / sizeof *(table))

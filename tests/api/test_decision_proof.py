@@ -26,7 +26,7 @@ from tests.tasks.task_networks import NETWORKS, written
 
 FAULTS = {
     "red for blue": ("classification", "picture.c", "from[in->bgr ? blue : red]", "from[in->bgr ? red : blue]"),
-    "no rounding": ("classification", "picture.c", "int32_t sum = 1 << (BITS - 1);", "int32_t sum = 0;"),
+    "no rounding": ("classification", "picture.c", "int32_t sum = (1 << (BITS - 1)) + a", "int32_t sum = a"),
     "place": ("detection", "picture.c", "p->y = (in->height - p->height) / 2;", "p->y = 0;"),
     "score": ("detection", "detection.c", "(float)c->score", "(float)(c->score * 0.999)"),
     "overlap": ("detection", "detection.c", "shared > d->overlap *", "shared > 2 * d->overlap *"),

@@ -64,7 +64,37 @@ def detector() -> Graph:
     return b.graph((x,), (y,))
 
 
-NETWORKS = {"classification": (classifier, CLASSIFIER_TASK), "detection": (detector, DETECTOR_TASK)}
+SEGMENTER_TASK = """schema = 1
+task = "segmentation"
+labels = ["none", "red", "gr\u00fcn", "blue"]
+[picture]
+fit = "crop"
+"""
+
+
+def segmenter(form: str = "last", classes: int = 4) -> Graph:
+    """Sees the color of each of 16 x 16 cells; the first class is what is dark."""
+    b = Builder()
+    x = b.tensor((1, SIDE, SIDE, 3), name="picture")
+    weights = np.zeros((classes, 2, 2, 3), np.float32)
+    for number in range(1, classes):
+        weights[number, ..., (number - 1) % 3] = 0.25
+    options = {"strideH": 2, "strideW": 2, "padding": 1, "dilationHFactor": 1, "dilationWFactor": 1}
+    bias = b.constant(np.float32([0.45, *[0.0] * (classes - 1)]))
+    y = b.add("CONV_2D", (x, b.constant(weights), bias), (1, 16, 16, classes), options="Conv2D", **options)
+    if form == "first":
+        order = b.constant(np.array([0, 3, 1, 2], np.int32))
+        y = b.add("TRANSPOSE", (y, order), (1, classes, 16, 16), options="Transpose")
+    elif form == "number":
+        axis = b.constant(np.array(3, np.int32))
+        y = b.add("ARG_MAX", (y, axis), (1, 16, 16), "int32", options="ArgMax", outputType=2)
+    return b.graph((x,), (y,))
+
+
+NETWORKS = {
+    "classification": (classifier, CLASSIFIER_TASK), "detection": (detector, DETECTOR_TASK),
+    "segmentation": (segmenter, SEGMENTER_TASK),
+}  # fmt: skip
 
 
 def written(folder: Path, kind: str) -> Path:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edgekit.data.boxes import Boxes
 from edgekit.errors import UsageError
 from edgekit.graph import Tensor
 from edgekit.metrics.tasks import boxes, choices, ranking, segmentation, tally, values
+from edgekit.metrics.tasks.masks import Masks
 from edgekit.metrics.tasks.tally import Comparison, Mean, Tally
 
 Outputs = Sequence[NDArray[Any]]
@@ -27,14 +29,23 @@ Judge = Callable[[Any, Truth], Tally]
 truth ``[samples, ...]``; ValueError with what is wrong if they do not go together."""
 
 
+class Subject(Enum):
+    """What a metric judges."""
+
+    OUTPUTS = auto()
+    BOXES = auto()
+    MASKS = auto()
+    """In the pictures' pixels; of networks without a task, the outputs."""
+
+
 @dataclass(frozen=True)
 class Metric:
-    """A metric by its name; ``higher``: higher values are better; ``detects``: it judges boxes, not outputs."""
+    """A metric by its name; ``higher``: higher values are better."""
 
     name: str
     higher: bool
     judge: Judge
-    detects: bool = False
+    subject: Subject = Subject.OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -42,10 +53,23 @@ class Results:
     """What a network made of all samples.
 
     :param outputs: real, one ``[samples, *shape]`` each. :param boxes: that it found in each, if it is a detector.
+    :param masks: that it made, if its task is segmentation.
     """
 
     outputs: Outputs
     boxes: Sequence[Boxes] | None = None
+    masks: Masks | None = None
+
+    def of(self, subject: Subject) -> Any:
+        """What a metric judges.
+
+        :raises ValueError: if there is none.
+        """
+        if subject is Subject.BOXES and self.boxes is None:
+            raise ValueError('it is for detectors: compile the network with task = "detection" (docs/tasks.md)')
+        if subject is Subject.MASKS and self.masks is not None:
+            return self.masks
+        return self.boxes if subject is Subject.BOXES else self.outputs
 
 
 @dataclass(frozen=True)
@@ -70,19 +94,13 @@ def compare(metric: Metric, before: Results, after: Results, truth: Truth, *, se
     :raises UsageError: if the truth is not of the kind that the metric takes, or the metric is not defined on it.
     """
     try:
-        tallies = [metric.judge(_boxes(each) if metric.detects else each.outputs, truth) for each in (before, after)]
+        tallies = [metric.judge(each.of(metric.subject), truth) for each in (before, after)]
         found = tally.compare(*tallies, higher=metric.higher, seed=seed)
     except ValueError as error:
         raise UsageError(f"--metric {metric.name}: {error}") from error
     if not np.isfinite([found.before.value, found.after.value]).all():
         raise UsageError(f"--metric {metric.name} is not defined on these samples", "pass samples of every class")
     return Judged(metric.name, metric.higher, found)
-
-
-def _boxes(results: Results) -> Sequence[Boxes]:
-    if results.boxes is None:
-        raise ValueError('it is for detectors: compile the network with task = "detection" (docs/tasks.md)')
-    return results.boxes
 
 
 def real(outputs: Sequence[NDArray[Any]], tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
@@ -178,7 +196,11 @@ def _numbers(measure: Callable[[NDArray[Any], Truth], Tally]) -> Judge:
     return judge
 
 
-def _masks(outputs: Outputs, truth: Truth) -> Tally:
+def _masks(outputs: Outputs | Masks, truth: Truth) -> Tally:
+    if isinstance(outputs, Masks):
+        if truth.dtype != object or not all(isinstance(one, np.ndarray) for one in truth):
+            raise ValueError("it needs true masks: a folder with images and masks (docs/data.md)")
+        return segmentation.mean_iou(outputs, truth, outputs.classes)
     found = outputs[0][:, 0] if outputs[0].ndim > 1 and outputs[0].shape[1] == 1 else outputs[0]
     if truth.ndim != 3 or truth.dtype.kind not in "iu" or found.shape[:3] != truth.shape or found.ndim > 4:
         raise ValueError(
@@ -217,10 +239,10 @@ METRICS = {
     for metric in (
         Metric("top1", True, _top(1)), Metric("top5", True, _top(5)), Metric("f1", True, _f1),
         Metric("auc", True, _auc), Metric("mae", False, _numbers(values.absolute)),
-        Metric("rmse", False, _numbers(values.root_mean_square)), Metric("miou", True, _masks),
+        Metric("rmse", False, _numbers(values.root_mean_square)), Metric("miou", True, _masks, Subject.MASKS),
         Metric("ndcg", True, _lists(ranking.gain)), Metric("hit-rate", True, _lists(ranking.hits)),
-        Metric("ap50", True, _precision((0.5,)), detects=True),
-        Metric("ap50-95", True, _precision(boxes.AP50_95), detects=True),
+        Metric("ap50", True, _precision((0.5,)), Subject.BOXES),
+        Metric("ap50-95", True, _precision(boxes.AP50_95), Subject.BOXES),
     )
 }  # fmt: skip
 """Those that an output and an array can be judged by."""

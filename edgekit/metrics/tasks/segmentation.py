@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,11 @@ class Overlaps:
         return float((shared[known] / either[known]).mean()) if known.any() else float("nan")
 
 
-def mean_iou(predicted: NDArray[Any], truth: NDArray[Any], classes: int) -> Overlaps:
-    """Count the pixels of each class; both ``[samples, height, width]``, classes from 0, :data:`VOID` left out."""
+def mean_iou(predicted: Iterable[NDArray[Any]], truth: NDArray[Any], classes: int) -> Overlaps:
+    """Count the pixels of each class; both ``[height, width]`` for each sample, classes from 0, :data:`VOID` left out.
+
+    What is predicted to be none of the classes is wrong.
+    """
     rows = len(truth)
     shared, either = np.zeros((rows, classes)), np.zeros((rows, classes))
     for row, (ours, theirs) in enumerate(zip(predicted, truth, strict=True)):

@@ -148,6 +148,8 @@ def _load() -> ctypes.CDLL:
         ("set_text", ctypes.c_int, [instance, ctypes.c_char_p, size]),
         ("classes", ctypes.c_int, [instance, ctypes.POINTER(_Class), number, ctypes.POINTER(number)]),
         ("detections", ctypes.c_int, [instance, ctypes.POINTER(_Detection), number, ctypes.POINTER(number)]),
+        ("mask", ctypes.c_int, [instance, ctypes.c_void_p, size]),
+        ("mask_label", ctypes.c_char_p, [instance, number]),
         ("clips", ctypes.c_int, [instance, ctypes.POINTER(_Sound), ctypes.POINTER(number)]),
         ("set_sound", ctypes.c_int, [instance, ctypes.POINTER(_Sound)]),
         ("anomaly", ctypes.c_int, [instance, ctypes.POINTER(_Anomaly)]),
@@ -284,6 +286,30 @@ class Network:
                 Detection(one.number, _text(one.label), one.score, one.left, one.top, one.right, one.bottom)
                 for one in found[: count.value]
             ]
+
+    def segment(self, picture: Any) -> np.ndarray:
+        """Tell the class of each pixel of a picture, as the bundle's task says.
+
+        :param picture: as for ``classify``.
+        :returns: classes, uint8 ``[height, width]``; 255 where the network did not see the picture.
+        :raises Error: if the bundle's task is not segmentation, or it is no such picture.
+        """
+        with self._lock:
+            self._see(picture)
+            mask = np.empty(np.shape(picture)[:2], np.uint8)
+            self._check(_library.edgekit_mask(self._open(), mask.ctypes.data, mask.shape[1]))
+            return mask
+
+    def mask_label(self, number: int) -> str:
+        """The name of a class in a mask.
+
+        :raises Error: if there is none.
+        """
+        with self._lock:
+            found = _library.edgekit_mask_label(self._open(), number)
+        if found is None:
+            raise Error(2, f"there is no class {number} in masks of this network")
+        return _text(found)
 
     def _see(self, picture: Any) -> None:
         """Run the network on a picture."""
