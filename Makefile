@@ -29,6 +29,7 @@ demo-keywords: ready  ## from a WAV file to the spoken word on an emulated Corte
 examples: ready  ## small products from data to decisions, each on an emulated board (two minutes each)
 	@$(BIN)/python examples/detect_digits/demo.py
 	@$(BIN)/python examples/text_intent/demo.py
+	@$(BIN)/python examples/recommend/demo.py
 
 test: lint  ## everything: style, types, all tests (about an hour on two slow cores)
 	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder --durations 15

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import boxes, images, labelling, masks, npz, sounds, tables, texts
+from edgekit.data import boxes, images, labelling, masks, npz, rows, sounds, tables, texts
 from edgekit.data.conform import FLOATS, INTEGERS, SCALED, conform, scaling, shape_of, shape_text
 from edgekit.data.spec import PIXELS, parsed
 from edgekit.errors import ModelError, UsageError
@@ -24,6 +24,7 @@ from edgekit.progress import Progress, Silent
 from edgekit.tasks.anomaly import Anomaly
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.row import Row
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
 
@@ -123,6 +124,8 @@ def load(
         dataset = _load_texts(Path(name), graph, task, task.source)._part(parts, seed).subset(limit, seed)
     elif task is not None and sounds.holds_sounds(name, task):
         dataset = _load_sounds(Path(name), graph, parts, seed, limit, task, progress)
+    elif task is not None and isinstance(task.source, Row) and Path(name).suffix.lower() == tables.SUFFIX:
+        dataset = _load_rows(Path(name), graph, task, task.source)._part(parts, seed).subset(limit, seed)
     elif holds_pictures(name):
         first = None if parts else limit
         found = _load_pictures(Path(name), graph, pixel_range, seed, first, task, progress)
@@ -213,6 +216,17 @@ def _load_sounds(
     return Dataset(
         [clips.values], None if isinstance(task.decider, Anomaly) else truth, source=str(path), index=index,
         truth=truth, names=clips.names, recordings=clips.recordings,
+    )  # fmt: skip
+
+
+def _load_rows(path: Path, graph: Graph, task: Task, source: Row) -> Dataset:
+    """Rows of a table whose columns the task describes."""
+    if not path.is_file():
+        raise UsageError(f"--data {path}: there is no such file", "pass a .csv, or an .npz")
+    found = rows.load(path, graph, source, task.decider)
+    return Dataset(
+        found.inputs, found.labels, source=str(path), truth=found.truth,
+        groups=None if found.groups is None else labelling.groups(found.groups, len(found.inputs[0]), path),
     )  # fmt: skip
 
 

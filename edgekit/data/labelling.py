@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
 
+MOST_CLASSES = 65536
 MOST_GROUPS = 1000
 """More than this are not groups, but one value per sample."""
 
@@ -27,6 +29,22 @@ def labels(y: NDArray[Any], samples: int, path: Path) -> tuple[NDArray[np.int64]
     if y.ndim == 1 and _whole(y):
         return y.astype(np.int64), ""
     return None, f"{path}: y is {y.dtype} {list(y.shape)}, not classes, so no accuracy is measured"
+
+
+def by_name(path: Path, column: str, cells: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """The class of each row of a table, which has its name or its number.
+
+    :param names: the task's labels; empty: classes have numbers only.
+    """
+    known = {name: number for number, name in enumerate(names)}
+    known = {**{str(number): number for number in range(len(names) or MOST_CLASSES)}, **known}
+    for row, cell in enumerate(cells, 2):
+        if cell not in known:
+            raise UsageError(
+                f"{path}: row {row}, column {column!r}: {cell!r} is not among the task's labels",
+                f"they are {', '.join(names[:10])}" if names else "add labels to task.toml, or use numbers from 0",
+            )
+    return np.array([known[cell] for cell in cells], np.int64)
 
 
 def groups(g: NDArray[Any], samples: int, path: Path) -> NDArray[Any]:

@@ -40,7 +40,7 @@ def read(path: Path, inputs: Sequence[tuple[str, Tensor]]) -> dict[str, NDArray[
         mine = features if len(inputs) == 1 else [one for one in features if _belongs(one, name)]
         if not mine:
             raise UsageError(f"{path}: no column for input {name!r}", f"call them {name}, or {name}[0], {name}[1], ...")
-        values = np.stack([_numbers(path, one, columns[one]) for one in mine], axis=1)
+        values = np.stack([numbers(path, one, columns[one]) for one in mine], axis=1)
         found[name] = _as_integers(values, tensor)
     if LABEL in columns:
         found["y"] = _labels(path, columns[LABEL])
@@ -107,7 +107,11 @@ def _is_number(text: str) -> bool:
     return "_" not in text
 
 
-def _numbers(path: Path, name: str, cells: Sequence[str]) -> NDArray[np.float64]:
+def numbers(path: Path, name: str, cells: Sequence[str]) -> NDArray[np.float64]:
+    """The numbers in a column.
+
+    :raises UsageError: naming the row that has none.
+    """
     for number, cell in enumerate(cells, 2):
         if not _is_number(cell):
             raise UsageError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import tables
+from edgekit.data import labelling, tables
 from edgekit.errors import UsageError
 
 SUFFIX = ".txt"
@@ -50,22 +50,9 @@ def _table(path: Path, labels: Sequence[str]) -> Texts:
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     texts = [cell.replace("\r\n", "\n") for cell in columns[TEXT]]
     found = columns.get(LABEL)
-    numbers = None if found is None else _numbers(path, [cell.strip() for cell in found], labels)
+    numbers = None if found is None else labelling.by_name(path, LABEL, [cell.strip() for cell in found], labels)
     groups = np.array([cell.strip() for cell in columns[GROUP]]) if GROUP in columns else None
     return Texts(texts, [" ".join(text.split()) for text in texts], numbers, groups)
-
-
-def _numbers(path: Path, cells: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
-    """The class of each row, which has its name or its number."""
-    by_name = {name: number for number, name in enumerate(labels)}
-    by_name = {**{str(number): number for number in range(len(labels) or tables.MAX_COLUMNS)}, **by_name}
-    for row, cell in enumerate(cells, 2):
-        if cell not in by_name:
-            raise UsageError(
-                f"{path}: row {row}, column {LABEL!r}: {cell!r} is not among the task's labels",
-                f"they are {', '.join(labels[:10])}" if labels else "add labels to task.toml, or use numbers from 0",
-            )
-    return np.array([by_name[cell] for cell in cells], np.int64)
 
 
 def _folder(path: Path, labels: Sequence[str]) -> Texts:

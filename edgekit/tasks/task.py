@@ -16,6 +16,9 @@ from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.detector import Detector
 from edgekit.tasks.parts import Decider, Source
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.ranker import Ranker
+from edgekit.tasks.regressor import Regressor
+from edgekit.tasks.row import Row
 from edgekit.tasks.segmenter import Segmenter
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
@@ -36,6 +39,8 @@ class Kind(StrEnum):
     TEXT_CLASSIFICATION = "text-classification"
     KEYWORD = "keyword"
     ANOMALY = "anomaly"
+    REGRESSION = "regression"
+    RANKING = "ranking"
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,14 @@ class _Parts:
 
 
 _KINDS = {
-    Kind.CLASSIFICATION: _Parts((Picture,), Classifier),
+    Kind.CLASSIFICATION: _Parts((Picture, Row), Classifier),
     Kind.DETECTION: _Parts((Picture,), Detector),
     Kind.SEGMENTATION: _Parts((Picture,), Segmenter),
     Kind.TEXT_CLASSIFICATION: _Parts((Text,), Classifier),
     Kind.KEYWORD: _Parts((Sound,), Classifier),
     Kind.ANOMALY: _Parts((Sound,), Anomaly),
+    Kind.REGRESSION: _Parts((Row,), Regressor),
+    Kind.RANKING: _Parts((Row,), Ranker),
 }
 
 

@@ -140,6 +140,17 @@ int edgekit_set_picture(edgekit_instance *instance, const struct edgekit_picture
    if the bundle's task takes no text, or it is not UTF-8. */
 int edgekit_set_text(edgekit_instance *instance, const char *text, size_t bytes);
 
+/* A cell of a row: a number, or a category's value. */
+struct edgekit_cell {
+    double number;
+    const char *text; /* NULL: it is a number */
+};
+
+/* Make the network's inputs of a row, which has a cell for each of the task's columns, in their order: numbers are
+   scaled, values found in their lists. Nothing is allocated. Returns a status; EDGEKIT_USAGE if the bundle's task takes
+   no row, or a cell is wrong. */
+int edgekit_set_row(edgekit_instance *instance, const struct edgekit_cell *cells, uint32_t count);
+
 /* A class that the network chose. */
 struct edgekit_class {
     uint32_t number;
@@ -212,6 +223,10 @@ struct edgekit_anomaly {
 
 /* Add the clip that the network has just been run on. Returns a status. */
 int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly *sum);
+
+/* Write what the network estimates, in the task's unit, but no more than `most` values. `*unit`, if it is not NULL,
+   gets the unit's name. Returns a status; EDGEKIT_USAGE if the bundle's task is not regression. */
+int edgekit_values(edgekit_instance *instance, float *values, uint32_t most, uint32_t *count, const char **unit);
 
 /* Forget what earlier inferences left in a network with state. Returns a status. */
 int edgekit_restart(edgekit_instance *instance);

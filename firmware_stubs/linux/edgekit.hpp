@@ -86,6 +86,12 @@ public:
     /* Make the inputs of a text in UTF-8, as the bundle's task says. */
     void set_text(const std::string &text) { check(edgekit_set_text(instance_.get(), text.data(), text.size())); }
 
+    /* Make the inputs of a row, which has a cell for each of the task's columns. */
+    void set_row(const std::vector<edgekit_cell> &cells)
+    {
+        check(edgekit_set_row(instance_.get(), cells.data(), static_cast<std::uint32_t>(cells.size())));
+    }
+
     /* One inference. */
     void run() { check(edgekit_run(instance_.get())); }
     /* Forget what earlier inferences left in a network with state. */

@@ -6,13 +6,15 @@
 
 enum { SCHEMA = 1 };
 
-static const struct task_source *const sources[] = {&task_picture, &task_sound, &task_text};
+static const struct task_source *const sources[] = {&task_picture, &task_row, &task_sound, &task_text};
 static const struct {
     const char *name;
     const struct task_decider *decider;
 } kinds[] = {
-    {"anomaly", &task_anomaly},        {"classification", &task_classifier}, {"detection", &task_detector},
-    {"segmentation", &task_segmenter}, {"keyword", &task_classifier},        {"text-classification", &task_classifier},
+    {"anomaly", &task_anomaly},        {"classification", &task_classifier},
+    {"detection", &task_detector},     {"keyword", &task_classifier},
+    {"ranking", &task_classifier},     {"regression", &task_regressor},
+    {"segmentation", &task_segmenter}, {"text-classification", &task_classifier},
 };
 
 #define LENGTH(table) (sizeof(table) / sizeof *(table))

@@ -218,8 +218,10 @@ def _masks(outputs: Outputs | Masks, truth: Truth) -> Tally:
 def _lists(measure: Callable[[NDArray[Any], Truth], Tally]) -> Judge:
     def judge(outputs: Outputs, truth: Truth) -> Tally:
         scores = _scores(outputs)
+        if truth.ndim == 1 and truth.dtype.kind in "iu":  # the one relevant item of each sample
+            truth = np.eye(scores.shape[1])[_labels(truth, scores.shape[1])]
         if truth.shape != scores.shape:
-            raise ValueError(f"y must be relevances {list(scores.shape)}, found {list(truth.shape)}")
+            raise ValueError(f"y must be relevances {list(scores.shape)}, or items, found {list(truth.shape)}")
         return measure(scores, truth)
 
     return judge

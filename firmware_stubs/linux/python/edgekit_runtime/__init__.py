@@ -84,6 +84,12 @@ class _Anomaly(ctypes.Structure):
     ]  # fmt: skip
 
 
+class _Cell(ctypes.Structure):
+    """``struct edgekit_cell``."""
+
+    _fields_ = [("number", ctypes.c_double), ("text", ctypes.c_char_p)]
+
+
 class _Class(ctypes.Structure):
     """``struct edgekit_class``."""
 
@@ -145,6 +151,12 @@ def _load() -> ctypes.CDLL:
         ("set_input", ctypes.c_int, [instance, number, ctypes.c_void_p, size]),
         ("run", ctypes.c_int, [instance]),
         ("set_picture", ctypes.c_int, [instance, ctypes.POINTER(_Picture)]),
+        ("set_row", ctypes.c_int, [instance, ctypes.POINTER(_Cell), number]),
+        (
+            "values",
+            ctypes.c_int,
+            [instance, ctypes.POINTER(ctypes.c_float), number, ctypes.POINTER(number), ctypes.POINTER(ctypes.c_char_p)],
+        ),
         ("set_text", ctypes.c_int, [instance, ctypes.c_char_p, size]),
         ("classes", ctypes.c_int, [instance, ctypes.POINTER(_Class), number, ctypes.POINTER(number)]),
         ("detections", ctypes.c_int, [instance, ctypes.POINTER(_Detection), number, ctypes.POINTER(number)]),
@@ -221,16 +233,18 @@ class Network:
         return made[0] if len(made) == 1 else made
 
     def classify(self, sample: Any) -> list[Class]:
-        """Classify a picture or a text as the bundle's task says.
+        """Classify a picture, a text or a row as the bundle's task says, or rank candidates for it.
 
-        :param sample: a picture: bytes ``[height, width, 3]`` in RGB, or ``[height, width]`` in grey, of any size; or a
-            text: a ``str``.
+        :param sample: a picture: bytes ``[height, width, 3]`` in RGB, or ``[height, width]`` in grey, of any size; a
+            text: a ``str``; or a row: a list with a number or ``str`` for each of the task's columns.
         :returns: the classes with the highest scores, the best first.
         :raises Error: if the bundle has no task, or it takes no such sample.
         """
         with self._lock:
             if isinstance(sample, str):
                 self._read(sample)
+            elif isinstance(sample, (list, tuple)):
+                self._take(sample)
             else:
                 self._see(sample)
             return self._classes()
@@ -330,6 +344,30 @@ class Network:
         except UnicodeEncodeError as error:
             raise Error(2, f"the text is no Unicode: {error}") from None
         self._check(_library.edgekit_set_text(self._open(), data, len(data)))
+        self.run()
+
+    def estimate(self, row: Any) -> list[float]:
+        """Estimate values as the bundle's task says, in its unit.
+
+        :param row: a list with a number or ``str`` for each of the task's columns.
+        :raises Error: if the bundle's task is not regression, or a cell is wrong.
+        """
+        with self._lock:
+            self._take(row)
+            most = int(np.prod(self.outputs[0].shape))
+            found, count = (ctypes.c_float * most)(), ctypes.c_uint32()
+            self._check(_library.edgekit_values(self._open(), found, most, ctypes.byref(count), None))
+            return list(found[: count.value])
+
+    def _take(self, row: Any) -> None:
+        """Run the network on a row."""
+        cells = (_Cell * len(row))()
+        for number, value in enumerate(row):
+            if isinstance(value, str):
+                cells[number].text = value.encode(errors="replace")
+            else:
+                cells[number].number = float(value)
+        self._check(_library.edgekit_set_row(self._open(), cells, len(row)))
         self.run()
 
     def _set(self, number: int, array: Any) -> None:

@@ -1,0 +1,209 @@
+"""Rows of tables as a task's source: what becomes of cells, in Python and in C, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit import resources
+from edgekit.backends import runner_build
+from edgekit.data import dataset
+from edgekit.errors import CheckFailed, UsageError
+from edgekit.graph import Graph, tflite
+from edgekit.tasks import task
+from edgekit.tasks.regressor import Regressor
+from edgekit.tasks.row import Code, Row
+from edgekit.tasks.task import Task
+from tests.e2e.command import edgekit
+from tests.networks.small import Builder, dense
+
+LINUX = resources.folder("firmware_stubs") / "linux"
+COLUMNS = """[row]
+columns = [
+    {name = "age", mean = 40, std = 12.5},
+    {name = "color", values = ["red", "green", "blue"]},
+    {name = "size", values = ["S", "M"], code = "index", other = true},
+]
+"""
+GOOD = f"""schema = 1
+task = "regression"
+unit = "EUR"
+mean = 100
+std = 20
+{COLUMNS}"""
+RANKING = """schema = 1
+task = "ranking"
+labels = ["tea", "milk", "beer", "wine"]
+top = 2
+[row]
+columns = [
+    {name = "user", values = ["ann", "bob", "eve"], input = "who"},
+    {name = "hour", std = 24, input = "when"},
+]
+"""
+TABLE = "size,age,color,y,g\nM,30,blue,95.5,a\nS,52.25,red,120,b\nXL,1e1,green,7,a\n"
+
+
+def one_input() -> Graph:
+    return dense(np.random.default_rng(0).normal(size=(1, 5)).astype(np.float32), np.float32([0.25]))
+
+
+def two_inputs() -> Graph:
+    """The user's row of a table, and the hour times a weight."""
+    b = Builder()
+    rng = np.random.default_rng(1)
+    who, when = b.tensor((1, 1), "int32", name="who"), b.tensor((1, 1), name="when")
+    table = b.constant(rng.normal(size=(3, 4)).astype(np.float32))
+    found = b.add("GATHER", (table, who), (1, 1, 4), options="Gather")
+    shape = b.constant(np.array([1, 4], np.int32))
+    flat = b.add("RESHAPE", (found, shape), (1, 4), options="Reshape", newShape=[1, 4])
+    weights = (b.constant(rng.normal(size=(4, 1)).astype(np.float32)), b.constant(np.zeros(4, np.float32)))
+    more = b.add("FULLY_CONNECTED", (when, *weights), (1, 4), options="FullyConnected")
+    return b.graph((who, when), (b.add("ADD", (flat, more), (1, 4), options="Add"),))
+
+
+def read(folder: Path, text: str, graph: Graph) -> Task:
+    (folder / "task.toml").write_text(text)
+    return task.read(folder / "task.toml", graph)
+
+
+def test_cells_become_scaled_numbers_and_categories(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD, one_input())
+    assert isinstance(found.source, Row) and isinstance(found.decider, Regressor)
+    assert [one.code for one in found.source.columns] == [Code.NUMBER, Code.ONE_HOT, Code.INDEX]
+    (tmp_path / "t.csv").write_text(TABLE)
+    data = dataset.load(str(tmp_path / "t.csv"), one_input(), task=found)
+    expected = [[-0.8, 0, 0, 1, 1], [0.98, 1, 0, 0, 0], [-2.4, 0, 1, 0, 2]]
+    np.testing.assert_array_equal(data.inputs[0][:, 0], np.float32(expected))
+    assert data.truth is not None and data.truth.tolist() == [95.5, 120, 7] and data.labels is None
+    assert data.groups is not None and data.groups.tolist() == ["a", "b", "a"]
+    assert task.of_manifest(json.loads(json.dumps({"task": found.json()}))) == found
+
+
+def test_rankings_are_told_the_right_candidate(tmp_path: Path) -> None:
+    found = read(tmp_path, RANKING, two_inputs())
+    (tmp_path / "t.csv").write_text("hour,user,label\n12,eve,beer\n6,ann,0\n")
+    data = dataset.load(str(tmp_path / "t.csv"), two_inputs(), task=found)
+    assert data.inputs[0].tolist() == [[[2]], [[0]]] and str(data.inputs[0].dtype) == "int32"
+    assert data.inputs[1].tolist() == [[[0.5]], [[0.25]]]
+    assert data.labels is not None and data.labels.tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "words"),
+    [
+        (GOOD, "std = 12.5", "std = 0", "std is not above 0"),
+        (GOOD, "std = 12.5", "median = 3", "median is not a key"),
+        (GOOD, 'name = "color"', 'name = "age"', "two are called 'age'"),
+        (GOOD, '"green"', '"red"', "the values of 'color' are missing, or one is there twice"),
+        (GOOD, '["red", "green", "blue"]', "[]", "the values of 'color' are missing"),
+        (GOOD, '["red", "green", "blue"]', '"../colors.txt"', "'../colors.txt' cannot be read"),
+        (GOOD, '"blue"]', '"blue"], mean = 1', "which exclude mean and std"),
+        (GOOD, '"index"', '"bits"', "one of number, one-hot, index"),
+        (GOOD, '"index"', '"number"', 'its code is "one-hot" or "index"'),
+        (GOOD, ', code = "index"', "", "are 7 numbers, but it takes [1, 5]"),
+        (GOOD, 'unit = "EUR"', "unit = 3", "the label 3"),
+        (GOOD, "std = 20", "std = -1", "std is not above 0"),
+        (RANKING, 'input = "who"', 'input = "whom"', "has no input 'whom'"),
+        (RANKING, 'input = "who"', "input = 2", "not a whole number up to 1"),
+        (RANKING, 'values = ["ann", "bob", "eve"]', "std = 3", "takes whole numbers, so 'user' needs code"),
+        (RANKING, '"wine"]', '"wine", "gin"]', "5 labels for 4 classes"),
+    ],
+)
+def test_tasks_that_are_refused(tmp_path: Path, text: str, old: str, new: str, words: str) -> None:
+    assert old in text
+    with pytest.raises(UsageError) as refused:
+        read(tmp_path, text.replace(old, new, 1), one_input() if text is GOOD else two_inputs())
+    assert words in refused.value.message and "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (TABLE.replace("52.25", "old"), "row 3, column 'age': 'old' is not a number"),
+        (TABLE.replace("52.25", "nan"), "row 3, column 'age': 'nan' is not a number"),
+        (TABLE.replace("green", "pink"), "row 4, column 'color': 'pink' is not among its values"),
+        (TABLE.replace("color", "colour"), "it has no column 'color'"),
+        (TABLE.replace("120", "dear"), "row 3, column 'y': 'dear' is not a number"),
+    ],
+)
+def test_tables_that_are_refused(tmp_path: Path, table: str, words: str) -> None:
+    found = read(tmp_path, GOOD, one_input())
+    (tmp_path / "t.csv").write_text(table)
+    with pytest.raises(UsageError) as refused:
+        dataset.load(str(tmp_path / "t.csv"), one_input(), task=found)
+    assert words in refused.value.message and "\n" not in refused.value.message
+
+
+def test_damaged_manifests_are_refused(tmp_path: Path) -> None:
+    made = read(tmp_path, GOOD, one_input()).json()
+    for key, value in (("code", "hex"), ("std", 0), ("values", ["a", "a"]), ("input", -1), ("name", 7)):
+        damaged = json.loads(json.dumps(made))
+        damaged["row"]["columns"][1][key] = value
+        with pytest.raises(CheckFailed, match="is damaged"):
+            task.of_manifest({"task": damaged})
+
+
+# The same in C
+
+
+def decided(folder: Path, text: str, graph: Graph, columns: list[str], rows: list[list[Any]]) -> tuple[Any, Any]:
+    """What ``edgekit run`` decides on rows, and what the library for Python does."""
+    tflite.write(graph, folder / "model.tflite")
+    (folder / "task.toml").write_text(text)
+    with (folder / "x.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    (folder / "board.py").write_text(
+        """
+import json, sys
+from edgekit_runtime import Error, Network
+network, call = Network(sys.argv[1]), sys.argv[2]
+made = []
+for row in json.load(sys.stdin):
+    try:
+        found = getattr(network, call)(row)
+        made.append(found if call == "estimate" else [one._asdict() for one in found])
+    except Error as error:
+        made.append(str(error))
+print(json.dumps(made))
+"""
+    )
+    data = ["--data", folder / "x.csv"]
+    (bundle,) = edgekit("compile", folder / "model.tflite", "-t", "host", "--out", folder, *data, "--json").json[
+        "bundles"
+    ]
+    theirs = edgekit("run", bundle["path"], *data, "--json").json["decisions"]
+    library = runner_build.library(platform.machine()).path
+    env = {**os.environ, "PYTHONPATH": str(LINUX / "python"), "EDGEKIT_LIBRARY": str(library)}
+    call = "estimate" if "regression" in text else "classify"
+    wrong = [[1], [*rows[0], 1], ["x"] * len(rows[0]), [3.0] * len(rows[0]), [float("inf"), *rows[0][1:]]]
+    command = [sys.executable, folder / "board.py", bundle["path"], call]
+    done = subprocess.run(command, input=json.dumps(rows + wrong), env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ours = json.loads(done.stdout)
+    assert all(isinstance(one, str) and ("the cell of column" in one or "columns, the row" in one) for one in ours[-5:])
+    return theirs, ours[:-5]
+
+
+def test_c_estimates_the_same_bits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = [
+        [float(rng.normal(40, 20)), ["red", "green", "blue"][n % 3], ["S", "M", "XL", "XXL"][n % 4]] for n in range(40)
+    ]
+    theirs, ours = decided(tmp_path, GOOD, one_input(), ["age", "color", "size"], rows)
+    assert [one["values"] for one in theirs] == ours and theirs[0]["unit"] == "EUR"
+
+
+def test_c_ranks_the_same(tmp_path: Path) -> None:
+    rows = [[["ann", "bob", "eve"][n % 3], n / 7] for n in range(30)]
+    theirs, ours = decided(tmp_path, RANKING, two_inputs(), ["user", "hour"], rows)
+    assert [one["ranked"] for one in theirs] == ours and len(ours[0]) == 2
