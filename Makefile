@@ -30,6 +30,8 @@ examples: ready  ## small products from data to decisions, each on an emulated b
 	@$(BIN)/python examples/detect_digits/demo.py
 	@$(BIN)/python examples/text_intent/demo.py
 	@$(BIN)/python examples/recommend/demo.py
+	@$(BIN)/python examples/speech_commands/demo.py
+	@$(BIN)/python examples/anomaly/demo.py
 
 test: lint  ## everything: style, types, all tests (about an hour on two slow cores)
 	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder --durations 15

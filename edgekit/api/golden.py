@@ -1,4 +1,4 @@
-"""Golden inputs: the samples on which an artifact is proven, and the pictures that some of them are made of."""
+"""Golden inputs: the samples on which an artifact is proven, and the pictures or sound that some are made of."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit.bundle import material
-from edgekit.bundle.material import Material
+from edgekit.bundle.material import Material, Thing
 from edgekit.data import dataset, shrunk
-from edgekit.data.sources import network_inputs, synthesized
+from edgekit.data.sources import network_inputs, spoken, synthesized
 from edgekit.graph.stats import statistics
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.sound import Sound
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,24 +34,36 @@ def count(graph: Graph) -> int:
 def inputs(
     graph: Graph, samples: Dataset | None, seed: int, wanted: int, task: Task | None = None
 ) -> tuple[list[NDArray[Any]], Material | None]:
-    """Golden inputs, ``[n, *tensor shape]`` each, drawn from the samples; and the pictures of a task that takes some.
+    """Golden inputs, ``[n, *tensor shape]`` each, drawn from the samples; and material for a task of pictures or sound.
 
-    Where the samples are pictures, some are kept, made smaller if they are large; otherwise as many are synthesized,
-    and add to the ``wanted`` samples.
+    Where the samples are pictures, some are kept, made smaller if they are large; otherwise as many are synthesized, as
+    sound always is, and add to the ``wanted`` samples.
     """
     chosen = samples.subset(wanted, seed) if samples is not None else dataset.random(graph, seed=seed, samples=wanted)
     found = dataset.as_network_inputs(chosen, graph)
-    if task is None or not isinstance(task.source, Picture):
+    if task is None or not isinstance(task.source, Picture | Sound):
         return found, None
     kept = min(material.MOST, max(1, len(chosen) // 4))
-    if chosen.files is not None and chosen.sizes is not None:
-        pictures = shrunk.read(chosen.files[:kept].tolist(), material.MOST_PIXELS)
-        rows = list(range(len(pictures)))
-    else:
-        pictures = synthesized(graph, kept, material.MOST_PIXELS, seed)
-        rows = list(range(len(chosen), len(chosen) + len(pictures)))
-        found = [np.concatenate([each, np.zeros_like(each, shape=(len(rows), *each.shape[1:]))]) for each in found]
-    for row, picture in zip(rows, pictures, strict=True):
-        for each, made in zip(found, network_inputs(task.source, picture, graph), strict=True):
+    if isinstance(task.source, Picture) and chosen.files is not None and chosen.sizes is not None:
+        things: tuple[Thing, ...] = tuple(shrunk.read(chosen.files[:kept].tolist(), material.MOST_PIXELS))
+        return found, _placed(found, list(range(len(things))), things, task, graph)
+    things = _synthesized(task.source, graph, kept, seed)
+    rows = list(range(len(chosen), len(chosen) + len(things)))
+    found = [np.concatenate([each, np.zeros_like(each, shape=(len(rows), *each.shape[1:]))]) for each in found]
+    return found, _placed(found, rows, things, task, graph)
+
+
+def _synthesized(source: Picture | Sound, graph: Graph, count: int, seed: int) -> tuple[Thing, ...]:
+    if isinstance(source, Picture):
+        return tuple(synthesized(graph, count, material.MOST_PIXELS, seed))
+    return tuple(spoken(source, count, material.MOST_SAMPLES, seed))
+
+
+def _placed(
+    found: list[NDArray[Any]], rows: list[int], things: tuple[Thing, ...], task: Task, graph: Graph
+) -> Material:
+    """Write what the network takes of each thing to its row of the golden inputs."""
+    for row, thing in zip(rows, things, strict=True):
+        for each, made in zip(found, network_inputs(task.source, thing, graph), strict=True):
             each[row] = made
-    return found, Material(tuple(rows), tuple(pictures))
+    return Material(tuple(rows), things)

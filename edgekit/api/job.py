@@ -14,7 +14,7 @@ from edgekit import plugins, sandbox
 from edgekit.api import advice, golden
 from edgekit.api.load import digest, reader_for
 from edgekit.backends import Options
-from edgekit.bundle.material import Material
+from edgekit.bundle.material import Material, size_of
 from edgekit.compression.budget import Budget
 from edgekit.data import dataset
 from edgekit.errors import CheckFailed, ModelError, QuantizationFailed, UsageError
@@ -205,9 +205,9 @@ def _decided(
 ) -> Material:
     """The material with what the task makes of the reference's outputs; ``reference``: golden inputs and outputs."""
     made = []
-    for row, picture in zip(material.rows, material.pictures, strict=True):
+    for row, thing in zip(material.rows, material.things, strict=True):
         inputs, outputs = ([each[row] for each in arrays] for arrays in reference)
-        sample = Sample(str(row), inputs, (picture.shape[1], picture.shape[0]))
+        sample = Sample(str(row), inputs, size_of(thing))
         made.append(decide(task, sample, outputs, graph).json())
     return replace(material, decisions=tuple(made))
 

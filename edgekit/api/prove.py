@@ -22,6 +22,7 @@ from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weig
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import OpenOptions, Run, Runner, RunOptions, once
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.sound import Sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +84,7 @@ class _Proof:
     def judge(self) -> parity.Parity:
         inputs, reference = self.bundle.golden()
         task = self.bundle.task
-        seen = task is not None and isinstance(task.source, Picture)
+        seen = task is not None and isinstance(task.source, Picture | Sound)
         material = self.bundle.material(len(inputs[0])) if seen and inputs else None
         run = once(self.runner, self.bundle, inputs, replace(self.options, material=material), self.opening)
         if self.seen:

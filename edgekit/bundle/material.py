@@ -1,13 +1,13 @@
-"""Source material in a bundle: pictures of which golden inputs were made, and what is decided on them.
+"""Source material in a bundle: pictures or sound of which golden inputs were made, and what is decided on it.
 
-``material.npz`` holds the pictures, ``decisions.json`` the reference's decisions, so that a proof can begin before the
+``material.npz`` holds the material, ``decisions.json`` the reference's decisions, so that a proof can begin before the
 network's input and end after its outputs. The C runner reads the material as ``firmware_stubs/linux/decide.h`` says.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data import npz
+from edgekit.data.wav import Recording
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import plain_files
 from edgekit.files.documents import dumps, loads
@@ -24,31 +25,32 @@ from edgekit.tasks.parts import Line
 PICTURES, DECISIONS = "material.npz", "decisions.json"
 MOST, MOST_PIXELS = 4, 1 << 18
 """Pictures in a bundle, and pixels of each."""
+MOST_SAMPLES = 1 << 21
+"""Of a recording."""
 SCHEMA = 1
-_PREFIX = "picture"
+_PICTURES, _SOUNDS, _RATES = "picture", "sound", "rate"
 _MOST_VALUES = 8_000_000
 _MOST_BYTES, _MOST_JSON = 16 << 20, 16 << 20
-_PICTURE = 1
+_PICTURE, _SOUND = 1, 2
+
+Thing = NDArray[np.uint8] | Recording
+"""A picture ``[h, w, 3]`` in RGB, or sound of one channel in int16."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """Pictures and what the reference decides on them.
+    """Pictures or recordings, and what the reference decides on them.
 
-    :param rows: which golden sample is made of each. :param pictures: uint8 ``[h, w, 3]`` in RGB.
-    :param decisions: the reference's, as JSON documents.
+    :param rows: which golden sample is made of each. :param decisions: the reference's, as JSON documents.
     """
 
     rows: tuple[int, ...]
-    pictures: tuple[NDArray[np.uint8], ...]
+    things: tuple[Thing, ...]
     decisions: tuple[Any, ...] = ()
 
     def packed(self) -> bytes:
         """The C runner's file."""
-        return b"".join(
-            struct.pack("<4I", _PICTURE, picture.shape[1], picture.shape[0], picture.size) + picture.tobytes()
-            for picture in self.pictures
-        )
+        return b"".join(map(_record, self.things))
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,19 @@ class Made:
     lines: Sequence[Sequence[Line]]
 
 
+def size_of(thing: Thing) -> tuple[int, int] | None:
+    """Width and height of a picture."""
+    return None if isinstance(thing, Recording) else (thing.shape[1], thing.shape[0])
+
+
 def save(folder: Path, material: Material) -> None:
     """Write both files into a bundle's folder; the same material gives the same bytes."""
-    named = {f"{_PREFIX}{row}": picture for row, picture in zip(material.rows, material.pictures, strict=True)}
+    named: dict[str, NDArray[Any]] = {}
+    for row, thing in zip(material.rows, material.things, strict=True):
+        if isinstance(thing, Recording):
+            named[f"{_SOUNDS}{row}"], named[f"{_RATES}{row}"] = thing.samples, np.array([thing.rate], np.uint32)
+        else:
+            named[f"{_PICTURES}{row}"] = thing
     np.savez_compressed(folder / PICTURES, allow_pickle=False, **named)
     document = {"schema": SCHEMA, "decisions": list(material.decisions)}
     (folder / DECISIONS).write_text(dumps(document) + "\n")
@@ -80,34 +92,49 @@ def read(folder: Path, samples: int) -> Material | None:
     if not (folder / PICTURES).is_file():
         return None
     try:
-        found = npz.read(folder / PICTURES, most=_MOST_BYTES, kinds="u")
+        found = npz.read(folder / PICTURES, most=_MOST_BYTES, kinds="ui")
         with plain_files.opened(folder, DECISIONS) as file:
             text = file.read(_MOST_JSON + 1)
         if len(text) > _MOST_JSON:
             raise ValueError(f"{DECISIONS} has over {_MOST_JSON >> 20} MiB")
         document = loads(text, _MOST_VALUES)
-        if document["schema"] != SCHEMA or len(document["decisions"]) != len(found):
-            raise ValueError(f"{DECISIONS} is not about these {len(found)} pictures")
-        rows = [_row(name, samples) for name in found]
-        for name, picture in found.items():
-            _checked(name, picture)
-        return Material(tuple(rows), tuple(found.values()), tuple(document["decisions"]))
+        named = [name for name in found if not name.startswith(_RATES)]
+        if document["schema"] != SCHEMA or len(document["decisions"]) != len(named):
+            raise ValueError(f"{DECISIONS} is not about these {len(named)} samples")
+        rows = [_row(name, samples) for name in named]
+        things = [_checked(name, found) for name in named]
+        return Material(tuple(rows), tuple(things), tuple(document["decisions"]))
     except (UsageError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckFailed(f"{PICTURES} is damaged: {error}", "compile the bundle again") from error
 
 
+def _record(thing: Thing) -> bytes:
+    if isinstance(thing, Recording):
+        return struct.pack("<4I", _SOUND, thing.rate, 1, thing.samples.nbytes) + thing.samples.tobytes()
+    return struct.pack("<4I", _PICTURE, thing.shape[1], thing.shape[0], thing.size) + thing.tobytes()
+
+
 def _row(name: str, samples: int) -> int:
-    number = name.removeprefix(_PREFIX)
-    if not name.startswith(_PREFIX) or not number.isdecimal() or int(number) >= samples:
+    number = name.removeprefix(_PICTURES).removeprefix(_SOUNDS)
+    if number == name or not number.isdecimal() or int(number) >= samples:
         raise ValueError(f"{name!r} is not of a golden sample")
     return int(number)
 
 
-def _checked(name: str, picture: NDArray[Any]) -> None:
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size > 0:
+def _checked(name: str, found: Mapping[str, NDArray[Any]]) -> Thing:
+    thing = found[name]
+    if name.startswith(_SOUNDS):
+        rate = found[_RATES + name.removeprefix(_SOUNDS)]
+        if thing.dtype != np.int16 or thing.ndim != 2 or thing.shape[1] != 1 or rate.shape != (1,):
+            raise ValueError(f"{name} is no sound")
+        if len(thing) > MOST_SAMPLES:
+            raise ValueError(f"{name} has over {MOST_SAMPLES} samples")
+        return Recording(int(rate[0]), thing)
+    if thing.dtype != np.uint8 or thing.ndim != 3 or thing.shape[2] != 3 or not thing.size > 0:
         raise ValueError(f"{name} is no picture")
-    if picture.shape[0] * picture.shape[1] > MOST_PIXELS:
+    if thing.shape[0] * thing.shape[1] > MOST_PIXELS:
         raise ValueError(f"{name} has over {MOST_PIXELS} pixels")
+    return thing
 
 
 def same(first: Any, second: Any) -> bool:

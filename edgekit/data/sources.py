@@ -1,4 +1,4 @@
-"""From source material, such as a picture, to the inputs of a network with a task."""
+"""From source material, a picture or sound, to the inputs of a network with a task."""
 
 from __future__ import annotations
 
@@ -8,20 +8,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data import dataset
+from edgekit.data.wav import Recording
 from edgekit.tasks import picture as steps
+from edgekit.tasks.features import clip
+from edgekit.tasks.picture import Picture
+from edgekit.tasks.sound import Sound
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
-    from edgekit.tasks.picture import Picture
+    from edgekit.tasks.parts import Source
 
 
-def network_inputs(source: Picture, picture: NDArray[np.uint8], graph: Graph) -> list[NDArray[Any]]:
-    """What the network takes of a picture ``[h, w, 3]`` in RGB: ``[*tensor shape]`` for each input, in its dtype."""
+def network_inputs(source: Source, thing: NDArray[np.uint8] | Recording, graph: Graph) -> list[NDArray[Any]]:
+    """What the network takes of a picture or of the first clip of a recording: ``[*tensor shape]`` for each input."""
     (tensor,) = graph.inputs
+    if isinstance(thing, Recording):
+        assert isinstance(source, Sound)
+        heard = source.values(clip(thing.samples), tensor)[:1]
+        return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([heard]), graph)]
+    assert isinstance(source, Picture)
     height, width, _, _ = steps.layout(tensor)
-    pixels = steps.fitted(source, picture, width, height)
+    pixels = steps.fitted(source, thing, width, height)
     values = steps.values(source, pixels[np.newaxis], tensor)
     return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([values]), graph)]
+
+
+def spoken(source: Sound, count: int, most: int, seed: int) -> list[Recording]:
+    """Recordings of several lengths with tones that rise, pauses and noise, of at most ``most`` samples."""
+    made = []
+    for number, share in enumerate((1.0, 1.5, 0.6, 0.1)[:count]):
+        rng = np.random.default_rng([seed, number])
+        samples = max(1, min(most, int(source.length * share)))
+        t = np.arange(samples) / samples
+        sound = np.zeros(samples, np.int64)
+        for part in range(4):
+            period = int(rng.integers(4, 80)) - (t * rng.integers(0, 3)).astype(np.int64)
+            tone = np.arange(samples) % period * 2 - period
+            sound += (t > part / 5) * (t < part / 5 + 0.4) * tone * int(rng.integers(5, 120))
+        sound += rng.integers(-300, 301, samples)
+        made.append(Recording(source.rate, np.clip(sound, -32768, 32767).astype(np.int16)[:, np.newaxis]))
+    return made
 
 
 def synthesized(graph: Graph, count: int, most: int, seed: int) -> list[NDArray[np.uint8]]:

@@ -8,17 +8,16 @@ own outputs. How often that is what the reference network's outputs lead to is c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle.material import Made, same
+from edgekit.bundle.material import Made, same, size_of
 from edgekit.data.sources import network_inputs
 from edgekit.tasks.decisions import decide
 from edgekit.tasks.parts import Line, Sample
-from edgekit.tasks.picture import Picture
 
 if TYPE_CHECKING:
     from edgekit.bundle.material import Material
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DecisionParity:
-    """The verdict on the way from picture to decision.
+    """The verdict on the way from picture or sound to decision.
 
     :param ok: None: nothing is wrong, but the C library was not executed; ``reason`` says why.
-    :param samples: pictures. :param agree: those on which the artifact decides as the reference network does.
+    :param samples: how many of ``what``. :param agree: on which the artifact decides as the reference network does.
     :param reason: what differs, if it is not ok.
     """
 
@@ -39,19 +38,20 @@ class DecisionParity:
     samples: int
     agree: int | None = None
     reason: str = ""
+    what: str = "picture"
 
     def json(self) -> dict[str, Any]:
         """The manifest's ``parity.decision``."""
-        return asdict(self)
+        return {"ok": self.ok, "samples": self.samples, "agree": self.agree, "reason": self.reason}
 
     def words(self) -> str:
         """Summarize the verdict in one line."""
         if self.ok is None:
-            return f"from picture to decision: not executed, {self.reason}"
+            return f"from {self.what} to decision: not executed, {self.reason}"
         if not self.ok:
             return self.reason
         return (
-            f"{self.samples} pictures to decisions, each bit as the reference; "
+            f"{self.samples} {self.what}s to decisions, each bit as the reference; "
             f"{self.agree} of {self.samples} decided as the reference network does"
         )
 
@@ -66,29 +66,27 @@ def judge(
         ``absent`` says why.
     """
     count, agree = len(material.rows), 0
-    assert isinstance(task.source, Picture)
-    for number, (row, picture) in enumerate(zip(material.rows, material.pictures, strict=True)):
-        inputs, size = network_inputs(task.source, picture, graph), (picture.shape[1], picture.shape[0])
-        sample = Sample(str(row), inputs, size)
+    what = task.source.NAME
+    for number, (row, thing) in enumerate(zip(material.rows, material.things, strict=True)):
+        inputs, name = network_inputs(task.source, thing, graph), f"{what} {number}"
+        sample = Sample(str(row), inputs, size_of(thing))
         reference = decide(task, sample, [each[row] for each in golden[1]], graph)
-        wrong = _inputs(inputs, [each[row] for each in golden[0]], "the task makes", "golden.npz has", number)
+        wrong = _inputs(inputs, [each[row] for each in golden[0]], "the task makes", "golden.npz has", name)
         if not wrong and not same(reference.json(), material.decisions[number]):
-            wrong = f"picture {number}: the task decides otherwise on the reference's outputs than when it was compiled"
+            wrong = f"{name}: the task decides otherwise on the reference's outputs than when it was compiled"
         if not wrong and made is not None:
-            wrong = _inputs(
-                [each[number] for each in made.inputs], inputs, "the C library makes", "it should be", number
-            )
+            wrong = _inputs([each[number] for each in made.inputs], inputs, "the C library makes", "it should be", name)
             own = decide(task, sample, [each[number] for each in made.outputs], graph).outcome
-            wrong = wrong or _lines(made.lines[number], own.lines(), number)
+            wrong = wrong or _lines(made.lines[number], own.lines(), name)
             agree += own.agrees(reference.outcome)
         if wrong:
-            return DecisionParity(False, count, reason=wrong)
-    return DecisionParity(True, count, agree) if made is not None else DecisionParity(None, count, reason=absent)
+            return DecisionParity(False, count, reason=wrong, what=what)
+    if made is None:
+        return DecisionParity(None, count, reason=absent, what=what)
+    return DecisionParity(True, count, agree, what=what)
 
 
-def _inputs(
-    found: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]], who: str, instead: str, number: int
-) -> str:
+def _inputs(found: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]], who: str, instead: str, name: str) -> str:
     """What differs between two inputs of the network, in words; empty if nothing does."""
     for ours, theirs in zip(found, expected, strict=True):
         off = np.ascontiguousarray(ours).view(np.uint8) != np.ascontiguousarray(theirs).view(np.uint8)
@@ -96,19 +94,19 @@ def _inputs(
         if off.any():
             at = tuple(int(i) for i in np.argwhere(off)[0])
             return (
-                f"picture {number}: {who} another input: {off.sum()} of {off.size} values differ, the first at "
+                f"{name}: {who} another input: {off.sum()} of {off.size} values differ, the first at "
                 f"{list(at)}: {ours[at]:g}, {instead} {theirs[at]:g}"
             )
     return ""
 
 
-def _lines(found: Sequence[Line], expected: Sequence[Line], number: int) -> str:
+def _lines(found: Sequence[Line], expected: Sequence[Line], name: str) -> str:
     """What differs between two decisions, in words; empty if nothing does."""
     if len(found) != len(expected):
-        return f"picture {number}: the C library decides on {len(found)}, the reference on {len(expected)}"
+        return f"{name}: the C library decides on {len(found)}, the reference on {len(expected)}"
     for at, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
         if repr(ours) != repr(theirs):  # equal bits, and NaN is NaN
-            return f"picture {number}: the C library's decision {at} is {_words(ours)}, it should be {_words(theirs)}"
+            return f"{name}: the C library's decision {at} is {_words(ours)}, it should be {_words(theirs)}"
     return ""
 
 

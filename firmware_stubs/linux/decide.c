@@ -10,7 +10,7 @@
 #include "picture_source.h"
 #include "task.h"
 
-enum { PICTURE = 1, HEADER = 16, MAX_CLASSES = 65536, MAX_DETECTIONS = 10000 };
+enum { PICTURE = 1, SOUND = 2, HEADER = 16, MAX_CLASSES = 65536, MAX_DETECTIONS = 10000 };
 
 struct record {
     uint32_t kind, a, b, bytes;
@@ -35,8 +35,17 @@ static bool next(const uint8_t **at, size_t *left, struct record *r)
     return true;
 }
 
+static int feed_sound(edgekit_instance *instance, const struct record *r)
+{
+    const struct edgekit_sound sound = {sizeof sound,  r->data, r->bytes / sizeof(int16_t) / r->b, r->a, r->b,
+                                        EDGEKIT_PCM16, 0};
+    return edgekit_set_sound(instance, &sound);
+}
+
 static int feed(edgekit_instance *instance, const struct record *r)
 {
+    if (r->kind == SOUND && r->b && r->bytes % (sizeof(int16_t) * r->b) == 0)
+        return feed_sound(instance, r);
     if (r->kind != PICTURE || (uint64_t)r->a * r->b * 3 != r->bytes)
         return engine_fail(&instance->engine, EDGEKIT_USAGE, "the material is damaged, or of a newer edgekit");
     const struct edgekit_picture picture = {sizeof picture, r->data, r->a, r->b, (size_t)r->a * 3, EDGEKIT_RGB};
@@ -108,9 +117,18 @@ static int write_mask(edgekit_instance *instance, long sample, FILE *file)
     return status;
 }
 
+static int write_anomaly(edgekit_instance *instance, long sample, FILE *file)
+{
+    struct edgekit_anomaly sum = {.size = sizeof sum};
+    int status = edgekit_anomaly(instance, &sum);
+    if (!status)
+        fprintf(file, "%ld %d 1 %a %s\n", sample, sum.anomalous, sum.score, sum.anomalous ? "anomalous" : "normal");
+    return status;
+}
+
 typedef int (*decide_write)(edgekit_instance *, long sample, FILE *);
-static const char *const tasks[] = {"classification", "detection", "segmentation"};
-static const decide_write writers[] = {write_classes, write_detections, write_mask};
+static const char *const tasks[] = {"anomaly", "classification", "detection", "keyword", "segmentation"};
+static const decide_write writers[] = {write_anomaly, write_classes, write_detections, write_classes, write_mask};
 
 static void write_ports(const struct port *ports, size_t count, FILE *file)
 {

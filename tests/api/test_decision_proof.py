@@ -134,9 +134,9 @@ def test_pictures_of_the_data_are_kept(tmp_path: Path) -> None:
     inputs, _ = bundle.golden()
     kept = bundle.material(len(inputs[0]))
     assert kept is not None and kept.rows == (0, 1) and len(inputs[0]) == 8
-    assert kept.pictures[0].shape[0] * kept.pictures[0].shape[1] <= material.MOST_PIXELS
+    assert kept.things[0].shape[0] * kept.things[0].shape[1] <= material.MOST_PIXELS
     with Image.open(folder / "1.png") as image:
-        np.testing.assert_array_equal(kept.pictures[1], np.asarray(image))
+        np.testing.assert_array_equal(kept.things[1], np.asarray(image))
     assert check(bundle.path).ok is True
 
 
