@@ -102,8 +102,9 @@ def emulate(model: Path, board: str, folder: Path) -> tuple[Bundle, Trace]:
     (place / "artifact").mkdir(parents=True)
     graph = tflite.read(model)
     tflite.write(graph, place / "model.tflite")
-    LiteRT().build(Planned(graph, target.load(board)), Request(place / "model.tflite", place / "artifact"))
-    bundle = Bundle(place, {"target": board})
+    made = LiteRT().build(Planned(graph, target.load(board)), Request(place / "model.tflite", place / "artifact"))
+    assert made.execution is not None
+    bundle = Bundle(place, {"target": board, "execution": made.execution.json()})
     random = np.random.default_rng(0)
     inputs = [random.integers(-100, 100, (1, *t.shape)).astype(t.dtype) for t in graph.inputs]
     return bundle, once(EmulatorRunner(), bundle, inputs, RunOptions(profile=True)).trace

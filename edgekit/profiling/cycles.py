@@ -2,15 +2,16 @@
 
 For one operator, with n threads on a processor of N cores::
 
-    T(n) = (core + x * private) / n + x * shared + fork          x = e + (1 - e) (n - 1) / (N - 1)
+    T(n) = (f * core + x * private) / n + x * shared + fork          x = e + (E - e) (n - 1) / (N - 1)
 
 ``core`` are the cycles that llvm-mca predicts for the blocks it executed, every load a hit (or, without llvm-mca,
-its instructions by class times the target's table ``cycles.cpi``). ``private`` and ``shared`` are the cycles in which
-the caches of a core, and those it shares and the memory, serve its misses: a transfer time for misses that continue
-a run (a prefetcher hides their latency), the latency for others. ``e``, the target's ``cycles.exposure``, is the part
-of that time one thread cannot hide behind arithmetic; where all cores are busy none of it is hidden. ``fork`` is what
-it costs to hand an operator to several threads. LiteRT's own kernels and LiteRT itself run on one thread; how many
-threads can share a compiled network's kernel is in its trace.
+its instructions by class times the target's table ``cycles.cpi``), and ``f``, the target's ``cycles.core_factor``, is
+what a core takes for each of them. ``private`` and ``shared`` are the cycles in which the caches of a core, and those
+it shares and the memory, serve its misses: a transfer time for misses that continue a run (a prefetcher hides their
+latency), the latency for others. ``e``, the target's ``cycles.exposure``, is the part of that time one thread cannot
+hide behind arithmetic; ``E``, ``cycles.exposure_all_cores``, that part where all cores are busy. ``fork`` is what it
+costs to hand an operator to several threads. LiteRT's own kernels and LiteRT itself run on one thread; how many
+threads can share a compiled network's kernel is in its trace. ``bench/emulator_threads.py`` fits these constants.
 """
 
 from __future__ import annotations
@@ -42,12 +43,17 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Coefficients:
-    """How much llvm-mca is asked about, and the intervals: with it at one thread, without it, at several threads."""
+    """How much llvm-mca is asked about, and the intervals.
+
+    :param one_thread, many_threads: of targets whose constants were judged by measurements with as many threads, with
+        llvm-mca. :param without_mca: of these, without it. :param unjudged: of others.
+    """
 
     coverage: float = number("part of each operator's instructions that llvm-mca is asked about", most=1)
     one_thread: Interval
     without_mca: Interval
     many_threads: Interval
+    unjudged: Interval
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,20 @@ class Cycles:
     core: float
     private: float
     shared: float
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Cycles from an operator's start to its end: computing, waiting for memory, handing it to threads."""
+
+    computing: float
+    waiting: float
+    fork: float
+
+    @property
+    def whole(self) -> float:
+        """All of them."""
+        return self.computing + self.waiting + self.fork
 
 
 class Method(StrEnum):
@@ -78,13 +98,11 @@ class EmulatedCost:
             raise ValueError("the emulator's cost model needs a trace with operators")
         threads = max(1, min(int(conditions.get("threads", 1)), target.processor.cores))
         stats = statistics(graph)
-        cycles, method = self._cycles(trace, target)
+        cycles, method = counted(trace, target, self._coefficients.coverage if self._llvm else 0)
         power_w = energy.power(target, threads)
         operators = [_row(op, c, stats, target, threads) for op, c in zip(trace.operators, cycles, strict=True)]
         total = rows.fill(operators, power_w)
-        known = self._coefficients
-        one = known.one_thread if method is Method.LLVM else known.without_mca
-        interval = known.many_threads if threads > 1 else one
+        interval, judged = self._interval(target, threads, method)
         low, high = interval.low, interval.high
         latency_ms = Figure(total, total * low, total * high)
         return Profile(
@@ -98,22 +116,36 @@ class EmulatedCost:
             scope=energy.scope(target),
             memory=rows.memory(stats),
             operators=operators,
-            basis=f"exact instruction counts, cycles from {method} and a cache model, not calibrated: "
-            f"{low:g} to {high:g} times the estimate"
-            + ("; how operators scale with threads is not known" if threads > 1 else ""),
+            basis=f"exact instruction counts, cycles from {method} and a cache model, {judged}: "
+            f"{low:g} to {high:g} times the estimate",
             instructions=trace.counts.get("instructions"),
             cycles=sum(row.cycles or 0 for row in operators),
         )
 
-    def _cycles(self, trace: Trace, target: Target) -> tuple[list[Cycles], Method]:
-        """Cycles of each of the trace's operators, and how they were found."""
-        core, method = None, Method.LLVM
-        if self._llvm:
-            core = _core_by_llvm(trace, target, self._coefficients.coverage)
-        if core is None:
-            core, method = [_core_by_table(op, target) for op in trace.operators], Method.TABLE
-        found = [Cycles(c, *memory_cycles(op.counts, target)) for c, op in zip(core, trace.operators, strict=True)]
-        return found, method
+    def _interval(self, target: Target, threads: int, method: Method) -> tuple[Interval, str]:
+        """The interval, and in words what is known of how far off the model is."""
+        known, judged = self._coefficients, _known(target).judged_threads
+        if threads > judged:
+            return known.unjudged, "no measurement of such a processor" + (
+                " on one thread" if threads == 1 else f" on {threads} threads"
+            ) + " has judged them"
+        if method is not Method.LLVM:
+            return known.without_mca, "judged by measurements with llvm-mca only"
+        return known.one_thread if threads == 1 else known.many_threads, "judged by published measurements"
+
+
+def counted(trace: Trace, target: Target, coverage: float) -> tuple[list[Cycles], Method]:
+    """Cycles of each of a trace's operators, and how they were found.
+
+    :param coverage: part of each operator's instructions that llvm-mca is asked about; 0: use the table.
+    """
+    core, method = None, Method.LLVM
+    if coverage:
+        core = _core_by_llvm(trace, target, coverage)
+    if core is None:
+        core, method = [_core_by_table(op, target) for op in trace.operators], Method.TABLE
+    found = [Cycles(c, *memory_cycles(op.counts, target)) for c, op in zip(core, trace.operators, strict=True)]
+    return found, method
 
 
 def memory_cycles(counts: dict[str, int], target: Target) -> tuple[float, float]:
@@ -191,13 +223,22 @@ def _known(target: Target) -> schema.Cycles:
     return target.cycles
 
 
+def taken(cycles: Cycles, target: Target, threads: int) -> Taken:
+    """What an operator takes that ``threads`` threads share."""
+    known = _known(target)
+    busy = (threads - 1) / max(1, target.processor.cores - 1)
+    exposed = known.exposure + (known.exposure_all_cores - known.exposure) * busy
+    return Taken(
+        known.core_factor * cycles.core / threads,
+        exposed * (cycles.private / threads + cycles.shared),
+        known.fork_join_us * 1e-6 * target.processor.hertz if threads > 1 else 0.0,
+    )
+
+
 def _row(op: OperatorTrace, cycles: Cycles, stats: Statistics, target: Target, threads: int) -> OperatorProfile:
-    cores, hertz, exposure = target.processor.cores, target.processor.hertz, float(_known(target).exposure)
-    used = min(threads, op.threads)
-    exposed = exposure + (1 - exposure) * (used - 1) / max(1, cores - 1)
-    computing, waiting = cycles.core / used, exposed * (cycles.private / used + cycles.shared)
-    fork = float(_known(target).fork_join_us) * 1e-6 * hertz if used > 1 else 0.0
-    row = rows.observed(op, stats, (computing + waiting + fork) / hertz * 1e3)
-    row.cycles = round(computing + waiting + fork)
-    row.bound = "overhead" if fork > computing + waiting else "memory" if waiting > computing else "compute"
+    spent = taken(cycles, target, min(threads, op.threads))
+    row = rows.observed(op, stats, spent.whole / target.processor.hertz * 1e3)
+    row.cycles = round(spent.whole)
+    busy = spent.computing + spent.waiting
+    row.bound = "overhead" if spent.fork > busy else "memory" if spent.waiting > spent.computing else "compute"
     return row

@@ -177,11 +177,19 @@ class Emulator:
 
 @dataclass(frozen=True, kw_only=True)
 class Cycles:
-    """The core's model for the emulator's figures; ``cpi``: cycles per instruction by class, without llvm-mca."""
+    """The core's model for the emulator's figures (:mod:`edgekit.profiling.cycles`).
+
+    ``cpi``: cycles per instruction by class, without llvm-mca.
+    """
 
     llvm_cpu: str = ""
     llvm_features: str = ""
-    exposure: float = number("part of the wait for memory that is not hidden", most=1, zero=True)
+    core_factor: float = number("cycles of computing for each that llvm-mca predicts", default=1.0)
+    exposure: float = number("part of the wait for memory that one thread does not hide", most=1, zero=True)
+    exposure_all_cores: float = number("that part where all cores compute", default=1.0, most=1, zero=True)
+    judged_threads: int = number(
+        "most threads of the measurements that judged this model", default=0, zero=True, whole=True
+    )
     fork_join_us: float = number("cost of sharing an operator among threads, microseconds", zero=True)
     cpi: Mapping[str, float] = field(default_factory=dict)
 

@@ -80,8 +80,13 @@ int main(void) {
         ([5, 5, 5], (1, 1, 0)),
         (list(range(100, 116)) * 2, (16, 16, 15)),  # 16 lines fill L1: the second round hits
         (list(range(100, 132)) * 3, (96, 32, 93)),  # twice L1: every round misses, in L2 only the first
-        ([0, 8, 16, 0], (4, 3, 0)),  # three lines of one set of two ways
-        ([0, 8, 0, 16, 0], (3, 3, 0)),  # the least recently used goes first
+        ([0, 8, 16, 0], (4, 3, 1)),  # three lines of one set of two ways, at a constant step
+        ([0, 8, 0, 16, 0], (3, 3, 1)),  # the least recently used goes first
+        ([100 + 6 * i for i in range(10)], (10, 10, 8)),  # two lines show a step, the others continue it
+        ([100 - 32 * i for i in range(3)], (3, 3, 1)),
+        ([100 + 33 * i for i in range(10)], (10, 10, 0)),  # further apart than half a page
+        ([100 + 5 * i + 1000 * row for i in range(6) for row in range(3)], (18, 18, 12)),  # three rows in turns
+        ([100, 107, 121, 128], (4, 4, 0)),  # 7, 14, 7: no constant step
     ],
 )
 def test_the_cache_model_is_lru_and_sees_streams(
