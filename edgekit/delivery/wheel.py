@@ -11,7 +11,8 @@ from edgekit.delivery.archives import Entry, zipped
 from edgekit.delivery.contents import Network, Runtime, template
 from edgekit.text.templates import filled
 
-PACKAGE = "edgekit_runtime"
+PACKAGE, MODULES = "edgekit_runtime", ("__init__.py", "app.py")
+PROGRAMS = "[console_scripts]\nedgekit-app = edgekit_runtime.app:main\n"
 
 
 def _platform(arch: str, glibc: tuple[int, int]) -> str:
@@ -36,13 +37,14 @@ def _digest(content: bytes) -> str:
 
 def runtime_wheel(runtime: Runtime) -> tuple[str, bytes]:
     """The wheel of ``edgekit-runtime``: its file name, and its content."""
-    source = resources.folder("firmware_stubs") / "linux" / "python" / PACKAGE / "__init__.py"
+    source = resources.folder("firmware_stubs") / "linux" / "python" / PACKAGE
     metadata = filled(template("runtime-metadata.in"), {"version": runtime.version})
     files = {
-        f"{PACKAGE}/__init__.py": Entry(source.read_bytes()),
+        **{f"{PACKAGE}/{name}": Entry((source / name).read_bytes()) for name in MODULES},
         f"{PACKAGE}/libedgekit.so.1": Entry(runtime.library, program=True),
         f"{PACKAGE}/py.typed": Entry(),
     }  # fmt: skip
+    files[f"{PACKAGE}-{runtime.version}.dist-info/entry_points.txt"] = Entry(PROGRAMS.encode())
     return _wheel(PACKAGE, runtime.version, _platform(runtime.arch, runtime.glibc), metadata, files)
 
 

@@ -100,3 +100,8 @@ void *task_of_decider(edgekit_instance *instance, const struct task_decider *dec
         engine_fail(&instance->engine, EDGEKIT_USAGE, "the bundle's task is %s: call %s", t->kind, t->decider->call);
     return t->decider == decider ? t->decider_state : NULL;
 }
+
+const char *edgekit_task(const edgekit_instance *instance)
+{
+    return instance->task ? instance->task->kind : NULL;
+}

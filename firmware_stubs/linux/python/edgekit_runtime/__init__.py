@@ -165,6 +165,7 @@ def _load() -> ctypes.CDLL:
         ("clips", ctypes.c_int, [instance, ctypes.POINTER(_Sound), ctypes.POINTER(number)]),
         ("set_sound", ctypes.c_int, [instance, ctypes.POINTER(_Sound)]),
         ("anomaly", ctypes.c_int, [instance, ctypes.POINTER(_Anomaly)]),
+        ("task", ctypes.c_char_p, [instance]),
         ("restart", ctypes.c_int, [instance]),
         ("runtime", ctypes.c_char_p, [instance]),
         ("error", ctypes.c_char_p, [instance]),
@@ -300,6 +301,13 @@ class Network:
                 Detection(one.number, _text(one.label), one.score, one.left, one.top, one.right, one.bottom)
                 for one in found[: count.value]
             ]
+
+    @property
+    def task(self) -> str | None:
+        """What the bundle's task is, such as ``detection``; None if it has none."""
+        with self._lock:
+            found = _library.edgekit_task(self._open())
+        return None if found is None else _text(found)
 
     def segment(self, picture: Any) -> np.ndarray:
         """Tell the class of each pixel of a picture, as the bundle's task says.
