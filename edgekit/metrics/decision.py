@@ -40,10 +40,6 @@ class DecisionParity:
     reason: str = ""
     what: str = "picture"
 
-    def json(self) -> dict[str, Any]:
-        """The manifest's ``parity.decision``."""
-        return {"ok": self.ok, "samples": self.samples, "agree": self.agree, "reason": self.reason}
-
     def words(self) -> str:
         """Summarize the verdict in one line."""
         if self.ok is None:
