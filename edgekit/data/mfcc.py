@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
+from edgekit.tasks import features
+from edgekit.tasks.features import Bands, Log, Mel
 
 Integers = NDArray[np.int64]
 Q = 16
@@ -35,7 +37,8 @@ _SAMPLE = 20
 """Fractional bits of a windowed sample at full scale."""
 BAND = _SAMPLE + 1 + _RISE
 """Fractional bits of a band's sum at full scale."""
-_MEL, _CORNER = 1127.0, 700.0
+_LEAST = 1e-30
+"""Below any band, since ``OFFSET`` is added."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,14 @@ class Mfcc:
         for valid, reason in limits:
             if not valid:
                 raise UsageError(f"MFCC: {reason}")
+
+    @property
+    def definition(self) -> Bands:
+        """What the integers approximate."""
+        return Bands(
+            self.window, self.stride, self.fft, 0, self.bands, self.low, self.high, Mel.TENSORFLOW, 1, Log.LN, _LEAST,
+            OFFSET, self.coefficients, ortho=False, even=True,
+        )  # fmt: skip
 
     @property
     def fft(self) -> int:
@@ -101,17 +112,17 @@ class Tables:
 def tables(spec: Mfcc) -> Tables:
     """Return a front end's constants."""
     turn = 2 * np.pi * np.arange(spec.fft // 2) / spec.fft
-    position = _positions(spec)
+    position = features.positions(spec.definition, spec.rate)
     inside = np.flatnonzero((position[1:-1] > 0) & (position[1:-1] < spec.bands + 1)) + 1  # neither 0 Hz nor rate / 2
     band = np.floor(position[inside]).astype(np.int64)
     return Tables(
-        window=_fixed(_hann(spec.window), _WINDOW),
+        window=_fixed(features.hann(spec.definition), _WINDOW),
         cosine=_fixed(np.cos(turn), _TWIDDLE),
         sine=_fixed(np.sin(turn), _TWIDDLE),
         first=int(inside[0]) if len(inside) else 1,
         band=band,
         rise=_fixed(position[inside] - band, _RISE),
-        dct=_fixed(np.log(2) * _dct(spec), _DCT),
+        dct=_fixed(np.log(2) * features.dct(spec.definition), _DCT),
         log=_fixed(np.log2(1 + np.arange(1 << _LOG) / (1 << _LOG)), Q),
     )
 
@@ -127,16 +138,10 @@ def mfcc(samples: NDArray[np.int16], spec: Mfcc = Mfcc()) -> NDArray[np.int32]:
 
 
 def real(samples: NDArray[np.int16], spec: Mfcc = Mfcc()) -> NDArray[np.float64]:
-    """Return the same by the definition, in float64."""
-    position = _positions(spec)[:, None]
-    band = np.arange(spec.bands)[None]
-    weights = np.clip(np.minimum(position - band, band + 2 - position), 0, None)
-    weights[0] = 0
-    parts = [np.zeros((0, spec.coefficients))]
-    for frames in _chunks(samples, spec):
-        spectrum = np.abs(np.fft.rfft(frames / 32768 * _hann(spec.window), spec.fft))
-        parts.append(np.log(spectrum @ weights + OFFSET) @ _dct(spec).T)
-    return np.concatenate(parts).reshape(*samples.shape[:-1], -1, spec.coefficients)
+    """Return the same by the definition, in float64 (:mod:`edgekit.tasks.features`)."""
+    clips = samples.reshape(-1, samples.shape[-1]) / 32768
+    made = features.features(clips, spec.frames(samples.shape[-1]), spec.definition, spec.rate)
+    return made.reshape(*samples.shape[:-1], -1, spec.coefficients)
 
 
 @dataclass(frozen=True)
@@ -163,27 +168,6 @@ def quantized(coefficients: NDArray[np.int32], quantization: Quantization) -> ND
     m, shift = quantization.multiplier
     scaled = _rounded(coefficients.astype(np.int64) * m, shift) + quantization.zero_point
     return np.clip(scaled, -128, 127).astype(np.int8)
-
-
-# The definition
-
-
-def _hann(window: int) -> NDArray[np.float64]:
-    """Periodic if the length is even, as ``tf.signal.hann_window``."""
-    period = window if window % 2 == 0 else window - 1
-    return np.asarray(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / period))
-
-
-def _positions(spec: Mfcc) -> NDArray[np.float64]:
-    """Where each bin lies, counted in edges of bands: band ``b`` rises from b to b + 1 and falls to b + 2."""
-    hertz = np.arange(spec.fft // 2 + 1) * spec.rate / spec.fft
-    low, high = (_MEL * np.log1p(f / _CORNER) for f in (spec.low, spec.high))
-    return np.asarray((_MEL * np.log1p(hertz / _CORNER) - low) * (spec.bands + 1) / (high - low))
-
-
-def _dct(spec: Mfcc) -> NDArray[np.float64]:
-    angles = np.outer(np.arange(spec.coefficients), 2 * np.arange(spec.bands) + 1) * np.pi / (2 * spec.bands)
-    return np.asarray(np.cos(angles) * np.sqrt(2 / spec.bands))
 
 
 # The integers

@@ -92,10 +92,15 @@ class _Tables:
 
 @lru_cache(maxsize=16)
 def _tables(spec: Bands, rate: int) -> _Tables:
-    period = spec.window - 1 if spec.even and spec.window % 2 else spec.window
     cosine, sine = turned(np.arange(spec.fft // 2), spec.fft)
-    window = 0.5 - 0.5 * turned(np.arange(spec.window), max(period, 1))[0]
-    return _Tables(window, cosine, sine, weights(spec, rate), _dct(spec))
+    return _Tables(hann(spec), cosine, sine, weights(spec, rate), dct(spec))
+
+
+def hann(spec: Bands) -> Floats:
+    """The window, ``[window]``."""
+    period = spec.window - 1 if spec.even and spec.window % 2 else spec.window
+    made: Floats = 0.5 - 0.5 * turned(np.arange(spec.window), max(period, 1))[0]
+    return made
 
 
 def _mels(hertz: Floats, mel: Mel) -> Floats:
@@ -116,7 +121,7 @@ def weights(spec: Bands, rate: int) -> Floats:
     bins = np.arange(spec.fft // 2 + 1) * float(rate) / spec.fft
     low, high = _mels(np.array([spec.low, spec.high]), spec.mel)
     if spec.mel is Mel.TENSORFLOW:
-        position = (_mels(bins, spec.mel)[:, None] - low) * (spec.bands + 1) / (high - low)
+        position = positions(spec, rate)[:, None]
         band = np.arange(spec.bands, dtype=np.float64)[None]
         made: Floats = np.maximum(np.minimum(position - band, band + 2.0 - position), 0.0)
         made[0] = 0.0
@@ -130,7 +135,16 @@ def weights(spec: Bands, rate: int) -> Floats:
     return made
 
 
-def _dct(spec: Bands) -> Floats:
+def positions(spec: Bands, rate: int) -> Floats:
+    """Where each bin lies on the scale, counted in edges: band ``b`` rises from b to b + 1 and falls to b + 2."""
+    low, high = _mels(np.array([spec.low, spec.high]), spec.mel)
+    bins = np.arange(spec.fft // 2 + 1) * float(rate) / spec.fft
+    made: Floats = (_mels(bins, spec.mel) - low) * (spec.bands + 1) / (high - low)
+    return made
+
+
+def dct(spec: Bands) -> Floats:
+    """How much of each band is in each coefficient, ``[coefficients, bands]``."""
     count, number = spec.bands, np.arange(spec.coefficients)[:, None]
     cosine, _ = turned(number * (2 * np.arange(count) + 1), 4 * count)
     first = np.where((number == 0) & spec.ortho, np.sqrt(1.0 / count), np.sqrt(2.0 / count))

@@ -88,7 +88,7 @@ def test_features_are_librosas(tmp_path: Path, center: bool, window: int, fft: i
             graph = network((1, frames, count))
             sound = read(tmp_path, keys + ("\ncoefficients = 13" if count == 13 else ""), graph)
             found = sound.values(features.clip(samples[:, None]), graph.inputs[0])
-            np.testing.assert_allclose(found[0, 0], expected, atol=2e-4 if kind == "log-mel" else 5e-4)
+            np.testing.assert_allclose(found[0, 0], expected, atol=1e-5 if kind == "log-mel" else 5e-5)
 
 
 def test_features_are_those_of_tensorflow(tmp_path: Path) -> None:
