@@ -21,8 +21,8 @@ from edgekit.tasks.exact import Floats, exponential, logarithm, turned
 
 MOST_FFT, MOST_BANDS = 16384, 512
 _LN10 = 2.302585092994045684
-_AT_ONCE = 512
-"""Frames, so that memory stays small."""
+_AT_ONCE, _MOST_AT_ONCE = 512, 1 << 21
+"""Frames, and samples in them, so that memory stays small."""
 
 
 class Mel(StrEnum):
@@ -154,15 +154,19 @@ def dct(spec: Bands) -> Floats:
 
 def features(clips: Floats, frames: int, spec: Bands, rate: int) -> Floats:
     """Features of clips ``[n, samples]``, float64 ``[n, frames, features]``; beyond a clip there is silence."""
-    first = spec.begin + np.arange(frames) * spec.hop
-    index = first[:, None] + np.arange(spec.window)
-    inside = (index >= 0) & (index < clips.shape[1])
-    taken, made = np.where(inside, index, 0), []
-    per_turn = max(1, _AT_ONCE // frames)
-    for start in range(0, len(clips), per_turn):
-        part = clips[start : start + per_turn]
-        made.append(_of_frames(np.where(inside, part[:, taken], 0.0).reshape(-1, spec.window), spec, rate))
-    return np.concatenate([np.zeros((0, spec.features)), *made]).reshape(-1, frames, spec.features)
+    made = np.empty((len(clips), frames, spec.features))
+    at_once = max(1, min(_AT_ONCE, _MOST_AT_ONCE // spec.fft))
+    for first in range(0, frames, at_once):
+        part = slice(first, min(first + at_once, frames))
+        index = spec.begin + np.arange(part.start, part.stop)[:, None] * spec.hop + np.arange(spec.window)
+        inside = (index >= 0) & (index < clips.shape[1])
+        taken = np.where(inside, index, 0)
+        together = max(1, at_once // len(index))
+        for start in range(0, len(clips), together):
+            rows = np.where(inside, clips[start : start + together][:, taken], 0.0)
+            found = _of_frames(rows.reshape(-1, spec.window), spec, rate)
+            made[start : start + together, part] = found.reshape(-1, len(index), spec.features)
+    return made
 
 
 def _of_frames(frames: Floats, spec: Bands, rate: int) -> Floats:

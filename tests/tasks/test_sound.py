@@ -113,6 +113,16 @@ def test_a_recording_has_clips(tmp_path: Path) -> None:
     assert len(once.values(recording, graph.inputs[0])) == 1
 
 
+def test_long_clips_are_computed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = Bands(30, 20, 32, -5, 8, 0.0, 4000.0, Mel.HTK, 2, Log.LN, 1e-9, 0.0, 3, True, False)
+    clips = np.stack([features.clip(speech(900, seed)[:, None]) for seed in range(7)])
+    whole = features.features(clips, 41, spec, 8000)
+    for at_once in (1, 10, 41, 100):
+        monkeypatch.setattr(features, "_AT_ONCE", at_once)
+        np.testing.assert_array_equal(features.features(clips, 41, spec, 8000), whole)
+    assert features.features(clips[:0], 41, spec, 8000).shape == (0, 41, 3)
+
+
 def test_shapes(tmp_path: Path) -> None:
     """Frames first, features first, flat, with more dimensions of 1; the same numbers."""
     keys, found = f'features = "log-mel"\ncenter = false\n{LIBROSA}', {}
