@@ -193,8 +193,12 @@ def _load_pictures(
 def _load_texts(path: Path, graph: Graph, task: Task, source: Text) -> Dataset:
     """Texts of a table or a folder, as tokens."""
     found = texts.load(path, task.decider.labels if isinstance(task.decider, Classifier) else ())
+    try:
+        inputs = source.values(found.texts, graph.inputs)
+    except ValueError as error:
+        raise UsageError(f"{path}: text {error.args[1] + 1}: {error.args[0]}") from error
     return Dataset(
-        source.values(found.texts, graph.inputs), found.labels, source=str(path), truth=found.labels,
+        inputs, found.labels, source=str(path), truth=found.labels,
         groups=None if found.groups is None else labelling.groups(found.groups, len(found.texts), path),
         names=np.array(found.names, object),
     )  # fmt: skip

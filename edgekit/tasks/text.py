@@ -109,10 +109,17 @@ class Text:
             )
 
     def values(self, texts: Sequence[str], tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
-        """The inputs for texts, ``[n, 1, length]`` each: int32 or int64, and real values of others."""
+        """The inputs for texts, ``[n, 1, length]`` each: int32 or int64, and real values of others.
+
+        :raises ValueError: with what is wrong with a text, and its index as the second argument.
+        """
         length = tensors[0].shape[1]
-        encoder = Encoder(self.tokenizer)
-        rows = [encoder.encode(text, length) for text in texts]
+        encoder, rows = Encoder(self.tokenizer), []
+        for number, text in enumerate(texts):
+            try:
+                rows.append(encoder.encode(text, length))
+            except ValueError as error:
+                raise ValueError(str(error), number) from error
         made = {
             Role.IDS: np.stack([row.ids for row in rows]), Role.MASK: np.stack([row.mask for row in rows]),
             Role.TYPES: np.zeros((len(rows), length), np.int32),

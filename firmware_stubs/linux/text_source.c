@@ -82,8 +82,9 @@ int edgekit_set_text(edgekit_instance *instance, const char *text, size_t bytes)
     uint32_t used;
     if (!s)
         return EDGEKIT_USAGE;
-    if ((!text && bytes) || !tokens_encode(s->tokens, text, bytes, s->id, s->length, &used))
-        return engine_fail(e, EDGEKIT_USAGE, "the text is not UTF-8");
+    const char *wrong = !text && bytes ? "is NULL" : tokens_encode(s->tokens, text, bytes, s->id, s->length, &used);
+    if (wrong)
+        return engine_fail(e, EDGEKIT_USAGE, "the text %s", wrong);
     for (size_t k = 0; k < e->input_count; k++) {
         const struct edgekit_tensor *t = &instance->input[k].tensor;
         for (uint32_t i = 0; i < s->length; i++) {

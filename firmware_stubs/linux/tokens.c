@@ -17,7 +17,8 @@ struct special {
 };
 
 struct tokens {
-    struct word_pieces *words;
+    struct word_pieces *words; /* one of the two */
+    struct byte_pairs *pairs;
     uint32_t before[MAX_AROUND], after[MAX_AROUND], befores, afters, pad, size;
     struct special *special;
     uint32_t specials;
@@ -29,6 +30,7 @@ void tokens_free(struct tokens *t)
     if (!t)
         return;
     word_pieces_free(t->words);
+    byte_pairs_free(t->pairs);
     for (uint32_t i = 0; i < t->specials; i++)
         free(t->special[i].text);
     free(t->special);
@@ -103,12 +105,16 @@ static const char *read_document(struct tokens *t, const struct json *j)
         !read_numbers(t, j, json_get(j, 0, "after"), t->after, &t->afters) ||
         !read_number(t, j, json_get(j, 0, "pad"), &t->pad) || !read_special(t, j, json_get(j, 0, "special")))
         return "a field is missing or damaged";
-    if (!model || !json_is(j, model, "wordpiece"))
+    static const char *const models[] = {"wordpiece", "bytes"};
+    int kind = json_choice(j, model, models, 2);
+    if (kind < 0)
         return "its model is not known to this library";
-    uint32_t given = json_get(j, 0, "wordpiece");
-    const char *wrong = given ? word_pieces_read(&t->words, j, given) : "a field is missing or damaged";
-    if (!wrong && word_pieces_size(t->words) > t->size)
-        t->size = word_pieces_size(t->words);
+    uint32_t given = json_get(j, 0, models[kind]);
+    if (!given)
+        return "a field is missing or damaged";
+    const char *wrong = kind ? byte_pairs_read(&t->pairs, j, given) : word_pieces_read(&t->words, j, given);
+    uint32_t size = wrong ? 0 : kind ? byte_pairs_size(t->pairs) : word_pieces_size(t->words);
+    t->size = size > t->size ? size : t->size;
     return wrong;
 }
 
@@ -159,7 +165,12 @@ static size_t without_space(const char *text, size_t start, size_t end)
     return end;
 }
 
-static void add_text(struct tokens *t, const char *text, size_t size, struct token_places *to)
+static enum token_end add_part(struct tokens *t, const char *text, size_t size, struct token_places *to)
+{
+    return t->pairs ? byte_pairs_add(t->pairs, text, size, to) : word_pieces_add(t->words, text, size, to);
+}
+
+static enum token_end add_text(struct tokens *t, const char *text, size_t size, struct token_places *to)
 {
     size_t start = 0;
     for (size_t at = 0; at < size;) {
@@ -169,29 +180,33 @@ static void add_text(struct tokens *t, const char *text, size_t size, struct tok
             continue;
         }
         size_t end = s->strips ? without_space(text, start, at) : at;
-        if (!word_pieces_add(t->words, text + start, end - start, to) || !token_put(to, s->id))
-            return;
+        enum token_end done = add_part(t, text + start, end - start, to);
+        if (done == TOKENS_DONE && !token_put(to, s->id))
+            done = TOKENS_FULL;
+        if (done != TOKENS_DONE)
+            return done;
         start = at += s->size;
     }
-    word_pieces_add(t->words, text + start, size - start, to);
+    return add_part(t, text + start, size - start, to);
 }
 
-bool tokens_encode(struct tokens *t, const char *text, size_t size, int32_t *id, uint32_t length, uint32_t *used)
+const char *tokens_encode(struct tokens *t, const char *text, size_t size, int32_t *id, uint32_t length, uint32_t *used)
 {
     uint32_t c, around = t->befores + t->afters;
     for (size_t at = 0, bytes; at < size; at += bytes)
         if (!(bytes = unicode_next(text + at, size - at, &c)))
-            return false;
+            return "is not UTF-8";
     struct token_places to = {id, length, 0};
     for (uint32_t i = 0; i < t->befores; i++)
         token_put(&to, t->before[i]);
     to.room = length > around ? length - t->afters : to.count;
-    add_text(t, text, size, &to);
+    if (add_text(t, text, size, &to) == TOKENS_LONG)
+        return "has a word that is too long";
     to.room = length;
     for (uint32_t i = 0; i < t->afters; i++)
         token_put(&to, t->after[i]);
     *used = to.count;
     while (token_put(&to, t->pad))
         ;
-    return true;
+    return NULL;
 }

@@ -27,13 +27,25 @@ static inline bool token_put(struct token_places *to, uint32_t id)
     return true;
 }
 
-/* A model: one of the two. Reading returns NULL, or what is wrong, with everything to be freed in any case. Adding the
-   tokens of a text, which is UTF-8 and has no special tokens, returns false where there is no room for more. */
+enum token_end {
+    TOKENS_DONE,
+    TOKENS_FULL, /* there is no room: the rest of the text does not matter */
+    TOKENS_LONG, /* a word is too long */
+};
+
+/* A model: one of the two. Reading returns NULL, or what is wrong, with everything to be freed in any case. Texts whose
+   tokens are added are UTF-8 and have no special tokens. */
 struct word_pieces;
 const char *word_pieces_read(struct word_pieces **made, const struct json *j, uint32_t value);
-bool word_pieces_add(struct word_pieces *w, const char *text, size_t size, struct token_places *to);
+enum token_end word_pieces_add(struct word_pieces *w, const char *text, size_t size, struct token_places *to);
 uint32_t word_pieces_size(const struct word_pieces *w);
 void word_pieces_free(struct word_pieces *w);
+
+struct byte_pairs;
+const char *byte_pairs_read(struct byte_pairs **made, const struct json *j, uint32_t value);
+enum token_end byte_pairs_add(struct byte_pairs *p, const char *text, size_t size, struct token_places *to);
+uint32_t byte_pairs_size(const struct byte_pairs *p);
+void byte_pairs_free(struct byte_pairs *p);
 
 struct tokens;
 
@@ -45,7 +57,8 @@ void tokens_free(struct tokens *t);
 uint32_t tokens_size(const struct tokens *t);
 
 /* Fill `length` places with the tokens of a text, and what they leave with the token that fills; `*used` are those
-   that are not filled so. Nothing is allocated. False where the text is not UTF-8; nothing is written then. */
-bool tokens_encode(struct tokens *t, const char *text, size_t size, int32_t *id, uint32_t length, uint32_t *used);
+   that are not filled so. Nothing is allocated. Returns NULL, or what is wrong with the text. */
+const char *tokens_encode(struct tokens *t, const char *text, size_t size, int32_t *id, uint32_t length,
+                          uint32_t *used);
 
 #endif

@@ -259,14 +259,14 @@ static bool add_character(struct word_pieces *w, uint32_t c, struct token_places
     return !alone || end_word(w, to);
 }
 
-bool word_pieces_add(struct word_pieces *w, const char *text, size_t size, struct token_places *to)
+enum token_end word_pieces_add(struct word_pieces *w, const char *text, size_t size, struct token_places *to)
 {
     uint32_t c;
     w->letters = w->marks = 0;
     for (size_t at = 0; at < size;) {
         at += unicode_next(text + at, size - at, &c);
         if (!add_character(w, c, to))
-            return false;
+            return TOKENS_FULL;
     }
-    return end_word(w, to);
+    return end_word(w, to) ? TOKENS_DONE : TOKENS_FULL;
 }

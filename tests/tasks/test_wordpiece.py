@@ -179,7 +179,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     ("path", "value", "words"),
     [
         ("model", None, "it has no model"),
-        ("model.type", "Unigram", "its model is 'Unigram'; edgekit has WordPiece"),
+        ("model.type", "Unigram", "its model is 'Unigram'; edgekit has WordPiece, BPE"),
         ("model.vocab", {}, "vocabulary is missing"),
         ("model.vocab", {"[UNK]": 0, "a": 0}, "the same number"),
         ("model.vocab", {"[UNK]": -1}, "a token's number = -1"),

@@ -15,7 +15,7 @@ from edgekit import resources
 
 LINUX = resources.folder("firmware_stubs") / "linux"
 SANITIZED = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-PARTS = ("json.c", "tokens.c", "unicode.c", "wordpiece.c")
+PARTS = ("byte_pairs.c", "json.c", "tokens.c", "unicode.c", "wordpiece.c")
 ALPHABETS = (
     (0x21, 0x250), (0x300, 0x530), (0x5D0, 0x5EB), (0x620, 0x660), (0x900, 0xA00), (0x1100, 0x1113), (0x1161, 0x1176),
     (0x11A8, 0x11C3), (0x1E00, 0x1F00), (0x302A, 0x3041), (0x4E00, 0x4E40), (0xAC00, 0xAC20), (0x1D165, 0x1D170),

@@ -32,7 +32,7 @@ int main(int argc, char **argv)
         if (!text || fread(text, 1, size, stdin) != size)
             return 9;
         for (int twice = 0; twice < 2; twice++) /* the second time with what the first left */
-            if (!tokens_encode(t, text, size, id, length, &used))
+            if (tokens_encode(t, text, size, id, length, &used))
                 used = UINT32_MAX;
         fwrite(&used, sizeof used, 1, stdout);
         for (uint32_t i = 0; i < length; i++) {

@@ -10,6 +10,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.tasks.tokens.byte_pairs import Joined
 from edgekit.tasks.tokens.tokenizer import Tokenizer, WordPiece
 from edgekit.tasks.tokens.unicode import SPACE, flags
 from edgekit.tasks.tokens.wordpiece import Pieces
@@ -28,14 +29,17 @@ class Encoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        assert isinstance(tokenizer.model, WordPiece)
-        self._model = Pieces(tokenizer.model)
+        model = tokenizer.model
+        self._model = Pieces(model) if isinstance(model, WordPiece) else Joined(model)
         contents = sorted((one.content for one in tokenizer.special), key=len, reverse=True)  # the longest match
         self._special = re.compile("|".join(map(re.escape, contents))) if contents else None
         self._known = {one.content: one for one in tokenizer.special}
 
     def ids(self, text: str) -> Iterator[int]:
-        """The tokens of a text, without those around it."""
+        """The tokens of a text, without those around it.
+
+        :raises ValueError: if a word is too long.
+        """
         start = 0
         for match in self._special.finditer(text) if self._special else ():
             one = self._known[match.group()]
@@ -48,7 +52,10 @@ class Encoder:
         yield from self._model.ids(text[start:])
 
     def encode(self, text: str, length: int) -> Encoded:
-        """Tokens in ``length`` places: those around the text stay, what is too much of it is cut off at its end."""
+        """Tokens in ``length`` places: those around the text stay, what is too much of it is cut off at its end.
+
+        :raises ValueError: if a word is too long.
+        """
         t = self._tokenizer
         room = length - len(t.before) - len(t.after)
         found = [*t.before, *islice(self.ids(text), max(room, 0)), *t.after][:length]

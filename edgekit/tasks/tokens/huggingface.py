@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edgekit.files import documents
@@ -10,9 +10,11 @@ from edgekit.tasks import fields
 from edgekit.tasks.tokens.tokenizer import (
     LONGEST_WORD,
     MOST_AROUND,
+    MOST_PAIRS,
     MOST_SPECIAL,
     MOST_TOKENS,
     MOST_VALUES,
+    BytePairs,
     Special,
     Tokenizer,
     WordPiece,
@@ -73,7 +75,50 @@ def _word_piece(document: Table, numbers: dict[str, int]) -> WordPiece:
     )  # fmt: skip
 
 
-_MODELS: dict[str, Callable[[Table, dict[str, int]], WordPiece]] = {"WordPiece": _word_piece}
+def _byte_pairs(document: Table, numbers: dict[str, int]) -> BytePairs:
+    model = document["model"]
+    for setting in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"):
+        if model.get(setting):
+            raise ValueError(f"its model has {setting} = {model[setting]!r}, which edgekit does not do")
+    if document.get("normalizer") is not None:
+        kind = document["normalizer"].get("type") if isinstance(document["normalizer"], Mapping) else "damaged"
+        raise ValueError(f"its normalizer is {kind!r}; edgekit has none with byte pairs")
+    words = _part(document, "pre_tokenizer")
+    _only(words, "pre_tokenizer", "ByteLevel", ("add_prefix_space", "trim_offsets", "use_regex"))
+    if words.get("use_regex", True) is not True:
+        raise ValueError("its pre_tokenizer has use_regex = false, which edgekit does not do")
+    space = fields.flag(words.get("add_prefix_space", True), "pre_tokenizer.add_prefix_space")
+    single = tuple(_known(letter, numbers) for letter in _letters())
+    pairs = tuple((*pair, joined) for pair, joined in _merges(model.get("merges"), numbers))
+    return BytePairs(space, single, pairs, max(numbers.values()) + 1)
+
+
+def _letters() -> list[str]:
+    """How GPT-2 writes each of the 256 bytes: those that can be printed as they are, the others from U+0100 on."""
+    plain = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return [chr(byte if byte in plain else next(others)) for byte in range(256)]
+
+
+def _merges(given: Any, numbers: Mapping[str, int]) -> Iterator[tuple[tuple[int, int], int]]:
+    """Pairs that are joined, and what they become, in the order in which they were learned."""
+    if not isinstance(given, list) or len(given) > MOST_PAIRS:
+        raise ValueError(f"its merges are not a list of at most {MOST_PAIRS}")
+    seen = set()
+    for entry in given:
+        parts = entry.split(" ") if isinstance(entry, str) else entry
+        if not isinstance(parts, list) or len(parts) != 2:
+            raise ValueError(f"{str(entry)[:40]!r} among its merges is not a pair")
+        left, right = (_known(part, numbers) for part in parts)
+        if (left, right) in seen:
+            raise ValueError(f"the pair {str(entry)[:40]!r} is among its merges twice")
+        seen.add((left, right))
+        yield (left, right), _known("".join(parts), numbers)
+
+
+_MODELS: dict[str, Callable[[Table, dict[str, int]], WordPiece | BytePairs]] = {
+    "WordPiece": _word_piece, "BPE": _byte_pairs,
+}  # fmt: skip
 
 
 def _part(document: Table, key: str) -> Table:
@@ -106,11 +151,22 @@ def _special(document: Table, numbers: Mapping[str, int]) -> tuple[Special, ...]
     contents = [one.content for one in found]
     if len(set(contents)) < len(contents):
         raise ValueError("an added token is there twice")
+    _check_order([(entry.get("content"), bool(entry.get("normalized"))) for entry in given])
     taken = {place: text for text, place in numbers.items()}
     for one in found:
         if numbers.get(one.content, one.id) != one.id or taken.get(one.id, one.content) != one.content:
             raise ValueError(f"the added token {one.content!r} has another number than in the vocabulary")
     return tuple(found)
+
+
+def _check_order(tokens: Sequence[tuple[str, bool]]) -> None:
+    """Refuse tokens that overlap where the package looks for some of them first: those that are not normalized."""
+    first, second = ([text for text, later in tokens if later is kind] for kind in (False, True))
+    for a in first:
+        for b in second:
+            joints = range(1, min(len(a), len(b)))
+            if a in b or b in a or any(a[-n:] == b[:n] or b[-n:] == a[:n] for n in joints):
+                raise ValueError(f"the added tokens {a!r} and {b!r} overlap, which edgekit does not do")
 
 
 def _added(entry: Any, normalizes: bool) -> Special:

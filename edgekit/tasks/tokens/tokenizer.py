@@ -14,8 +14,9 @@ MOST_TOKEN_BYTES = 400
 MOST_SPECIAL = 1000
 MOST_AROUND = 64
 LONGEST_WORD = 1000
-MOST_VALUES = 4 * MOST_TOKENS + 1000
-"""In the JSON; four for each pair of a byte-level tokenizer."""
+MOST_PAIRS = 600_000
+MOST_VALUES = 3 * MOST_PAIRS + MOST_TOKENS
+"""In the JSON."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class BytePairs:
         single, flat = given["bytes"], given["pairs"]
         if not isinstance(single, list) or len(single) != 256:
             raise ValueError("bytes are not 256 numbers")
-        if not isinstance(flat, list) or len(flat) % 3 or len(flat) > 3 * MOST_TOKENS:
+        if not isinstance(flat, list) or len(flat) % 3 or len(flat) > 3 * MOST_PAIRS:
             raise ValueError("pairs are not three numbers each, or too many")
         for number in (*single, *flat):
             fields.whole(number, size - 1, "token")
