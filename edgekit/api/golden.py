@@ -9,10 +9,11 @@ import numpy as np
 from edgekit.bundle import material
 from edgekit.bundle.material import Material, Thing
 from edgekit.data import dataset, shrunk
-from edgekit.data.sources import network_inputs, spoken, synthesized
+from edgekit.data.sources import network_inputs, spoken, synthesized, written
 from edgekit.graph.stats import statistics
 from edgekit.tasks.picture import Picture
 from edgekit.tasks.sound import Sound
+from edgekit.tasks.text import Text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,18 +35,21 @@ def count(graph: Graph) -> int:
 def inputs(
     graph: Graph, samples: Dataset | None, seed: int, wanted: int, task: Task | None = None
 ) -> tuple[list[NDArray[Any]], Material | None]:
-    """Golden inputs, ``[n, *tensor shape]`` each, drawn from the samples; and material for a task of pictures or sound.
+    """Golden inputs, ``[n, *tensor shape]`` each, drawn from the samples, and the material of which some are made.
 
-    Where the samples are pictures, some are kept, made smaller if they are large; otherwise as many are synthesized, as
-    sound always is, and add to the ``wanted`` samples.
+    Where the samples are texts or pictures, some of these are kept, made smaller if they are large; otherwise as many
+    are synthesized, as sound always is, and add to the ``wanted`` samples.
     """
     chosen = samples.subset(wanted, seed) if samples is not None else dataset.random(graph, seed=seed, samples=wanted)
     found = dataset.as_network_inputs(chosen, graph)
-    if task is None or not isinstance(task.source, Picture | Sound):
+    if task is None or not isinstance(task.source, Picture | Sound | Text):
         return found, None
     kept = min(material.MOST, max(1, len(chosen) // 4))
     if isinstance(task.source, Picture) and chosen.files is not None and chosen.sizes is not None:
         things: tuple[Thing, ...] = tuple(shrunk.read(chosen.files[:kept].tolist(), material.MOST_PIXELS))
+        return found, _placed(found, list(range(len(things))), things, task, graph)
+    if chosen.texts is not None:
+        things = tuple(text[: material.MOST_LETTERS // 4] for text in chosen.texts[:kept].tolist())
         return found, _placed(found, list(range(len(things))), things, task, graph)
     things = _synthesized(task.source, graph, kept, seed)
     rows = list(range(len(chosen), len(chosen) + len(things)))
@@ -53,9 +57,11 @@ def inputs(
     return found, _placed(found, rows, things, task, graph)
 
 
-def _synthesized(source: Picture | Sound, graph: Graph, count: int, seed: int) -> tuple[Thing, ...]:
+def _synthesized(source: Picture | Sound | Text, graph: Graph, count: int, seed: int) -> tuple[Thing, ...]:
     if isinstance(source, Picture):
         return tuple(synthesized(graph, count, material.MOST_PIXELS, seed))
+    if isinstance(source, Text):
+        return tuple(written(count))
     return tuple(spoken(source, count, material.MOST_SAMPLES, seed))
 
 

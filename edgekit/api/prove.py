@@ -23,6 +23,7 @@ from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import OpenOptions, Run, Runner, RunOptions, once
 from edgekit.tasks.picture import Picture
 from edgekit.tasks.sound import Sound
+from edgekit.tasks.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ class _Proof:
     def judge(self) -> parity.Parity:
         inputs, reference = self.bundle.golden()
         task = self.bundle.task
-        seen = task is not None and isinstance(task.source, Picture | Sound)
+        seen = task is not None and isinstance(task.source, Picture | Sound | Text)
         material = self.bundle.material(len(inputs[0])) if seen and inputs else None
         run = once(self.runner, self.bundle, inputs, replace(self.options, material=material), self.opening)
         if self.seen:

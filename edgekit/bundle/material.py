@@ -1,4 +1,4 @@
-"""Source material in a bundle: pictures or sound of which golden inputs were made, and what is decided on it.
+"""Source material in a bundle: pictures, sound or texts of which golden inputs were made, and what is decided on it.
 
 ``material.npz`` holds the material, ``decisions.json`` the reference's decisions, so that a proof can begin before the
 network's input and end after its outputs. The C runner reads the material as ``firmware_stubs/linux/decide.h`` says.
@@ -25,21 +25,21 @@ from edgekit.tasks.parts import Line
 PICTURES, DECISIONS = "material.npz", "decisions.json"
 MOST, MOST_PIXELS = 4, 1 << 18
 """Pictures in a bundle, and pixels of each."""
-MOST_SAMPLES = 1 << 21
-"""Of a recording."""
+MOST_SAMPLES, MOST_LETTERS = 1 << 21, 100_000
+"""Of a recording; bytes of a text."""
 SCHEMA = 1
-_PICTURES, _SOUNDS, _RATES = "picture", "sound", "rate"
+_PICTURES, _SOUNDS, _RATES, _TEXTS = "picture", "sound", "rate", "text"
 _MOST_VALUES = 8_000_000
 _MOST_BYTES, _MOST_JSON = 16 << 20, 16 << 20
-_PICTURE, _SOUND = 1, 2
+_PICTURE, _SOUND, _TEXT = 1, 2, 3
 
-Thing = NDArray[np.uint8] | Recording
-"""A picture ``[h, w, 3]`` in RGB, or sound of one channel in int16."""
+Thing = NDArray[np.uint8] | Recording | str
+"""A picture ``[h, w, 3]`` in RGB, sound of one channel in int16, or a text."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """Pictures or recordings, and what the reference decides on them.
+    """Pictures, recordings or texts, and what the reference decides on them.
 
     :param rows: which golden sample is made of each. :param decisions: the reference's, as JSON documents.
     """
@@ -68,7 +68,7 @@ class Made:
 
 def size_of(thing: Thing) -> tuple[int, int] | None:
     """Width and height of a picture."""
-    return None if isinstance(thing, Recording) else (thing.shape[1], thing.shape[0])
+    return None if isinstance(thing, Recording | str) else (thing.shape[1], thing.shape[0])
 
 
 def save(folder: Path, material: Material) -> None:
@@ -77,6 +77,8 @@ def save(folder: Path, material: Material) -> None:
     for row, thing in zip(material.rows, material.things, strict=True):
         if isinstance(thing, Recording):
             named[f"{_SOUNDS}{row}"], named[f"{_RATES}{row}"] = thing.samples, np.array([thing.rate], np.uint32)
+        elif isinstance(thing, str):
+            named[f"{_TEXTS}{row}"] = np.frombuffer(thing.encode(), np.uint8)
         else:
             named[f"{_PICTURES}{row}"] = thing
     np.savez_compressed(folder / PICTURES, allow_pickle=False, **named)
@@ -111,11 +113,13 @@ def read(folder: Path, samples: int) -> Material | None:
 def _record(thing: Thing) -> bytes:
     if isinstance(thing, Recording):
         return struct.pack("<4I", _SOUND, thing.rate, 1, thing.samples.nbytes) + thing.samples.tobytes()
+    if isinstance(thing, str):
+        return struct.pack("<4I", _TEXT, 0, 0, len(thing.encode())) + thing.encode()
     return struct.pack("<4I", _PICTURE, thing.shape[1], thing.shape[0], thing.size) + thing.tobytes()
 
 
 def _row(name: str, samples: int) -> int:
-    number = name.removeprefix(_PICTURES).removeprefix(_SOUNDS)
+    number = name.removeprefix(_PICTURES).removeprefix(_SOUNDS).removeprefix(_TEXTS)
     if number == name or not number.isdecimal() or int(number) >= samples:
         raise ValueError(f"{name!r} is not of a golden sample")
     return int(number)
@@ -130,6 +134,10 @@ def _checked(name: str, found: Mapping[str, NDArray[Any]]) -> Thing:
         if len(thing) > MOST_SAMPLES:
             raise ValueError(f"{name} has over {MOST_SAMPLES} samples")
         return Recording(int(rate[0]), thing)
+    if name.startswith(_TEXTS):
+        if thing.dtype != np.uint8 or thing.ndim != 1 or thing.size > MOST_LETTERS:
+            raise ValueError(f"{name} is no text")
+        return thing.tobytes().decode()
     if thing.dtype != np.uint8 or thing.ndim != 3 or thing.shape[2] != 3 or not thing.size > 0:
         raise ValueError(f"{name} is no picture")
     if thing.shape[0] * thing.shape[1] > MOST_PIXELS:

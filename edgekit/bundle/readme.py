@@ -48,7 +48,7 @@ def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> st
 def _material(manifest: dict[str, Any]) -> str:
     if not manifest.get("task"):
         return ""
-    return "- `material.npz`, `decisions.json`: pictures that inputs were made of, and what the reference decides\n"
+    return "- `material.npz`, `decisions.json`: what golden inputs were made of, and what the reference decides on it\n"
 
 
 def _on_device(manifest: dict[str, Any], target: Target, execution: Execution) -> str:

@@ -52,6 +52,7 @@ class Dataset:
     :param files: that the samples come from, ``[n]`` of Path; ``names``: what they are called in the folder; or None.
     :param sizes: width and height of the pictures that the samples are made of, int64 ``[n, 2]``; None of others.
     :param recordings: the number of the recording that each sample is a clip of, int64 ``[n]``; None of others.
+    :param texts: that the samples are made of, ``[n]`` of str; None of others.
     :param notes: what reading had to assume or convert, in words.
     """
 
@@ -67,6 +68,7 @@ class Dataset:
     files: NDArray[Any] | None = None
     sizes: NDArray[np.int64] | None = None
     recordings: NDArray[np.int64] | None = None
+    texts: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -82,7 +84,7 @@ class Dataset:
         index = np.asarray(chosen, np.int64) if self.index is None else self.index[chosen]
         kept: dict[str, Any] = {
             name: None if (rows := getattr(self, name)) is None else rows[chosen]
-            for name in ("labels", "groups", "truth", "names", "files", "sizes", "recordings")
+            for name in ("labels", "groups", "truth", "names", "files", "sizes", "recordings", "texts")
         }
         return replace(self, inputs=[x[chosen] for x in self.inputs], index=index, **kept)
 
@@ -200,7 +202,7 @@ def _load_texts(path: Path, graph: Graph, task: Task, source: Text) -> Dataset:
     return Dataset(
         inputs, found.labels, source=str(path), truth=found.labels,
         groups=None if found.groups is None else labelling.groups(found.groups, len(found.texts), path),
-        names=np.array(found.names, object),
+        names=np.array(found.names, object), texts=np.array(found.texts, object),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""From source material, a picture or sound, to the inputs of a network with a task."""
+"""From source material, a picture, sound or a text, to the inputs of a network with a task."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from edgekit.tasks import picture as steps
 from edgekit.tasks.features import clip
 from edgekit.tasks.picture import Picture
 from edgekit.tasks.sound import Sound
+from edgekit.tasks.text import Text
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.tasks.parts import Source
 
 
-def network_inputs(source: Source, thing: NDArray[np.uint8] | Recording, graph: Graph) -> list[NDArray[Any]]:
-    """What the network takes of a picture or of the first clip of a recording: ``[*tensor shape]`` for each input."""
+def network_inputs(source: Source, thing: NDArray[np.uint8] | Recording | str, graph: Graph) -> list[NDArray[Any]]:
+    """What the network takes of a picture, a text, or a recording's first clip: ``[*tensor shape]`` for each input."""
+    if isinstance(thing, str):
+        assert isinstance(source, Text)
+        read = source.values([thing], graph.inputs)
+        return [each[0] for each in dataset.as_network_inputs(dataset.Dataset(read), graph)]
     (tensor,) = graph.inputs
     if isinstance(thing, Recording):
         assert isinstance(source, Sound)
@@ -31,6 +36,16 @@ def network_inputs(source: Source, thing: NDArray[np.uint8] | Recording, graph: 
     pixels = steps.fitted(source, thing, width, height)
     values = steps.values(source, pixels[np.newaxis], tensor)
     return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([values]), graph)]
+
+
+def written(count: int) -> list[str]:
+    """Texts of several lengths and scripts."""
+    every = (
+        "The quick brown fox jumps over the lazy dog, again and again.",
+        "na\u00efve \u2014 \ud55c\uad6d\uc5b4! \u6771\u4eac  42\t\u20ac",
+        "Turn the LIGHTS on, please; " * 40, "",
+    )  # fmt: skip
+    return list(every[:count])
 
 
 def spoken(source: Sound, count: int, most: int, seed: int) -> list[Recording]:

@@ -81,7 +81,8 @@ class Process:
             return None
         with sandbox.scratch() as folder:
             (folder / runner.INPUTS).write_bytes(material.packed())
-            (folder / decided.MANIFEST).write_bytes(decided.manifest(self.bundle))
+            for name, data in decided.beside(self.bundle).items():
+                (folder / name).write_bytes(data)
             self._start(decided.arguments(material), folder)
             return decided.left(folder, self.bundle.graph, len(material.rows))
 

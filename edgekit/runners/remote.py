@@ -145,7 +145,7 @@ class RemoteSession:
         material, graph = options.material, self.bundle.graph
         if material is None or self._python:
             return None
-        self.connection.put({decided.MANIFEST: File(decided.manifest(self.bundle))})
+        self.connection.put({name: File(data) for name, data in decided.beside(self.bundle).items()})
         own = self.program.arguments(f"./{self.program.library}", MODEL)
         done = self._start([f"./{PROGRAM}", *own, *decided.arguments(material)], material.packed())
         if done.returncode != 0:

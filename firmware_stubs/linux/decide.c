@@ -10,7 +10,7 @@
 #include "picture_source.h"
 #include "task.h"
 
-enum { PICTURE = 1, SOUND = 2, HEADER = 16, MAX_CLASSES = 65536, MAX_DETECTIONS = 10000 };
+enum { PICTURE = 1, SOUND = 2, TEXT = 3, HEADER = 16, MAX_CLASSES = 65536, MAX_DETECTIONS = 10000 };
 
 struct record {
     uint32_t kind, a, b, bytes;
@@ -46,6 +46,8 @@ static int feed(edgekit_instance *instance, const struct record *r)
 {
     if (r->kind == SOUND && r->b && r->bytes % (sizeof(int16_t) * r->b) == 0)
         return feed_sound(instance, r);
+    if (r->kind == TEXT)
+        return edgekit_set_text(instance, (const char *)r->data, r->bytes);
     if (r->kind != PICTURE || (uint64_t)r->a * r->b * 3 != r->bytes)
         return engine_fail(&instance->engine, EDGEKIT_USAGE, "the material is damaged, or of a newer edgekit");
     const struct edgekit_picture picture = {sizeof picture, r->data, r->a, r->b, (size_t)r->a * 3, EDGEKIT_RGB};
@@ -127,8 +129,10 @@ static int write_anomaly(edgekit_instance *instance, long sample, FILE *file)
 }
 
 typedef int (*decide_write)(edgekit_instance *, long sample, FILE *);
-static const char *const tasks[] = {"anomaly", "classification", "detection", "keyword", "segmentation"};
-static const decide_write writers[] = {write_anomaly, write_classes, write_detections, write_classes, write_mask};
+static const char *const tasks[] = {"anomaly", "classification", "detection",
+                                    "keyword", "segmentation",   "text-classification"};
+static const decide_write writers[] = {write_anomaly, write_classes, write_detections,
+                                       write_classes, write_mask,    write_classes};
 
 static void write_ports(const struct port *ports, size_t count, FILE *file)
 {

@@ -2,8 +2,8 @@
  * proof compares all of it with the reference.
  *
  * Material is a record for each sample: four little-endian numbers of 32 bits, and bytes. The numbers are the kind, two
- * that depend on it, and the count of the bytes. A picture has its width and height, and bytes in RGB; a
- * recording its rate and number of channels, and samples in int16.
+ * that depend on it, and the count of the bytes. A picture has its width and height, and bytes in RGB; a recording its
+ * rate and number of channels, and samples in int16; a text zeros, and bytes in UTF-8.
  *
  * Decisions are lines of text: the sample's number, that of a class, how many values follow, the values as hexadecimal
  * floats, and the label.

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -103,12 +104,20 @@ static void closed(FILE *file, const char *path)
         finish(EXIT_OTHER, "cannot write %s", path);
 }
 
+static bool file_holds(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && status.st_size > 0;
+}
+
 /* From source material to decisions. */
 static void run_task(const struct arguments *a, const uint8_t *material, size_t size)
 {
     size_t manifest_size;
     const uint8_t *manifest = map_file(a->task, &manifest_size);
     struct decide_files files = {created(a->fed), created(a->outputs), created(a->decisions)};
+    if (a->tokens && file_holds(a->tokens))
+        instance->tokens.bytes = map_file(a->tokens, &instance->tokens.size);
     check(decide_all(instance, (const char *)manifest, manifest_size, material, size, a->samples, &files));
     closed(files.fed, a->fed);
     closed(files.outputs, a->outputs);

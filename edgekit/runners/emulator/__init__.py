@@ -139,7 +139,7 @@ class EmulatorSession:
                     settled = pool.submit(
                         guest.run, self.job, material.packed(), decided.arguments(material, trace=False),
                         folder / "decided", caches=False, limits=_LIMITS,
-                        also={decided.MANIFEST: decided.manifest(self.bundle)},
+                        also=decided.beside(self.bundle),
                     )  # fmt: skip
                     futures.append(settled)
                 outputs = process.results(plain.result(), graph, samples)

@@ -11,6 +11,7 @@ from edgekit.files import left_behind
 from edgekit.files.documents import dumps
 from edgekit.runners.linux import process
 from edgekit.tasks.parts import Line
+from edgekit.tasks.text import FILE as TOKENS
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -27,9 +28,26 @@ def manifest(bundle: Bundle) -> bytes:
     return dumps({name: bundle.manifest.get(name) for name in ("schema", "inputs", "outputs", "task")}).encode()
 
 
+def beside(bundle: Bundle) -> dict[str, bytes]:
+    """The files that it reads beside the material, by their names: what it needs of the manifest, and a tokenizer."""
+    tokens = bundle.task.source.files().get(TOKENS, b"") if bundle.task is not None else b""
+    return {MANIFEST: manifest(bundle), TOKENS: tokens}
+
+
 def arguments(material: Material, *, trace: bool = True) -> list[str]:
     """The C runner's, after ``--library`` and ``--model``; files lie in the working folder."""
-    found = ["--task", MANIFEST, "--fed", FED, "--outputs", process.OUTPUTS, "--decisions", DECISIONS]
+    found = [
+        "--task",
+        MANIFEST,
+        "--tokens",
+        TOKENS,
+        "--fed",
+        FED,
+        "--outputs",
+        process.OUTPUTS,
+        "--decisions",
+        DECISIONS,
+    ]
     found += ["--samples", str(len(material.rows))]
     return [*found, "--inputs", process.INPUTS, "--trace", process.TRACE] if trace else found
 
