@@ -108,6 +108,27 @@ public:
         found.resize(most);
         return found;
     }
+    /* What a detector found in the picture, the highest score first. */
+    std::vector<edgekit_detection> detections(std::uint32_t most = 1000)
+    {
+        std::vector<edgekit_detection> found(most);
+        check(edgekit_detections(instance_.get(), found.data(), most, &most));
+        found.resize(most);
+        return found;
+    }
+    /* The class of each of a picture's pixels, row by row: runs the network on it. */
+    std::vector<std::uint8_t> mask(const edgekit_picture &picture)
+    {
+        set(picture);
+        run();
+        std::vector<std::uint8_t> made(static_cast<std::size_t>(picture.width) * picture.height);
+        check(edgekit_mask(instance_.get(), made.data(), picture.width));
+        return made;
+    }
+    /* The name of a class in a mask; NULL where there is no such class. */
+    const char *mask_label(std::uint32_t number) { return edgekit_mask_label(instance_.get(), number); }
+    /* What the bundle's task is, "detection"; NULL if it has none. */
+    const char *task() const { return edgekit_task(instance_.get()); }
     /* How unusual a recording is: runs the network on each of its clips. */
     struct edgekit_anomaly anomaly(edgekit_sound sound)
     {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -30,6 +31,28 @@ from tests.networks.small import Builder
 from tests.tasks.task_networks import SEGMENTER_TASK, segmenter
 
 RUNTIME = resources.folder("firmware_stubs") / "linux" / "python"
+
+
+PAINT = r"""
+#include <edgekit.hpp>
+#include <cstdio>
+int main(int, char **argv)
+{
+    edgekit::Network network(argv[1]);
+    std::vector<std::uint8_t> pixels(9 * 7 * 3);
+    for (std::size_t i = 0; i < pixels.size(); i++)
+        pixels[i] = static_cast<std::uint8_t>(i * 89);
+    const edgekit_picture picture = {sizeof picture, pixels.data(), 9, 7, 27, EDGEKIT_RGB};
+    for (std::uint8_t one : network.mask(picture))
+        std::printf("%d ", one);
+    std::printf("%s %s\n", network.task(), network.mask_label(2));
+    try {
+        network.detections();
+    } catch (const edgekit::Error &error) {
+        std::puts(error.what());
+    }
+}
+"""
 
 
 def network(*shape: int, dtype: str = "float32", wanted: tuple[int, ...] = (1, 8, 8, 3)) -> Graph:
@@ -178,6 +201,28 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, (width, height) in {"a": (50, 31), "b": (32, 32), "c": (9, 70)}.items():
         Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(folder / f"{name}.png")
     return folder
+
+
+def test_cpp_makes_the_same_masks(tmp_path: Path) -> None:
+    tflite.write(segmenter(), tmp_path / "model.tflite")
+    (tmp_path / "task.toml").write_text(SEGMENTER_TASK)
+    (made,) = compile(tmp_path / "model.tflite", targets=["host"], out=tmp_path / "build")
+    (tmp_path / "paint.cpp").write_text(PAINT)
+    shutil.copyfile(runner_build.library(runner_build.native_arch("native")).path, tmp_path / "libedgekit.so.1")
+    (tmp_path / "libedgekit.so").symlink_to("libedgekit.so.1")
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{RUNTIME.parent}", f"-L{tmp_path}"]
+    subprocess.run(["g++", *flags, tmp_path / "paint.cpp", "-o", tmp_path / "paint", "-ledgekit"], check=True)
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+    done = subprocess.check_output([tmp_path / "paint", made.path], env=environment, text=True)
+    pixels = (np.arange(9 * 7 * 3) * 89 % 256).astype(np.uint8).reshape(7, 9, 3)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photo.png").rename(tmp_path / "photos" / "photo.png")
+    (decision,) = run(made.path, data=str(tmp_path / "photos")).decisions or []
+    assert isinstance(decision.outcome, Mask)
+    first, second = done.splitlines()
+    assert first == " ".join(map(str, decision.outcome.pixels.reshape(-1).tolist())) + " segmentation gr\u00fcn"
+    assert "call edgekit_mask" in second
 
 
 SEE = """
