@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -142,6 +143,23 @@ def test_a_waveform_is_the_samples(tmp_path: Path) -> None:
     found = sound.values(features.clip(stereo), graph.inputs[0])[0, 0]
     np.testing.assert_allclose(found[:90], (np.arange(90) + 1) / 65536 + 0.5, atol=1e-7)
     assert (found[90:] == 0.5).all()
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "sound.md"
+
+
+def test_the_tasks_of_the_documentation_are_read(tmp_path: Path) -> None:
+    keyword, anomaly = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    b = Builder()
+    x = b.tensor((1, 49, 10), name="x")
+    words = b.graph((x,), (b.add("NONE", (x,), (1, 4)),))
+    b = Builder()
+    x = b.tensor((1, 640), name="x")
+    machine = b.graph((x,), (b.add("NONE", (x,), (1, 640)),))
+    for text, graph in ((keyword, words), (anomaly, machine)):
+        (tmp_path / "task.toml").write_text(text)
+        found = task.read(tmp_path / "task.toml", graph)
+        assert task.of_manifest({"task": json.loads(json.dumps(found.json()))}) == found
 
 
 GOOD = f'features = "mfcc"\n{LIBROSA}\ncoefficients = 13\nlength = 16000'
