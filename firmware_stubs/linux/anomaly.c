@@ -42,7 +42,7 @@ static void *anomaly_read(edgekit_instance *instance, const struct json *j, uint
 
 const struct task_decider task_anomaly = {"edgekit_anomaly", anomaly_read, free};
 
-int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly *sum)
+int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly_sum *sum)
 {
     const struct anomaly *a = task_of_decider(instance, &task_anomaly);
     const struct engine *e = &instance->engine;
@@ -50,7 +50,7 @@ int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly *sum)
     if (!a)
         return EDGEKIT_USAGE;
     if (sum->size < sizeof *sum)
-        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the size of struct edgekit_anomaly is not set");
+        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the size of struct edgekit_anomaly_sum is not set");
     for (size_t i = 0; i < a->elements; i++) {
         double value = real_value(&instance->output[0].tensor, e->output[0].data, i);
         double other = a->error ? value - real_value(&instance->input[0].tensor, e->input[0].data, i) : 0;

@@ -121,7 +121,7 @@ static int write_mask(edgekit_instance *instance, long sample, FILE *file)
 
 static int write_anomaly(edgekit_instance *instance, long sample, FILE *file)
 {
-    struct edgekit_anomaly sum = {.size = sizeof sum};
+    struct edgekit_anomaly_sum sum = {.size = sizeof sum};
     int status = edgekit_anomaly(instance, &sum);
     if (!status)
         fprintf(file, "%ld %d 1 %a %s\n", sample, sum.anomalous, sum.score, sum.anomalous ? "anomalous" : "normal");

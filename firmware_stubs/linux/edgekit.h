@@ -213,8 +213,8 @@ int edgekit_clips(edgekit_instance *instance, const struct edgekit_sound *sound,
 int edgekit_set_sound(edgekit_instance *instance, const struct edgekit_sound *sound);
 
 /* How unusual a recording is: the mean over its clips. All but `size` is 0 before the first. */
-struct edgekit_anomaly {
-    size_t size; /* sizeof(struct edgekit_anomaly) */
+struct edgekit_anomaly_sum {
+    size_t size; /* sizeof(struct edgekit_anomaly_sum) */
     double sum;
     uint32_t clips;
     int32_t anomalous; /* 1 if the score is above the task's threshold */
@@ -222,7 +222,7 @@ struct edgekit_anomaly {
 };
 
 /* Add the clip that the network has just been run on. Returns a status. */
-int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly *sum);
+int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly_sum *sum);
 
 /* Write what the network estimates, in the task's unit, but no more than `most` values. `*unit`, if it is not NULL,
    gets the unit's name. Returns a status; EDGEKIT_USAGE if the bundle's task is not regression. */

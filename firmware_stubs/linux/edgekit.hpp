@@ -130,9 +130,9 @@ public:
     /* What the bundle's task is, "detection"; NULL if it has none. */
     const char *task() const { return edgekit_task(instance_.get()); }
     /* How unusual a recording is: runs the network on each of its clips. */
-    struct edgekit_anomaly anomaly(edgekit_sound sound)
+    struct edgekit_anomaly_sum anomaly(edgekit_sound sound)
     {
-        struct edgekit_anomaly made{};
+        struct edgekit_anomaly_sum made{};
         std::uint32_t clips = 0;
         made.size = sizeof made;
         check(edgekit_clips(instance_.get(), &sound, &clips));

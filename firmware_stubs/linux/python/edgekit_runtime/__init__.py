@@ -76,7 +76,7 @@ class _Sound(ctypes.Structure):
 
 
 class _Anomaly(ctypes.Structure):
-    """``struct edgekit_anomaly``."""
+    """``struct edgekit_anomaly_sum``."""
 
     _fields_ = [
         ("size", ctypes.c_size_t), ("sum", ctypes.c_double), ("clips", ctypes.c_uint32), ("anomalous", ctypes.c_int32),
