@@ -1,4 +1,4 @@
-"""Decide on the pictures that arrive in a folder, with one session that stays open."""
+"""Decide on the pictures or recordings that arrive in a folder, with one session that stays open."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from edgekit import bundle as bundles
 from edgekit import runners
 from edgekit.api.verify import default_runner
 from edgekit.bundle import Bundle
-from edgekit.data import dataset, images
+from edgekit.data import dataset, images, wav
 from edgekit.data.arrivals import Arrivals
 from edgekit.data.spec import PIXELS
 from edgekit.errors import UsageError
 from edgekit.progress import Progress, Silent
 from edgekit.runners import RunOptions, Session
-from edgekit.tasks.decisions import Decision, decide
+from edgekit.tasks.decisions import Decision, decide, of_recordings
 from edgekit.tasks.parts import Sample
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.sound import Sound
 from edgekit.tasks.task import Task
 from edgekit.text.system import explained
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
 
 POLL = 0.1
 """Seconds between two looks at the folder."""
@@ -39,35 +43,36 @@ def watch(
     threads: int = 1,
     progress: Progress = Silent(),
 ) -> int:
-    """Decide on each picture in a folder, those that are there first, until Ctrl-C; return how many there were.
+    """Decide on each picture or recording in a folder, those that are there first, until Ctrl-C; return how many.
 
-    A picture that cannot be read is told as a warning, and the next one is waited for.
+    One that cannot be read is told as a warning, and the next one is waited for.
 
     :param told: gets each decision. :param decisions: add a line of JSON to this file for each.
     :raises UsageError: if the bundle has no task, or the folder cannot be read.
     """
     with bundles.opened(Path(path)) as bundle, _lines(decisions) as lines:
-        if bundle.task is None or not isinstance(bundle.task.source, Picture):
+        if bundle.task is None or not isinstance(bundle.task.source, Picture | Sound):
             raise UsageError(
-                "the bundle has no task that takes pictures", "compile the model with a task.toml (docs/tasks.md)"
+                "the bundle has no task that takes pictures or sound",
+                "compile the model with a task.toml (docs/tasks.md)",
             )
-        arrivals = Arrivals(Path(folder), images.SUFFIXES)
+        heard = isinstance(bundle.task.source, Sound)
+        arrivals = Arrivals(Path(folder), (wav.SUFFIX,) if heard else images.SUFFIXES)
         arrivals.ready()
         on = on or default_runner(bundle)
         count = 0
         with runners.opened(runners.get(on), bundle) as session:
-            progress.note(f"waiting for pictures in {folder}, until Ctrl-C")
+            progress.note(f"waiting for {'recordings' if heard else 'pictures'} in {folder}, until Ctrl-C")
             try:
                 while True:
                     for file in arrivals.ready():
-                        decision = _decided(bundle, bundle.task, session, file, threads, progress)
-                        if decision is None:
-                            continue
-                        count += 1
-                        if lines is not None:
-                            lines.write(json.dumps(decision.json()) + "\n")
-                            lines.flush()
-                        told(decision)
+                        made = _decided(bundle, bundle.task, session, file, threads, progress)
+                        count += bool(made)
+                        for decision in made:
+                            if lines is not None:
+                                lines.write(json.dumps(decision.json()) + "\n")
+                                lines.flush()
+                            told(decision)
                     time.sleep(POLL)
             except KeyboardInterrupt:
                 return count
@@ -87,17 +92,27 @@ def _lines(path: str | Path | None) -> Iterator[IO[str] | None]:
 
 def _decided(
     bundle: Bundle, task: Task, session: Session, file: Path, threads: int, progress: Progress
-) -> Decision | None:
-    """The decision on a picture; None, after a warning, if it cannot be read."""
-    assert isinstance(task.source, Picture)
+) -> list[Decision]:
+    """The decision on a picture, or on a recording or its clips; none, after a warning, if it cannot be read."""
     graph = bundle.graph
     try:
-        made = images.load([file], file, graph, PIXELS, picture=task.source)
+        samples = _read(task, file, graph)
     except UsageError as error:
         progress.warn(error.message)
-        return None
-    inputs = dataset.as_network_inputs(dataset.Dataset([made.values]), graph)
+        return []
+    inputs = dataset.as_network_inputs(samples, graph)
     run = session.run(inputs, RunOptions(threads=threads))
-    width, height = made.sizes[0].tolist()
-    sample = Sample(file.name, [each[0] for each in inputs], (width, height))
-    return decide(task, sample, [each[0] for each in run.outputs], graph)
+    names = [file.name] if samples.names is None else samples.names.tolist()
+    sizes = [None] * len(names) if samples.sizes is None else [(w, h) for w, h in samples.sizes.tolist()]
+    made = []
+    for row, (name, size) in enumerate(zip(names, sizes, strict=True)):
+        sample = Sample(name, [each[row] for each in inputs], size)
+        made.append(decide(task, sample, [each[row] for each in run.outputs], graph))
+    return made if samples.recordings is None else of_recordings(task, made, samples.recordings.tolist())
+
+
+def _read(task: Task, file: Path, graph: Graph) -> dataset.Dataset:
+    if not isinstance(task.source, Picture):
+        return dataset.load(str(file), graph, task=task)
+    made = images.load([file], file, graph, PIXELS, picture=task.source)
+    return dataset.Dataset([made.values], sizes=made.sizes)

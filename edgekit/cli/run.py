@@ -28,7 +28,7 @@ MOST_LABELS = 20
 )  # fmt: skip
 @click.option(
     "--watch", type=click.Path(path_type=Path), metavar="FOLDER",
-    help="If the bundle has a task: decide on the pictures that arrive in this folder, until Ctrl-C.",
+    help="If the bundle has a task: decide on the pictures or sound that arrive in this folder, until Ctrl-C.",
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Use at most this many samples of --data.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the outputs to this .npz file.")
@@ -89,7 +89,7 @@ def _watch(bundle: Path, folder: Path, output: Output, *, on: str | None, decisi
 
     with output.progress() as progress:
         count = watch(bundle, folder, told, on=on, decisions=decisions, threads=threads, progress=progress)
-    say(f"{count} pictures")
+    say(f"{count} files")
 
 
 def _line(decision: Decision) -> str:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.e2e.command import edgekit, refused
+from tests.networks import hearing
 from tests.tasks.task_networks import written
 
 SECONDS = 60.0
@@ -70,7 +71,7 @@ def test_decides_on_what_arrives_until_ctrl_c(bundle: Path, tmp_path: Path, endi
             rest, errors = process.communicate(timeout=SECONDS)
         finally:
             process.kill()
-    assert process.returncode == 0 and rest.decode() == "3 pictures\n"
+    assert process.returncode == 0 and rest.decode() == "3 files\n"
     warnings = [text for text in errors.decode().splitlines() if text.startswith("warning")]
     assert len(warnings) == 1 and "bad.png: not an image that can be read" in warnings[0]
     assert "Traceback" not in errors.decode()
@@ -94,6 +95,28 @@ def test_decisions_are_those_of_run(bundle: Path, tmp_path: Path) -> None:
         finally:
             process.kill()
     assert json.loads((tmp_path / "told.jsonl").read_text()) == once
+
+
+@pytest.mark.parametrize("kind", hearing.NETWORKS)
+def test_decisions_on_recordings_are_those_of_run(kind: str, tmp_path: Path) -> None:
+    model = hearing.written(tmp_path, kind)
+    options = ["--target", "host", "--backend", "c99", "--out", tmp_path / "build", "--json"]
+    (made,) = edgekit("compile", model, *options).json["bundles"]
+    inbox, told = tmp_path / "inbox", tmp_path / "told.jsonl"
+    inbox.mkdir()
+    (inbox / "a.wav").write_bytes(hearing.wav(hearing.tone(500, 2500)))
+    once = edgekit("run", made["path"], "--data", inbox, "--json").json["decisions"]
+    (inbox / "0.wav").write_bytes(b"RIFF")
+    command = [sys.executable, "-m", "edgekit", "run", made["path"], "--watch", inbox, "--decisions", told]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            assert line(process).startswith("a.wav: ")
+            os.kill(process.pid, signal.SIGINT)
+            rest, errors = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+    assert rest.decode() == "1 files\n" and "0.wav: not a WAV file" in errors.decode()
+    assert [json.loads(text) for text in told.read_text().splitlines()] == once
 
 
 def test_refusals(bundle: Path, tmp_path: Path) -> None:
