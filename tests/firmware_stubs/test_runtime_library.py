@@ -301,7 +301,19 @@ anchors = [[[2, 2]]]
 """
 
 
-@pytest.mark.parametrize(("task", "shape"), [(TASK, (1, 3)), (DETECTION, (1, 4, 6))])
+ROW = f"""schema = 1
+task = "regression"
+unit = "m"
+[row]
+columns = [
+    {{name = "a", mean = 3, std = 2}},
+    {{name = "b", values = ["x", "y"], code = "index", other = true}},
+    {{name = "c", values = {[f"v{number}" for number in range(46)]}}},
+]
+"""
+
+
+@pytest.mark.parametrize(("task", "shape"), [(TASK, (1, 3)), (DETECTION, (1, 4, 6)), (ROW, (1, 3))])
 def test_damaged_tasks_are_refused(sanitized: Path, tmp_path: Path, task: str, shape: tuple[int, ...]) -> None:
     """Of a manifest with little else in it."""
     count = int(np.prod(shape))
