@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     "-d",
     "--data",
     metavar="FILE",
-    help="Samples: an .npz with x (and y), a .csv table, a folder of images or sound, COCO's .json, or random.",
+    help="Samples: an .npz with x (and y), a .csv table, a folder of images, sound or texts, COCO's .json, or random.",
 )
 @click.option(
     "--task", type=click.Path(path_type=Path), metavar="FILE",

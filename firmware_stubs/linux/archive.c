@@ -165,7 +165,7 @@ static bool unpack(struct archive *a, const struct entry *e)
 static bool wanted(const char *name)
 {
     static const char folder[] = "artifact/";
-    if (!strcmp(name, "manifest.json") || !strcmp(name, "model.tflite"))
+    if (!strcmp(name, "manifest.json") || !strcmp(name, "model.tflite") || !strcmp(name, "tokens.json"))
         return true;
     if (strncmp(name, folder, sizeof folder - 1))
         return false;

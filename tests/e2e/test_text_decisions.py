@@ -61,7 +61,7 @@ def compiled(place: Path, *options: str | Path) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(place: Path) -> Path:
-    return compiled(place, "--target", "host", "--recipe", "as-is")
+    return compiled(place, "--target", "host", "--recipe", "as-is", "--zip")
 
 
 def decided(bundle: Path, place: Path) -> list[list[dict[str, Any]]]:
@@ -97,10 +97,12 @@ print(json.dumps([[one._asdict() for one in network.classify(text)] for text in 
     )
     library = runner_build.library(platform.machine()).path
     env = {**os.environ, "PYTHONPATH": str(LINUX / "python"), "EDGEKIT_LIBRARY": str(library)}
-    command = [sys.executable, tmp_path / "board.py", bundle]
-    done = subprocess.run(command, input=json.dumps(TEXTS), env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == decided(bundle, place)
+    expected = decided(bundle, place)
+    for opened in (bundle, bundle.with_name(bundle.name + ".edgekit")):
+        command = [sys.executable, tmp_path / "board.py", opened]
+        done = subprocess.run(command, input=json.dumps(TEXTS), env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == expected
 
 
 def program(folder: Path, library: Path, compiler: str) -> Path:
