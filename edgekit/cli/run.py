@@ -24,7 +24,7 @@ MOST_LABELS = 20
 @on_option
 @click.option(
     "-d", "--data", metavar="FILE",
-    help="Inputs: .npz with x (and y), .csv, a folder of images, sound or texts, COCO's .json, random; default: golden.",
+    help="Inputs: .npz with x (and y), .csv, a folder of images, sound, texts, COCO's .json, random; default: golden.",
 )  # fmt: skip
 @click.option(
     "--watch", type=click.Path(path_type=Path), metavar="FOLDER",
