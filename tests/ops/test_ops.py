@@ -26,7 +26,7 @@ from tests.networks.small import Builder
 from tests.ops import columns, sentinels
 from tests.ops.cases import CASES
 from tests.ops.columns import COLUMNS, Column
-from tests.ops.support import KINDS, PAGE, recorded, refusals, support
+from tests.ops.support import KINDS, PAGE, counted, recorded, refusals, support
 
 
 class Cases:
@@ -46,10 +46,12 @@ class Cases:
 
     def test_support_is_what_the_docs_say(self) -> None:
         """Support that is lost, or gained without a word: ``make ops`` writes the page anew."""
-        cells, refused = recorded(PAGE.read_text())
+        page = PAGE.read_text()
+        cells, refused = recorded(page)
         title, kinds = self.column.title, KINDS[self.column.dtype]
         assert support(self.column) == {k: v for k, v in cells.items() if k[0] == title and k[2] in kinds}
         assert refusals(self.column) == {one for one in refused if one[0] == title and one[1] in kinds}
+        assert counted(self.column) in page.splitlines()
 
 
 class Int8InOnnx(Cases):
