@@ -18,19 +18,27 @@
 
 #include "edgekit.h"
 
-namespace edgekit {
+namespace edgekit
+{
 
 /* What failed, in one line, and its status. */
-class Error : public std::runtime_error {
-public:
-    Error(int status, const char *why) : std::runtime_error(why), status_(status) {}
-    int status() const noexcept { return status_; }
+class Error : public std::runtime_error
+{
+  public:
+    Error(int status, const char *why) : std::runtime_error(why), status_(status)
+    {
+    }
+    int status() const noexcept
+    {
+        return status_;
+    }
 
-private:
+  private:
     int status_;
 };
 
-namespace detail {
+namespace detail
+{
 template <class T> struct type_of;
 template <> struct type_of<float> : std::integral_constant<int, EDGEKIT_FLOAT32> {};
 template <> struct type_of<double> : std::integral_constant<int, EDGEKIT_FLOAT64> {};
@@ -46,8 +54,9 @@ template <> struct type_of<bool> : std::integral_constant<int, EDGEKIT_BOOL> {};
 } // namespace detail
 
 /* A network, for one thread at a time. It can be moved, not copied. Functions throw Error. */
-class Network {
-public:
+class Network
+{
+  public:
     explicit Network(const std::string &bundle, int threads = 1, unsigned flags = 0)
     {
         edgekit_options options{};
@@ -60,8 +69,14 @@ public:
         instance_.reset(made);
     }
 
-    std::uint32_t inputs() const { return edgekit_input_count(instance_.get()); }
-    std::uint32_t outputs() const { return edgekit_output_count(instance_.get()); }
+    std::uint32_t inputs() const
+    {
+        return edgekit_input_count(instance_.get());
+    }
+    std::uint32_t outputs() const
+    {
+        return edgekit_output_count(instance_.get());
+    }
     const edgekit_tensor &input_tensor(std::uint32_t number) const
     {
         return found(edgekit_input(instance_.get(), number), "input");
@@ -84,7 +99,10 @@ public:
     }
 
     /* Make the inputs of a text in UTF-8, as the bundle's task says. */
-    void set_text(const std::string &text) { check(edgekit_set_text(instance_.get(), text.data(), text.size())); }
+    void set_text(const std::string &text)
+    {
+        check(edgekit_set_text(instance_.get(), text.data(), text.size()));
+    }
 
     /* Make the inputs of a row, which has a cell for each of the task's columns. */
     void set_row(const std::vector<edgekit_cell> &cells)
@@ -93,13 +111,25 @@ public:
     }
 
     /* One inference. */
-    void run() { check(edgekit_run(instance_.get())); }
+    void run()
+    {
+        check(edgekit_run(instance_.get()));
+    }
     /* Forget what earlier inferences left in a network with state. */
-    void restart() { check(edgekit_restart(instance_.get())); }
+    void restart()
+    {
+        check(edgekit_restart(instance_.get()));
+    }
 
     /* Make the input of a picture or of a clip of sound, as the bundle's task says. */
-    void set(const edgekit_picture &picture) { check(edgekit_set_picture(instance_.get(), &picture)); }
-    void set(const edgekit_sound &sound) { check(edgekit_set_sound(instance_.get(), &sound)); }
+    void set(const edgekit_picture &picture)
+    {
+        check(edgekit_set_picture(instance_.get(), &picture));
+    }
+    void set(const edgekit_sound &sound)
+    {
+        check(edgekit_set_sound(instance_.get(), &sound));
+    }
     /* The classes with the highest scores, the best first: as many as the task says, but no more than `most`. */
     std::vector<edgekit_class> classes(std::uint32_t most = 100)
     {
@@ -116,6 +146,22 @@ public:
         found.resize(most);
         return found;
     }
+    /* What a regression estimates, in the task's unit, whose name `unit` gets. */
+    std::vector<float> values(std::string *unit = nullptr)
+    {
+        std::size_t most = 1;
+        const edgekit_tensor *output = edgekit_output(instance_.get(), 0);
+        for (std::uint32_t i = 0; output && i < output->rank; i++)
+            most *= static_cast<std::size_t>(output->shape[i]);
+        std::vector<float> found(most);
+        std::uint32_t count = 0;
+        const char *name = "";
+        check(edgekit_values(instance_.get(), found.data(), static_cast<std::uint32_t>(most), &count, &name));
+        found.resize(count);
+        if (unit)
+            *unit = name;
+        return found;
+    }
     /* The class of each of a picture's pixels, row by row: runs the network on it. */
     std::vector<std::uint8_t> mask(const edgekit_picture &picture)
     {
@@ -126,9 +172,15 @@ public:
         return made;
     }
     /* The name of a class in a mask; NULL where there is no such class. */
-    const char *mask_label(std::uint32_t number) { return edgekit_mask_label(instance_.get(), number); }
+    const char *mask_label(std::uint32_t number)
+    {
+        return edgekit_mask_label(instance_.get(), number);
+    }
     /* What the bundle's task is, "detection"; NULL if it has none. */
-    const char *task() const { return edgekit_task(instance_.get()); }
+    const char *task() const
+    {
+        return edgekit_task(instance_.get());
+    }
     /* How unusual a recording is: runs the network on each of its clips. */
     struct edgekit_anomaly_sum anomaly(edgekit_sound sound)
     {
@@ -144,12 +196,21 @@ public:
         return made;
     }
 
-    const char *runtime() const { return edgekit_runtime(instance_.get()); }
-    edgekit_instance *get() const noexcept { return instance_.get(); }
+    const char *runtime() const
+    {
+        return edgekit_runtime(instance_.get());
+    }
+    edgekit_instance *get() const noexcept
+    {
+        return instance_.get();
+    }
 
-private:
+  private:
     struct Close {
-        void operator()(edgekit_instance *instance) const noexcept { edgekit_close(instance); }
+        void operator()(edgekit_instance *instance) const noexcept
+        {
+            edgekit_close(instance);
+        }
     };
     std::unique_ptr<edgekit_instance, Close> instance_;
 

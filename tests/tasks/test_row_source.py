@@ -201,6 +201,27 @@ def test_c_estimates_the_same_bits(tmp_path: Path) -> None:
     ]
     theirs, ours = decided(tmp_path, GOOD, one_input(), ["age", "color", "size"], rows)
     assert [one["values"] for one in theirs] == ours and theirs[0]["unit"] == "EUR"
+    assert estimated_in_cpp(tmp_path, rows[0]) == f"{ours[0][0]:.9g} EUR\n"
+
+
+def estimated_in_cpp(folder: Path, row: list[Any]) -> str:
+    """What a program in C++ prints of a row, with the bundle in ``folder``."""
+    age, *names = row
+    (folder / "ask.cpp").write_text(
+        '#include <edgekit.hpp>\n#include <cstdio>\nint main(int, char **argv)\n{\n'
+        "    edgekit::Network network(argv[1]);\n    std::vector<edgekit_cell> row(3);\n    std::string unit;\n"
+        f"    row[0].number = {age!r};\n    row[1].text = argv[2];\n    row[2].text = argv[3];\n"
+        "    network.set_row(row);\n    network.run();\n"
+        '    std::printf("%.9g %s\\n", static_cast<double>(network.values(&unit).at(0)), unit.c_str());\n}\n'
+    )  # fmt: skip
+    (folder / "libedgekit.so.1").write_bytes(runner_build.library(platform.machine()).path.read_bytes())
+    (folder / "libedgekit.so").symlink_to("libedgekit.so.1")
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{LINUX}", f"-L{folder}", "-ledgekit"]
+    subprocess.run(["g++", folder / "ask.cpp", "-o", folder / "ask", *flags], check=True)
+    (bundle,) = folder.glob("*.host")
+    return subprocess.check_output(
+        [folder / "ask", bundle, *names], env={**os.environ, "LD_LIBRARY_PATH": str(folder)}, text=True
+    )
 
 
 def test_c_ranks_the_same(tmp_path: Path) -> None:
