@@ -1,4 +1,4 @@
-"""Golden inputs: the samples on which an artifact is proven, and the pictures or sound that some are made of."""
+"""Golden inputs: the samples on which an artifact is proven, and the source material that some are made of."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import numpy as np
 from edgekit.bundle import material
 from edgekit.bundle.material import Material, Thing
 from edgekit.data import dataset, shrunk
-from edgekit.data.sources import network_inputs, spoken, synthesized, written
+from edgekit.data.sources import listed, network_inputs, spoken, synthesized, typed, written
 from edgekit.graph.stats import statistics
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.row import Row
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
 
@@ -37,12 +38,12 @@ def inputs(
 ) -> tuple[list[NDArray[Any]], Material | None]:
     """Golden inputs, ``[n, *tensor shape]`` each, drawn from the samples, and the material of which some are made.
 
-    Where the samples are texts or pictures, some of these are kept, made smaller if they are large; otherwise as many
-    are synthesized, as sound always is, and add to the ``wanted`` samples.
+    Where the samples are texts, rows or pictures, some of these are kept, made smaller if they are large; otherwise as
+    many are synthesized, as sound always is, and add to the ``wanted`` samples.
     """
     chosen = samples.subset(wanted, seed) if samples is not None else dataset.random(graph, seed=seed, samples=wanted)
     found = dataset.as_network_inputs(chosen, graph)
-    if task is None or not isinstance(task.source, Picture | Sound | Text):
+    if task is None or not isinstance(task.source, Picture | Row | Sound | Text):
         return found, None
     kept = min(material.MOST, max(1, len(chosen) // 4))
     if isinstance(task.source, Picture) and chosen.files is not None and chosen.sizes is not None:
@@ -51,17 +52,22 @@ def inputs(
     if chosen.texts is not None:
         things = tuple(text[: material.MOST_LETTERS // 4] for text in chosen.texts[:kept].tolist())
         return found, _placed(found, list(range(len(things))), things, task, graph)
+    if chosen.cells is not None and isinstance(task.source, Row):
+        things = tuple(typed(task.source, cells, material.MOST_CELL) for cells in chosen.cells[:kept].tolist())
+        return found, _placed(found, list(range(len(things))), things, task, graph)
     things = _synthesized(task.source, graph, kept, seed)
     rows = list(range(len(chosen), len(chosen) + len(things)))
     found = [np.concatenate([each, np.zeros_like(each, shape=(len(rows), *each.shape[1:]))]) for each in found]
     return found, _placed(found, rows, things, task, graph)
 
 
-def _synthesized(source: Picture | Sound | Text, graph: Graph, count: int, seed: int) -> tuple[Thing, ...]:
+def _synthesized(source: Picture | Row | Sound | Text, graph: Graph, count: int, seed: int) -> tuple[Thing, ...]:
     if isinstance(source, Picture):
         return tuple(synthesized(graph, count, material.MOST_PIXELS, seed))
     if isinstance(source, Text):
         return tuple(written(count))
+    if isinstance(source, Row):
+        return tuple(listed(source, count, seed))
     return tuple(spoken(source, count, material.MOST_SAMPLES, seed))
 
 

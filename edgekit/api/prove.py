@@ -21,9 +21,6 @@ from edgekit.metrics import decision, parity
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import OpenOptions, Run, Runner, RunOptions, once
-from edgekit.tasks.picture import Picture
-from edgekit.tasks.sound import Sound
-from edgekit.tasks.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,15 +82,16 @@ class _Proof:
     def judge(self) -> parity.Parity:
         inputs, reference = self.bundle.golden()
         task = self.bundle.task
-        seen = task is not None and isinstance(task.source, Picture | Sound | Text)
-        material = self.bundle.material(len(inputs[0])) if seen and inputs else None
-        run = once(self.runner, self.bundle, inputs, replace(self.options, material=material), self.opening)
+        material = self.bundle.material(len(inputs[0])) if task is not None and inputs else None
+        wrong = decision.refused(task, self.bundle.graph, material) if task is not None and material else None
+        given = replace(self.options, material=None if wrong else material)
+        run = once(self.runner, self.bundle, inputs, given, self.opening)
         if self.seen:
             self.seen(run)
         result = self._network(run, inputs, reference)
         if material is not None and task is not None:
             absent = f"{self.runner.name} runs the network, not the C library"
-            result.decision = decision.judge(
+            result.decision = wrong or decision.judge(
                 task, self.bundle.graph, material, (inputs, reference), run.decided, absent
             )
         return result

@@ -1,4 +1,4 @@
-"""Source material in a bundle: pictures, sound or texts of which golden inputs were made, and what is decided on it.
+"""Source material in a bundle, of which golden inputs were made: pictures, sound, texts or rows; what is decided on it.
 
 ``material.npz`` holds the material, ``decisions.json`` the reference's decisions, so that a proof can begin before the
 network's input and end after its outputs. The C runner reads the material as ``firmware_stubs/linux/decide.h`` says.
@@ -6,6 +6,8 @@ network's input and end after its outputs. The C runner reads the material as ``
 
 from __future__ import annotations
 
+import json
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,25 +23,26 @@ from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import plain_files
 from edgekit.files.documents import dumps, loads
 from edgekit.tasks.parts import Line
+from edgekit.tasks.row import MOST_COLUMNS, Cells
 
 PICTURES, DECISIONS = "material.npz", "decisions.json"
 MOST, MOST_PIXELS = 4, 1 << 18
 """Pictures in a bundle, and pixels of each."""
-MOST_SAMPLES, MOST_LETTERS = 1 << 21, 100_000
-"""Of a recording; bytes of a text."""
+MOST_SAMPLES, MOST_LETTERS, MOST_CELL = 1 << 21, 100_000, 200
+"""Of a recording; bytes of a text; letters of a cell."""
 SCHEMA = 1
-_PICTURES, _SOUNDS, _RATES, _TEXTS = "picture", "sound", "rate", "text"
+_PICTURES, _SOUNDS, _RATES, _TEXTS, _ROWS = "picture", "sound", "rate", "text", "row"
 _MOST_VALUES = 8_000_000
 _MOST_BYTES, _MOST_JSON = 16 << 20, 16 << 20
-_PICTURE, _SOUND, _TEXT = 1, 2, 3
+_PICTURE, _SOUND, _TEXT, _ROW = 1, 2, 3, 4
 
-Thing = NDArray[np.uint8] | Recording | str
-"""A picture ``[h, w, 3]`` in RGB, sound of one channel in int16, or a text."""
+Thing = NDArray[np.uint8] | Recording | str | Cells
+"""A picture ``[h, w, 3]`` in RGB, sound of one channel in int16, a text, or a row."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """Pictures, recordings or texts, and what the reference decides on them.
+    """Pictures, recordings, texts or rows, and what the reference decides on them.
 
     :param rows: which golden sample is made of each. :param decisions: the reference's, as JSON documents.
     """
@@ -68,7 +71,7 @@ class Made:
 
 def size_of(thing: Thing) -> tuple[int, int] | None:
     """Width and height of a picture."""
-    return None if isinstance(thing, Recording | str) else (thing.shape[1], thing.shape[0])
+    return None if isinstance(thing, Recording | str | tuple) else (thing.shape[1], thing.shape[0])
 
 
 def save(folder: Path, material: Material) -> None:
@@ -79,6 +82,8 @@ def save(folder: Path, material: Material) -> None:
             named[f"{_SOUNDS}{row}"], named[f"{_RATES}{row}"] = thing.samples, np.array([thing.rate], np.uint32)
         elif isinstance(thing, str):
             named[f"{_TEXTS}{row}"] = np.frombuffer(thing.encode(), np.uint8)
+        elif isinstance(thing, tuple):
+            named[f"{_ROWS}{row}"] = np.frombuffer(json.dumps(thing, ensure_ascii=False).encode(), np.uint8)
         else:
             named[f"{_PICTURES}{row}"] = thing
     np.savez_compressed(folder / PICTURES, allow_pickle=False, **named)
@@ -115,11 +120,18 @@ def _record(thing: Thing) -> bytes:
         return struct.pack("<4I", _SOUND, thing.rate, 1, thing.samples.nbytes) + thing.samples.tobytes()
     if isinstance(thing, str):
         return struct.pack("<4I", _TEXT, 0, 0, len(thing.encode())) + thing.encode()
+    if isinstance(thing, tuple):
+        cells = b"".join(map(_cell, thing))
+        return struct.pack("<4I", _ROW, len(thing), 0, len(cells)) + cells
     return struct.pack("<4I", _PICTURE, thing.shape[1], thing.shape[0], thing.size) + thing.tobytes()
 
 
+def _cell(cell: float | str) -> bytes:
+    return b"t" + cell.encode() + b"\0" if isinstance(cell, str) else struct.pack("<cd", b"n", cell)
+
+
 def _row(name: str, samples: int) -> int:
-    number = name.removeprefix(_PICTURES).removeprefix(_SOUNDS).removeprefix(_TEXTS)
+    number = name.removeprefix(_PICTURES).removeprefix(_SOUNDS).removeprefix(_TEXTS).removeprefix(_ROWS)
     if number == name or not number.isdecimal() or int(number) >= samples:
         raise ValueError(f"{name!r} is not of a golden sample")
     return int(number)
@@ -138,11 +150,27 @@ def _checked(name: str, found: Mapping[str, NDArray[Any]]) -> Thing:
         if thing.dtype != np.uint8 or thing.ndim != 1 or thing.size > MOST_LETTERS:
             raise ValueError(f"{name} is no text")
         return thing.tobytes().decode()
+    if name.startswith(_ROWS):
+        return _cells(name, thing)
     if thing.dtype != np.uint8 or thing.ndim != 3 or thing.shape[2] != 3 or not thing.size > 0:
         raise ValueError(f"{name} is no picture")
     if thing.shape[0] * thing.shape[1] > MOST_PIXELS:
         raise ValueError(f"{name} has over {MOST_PIXELS} pixels")
     return thing
+
+
+def _cells(name: str, thing: NDArray[Any]) -> Cells:
+    row = loads(thing.tobytes().decode(), MOST_COLUMNS) if thing.dtype == np.uint8 and thing.ndim == 1 else None
+    if not isinstance(row, list) or not all(map(_is_cell, row)):
+        raise ValueError(f"{name} is no row")
+    return tuple(row)
+
+
+def _is_cell(cell: Any) -> bool:
+    """Texts end with a zero in C."""
+    if isinstance(cell, str):
+        return len(cell) <= MOST_CELL and "\0" not in cell and not any("\ud800" <= each <= "\udfff" for each in cell)
+    return isinstance(cell, float) and math.isfinite(cell)
 
 
 def same(first: Any, second: Any) -> bool:

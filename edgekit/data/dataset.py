@@ -53,6 +53,8 @@ class Dataset:
     :param sizes: width and height of the pictures that the samples are made of, int64 ``[n, 2]``; None of others.
     :param recordings: the number of the recording that each sample is a clip of, int64 ``[n]``; None of others.
     :param texts: that the samples are made of, ``[n]`` of str; None of others.
+    :param cells: of the rows that the samples are made of, in the order of the task's columns, str ``[n, columns]``; or
+        None.
     :param notes: what reading had to assume or convert, in words.
     """
 
@@ -69,6 +71,7 @@ class Dataset:
     sizes: NDArray[np.int64] | None = None
     recordings: NDArray[np.int64] | None = None
     texts: NDArray[Any] | None = None
+    cells: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -84,7 +87,7 @@ class Dataset:
         index = np.asarray(chosen, np.int64) if self.index is None else self.index[chosen]
         kept: dict[str, Any] = {
             name: None if (rows := getattr(self, name)) is None else rows[chosen]
-            for name in ("labels", "groups", "truth", "names", "files", "sizes", "recordings", "texts")
+            for name in ("labels", "groups", "truth", "names", "files", "sizes", "recordings", "texts", "cells")
         }
         return replace(self, inputs=[x[chosen] for x in self.inputs], index=index, **kept)
 
@@ -233,6 +236,7 @@ def _load_rows(path: Path, graph: Graph, task: Task, source: Row) -> Dataset:
     return Dataset(
         found.inputs, found.labels, source=str(path), truth=found.truth,
         groups=None if found.groups is None else labelling.groups(found.groups, len(found.inputs[0]), path),
+        cells=found.cells,
     )  # fmt: skip
 
 

@@ -26,12 +26,13 @@ CLASS = "label"
 
 @dataclass(frozen=True)
 class Rows:
-    """The network's inputs ``[n, *tensor shape]``, and of each row its class, what is right, and its group."""
+    """The network's inputs ``[n, *tensor shape]``, and of each row its class, what is right, its group, its cells."""
 
     inputs: list[NDArray[Any]]
     labels: NDArray[np.int64] | None = None
     truth: NDArray[Any] | None = None
     groups: NDArray[np.str_] | None = None
+    cells: NDArray[Any] | None = None
 
 
 def load(path: Path, graph: Graph, row: Row, decider: Decider) -> Rows:
@@ -52,7 +53,8 @@ def load(path: Path, graph: Graph, row: Row, decider: Decider) -> Rows:
         raise UsageError(f"{path}: row {error.args[1] + 2}, {error.args[0]}") from error
     labels, truth = _truth(path, columns, decider)
     groups = np.array(columns[tables.GROUP]) if tables.GROUP in columns else None
-    return Rows(inputs, labels, truth, groups)
+    cells = np.array([columns[one.name] for one in row.columns], object).T
+    return Rows(inputs, labels, truth, groups, cells)
 
 
 def _truth(

@@ -1,7 +1,8 @@
-"""From source material, a picture, sound or a text, to the inputs of a network with a task."""
+"""From source material, a picture, sound, a text or a row, to the inputs of a network with a task."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from edgekit.data.wav import Recording
 from edgekit.tasks import picture as steps
 from edgekit.tasks.features import clip
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.row import Cells, Code, Row
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
 
@@ -19,23 +21,79 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.tasks.parts import Source
 
+_LARGEST = 1e30
 
-def network_inputs(source: Source, thing: NDArray[np.uint8] | Recording | str, graph: Graph) -> list[NDArray[Any]]:
-    """What the network takes of a picture, a text, or a recording's first clip: ``[*tensor shape]`` for each input."""
+
+class Refused(ValueError):
+    """The task cannot take the material; the message says why."""
+
+
+def network_inputs(
+    source: Source, thing: NDArray[np.uint8] | Recording | str | Cells, graph: Graph
+) -> list[NDArray[Any]]:
+    """What the network takes of a picture, a text, a row, or a recording's first clip: ``[*tensor shape]`` each.
+
+    :raises Refused: if the task takes other material, or has not the cells of a row.
+    """
+    if isinstance(thing, tuple):
+        if not isinstance(source, Row):
+            raise Refused(f"it is a row, the task takes a {source.NAME}")
+        return [each[0] for each in dataset.as_network_inputs(dataset.Dataset(_of_row(source, thing, graph)), graph)]
     if isinstance(thing, str):
-        assert isinstance(source, Text)
+        if not isinstance(source, Text):
+            raise Refused(f"it is a text, the task takes a {source.NAME}")
         read = source.values([thing], graph.inputs)
         return [each[0] for each in dataset.as_network_inputs(dataset.Dataset(read), graph)]
-    (tensor,) = graph.inputs
     if isinstance(thing, Recording):
-        assert isinstance(source, Sound)
+        if not isinstance(source, Sound):
+            raise Refused(f"it is a sound, the task takes a {source.NAME}")
+        (tensor,) = graph.inputs
         heard = source.values(clip(thing.samples), tensor)[:1]
         return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([heard]), graph)]
-    assert isinstance(source, Picture)
+    if not isinstance(source, Picture):
+        raise Refused(f"it is a picture, the task takes a {source.NAME}")
+    (tensor,) = graph.inputs
     height, width, _, _ = steps.layout(tensor)
     pixels = steps.fitted(source, thing, width, height)
     values = steps.values(source, pixels[np.newaxis], tensor)
     return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([values]), graph)]
+
+
+def _of_row(source: Row, cells: Cells, graph: Graph) -> list[NDArray[Any]]:
+    if len(cells) != len(source.columns):
+        raise Refused(f"it has {len(cells)} cells for {len(source.columns)} columns")
+    for column, cell in zip(source.columns, cells, strict=True):
+        if isinstance(cell, str) == (column.code is Code.NUMBER):
+            raise Refused(f"column {column.name!r}: {cell!r} is not a {'number' if isinstance(cell, str) else 'text'}")
+    named = {column.name: [str(cell)] for column, cell in zip(source.columns, cells, strict=True)}
+    try:
+        return source.values(named, graph.inputs)
+    except ValueError as error:
+        raise Refused(error.args[0]) from error
+
+
+def typed(source: Row, cells: Sequence[str], most: int) -> Cells:
+    """The cells of a table's row, numbers as such; texts are cut to ``most`` letters."""
+    return tuple(
+        float(cell) if column.code is Code.NUMBER else cell.split("\0")[0][:most]
+        for column, cell in zip(source.columns, cells, strict=True)
+    )
+
+
+def listed(source: Row, count: int, seed: int) -> list[Cells]:
+    """Rows with numbers around the mean, each column's values in turn, and one that is in no list where that may be."""
+    made = []
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        cells: list[float | str] = []
+        for place, column in enumerate(source.columns):
+            values = [*column.values, *(["\u00e9trange"] if column.other else [])]
+            if column.code is Code.NUMBER:
+                cells.append(float(np.clip(column.mean + column.std * rng.normal(), -_LARGEST, _LARGEST)))
+            else:
+                cells.append(values[(number + place) % len(values)])
+        made.append(tuple(cells))
+    return made
 
 
 def written(count: int) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.material import Made, same, size_of
-from edgekit.data.sources import network_inputs
+from edgekit.data.sources import Refused, network_inputs
 from edgekit.tasks.decisions import decide
 from edgekit.tasks.parts import Line, Sample
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DecisionParity:
-    """The verdict on the way from picture or sound to decision.
+    """The verdict on the way from source material to decision.
 
     :param ok: None: nothing is wrong, but the C library was not executed; ``reason`` says why.
     :param samples: how many of ``what``. :param agree: on which the artifact decides as the reference network does.
@@ -52,11 +52,23 @@ class DecisionParity:
         )
 
 
+def refused(task: Task, graph: Graph, material: Material) -> DecisionParity | None:
+    """The verdict if the task refuses some of the material, which the C library would refuse, too; else None."""
+    what = task.source.NAME
+    for number, thing in enumerate(material.things):
+        try:
+            network_inputs(task.source, thing, graph)
+        except Refused as error:
+            reason = f"{what} {number}: the task refuses it: {error}"
+            return DecisionParity(False, len(material.rows), reason=reason, what=what)
+    return None
+
+
 def judge(
     task: Task, graph: Graph, material: Material, golden: tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
     made: Made | None, absent: str = "",
 ) -> DecisionParity:  # fmt: skip
-    """Judge what was made of the material.
+    """Judge what was made of the material, none of which is ``refused``.
 
     :param golden: the bundle's inputs and reference outputs. :param made: None where nothing executes the C library;
         ``absent`` says why.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
 
 MOST_COLUMNS = 4096
+Cells = tuple[float | str, ...]
+"""Of a row: numbers, and texts of categories, in the order of the task's columns."""
 _KEYS = {"name", "mean", "std", "values", "code", "other", "input"}
 _WHOLE = ("int32", "int64")
 

@@ -10,7 +10,8 @@
 #include "picture_source.h"
 #include "task.h"
 
-enum { PICTURE = 1, SOUND = 2, TEXT = 3, HEADER = 16, MAX_CLASSES = 65536, MAX_DETECTIONS = 10000 };
+enum { PICTURE = 1, SOUND = 2, TEXT = 3, ROW = 4, HEADER = 16 };
+enum { MAX_CLASSES = 65536, MAX_DETECTIONS = 10000, MAX_VALUES = 4096, MAX_CELLS = 4096 };
 
 struct record {
     uint32_t kind, a, b, bytes;
@@ -42,14 +43,53 @@ static int feed_sound(edgekit_instance *instance, const struct record *r)
     return edgekit_set_sound(instance, &sound);
 }
 
+static int damaged(edgekit_instance *instance)
+{
+    return engine_fail(&instance->engine, EDGEKIT_USAGE, "the material is damaged, or of a newer edgekit");
+}
+
+/* Take the next cell off a row; false where it is cut short. */
+static bool next_cell(const uint8_t **at, size_t *left, struct edgekit_cell *cell)
+{
+    const uint8_t *content = *at + 1, *end;
+    *cell = (struct edgekit_cell){0};
+    if (*left > sizeof cell->number && **at == 'n') {
+        memcpy(&cell->number, content, sizeof cell->number);
+        end = content + sizeof cell->number;
+    } else if (*left > 1 && **at == 't' && (end = memchr(content, 0, *left - 1))) {
+        cell->text = (const char *)content;
+        end++;
+    } else {
+        return false;
+    }
+    *left -= (size_t)(end - *at);
+    *at = end;
+    return true;
+}
+
+static int feed_row(edgekit_instance *instance, const struct record *r)
+{
+    const uint8_t *at = r->data;
+    size_t left = r->bytes;
+    struct edgekit_cell cells[MAX_CELLS];
+    if (r->a > MAX_CELLS)
+        return damaged(instance);
+    for (uint32_t i = 0; i < r->a; i++)
+        if (!next_cell(&at, &left, &cells[i]))
+            return damaged(instance);
+    return left ? damaged(instance) : edgekit_set_row(instance, cells, r->a);
+}
+
 static int feed(edgekit_instance *instance, const struct record *r)
 {
     if (r->kind == SOUND && r->b && r->bytes % (sizeof(int16_t) * r->b) == 0)
         return feed_sound(instance, r);
     if (r->kind == TEXT)
         return edgekit_set_text(instance, (const char *)r->data, r->bytes);
+    if (r->kind == ROW)
+        return feed_row(instance, r);
     if (r->kind != PICTURE || (uint64_t)r->a * r->b * 3 != r->bytes)
-        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the material is damaged, or of a newer edgekit");
+        return damaged(instance);
     const struct edgekit_picture picture = {sizeof picture, r->data, r->a, r->b, (size_t)r->a * 3, EDGEKIT_RGB};
     return edgekit_set_picture(instance, &picture);
 }
@@ -128,11 +168,22 @@ static int write_anomaly(edgekit_instance *instance, long sample, FILE *file)
     return status;
 }
 
+static int write_values(edgekit_instance *instance, long sample, FILE *file)
+{
+    uint32_t count = 0;
+    float values[MAX_VALUES];
+    const char *unit = "";
+    int status = edgekit_values(instance, values, MAX_VALUES, &count, &unit);
+    for (uint32_t i = 0; !status && i < count; i++)
+        fprintf(file, "%ld %u 1 %a %s\n", sample, i, (double)values[i], unit);
+    return status;
+}
+
 typedef int (*decide_write)(edgekit_instance *, long sample, FILE *);
-static const char *const tasks[] = {"anomaly", "classification", "detection",
-                                    "keyword", "segmentation",   "text-classification"};
-static const decide_write writers[] = {write_anomaly, write_classes, write_detections,
-                                       write_classes, write_mask,    write_classes};
+static const char *const tasks[] = {"anomaly", "classification", "detection",    "keyword",
+                                    "ranking", "regression",     "segmentation", "text-classification"};
+static const decide_write writers[] = {write_anomaly, write_classes, write_detections, write_classes,
+                                       write_classes, write_values,  write_mask,       write_classes};
 
 static void write_ports(const struct port *ports, size_t count, FILE *file)
 {

@@ -3,7 +3,8 @@
  *
  * Material is a record for each sample: four little-endian numbers of 32 bits, and bytes. The numbers are the kind, two
  * that depend on it, and the count of the bytes. A picture has its width and height, and bytes in RGB; a recording its
- * rate and number of channels, and samples in int16; a text zeros, and bytes in UTF-8.
+ * rate and number of channels, and samples in int16; a text zeros, and bytes in UTF-8; a row
+ * the count of its cells and zero, and of each cell an n and a double, or a t and a text that ends with a zero.
  *
  * Decisions are lines of text: the sample's number, that of a class, how many values follow, the values as hexadecimal
  * floats, and the label.

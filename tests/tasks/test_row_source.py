@@ -24,51 +24,11 @@ from edgekit.tasks.regressor import Regressor
 from edgekit.tasks.row import Code, Row
 from edgekit.tasks.task import Task
 from tests.e2e.command import edgekit
-from tests.networks.small import Builder, dense
+from tests.networks.tabular import RANKING, one_input, two_inputs
+from tests.networks.tabular import REGRESSION as GOOD
 
 LINUX = resources.folder("firmware_stubs") / "linux"
-COLUMNS = """[row]
-columns = [
-    {name = "age", mean = 40, std = 12.5},
-    {name = "color", values = ["red", "green", "blue"]},
-    {name = "size", values = ["S", "M"], code = "index", other = true},
-]
-"""
-GOOD = f"""schema = 1
-task = "regression"
-unit = "EUR"
-mean = 100
-std = 20
-{COLUMNS}"""
-RANKING = """schema = 1
-task = "ranking"
-labels = ["tea", "milk", "beer", "wine"]
-top = 2
-[row]
-columns = [
-    {name = "user", values = ["ann", "bob", "eve"], input = "who"},
-    {name = "hour", std = 24, input = "when"},
-]
-"""
 TABLE = "size,age,color,y,g\nM,30,blue,95.5,a\nS,52.25,red,120,b\nXL,1e1,green,7,a\n"
-
-
-def one_input() -> Graph:
-    return dense(np.random.default_rng(0).normal(size=(1, 5)).astype(np.float32), np.float32([0.25]))
-
-
-def two_inputs() -> Graph:
-    """The user's row of a table, and the hour times a weight."""
-    b = Builder()
-    rng = np.random.default_rng(1)
-    who, when = b.tensor((1, 1), "int32", name="who"), b.tensor((1, 1), name="when")
-    table = b.constant(rng.normal(size=(3, 4)).astype(np.float32))
-    found = b.add("GATHER", (table, who), (1, 1, 4), options="Gather")
-    shape = b.constant(np.array([1, 4], np.int32))
-    flat = b.add("RESHAPE", (found, shape), (1, 4), options="Reshape", newShape=[1, 4])
-    weights = (b.constant(rng.normal(size=(4, 1)).astype(np.float32)), b.constant(np.zeros(4, np.float32)))
-    more = b.add("FULLY_CONNECTED", (when, *weights), (1, 4), options="FullyConnected")
-    return b.graph((who, when), (b.add("ADD", (flat, more), (1, 4), options="Add"),))
 
 
 def read(folder: Path, text: str, graph: Graph) -> Task:

@@ -1,0 +1,182 @@
+"""The proof covers the way from row to decision: faults planted there must be found, and named in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit import bundle as bundles
+from edgekit.api.compile import compile
+from edgekit.api.verify import Check, verify
+from edgekit.backends import runner_build
+from edgekit.errors import CheckFailed
+from tests.networks import tabular
+
+FAULTS = {
+    "scale": ("regression", "row_source.c", "(cells[i].number - c->mean) / c->std", "cells[i].number / c->std"),
+    "one of many": ("classification", "row_source.c", "k == number", "k == number + 1"),
+    "no others": ("regression", "row_source.c", "return c->other ? c->values : UINT32_MAX;", "return 0;"),
+    "order": ("ranking", "row_source.c", "c->value[c->values].number = c->values;", "c->value[c->values].number = 0;"),
+    "unit": ("regression", "regressor.c", "scaled + r->mean", "scaled + r->std"),
+}  # fmt: skip
+"""Kind of task, file, and what is replaced in it."""
+TABLE = "size,age,color,y\n" + "M,30,blue,95.5\nS,52.25,red,120\nXL,1e1,green,7\n" * 4
+
+
+def made(folder: Path, kind: str, target: str = "host", **options: Any) -> Path:
+    (bundle,) = compile(tabular.written(folder, kind), targets=[target], out=folder / "build", **options)
+    return bundle.path
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A bundle of each kind of task."""
+    folder = tmp_path_factory.mktemp("good")
+    return {kind: made(folder / kind, kind) for kind in tabular.KINDS}
+
+
+def check(path: Path) -> Check:
+    (found,) = [each for each in verify(path).checks if each.name == "decision"]
+    return found
+
+
+def changed(bundle: Path, to: Path, change: Callable[[Path, dict[str, Any]], object]) -> Path:
+    """A copy of a bundle with other contents, and digests that are right."""
+    shutil.copytree(bundle, to)
+    manifest = json.loads((to / "manifest.json").read_text())
+    (to / "manifest.json").unlink()
+    change(to, manifest)
+    bundles.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
+    return to
+
+
+@pytest.mark.parametrize("kind", tabular.KINDS)
+def test_bundles_are_proven_from_row_to_decision(good: dict[str, Path], kind: str) -> None:
+    found = check(good[kind])
+    assert found.ok is True and "4 rows to decisions, each bit as the reference" in found.detail
+    recorded = json.loads((good[kind] / "decisions.json").read_text())["decisions"]
+    assert len({json.dumps({**each, "sample": ""}) for each in recorded}) > 1
+
+
+@pytest.mark.emulator
+def test_an_emulated_board_is_proven(tmp_path: Path) -> None:
+    assert check(made(tmp_path, "regression", "rpi4")).ok is True
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_networks_in_integers_are_proven(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "x.csv").write_text(TABLE if kind == "regression" else TABLE.replace(",y\n", ",other\n"))
+    assert check(made(tmp_path / "x", kind, recipe="int8", data=str(tmp_path / "x.csv"))).ok is True
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_the_c_library_is_found(
+    good: dict[str, Path], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, file, old, new = FAULTS[name]
+    folder = tmp_path / "sources"
+    shutil.copytree(runner_build.sources(), folder)
+    text = (folder / file).read_text()
+    assert text.count(old) == 1, text.count(old)
+    (folder / file).write_text(text.replace(old, new))
+    monkeypatch.setattr(runner_build, "sources", lambda: folder)
+    with pytest.raises(CheckFailed, match=r"row [0-3]: the C library") as refused:
+        made(tmp_path / "new", kind)
+    assert "\n" not in refused.value.message
+    program = runner_build.get("x86_64" if runner_build.native_arch("native") == "x86_64" else "aarch64").path
+    spoilt = changed(
+        good[kind], tmp_path / "spoilt", lambda at, _: shutil.copyfile(program, at / "artifact" / "edgekit-run")
+    )
+    found = check(spoilt)
+    assert found.ok is False and "the C library" in found.detail and "\n" not in found.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "words"),
+    [
+        ("regression", lambda task: task["row"]["columns"][0].update(mean=41), "the task makes another input: "),
+        ("regression", lambda task: task["row"]["columns"][1]["values"].reverse(), "golden.npz has"),
+        ("regression", lambda task: task["row"]["columns"].reverse(), "row 0: the task refuses it: column"),
+        ("regression", lambda task: task["row"]["columns"][1]["values"].__setitem__(0, "pink"), "'red' is not among"),
+        ("regression", lambda task: task.update(mean=99), "decides otherwise"),
+        ("regression", lambda task: task.update(unit="USD"), "decides otherwise"),
+        ("ranking", lambda task: task.update(top=1), "decides otherwise"),
+        ("classification", lambda task: task["labels"].reverse(), "decides otherwise"),
+    ],
+)
+def test_a_wrong_task_in_the_manifest_is_found(
+    good: dict[str, Path], kind: str, change: Callable[[dict[str, Any]], object], words: str, tmp_path: Path
+) -> None:
+    found = check(changed(good[kind], tmp_path / "wrong", lambda _, manifest: change(manifest["task"])))
+    assert found.ok is False and words in found.detail and "\n" not in found.detail, found.detail
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ({"picture0": np.zeros((4, 4, 3), np.uint8)}, "it is a picture, the task takes a row"),
+        ({"text0": np.zeros(4, np.uint8)}, "it is a text, the task takes a row"),
+        ({"sound0": np.zeros((4, 1), np.int16), "rate0": np.uint32([8000])}, "it is a sound, the task takes a row"),
+    ],
+)
+def test_material_for_another_task_is_told(
+    good: dict[str, Path], kept: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    def spoil(at: Path, _: object) -> None:
+        (at / "decisions.json").write_text('{"schema": 1, "decisions": [{}]}')
+        np.savez(at / "material.npz", **kept)
+
+    found = check(changed(good["regression"], tmp_path / "b", spoil))
+    assert found.ok is False and words in found.detail and "\n" not in found.detail
+
+
+def test_rows_of_the_data_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(TABLE)
+    bundle = bundles.load(made(tmp_path / "x", "regression", data=str(tmp_path / "x.csv")))
+    inputs, _ = bundle.golden()
+    kept = bundle.material(len(inputs[0]))
+    assert kept is not None and len(inputs[0]) == 12 and kept.rows == (0, 1, 2)
+    assert kept.things == ((30.0, "blue", "M"), (52.25, "red", "S"), (10.0, "green", "XL"))
+    assert check(bundle.path).ok is True
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[1", "material.npz is damaged"),
+        (b'{"a": 1}', "row0 is no row"),
+        (b"[true]", "row0 is no row"),
+        (b"[NaN]", "row0 is no row"),
+        (b"[1e999]", "row0 is no row"),
+        (b'["a\\u0000b"]', "row0 is no row"),
+        (b'["\\ud800"]', "row0 is no row"),
+        (b"[" + b"1," * 5000 + b"1]", "damaged"),
+    ],
+)
+def test_damaged_rows_are_refused_in_one_line(
+    good: dict[str, Path], content: bytes, words: str, tmp_path: Path
+) -> None:
+    def spoil(at: Path, _: object) -> None:
+        count = len(json.loads((at / "decisions.json").read_text())["decisions"])
+        np.savez(at / "material.npz", **{f"row{n}": np.frombuffer(content, np.uint8) for n in range(count)})
+
+    with pytest.raises(CheckFailed, match=words) as refused:
+        bundles.load(changed(good["regression"], tmp_path / "b", spoil)).material(16)
+    assert "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize("content", [b"[]", b'[1.0, "red"]', b'["1", 2.0, 3.0]', b'[1.0, "pink", "S"]'])
+def test_rows_that_the_task_has_not_are_told(good: dict[str, Path], content: bytes, tmp_path: Path) -> None:
+    def spoil(at: Path, _: object) -> None:
+        with np.load(at / "material.npz") as file:
+            names = list(file)
+        np.savez(at / "material.npz", **{name: np.frombuffer(content, np.uint8) for name in names})
+
+    found = check(changed(good["regression"], tmp_path / "b", spoil))
+    assert found.ok is False and "row 0: the task refuses it" in found.detail and "\n" not in found.detail
