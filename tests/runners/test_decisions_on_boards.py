@@ -1,0 +1,87 @@
+"""``verify --on`` proves the way from picture or row to decision on a board, too, over ssh and adb."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgekit import bundle as bundles
+from edgekit.api.compile import compile
+from edgekit.api.verify import Check, verify
+from edgekit.backends import runner_build
+from tests.networks import tabular
+from tests.runners.adb_phone import SERIAL, phone
+from tests.runners.ssh_board import StandIn, reached
+from tests.tasks import task_networks
+
+pytestmark = pytest.mark.emulator
+
+FAULTS = {
+    "row": ("row_source.c", "(cells[i].number - c->mean) / c->std", "cells[i].number / c->std"),
+    "picture": ("picture.c", "from[in->bgr ? blue : red]", "from[in->bgr ? red : blue]"),
+}
+"""Of each source, the file in which what is replaced by what."""
+MODELS: dict[str, Callable[[Path], Path]] = {
+    "row": lambda folder: tabular.written(folder, "regression"),
+    "picture": lambda folder: task_networks.written(folder, "classification"),
+}
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    with reached(monkeypatch) as found:
+        yield found
+
+
+def made(folder: Path, source: str, target: str) -> Path:
+    (bundle,) = compile(MODELS[source](folder), targets=[target], out=folder / "build")
+    return bundle.path
+
+
+def check(path: Path, on: str) -> Check:
+    (found,) = [each for each in verify(path, on=on).checks if each.name == "decision"]
+    return found
+
+
+def faulty(bundle: Path, folder: Path, source: str, arch: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a bundle whose program has a fault, and digests that are right."""
+    file, old, new = FAULTS[source]
+    shutil.copytree(runner_build.sources(), folder / "sources")
+    text = (folder / "sources" / file).read_text()
+    assert text.count(old) == 1
+    (folder / "sources" / file).write_text(text.replace(old, new))
+    to = folder / "faulty"
+    shutil.copytree(bundle, to)
+    with monkeypatch.context() as patched:
+        patched.setattr(runner_build, "sources", lambda: folder / "sources")
+        shutil.copyfile(runner_build.get(arch).path, to / "artifact" / "edgekit-run")
+    manifest = json.loads((to / "manifest.json").read_text())
+    (to / "manifest.json").unlink()
+    bundles.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
+    return to
+
+
+@pytest.mark.parametrize("source", FAULTS)
+def test_decisions_are_proven_over_ssh(
+    source: str, board: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, on = made(tmp_path / "x", source, "rpi4"), f"ssh:{board.address}"
+    found = check(bundle, on)
+    assert found.ok is True and f"4 {source}s to decisions, each bit as the reference" in found.detail
+    found = check(faulty(bundle, tmp_path, source, "aarch64", monkeypatch), on)
+    assert found.ok is False and f"{source} 0: the C library makes another input: " in found.detail
+    assert "\n" not in found.detail
+
+
+def test_decisions_are_proven_over_adb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "phone").mkdir()
+    bundle, on = made(tmp_path / "x", "row", "android-arm64"), f"adb:{SERIAL}"
+    with phone(tmp_path / "phone") as device:
+        for name, value in device.env.items():
+            monkeypatch.setenv(name, value)
+        found = check(bundle, on)
+        assert found.ok is True and "4 rows to decisions, each bit as the reference" in found.detail
