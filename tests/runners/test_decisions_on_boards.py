@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from edgekit import bundle as bundles
+from edgekit import target
 from edgekit.api.compile import compile
 from edgekit.api.verify import Check, verify
-from edgekit.backends import runner_build
+from edgekit.backends import runner_build, tvm
+from edgekit.backends.android import native
 from tests.networks import tabular
 from tests.runners.adb_phone import SERIAL, phone
 from tests.runners.ssh_board import StandIn, reached
@@ -37,8 +39,8 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         yield found
 
 
-def made(folder: Path, source: str, target: str) -> Path:
-    (bundle,) = compile(MODELS[source](folder), targets=[target], out=folder / "build")
+def made(folder: Path, source: str, board: str) -> Path:
+    (bundle,) = compile(MODELS[source](folder), targets=[board], out=folder / "build")
     return bundle.path
 
 
@@ -47,7 +49,20 @@ def check(path: Path, on: str) -> Check:
     return found
 
 
-def faulty(bundle: Path, folder: Path, source: str, arch: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+def for_rpi4(bundle: Path, to: Path) -> None:
+    shutil.copyfile(runner_build.get("aarch64").path, to)
+
+
+def for_phones(bundle: Path, to: Path) -> None:
+    to.unlink()
+    kernels = tvm.TVM().plan(bundles.load(bundle).graph, target.load("android-arm64"))
+    assert not isinstance(kernels, list)
+    native.program(kernels, to)
+
+
+def faulty(
+    bundle: Path, folder: Path, source: str, build: Callable[[Path, Path], object], monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A copy of a bundle whose program has a fault, and digests that are right."""
     file, old, new = FAULTS[source]
     shutil.copytree(runner_build.sources(), folder / "sources")
@@ -58,7 +73,7 @@ def faulty(bundle: Path, folder: Path, source: str, arch: str, monkeypatch: pyte
     shutil.copytree(bundle, to)
     with monkeypatch.context() as patched:
         patched.setattr(runner_build, "sources", lambda: folder / "sources")
-        shutil.copyfile(runner_build.get(arch).path, to / "artifact" / "edgekit-run")
+        build(bundle, to / "artifact" / runner_build.NAME)
     manifest = json.loads((to / "manifest.json").read_text())
     (to / "manifest.json").unlink()
     bundles.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
@@ -72,7 +87,7 @@ def test_decisions_are_proven_over_ssh(
     bundle, on = made(tmp_path / "x", source, "rpi4"), f"ssh:{board.address}"
     found = check(bundle, on)
     assert found.ok is True and f"4 {source}s to decisions, each bit as the reference" in found.detail
-    found = check(faulty(bundle, tmp_path, source, "aarch64", monkeypatch), on)
+    found = check(faulty(bundle, tmp_path, source, for_rpi4, monkeypatch), on)
     assert found.ok is False and f"{source} 0: the C library makes another input: " in found.detail
     assert "\n" not in found.detail
 
@@ -85,3 +100,5 @@ def test_decisions_are_proven_over_adb(tmp_path: Path, monkeypatch: pytest.Monke
             monkeypatch.setenv(name, value)
         found = check(bundle, on)
         assert found.ok is True and "4 rows to decisions, each bit as the reference" in found.detail
+        found = check(faulty(bundle, tmp_path, "row", for_phones, monkeypatch), on)
+        assert found.ok is False and "row 0: the C library makes another input: " in found.detail
