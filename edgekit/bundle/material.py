@@ -160,8 +160,8 @@ def _checked(name: str, found: Mapping[str, NDArray[Any]]) -> Thing:
 
 
 def _cells(name: str, thing: NDArray[Any]) -> Cells:
-    row = loads(thing.tobytes().decode(), MOST_COLUMNS) if thing.dtype == np.uint8 and thing.ndim == 1 else None
-    if not isinstance(row, list) or not all(map(_is_cell, row)):
+    row = loads(thing.tobytes().decode(), _MOST_VALUES) if thing.dtype == np.uint8 and thing.ndim == 1 else None
+    if not isinstance(row, list) or len(row) > MOST_COLUMNS or not all(map(_is_cell, row)):
         raise ValueError(f"{name} is no row")
     return tuple(row)
 

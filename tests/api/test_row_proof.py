@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from edgekit import bundle as bundles
 from edgekit.api.compile import compile
 from edgekit.api.verify import Check, verify
 from edgekit.backends import runner_build
-from edgekit.errors import CheckFailed
+from edgekit.bundle.material import Material, read, save
+from edgekit.errors import CheckFailed, DeviceError
 from tests.networks import tabular
 
 FAULTS = {
@@ -67,6 +69,12 @@ def test_bundles_are_proven_from_row_to_decision(good: dict[str, Path], kind: st
 @pytest.mark.emulator
 def test_an_emulated_board_is_proven(tmp_path: Path) -> None:
     assert check(made(tmp_path, "regression", "rpi4")).ok is True
+
+
+@pytest.mark.emulator
+def test_microcontrollers_say_that_it_is_not_executed(tmp_path: Path) -> None:
+    found = check(made(tmp_path, "regression", "nucleo-l4r5zi"))
+    assert found.ok is True and "from row to decision: not executed" in found.detail
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
@@ -146,6 +154,17 @@ def test_rows_of_the_data_are_kept(tmp_path: Path) -> None:
     assert check(bundle.path).ok is True
 
 
+def test_cells_of_all_kinds_are_written_and_read(tmp_path: Path) -> None:
+    """Commas within cells are no further values, and numbers keep their bits."""
+    rows: tuple[tuple[float | str, ...], ...] = (
+        tuple(['a,[b],{c}\\"' * 10] * 4096),
+        (0.1, -0.0, 1e22, 5e-324, 1.7976931348623157e308, "", "\u6771\u4eac \u20ac", "1"),
+    )
+    save(tmp_path, Material((0, 3), rows, ({}, {})))
+    found = read(tmp_path, 4)
+    assert found is not None and found.rows == (0, 3) and repr(found.things) == repr(rows)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -169,6 +188,19 @@ def test_damaged_rows_are_refused_in_one_line(
     with pytest.raises(CheckFailed, match=words) as refused:
         bundles.load(changed(good["regression"], tmp_path / "b", spoil)).material(16)
     assert "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("cells", "count"),
+    [(b"", 1), (b"n\0\0", 1), (b"tred", 1), (b"x\0", 1), (b"tred\0", 2), (b"tred\0t", 1), (b"", 5000)],
+)
+def test_records_that_are_cut_short_are_refused_by_the_program(
+    good: dict[str, Path], cells: bytes, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = struct.pack("<4I", 4, count, 0, len(cells)) + cells
+    monkeypatch.setattr(Material, "packed", lambda material: record * len(material.things))
+    with pytest.raises(DeviceError, match="the material is damaged"):
+        verify(good["regression"])
 
 
 @pytest.mark.parametrize("content", [b"[]", b'[1.0, "red"]', b'["1", 2.0, 3.0]', b'[1.0, "pink", "S"]'])
