@@ -2,8 +2,9 @@
 
 A bundle holds ``manifest.json``, ``model.tflite`` (the Graph that was compiled), ``artifact/`` (what runs it),
 ``golden.npz`` (inputs and reference outputs), ``profile.json`` (the estimate) and ``README.md``; with a task also
-``material.npz`` and ``decisions.json`` (pictures, and what is decided on them). It is written beside its final place
-and renamed into it, so a half-written bundle never carries the name; the same inputs give the same bytes.
+``material.npz`` and ``decisions.json`` (what golden inputs were made of, and what is decided on it). It is written
+beside its final place and renamed into it, so a half-written bundle never carries the name; the same inputs give the
+same bytes.
 docs/formats.md describes the manifest.
 """
 
