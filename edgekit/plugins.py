@@ -1,4 +1,4 @@
-"""Find readers, passes, backends and runners by name, through entry points.
+"""Find readers, passes, backends, runners and kinds of tasks by name, through entry points.
 
 Ours are registered in the same way as a third party's, in ``pyproject.toml``.
 """

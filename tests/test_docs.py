@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edgekit import plugins, resources, target
 from edgekit.backends import Request
@@ -24,6 +25,7 @@ from edgekit.target import Target
 from tests.e2e.command import edgekit
 from tests.networks import keras_mnist
 from tests.networks import small as small_networks
+from tests.tasks import task_networks
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -114,11 +116,17 @@ def test_the_pass_of_the_documentation_works() -> None:
     assert passed.report.json() == {"rounded": 2}
 
 
+def files_of(page: Path, heading: str) -> list[tuple[str, str]]:
+    """The files that a section shows, with their names."""
+    section = page.read_text().split(f"{heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^(?:.*\. )?`([\w.]+)` [^\n]*:\n```\w+\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+
+
 @pytest.mark.slow
 def test_the_plugin_of_the_documentation_can_be_built_from_an_empty_folder(tmp_path: Path) -> None:
     """Its files, as the page shows them, are installed, tested and used by the page's commands."""
     page = ROOT / "docs" / "extending.md"
-    files = re.findall(r"^(?:.*\. )?`([\w.]+)` [^\n]*:\n```\w+\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    files = files_of(page, "## A plug-in from an empty folder")
     assert [name for name, _ in files] == ["round_weights.py", "pyproject.toml", "coarse.toml", "test_round_weights.py"]
     folder, site = tmp_path / "round-weights", tmp_path / "site"
     folder.mkdir()
@@ -136,6 +144,45 @@ def test_the_plugin_of_the_documentation_can_be_built_from_an_empty_folder(tmp_p
     assert bundle["parity"]["ok"] and bundle["passes"][0]["rounded"] == 2
     compiled = tflite.read(folder / bundle["path"] / "model.tflite")
     assert next(t.array().tolist() for t in compiled.constants()) == [[np.float32(0.15), np.float32(-0.5)]]
+
+
+@pytest.mark.slow
+def test_the_kind_of_task_of_the_documentation_works(tmp_path: Path) -> None:
+    """Compiled, verified and run as the page says; the C library runs its network, and knows nothing of its kind."""
+    page = ROOT / "docs" / "extending.md"
+    files = files_of(page, "## A kind of task: material -> decision")
+    names = ["picture_embedding.py", "pyproject.toml", "task.toml", "colors.csv", "recall.py"]
+    assert [name for name, _ in files] == names
+    folder, site = tmp_path / "embedding", tmp_path / "site"
+    folder.mkdir()
+    for name, text in files:
+        (folder / name).write_text(text)
+    tflite.write(task_networks.classifier(), folder / "model.tflite")
+    for number, color in enumerate(("blue", "green", "red")):
+        for shade in (150, 200, 250):
+            (folder / "photos" / color).mkdir(parents=True, exist_ok=True)
+            pixels = np.zeros((40, 30, 3), np.uint8)
+            pixels[..., 2 - number] = shade
+            Image.fromarray(pixels).save(folder / "photos" / color / f"{shade}.png")
+    pip, *commands = (shlex.split(line) for line in blocks(page, "sh")[1].splitlines())
+    offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", site]
+    subprocess.run([sys.executable, "-m", *pip, *offline], cwd=folder, check=True)
+    (folder / "picture_embedding.py").unlink()
+    env = {"PYTHONPATH": str(site)}
+    done = [edgekit(*command[1:], cwd=folder, env=env) for command in commands]
+    assert [each.code for each in done] == [0, 0, 0], [each.err for each in done]
+    compiled, verified, run = (each.json for each in done)
+    assert compiled["bundles"][0]["parity"]["decision"]["ok"] is None
+    (decision,) = [check for check in verified["checks"] if check["name"] == "decision"]
+    assert verified["ok"] is None and decision["ok"] is None
+    assert "not executed, embedding is a kind of the plug-in picture-embedding" in decision["detail"]
+    assert len(run["decisions"]) == 9
+    for each in run["decisions"]:
+        assert each["nearest"][0]["name"] == each["sample"].split("/")[0] and len(each["nearest"]) == 2
+        assert np.linalg.norm(each["vector"]) == pytest.approx(1)
+    without = edgekit("run", commands[1][2], cwd=folder)
+    assert without.code != 0 and without.err.count("'picture-embedding', which is not installed") == 1
+    assert "there are anomaly, classification, detection" in without.err
 
 
 def test_the_backend_of_the_documentation_works(tmp_path: Path) -> None:

@@ -83,17 +83,19 @@ class _Proof:
         inputs, reference = self.bundle.golden()
         task = self.bundle.task
         material = self.bundle.material(len(inputs[0])) if task is not None and inputs else None
+        plugin = task is not None and bool(task.plugin)
         wrong = decision.refused(task, self.bundle.graph, material) if task is not None and material else None
-        given = replace(self.options, material=None if wrong else material)
+        given = replace(self.options, material=None if wrong or plugin else material)
         run = once(self.runner, self.bundle, inputs, given, self.opening)
         if self.seen:
             self.seen(run)
         result = self._network(run, inputs, reference)
-        if material is not None and task is not None:
+        if task is not None and (material is not None or plugin):
             absent = f"{self.runner.name} runs the network, not the C library"
-            result.decision = wrong or decision.judge(
-                task, self.bundle.graph, material, (inputs, reference), run.decided, absent
-            )
+            if plugin:
+                absent = f"{task.kind} is a kind of the plug-in {task.plugin}, which the C library does not know"
+            golden = (inputs, reference)
+            result.decision = wrong or decision.judge(task, self.bundle.graph, material, golden, run.decided, absent)
         return result
 
     def _network(self, run: Run, inputs: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]) -> parity.Parity:

@@ -92,7 +92,7 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads), opening=OpenOptions(progress))
         result.checks.append(Check("parity", result.parity.ok, f"on {on}: {result.parity.of_network()}"))
         if (found := result.parity.decision) is not None:
-            result.checks.append(Check("decision", found.ok is not False, found.words()))
+            result.checks.append(Check("decision", found.ok, found.words()))
     return result
 
 

@@ -11,7 +11,7 @@ from edgekit.errors import CheckFailed
 
 WORDS = {True: "ok", False: "FAILED"}
 """What is said of a check."""
-PARTLY = {"parity": "not executed"}
+PARTLY = {"parity": "not executed", "decision": "not executed"}
 """What is said of one that could be made only in part; of others: in part."""
 
 

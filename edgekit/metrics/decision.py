@@ -65,16 +65,18 @@ def refused(task: Task, graph: Graph, material: Material) -> DecisionParity | No
 
 
 def judge(
-    task: Task, graph: Graph, material: Material, golden: tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+    task: Task, graph: Graph, material: Material | None, golden: tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
     made: Made | None, absent: str = "",
 ) -> DecisionParity:  # fmt: skip
     """Judge what was made of the material, none of which is ``refused``.
 
-    :param golden: the bundle's inputs and reference outputs. :param made: None where nothing executes the C library;
-        ``absent`` says why.
+    :param material: None where the bundle keeps none. :param golden: the bundle's inputs and reference outputs.
+    :param made: None where nothing executes the C library; ``absent`` says why.
     """
-    count, agree = len(material.rows), 0
     what = task.source.NAME
+    if material is None:
+        return DecisionParity(None, 0, reason=absent, what=what)
+    count, agree = len(material.rows), 0
     for number, (row, thing) in enumerate(zip(material.rows, material.things, strict=True)):
         inputs, name = network_inputs(task.source, thing, graph), f"{what} {number}"
         sample = Sample(str(row), inputs, size_of(thing))

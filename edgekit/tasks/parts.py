@@ -1,7 +1,8 @@
 """What a task is made of: a source, which makes the network's inputs, and a decider, which reads its outputs.
 
-A new source or decider is a module with a class of this form, and a line in a table of :mod:`edgekit.tasks.task`; in C
-a file with a ``struct task_source`` or ``struct task_decider``, and a line in a table of ``task.c``.
+A new source or decider is a module with a class of this form, and a kind of task that is made of it
+(:class:`TaskKind`); in C a file with a ``struct task_source`` or ``struct task_decider``, and a line in a table of
+``task.c``.
 """
 
 from __future__ import annotations
@@ -117,3 +118,11 @@ class Decider(Protocol):
 
     def decide(self, sample: Sample, outputs: Sequence[NDArray[Any]], graph: Graph, source: Source) -> Outcome:
         """What it makes of a sample's outputs, which are in the tensors' dtypes."""
+
+
+class TaskKind(Protocol):
+    """A kind of task: a plug-in of the group ``edgekit.steps``, under the name that ``task`` has in ``task.toml``."""
+
+    sources: ClassVar[tuple[type[Source], ...]]
+    """It takes one of them; the first is the default."""
+    decider: ClassVar[type[Decider]]

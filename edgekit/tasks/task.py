@@ -2,79 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit import plugins
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import documents
 from edgekit.tasks import fields
-from edgekit.tasks.anomaly import Anomaly
-from edgekit.tasks.classifier import Classifier
-from edgekit.tasks.detector import Detector
-from edgekit.tasks.parts import Decider, Source
-from edgekit.tasks.picture import Picture
-from edgekit.tasks.ranker import Ranker
-from edgekit.tasks.regressor import Regressor
-from edgekit.tasks.row import Row
-from edgekit.tasks.segmenter import Segmenter
-from edgekit.tasks.sound import Sound
-from edgekit.tasks.text import Text
+from edgekit.tasks.parts import Decider, Source, TaskKind
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
 
 FILE = "task.toml"
 SCHEMA = 1
-
-
-class Kind(StrEnum):
-    """Kinds of tasks."""
-
-    CLASSIFICATION = "classification"
-    DETECTION = "detection"
-    SEGMENTATION = "segmentation"
-    TEXT_CLASSIFICATION = "text-classification"
-    KEYWORD = "keyword"
-    ANOMALY = "anomaly"
-    REGRESSION = "regression"
-    RANKING = "ranking"
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What a kind of task is made of: one of ``sources``, of which the first is the default, and ``decider``."""
-
-    sources: tuple[type[Source], ...]
-    decider: type[Decider]
-
-
-_KINDS = {
-    Kind.CLASSIFICATION: _Parts((Picture, Row), Classifier),
-    Kind.DETECTION: _Parts((Picture,), Detector),
-    Kind.SEGMENTATION: _Parts((Picture,), Segmenter),
-    Kind.TEXT_CLASSIFICATION: _Parts((Text,), Classifier),
-    Kind.KEYWORD: _Parts((Sound,), Classifier),
-    Kind.ANOMALY: _Parts((Sound,), Anomaly),
-    Kind.REGRESSION: _Parts((Row,), Regressor),
-    Kind.RANKING: _Parts((Row,), Ranker),
-}
+_GROUP, _OURS = "steps", "edgekit"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+"""Of a kind; the C library reads the same."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is for."""
+    """What a network is for.
 
-    kind: Kind
+    :param kind: the name of a :class:`~edgekit.tasks.parts.TaskKind`. :param plugin: the package that it comes from, of
+        which the C library knows nothing; empty: it is one of edgekit's own.
+    """
+
+    kind: str
     source: Source
     decider: Decider
+    plugin: str = ""
 
     def json(self) -> dict[str, Any]:
         """The manifest's ``task``."""
+        plugin = {"plugin": self.plugin} if self.plugin else {}
         return {
-            "schema": SCHEMA, "task": str(self.kind), self.source.NAME: self.source.json(), **self.decider.json(),
+            "schema": SCHEMA, "task": self.kind, **plugin, self.source.NAME: self.source.json(), **self.decider.json(),
         }  # fmt: skip
 
 
@@ -122,10 +89,14 @@ def of_manifest(manifest: Mapping[str, Any], folder: Path | None = None) -> Task
     try:
         if value["schema"] != SCHEMA:
             raise UsageError(f"the bundle's task has schema {value['schema']}, of a newer edgekit", "update edgekit")
-        kind = Kind(value["task"])
-        parts = _KINDS[kind]
+        kind, plugin = value["task"], value.get("plugin", "")
+        if plugin and kind not in plugins.names(_GROUP):
+            raise _absent(kind, plugin)
+        parts, found = _kind(kind)
+        if plugin != found:
+            raise ValueError(f"{kind} is a kind of {found or _OURS}, not of {plugin or _OURS}")
         source = _source(parts, value)
-        return Task(kind, source.of_manifest(value[source.NAME], folder), parts.decider.of_manifest(value))
+        return Task(kind, source.of_manifest(value[source.NAME], folder), parts.decider.of_manifest(value), plugin)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise CheckFailed(f"'task' in manifest.json is damaged: {error}", "compile the bundle again") from error
 
@@ -134,16 +105,37 @@ def _of_table(table: Mapping[str, Any], graph: Graph, path: Path) -> Task:
     """Read the source first: what a decider says of a network only makes sense if its input is the right one."""
     if table.get("schema") != SCHEMA:
         raise ValueError(f"schema = {table.get('schema')!r}: this edgekit reads schema = {SCHEMA}")
-    kind = fields.choice(Kind, table.get("task", ""), "task")
-    parts = _KINDS[kind]
+    kind = table.get("task", "")
+    parts, plugin = _kind(kind)
     fields.known(table, {"schema", "task", *parts.decider.KEYS, *(source.NAME for source in parts.sources)})
     chosen = _source(parts, table)
     source = chosen.of_table(fields.table(table.get(chosen.NAME, {}), chosen.NAME), graph, path.parent)
     source.check(graph, kind, str(path))
-    return Task(kind, source, parts.decider.of_table(table, graph, path.parent))
+    return Task(kind, source, parts.decider.of_table(table, graph, path.parent), plugin)
 
 
-def _source(parts: _Parts, table: Mapping[str, Any]) -> type[Source]:
+def _kind(kind: Any) -> tuple[TaskKind, str]:
+    """A kind of task by its name, and the package that it comes from if it is not edgekit's own.
+
+    :raises ValueError: if there is none.
+    """
+    known = plugins.names(_GROUP)
+    if not isinstance(kind, str) or kind not in known or not _NAME.fullmatch(kind):
+        raise ValueError(f"task = {kind!r}: it is one of {', '.join(known)}")
+    package = known[kind].dist
+    name = package.name if package is not None else "?"
+    found: TaskKind = plugins.get(_GROUP, kind)
+    return found, "" if name == _OURS else name
+
+
+def _absent(kind: Any, plugin: Any) -> UsageError:
+    return UsageError(
+        f"the bundle's task is {str(kind)[:64]!r}, of the plug-in {str(plugin)[:64]!r}, which is not installed",
+        f"install it; there are {', '.join(plugins.names(_GROUP))}",
+    )
+
+
+def _source(parts: TaskKind, table: Mapping[str, Any]) -> type[Source]:
     """The source that a task names, else the default one.
 
     :raises ValueError: if it names several.

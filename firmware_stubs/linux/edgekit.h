@@ -228,7 +228,8 @@ int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly_sum *sum)
    gets the unit's name. Returns a status; EDGEKIT_USAGE if the bundle's task is not regression. */
 int edgekit_values(edgekit_instance *instance, float *values, uint32_t most, uint32_t *count, const char **unit);
 
-/* What the bundle's task is, "detection", valid until the instance is closed; NULL if it has none. */
+/* What the bundle's task is, "detection", valid until the instance is closed; NULL if it has none. It may be a kind
+   that is a plug-in of edgekit: its network runs, but all functions for tasks return EDGEKIT_USAGE. */
 const char *edgekit_task(const edgekit_instance *instance);
 
 /* Forget what earlier inferences left in a network with state. Returns a status. */

@@ -1,10 +1,11 @@
 #include "task.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "json_fields.h"
 
-enum { SCHEMA = 1 };
+enum { SCHEMA = 1, MOST_NAME = 64, MOST_PACKAGE = 256 };
 
 static const struct task_source *const sources[] = {&task_picture, &task_row, &task_sound, &task_text};
 static const struct {
@@ -21,6 +22,7 @@ static const struct {
 
 struct task {
     const char *kind;
+    char plugged[MOST_NAME]; /* the kind, if it is a plug-in's: there are neither source nor decider */
     const struct task_source *source;
     const struct task_decider *decider;
     void *source_state, *decider_state;
@@ -35,10 +37,24 @@ static void task_free(struct task *t)
     free(t);
 }
 
+/* A kind that is a plug-in of edgekit, whose name is of [a-z0-9_-]: nothing is known here but that. */
+static bool read_plugged(struct task *t, const struct json *j, uint32_t v)
+{
+    static const char *letters = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    char package[MOST_PACKAGE];
+    if (!json_string(j, json_get(j, v, "plugin"), package, sizeof package) || !*package ||
+        !json_string(j, json_get(j, v, "task"), t->plugged, sizeof t->plugged))
+        return false;
+    t->kind = t->plugged;
+    return *t->plugged && !t->plugged[strspn(t->plugged, letters)];
+}
+
 static const char *read_task(edgekit_instance *instance, const struct json *j, uint32_t v)
 {
     struct task *t = instance->task;
     uint32_t given = 0;
+    if (json_get(j, v, "plugin"))
+        return read_plugged(t, j, v) ? NULL : "damaged";
     for (size_t i = 0; i < LENGTH(kinds); i++)
         if (json_is(j, json_get(j, v, "task"), kinds[i].name)) {
             t->kind = kinds[i].name;
@@ -72,12 +88,19 @@ int task_read(edgekit_instance *instance, const struct json *j)
     return wrong ? engine_fail(&instance->engine, EDGEKIT_DAMAGED, "the bundle's task is %s", wrong) : EDGEKIT_OK;
 }
 
+/* True if there is a task, of a kind that this library knows. */
 static bool has_task(edgekit_instance *instance)
 {
-    if (!instance->task)
+    const struct task *t = instance->task;
+    if (!t)
         engine_fail(&instance->engine, EDGEKIT_USAGE,
                     "the bundle has no task: compile the model with a task.toml beside it");
-    return instance->task != NULL;
+    else if (*t->plugged)
+        engine_fail(&instance->engine, EDGEKIT_USAGE,
+                    "the bundle's task is %s, a plug-in's kind that this library does not know: call "
+                    "edgekit_set_input and edgekit_output_data",
+                    t->kind);
+    return t && !*t->plugged;
 }
 
 void *task_of_source(edgekit_instance *instance, const struct task_source *source)

@@ -184,7 +184,7 @@ def test_boards_in_emulators_are_proven(target: str, backend: str, tmp_path: Pat
 def test_microcontrollers_say_that_it_is_not_covered(tmp_path: Path) -> None:
     path = made(tmp_path, "classification", "nucleo-l4r5zi")
     found = check(path)
-    assert found.ok is True and "not executed" in found.detail and "emulator runs the network" in found.detail
+    assert found.ok is None and "not executed" in found.detail and "emulator runs the network" in found.detail
     assert json.loads((path / "manifest.json").read_text())["parity"]["decision"]["ok"] is None
 
 

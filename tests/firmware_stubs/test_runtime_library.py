@@ -28,6 +28,7 @@ from edgekit.runners.emulator import sysroot
 from tests.e2e.command import edgekit
 from tests.networks import small
 from tests.networks.small import Builder
+from tests.tasks import task_networks
 
 PAGE = Path(__file__).parents[2] / "docs" / "runtime.md"
 SAMPLES = 5
@@ -339,6 +340,46 @@ def test_damaged_tasks_are_refused(sanitized: Path, tmp_path: Path, task: str, s
     done = checked(sanitized, "damaged", file.parent, file, "500", "3")
     assert done.returncode == 0, done.stderr[-3000:]
     assert 300 < int(done.stdout) < 500
+
+
+def plugged(folder: Path, **changes: object) -> Path:
+    """A bundle whose kind of task is a plug-in's."""
+    tflite.write(task_networks.classifier(), folder / "model.tflite")
+    (folder / "task.toml").write_text(task_networks.CLASSIFIER_TASK)
+    options = ("--target", "host", "--backend", "c99", "--out", folder, "--json")
+    (made,) = edgekit("compile", folder / "model.tflite", *options).json["bundles"]
+    file = Path(made["path"]) / "manifest.json"
+    manifest = json.loads(file.read_text())
+    task = {"schema": 1, "task": "embedding", "plugin": "picture-embedding", "picture": {"theirs": [1]}, **changes}
+    file.write_text(json.dumps({**manifest, "task": task}))
+    return file.parent
+
+
+def test_kinds_of_plugins_are_run_and_not_decided(sanitized: Path, tmp_path: Path) -> None:
+    bundle = plugged(tmp_path)
+    done = checked(sanitized, "plugged", bundle, "embedding")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"plugin": None}, {"plugin": ""}, {"plugin": 3}, {"plugin": "p" * 300}, {"task": "em\nbedding"}, {"task": ""},
+        {"task": "e" * 64}, {"task": None}, {"task": ["embedding"]}, {"task": "Embedding"},
+    ],
+)  # fmt: skip
+def test_damaged_kinds_of_plugins_are_refused(sanitized: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+    done = checked(sanitized, "memory", plugged(tmp_path, **changes), "1")
+    assert done.returncode == 1 and "the bundle's task is damaged" in done.stderr, done.stderr
+
+
+def test_an_unknown_kind_of_no_plugin_is_refused(sanitized: Path, tmp_path: Path) -> None:
+    bundle = plugged(tmp_path)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    del manifest["task"]["plugin"]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    done = checked(sanitized, "memory", bundle, "1")
+    assert done.returncode == 1 and "of a kind that this library does not know" in done.stderr, done.stderr
 
 
 def register(bundle: Path, file: str) -> None:

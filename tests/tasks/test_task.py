@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from edgekit.tasks import task
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.labels import Scores, label
 from edgekit.tasks.picture import Colors, Fit, Picture
-from edgekit.tasks.task import Kind, Task
+from edgekit.tasks.task import Task
 from tests.networks.small import Builder
 
 GOOD = """schema = 1
@@ -53,7 +54,7 @@ def parts(found: Task) -> tuple[Picture, Classifier]:
 def test_all_keys(tmp_path: Path) -> None:
     found = read(tmp_path, GOOD)
     picture, classifier = parts(found)
-    assert found.kind is Kind.CLASSIFICATION
+    assert found.kind == "classification"
     assert classifier == Classifier(("cat", "dog", "cow", "owl"), 2, Scores.LOGITS)
     assert (picture.fit, picture.short, picture.colors) == (Fit.CROP, 40, Colors.BGR)
     assert picture.scale == tuple(float(np.float32(v)) for v in (2 / 255, 1 / 255, 0.5 / 255))
@@ -99,7 +100,7 @@ def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path) -> None:
     [
         ("schema = 1", "schema = 2", "reads schema = 1"),
         ("schema = 1", "schema = ", "cannot be read"),
-        ('"classification"', '"detective"', "it is one of classification, detection"),
+        ('"classification"', '"detective"', "it is one of anomaly, classification, detection"),
         ("top = 2", "top = 0", "at least 1"),
         ("top = 2", "top = true", "whole number"),
         ("top = 2", "best = 2", "best is not a key; there are labels"),
@@ -172,3 +173,21 @@ def test_decisions(tmp_path: Path) -> None:
     _, plain = parts(read(tmp_path, GOOD.replace('"logits"', '"probabilities"')))
     first, _ = plain.classes(np.array([[-8, -7, -6, -8]], np.int8), quantized).classes
     assert (first.label, first.score) == ("cow", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"task": "embedding"}, CheckFailed, "task = 'embedding': it is one of anomaly, classification, detection"),
+        ({"task": ["classification"]}, CheckFailed, "it is one of anomaly"),
+        ({"task": "embedding", "plugin": "theirs"}, UsageError, "of the plug-in 'theirs', which is not installed"),
+        ({"task": [], "plugin": "theirs"}, CheckFailed, "is damaged"),
+        ({"plugin": "theirs"}, CheckFailed, "is a kind of edgekit, not of theirs"),
+    ],
+)
+def test_kinds_that_a_manifest_names(
+    tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
+) -> None:
+    written = read(tmp_path, GOOD).json()
+    with pytest.raises(error, match=re.escape(words)):
+        task.of_manifest({"task": {**written, **change}})

@@ -18,7 +18,7 @@ from edgekit.graph import Quantization, Tensor
 from edgekit.tasks import picture as steps
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.picture import Colors, Fit, Picture, Place, place
-from edgekit.tasks.task import Kind, Task
+from edgekit.tasks.task import Task
 from tests.networks.small import Builder
 
 SIZES = [(1, 1), (7, 5), (16, 16), (17, 33), (100, 3), (61, 211), (320, 240)]
@@ -113,7 +113,7 @@ def test_pictures_of_a_folder_are_fitted_as_the_task_says(tmp_path: Path, fit: F
     x = b.tensor((1, 16, 16, channels), name="x")
     graph = b.graph((x,), (b.add("NONE", (x,), (1, 4)),))
     picture = replace(made(fit, colors, fill=7), scale=(1.0,) * channels, offset=(0.0,) * channels)
-    found = dataset.load(str(tmp_path), graph, task=Task(Kind.CLASSIFICATION, picture, Classifier())).inputs[0]
+    found = dataset.load(str(tmp_path), graph, task=Task("classification", picture, Classifier())).inputs[0]
     assert np.array_equal(found[0, 0], steps.fitted(picture, given, 16, 16))
 
 

@@ -13,7 +13,7 @@ from edgekit.data import dataset
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph
 from edgekit.tasks import task
-from edgekit.tasks.task import Kind, Task
+from edgekit.tasks.task import Task
 from edgekit.tasks.text import Role, Text
 from tests.installed import needed
 from tests.networks.small import convolutional
@@ -48,7 +48,7 @@ def read(folder: Path, words: str, graph: Graph, text: str = GOOD) -> Task:
 
 def test_a_task_and_its_tokenizer_are_read_and_kept(tmp_path: Path, words: str, rows: int) -> None:
     found = read(tmp_path, words, averaging(rows))
-    assert found.kind is Kind.TEXT_CLASSIFICATION and isinstance(found.source, Text)
+    assert found.kind == "text-classification" and isinstance(found.source, Text)
     assert found.source.inputs == (Role.IDS, Role.MASK)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
