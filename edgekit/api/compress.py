@@ -17,6 +17,7 @@ import edgekit
 from edgekit import plugins, resources, sandbox, target
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
+from edgekit.api import judging
 from edgekit.api.output import output
 from edgekit.api.profile import profile
 from edgekit.compression import budget as budgeting
@@ -26,12 +27,13 @@ from edgekit.compression.finalists import Finalist
 from edgekit.compression.result import Compression
 from edgekit.data import dataset
 from edgekit.data import spec as data_spec
-from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing, UsageError
+from edgekit.data.boxes import Boxes
+from edgekit.errors import CheckFailed, DeviceError, ModelError, ToolMissing
 from edgekit.files.documents import write_text
 from edgekit.graph import Graph
-from edgekit.graph.floats import refuse_integer
 from edgekit.graph.stats import statistics
-from edgekit.metrics import accuracy, fairness
+from edgekit.metrics.tasks import registry
+from edgekit.metrics.tasks.registry import Metric
 from edgekit.passes import PassContext
 from edgekit.passes.recipe import Recipe, Step
 from edgekit.progress import Progress, Silent
@@ -41,8 +43,6 @@ from edgekit.target import Target
 TRIALS, FINALISTS = 40, 5
 NEAREST = 3
 """Number of candidates nearest to the budgets that are compiled if none meets them by the estimate."""
-LEAST, FEW = 20, 300
-"""Samples to search on: with fewer than the first number there is no search, with fewer than the second a warning."""
 
 
 def compress(
@@ -51,6 +51,7 @@ def compress(
     data: str,
     target: str,
     budgets: Sequence[str] = (),
+    metric: str | None = None,
     test: str | None = None,
     trials: int = TRIALS,
     seconds: float = math.inf,
@@ -68,6 +69,7 @@ def compress(
     :param data: labelled samples, for the passes and for the search, which get different parts of them; without
         ``test``, a third is kept for the final accuracy.
     :param budgets: ``NAME=NUMBER[UNIT]`` each (:mod:`edgekit.compression.budget`).
+    :param metric: judge by this metric of a task (docs/data.md), not by accuracy.
     :param trials: the largest number of different recipes to try; ``seconds``: the longest time.
     :param train: also try recipes that train (needs TensorFlow).
     :param out: folder for the recipes, the bundles and ``front.json``.
@@ -78,20 +80,20 @@ def compress(
     """
     began = time.monotonic()
     limits, board = budgeting.parse(budgets), _board(target)
-    if any(limit.name == budgeting.METRIC for limit in limits):
-        raise UsageError("the budget metric-drop is not for compress", "edgekit compile --metric checks it")
+    judge = None if metric is None else registry.get(metric)
+    judging.fit(limits, judge)
     _tools(train)
     with output(Path(out)) as folder:
         sandbox.warm(PRELOAD)
         specs = _specs(data, test)
         source = jobs.read(Path(model), specs["calibration"], specs["test"], seed, trust, progress, shapes)
-        searched = dataset.load(specs["search"], source.graph, seed=seed, progress=progress)
-        _usable(source, searched, limits, progress)
+        searched = dataset.load(specs["search"], source.graph, seed=seed, task=source.task, progress=progress)
+        judging.usable(source, searched, limits, judge, progress)
 
-        goal = search.Goal(_objectives(limits), limits, {})
-        evaluator = _evaluator(source, searched, board, goal, seed, progress)
+        costs = _objectives(limits)
+        evaluator = _evaluator(source, searched, board, costs, judge, seed, progress)
         whole = evaluator.measure((), len(searched))
-        goal.whole.update(whole.costs)
+        goal = search.Goal(costs, limits, dict(whole.costs), evaluator.scale())
         choices = space.space(plugins.names("passes"), board.name, train=train, packed="packed" in goal.costs)
         ladder = search.rungs(len(searched), statistics(source.graph).macs)
         counts = {"calibration": len(source.samples or ()), "search": len(searched), "test": len(source.tests or ())}
@@ -104,7 +106,7 @@ def compress(
                     seed=seed, progress=progress, found=made.found,
                 )  # fmt: skip
             search.halve(goal, evaluator, made.found, ladder, 2 * finalists, progress)
-            _compile(made, source, evaluator, finalists, progress)
+            _compile(made, source, evaluator, judge, finalists, progress)
         except KeyboardInterrupt:
             made.found.interrupted = True
         made.seconds = time.monotonic() - began
@@ -133,41 +135,19 @@ def _specs(data: str, test: str | None) -> dict[str, str]:
     return specs | ({} if test is None else {"test": test})
 
 
-def _usable(
-    source: jobs.Source, searched: dataset.Dataset, limits: Sequence[budgeting.Budget], progress: Progress
-) -> None:
-    """Refuse networks and data for which accuracy cannot be measured, before any work starts."""
-    refuse_integer(source.graph, "compressed")
-    if searched.labels is None or source.tests is None or source.tests.labels is None:
-        raise UsageError(
-            "compress needs labelled samples", "pass an .npz with x and y, or a folder of images per class"
-        )
-    if len(searched) < LEAST:
-        raise UsageError(f"{len(searched)} samples to search on are too few", "pass hundreds, or better thousands")
-    if not accuracy.measurable(source.graph):
-        raise ModelError("the network is not a classifier, so its accuracy cannot be weighed against its cost")
-    missing = sorted(set(range(dataset.classes(source.graph) or 0)) - set(source.tests.labels.tolist()))
-    if missing and any(b.name == "class-drop" for b in limits):
-        raise UsageError(
-            f"the budget class-drop cannot be checked: the test data has no sample of {fairness.listed(missing)}",
-            "pass --test data with samples of every class",
-        )
-    if any(b.name == "group-drop" for b in limits) and (searched.groups is None or source.tests.groups is None):
-        raise UsageError("the budget group-drop needs groups", "add an array g to the .npz")
-    if len(searched) < FEW:
-        progress.warn(
-            f"only {len(searched)} samples to search on: one label is {100 / len(searched):.2g} points, "
-            "so small drops cannot be distinguished; pass more --data"
-        )
-
-
 def _objectives(limits: Sequence[budgeting.Budget]) -> tuple[str, ...]:
     """Return the costs to minimize: size and latency, which energy follows; the packed size if it has a budget."""
     return ("size", "latency", *(budget.name for budget in limits if budget.name == "packed"))
 
 
 def _evaluator(
-    source: jobs.Source, searched: dataset.Dataset, board: Target, goal: search.Goal, seed: int, progress: Progress
+    source: jobs.Source,
+    searched: dataset.Dataset,
+    board: Target,
+    costs: Sequence[str],
+    judge: Metric | None,
+    seed: int,
+    progress: Progress,
 ) -> Evaluator:
     context = PassContext(data=source.samples, seed=seed, source=source.graph, progress=_Inner(progress))
 
@@ -176,7 +156,7 @@ def _evaluator(
 
     return Evaluator(
         source.graph, apply, searched, board, lambda graph: compiling.backend_for(compiling.FIRST, graph, board)[0],
-        packed="packed" in goal.costs, seed=seed,
+        packed="packed" in costs, seed=seed, yardstick=judging.yardstick(source, judge),
     )  # fmt: skip
 
 
@@ -206,6 +186,8 @@ def _journal(
         assert part is not None
         for array in [*part.inputs, part.labels, part.groups]:
             total.update(b"-" if array is None else repr((array.dtype, array.shape)).encode() + array.tobytes())
+    if goal.scale.drop == budgeting.METRIC:
+        _add(total, [goal.scale.name, repr(source.task), source.samples and source.samples.truth, searched.truth])
     code = sorted(Path(edgekit.__file__).parent.rglob("*.py"))
     rest = [edgekit.__version__, source.model["sha256"], source.model.get("shapes"), asdict(board), choices.json(),
             goal.costs, [(b.name, b.limit) for b in goal.budgets], seed,
@@ -214,7 +196,22 @@ def _journal(
     return resources.created(resources.cache("compress")) / f"{total.hexdigest()[:32]}.journal"
 
 
-def _compile(made: Compression, source: jobs.Source, evaluator: Evaluator, count: int, progress: Progress) -> None:
+def _add(total: hashlib._Hash, value: object) -> None:
+    """Add truth of any kind: arrays, and boxes and masks in arrays."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        total.update(repr((value.dtype, value.shape)).encode() + value.tobytes())
+    elif isinstance(value, np.ndarray | list):
+        for entry in value:
+            _add(total, entry)
+    elif isinstance(value, Boxes):
+        _add(total, [value.corners, value.classes, value.crowd])
+    else:
+        total.update(repr(value).encode())
+
+
+def _compile(
+    made: Compression, source: jobs.Source, evaluator: Evaluator, judge: Metric | None, count: int, progress: Progress
+) -> None:
     """Compile the uncompressed network and the finalists; those that fail are set aside with the reason."""
     full = [c for c in search.unique(made.found) if c.samples == made.rungs[-1] and c.steps]
     holding = [c for c in full if budgeting.distance(made.goal.limits, c.figures) <= 0]
@@ -222,32 +219,34 @@ def _compile(made: Compression, source: jobs.Source, evaluator: Evaluator, count
     if (best := made.goal.best(full)) is not None and best not in chosen:
         chosen = [best, *chosen[:-1]]
     (made.out / "recipes").mkdir(exist_ok=True)
-    made.reference = _finalist(made, source, evaluator, Candidate((), dict(made.goal.whole)), progress)
+    made.reference = _finalist(made, source, evaluator, judge, Candidate((), dict(made.goal.whole)), progress)
     for candidate in chosen:
         try:
-            made.finalists.append(_finalist(made, source, evaluator, candidate, progress))
+            made.finalists.append(_finalist(made, source, evaluator, judge, candidate, progress))
         except (CheckFailed, DeviceError, ModelError) as error:
             made.rejected[candidate.name] = error.message
             progress.warn(f"{candidate.name} is left out: {error.message}")
 
 
 def _finalist(
-    made: Compression, source: jobs.Source, evaluator: Evaluator, candidate: Candidate, progress: Progress
+    made: Compression,
+    source: jobs.Source,
+    evaluator: Evaluator,
+    judge: Metric | None,
+    candidate: Candidate,
+    progress: Progress,
 ) -> Finalist:
     progress.step(f"compile and prove {candidate.name}")
     progress = _Inner(progress, candidate.name)
     board, graph = made.board, evaluator.graph(candidate.steps)
     plan = Recipe(candidate.name, candidate.name, bool(candidate.steps), candidate.steps)
-    job = jobs.prepare(source, plan, made.seed, "1", progress, transformed=graph)
+    job = jobs.prepare(source, plan, made.seed, "1", progress, transformed=graph, metrics=[judge] if judge else ())
     backend, planned = compiling.backend_for(compiling.FIRST, graph, board)
     bundle = compiling.build(job, backend, planned, made.out, False, progress)
     where = bundle.parity.on if bundle.parity.on == "emulator" or board.name == "host" else "estimate"
     measured = profile(bundle.path, on=where, progress=progress)
-    assert source.tests is not None and source.tests.labels is not None and job.measured is not None
     recipe = made.out / "recipes" / f"{candidate.name}.toml" if candidate.steps else None
-    finalist = Finalist(
-        candidate, recipe, bundle, measured, np.asarray(job.measured.predictions == source.tests.labels)
-    )
+    finalist = Finalist(candidate, recipe, bundle, measured, judging.verdict(source, job))
     if recipe is not None:
         write_text(recipe, result.recipe(made, finalist))
     return finalist

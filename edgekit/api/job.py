@@ -15,7 +15,7 @@ from edgekit.api import advice, golden
 from edgekit.api.load import digest, reader_for
 from edgekit.backends import Options
 from edgekit.bundle.material import Material, size_of
-from edgekit.compression.budget import Budget
+from edgekit.compression.budget import METRIC, Budget
 from edgekit.data import dataset
 from edgekit.errors import CheckFailed, ModelError, QuantizationFailed, UsageError
 from edgekit.graph import Graph, tflite
@@ -161,7 +161,8 @@ def prepare(
     """
     tests = source.tests
     _bounds_can_be_checked(plan, tests)
-    _can_be_judged(metrics, tests)
+    metrics = _with_bound(metrics, plan)
+    can_be_judged(metrics, tests)
     crew, why = parse_workers(workers), advice.why(plan, source.given, named)
     graph, done = transformed, list[Done]()
     if graph is None:
@@ -192,6 +193,7 @@ def prepare(
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured
         job.accuracy = _accuracy(source, job, progress)
         job.metrics = _judged(source, job, metrics, progress)
+        _bound_checked(plan, job.metrics)
         job.source = source.graph
         if plan.steps:
             job.quantization = _quantization(source.graph, graph, tests, progress, why)
@@ -326,21 +328,28 @@ def _accuracy(source: Source, job: Job, progress: Progress) -> dict[str, Any] | 
 
 def _judged(source: Source, job: Job, metrics: Sequence[Metric], progress: Progress) -> list[Judged]:
     """Compare the network before and after its recipe by each metric."""
-    from edgekit.metrics.tasks import recordings, registry
+    from edgekit.metrics.tasks import registry
 
     if not metrics:
         return []
-    assert source.tests is not None and source.tests.truth is not None
+    assert source.tests is not None
     progress.step("measure " + ", ".join(metric.name for metric in metrics))
-    truth = source.tests.truth
-    if source.task is not None and isinstance(source.task.decider, Anomaly):
-        truth = recordings.truth(source.tests)
-    before = _results(source.graph, source.tests, source.task)
-    after = _results(job.graph, source.tests, source.task) if job.recipe.steps else before
+    truth = truth_of(source.tests, source.task)
+    before = results(source.graph, source.tests, source.task)
+    after = results(job.graph, source.tests, source.task) if job.recipe.steps else before
     return [registry.compare(each, before, after, truth, seed=job.seed) for each in metrics]
 
 
-def _results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
+def truth_of(tests: Dataset, task: Task | None) -> NDArray[Any]:
+    """What is right for the samples; for each recording where a task judges those."""
+    from edgekit.metrics.tasks import recordings
+
+    assert tests.truth is not None
+    return recordings.truth(tests) if task is not None and isinstance(task.decider, Anomaly) else tests.truth
+
+
+def results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
+    """What a network makes of samples, in its task's terms."""
     from edgekit.metrics.tasks import boxes, masks, recordings, registry
 
     outputs = accuracy.outputs_of(graph, graph, tests)
@@ -372,7 +381,23 @@ def drops_checked(limits: Sequence[Budget], judged: Sequence[Judged], plan: reci
                 )
 
 
-def _can_be_judged(metrics: Sequence[Metric], tests: Dataset | None) -> None:
+def _with_bound(metrics: Sequence[Metric], plan: recipe.Recipe) -> Sequence[Metric]:
+    """The metrics, and the one that the recipe bounds."""
+    from edgekit.metrics.tasks import registry
+
+    name = plan.bounds.metric
+    return metrics if name in (None, *(m.name for m in metrics)) else [*metrics, registry.METRICS[str(name)]]
+
+
+def _bound_checked(plan: recipe.Recipe, judged: Sequence[Judged]) -> None:
+    """Hold the recipe's own bound on a metric against what it costs."""
+    limit = plan.bounds.metric_drop
+    if limit is not None:
+        bound = Budget(METRIC, limit, f"its bound metric_drop={limit:g}")
+        drops_checked([bound], [one for one in judged if one.metric == plan.bounds.metric], plan)
+
+
+def can_be_judged(metrics: Sequence[Metric], tests: Dataset | None) -> None:
     """Refuse metrics without truth, before any work starts."""
     if metrics and (tests is None or tests.truth is None):
         raise UsageError(

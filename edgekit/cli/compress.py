@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.common import Output, figure, output_options, seed_option, shape_option, size, table, trust_option
+from edgekit.cli.common import (
+    Listing,
+    Output,
+    figure,
+    metric_names,
+    output_options,
+    seed_option,
+    shape_option,
+    size,
+    table,
+    trust_option,
+)
 from edgekit.cli.streams import say
 
 if TYPE_CHECKING:
@@ -47,8 +58,12 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 @click.option("-t", "--target", required=True, metavar="T", help="The board to compress for.")
 @click.option(
     "--budget", "budgets", multiple=True, metavar="NAME=LIMIT",
-    help="latency=5ms, size=200kB, packed=100kB, energy=2mJ, accuracy-drop=1, class-drop=3, group-drop=2 (points); "
-    "repeatable.",
+    help="latency=5ms, size=200kB, packed=100kB, energy=2mJ, accuracy-drop=1, class-drop=3, group-drop=2 (points), "
+    "metric-drop=0.02 (of --metric); repeatable.",
+)  # fmt: skip
+@click.option(
+    "--metric", metavar="M", cls=Listing, names=metric_names,
+    help="Judge by a task's metric, not by accuracy: {names}, or your own: package.module:function.",
 )  # fmt: skip
 @click.option(
     "--trials", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Number of recipes to try."
@@ -115,14 +130,15 @@ def _print(made: Compression) -> None:
 
 def _print_finalists(made: Compression) -> None:
     from edgekit.compression import finalists
+    from edgekit.compression.yardstick import Scale
 
-    rows = made.compiled
+    rows, scale = made.compiled, made.goal.scale
     kept = finalists.on_front(rows, made.goal.costs)
     alike = finalists.within_noise(rows)
     columns: dict[str, Callable[[Finalist], str]] = {
         "recipe": lambda f: f.name,
-        "accuracy": lambda f: f"{f.accuracy['compiled']:.2%} ({f.accuracy['low']:.1%} to {f.accuracy['high']:.1%})",
-        "points lost": _lost,
+        scale.name: lambda f: f.verdict.shown()[0],
+        scale.lost: lambda f: f.verdict.shown()[1],
         "network": lambda f: size(int(f.figures["size"])),
         "packed": lambda f: size(int(f.figures["packed"])),
         "latency": lambda f: _figure(f.profile.latency_ms, "ms"),
@@ -138,20 +154,17 @@ def _print_finalists(made: Compression) -> None:
         right=(3,),
     )
     sources = ", ".join(sorted({f.profile.source for f in rows}))
-    say(f"latency: {sources}, with its interval; accuracy and points lost: with 95 % intervals")
+    say(f"latency: {sources}, with its interval; {scale.name} and {scale.lost}: with 95 % intervals")
     if len(alike) > 1:
-        say("accuracy within noise of the most accurate: " + ", ".join(f.name for f in alike))
+        most = "the most accurate" if scale == Scale() else "the best"
+        say(f"{scale.name} within noise of {most}: " + ", ".join(f.name for f in alike))
     if made.best is not None:
         from edgekit.compression.result import command as again
         from edgekit.metrics.fairness import words
 
-        say(f"best: {made.best.name}" + (f": {line}" if (line := words(made.best.accuracy)) else ""))
+        found = made.best.compiled.accuracy if scale == Scale() else None
+        say(f"best: {made.best.name}" + (f": {line}" if found and (line := words(found)) else ""))
         say(f"next: {again(made, made.best.recipe and made.out / 'best.toml')}")
-
-
-def _lost(finalist: Finalist) -> str:
-    drop = finalist.accuracy["drop"]
-    return f"{drop['value']:.2f} ({drop['low']:.1f} to {drop['high']:.1f})"
 
 
 def _figure(found: Figure, unit: str) -> str:
@@ -175,11 +188,15 @@ def _print_candidates(made: Compression) -> None:
     """Print the candidates known when a search was interrupted."""
     table(
         f"Recipes for {made.board.name}, not yet compiled: estimates",
-        ["recipe", "points lost", "samples", "network", "latency", "energy"],
+        ["recipe", made.goal.scale.lost, "samples", "network", "latency", "energy"],
         [
-            [c.name, f"{c.drops['accuracy-drop']:.2f}", str(c.samples), size(int(c.costs["size"])),
+            [c.name, _drop(made, c.drops[made.goal.scale.drop]), str(c.samples), size(int(c.costs["size"])),
              f"{c.costs['latency']:.3g} ms", f"{c.costs['energy']:.3g} mJ"]
             for c in made.front()
         ],
         right=(1, 2, 3, 4, 5),
     )  # fmt: skip
+
+
+def _drop(made: Compression, value: float) -> str:
+    return f"{value:.2f}" if made.goal.scale.drop == "accuracy-drop" else f"{value:.3g}"

@@ -25,8 +25,9 @@ UNITS: dict[str, dict[str, float]] = {
 """Each budget's units: bytes, milliseconds, millijoules, points of accuracy, and those of a metric itself."""
 COSTS = ("size", "packed", "latency", "energy")
 METRIC = "metric-drop"
-"""What `compile --metric` checks."""
-DROPS = ("accuracy-drop", "class-drop", "group-drop")
+"""What `compile --metric` and `compress --metric` check."""
+ACCURACY = ("accuracy-drop", "class-drop", "group-drop")
+DROPS = (*ACCURACY, METRIC)
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class Budget:
     text: str
 
     def excess(self, value: float) -> float:
-        """Return how far a value exceeds the limit: as a share of a cost's limit, or in points of accuracy."""
-        return value / self.limit - 1 if self.name in COSTS else value - self.limit
+        """Return how far a value exceeds the limit: as a share of a cost's or metric's limit, or in points."""
+        relative = self.name in COSTS or (self.name == METRIC and self.limit > 0)
+        return value / self.limit - 1 if relative else value - self.limit
 
 
 def parse(texts: Iterable[str]) -> tuple[Budget, ...]:

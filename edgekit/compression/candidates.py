@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.compression import space
+from edgekit.compression import yardstick as yardsticks
 from edgekit.compression.budget import COSTS
-from edgekit.data import dataset
+from edgekit.compression.yardstick import Scale, Yardstick
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import Graph, tflite
-from edgekit.metrics import accuracy, fairness
 from edgekit.passes.recipe import Step
 from edgekit.profiling import registry
 
@@ -38,8 +37,9 @@ class Candidate:
         ``left_out`` says why others are not among them, by pass.
     :param digest: of the network; two recipes may well make the same.
     :param costs: ``size`` and ``packed`` in bytes, ``latency`` in ms and ``energy`` in mJ by the target's estimate.
-    :param drops: ``accuracy-drop``, ``class-drop`` and, with groups, ``group-drop`` in points, over ``samples``
-        samples. The latter two are the lower ends of the worst part's interval: with few samples, more would be noise.
+    :param drops: ``accuracy-drop``, ``class-drop`` and, with groups, ``group-drop`` in points, or ``metric-drop``, over
+        ``samples`` samples. Those of classes and groups are the lower ends of the worst part's interval: with few
+        samples, more would be noise.
     """
 
     steps: tuple[Step, ...]
@@ -78,6 +78,7 @@ class Evaluator:
     :param apply: one pass on a Graph.
     :param samples: labelled samples that no pass sees.
     :param packed: also measure the packed size.
+    :param yardstick: what the networks are judged by; default: the labels.
     """
 
     def __init__(
@@ -90,14 +91,14 @@ class Evaluator:
         *,
         packed: bool = False,
         seed: int = 0,
+        yardstick: Yardstick | None = None,
     ) -> None:
         self._apply, self._board, self._backend, self._packed = apply, board, backend, packed
         self._samples = samples.take(np.random.default_rng(seed).permutation(len(samples)))
         self._graphs: OrderedDict[str, tuple[Graph, int]] = OrderedDict({space.key(()): (source, 0)})
         self._failures: dict[str, EdgekitError] = {}
-        self._predictions: dict[str, NDArray[np.int64]] = {}
-        self._source = source
-        self._classes = max(2, dataset.classes(source) or 2)
+        self._looks: dict[str, dict[int, Any]] = {}
+        self._yardstick = yardstick or yardsticks.labels(source)
 
     def measure(self, steps: Sequence[Step], samples: int) -> Candidate:
         """Apply a recipe and measure it on the first ``samples`` samples (which are mixed).
@@ -115,22 +116,14 @@ class Evaluator:
         return candidate
 
     def refine(self, candidate: Candidate, samples: int) -> None:
-        """Measure the candidate's accuracy on the first ``samples`` samples, without repeating known results."""
-        reference = self._predicted((), samples)
-        found = self._predicted(candidate.steps, samples)
-        assert self._samples.labels is not None
-        groups = self._samples.groups
-        report = fairness.report(
-            self._samples.labels[:samples], reference, found,
-            classes=self._classes, groups=None if groups is None else groups[:samples],
-        )  # fmt: skip
+        """Measure what the candidate loses on the first ``samples`` samples, without repeating known results."""
+        before, after = self._looked((), samples), self._looked(candidate.steps, samples)
         candidate.samples = samples
-        candidate.drops = {
-            "accuracy-drop": report["drop"]["value"],
-            "class-drop": max(row["drop"]["low"] for row in report["classes"]),
-        }
-        if report["groups"]:
-            candidate.drops["group-drop"] = max(row["drop"]["low"] for row in report["groups"])
+        candidate.drops = self._yardstick.drops(before, after, self._samples, samples)
+
+    def scale(self) -> Scale:
+        """What losses are counted in."""
+        return self._yardstick.scale(self._looked((), len(self._samples)))
 
     def graph(self, steps: Sequence[Step]) -> Graph:
         """Return the network after steps that are known to be applicable."""
@@ -175,12 +168,9 @@ class Evaluator:
             costs["packed"] = float(len(zlib.compress(data, 9)))
         return {name: costs[name] for name in COSTS if name in costs}
 
-    def _predicted(self, steps: tuple[Step, ...], samples: int) -> NDArray[np.int64]:
-        key = space.key(steps)
-        known = self._predictions.get(key, np.zeros(0, np.int64))
-        if len(known) < samples:
-            found = accuracy.evaluate(self.graph(steps), self._samples.take(np.arange(len(known), samples)))
-            if found is None:
-                raise ModelError("the network is no longer a classifier")
-            known = self._predictions[key] = np.concatenate([known, found.predictions])
-        return known[:samples]
+    def _looked(self, steps: tuple[Step, ...], samples: int) -> Any:
+        looks = self._looks.setdefault(space.key(steps), {})
+        if samples not in looks:
+            known = looks[max(looks)] if looks else None
+            looks[samples] = self._yardstick.look(self.graph(steps), self._samples, samples, known)
+        return looks[samples]

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.compression import front, space
 from edgekit.compression.budget import COSTS, DROPS, Budget, distance, excesses
 from edgekit.compression.candidates import Candidate
-from edgekit.metrics import fairness
+from edgekit.compression.yardstick import Measured, Verdict
 from edgekit.metrics.bounds import Bounds
 from edgekit.passes import recipe as recipes
 from edgekit.passes.recipe import Recipe
@@ -31,7 +30,7 @@ NOISE = 0.05
 class Finalist:
     """A compiled candidate.
 
-    :param right: which of the test samples it labels rightly, bool ``[samples]``.
+    :param verdict: how well it does on the test samples.
     :param profile: by the best means there are: on the host, in the emulator, or the estimate.
     """
 
@@ -39,7 +38,7 @@ class Finalist:
     recipe: Path | None
     compiled: Compiled
     profile: Profile
-    right: NDArray[np.bool_]
+    verdict: Verdict
 
     @property
     def name(self) -> str:
@@ -55,18 +54,14 @@ class Finalist:
     @property
     def figures(self) -> dict[str, float]:
         """The figures that budgets apply to: measured sizes and drops, the profile's latency and energy."""
-        found = self.accuracy
         figures = {
             "size": float(self.compiled.manifest["files"]["model.tflite"]["bytes"]),
             "latency": self.profile.latency_ms.value,
             "energy": self.profile.energy_mj.value,
-            "accuracy-drop": found["drop"]["value"],
-            "class-drop": max(row["drop"]["value"] for row in found["classes"]),
+            **self.verdict.drops(),
         }
         if "packed" in self.candidate.costs:
             figures["packed"] = self.candidate.costs["packed"]
-        if found["groups"]:
-            figures["group-drop"] = max(row["drop"]["value"] for row in found["groups"])
         return figures
 
     def json(self, budgets: Sequence[Budget]) -> dict[str, Any]:
@@ -78,7 +73,8 @@ class Finalist:
             "recipe": None if self.recipe is None else str(self.recipe),
             "path": str(self.compiled.path),
             "steps": space.plain(self.candidate.steps),
-            "accuracy": self.accuracy,
+            "accuracy": self.compiled.accuracy,
+            **({"metric": self.verdict.judged.json()} if isinstance(self.verdict, Measured) else {}),
             "size": int(figures["size"]),
             "packed": int(figures["packed"]) if "packed" in figures else None,
             "source": self.profile.source,
@@ -110,25 +106,20 @@ def nearest(finalists: Sequence[Finalist], budgets: Sequence[Budget]) -> Finalis
 
 def within_noise(finalists: Sequence[Finalist]) -> list[Finalist]:
     """Return those whose accuracy does not differ from the most accurate one's beyond chance, that one included."""
-    top = max(finalists, key=lambda f: int(f.right.sum()))
-
-    def like(other: Finalist) -> bool:
-        lost, won = int((top.right & ~other.right).sum()), int((other.right & ~top.right).sum())
-        return 2 * fairness.sign_test(lost, won) > NOISE
-
-    return [f for f in finalists if f is top or like(f)]
+    top = max(finalists, key=lambda f: f.verdict.goodness)
+    return [f for f in finalists if f is top or top.verdict.like(f.verdict, NOISE)]
 
 
 def on_front(finalists: Sequence[Finalist], costs: Sequence[str]) -> list[bool]:
     """Return for each whether no other is at least as good in accuracy and all costs, and better in one."""
-    values = [[f.figures["accuracy-drop"], *(f.figures[name] for name in costs)] for f in finalists]
+    values = [[f.verdict.drop.value, *(f.figures[name] for name in costs)] for f in finalists]
     return [bool(rank == 0) for rank in front.ranks(np.array(values).reshape(len(values), 1 + len(costs)))]
 
 
-def recipe_text(candidate: Candidate, comment: str, bounds: dict[str, float], needs_data: bool) -> str:
+def recipe_text(candidate: Candidate, comment: str, bounds: Bounds, needs_data: bool) -> str:
     """Return the candidate's recipe as the TOML file that ``compile --recipe`` takes."""
     description = f"found by edgekit compress: {candidate.name}"
-    return recipes.dumps(Recipe(candidate.name, description, needs_data, candidate.steps, Bounds(**bounds)), comment)
+    return recipes.dumps(Recipe(candidate.name, description, needs_data, candidate.steps, bounds), comment)
 
 
 def _price(finalist: Finalist) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from edgekit.compression import finalists as final
 from edgekit.compression import front, search
 from edgekit.compression.candidates import Candidate
 from edgekit.compression.finalists import Finalist
+from edgekit.compression.yardstick import Scale
 from edgekit.errors import CheckFailed
 from edgekit.files.documents import dumps, write_text
+from edgekit.metrics.bounds import Bounds
+from edgekit.metrics.tasks import NAMES
 from edgekit.target import Target
 from edgekit.text.commands import arguments
 
@@ -69,7 +72,7 @@ class Compression:
                 f"no recipe could be compiled for {self.board.name}", next(iter(self.rejected.values()), "")
             )
         misses = [
-            f"{name} {shown(name, near.figures[name])}"
+            f"{name} {shown(name, near.figures[name], self.goal.scale)}"
             for name, over in budgeting.excesses(self.goal.budgets, near.figures).items()
             if over > 0
         ]
@@ -99,6 +102,7 @@ class Compression:
             "target": self.board.name,
             "seed": self.seed,
             "budgets": [{"name": b.name, "limit": b.limit, "text": b.text} for b in self.goal.budgets],
+            **({"metric": self.goal.scale.name} if self.goal.scale.drop == budgeting.METRIC else {}),
             "ok": self.best is not None,
             "best": self.best.name if self.best else None,
             "nearest": self.nearest.name if self.nearest else None,
@@ -121,18 +125,21 @@ class Compression:
         }  # fmt: skip
 
 
-def shown(name: str, value: float) -> str:
+def shown(name: str, value: float, scale: Scale = Scale()) -> str:
     """Format a budgeted figure with its unit."""
     if name in ("size", "packed"):
         return f"{value / 1e3:.4g} kB"
-    return f"{value:.3g} " + {"latency": "ms", "energy": "mJ"}.get(name, "points")
+    lost = f"of {scale.name}" if name == budgeting.METRIC else "points"
+    return f"{value:.3g} " + {"latency": "ms", "energy": "mJ"}.get(name, lost)
 
 
 def recipe(made: Compression, finalist: Finalist) -> str:
-    """Return the TOML of a finalist's recipe; budgets on accuracy that it meets become bounds."""
-    keys = {"accuracy-drop": "accuracy_drop", "class-drop": "class_drop", "group-drop": "group_drop"}
+    """Return the TOML of a finalist's recipe; budgets on accuracy or a known metric that it meets become bounds."""
     over = budgeting.excesses(made.goal.budgets, finalist.figures)
-    bounds = {keys[b.name]: b.limit for b in made.goal.budgets if b.name in keys and over[b.name] <= 0}
+    met = {b.name: b.limit for b in made.goal.budgets if over[b.name] <= 0}
+    bounds = Bounds(met.get("accuracy-drop"), met.get("class-drop"), met.get("group-drop"))
+    if budgeting.METRIC in met and made.goal.scale.name in NAMES:
+        bounds = replace(bounds, metric=made.goal.scale.name, metric_drop=met[budgeting.METRIC])
     return final.recipe_text(
         finalist.candidate, "Makes the bundle again:\n" + command(made, finalist.recipe), bounds, True
     )
@@ -141,6 +148,8 @@ def recipe(made: Compression, finalist: Finalist) -> str:
 def command(made: Compression, recipe: Path | None) -> str:
     """Return the command that builds the same bundle again."""
     given = arguments(made.model, made.specs["calibration"], made.specs["test"], made.shapes, made.seed, made.trust)
+    if made.goal.scale.drop == budgeting.METRIC:
+        given += ["--metric", made.goal.scale.name]
     how = ["--target", made.board.name, "--recipe", str(recipe or "as-is")]
     return shlex.join(["edgekit", "compile", given[0], *how, *given[1:]])
 
@@ -152,7 +161,8 @@ def write(made: Compression) -> None:
         for candidate in made.front():
             path = made.out / "recipes" / f"{candidate.name}.toml"
             if candidate.steps and not path.exists():
-                write_text(path, final.recipe_text(candidate, "Not compiled yet:\n" + command(made, path), {}, True))
+                comment = "Not compiled yet:\n" + command(made, path)
+                write_text(path, final.recipe_text(candidate, comment, Bounds(), True))
     write_text(made.out / "front.json", dumps(made.json()) + "\n")
     best = made.out / "best.toml"
     best.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from edgekit.compression import front, space
 from edgekit.compression.budget import Budget, distance, excesses
 from edgekit.compression.candidates import Candidate, Evaluator
 from edgekit.compression.space import Space
+from edgekit.compression.yardstick import Scale
 from edgekit.errors import EdgekitError
 from edgekit.passes.recipe import Step
 from edgekit.progress import Progress
@@ -35,8 +36,8 @@ FIRST_MACS, FIRST_LEAST = 2_000_000_000, 100
 """The first rung has as many samples as fit in this many MACs, and at least this many."""
 MOST_REPEATS = 60
 """After this many known proposals in a row, there is nothing left to try."""
-TOLERATED = Budget("accuracy-drop", 5.0, "accuracy-drop=5")
-"""The drop that steers the search if the user gave no bound on it: a larger one is useless."""
+TOLERATED = 5.0
+"""The drop, in points, that steers the search if the user gave no bound on it: a larger one is useless."""
 LOST = 100.0
 """The drop, in points, that tells the sampler that a recipe cannot be measured."""
 
@@ -61,22 +62,26 @@ class Goal:
     """What to minimize: the drop of accuracy and these ``costs``; and the budgets to meet.
 
     :param whole: the costs of the network before compression, to which those of candidates are set in relation.
+    :param scale: what the drop is counted in.
     """
 
     costs: tuple[str, ...]
     budgets: tuple[Budget, ...]
     whole: dict[str, float]
+    scale: Scale = Scale()
 
     @property
     def limits(self) -> tuple[Budget, ...]:
-        """The budgets, and a tolerated drop where none bounds the accuracy's."""
-        bounded = any(budget.name == TOLERATED.name for budget in self.budgets)
-        return self.budgets if bounded else (*self.budgets, TOLERATED)
+        """The budgets, and a tolerated drop where none bounds it."""
+        if any(budget.name == self.scale.drop for budget in self.budgets):
+            return self.budgets
+        limit = TOLERATED * self.scale.point
+        return (*self.budgets, Budget(self.scale.drop, limit, f"{self.scale.drop}={limit:.3g}"))
 
     def values(self, candidate: Candidate) -> list[float]:
         """Return the drop in points, and the logarithm of each cost as a share of the original network's."""
         shares = [math.log(max(candidate.costs[name], 1e-12) / self.whole[name]) for name in self.costs]
-        return [candidate.drops["accuracy-drop"], *shares]
+        return [candidate.drops[self.scale.drop] / self.scale.point, *shares]
 
     def matrix(self, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
         """Return the objectives of the candidates, float64 ``[n, 1 + costs]``."""
@@ -215,4 +220,4 @@ def _headline(number: int, trials: int, steps: Sequence[Step], goal: Goal, found
     if best is None:
         return line
     mark = "" if distance(goal.limits, best.figures) <= 0 else ", over budget"
-    return f"{line}  (best so far: {best.name}, {best.drops['accuracy-drop']:.2g} points lost{mark})"
+    return f"{line}  (best so far: {best.name}, {best.drops[goal.scale.drop]:.2g} {goal.scale.lost}{mark})"

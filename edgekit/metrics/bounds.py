@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Bounds:
     """How much accuracy a recipe may cost, in points (0..100): of the whole, of any class, of any group.
 
-    None: no bound.
+    ``metric_drop`` bounds the loss of ``metric``, in its own unit. None: no bound. True if accuracy is bounded.
     """
 
     accuracy_drop: float | None = None
     class_drop: float | None = None
     group_drop: float | None = None
+    metric: str | None = None
+    metric_drop: float | None = None
 
     def __bool__(self) -> bool:
-        return any(getattr(self, entry.name) is not None for entry in fields(self))
+        return any(each is not None for each in (self.accuracy_drop, self.class_drop, self.group_drop))

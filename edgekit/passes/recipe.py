@@ -15,6 +15,7 @@ from edgekit import plugins, resources
 from edgekit.errors import UsageError
 from edgekit.files import documents
 from edgekit.metrics.bounds import Bounds
+from edgekit.metrics.tasks import NAMES
 
 HINT = "docs/formats.md shows one"
 
@@ -173,7 +174,14 @@ def _bounds(table: Any) -> Bounds:
     if not isinstance(table, dict):
         raise ValueError("bounds is a table")
     _known("[bounds]", table, [entry.name for entry in fields(Bounds)])
+    if ("metric" in table) != ("metric_drop" in table) or table.get("metric", NAMES[0]) not in NAMES:
+        raise ValueError(f"metric and metric_drop go together, and metric is one of {', '.join(NAMES)}")
+    drop = table.get("metric_drop", 0)
+    if isinstance(drop, bool) or not isinstance(drop, int | float) or not 0 <= drop < math.inf:
+        raise ValueError(f"metric_drop is {drop!r}, it must be a number from 0")
     for key, value in table.items():
+        if key.startswith("metric"):
+            continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
             raise ValueError(f"{key} is {value!r}, it must be points of accuracy, 0 to 100")
     return Bounds(**table)

@@ -51,7 +51,7 @@ def test_best_is_the_cheapest_that_cannot_be_told_from_the_most_accurate(made):
     holding = [f for f in made.compiled if budget.distance(made.goal.budgets, f.figures) <= 0]
     assert made.best in holding
     alike = finalists.within_noise(holding)
-    top = max(holding, key=lambda f: f.right.mean())
+    top = max(holding, key=lambda f: f.verdict.goodness)
     assert top in alike and made.best in alike
     price = lambda f: f.figures["size"] * f.figures["latency"]  # noqa: E731
     assert price(made.best) == min(map(price, alike))

@@ -12,6 +12,7 @@ from edgekit.compression import space
 from edgekit.compression.candidates import Candidate
 from edgekit.compression.finalists import recipe_text
 from edgekit.data import dataset
+from edgekit.metrics.bounds import Bounds
 from edgekit.passes import PassContext, recipe
 from edgekit.passes.precisions import plan_of
 from edgekit.passes.qat import Settings as Qat
@@ -41,7 +42,7 @@ def test_recipes_survive_being_written_down(tmp_path):
     for params in combinations(WHOLE):
         steps = WHOLE.steps(params)
         path = tmp_path / "r.toml"
-        path.write_text(recipe_text(Candidate(steps, {}), 'again: edgekit "x"\n', {"class_drop": 2.5}, True))
+        path.write_text(recipe_text(Candidate(steps, {}), 'again: edgekit "x"\n', Bounds(class_drop=2.5), True))
         found = recipe.load(str(path))
         assert found.steps == steps and found.needs_data and found.bounds == recipe.Bounds(class_drop=2.5)
         read = Candidate.read(Candidate(steps, {"size": 1.0}).json())

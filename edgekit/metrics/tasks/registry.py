@@ -79,6 +79,8 @@ class Judged:
     metric: str
     higher: bool
     found: Comparison
+    tally: Tally | None = None
+    """What each sample contributes after the recipe."""
 
     def json(self) -> dict[str, Any]:
         """Its entry under ``metrics`` in the JSON of ``compile``."""
@@ -100,7 +102,7 @@ def compare(metric: Metric, before: Results, after: Results, truth: Truth, *, se
         raise UsageError(f"--metric {metric.name}: {error}") from error
     if not np.isfinite([found.before.value, found.after.value]).all():
         raise UsageError(f"--metric {metric.name} is not defined on these samples", "pass samples of every class")
-    return Judged(metric.name, metric.higher, found)
+    return Judged(metric.name, metric.higher, found, tallies[1])
 
 
 def real(outputs: Sequence[NDArray[Any]], tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
