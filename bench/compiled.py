@@ -172,7 +172,8 @@ def threads_table() -> str:
             continue
         path, plan = transformed(source, recipe)
         pair = [Network(name, dtype, bundle(path, plan, "host", backend), None) for backend in BACKENDS]
-        rounds = [[runner_burst(one, 30, n) for n in (1, 2) for one in pair] for _ in range(ROUNDS)]
+        repeat = max(30, int(BURST_MS / runner_burst(pair[0], 10)))
+        rounds = [[runner_burst(one, repeat, n) for n in (1, 2) for one in pair] for _ in range(ROUNDS)]
         medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
         over = [statistics.median(row[2 * n + 1] / row[2 * n] for row in rounds) for n in (0, 1)]
         gain = statistics.median(row[3] / row[1] for row in rounds)
