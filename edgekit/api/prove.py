@@ -17,7 +17,7 @@ from edgekit.errors import CheckFailed, EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import folded
 from edgekit.graph.explode import Exploded, explode
-from edgekit.metrics import decision, parity
+from edgekit.metrics import decision, parity, repeated
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import OpenOptions, Run, Runner, RunOptions, once
@@ -95,7 +95,11 @@ class _Proof:
             if plugin:
                 absent = f"{task.kind} is a kind of the plug-in {task.plugin}, which the C library does not know"
             golden = (inputs, reference)
-            result.decision = wrong or decision.judge(task, self.bundle.graph, material, golden, run.decided, absent)
+            graph, made = self.bundle.graph, run.decided
+            found = wrong or decision.judge(task, graph, material, golden, made, absent)
+            if material is not None and made is not None:
+                found = repeated.judge(found, graph, material, run.outputs, made, self.bounds)
+            result.decision = found
         return result
 
     def _network(self, run: Run, inputs: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]) -> parity.Parity:

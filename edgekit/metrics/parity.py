@@ -167,11 +167,15 @@ class Parity:
             return self.decision.words()
         return self.of_network()
 
+    def distance(self) -> str:
+        """How far the outputs are off at most."""
+        return _distance(self.max_abs_lsb, self.max_relative)
+
     def of_network(self) -> str:
         """Summarize what was found of the network, between its inputs and its outputs."""
         if self.reason == NOTHING or (self.reason and self.ok is False and self.by == "structure"):
             return self.reason
-        whole = _distance(self.max_abs_lsb, self.max_relative)
+        whole = self.distance()
         whole += f", {self.top1_flips} of {self.samples} labels differ" if self.classifier else ""
         bad = [row for row in self.operators if not row.ok]
         if bad:

@@ -30,6 +30,7 @@ FAULTS = {
     "place": ("detection", "picture.c", "p->y = (in->height - p->height) / 2;", "p->y = 0;"),
     "score": ("detection", "detection.c", "(float)c->score", "(float)(c->score * 0.999)"),
     "overlap": ("detection", "detection.c", "shared > d->overlap *", "shared > 2 * d->overlap *"),
+    "no inference": ("classification", "decide.c", "status = edgekit_run(instance)", "status = EDGEKIT_OK"),
     "box": ("detection", "detection.c", "corners(c, x - w / 2.0", "corners(c, x - w / 3.0"),
 }  # fmt: skip
 """Kind of task, file, and what is replaced in it."""
