@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ from PIL import Image
 
 from edgekit import bundle as bundles
 from edgekit.api.compile import compile
-from edgekit.api.verify import Check, verify
-from edgekit.backends import runner_build
+from edgekit.api.verify import verify
 from edgekit.bundle import material
 from edgekit.errors import CheckFailed
 from edgekit.tasks.classifier import Class, Classes
 from edgekit.tasks.detection import Detection
 from edgekit.tasks.detector import Detections
 from edgekit.tasks.parts import Outcome
+from tests.api.proofs import changed, check, plant, rebuilt
 from tests.tasks.task_networks import NETWORKS, written
 
 FAULTS = {
@@ -48,31 +47,6 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {kind: made(folder / kind, kind) for kind in NETWORKS}
 
 
-def check(path: Path) -> Check:
-    (found,) = [each for each in verify(path).checks if each.name == "decision"]
-    return found
-
-
-def faulty(folder: Path, name: str) -> Path:
-    """The C runner's sources, with a fault."""
-    _, file, old, new = FAULTS[name]
-    shutil.copytree(runner_build.sources(), folder)
-    text = (folder / file).read_text()
-    assert text.count(old) == 1, (name, text.count(old))
-    (folder / file).write_text(text.replace(old, new))
-    return folder
-
-
-def changed(bundle: Path, to: Path, change: Callable[[Path, dict[str, Any]], object]) -> Path:
-    """A copy of a bundle with other contents, and digests that are right."""
-    shutil.copytree(bundle, to)
-    manifest = json.loads((to / "manifest.json").read_text())
-    (to / "manifest.json").unlink()
-    change(to, manifest)
-    bundles.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
-    return to
-
-
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_sound_bundles_are_proven_from_picture_to_decision(sound: dict[str, Path], kind: str) -> None:
     found = check(sound[kind])
@@ -92,16 +66,12 @@ def test_detections_are_made_of_the_synthesized_pictures(sound: dict[str, Path])
 def test_a_fault_in_the_c_library_is_found(
     sound: dict[str, Path], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind, folder = FAULTS[name][0], faulty(tmp_path / "sources", name)
-    monkeypatch.setattr(runner_build, "sources", lambda: folder)
+    kind, *fault = FAULTS[name]
+    plant(*fault, tmp_path / "sources", monkeypatch)
     with pytest.raises(CheckFailed, match=r"picture [0-3]: the C library") as refused:
         made(tmp_path / "new", kind)
     assert "\n" not in refused.value.message
-    program = runner_build.get("x86_64" if runner_build.native_arch("native") == "x86_64" else "aarch64").path
-    spoilt = changed(
-        sound[kind], tmp_path / "spoilt", lambda at, _: shutil.copyfile(program, at / "artifact" / "edgekit-run")
-    )
-    found = check(spoilt)
+    found = check(rebuilt(sound[kind], tmp_path / "spoilt"))
     assert found.ok is False and "the C library" in found.detail and "\n" not in found.detail
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 
 from edgekit import bundle as bundles
 from edgekit.api.compile import compile
-from edgekit.api.verify import Check, verify
-from edgekit.backends import runner_build
+from edgekit.api.verify import verify
 from edgekit.bundle.material import Material, read, save
 from edgekit.errors import CheckFailed, DeviceError
+from tests.api.proofs import changed, check, plant, rebuilt
 from tests.networks import tabular
 
 FAULTS = {
@@ -41,21 +40,6 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A bundle of each kind of task."""
     folder = tmp_path_factory.mktemp("good")
     return {kind: made(folder / kind, kind) for kind in tabular.KINDS}
-
-
-def check(path: Path) -> Check:
-    (found,) = [each for each in verify(path).checks if each.name == "decision"]
-    return found
-
-
-def changed(bundle: Path, to: Path, change: Callable[[Path, dict[str, Any]], object]) -> Path:
-    """A copy of a bundle with other contents, and digests that are right."""
-    shutil.copytree(bundle, to)
-    manifest = json.loads((to / "manifest.json").read_text())
-    (to / "manifest.json").unlink()
-    change(to, manifest)
-    bundles.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
-    return to
 
 
 @pytest.mark.parametrize("kind", tabular.KINDS)
@@ -87,21 +71,12 @@ def test_networks_in_integers_are_proven(tmp_path: Path, kind: str) -> None:
 def test_a_fault_in_the_c_library_is_found(
     good: dict[str, Path], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kind, file, old, new = FAULTS[name]
-    folder = tmp_path / "sources"
-    shutil.copytree(runner_build.sources(), folder)
-    text = (folder / file).read_text()
-    assert text.count(old) == 1, text.count(old)
-    (folder / file).write_text(text.replace(old, new))
-    monkeypatch.setattr(runner_build, "sources", lambda: folder)
+    kind, *fault = FAULTS[name]
+    plant(*fault, tmp_path / "sources", monkeypatch)
     with pytest.raises(CheckFailed, match=r"row [0-3]: the C library") as refused:
         made(tmp_path / "new", kind)
     assert "\n" not in refused.value.message
-    program = runner_build.get("x86_64" if runner_build.native_arch("native") == "x86_64" else "aarch64").path
-    spoilt = changed(
-        good[kind], tmp_path / "spoilt", lambda at, _: shutil.copyfile(program, at / "artifact" / "edgekit-run")
-    )
-    found = check(spoilt)
+    found = check(rebuilt(good[kind], tmp_path / "spoilt"))
     assert found.ok is False and "the C library" in found.detail and "\n" not in found.detail
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit import bundle as bundles
 from edgekit.api.compile import compile
-from edgekit.api.verify import Check, verify
-from edgekit.backends import runner_build
+from edgekit.api.verify import verify
 from edgekit.errors import CheckFailed
+from tests.api.proofs import changed, check, plant
 from tests.networks import hearing
 
 FAULTS = {
     "window": ("keyword", "sound_features.c", "0.5 - 0.5 * f->window[i]", "0.54 - 0.46 * f->window[i]"),
     "bands": ("keyword", "sound_features.c", "number + i) * ((high - low)", "number + i) * 1.01 * ((high - low)"),
     "scale": ("anomaly", "sound.c", "/ 32768.0", "/ 32767.0"),
-    "error": ("anomaly", "anomaly.c", "score + other * other", "score + fabs(other)"),
+    "error": ("anomaly", "anomaly.c", "score + other * other", "score + (other < 0 ? -other : other)"),
 }  # fmt: skip
 """Kind of task, file, and what is replaced in it."""
 
@@ -39,21 +37,6 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {kind: made(folder / kind, kind) for kind in hearing.NETWORKS}
 
 
-def check(path: Path) -> Check:
-    (found,) = [each for each in verify(path).checks if each.name == "decision"]
-    return found
-
-
-def changed(bundle: Path, to: Path, change: Callable[[Path, dict[str, Any]], object]) -> Path:
-    """A copy of a bundle with other contents, and digests that are right."""
-    shutil.copytree(bundle, to)
-    manifest = json.loads((to / "manifest.json").read_text())
-    (to / "manifest.json").unlink()
-    change(to, manifest)
-    bundles.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
-    return to
-
-
 @pytest.mark.parametrize("kind", hearing.NETWORKS)
 def test_bundles_are_proven_from_sound_to_decision(good: dict[str, Path], kind: str) -> None:
     found = check(good[kind])
@@ -64,13 +47,8 @@ def test_bundles_are_proven_from_sound_to_decision(good: dict[str, Path], kind: 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_in_the_c_library_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind, file, old, new = FAULTS[name]
-    folder = tmp_path / "sources"
-    shutil.copytree(runner_build.sources(), folder)
-    text = (folder / file).read_text()
-    assert text.count(old) == 1
-    (folder / file).write_text("#include <math.h>\n" + text.replace(old, new))
-    monkeypatch.setattr(runner_build, "sources", lambda: folder)
+    kind, *fault = FAULTS[name]
+    plant(*fault, tmp_path / "sources", monkeypatch)
     with pytest.raises(CheckFailed, match=r"sound [0-3]: the C library") as refused:
         made(tmp_path / "new", kind)
     assert "\n" not in refused.value.message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 
 from edgekit import bundle as bundles
 from edgekit.api.compile import compile
-from edgekit.api.verify import Check, verify
-from edgekit.backends import runner_build
+from edgekit.api.verify import verify
 from edgekit.errors import CheckFailed
 from edgekit.graph import tflite
+from tests.api.proofs import changed, check, plant
 from tests.installed import needed
 from tests.tasks import tokenizer_files
 from tests.tasks.text_networks import averaging
@@ -45,11 +44,6 @@ def made(folder: Path, target: str = "host", **options: Any) -> Path:
     return bundle.path
 
 
-def check(path: Path) -> Check:
-    (found,) = [each for each in verify(path).checks if each.name == "decision"]
-    return found
-
-
 def test_bundles_are_proven_from_text_to_decision(tmp_path: Path) -> None:
     found = check(made(tmp_path))
     assert found.ok is True and "4 texts to decisions, each bit as the reference" in found.detail
@@ -63,12 +57,7 @@ def test_an_emulated_board_is_proven(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_in_the_c_library_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file, old, new = FAULTS[name]
-    shutil.copytree(runner_build.sources(), tmp_path / "sources")
-    text = (tmp_path / "sources" / file).read_text()
-    assert text.count(old) == 1, (name, text.count(old))
-    (tmp_path / "sources" / file).write_text(text.replace(old, new))
-    monkeypatch.setattr(runner_build, "sources", lambda: tmp_path / "sources")
+    plant(*FAULTS[name], tmp_path / "sources", monkeypatch)
     with pytest.raises(CheckFailed, match=r"text [0-3]: the C library makes another input") as refused:
         made(tmp_path / "new")
     assert "\n" not in refused.value.message
@@ -87,13 +76,11 @@ def test_texts_of_the_data_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("values", "words"), [(np.uint8([0xFF]), "damaged"), (np.zeros((2, 2), np.uint8), "no text")])
 def test_damaged_texts_are_refused_in_one_line(values: np.ndarray, words: str, tmp_path: Path) -> None:
-    path = made(tmp_path)
-    with np.load(path / "material.npz") as archive:
-        named = dict.fromkeys(archive.files, values)
-    manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").unlink()
-    np.savez(path / "material.npz", **named)
-    bundles.finish(path, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
+    def spoil(at: Path, _: object) -> None:
+        with np.load(at / "material.npz") as archive:
+            names = archive.files
+        np.savez(at / "material.npz", **dict.fromkeys(names, values))
+
     with pytest.raises(CheckFailed, match=words) as refused:
-        verify(path)
+        verify(changed(made(tmp_path / "x"), tmp_path / "bad", spoil))
     assert "\n" not in refused.value.message

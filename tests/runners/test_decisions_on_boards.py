@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +11,9 @@ import pytest
 from edgekit import bundle as bundles
 from edgekit import target
 from edgekit.api.compile import compile
-from edgekit.api.verify import Check, verify
 from edgekit.backends import runner_build, tvm
 from edgekit.backends.android import native
+from tests.api.proofs import changed, check, plant
 from tests.networks import tabular
 from tests.runners.adb_phone import SERIAL, phone
 from tests.runners.ssh_board import StandIn, reached
@@ -44,11 +43,6 @@ def made(folder: Path, source: str, board: str) -> Path:
     return bundle.path
 
 
-def check(path: Path, on: str) -> Check:
-    (found,) = [each for each in verify(path, on=on).checks if each.name == "decision"]
-    return found
-
-
 def for_rpi4(bundle: Path, to: Path) -> None:
     shutil.copyfile(runner_build.get("aarch64").path, to)
 
@@ -64,20 +58,9 @@ def faulty(
     bundle: Path, folder: Path, source: str, build: Callable[[Path, Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A copy of a bundle whose program has a fault, and digests that are right."""
-    file, old, new = FAULTS[source]
-    shutil.copytree(runner_build.sources(), folder / "sources")
-    text = (folder / "sources" / file).read_text()
-    assert text.count(old) == 1
-    (folder / "sources" / file).write_text(text.replace(old, new))
-    to = folder / "faulty"
-    shutil.copytree(bundle, to)
     with monkeypatch.context() as patched:
-        patched.setattr(runner_build, "sources", lambda: folder / "sources")
-        build(bundle, to / "artifact" / runner_build.NAME)
-    manifest = json.loads((to / "manifest.json").read_text())
-    (to / "manifest.json").unlink()
-    bundles.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
-    return to
+        plant(*FAULTS[source], folder / "sources", patched)
+        return changed(bundle, folder / "faulty", lambda at, _: build(bundle, at / "artifact" / runner_build.NAME))
 
 
 @pytest.mark.parametrize("source", FAULTS)
