@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 EDGEKIT = Path(sys.executable).with_name("edgekit")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What one may tell an example."""
+
+    out: Path
+    target: str
+
+
+def arguments(description: str | None, out: Path, board: str) -> Arguments:
+    """Read the command line; return the folder to write to and the board, by default these."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=out, help="folder to write to")
+    parser.add_argument("--target", default=board, help="the board")
+    args = parser.parse_args()
+    return Arguments(args.out, args.target)
 
 
 def title(words: str) -> None:
@@ -45,6 +64,14 @@ def compiled(*args: str) -> dict[str, Any]:
         sys.exit(done.returncode)
     made: dict[str, Any] = json.loads(done.stdout)["bundles"][0]
     return made
+
+
+def metrics(made: dict[str, Any]) -> None:
+    """Print what each metric of a compiled bundle was before, and is after, with its interval."""
+    for row in made["metrics"]:
+        after = row["after"]
+        print(f"   {row['name']}: {row['before']['value']:.3f} before, {after['value']:.3f} after "
+              f"({after['low']:.3f} to {after['high']:.3f})")  # fmt: skip
 
 
 def result(claims: Sequence[tuple[bool, str]]) -> int:

@@ -5,23 +5,20 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import shlex
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import detector
+import steps
 
-EDGEKIT = Path(sys.executable).with_name("edgekit")
+HERE = Path(__file__).parent
 HEIGHT = 120
 """Pictures are less high than wide, so that they reach the network in a letterbox."""
 PLAIN = """schema = 1
@@ -37,44 +34,37 @@ LEAST, MOST_LOST, CURED = 0.9, 0.3, 0.03
 
 def main() -> int:
     """Run the demo; return its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("build/detect_digits"), help="folder to write to")
-    parser.add_argument("--target", default="rpi5", help="the board")
-    args = parser.parse_args()
-    out: Path = args.out
+    args = steps.arguments(__doc__, Path("build/detect_digits"), "rpi5")
+    out = args.out
     out.mkdir(parents=True, exist_ok=True)
 
-    title("1. Scenes of digits, annotated as COCO does it; a detector, trained on others with plain Keras")
+    steps.title("1. Scenes of digits, annotated as COCO does it; a detector, trained on others with plain Keras")
     for name, count, seed in (("calibration", 60, 2), ("test", 80, 3), ("photos", 4, 4)):
         write_scenes(out / name, count, seed)
     (out / "plain.toml").write_text(PLAIN)
-    (out / "task.toml").write_text(Path(__file__).with_name("task.toml").read_text())
-    train(out)
+    (out / "task.toml").write_text((HERE / "task.toml").read_text())
+    steps.train(HERE / "detector.py", out)
 
-    title("2. Average precision: float, int8 with one scale for boxes and scores, int8 with a scale for each")
+    steps.title("2. Average precision: float, int8 with one scale for boxes and scores, int8 with a scale for each")
     recipes = (("plain", str(out / "plain.toml")), ("int8", "int8"))
     found = {name: compiled(out, args.target, recipe, name) for name, recipe in recipes}
 
-    title("3. Boxes in photos")
+    steps.title("3. Boxes in photos")
     drawn = out / "drawn"
     if drawn.is_dir():
         for path in drawn.iterdir():
             path.unlink()
     bundle = out / "int8" / f"detector.int8.{args.target}"
     lines = ["--decisions", str(out / "found.jsonl"), "--draw", str(drawn)]
-    edgekit("run", str(bundle), "--data", str(out / "photos" / "images"), *lines)
+    steps.edgekit("run", str(bundle), "--data", str(out / "photos" / "images"), *lines)
 
-    title("Result")
     real, plain, cured = found["int8"]["before"], found["plain"]["after"], found["int8"]["after"]
-    claims = [
+    return steps.result([
         (real >= LEAST, f"AP50 of the float network: {real:.3f} (at least {LEAST})"),
         (plain <= MOST_LOST, f"int8 with one scale for boxes and scores: {plain:.3f} (it loses the scores)"),
         (real - cured <= CURED, f"int8 with a scale for each: {cured:.3f} (at most {CURED} less than float)"),
         (len(list(drawn.iterdir())) == 4, f"four pictures with boxes: {drawn}/"),
-    ]
-    for ok, words in claims:
-        print(f"   {'ok    ' if ok else 'FAILED'}  {words}")
-    return 0 if all(ok for ok, _ in claims) else 5
+    ])  # fmt: skip
 
 
 def write_scenes(folder: Path, count: int, seed: int) -> None:
@@ -93,52 +83,14 @@ def write_scenes(folder: Path, count: int, seed: int) -> None:
     (folder / "boxes.json").write_text(json.dumps(document))
 
 
-def train(out: Path) -> None:
-    """Run the training in a process of its own."""
-    command = [sys.executable, os.path.relpath(Path(__file__).with_name("detector.py")), str(out)]
-    show(["python", *command[1:]])
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{done.stderr}\nthe training failed")
-    print("   " + [line for line in done.stdout.splitlines() if "loss" in line][-1].strip())
-
-
 def compiled(out: Path, target: str, recipe: str, name: str) -> dict[str, float]:
     """Compile by a recipe; return AP50 before and after."""
     data = ["--data", str(out / "calibration" / "boxes.json"), "--test", str(out / "test" / "boxes.json")]
     options = ["--target", target, "--recipe", recipe, *data, "--metric", "ap50", "--metric", "ap50-95"]
-    command = ["compile", str(out / "detector.keras"), *options, "--out", str(out / name)]
-    show(["edgekit", *command])
-    done = subprocess.run([EDGEKIT, *command, "--json"], stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
-    made: dict[str, Any] = json.loads(done.stdout)["bundles"][0]
-    for row in made["metrics"]:
-        after = row["after"]
-        print(
-            f"   {row['name']}: {row['before']['value']:.3f} before, {after['value']:.3f} after "
-            f"({after['low']:.3f} to {after['high']:.3f})"
-        )
+    made = steps.compiled(str(out / "detector.keras"), *options, "--out", str(out / name))
+    steps.metrics(made)
     half = made["metrics"][0]
     return {"before": half["before"]["value"], "after": half["after"]["value"]}
-
-
-def edgekit(*args: str) -> None:
-    """Run edgekit as a user would."""
-    show(["edgekit", *args])
-    code = subprocess.run([EDGEKIT, *args], check=False).returncode
-    if code:
-        sys.exit(code)
-
-
-def title(words: str) -> None:
-    """Print the heading of a step."""
-    print(f"\n{words}\n", flush=True)
-
-
-def show(argv: list[str]) -> None:
-    """Print a command as one would type it."""
-    print(f"$ {shlex.join(argv)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 from pathlib import Path
@@ -23,11 +22,8 @@ LEAST, MOST_LOST = 0.5, 0.02
 
 def main() -> int:
     """Run the demo; return its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("build/recommend"), help="folder to write to")
-    parser.add_argument("--target", default="rpi4", help="the board")
-    args = parser.parse_args()
-    out: Path = args.out
+    args = steps.arguments(__doc__, Path("build/recommend"), "rpi4")
+    out = args.out
     out.mkdir(parents=True, exist_ok=True)
 
     steps.title("1. Who watched which film, and when; two towers, trained on what was watched before")
@@ -46,10 +42,7 @@ def main() -> int:
     metrics = ["--metric", "hit-rate", "--metric", "ndcg"]
     model = str(out / "recommend.keras")
     made = steps.compiled(model, "--target", args.target, "--recipe", "int8", *data, *metrics)
-    for row in made["metrics"]:
-        after = row["after"]
-        print(f"   {row['name']}: {row['before']['value']:.3f} before, {after['value']:.3f} after "
-              f"({after['low']:.3f} to {after['high']:.3f})")  # fmt: skip
+    steps.metrics(made)
 
     steps.title("3. For tonight, on the emulated board")
     lines = ["--data", str(out / "tonight.csv"), "--decisions", str(out / "decided.jsonl")]

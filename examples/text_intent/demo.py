@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 from pathlib import Path
@@ -28,11 +27,8 @@ LEAST, MOST_LOST = 0.85, 0.02
 
 def main() -> int:
     """Run the demo; return its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("build/text_intent"), help="folder to write to")
-    parser.add_argument("--target", default="rpi4", help="the board")
-    args = parser.parse_args()
-    out: Path = args.out
+    args = steps.arguments(__doc__, Path("build/text_intent"), "rpi4")
+    out = args.out
     out.mkdir(parents=True, exist_ok=True)
 
     steps.title("1. Sentences and what they want; a tokenizer and a small transformer, trained on others")
