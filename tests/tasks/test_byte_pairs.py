@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.tasks.tokens import byte_pairs, huggingface, tokenizer
+from edgekit.tasks.tokens import byte_pairs, tokenizer
 from edgekit.tasks.tokens.byte_pairs import LONGEST
 from edgekit.tasks.tokens.encoder import Encoder
-from edgekit.tasks.tokens.tokenizer import Tokenizer
 from tests.installed import needed
 from tests.tasks import byte_pair_files, tokenizer_files
+from tests.tasks.tokenizer_checks import damaged, ours, package, same_in_c, same_rows, same_tokens
 
 needed("tokenizers", "dev")
 
@@ -39,16 +35,6 @@ PIECES = st.one_of(
 TEXTS = st.lists(PIECES, max_size=40).map("".join)
 
 
-def package(document: dict[str, Any]) -> Any:
-    from tokenizers import Tokenizer as Package
-
-    return Package.from_str(json.dumps(document))
-
-
-def ours(document: dict[str, Any]) -> Tokenizer:
-    return huggingface.read(json.dumps(document).encode())
-
-
 @pytest.fixture(scope="module", params=[False, True], ids=["as-it-is", "space-before"])
 def document(request: pytest.FixtureRequest) -> dict[str, Any]:
     return byte_pair_files.roberta(request.param)
@@ -56,33 +42,15 @@ def document(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
     return tokenizer_files.driver(tmp_path_factory.mktemp("bytes"))
 
 
 def test_tokens_are_the_packages(document: dict[str, Any]) -> None:
-    theirs, encoder = package(document), Encoder(ours(document))
-    for text in REAL:
-        assert list(encoder.ids(text)) == theirs.encode(text, add_special_tokens=False).ids, text
-
-    @settings(max_examples=500, deadline=None)
-    @given(TEXTS)
-    def same(text: str) -> None:
-        assert list(encoder.ids(text)) == theirs.encode(text, add_special_tokens=False).ids
-
-    same()
+    same_tokens(document, REAL, TEXTS, examples=500)
 
 
 def test_padding_and_truncation_are_the_packages(document: dict[str, Any]) -> None:
-    theirs, encoder = package(document), Encoder(ours(document))
-    for length in (2, 3, 8, 64):
-        theirs.enable_truncation(length)
-        theirs.enable_padding(length=length, pad_id=1)
-        for text in REAL:
-            expected, found = theirs.encode(text), encoder.encode(text, length)
-            assert found.ids.tolist() == expected.ids, text
-            assert found.mask.tolist() == expected.attention_mask
+    same_rows(document, REAL, (2, 3, 8, 64), pad=1)
 
 
 def test_older_files_write_pairs_as_text() -> None:
@@ -93,19 +61,11 @@ def test_older_files_write_pairs_as_text() -> None:
 
 
 def test_c_finds_the_same_tokens(document: dict[str, Any], driver: Path, tmp_path: Path) -> None:
-    made = ours(document)
-    encoder = Encoder(made)
-    (tmp_path / "tokens.json").write_text(json.dumps(made.json()))
-    generator = random.Random(7)
+    made, generator = ours(document), random.Random(7)
     characters = [*"abtheing 's12 !\n\t", "\u00a0", "é", "한", "中", "😀", "²", "\u2003", "<mask>"]
     mixed = ["".join(generator.choice([*characters, *REAL]) for _ in range(30)) for _ in range(150)]
     for length in (1, 2, 3, 17, 3000):
-        texts = [*REAL, *mixed[:: 1 if length == 3000 else 10]]
-        found, used = tokenizer_files.in_c(driver, tmp_path / "tokens.json", [t.encode() for t in texts], length)
-        expected = [encoder.encode(text, length) for text in texts]
-        for text, row, count, one in zip(texts, found, used, expected, strict=True):
-            assert row.tolist() == one.ids.tolist(), text
-            assert count == one.mask.sum()
+        same_in_c(made, driver, tmp_path, [*REAL, *mixed[:: 1 if length == 3000 else 10]], length)
 
 
 def test_words_that_are_too_long_are_refused_where_they_matter(driver: Path, tmp_path: Path) -> None:
@@ -179,26 +139,4 @@ def test_damaged_tokenizers_are_refused_or_read(driver: Path, tmp_path: Path) ->
     """Bytes changed at random: Python and C agree on what is a tokenizer, and C neither crashes nor reads wrongly."""
     made = ours(byte_pair_files.roberta(size=300))
     assert tokenizer.of_json(json.loads(json.dumps(made.json()))) == made
-    good = json.dumps(made.json()).encode()
-    generator, texts = random.Random(3), [text.encode() for text in REAL]
-    given = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
-    agreed = 0
-    for _ in range(150):
-        bad = bytearray(good)
-        for _ in range(generator.choice([1, 1, 2, 5])):
-            place = generator.randrange(len(bad))
-            change = generator.choice([b"", b"9", b"-", b'"', b"null,", b"\xff", b"[1]"])
-            bad[place : place + generator.choice([0, 1, 1, 1, 9])] = change
-        (tmp_path / "tokens.json").write_bytes(bad)
-        done = subprocess.run([driver, tmp_path / "tokens.json", "8"], input=given, capture_output=True, check=False)
-        assert done.returncode in (0, 1), done.stderr.decode()
-        try:
-            encoder = Encoder(tokenizer.of_json(json.loads(bytes(bad))))
-        except (ValueError, KeyError, TypeError):
-            assert done.returncode == 1, bytes(bad)
-            continue
-        if done.returncode == 0:
-            found = np.frombuffer(done.stdout, np.int32).reshape(len(texts), 9)
-            assert found[:, 1:].tolist() == [encoder.encode(text, 8).ids.tolist() for text in REAL]
-            agreed += 1
-    assert agreed > 10
+    damaged(made, driver, tmp_path, REAL)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import copy
 import json
 import random
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.tasks.tokens import huggingface, tokenizer, wordpiece
-from edgekit.tasks.tokens.encoder import Encoder
-from edgekit.tasks.tokens.tokenizer import Tokenizer, WordPiece
+from edgekit.tasks.tokens import tokenizer, wordpiece
+from edgekit.tasks.tokens.tokenizer import WordPiece
 from tests.installed import needed
 from tests.tasks import tokenizer_files
+from tests.tasks.tokenizer_checks import damaged, ours, package, same_in_c, same_rows, same_tokens
 
 needed("tokenizers", "dev")
 
@@ -38,20 +35,8 @@ REAL = (
 )  # fmt: skip
 
 
-def package(document: dict[str, Any]) -> Any:
-    from tokenizers import Tokenizer as Package
-
-    return Package.from_str(json.dumps(document))
-
-
-def ours(document: dict[str, Any]) -> Tokenizer:
-    return huggingface.read(json.dumps(document).encode())
-
-
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
     return tokenizer_files.driver(tmp_path_factory.mktemp("tokens"))
 
 
@@ -71,42 +56,18 @@ def document(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def test_tokens_are_the_packages(document: dict[str, Any]) -> None:
-    theirs, encoder = package(document), Encoder(ours(document))
-    for text in REAL:
-        assert list(encoder.ids(text)) == theirs.encode(text, add_special_tokens=False).ids, text
-
-    @settings(max_examples=300, deadline=None)
-    @given(TEXTS)
-    def same(text: str) -> None:
-        assert list(encoder.ids(text)) == theirs.encode(text, add_special_tokens=False).ids
-
-    same()
+    same_tokens(document, REAL, TEXTS, examples=300)
 
 
 def test_padding_and_truncation_are_the_packages(document: dict[str, Any]) -> None:
-    theirs, encoder = package(document), Encoder(ours(document))
-    for length in (3, 8, 64):
-        theirs.enable_truncation(length)
-        theirs.enable_padding(length=length, pad_id=0)
-        for text in REAL:
-            expected, found = theirs.encode(text), encoder.encode(text, length)
-            assert found.ids.tolist() == expected.ids, text
-            assert found.mask.tolist() == expected.attention_mask
+    same_rows(document, REAL, (3, 8, 64), pad=0)
 
 
 def test_c_finds_the_same_tokens(document: dict[str, Any], driver: Path, tmp_path: Path) -> None:
-    made = ours(document)
-    encoder = Encoder(made)
-    (tmp_path / "tokens.json").write_text(json.dumps(made.json()))
-    generator = random.Random(7)
+    made, generator = ours(document), random.Random(7)
     mixed = ["".join(generator.choice([*KNOWN, " ", "\u0300", *REAL]) for _ in range(30)) for _ in range(200)]
     for length in (1, 2, 3, 17, 300):
-        texts = [*REAL, *mixed[:: 1 if length == 300 else 20]]
-        found, used = tokenizer_files.in_c(driver, tmp_path / "tokens.json", [t.encode() for t in texts], length)
-        expected = [encoder.encode(text, length) for text in texts]
-        for text, row, count, one in zip(texts, found, used, expected, strict=True):
-            assert row.tolist() == one.ids.tolist(), text
-            assert count == one.mask.sum()
+        same_in_c(made, driver, tmp_path, [*REAL, *mixed[:: 1 if length == 300 else 20]], length)
 
 
 def test_c_refuses_what_is_no_text(driver: Path, tmp_path: Path) -> None:
@@ -218,26 +179,4 @@ def test_damaged_tokenizers_are_refused_or_read(driver: Path, tmp_path: Path) ->
     document = tokenizer_files.bert(longest=9)
     small = {text: place for text, place in document["model"]["vocab"].items() if place < 40}
     document["model"]["vocab"] = small
-    good = json.dumps(ours(document).json()).encode()
-    generator, texts = random.Random(3), [text.encode() for text in REAL]
-    given = b"".join(len(text).to_bytes(4, "little") + text for text in texts)
-    agreed = 0
-    for _ in range(150):
-        bad = bytearray(good)
-        for _ in range(generator.choice([1, 1, 2, 5])):
-            place = generator.randrange(len(bad))
-            change = generator.choice([b"", b"9", b"-", b'"', b"null,", b"\xff", b"[1]"])
-            bad[place : place + generator.choice([0, 1, 1, 1, 9])] = change
-        (tmp_path / "tokens.json").write_bytes(bad)
-        done = subprocess.run([driver, tmp_path / "tokens.json", "8"], input=given, capture_output=True, check=False)
-        assert done.returncode in (0, 1), done.stderr.decode()
-        try:
-            encoder = Encoder(tokenizer.of_json(json.loads(bytes(bad))))
-        except (ValueError, KeyError, TypeError):
-            assert done.returncode == 1, bytes(bad)
-            continue
-        found = np.frombuffer(done.stdout, np.int32).reshape(len(texts), 9)
-        if done.returncode == 0:
-            assert found[:, 1:].tolist() == [encoder.encode(text, 8).ids.tolist() for text in REAL]
-            agreed += 1
-    assert agreed > 10
+    damaged(ours(document), driver, tmp_path, REAL)
