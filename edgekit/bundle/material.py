@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from edgekit.files import plain_files
 from edgekit.files.documents import dumps, loads
 from edgekit.tasks.parts import Line
 from edgekit.tasks.row import MOST_COLUMNS, Cells
+from edgekit.tasks.sound import MOST_RATE
 
 PICTURES, DECISIONS = "material.npz", "decisions.json"
 MOST, MOST_PIXELS = 4, 1 << 18
@@ -32,6 +34,7 @@ MOST_SAMPLES, MOST_LETTERS, MOST_CELL = 1 << 21, 100_000, 200
 """Of a recording; bytes of a text; letters of a cell."""
 SCHEMA = 1
 _PICTURES, _SOUNDS, _RATES, _TEXTS, _ROWS = "picture", "sound", "rate", "text", "row"
+_NAME = re.compile(f"(?:{_PICTURES}|{_SOUNDS}|{_TEXTS}|{_ROWS})(0|[1-9][0-9]{{0,8}})")
 _MOST_VALUES = 8_000_000
 _MOST_BYTES, _MOST_JSON = 16 << 20, 16 << 20
 _PICTURE, _SOUND, _TEXT, _ROW = 1, 2, 3, 4
@@ -109,6 +112,8 @@ def read(folder: Path, samples: int) -> Material | None:
         if document["schema"] != SCHEMA or len(document["decisions"]) != len(named):
             raise ValueError(f"{DECISIONS} is not about these {len(named)} samples")
         rows = [_row(name, samples) for name in named]
+        if not 0 < len(rows) <= MOST or len(set(rows)) < len(rows):
+            raise ValueError(f"it does not hold 1 to {MOST} samples, each once")
         things = [_checked(name, found) for name in named]
         return Material(tuple(rows), tuple(things), tuple(document["decisions"]))
     except (UsageError, OSError, ValueError, KeyError, TypeError) as error:
@@ -131,10 +136,10 @@ def _cell(cell: float | str) -> bytes:
 
 
 def _row(name: str, samples: int) -> int:
-    number = name.removeprefix(_PICTURES).removeprefix(_SOUNDS).removeprefix(_TEXTS).removeprefix(_ROWS)
-    if number == name or not number.isdecimal() or int(number) >= samples:
-        raise ValueError(f"{name!r} is not of a golden sample")
-    return int(number)
+    found = _NAME.fullmatch(name)
+    if found is None or int(found[1]) >= samples:
+        raise ValueError(f"{name[:40]!r} is not of a golden sample")
+    return int(found[1])
 
 
 def _checked(name: str, found: Mapping[str, NDArray[Any]]) -> Thing:
@@ -145,6 +150,8 @@ def _checked(name: str, found: Mapping[str, NDArray[Any]]) -> Thing:
             raise ValueError(f"{name} is no sound")
         if len(thing) > MOST_SAMPLES:
             raise ValueError(f"{name} has over {MOST_SAMPLES} samples")
+        if not 0 < int(rate[0]) <= MOST_RATE:
+            raise ValueError(f"{name} has {rate[0]} samples a second")
         return Recording(int(rate[0]), thing)
     if name.startswith(_TEXTS):
         if thing.dtype != np.uint8 or thing.ndim != 1 or thing.size > MOST_LETTERS:

@@ -33,7 +33,7 @@ def network_inputs(
 ) -> list[NDArray[Any]]:
     """What the network takes of a picture, a text, a row, or a recording's first clip: ``[*tensor shape]`` each.
 
-    :raises Refused: if the task takes other material, or has not the cells of a row.
+    :raises Refused: if the task takes other material, sound of another rate, shorter words, or other cells.
     """
     if isinstance(thing, tuple):
         if not isinstance(source, Row):
@@ -42,11 +42,12 @@ def network_inputs(
     if isinstance(thing, str):
         if not isinstance(source, Text):
             raise Refused(f"it is a text, the task takes a {source.NAME}")
-        read = source.values([thing], graph.inputs)
-        return [each[0] for each in dataset.as_network_inputs(dataset.Dataset(read), graph)]
+        return [each[0] for each in dataset.as_network_inputs(dataset.Dataset(_of_text(source, thing, graph)), graph)]
     if isinstance(thing, Recording):
         if not isinstance(source, Sound):
             raise Refused(f"it is a sound, the task takes a {source.NAME}")
+        if thing.rate != source.rate:
+            raise Refused(f"it has {thing.rate} samples a second, the task hears {source.rate}")
         (tensor,) = graph.inputs
         heard = source.values(clip(thing.samples), tensor)[:1]
         return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([heard]), graph)]
@@ -57,6 +58,13 @@ def network_inputs(
     pixels = steps.fitted(source, thing, width, height)
     values = steps.values(source, pixels[np.newaxis], tensor)
     return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([values]), graph)]
+
+
+def _of_text(source: Text, text: str, graph: Graph) -> list[NDArray[Any]]:
+    try:
+        return source.values([text], graph.inputs)
+    except ValueError as error:
+        raise Refused(error.args[0]) from error
 
 
 def _of_row(source: Row, cells: Cells, graph: Graph) -> list[NDArray[Any]]:

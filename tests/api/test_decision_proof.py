@@ -111,6 +111,16 @@ def test_pictures_of_the_data_are_kept(tmp_path: Path) -> None:
     assert check(bundle.path).ok is True
 
 
+def _nothing(bundle: Path) -> None:
+    np.savez(bundle / "material.npz")
+    (bundle / "decisions.json").write_text('{"schema": 1, "decisions": []}')
+
+
+def _named(bundle: Path, *names: str) -> None:
+    np.savez(bundle / "material.npz", allow_pickle=False, **{name: np.zeros((4, 4, 3), np.uint8) for name in names})
+    (bundle / "decisions.json").write_text(json.dumps({"schema": 1, "decisions": [{}] * len(names)}))
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -118,6 +128,8 @@ def test_pictures_of_the_data_are_kept(tmp_path: Path) -> None:
         (lambda at: (at / "decisions.json").write_text("[" * 100_000), "material.npz is damaged"),
         (lambda at: (at / "decisions.json").write_text('{"schema": 1, "decisions": []}'), "not about these 4"),
         (lambda at: (at / "decisions.json").unlink(), "material.npz is damaged"),
+        (_nothing, "does not hold 1 to 4 samples"),
+        (lambda at: _named(at, "picture0", "picture00"), "'picture00' is not of a golden sample"),
         (lambda at: np.savez(at / "material.npz", picture900=np.zeros((4, 4, 3), np.uint8)), "damaged"),
         (lambda at: np.savez(at / "material.npz", **_four((4, 4))), "no picture"),
         (lambda at: np.savez(at / "material.npz", **_four((0, 4, 3))), "no picture"),

@@ -77,6 +77,8 @@ def test_a_wrong_task_in_the_manifest_is_found(
         {"sound0": np.zeros((9, 2), np.int16), "rate0": np.array([8000], np.uint32)},
         {"sound0": np.zeros(9, np.int16), "rate0": np.array([8000], np.uint32)},
         {"sound0": np.zeros(((1 << 21) + 1, 1), np.int16), "rate0": np.array([8000], np.uint32)},
+        {"sound0": np.zeros((9, 1), np.int16), "rate0": np.array([1 << 40], np.uint64)},
+        {"sound0": np.zeros((9, 1), np.int16), "rate0": np.array([0], np.uint32)},
     ],
 )
 def test_damaged_material_is_refused(good: dict[str, Path], arrays: dict[str, Any], tmp_path: Path) -> None:
@@ -89,6 +91,16 @@ def test_damaged_material_is_refused(good: dict[str, Path], arrays: dict[str, An
     with pytest.raises(CheckFailed, match=r"material\.npz is damaged") as refused:
         verify(changed(good["keyword"], tmp_path / "bad", spoil))
     assert "\n" not in refused.value.message
+
+
+def test_sound_of_another_rate_is_refused(good: dict[str, Path], tmp_path: Path) -> None:
+    def slower(at: Path, _: dict[str, Any]) -> None:
+        with np.load(at / "material.npz") as archive:
+            arrays = dict(archive)
+        np.savez(at / "material.npz", allow_pickle=False, **{**arrays, "rate" + min(arrays)[4:]: np.uint32([4000])})
+
+    found = check(changed(good["keyword"], tmp_path / "slower", slower))
+    assert found.ok is False and "the task refuses it: it has 4000 samples a second" in found.detail
 
 
 @pytest.mark.emulator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from edgekit.data.sources import Refused, network_inputs
+from edgekit.tasks.text import Role, Text
 from edgekit.tasks.tokens import byte_pairs, tokenizer
 from edgekit.tasks.tokens.byte_pairs import LONGEST
 from edgekit.tasks.tokens.encoder import Encoder
 from tests.installed import needed
 from tests.tasks import byte_pair_files, tokenizer_files
+from tests.tasks.text_networks import averaging
 from tests.tasks.tokenizer_checks import damaged, ours, package, same_in_c, same_rows, same_tokens
 
 needed("tokenizers", "dev")
@@ -78,6 +82,9 @@ def test_words_that_are_too_long_are_refused_where_they_matter(driver: Path, tmp
     assert encoder.encode(texts[0], 8).mask.sum() == encoder.encode(texts[2], 8).mask.sum() == 8
     with pytest.raises(ValueError, match="a word of over 8192 bytes"):
         encoder.encode(texts[1], 8)
+    graph = averaging(made.size, length=8)
+    with pytest.raises(Refused, match="a word of over 8192 bytes"):
+        network_inputs(Text(made, (Role.IDS, Role.MASK)), texts[1], graph)
 
 
 @pytest.mark.slow
@@ -129,10 +136,23 @@ def test_other_steps_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=words.replace(";", ".")):
             ours({**byte_pair_files.roberta(), key: value})
+    for content in ("<m", "<mask>>", "x<", "><s"):
+        document = byte_pair_files.roberta()
+        document["added_tokens"][0].update(content=content, normalized=True, id=999)
+        with pytest.raises(ValueError, match="overlap, which edgekit does not do"):
+            ours(document)
+
+
+def test_many_long_added_tokens_are_read_in_time() -> None:
     document = byte_pair_files.roberta()
-    document["added_tokens"][0].update(content="<m", normalized=True, id=999)
-    with pytest.raises(ValueError, match="overlap, which edgekit does not do"):
-        ours(document)
+    few = {"single_word": False, "lstrip": False, "rstrip": False, "special": True}
+    document["added_tokens"] += [
+        {"id": 1000 + number, "content": f"{'ab'[number % 2] * 390}{number}.", "normalized": bool(number % 2), **few}
+        for number in range(900)
+    ]
+    start = time.monotonic()
+    assert len(ours(document).special) > 900
+    assert time.monotonic() - start < 10
 
 
 def test_damaged_tokenizers_are_refused_or_read(driver: Path, tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     [
         ("model", None, "it has no model"),
         ("model.type", "Unigram", "its model is 'Unigram'; edgekit has WordPiece, BPE"),
+        ("model.type", [], "its model is []"),
         ("model.vocab", {}, "vocabulary is missing"),
         ("model.vocab", {"[UNK]": 0, "a": 0}, "the same number"),
         ("model.vocab", {"[UNK]": -1}, "a token's number = -1"),
@@ -154,6 +155,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("pre_tokenizer.type", "Whitespace", "its pre_tokenizer is 'Whitespace'; edgekit has BertPreTokenizer"),
         ("post_processor.type", "Sequence", "its post_processor is 'Sequence'"),
         ("post_processor.single", [], "does not hold the text once"),
+        ("post_processor.single.0.SpecialToken.id", [], "[] is not among its special_tokens"),
         ("post_processor.special_tokens", {}, "'[CLS]' is not among its special_tokens"),
         ("added_tokens.4.normalized", True, "'[MASK]' has normalized = true"),
         ("added_tokens.4.single_word", True, "'[MASK]' has single_word = true"),

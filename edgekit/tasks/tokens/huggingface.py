@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from edgekit.files import documents
@@ -36,7 +37,7 @@ def read(data: bytes) -> Tokenizer:
     if not isinstance(document, dict) or not isinstance(document.get("model"), dict):
         raise ValueError("it is not a tokenizer.json: it has no model")
     kind = document["model"].get("type")
-    if kind not in _MODELS:
+    if not isinstance(kind, str) or kind not in _MODELS:
         raise ValueError(f"its model is {kind!r}; edgekit has {', '.join(_MODELS)}")
     numbers = _vocabulary(document["model"].get("vocab"))
     model = _MODELS[kind](document, numbers)
@@ -162,11 +163,18 @@ def _special(document: Table, numbers: Mapping[str, int]) -> tuple[Special, ...]
 def _check_order(tokens: Sequence[tuple[str, bool]]) -> None:
     """Refuse tokens that overlap where the package looks for some of them first: those that are not normalized."""
     first, second = ([text for text, later in tokens if later is kind] for kind in (False, True))
-    for a in first:
-        for b in second:
-            joints = range(1, min(len(a), len(b)))
-            if a in b or b in a or any(a[-n:] == b[:n] or b[-n:] == a[:n] for n in joints):
-                raise ValueError(f"the added tokens {a!r} and {b!r} overlap, which edgekit does not do")
+    inside = ((a, b) for a in first for b in second if a in b or b in a)
+    for a, b in (*islice(inside, 1), *islice(_joints(first, second), 1), *islice(_joints(second, first), 1)):
+        raise ValueError(f"the added tokens {a!r} and {b!r} overlap, which edgekit does not do")
+
+
+def _joints(ones: Sequence[str], others: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of which the first ends as the second begins."""
+    heads = {text[:size]: text for text in others for size in range(1, len(text))}
+    for text in ones:
+        for start in range(1, len(text)):
+            if text[start:] in heads:
+                yield text, heads[text[start:]]
 
 
 def _added(entry: Any, normalizes: bool) -> Special:
@@ -217,10 +225,11 @@ def _template(given: Table) -> tuple[tuple[int, ...], tuple[int, ...]]:
         if name == "Sequence":
             sides.append([])
             continue
-        entry = known.get(value.get("id"))
+        text = value.get("id")
+        entry = known.get(text) if isinstance(text, str) else None
         ids = entry.get("ids") if isinstance(entry, Mapping) else None
         if not isinstance(ids, list) or len(ids) > MOST_AROUND:
-            raise ValueError(f"its template's token {value.get('id')!r} is not among its special_tokens")
+            raise ValueError(f"its template's token {text!r} is not among its special_tokens")
         sides[-1] += map(number, ids)
     if len(sides) != 2:
         raise ValueError("its template does not hold the text once")
