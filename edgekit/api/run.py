@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +175,7 @@ def _scales(graph: Graph) -> dict[str, NDArray[Any]]:
 def _write_lines(path: Path, decided: list[Decision]) -> None:
     try:
         with temporary.replacing(path) as file:
-            file.write_text("".join(json.dumps(decision.json()) + "\n" for decision in decided))
+            file.write_text("".join(decision.line() for decision in decided))
     except OSError as error:
         raise explained(error, path.parent, "--decisions") from error
 

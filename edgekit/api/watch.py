@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -70,7 +69,7 @@ def watch(
                         count += bool(made)
                         for decision in made:
                             if lines is not None:
-                                lines.write(json.dumps(decision.json()) + "\n")
+                                lines.write(decision.line())
                                 lines.flush()
                             told(decision)
                     time.sleep(POLL)
@@ -83,11 +82,12 @@ def _lines(path: str | Path | None) -> Iterator[IO[str] | None]:
     if path is None:
         yield None
         return
-    try:
-        with Path(path).open("a") as file:
-            yield file
-    except OSError as error:
-        raise explained(error, Path(path).parent, "--decisions") from error
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(Path(path).open("a"))
+        except OSError as error:
+            raise explained(error, Path(path).parent, "--decisions") from error
+        yield file
 
 
 def _decided(

@@ -48,10 +48,7 @@ def drawn(file: Path, marks: Sequence[Mark], mask: NDArray[np.uint8] | None = No
     :param mask: a class for each pixel ``[h, w]``, which are laid over it in their colors; 255: none.
     :raises UsageError: if it cannot be read or decoded.
     """
-    try:
-        data: dict[str, NDArray[Any]] = {"picture": np.frombuffer(file.read_bytes(), np.uint8)}
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    data: dict[str, NDArray[Any]] = {"picture": images.content(file)}
     if mask is not None:
         data["mask"] = mask
     args = {"name": str(file), "marks": [asdict(mark) for mark in marks]}

@@ -154,13 +154,37 @@ def inside(folder: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
         raise UsageError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
+def content(file: Path) -> NDArray[np.uint8]:
+    """A picture's bytes, not decoded.
+
+    :raises UsageError: if it is no file, is too large, or cannot be read.
+    """
+    try:
+        if file.exists() and not file.is_file():
+            raise UsageError(f"{file}: cannot be read: it is not a file")
+        with file.open("rb") as opened:
+            data = opened.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise _large(file)
+    return np.frombuffer(data, np.uint8)
+
+
+def _large(file: Path) -> UsageError:
+    return UsageError(f"{file}: an image of over {MAX_FILE_BYTES >> 20} MiB is too large to read")
+
+
 def _batches(files: Sequence[Path], pixels: int) -> Iterator[range]:
     """Divide the files into those that are decoded together."""
     begin, size = 0, 0
     for position, file in enumerate(files):
-        more = file.stat().st_size + pixels
+        try:
+            more = file.stat().st_size + pixels
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
         if more > MAX_FILE_BYTES + pixels:
-            raise UsageError(f"{file}: an image of over {MAX_FILE_BYTES >> 20} MiB is too large to read")
+            raise _large(file)
         if position > begin and (size + more > _BATCH_BYTES or position - begin >= _BATCH):
             yield range(begin, position)
             begin, size = position, 0
@@ -175,10 +199,7 @@ def _decoded(
 
     Returns pixels ``[n, height, width, channels]``, and width and height of each picture.
     """
-    try:
-        data = {str(number): np.frombuffer(file.read_bytes(), np.uint8) for number, file in enumerate(files)}
-    except OSError as error:
-        raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    data = {str(number): content(file) for number, file in enumerate(files)}
     fit = None if picture is None else picture.json()
     args = {"names": [str(file) for file in files], "shape": shape, "fit": fit}
     try:

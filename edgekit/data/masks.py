@@ -49,10 +49,7 @@ def read(path: Path, task: Task | None, pictures: Sequence[Path], sizes: NDArray
 
 
 def _read(file: Path, size: tuple[int, int], classes: int) -> NDArray[np.uint8]:
-    try:
-        data = {"mask": np.frombuffer(file.read_bytes(), np.uint8)}
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    data = {"mask": images.content(file)}
     try:
         _, arrays = sandbox.call(
             "edgekit.data.masks:decode", {"name": str(file)}, data, limits=_LIMITS, preload=("PIL.Image",)

@@ -27,10 +27,7 @@ def read(files: Sequence[Path], most: int) -> list[NDArray[np.uint8]]:
 
 
 def _read(file: Path, most: int) -> NDArray[np.uint8]:
-    try:
-        data = {"picture": np.frombuffer(file.read_bytes(), np.uint8)}
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
+    data = {"picture": images.content(file)}
     args = {"name": str(file), "most": most}
     try:
         _, arrays = sandbox.call("edgekit.data.shrunk:decode", args, data, limits=_LIMITS, preload=("PIL.Image",))

@@ -15,7 +15,7 @@ from edgekit.errors import UsageError
 SUFFIX = ".wav"
 MAX_FILE_BYTES = 256 << 20
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
-_MOST_CHANNELS = 64
+_MOST_CHANNELS, _MOST_CHUNKS = 64, 1000
 _DTYPES: dict[tuple[int, int], np.dtype[Any]] = {(_PCM, 16): np.dtype("<i2"), (_FLOAT, 32): np.dtype("<f4")}
 
 
@@ -73,8 +73,11 @@ def parsed(data: bytes) -> Recording:
 def _chunks(data: bytes) -> dict[bytes, bytes]:
     """The chunks up to the samples; of those with one name, the first."""
     found: dict[bytes, bytes] = {}
-    at = 12
+    at, seen = 12, 0
     while at + 8 <= len(data) and b"data" not in found:
+        seen += 1
+        if seen > _MOST_CHUNKS:
+            raise ValueError(f"a damaged WAV file: there are over {_MOST_CHUNKS} chunks before its samples")
         name, (size,) = data[at : at + 4], struct.unpack("<I", data[at + 4 : at + 8])
         content = data[at + 8 : at + 8 + size]
         if len(content) < size:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from edgekit.files.documents import dumps
 from edgekit.tasks.anomaly import Anomaly, Score
 from edgekit.tasks.parts import Outcome, Sample
 from edgekit.tasks.task import Task
@@ -27,6 +28,10 @@ class Decision:
     def json(self) -> dict[str, Any]:
         """Its entry in the JSON of ``run``."""
         return {"sample": self.sample, **self.outcome.json()}
+
+    def line(self) -> str:
+        """The line of ``--decisions``, with its end."""
+        return dumps(self.json(), indent=None) + "\n"
 
 
 def decide(task: Task, sample: Sample, outputs: Sequence[NDArray[Any]], graph: Graph) -> Decision:

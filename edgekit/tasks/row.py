@@ -109,7 +109,9 @@ class Column:
         chosen = np.array([numbers.get(cell, len(self.values)) for cell in cells], np.int64)
         if self.code is Code.INDEX:
             return chosen[:, np.newaxis].astype(np.float64)
-        return np.eye(self.elements)[chosen]
+        made = np.zeros((len(chosen), self.elements))
+        made[np.arange(len(chosen)), chosen] = 1
+        return made
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from edgekit.data import drawing, images, shrunk
 from edgekit.data.spec import PIXELS
+from edgekit.errors import UsageError
 from edgekit.tasks import task as tasks
 from edgekit.tasks.picture import Picture
 from tests.tasks.task_networks import SIDE, classifier, written
@@ -53,3 +54,9 @@ def test_damaged_exif_data_does_not_matter(picture: Image.Image, damaged: bytes,
     picture.save(tmp_path / "a.jpg", exif=damaged)
     (kept,) = shrunk.read([tmp_path / "a.jpg"], 1 << 18)
     assert kept.shape == (16, 24, 3)
+
+
+def test_pictures_that_are_gone_are_named(tmp_path: Path) -> None:
+    """Files in a folder that is watched may be moved away at any time."""
+    with pytest.raises(UsageError, match=r"gone\.png: cannot be read: No such file"):
+        images.load([tmp_path / "gone.png"], tmp_path, classifier(), PIXELS)

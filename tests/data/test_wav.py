@@ -53,6 +53,7 @@ BAD = {
     "compressed": (hearing.wav(SAMPLES, kind=85), "of a compressed form (85)"),
     "no samples": (hearing.wav(SAMPLES[:0]), "it has no samples"),
     "no format": (b"RIFF\0\0\0\0WAVEdata\4\0\0\0abcd", "does not say what its samples are"),
+    "chunks": (b"RIFF\0\0\0\0WAVE" + b"LIST\0\0\0\0" * 1001, "over 1000 chunks before its samples"),
     "no rate": (hearing.wav(SAMPLES, rate=0), "a damaged WAV file"),
 }
 

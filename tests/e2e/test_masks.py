@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,13 @@ def test_masks_that_do_not_fit_are_refused(place: Path, tmp_path: Path) -> None:
     ):
         Image.fromarray(values).save(mask)
         refused(edgekit(*command), 2, words)
+    mask.unlink()
+    os.mkfifo(mask)
+    refused(edgekit(*command), 2, "a.png: cannot be read: it is not a file")
+    mask.unlink()
+    mask.touch()
+    os.truncate(mask, 1 << 33)
+    refused(edgekit(*command), 2, "an image of over 256 MiB is too large to read")
     mask.write_bytes(b"GIF89a")
     refused(edgekit(*command), 2, "not an image that can be read")
     Image.fromarray(np.full((8, 9), VOID, np.uint8)).save(mask)

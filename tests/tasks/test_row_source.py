@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.tasks import task
 from edgekit.tasks.regressor import Regressor
-from edgekit.tasks.row import Code, Row
+from edgekit.tasks.row import Code, Column, Row
 from edgekit.tasks.task import Task
 from tests.e2e.command import edgekit
 from tests.networks.tabular import RANKING, one_input, two_inputs
@@ -47,6 +48,16 @@ def test_cells_become_scaled_numbers_and_categories(tmp_path: Path) -> None:
     assert data.truth is not None and data.truth.tolist() == [95.5, 120, 7] and data.labels is None
     assert data.groups is not None and data.groups.tolist() == ["a", "b", "a"]
     assert task.of_manifest(json.loads(json.dumps({"task": found.json()}))) == found
+
+
+def test_categories_of_many_values_take_no_more_memory_than_their_elements() -> None:
+    column = Column("city", Code.ONE_HOT, values=tuple(map(str, range(5000))))
+    tracemalloc.start()
+    made = column.real(["7", "4999"])
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.argmax(axis=1).tolist() == [7, 4999] and made.sum() == 2
+    assert most < 4 << 20
 
 
 def test_rankings_are_told_the_right_candidate(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph, Quantization, Tensor
 from edgekit.tasks import task
-from edgekit.tasks.classifier import Classifier
+from edgekit.tasks.classifier import Class, Classes, Classifier
+from edgekit.tasks.decisions import Decision
 from edgekit.tasks.labels import Scores, label
 from edgekit.tasks.picture import Colors, Fit, Picture
 from edgekit.tasks.task import Task
@@ -173,6 +175,11 @@ def test_decisions(tmp_path: Path) -> None:
     _, plain = parts(read(tmp_path, GOOD.replace('"logits"', '"probabilities"')))
     first, _ = plain.classes(np.array([[-8, -7, -6, -8]], np.int8), quantized).classes
     assert (first.label, first.score) == ("cow", 1.0)
+
+
+def test_lines_of_decisions_are_json_whatever_a_network_computes() -> None:
+    line = Decision("a", Classes((Class(1, "dog", float("nan")),))).line()
+    assert json.loads(line, parse_constant=pytest.fail)["classes"][0]["score"] is None and line.endswith("}\n")
 
 
 @pytest.mark.parametrize(

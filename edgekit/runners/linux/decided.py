@@ -76,7 +76,7 @@ def parsed(files: dict[str, bytes], graph: Graph, samples: int) -> Made:
         for text in files[DECISIONS].decode().splitlines():
             row, line = _line(text)
             lines[row].append(line)
-    except (ValueError, IndexError) as error:
+    except (ValueError, OverflowError, IndexError) as error:
         raise DeviceError(f"the run left damaged decisions: {error}", "compile the bundle again") from error
     return Made(inputs, outputs, lines)
 
