@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
-from edgekit.tasks.classifier import Class, Classifier
-from edgekit.tasks.parts import Line, Sample, Source
-from edgekit.text.printable import name
+from edgekit.tasks.classifier import Classes, Classifier
+from edgekit.tasks.parts import Sample, Source
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -20,26 +19,12 @@ TOP = 10
 
 
 @dataclass(frozen=True)
-class Ranked:
+class Ranked(Classes):
     """The candidates with the highest scores, the best first."""
-
-    ranked: tuple[Class, ...]
 
     def json(self) -> dict[str, Any]:
         """Its fields in the JSON of ``run``."""
-        return {"ranked": [asdict(one) for one in self.ranked]}
-
-    def words(self) -> str:
-        """What ``run`` prints."""
-        return ", ".join(f"{name(one.label)} {one.score:.3g}" for one in self.ranked)
-
-    def lines(self) -> list[Line]:
-        """One for each candidate."""
-        return [Line(one.number, one.label, (one.score,)) for one in self.ranked]
-
-    def agrees(self, other: Any) -> bool:
-        """True if the best candidate is the same."""
-        return isinstance(other, Ranked) and [r.number for r in other.ranked[:1]] == [r.number for r in self.ranked[:1]]
+        return {"ranked": super().json()["classes"]}
 
 
 @dataclass(frozen=True)
