@@ -28,23 +28,11 @@ from edgekit.passes import recipe
 from edgekit.runners import tracing
 from edgekit.runners.emulator import sysroot
 from tests.e2e.command import edgekit, refused
-from tests.networks.small import Builder
+from tests.tasks.task_networks import CELL, CELLS_TASK, SIDE, detector
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
 LINUX = resources.folder("firmware_stubs") / "linux"
-SIDE, CELL = 32, 8
-TASK = """schema = 1
-task = "detection"
-labels = ["red", "blue"]
-scores = "logits"
-[picture]
-fit = "letterbox"
-fill = 0
-[head]
-boxes = "ssd"
-cells = [4]
-anchors = [[[8, 8]]]
-"""
+TASK = f"{CELLS_TASK}anchors = [[[{CELL}, {CELL}]]]\n"
 SIZES = {"a.png": (64, 48), "b.png": (32, 32), "c.png": (100, 200), "d.png": (50, 40)}
 MARKS = {
     "a.png": [("red", 1, 1), ("blue", 2, 3)], "b.png": [("blue", 0, 0), ("red", 3, 3), ("red", 0, 2)],
@@ -55,14 +43,7 @@ MARKS = {
 
 def network() -> Graph:
     """Sees a cell's color: boxes are the anchors, which are the cells."""
-    b = Builder()
-    x = b.tensor((1, SIDE, SIDE, 3), name="picture")
-    weights = np.zeros((6, CELL, CELL, 3), np.float32)
-    weights[4, ..., 0] = weights[5, ..., 2] = 12 / CELL**2
-    options = {"strideH": CELL, "strideW": CELL, "padding": 1, "dilationHFactor": 1, "dilationWFactor": 1}
-    bias = b.constant(np.float32([0, 0, 0, 0, -6, -6]))
-    y = b.add("CONV_2D", (x, b.constant(weights), bias), (1, 4, 4, 6), options="Conv2D", **options)
-    return b.graph((x,), (y,))
+    return detector(box=(0, 0, 0, 0))
 
 
 def true_box(size: tuple[int, int], row: int, column: int) -> list[float]:

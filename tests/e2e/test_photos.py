@@ -22,7 +22,7 @@ from edgekit.graph import tflite
 from edgekit.runners import tracing
 from edgekit.runners.emulator import sysroot
 from tests.e2e.command import edgekit, refused
-from tests.networks.small import Builder
+from tests.tasks.task_networks import CLASSIFIER_TASK, weighing
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
 LINUX = resources.folder("firmware_stubs") / "linux"
@@ -35,17 +35,6 @@ SIZES = {
     "e.png": (25, 25),
     "f.png": (13, 90),
 }
-TASK = """schema = 1
-task = "classification"
-labels = ["red", "gr\u00fcn", "blue"]
-top = 2
-scores = "logits"
-[picture]
-fit = "letterbox"
-fill = 50
-mean = [0.4, 0.45, 0.5]
-std = [0.2, 0.25, 0.3]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +43,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("task")
     random = np.random.default_rng(2)
     weights = np.tile(np.eye(3), (1, SIDE * SIDE)) / 90 + random.normal(0, 0.01, (CLASSES, SIDE * SIDE * 3))
-    b = Builder()
-    x = b.tensor((1, SIDE, SIDE, 3), name="picture")
-    shape = b.constant(np.array([1, SIDE * SIDE * 3], np.int32))
-    flat = b.add("RESHAPE", (x, shape), (1, SIDE * SIDE * 3), options="Reshape", newShape=[1, SIDE * SIDE * 3])
-    bias = b.constant(np.zeros(CLASSES, np.float32))
-    y = b.add("FULLY_CONNECTED", (flat, b.constant(weights.astype(np.float32)), bias), (1, 3), options="FullyConnected")
-    tflite.write(b.graph((x,), (y,)), folder / "model.tflite")
-    (folder / "task.toml").write_text(TASK)
+    tflite.write(weighing(SIDE, weights), folder / "model.tflite")
+    (folder / "task.toml").write_text(CLASSIFIER_TASK)
     (folder / "photos").mkdir()
     for name, (width, height) in SIZES.items():
         pixels = random.integers(0, 256, (height, width, 3)) * random.uniform(0.3, 1, 3)
@@ -209,7 +192,7 @@ def test_an_emulated_pi_decides_the_same(place: Path, tmp_path: Path) -> None:
 
 def test_tasks_that_do_not_fit_are_refused(place: Path, tmp_path: Path) -> None:
     shutil.copyfile(place / "model.tflite", tmp_path / "model.tflite")
-    (tmp_path / "other.toml").write_text(TASK.replace('"blue"', '"blue", "black"'))
+    (tmp_path / "other.toml").write_text(CLASSIFIER_TASK.replace('"blue"', '"blue", "black"'))
     command = ["compile", tmp_path / "model.tflite", "--target", "host", "--out", tmp_path / "b"]
     refused(edgekit(*command, "--task", tmp_path / "other.toml"), 2, "there are 4 labels for 3 classes")
     refused(edgekit(*command, "--task", tmp_path / "none.toml"), 2, "none.toml", "cannot be read")
