@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgekit import resources
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph, Quantization
 from edgekit.tasks import detection, exact, task
@@ -26,9 +24,9 @@ from edgekit.tasks.labels import Scores
 from edgekit.tasks.picture import Fit, Picture
 from edgekit.tasks.task import Task
 from tests.networks.small import Builder
+from tests.tasks import c_driver
 
 SIDE = 64
-LINUX = resources.folder("firmware_stubs") / "linux"
 ANCHORS = "[[[10, 13], [33, 23]], [[62, 45], [116, 90]]]"
 HEADS = {
     "center": 'boxes = "center"',
@@ -271,14 +269,8 @@ TYPES = {"float32": 1, "int8": 4, "uint8": 5, "int16": 6}
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    to = tmp_path_factory.mktemp("detection") / "driver"
-    flags = ["-std=gnu11", "-O1", "-g", "-D_GNU_SOURCE", "-ffp-contract=off", "-fsanitize=address,undefined"]
-    parts = [LINUX / name for name in ("detection.c", "exact.c", "head.c", "json.c", "picture.c")]
-    sources = [Path(__file__).parent / "detection_driver.c", *parts]
-    subprocess.run(["gcc", *flags, "-fno-sanitize-recover=all", f"-I{LINUX}", *sources, "-o", to, "-lm"], check=True)
-    return to
+    parts = ("detection.c", "exact.c", "head.c", "json.c", "picture.c")
+    return c_driver.compiled(tmp_path_factory.mktemp("detection"), "detection_driver.c", *parts)
 
 
 def in_c(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgekit import resources
 from edgekit.data import mfcc
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph, Quantization
@@ -24,8 +22,8 @@ from edgekit.tasks import exact, features, task
 from edgekit.tasks.features import Bands, Log, Mel
 from edgekit.tasks.sound import Features, Sound
 from tests.networks.small import Builder
+from tests.tasks import c_driver
 
-LINUX = resources.folder("firmware_stubs") / "linux"
 LIBROSA = "window = 400\nhop = 160\nbands = 40"
 TENSORFLOW = 'like = "tensorflow"\nwindow = 480\nhop = 320\nbands = 40\nlow = 20\nhigh = 4000'
 
@@ -232,14 +230,8 @@ TYPES = {"float32": 1, "int8": 4, "uint8": 5, "int16": 6}
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    to = tmp_path_factory.mktemp("sound") / "driver"
-    flags = ["-std=gnu11", "-O1", "-g", "-D_GNU_SOURCE", "-ffp-contract=off", "-fsanitize=address,undefined"]
-    parts = [LINUX / name for name in ("exact.c", "sound_features.c", "json.c", "sound.c")]
-    sources = [Path(__file__).parent / "sound_driver.c", *parts]
-    subprocess.run(["gcc", *flags, "-fno-sanitize-recover=all", f"-I{LINUX}", *sources, "-o", to, "-lm"], check=True)
-    return to
+    parts = ("exact.c", "sound_features.c", "json.c", "sound.c")
+    return c_driver.compiled(tmp_path_factory.mktemp("sound"), "sound_driver.c", *parts)
 
 
 def in_c(

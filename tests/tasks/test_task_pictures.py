@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgekit import resources
 from edgekit.data import dataset
 from edgekit.graph import Quantization, Tensor
 from edgekit.tasks import picture as steps
@@ -20,6 +18,7 @@ from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.picture import Colors, Fit, Picture, Place, place
 from edgekit.tasks.task import Task
 from tests.networks.small import Builder
+from tests.tasks import c_driver
 
 SIZES = [(1, 1), (7, 5), (16, 16), (17, 33), (100, 3), (61, 211), (320, 240)]
 WANTED = [(1, 1), (8, 8), (16, 16), (24, 9), (64, 64)]
@@ -136,25 +135,11 @@ def test_values_are_those_of_the_formula() -> None:
 # The same in C
 
 PIXELS = {"rgb": 1, "bgr": 2, "grey": 3, "rgba": 4, "bgra": 5}
-LINUX = resources.folder("firmware_stubs") / "linux"
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    to = tmp_path_factory.mktemp("picture") / "driver"
-    flags = [
-        "-std=gnu11",
-        "-O1",
-        "-g",
-        "-ffp-contract=off",
-        "-fsanitize=address,undefined",
-        "-fno-sanitize-recover=all",
-    ]
-    sources = [Path(__file__).parent / "picture_driver.c", LINUX / "picture.c"]
-    subprocess.run(["gcc", *flags, f"-I{LINUX}", *sources, "-o", to], check=True)
-    return to
+    return c_driver.compiled(tmp_path_factory.mktemp("picture"), "picture_driver.c", "picture.c")
 
 
 def in_c(driver: Path, numbers: list[int], data: bytes) -> subprocess.CompletedProcess[bytes]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
-from edgekit import resources
+from tests.tasks import c_driver
 
-LINUX = resources.folder("firmware_stubs") / "linux"
-SANITIZED = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 PARTS = ("byte_pairs.c", "json.c", "tokens.c", "unicode.c", "wordpiece.c")
 ALPHABETS = (
     (0x21, 0x250), (0x300, 0x530), (0x5D0, 0x5EB), (0x620, 0x660), (0x900, 0xA00), (0x1100, 0x1113), (0x1161, 0x1176),
@@ -48,12 +44,7 @@ def bert(**options: Any) -> dict[str, Any]:
 
 def driver(folder: Path) -> Path:
     """Compile the program that calls ``tokens.c``, with sanitizers."""
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
-    to = folder / "driver"
-    sources = [Path(__file__).parent / "tokens_driver.c", *(LINUX / name for name in PARTS)]
-    subprocess.run(["gcc", *SANITIZED, f"-I{LINUX}", *sources, "-o", to], check=True)
-    return to
+    return c_driver.compiled(folder, "tokens_driver.c", *PARTS)
 
 
 def in_c(driver: Path, file: Path, texts: Sequence[bytes], length: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
