@@ -17,6 +17,7 @@ TEXT, LABEL, GROUP = "text", "label", tables.GROUP
 MOST_BYTES = 1 << 20
 """Of a text in a file of its own."""
 MOST_ALL = 1 << 30
+"""Characters of all texts in a folder."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,12 @@ def _folder(path: Path, labels: Sequence[str]) -> Texts:
     files = flat if flat else [file for folder in folders for file in _inside(folder)]
     if not files:
         raise UsageError(f"{path}: no texts in it", f"it may hold files {SUFFIX}, or folders of them, one per class")
-    texts = [_text(file) for file in files]
+    texts, room = list[str](), MOST_ALL
+    for file in files:
+        texts.append(_text(file))
+        room -= len(texts[-1])
+        if room < 0:
+            raise UsageError(f"{path}: its texts have over {MOST_ALL >> 20} million characters", "use fewer")
     names = [file.relative_to(path).as_posix() for file in files]
     if flat:
         return Texts(texts, names)

@@ -87,8 +87,11 @@ class Picture:
     @classmethod
     def of_manifest(cls, given: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
+        scale, offset = fields.numbers(given["scale"]), fields.numbers(given["offset"])
+        if len(scale) != len(offset):
+            raise ValueError("picture.scale and picture.offset are not of the same channels")
         return cls(
-            Fit(given["fit"]), Colors(given["colors"]), fields.numbers(given["scale"]), fields.numbers(given["offset"]),
+            Fit(given["fit"]), Colors(given["colors"]), scale, offset,
             fields.whole(given["short"], MOST_SIDE, "short"), fields.whole(given["fill"], 255, "fill"),
         )  # fmt: skip
 

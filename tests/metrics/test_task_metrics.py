@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tracemalloc
 from typing import Any
 
 import jiwer
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from edgekit.metrics.tasks import boxes, choices, ranking, segmentation, values, words
+from edgekit.metrics.tasks import boxes, choices, ranking, registry, segmentation, values, words
 from edgekit.metrics.tasks.boxes import Boxes
 from edgekit.metrics.tasks.tally import Mean, Tally, compare
 
@@ -103,6 +104,16 @@ def test_gain_is_scikit_learns(seed: int, samples: int, items: int, count: int) 
     best = np.argsort(-scores, axis=1)[:, :count]
     hit = [any(row[i] > 0 for i in chosen) for row, chosen in zip(relevance, best, strict=True)]
     assert whole(ranking.hits(scores, relevance, count)) == pytest.approx(np.mean(hit))
+
+
+def test_one_relevant_item_among_many_takes_no_more_memory_than_the_scores() -> None:
+    scores = np.random.default_rng(0).random((3, 5000))
+    chosen = np.array([scores[0].argmax(), scores[1].argmin(), 7])
+    tracemalloc.start()
+    assert whole(registry.METRICS["hit-rate"].judge([scores], chosen)) == pytest.approx(1 / 3)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 << 20
 
 
 texts = st.lists(st.sampled_from(["go", "stop", "left", "right", "up"]), min_size=1, max_size=8).map(" ".join)

@@ -150,13 +150,22 @@ def test_the_manifest_keeps_it(tmp_path: Path) -> None:
     assert task.of_manifest({}) is None
 
 
-@pytest.mark.parametrize("key", ["task", "labels", "top", "scores", "picture.fit", "picture.scale", "picture.fill"])
+@pytest.mark.parametrize(
+    "key", ["task", "labels", "top", "scores", "picture.fit", "picture.scale", "picture.offset", "picture.fill"]
+)
 @pytest.mark.parametrize("value", [None, -1, "x", [1, "y"], {}])
 def test_damaged_manifests(tmp_path: Path, key: str, value: Any) -> None:
     data = copy.deepcopy(read(tmp_path, GOOD).json())
     place = data["picture"] if "." in key else data
     place[key.rpartition(".")[2]] = value
     with pytest.raises(CheckFailed, match=r"'task' in manifest\.json is damaged"):
+        task.of_manifest({"task": data})
+
+
+def test_scale_and_offset_of_other_numbers_of_channels(tmp_path: Path) -> None:
+    data = read(tmp_path, GOOD).json()
+    data["picture"]["offset"] = []
+    with pytest.raises(CheckFailed, match="not of the same channels"):
         task.of_manifest({"task": data})
 
 

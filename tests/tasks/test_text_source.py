@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.data import dataset
+from edgekit.data import dataset, texts
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph
 from edgekit.tasks import task
@@ -106,6 +106,14 @@ def test_a_folder_of_texts_has_its_classes_by_name(tmp_path: Path, words: str, r
             with pytest.raises(UsageError) as refused:
                 dataset.load(str(data), graph, task=found)
             assert words_of_it in refused.value.message
+
+
+def test_folders_of_too_many_texts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "MOST_ALL", 5)
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("four")
+    with pytest.raises(UsageError, match="its texts have over 0 million characters"):
+        texts.load(tmp_path, ())
 
 
 @pytest.mark.parametrize(

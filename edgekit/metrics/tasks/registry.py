@@ -221,7 +221,8 @@ def _lists(measure: Callable[[NDArray[Any], Truth], Tally]) -> Judge:
     def judge(outputs: Outputs, truth: Truth) -> Tally:
         scores = _scores(outputs)
         if truth.ndim == 1 and truth.dtype.kind in "iu":  # the one relevant item of each sample
-            truth = np.eye(scores.shape[1])[_labels(truth, scores.shape[1])]
+            items, truth = _labels(truth, scores.shape[1]), np.zeros(scores.shape)
+            truth[np.arange(len(items)), items] = 1
         if truth.shape != scores.shape:
             raise ValueError(f"y must be relevances {list(scores.shape)}, or items, found {list(truth.shape)}")
         return measure(scores, truth)
