@@ -132,6 +132,24 @@ def test_what_arrives_is_decided_until_it_is_stopped(
     assert any("bad.png is no picture that can be read" in line for line in lines)
 
 
+def test_a_picture_that_is_refused_stops_nothing(
+    site: Path, bundles: dict[str, Path], photos: Path, tmp_path: Path
+) -> None:
+    shutil.copyfile(photos / "0.png", tmp_path / "b.png")
+    Image.new("RGB", (40_000, 1)).save(tmp_path / "a.png")
+    done = app(site, bundles["classification"], "--folder", tmp_path)
+    assert done.returncode == 0 and [line[:6] for line in done.stdout.splitlines()] == ["b.png:"], done.stderr
+    assert re.search(r"^warning: a\.png: .*too large", done.stderr, re.MULTILINE), done.stderr
+
+
+def test_lines_are_json_whatever_a_network_computes(site: Path) -> None:
+    code = "from edgekit_runtime import app; print(app.line('a', {'classes': [{'score': float('nan')}]}), end='')"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, check=True
+    )
+    assert json.loads(done.stdout, parse_constant=pytest.fail) == {"sample": "a", "classes": [{"score": None}]}
+
+
 CAMERA = """
 import sys
 from pathlib import Path

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shlex
 import signal
@@ -26,6 +27,8 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm")
 SETTLED = 0.4
 """Seconds for which a file that arrives must not have changed."""
 POLL = 0.1
+USAGE = 2
+"""The status of an error that a picture itself is the reason for."""
 KEPT = 10_000
 """Latencies that the percentiles are made of: the last ones."""
 UNIT = """[Unit]
@@ -82,6 +85,7 @@ def of_folder(folder: str, watch: bool) -> Generator[Frame, None, None]:
                 there = sorted(e.name for e in entries if e.name.lower().endswith(ENDINGS) and e.name[0] != ".")
         except OSError as error:
             stop(f"{folder} cannot be read: {error.strerror}")
+        seen = {name: seen[name] for name in there if name in seen}
         for name in there:
             path = os.path.join(folder, name)
             try:
@@ -174,6 +178,23 @@ DECIDERS: dict[str, Callable[[Network, np.ndarray], Shape]] = {
 }  # fmt: skip
 
 
+def line(name: str, fields: dict[str, Any]) -> str:
+    """A line of JSON, which knows no NaN: null."""
+    document = {"sample": name, **fields}
+    try:
+        return json.dumps(document, allow_nan=False) + "\n"
+    except ValueError:
+        return json.dumps(_finite(document)) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class Speed:
     """Frames per second since the last line, and how long decisions took."""
 
@@ -240,10 +261,16 @@ def run(found: argparse.Namespace) -> None:
             stack.enter_context(closing(frames))
             for name, picture in frames:
                 begin = time.perf_counter()
-                words, fields = decide(network, picture)
+                try:
+                    words, fields = decide(network, picture)
+                except Error as error:
+                    if error.status != USAGE or not found.folder:
+                        raise
+                    warn(f"{name}: {error}")  # too narrow, or too large
+                    continue
                 speed.add(1e3 * (time.perf_counter() - begin))
                 if lines:
-                    lines.write(json.dumps({"sample": name, **fields}) + "\n")
+                    lines.write(line(name, fields))
                     lines.flush()
                 print(f"{name}: {words}", flush=True)
                 if speed.total == found.frames:
