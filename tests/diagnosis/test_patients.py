@@ -75,7 +75,8 @@ def test_the_cure_recovers_the_accuracy_for_less_than_float(name, target, tmp_pa
     assert found.outcome.accuracy >= found.real.accuracy - MAX_DROP / 100
     assert found.unit == ("ms" if target else "bytes")
     if name == "wrong_range" and target:
-        assert found.cost == found.cost_float  # ranges 255 times too wide leave nothing for integers
+        assert found.precision.count("float32") >= 4  # ranges 255 times too wide leave next to nothing for integers
+        assert found.cost <= found.cost_float
     else:
         assert found.cost < found.cost_float
     if name in SCALED:
