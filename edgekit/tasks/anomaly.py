@@ -64,7 +64,7 @@ class Score:
 class Anomaly:
     """Tells the unusual from the usual.
 
-    :param threshold: scores above it are anomalous.
+    :param threshold: scores above it are anomalous, and so is what is no number: such sound is not known to be normal.
     """
 
     KEYS: ClassVar[frozenset[str]] = frozenset({"score", "threshold"})
@@ -108,7 +108,7 @@ class Anomaly:
     def judged(self, scores: Sequence[float] | NDArray[np.float64]) -> Score:
         """The decision on the clips of one recording, whose scores are averaged."""
         mean = float(np.cumsum(scores)[-1]) / len(scores)
-        return Score(mean, mean > self.threshold)
+        return Score(mean, not mean <= self.threshold)
 
     def scores(
         self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]], graph: Graph

@@ -59,6 +59,6 @@ int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly_sum *sum)
     sum->sum += a->error ? score / (double)a->elements : score;
     sum->clips++;
     sum->score = sum->sum / sum->clips;
-    sum->anomalous = sum->score > a->threshold;
+    sum->anomalous = !(sum->score <= a->threshold); /* NaN is not normal */
     return EDGEKIT_OK;
 }

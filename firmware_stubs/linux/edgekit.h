@@ -217,7 +217,7 @@ struct edgekit_anomaly_sum {
     size_t size; /* sizeof(struct edgekit_anomaly_sum) */
     double sum;
     uint32_t clips;
-    int32_t anomalous; /* 1 if the score is above the task's threshold */
+    int32_t anomalous; /* 1 if the score is above the task's threshold, or NaN */
     double score;
 };
 

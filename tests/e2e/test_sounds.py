@@ -19,10 +19,12 @@ from edgekit import resources, target
 from edgekit.backends import runner_build
 from edgekit.data import wav
 from edgekit.errors import ToolMissing
+from edgekit.graph import tflite
 from edgekit.runners import tracing
 from edgekit.runners.emulator import sysroot
 from tests.e2e.command import edgekit, refused
 from tests.networks import hearing
+from tests.networks.small import Builder
 
 PAGE = Path(__file__).parents[2] / "docs" / "sound.md"
 LINUX = resources.folder("firmware_stubs") / "linux"
@@ -254,3 +256,34 @@ def test_what_does_not_fit_is_refused(place: Path, bundles: dict[str, Path], tmp
     (tmp_path / "pictures" / "a.wav").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
     refused(edgekit("run", bundles["keyword"], "--data", tmp_path / "pictures"), 2, "a.wav: not a WAV file")
     refused(edgekit("run", bundles["keyword"], "--data", data, "--draw", tmp_path / "d"), 2, "--draw")
+
+
+def test_a_score_that_is_no_number_is_not_normal(tmp_path: Path) -> None:
+    """Of a network that overflows on what is far too loud: in Python and in C."""
+    b = Builder()
+    x = b.tensor((1, 4), name="x")
+    large = b.add("MUL", (x, b.constant(np.full((1, 4), 1e30, np.float32))), (1, 4), options="Mul")
+    difference = b.add("SUB", (large, large), (1, 4), options="Sub")
+    axes = b.constant(np.array([1], np.int32))
+    y = b.add("SUM", (difference, axes), (1, 1), options="Reducer", keepDims=True)
+    tflite.write(b.graph((x,), (y,)), tmp_path / "model.tflite")
+    task = 'schema = 1\ntask = "anomaly"\nscore = "output"\nthreshold = 0.5\n[sound]\nrate = 8000\n'
+    (tmp_path / "task.toml").write_text(task)
+    options = ["--target", "host", "--out", tmp_path / "build", "--json"]
+    (made,) = edgekit("compile", tmp_path / "model.tflite", *options).json["bundles"]
+    (tmp_path / "sounds").mkdir()
+    loud = np.full(4, 3e38, np.float32)
+    (tmp_path / "sounds" / "loud.wav").write_bytes(hearing.wav(loud, kind=3))
+    (tmp_path / "sounds" / "still.wav").write_bytes(hearing.wav(np.zeros(4, np.float32), kind=3))
+    found = decided(made["path"], tmp_path / "sounds")
+    assert found == {"loud.wav": {"score": None, "anomalous": True}, "still.wav": {"score": 0, "anomalous": False}}
+    code = (
+        "import sys, numpy as np; from edgekit_runtime import Network; network = Network(sys.argv[1]);"
+        "print([network.anomaly(np.full(4, value, np.float32), rate=8000).anomalous for value in (3e38, 0)])"
+    )
+    library = runner_build.library(platform.machine()).path
+    env = {**os.environ, "PYTHONPATH": str(LINUX / "python"), "EDGEKIT_LIBRARY": str(library)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, made["path"]], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[True, False]\n", done.stderr
