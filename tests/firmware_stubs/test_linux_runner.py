@@ -141,7 +141,7 @@ def files(root: Path, **contents: str) -> None:
         path.write_text(text + "\n")
 
 
-def power(program: str, folder: Path, root: Path, env: dict[str, str] | None = None, repeat: int = 400) -> dict:
+def power(program: str, folder: Path, root: Path, env: dict[str, str] | None = None, repeat: int = 8000) -> dict:
     done = run(program, folder, "--repeat", str(repeat), "--sysfs-root", str(root), model=RESNET, env=env)
     assert done.returncode == 0, done.stderr
     found: dict = trace(folder)["power"]
