@@ -187,10 +187,12 @@ static unsigned int read_tegrastats_line(char *line, double *watt, bool *total, 
     return rails;
 }
 
-/* Take what tegrastats has printed so far; returns true if a line was completed, whose last one is told. */
+/* Take what tegrastats has printed so far; returns true if a line was completed that tells power; of the last such one
+ * `watt` is. */
 static bool read_tegrastats(struct power_meter *meter, double *watt)
 {
     bool any = false, total;
+    double told;
     char name[32];
     ssize_t got;
     for (;;) {
@@ -202,7 +204,10 @@ static bool read_tegrastats(struct power_meter *meter, double *watt)
         meter->line[used + (size_t)got] = 0;
         while ((end = strchr(meter->line, '\n'))) {
             *end = 0;
-            any = read_tegrastats_line(meter->line, watt, &total, name) != 0 || any;
+            if (read_tegrastats_line(meter->line, &told, &total, name)) {
+                *watt = told;
+                any = true;
+            }
             memmove(meter->line, end + 1, strlen(end + 1) + 1);
         }
         if (strlen(meter->line) == sizeof meter->line - 1) /* no line of tegrastats is as long */

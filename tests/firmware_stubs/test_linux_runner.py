@@ -269,8 +269,8 @@ def tegrastats(folder: Path, lines: list[str]) -> dict[str, str]:
 [ "$1" = --interval ] || exit 1
 echo $$ >> {folder}/pids
 trap "" PIPE
-while read -r line; do echo "$line"; sleep 0.01; done < {folder}/lines
-while :; do echo "$line" 2> /dev/null; sleep 0.01; done"""
+while read -r line; do echo "$line"; last=$line; sleep 0.01; done < {folder}/lines
+while :; do echo "$last" 2> /dev/null; sleep 0.01; done"""
         },
     )
     tool.chmod(0o755)
@@ -317,6 +317,14 @@ def test_tegrastats_of_older_systems(
     assert found["scope"] == scope and found["source"] == source
     assert found["samples_w"] and found["samples_w"] == pytest.approx([watt] * len(found["samples_w"]))
     assert ended(tmp_path)
+
+
+def test_lines_of_tegrastats_without_power_are_no_reading(program: str, tmp_path: Path) -> None:
+    """One read may take a line that tells power, and others behind it that do not."""
+    found = power(
+        program, tmp_path, tmp_path / "empty", tegrastats(tmp_path, ["VDD_IN 2000mW/2000mW\n\nRAM 1/2MB"] * 200)
+    )
+    assert found["samples_w"] and set(found["samples_w"]) == {2.0}
 
 
 @pytest.mark.parametrize("line", ["", "RAM 1/3964MB SWAP 0/3MB", "VDD_IN 12mW/", "VDD_IN -5mW/7mW", "x" * 5000])
