@@ -90,8 +90,10 @@ class _Proof:
         if self.seen:
             self.seen(run)
         result = self._network(run, inputs, reference)
-        if task is not None and (material is not None or plugin):
+        if task is not None:
             absent = f"{self.runner.name} runs the network, not the C library"
+            if material is None:
+                absent = "the bundle keeps nothing that inputs are made of; compile it again"
             if plugin:
                 absent = f"{task.kind} is a kind of the plug-in {task.plugin}, which the C library does not know"
             golden = (inputs, reference)

@@ -119,6 +119,17 @@ def test_material_for_another_task_is_told(
     assert found.ok is False and words in found.detail and "\n" not in found.detail
 
 
+def test_without_material_nothing_is_called_proven(good: dict[str, Path], tmp_path: Path) -> None:
+    """A bundle of an older edgekit has none, and one that was tampered with may have lost it."""
+
+    def lose(at: Path, _: object) -> None:
+        (at / "material.npz").unlink()
+        (at / "decisions.json").unlink()
+
+    found = check(changed(good["regression"], tmp_path / "b", lose))
+    assert found.ok is None and "not executed, the bundle keeps nothing" in found.detail
+
+
 def test_rows_of_the_data_are_kept(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(TABLE)
     bundle = bundles.load(made(tmp_path / "x", "regression", data=str(tmp_path / "x.csv")))

@@ -37,7 +37,7 @@ def test_unpacking_reverses_it() -> None:
 
 
 def test_outputs_of_the_wrong_size_are_refused() -> None:
-    with pytest.raises(DeviceError, match="3 bytes of outputs, 4 were expected"):
+    with pytest.raises(DeviceError, match="3 bytes of tensors, 4 were expected"):
         process.unpack(b"abc", graph(Tensor("a", (2,), "int8")), 2)
 
 
