@@ -46,19 +46,22 @@ def inputs(
     if task is None or not isinstance(task.source, Picture | Row | Sound | Text):
         return found, None
     kept = min(material.MOST, max(1, len(chosen) // 4))
-    if isinstance(task.source, Picture) and chosen.files is not None and chosen.sizes is not None:
-        things: tuple[Thing, ...] = tuple(shrunk.read(chosen.files[:kept].tolist(), material.MOST_PIXELS))
-        return found, _placed(found, list(range(len(things))), things, task, graph)
-    if chosen.texts is not None:
-        things = tuple(text[: material.MOST_LETTERS // 4] for text in chosen.texts[:kept].tolist())
-        return found, _placed(found, list(range(len(things))), things, task, graph)
-    if chosen.cells is not None and isinstance(task.source, Row):
-        things = tuple(typed(task.source, cells, material.MOST_CELL) for cells in chosen.cells[:kept].tolist())
-        return found, _placed(found, list(range(len(things))), things, task, graph)
-    things = _synthesized(task.source, graph, kept, seed)
-    rows = list(range(len(chosen), len(chosen) + len(things)))
-    found = [np.concatenate([each, np.zeros_like(each, shape=(len(rows), *each.shape[1:]))]) for each in found]
-    return found, _placed(found, rows, things, task, graph)
+    things, first = _of_samples(task.source, chosen, kept), 0
+    if things is None:
+        things, first = _synthesized(task.source, graph, kept, seed), len(chosen)
+        found = [np.concatenate([each, np.zeros_like(each, shape=(len(things), *each.shape[1:]))]) for each in found]
+    return found, _placed(found, list(range(first, first + len(things))), things, task, graph)
+
+
+def _of_samples(source: Picture | Row | Sound | Text, samples: Dataset, count: int) -> tuple[Thing, ...] | None:
+    """What the first samples were made of; None where nobody knows it."""
+    if isinstance(source, Picture) and samples.files is not None and samples.sizes is not None:
+        return tuple(shrunk.read(samples.files[:count].tolist(), material.MOST_PIXELS))
+    if samples.texts is not None:
+        return tuple(text[: material.MOST_LETTERS // 4] for text in samples.texts[:count].tolist())
+    if samples.cells is not None and isinstance(source, Row):
+        return tuple(typed(source, cells, material.MOST_CELL) for cells in samples.cells[:count].tolist())
+    return None
 
 
 def _synthesized(source: Picture | Row | Sound | Text, graph: Graph, count: int, seed: int) -> tuple[Thing, ...]:

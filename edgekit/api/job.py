@@ -114,7 +114,7 @@ class Job:
     task: Task | None = None
     """What the network is for."""
     material: Material | None = None
-    """Pictures that golden inputs are made of, with the reference's decisions."""
+    """What golden inputs are made of, with the reference's decisions."""
 
     @property
     def quantizes(self) -> bool:

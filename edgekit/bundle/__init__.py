@@ -4,8 +4,7 @@ A bundle holds ``manifest.json``, ``model.tflite`` (the Graph that was compiled)
 ``golden.npz`` (inputs and reference outputs), ``profile.json`` (the estimate) and ``README.md``; with a task also
 ``material.npz`` and ``decisions.json`` (what golden inputs were made of, and what is decided on it). It is written
 beside its final place and renamed into it, so a half-written bundle never carries the name; the same inputs give the
-same bytes.
-docs/formats.md describes the manifest.
+same bytes. docs/formats.md describes the manifest.
 """
 
 from __future__ import annotations
@@ -103,9 +102,9 @@ class Bundle:
         return tflite.read(self.model)
 
     def material(self, samples: int) -> Material | None:
-        """Pictures of which some of the ``samples`` golden inputs were made; None if there are none.
+        """What some of the ``samples`` golden inputs were made of; None if the bundle keeps nothing of it.
 
-        :raises CheckFailed: if they are damaged.
+        :raises CheckFailed: if it is damaged.
         """
         from edgekit.bundle import material
 

@@ -27,9 +27,9 @@ from edgekit.tasks.parts import Line
 from edgekit.tasks.row import MOST_COLUMNS, Cells
 from edgekit.tasks.sound import MOST_RATE
 
-PICTURES, DECISIONS = "material.npz", "decisions.json"
+FILE, DECISIONS = "material.npz", "decisions.json"
 MOST, MOST_PIXELS = 4, 1 << 18
-"""Pictures in a bundle, and pixels of each."""
+"""Things in a bundle, and pixels of a picture."""
 MOST_SAMPLES, MOST_LETTERS, MOST_CELL = 1 << 21, 100_000, 200
 """Of a recording; bytes of a text; letters of a cell."""
 SCHEMA = 1
@@ -89,7 +89,7 @@ def save(folder: Path, material: Material) -> None:
             named[f"{_ROWS}{row}"] = np.frombuffer(json.dumps(thing, ensure_ascii=False).encode(), np.uint8)
         else:
             named[f"{_PICTURES}{row}"] = thing
-    np.savez_compressed(folder / PICTURES, allow_pickle=False, **named)
+    np.savez_compressed(folder / FILE, allow_pickle=False, **named)
     document = {"schema": SCHEMA, "decisions": list(material.decisions)}
     (folder / DECISIONS).write_text(dumps(document) + "\n")
 
@@ -99,10 +99,10 @@ def read(folder: Path, samples: int) -> Material | None:
 
     :raises CheckFailed: if it is damaged.
     """
-    if not (folder / PICTURES).is_file():
+    if not (folder / FILE).is_file():
         return None
     try:
-        found = npz.read(folder / PICTURES, most=_MOST_BYTES, kinds="ui")
+        found = npz.read(folder / FILE, most=_MOST_BYTES, kinds="ui")
         with plain_files.opened(folder, DECISIONS) as file:
             text = file.read(_MOST_JSON + 1)
         if len(text) > _MOST_JSON:
@@ -117,7 +117,7 @@ def read(folder: Path, samples: int) -> Material | None:
         things = [_checked(name, found) for name in named]
         return Material(tuple(rows), tuple(things), tuple(document["decisions"]))
     except (UsageError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckFailed(f"{PICTURES} is damaged: {error}", "compile the bundle again") from error
+        raise CheckFailed(f"{FILE} is damaged: {error}", "compile the bundle again") from error
 
 
 def _record(thing: Thing) -> bytes:

@@ -126,9 +126,8 @@ class EmulatedCost:
         """The interval, and in words what is known of how far off the model is."""
         known, judged = self._coefficients, _known(target).judged_threads
         if threads > judged:
-            return known.unjudged, "no measurement of such a processor" + (
-                " on one thread" if threads == 1 else f" on {threads} threads"
-            ) + " has judged them"
+            many = "one thread" if threads == 1 else f"{threads} threads"
+            return known.unjudged, f"no measurement of such a processor on {many} has judged them"
         if method is not Method.LLVM:
             return known.without_mca, "judged by measurements with llvm-mca only"
         return known.one_thread if threads == 1 else known.many_threads, "judged by published measurements"

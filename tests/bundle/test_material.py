@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.bundle.material import DECISIONS, MOST_PIXELS, MOST_SAMPLES, PICTURES, Material, read, same, save, size_of
+from edgekit.bundle.material import DECISIONS, FILE, MOST_PIXELS, MOST_SAMPLES, Material, read, same, save, size_of
 from edgekit.data.wav import Recording
 from edgekit.errors import CheckFailed
 from edgekit.tasks.sound import MOST_RATE
@@ -29,10 +29,10 @@ def u8(text: str) -> Any:
 def test_what_is_saved_is_read(tmp_path: Path, thing: Any) -> None:
     material = Material((2, 0), (thing, thing), ({"sample": "2"}, {"sample": "0"}))
     save(tmp_path, material)
-    first = (tmp_path / PICTURES).read_bytes()
+    first = (tmp_path / FILE).read_bytes()
     save(tmp_path, material)
     found = read(tmp_path, 3)
-    assert first == (tmp_path / PICTURES).read_bytes()
+    assert first == (tmp_path / FILE).read_bytes()
     assert found is not None and found.rows == (2, 0) and found.decisions == material.decisions
     assert found.packed() == material.packed() and size_of(thing) == ((3, 2) if thing is PICTURE else None)
 
@@ -80,7 +80,7 @@ DAMAGED: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("arrays", DAMAGED)
 def test_damaged_material_is_refused(tmp_path: Path, arrays: dict[str, Any]) -> None:
-    np.savez_compressed(tmp_path / PICTURES, **arrays)
+    np.savez_compressed(tmp_path / FILE, **arrays)
     count = len([name for name in arrays if not name.startswith("rate")])
     (tmp_path / DECISIONS).write_text(json.dumps({"schema": 1, "decisions": [{}] * count}))
     with pytest.raises(CheckFailed, match="is damaged") as refused:
@@ -92,7 +92,7 @@ def test_damaged_material_is_refused(tmp_path: Path, arrays: dict[str, Any]) -> 
     "", "[]", '{"schema": 2, "decisions": [{}]}', '{"schema": 1, "decisions": []}', '{"schema": 1}', None,
 ])  # fmt: skip
 def test_damaged_decisions_are_refused(tmp_path: Path, text: str | None) -> None:
-    np.savez_compressed(tmp_path / PICTURES, **GOOD)
+    np.savez_compressed(tmp_path / FILE, **GOOD)
     if text is not None:
         (tmp_path / DECISIONS).write_text(text)
     with pytest.raises(CheckFailed, match="is damaged"):
