@@ -39,7 +39,7 @@ test: lint  ## everything: style, types, all tests (about an hour on two slow co
 smoke: ready  ## one network through compile, verify and profile on this machine (seconds)
 	$(PYTEST) -q tests/e2e/test_smoke.py
 
-quick: ready  ## the tests but for the slow ones (about a minute)
+quick: ready  ## the tests but for the slow ones
 	$(PYTEST) -q -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
 
 lint: ready  ## style and types
