@@ -16,7 +16,7 @@ from edgekit.bundle import Bundle
 from edgekit.bundle.execution import Kind
 from edgekit.errors import ToolMissing
 from edgekit.target import Target
-from edgekit.target.schema import System
+from edgekit.target.cores import System
 
 _PARTS = ("processor", "instructions", "system libraries", "pages")
 

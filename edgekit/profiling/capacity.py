@@ -6,7 +6,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph
 from edgekit.graph.stats import largest, statistics
 from edgekit.target import Target
-from edgekit.target.schema import RegionKind
+from edgekit.target.mcu import RegionKind
 
 SMALLER = "choose a board with more memory, quantize with --recipe int8, or make the network's input smaller"
 

@@ -27,8 +27,10 @@ from edgekit.graph import Graph
 from edgekit.graph.stats import Statistics, statistics
 from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, mca, rows
 from edgekit.runners import BlockUse, OperatorTrace, Trace
-from edgekit.target import Target, schema
-from edgekit.target.schema import CacheLevel
+from edgekit.target import Target
+from edgekit.target.cores import CacheLevel
+from edgekit.target.cores import Cycles as CoreModel
+from edgekit.target.listing import HINT
 
 _LEVELS = ("l1", "l2", "l3")
 
@@ -215,10 +217,10 @@ def _core_by_table(op: OperatorTrace, target: Target) -> float:
     return sum(float(cpi) * op.counts.get(name, 0) for name, cpi in table.items())
 
 
-def _known(target: Target) -> schema.Cycles:
+def _known(target: Target) -> CoreModel:
     """What the target says of cycles: every one with an emulator does."""
     if target.cycles is None:
-        raise UsageError(f"the target {target.name} has no table cycles", schema.HINT)
+        raise UsageError(f"the target {target.name} has no table cycles", HINT)
     return target.cycles
 
 

@@ -57,10 +57,10 @@ def read(path: Path) -> Target:
 
     :raises UsageError: naming the file, and the key that is missing or mistyped, with its unit.
     """
-    from edgekit.target import schema
+    from edgekit.target import checking
 
     try:
         data = documents.read_toml(path)
     except (ValueError, OSError) as error:
         raise UsageError(f"{path}: not a target: {error}", listing.HINT) from error
-    return schema.target(path, data)
+    return checking.parse(path, data)

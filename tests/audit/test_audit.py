@@ -16,7 +16,7 @@ from edgekit.audit import audit, elf, instructions
 from edgekit.bundle import Bundle
 from edgekit.errors import CheckFailed, EdgekitError, ModelError
 from edgekit.graph import tflite
-from edgekit.target.schema import System
+from edgekit.target.cores import System
 from tests.e2e.command import edgekit, refused
 from tests.e2e.mutations import mutate
 from tests.networks.small import convolutional

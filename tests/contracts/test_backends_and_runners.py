@@ -15,7 +15,7 @@ from edgekit.graph import Graph, Operator, tflite
 from edgekit.metrics.parity import compare
 from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
-from edgekit.target.schema import Fpu
+from edgekit.target.mcu import Fpu
 from tests.contracts.kinds import INTEGERS_ONLY
 from tests.networks.small import Builder, convolutional, dense, integers
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgekit import plugins, target
 from edgekit.passes import recipe
-from edgekit.target.schema import BoardKind
+from edgekit.target.kinds import BoardKind
 from tests.e2e.command import edgekit, refused
 
 pytestmark = pytest.mark.emulator

@@ -20,7 +20,7 @@ from edgekit.errors import DeviceError
 from edgekit.files import elf
 from edgekit.runners.firmware import Firmware, about
 from edgekit.target import Target
-from edgekit.target.schema import FlashImage, Fpu, RegionKind
+from edgekit.target.mcu import FlashImage, Fpu, RegionKind
 from edgekit.transport.frames import Client
 from tests.firmware_stubs.board_chips import CHIPS, Esp32C3, Rp2040, Stm32
 from tests.firmware_stubs.board_machine import Chip, Line, Wrong, load

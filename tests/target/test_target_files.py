@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edgekit import resources, target
-from edgekit.target.schema import CorePower
+from edgekit.target.power import CorePower
 
 BOARDS = ["rpi4", "rpi5", "jetson-orin-nano-cpu"]
 

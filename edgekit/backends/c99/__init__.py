@@ -26,7 +26,7 @@ from edgekit.codegen.schedule.mcu.streams import streamed
 from edgekit.errors import UsageError
 from edgekit.files.documents import write_text
 from edgekit.graph.stats import largest
-from edgekit.target.schema import Fpu, RegionKind
+from edgekit.target.mcu import Fpu, RegionKind
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph

@@ -24,7 +24,7 @@ from edgekit.bundle.execution import FirmwareStep
 from edgekit.errors import EdgekitError, ModelError
 from edgekit.files import elf
 from edgekit.target import Target, machines
-from edgekit.target.schema import FlashImage, Fpu, Mcu, RegionKind
+from edgekit.target.mcu import FlashImage, Fpu, Mcu, RegionKind
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:

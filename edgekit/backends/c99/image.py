@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from edgekit.target.schema import FlashImage
+from edgekit.target.mcu import FlashImage
 
 _UF2 = struct.Struct("<8I476sI")
 _UF2_BYTES = 256

@@ -27,7 +27,7 @@ from edgekit.tools.environment import Environment
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
-    from edgekit.target.schema import Npu
+    from edgekit.target.mcu import Npu
 
 ENVIRONMENT = Environment(
     "ethos-u-vela", "ethos-u-vela", "compiles networks for Ethos-U NPUs", "30 MB", "", "a network connection", "ethos-u"

@@ -18,7 +18,7 @@ from edgekit.graph.stats import OperatorStats, statistics
 from edgekit.profiling import Evidence, Figure, OperatorProfile, Profile, energy, rows
 from edgekit.runners import Trace
 from edgekit.target import Target
-from edgekit.target.schema import Mcu
+from edgekit.target.mcu import Mcu
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from edgekit.profiling.mcu import Kind, Operation
 from edgekit.profiling.mcu.cores import Bound
 from edgekit.runners import BlockUse
 from edgekit.target import Target
-from edgekit.target.schema import Region, RegionKind
+from edgekit.target.mcu import Region, RegionKind
 
 Blocks = Sequence[tuple[BlockUse, Sequence[Operation]]]
 _BYTES = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgekit.errors import UsageError
 from edgekit.target import Target
-from edgekit.target.schema import HINT
+from edgekit.target.listing import HINT
 
 
 def files(target: Target) -> dict[str, str]:

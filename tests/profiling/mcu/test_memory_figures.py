@@ -12,7 +12,7 @@ from profiling.mcu.sequences import operations
 from edgekit.profiling.mcu.cores import Bound
 from edgekit.profiling.mcu.memory import Blocks, Memories, Tensors
 from edgekit.runners import BlockUse
-from edgekit.target.schema import Region, RegionKind
+from edgekit.target.mcu import Region, RegionKind
 
 LOADS = operations("ldr r0, [r1]; ldrb r2, [r3]")
 """Five bytes."""

@@ -10,8 +10,8 @@ import pytest
 
 from edgekit import resources, target
 from edgekit.errors import UsageError
-from edgekit.target import schema
-from edgekit.target.schema import BoardKind
+from edgekit.target import checking, listing
+from edgekit.target.kinds import BoardKind
 
 
 def read(folder: Path, name: str, pattern: str, line: str) -> target.Target:
@@ -24,18 +24,18 @@ def read(folder: Path, name: str, pattern: str, line: str) -> target.Target:
     return target.read(path)
 
 
-@pytest.mark.parametrize("kind", schema.REQUIRED)
+@pytest.mark.parametrize("kind", checking.REQUIRED)
 def test_every_required_key_is_missed(kind: str, tmp_path: Path) -> None:
     name = next(n for n in target.names() if target.load(n).kind == kind)
     runners = target.load(name).runners
     emulated = "emulator" in runners and kind != BoardKind.MCU
-    for key in schema.REQUIRED[kind] + (schema.EMULATED if emulated else ()):
+    for key in checking.REQUIRED[kind] + (checking.EMULATED if emulated else ()):
         *_, leaf = key.split(".")
         section = key.removesuffix(f".{leaf}")
         pattern = rf"(^\[{re.escape(section)}\][^\[]*?)^{leaf} = [^\n]*\n"
         with pytest.raises(UsageError) as caught:
             read(tmp_path, name, pattern, r"\1")
-        assert f"{name}.toml: {key} is missing: {schema.KEYS[key].meaning}" in caught.value.message
+        assert f"{name}.toml: {key} is missing: {checking.KEYS[key].meaning}" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_every_required_key_is_missed(kind: str, tmp_path: Path) -> None:
 def test_a_figure_that_cannot_be(line: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read(tmp_path, "rpi4", r"^all_cores_w = .*$", line)
-    assert words in caught.value.message and caught.value.hint == schema.HINT
+    assert words in caught.value.message and caught.value.hint == listing.HINT
 
 
 @pytest.mark.parametrize(("line", "ok"), [("uncertainty = 0", True), ("uncertainty = 1.5", False)])
@@ -70,5 +70,5 @@ def test_a_whole_number(tmp_path: Path) -> None:
 
 def test_the_page_has_every_key() -> None:
     page = (Path(__file__).parents[2] / "docs" / "targets.md").read_text()
-    missing: list[Any] = [key for key in schema.KEYS if not re.search(rf"`([a-z]+\.)?{key.split('.')[-1]}`", page)]
+    missing: list[Any] = [key for key in checking.KEYS if not re.search(rf"`([a-z]+\.)?{key.split('.')[-1]}`", page)]
     assert missing == []
