@@ -16,7 +16,8 @@ from edgekit import backends, delegates, plugins, sandbox, target
 from edgekit import bundle as bundles
 from edgekit.api import advice
 from edgekit.api.choose import Plans, fastest, threads_for
-from edgekit.api.job import Job, drops_checked, prepare, read
+from edgekit.api.job import Job, prepare, read
+from edgekit.api.measuring import drops_checked
 from edgekit.api.output import output
 from edgekit.api.prove import prove
 from edgekit.audit import audit

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.api import job as jobs
+from edgekit.api import measuring
 from edgekit.compression import budget as budgeting
 from edgekit.compression import yardstick as yardsticks
 from edgekit.compression.yardstick import Labelled, Measured, Verdict, Yardstick
@@ -44,7 +45,7 @@ def usable(
     refuse_integer(source.graph, "compressed")
     if judge is not None:
         for part in (searched, source.tests):
-            jobs.can_be_judged([judge], part)
+            measuring.can_be_judged([judge], part)
     elif searched.labels is None or source.tests is None or source.tests.labels is None:
         raise UsageError(
             "compress needs labelled samples", "pass an .npz with x and y, or a folder of images per class"
@@ -82,7 +83,9 @@ def yardstick(source: jobs.Source, judge: Metric | None) -> Yardstick:
     if judge is None:
         return yardsticks.labels(source.graph)
     return yardsticks.ByMetric(
-        judge, lambda graph, part: jobs.results(graph, part, source.task), lambda part: jobs.truth_of(part, source.task)
+        judge,
+        lambda graph, part: measuring.results(graph, part, source.task),
+        lambda part: measuring.truth_of(part, source.task),
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from edgekit import resources, target
-from edgekit.api.job import drops_checked
+from edgekit.api.measuring import drops_checked
 from edgekit.backends import runner_build
 from edgekit.compression import budget
 from edgekit.errors import CheckFailed, ToolMissing

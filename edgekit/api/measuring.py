@@ -1,0 +1,127 @@
+"""What a recipe costs: accuracy and metrics before and after it, and the bounds that users and recipes set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from edgekit.compression.budget import METRIC, Budget
+from edgekit.errors import CheckFailed, UsageError
+from edgekit.graph import Graph
+from edgekit.metrics import accuracy, fairness
+from edgekit.metrics.tasks import boxes, masks, recordings, registry
+from edgekit.metrics.tasks.registry import Judged, Metric, Results
+from edgekit.passes import recipe
+from edgekit.progress import Progress
+from edgekit.tasks.anomaly import Anomaly
+from edgekit.tasks.detector import Detector
+from edgekit.tasks.picture import Picture
+from edgekit.tasks.segmenter import Segmenter
+from edgekit.tasks.task import Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgekit.api.job import Job, Source
+    from edgekit.data.dataset import Dataset
+
+
+def accuracy_report(source: Source, job: Job, progress: Progress) -> dict[str, Any] | None:
+    """Compare accuracy before and after, in total, by class and by group, and check the recipe's bounds."""
+    plan = job.recipe
+    if source.tests is None or job.measured is None or source.measured is None:
+        if plan.bounds:
+            raise UsageError(f"the recipe {plan.name!r} bounds the accuracy, but the network is not a classifier")
+        return None
+    found = accuracy.report(source.measured, job.measured, source.tests, source.graph)
+    if found["missing_classes"]:
+        progress.note(
+            f"no sample of {fairness.listed(found['missing_classes'])}: nothing is known about their accuracy"
+        )
+    if plan.bounds:
+        fairness.check(plan.bounds, found)
+    return found
+
+
+def judge(source: Source, job: Job, metrics: Sequence[Metric], progress: Progress) -> list[Judged]:
+    """Compare the network before and after its recipe by each metric."""
+    if not metrics:
+        return []
+    assert source.tests is not None
+    progress.step("measure " + ", ".join(metric.name for metric in metrics))
+    truth = truth_of(source.tests, source.task)
+    before = results(source.graph, source.tests, source.task)
+    after = results(job.graph, source.tests, source.task) if job.recipe.steps else before
+    return [registry.compare(each, before, after, truth, seed=job.seed) for each in metrics]
+
+
+def truth_of(tests: Dataset, task: Task | None) -> NDArray[Any]:
+    """What is right for the samples; for each recording where a task judges those."""
+    assert tests.truth is not None
+    return recordings.truth(tests) if task is not None and isinstance(task.decider, Anomaly) else tests.truth
+
+
+def results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
+    """What a network makes of samples, in its task's terms."""
+    outputs = accuracy.outputs_of(graph, graph, tests)
+    if task is not None and isinstance(task.decider, Anomaly):
+        return Results([recordings.scores(task.decider, graph, outputs, tests)])
+    found = Results(registry.real(outputs, graph.outputs))
+    if task is None or tests.sizes is None or not isinstance(task.source, Picture):
+        return found
+    if isinstance(task.decider, Detector):
+        return replace(found, boxes=boxes.found(task.decider, task.source, graph, outputs, tests.sizes))
+    if isinstance(task.decider, Segmenter):
+        return replace(found, masks=masks.Masks(task.decider, task.source, graph, outputs, tests.sizes))
+    return found
+
+
+def drops_checked(limits: Sequence[Budget], judged: Sequence[Judged], plan: recipe.Recipe) -> None:
+    """Hold what a recipe costs against ``metric-drop``, which bounds each metric in its own unit.
+
+    :raises CheckFailed: if it costs more.
+    """
+    for limit in limits:
+        for one in judged:
+            drop = one.found.drop
+            if limit.excess(drop.value) > 0:
+                raise CheckFailed(
+                    f"the recipe {plan.name!r} costs {drop.value:.3g} of {one.metric} ({drop.low:.3g} to "
+                    f"{drop.high:.3g}), more than {limit.text}",
+                    "use another recipe, or allow more",
+                )
+
+
+def with_bound(metrics: Sequence[Metric], plan: recipe.Recipe) -> Sequence[Metric]:
+    """The metrics, and the one that the recipe bounds."""
+    name = plan.bounds.metric
+    return metrics if name in (None, *(m.name for m in metrics)) else [*metrics, registry.METRICS[str(name)]]
+
+
+def check_bound(plan: recipe.Recipe, judged: Sequence[Judged]) -> None:
+    """Hold the recipe's own bound on a metric against what it costs."""
+    limit = plan.bounds.metric_drop
+    if limit is not None:
+        bound = Budget(METRIC, limit, f"its bound metric_drop={limit:g}")
+        drops_checked([bound], [one for one in judged if one.metric == plan.bounds.metric], plan)
+
+
+def can_be_judged(metrics: Sequence[Metric], tests: Dataset | None) -> None:
+    """Refuse metrics without truth, before any work starts."""
+    if metrics and (tests is None or tests.truth is None):
+        raise UsageError(
+            f"--metric {metrics[0].name} needs to know what is right", "pass --test or --data with x and y"
+        )
+
+
+def check_bounds_apply(plan: recipe.Recipe, tests: Dataset | None) -> None:
+    """Refuse data on which the recipe's bounds cannot be checked, before any work starts."""
+    if plan.bounds and (tests is None or tests.labels is None):
+        raise UsageError(
+            f"the recipe {plan.name!r} bounds the accuracy, which needs labels", "pass --test or --data with x and y"
+        )
+    if plan.bounds.group_drop is not None and tests is not None and tests.groups is None:
+        raise UsageError(
+            f"the recipe {plan.name!r} bounds group_drop, which needs groups", "add an array g to the .npz"
+        )
