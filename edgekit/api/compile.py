@@ -317,7 +317,7 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         bundles.save_golden(folder, *job.golden)
         if job.material is not None:
             material.save(folder, job.material)
-        for name, content in job.task.source.files().items() if job.task else ():
+        for name, content in job.task.files().items() if job.task else ():
             (folder / name).write_bytes(content)
         (folder / "artifact").mkdir()
         request = Request(folder / "model.tflite", folder / "artifact", job.tuning, progress, job.name)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
 from edgekit.tasks import fields
-from edgekit.tasks.parts import Line, Sample, Source
+from edgekit.tasks.parts import Line, Sample, Source, WithoutFiles
 from edgekit.tasks.real import real
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Anomaly:
+class Anomaly(WithoutFiles):
     """Tells the unusual from the usual.
 
     :param threshold: scores above it are anomalous, and so is what is no number: such sound is not known to be normal.
@@ -81,7 +81,7 @@ class Anomaly:
                    fields.number(table["threshold"], "threshold"))  # fmt: skip
 
     @classmethod
-    def of_manifest(cls, task: Mapping[str, Any]) -> Self:
+    def of_manifest(cls, task: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
         return cls(Measure(task["score"]), fields.number(task["threshold"], "threshold"))
 

@@ -16,7 +16,7 @@ from edgekit.tasks import fields
 from edgekit.tasks import labels as names
 from edgekit.tasks.exact import exponential
 from edgekit.tasks.labels import MOST_LABELS, Scores
-from edgekit.tasks.parts import Line, Sample, Source
+from edgekit.tasks.parts import Line, Sample, Source, WithoutFiles
 from edgekit.tasks.real import real
 from edgekit.text.printable import name
 
@@ -57,7 +57,7 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(WithoutFiles):
     """Chooses classes by the network's first output, which has a number for each.
 
     :param labels: names of the classes, in the network's order; empty: they have numbers only.
@@ -80,7 +80,7 @@ class Classifier:
         )
 
     @classmethod
-    def of_manifest(cls, task: Mapping[str, Any]) -> Self:
+    def of_manifest(cls, task: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
         top = max(1, fields.whole(task["top"], MOST_LABELS, "top"))
         return cls(names.checked(task["labels"]), top, Scores(task["scores"]))

@@ -15,7 +15,7 @@ from edgekit.tasks import labels as names
 from edgekit.tasks.detection import Detection, Suppression
 from edgekit.tasks.head import Head
 from edgekit.tasks.labels import Scores
-from edgekit.tasks.parts import Line, Sample, Source
+from edgekit.tasks.parts import Line, Sample, Source, WithoutFiles
 from edgekit.tasks.picture import Picture, layout
 from edgekit.text.printable import name
 
@@ -62,7 +62,7 @@ class Detections:
 
 
 @dataclass(frozen=True)
-class Detector:
+class Detector(WithoutFiles):
     """Finds boxes.
 
     :param labels: names of the classes, in the network's order; empty: they have numbers only.
@@ -86,7 +86,7 @@ class Detector:
         return cls(part, rules, labels, scores)
 
     @classmethod
-    def of_manifest(cls, task: Mapping[str, Any]) -> Self:
+    def of_manifest(cls, task: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
         labels, scores = names.checked(task["labels"]), Scores(task["scores"])
         return cls(head.of_manifest(task["head"]), _suppression(task["suppression"]), labels, scores)

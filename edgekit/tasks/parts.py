@@ -57,6 +57,14 @@ class Outcome(Protocol):
         """True if another outcome of the same task comes to the same, whatever its scores are."""
 
 
+class WithoutFiles:
+    """A part of a task of which everything lies in the manifest."""
+
+    def files(self) -> dict[str, bytes]:
+        """Nothing."""
+        return {}
+
+
 class Source(Protocol):
     """What a network's inputs are made of."""
 
@@ -104,11 +112,17 @@ class Decider(Protocol):
         """
 
     @classmethod
-    def of_manifest(cls, task: Mapping[str, Any]) -> Self:
-        """Read what ``json`` wrote; ValueError, KeyError, TypeError or AttributeError if it is damaged."""
+    def of_manifest(cls, task: Mapping[str, Any], folder: Path | None) -> Self:
+        """Read what ``json`` wrote, and ``files``; ValueError, KeyError, TypeError or AttributeError if it is damaged.
+
+        :param folder: the bundle's. :raises OSError: if a file is missing.
+        """
 
     def json(self) -> dict[str, Any]:
         """Its keys in the manifest's ``task``."""
+
+    def files(self) -> dict[str, bytes]:
+        """What of it lies in the bundle beside the manifest, by the files' names."""
 
     def check(self, graph: Graph, kind: str, where: str) -> None:
         """Hold it against a network.

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
 from edgekit.tasks import fields
+from edgekit.tasks.parts import WithoutFiles
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
@@ -50,7 +51,7 @@ class Colors(StrEnum):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Picture(WithoutFiles):
     """From pixels to the network's input.
 
     A byte p of channel c becomes ``p * scale[c] + offset[c]``, in float32.
@@ -98,10 +99,6 @@ class Picture:
     def json(self) -> dict[str, Any]:
         """Its object in the manifest's ``task``."""
         return asdict(self)
-
-    def files(self) -> dict[str, bytes]:
-        """Nothing."""
-        return {}
 
     def check(self, graph: Graph, kind: str, where: str) -> None:
         """Hold it against a network."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from numpy.typing import NDArray
 
 from edgekit.tasks.classifier import Classes, Classifier
-from edgekit.tasks.parts import Sample, Source
+from edgekit.tasks.parts import Sample, Source, WithoutFiles
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -28,7 +28,7 @@ class Ranked(Classes):
 
 
 @dataclass(frozen=True)
-class Ranker:
+class Ranker(WithoutFiles):
     """Orders candidates by the network's first output, which has a score for each, as a classifier does."""
 
     KEYS: ClassVar[frozenset[str]] = frozenset({"labels", "top"})
@@ -47,9 +47,9 @@ class Ranker:
         return cls(Classifier.of_table({"top": TOP, **own}, graph, folder))
 
     @classmethod
-    def of_manifest(cls, task: Mapping[str, Any]) -> Self:
+    def of_manifest(cls, task: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
-        return cls(Classifier.of_manifest(task))
+        return cls(Classifier.of_manifest(task, folder))
 
     def json(self) -> dict[str, Any]:
         """Its keys in the manifest's ``task``."""

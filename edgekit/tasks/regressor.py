@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
 from edgekit.tasks import fields, labels
-from edgekit.tasks.parts import Line, Sample, Source
+from edgekit.tasks.parts import Line, Sample, Source, WithoutFiles
 from edgekit.tasks.real import real
 from edgekit.text.printable import name
 
@@ -47,7 +47,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Regressor:
+class Regressor(WithoutFiles):
     """Reads the network's first output as values.
 
     :param unit: of the values; may be empty. :param mean, std: an output y stands for the value ``y * std + mean``.
@@ -65,7 +65,7 @@ class Regressor:
         return cls._of(table.get("unit", ""), table.get("mean", 0), table.get("std", 1))
 
     @classmethod
-    def of_manifest(cls, task: Mapping[str, Any]) -> Self:
+    def of_manifest(cls, task: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
         return cls._of(task["unit"], task["mean"], task["std"])
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
 from edgekit.tasks import fields, labels
+from edgekit.tasks.parts import WithoutFiles
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
@@ -115,7 +116,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(WithoutFiles):
     """From the cells of a row to the network's inputs, in which the columns follow each other."""
 
     NAME: ClassVar[str] = "row"
@@ -137,10 +138,6 @@ class Row:
     def json(self) -> dict[str, Any]:
         """Its object in the manifest's ``task``."""
         return {"columns": [{**asdict(one), "values": list(one.values)} for one in self.columns]}
-
-    def files(self) -> dict[str, bytes]:
-        """Nothing."""
-        return {}
 
     def check(self, graph: Graph, kind: str, where: str) -> None:
         """Hold it against a network."""

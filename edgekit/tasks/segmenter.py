@@ -16,7 +16,7 @@ from edgekit.tasks import fields, segmentation
 from edgekit.tasks import labels as names
 from edgekit.tasks.detection import sigmoid
 from edgekit.tasks.labels import Scores
-from edgekit.tasks.parts import Line, Sample, Source
+from edgekit.tasks.parts import Line, Sample, Source, WithoutFiles
 from edgekit.tasks.picture import MOST_SIDE, Picture, layout, place
 from edgekit.tasks.real import real
 from edgekit.tasks.segmentation import MOST_CLASSES, UNSEEN, Form, Raster
@@ -90,7 +90,7 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class Segmenter:
+class Segmenter(WithoutFiles):
     """Tells the class of each pixel by the network's first output.
 
     :param labels: names of the classes, in the network's order; empty: they have numbers only.
@@ -123,7 +123,7 @@ class Segmenter:
         return cls(Raster(*found, fields.share(given.get("threshold", 0.5), "mask.threshold")), labels, scores)
 
     @classmethod
-    def of_manifest(cls, task: Mapping[str, Any]) -> Self:
+    def of_manifest(cls, task: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
         given = task["mask"]
         height, width = (fields.whole(given[side], MOST_SIDE, f"mask.{side}", 1) for side in ("height", "width"))

@@ -16,6 +16,7 @@ from edgekit.errors import UsageError
 from edgekit.tasks import features, fields, sound_file
 from edgekit.tasks.exact import Floats
 from edgekit.tasks.features import Bands
+from edgekit.tasks.parts import WithoutFiles
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
@@ -32,7 +33,7 @@ class Features(StrEnum):
 
 
 @dataclass(frozen=True)
-class Sound:
+class Sound(WithoutFiles):
     """From samples to the network's input.
 
     A feature f becomes ``f * scale + offset``, in float32.
@@ -85,10 +86,6 @@ class Sound:
     def json(self) -> dict[str, Any]:
         """Its object in the manifest's ``task``."""
         return asdict(self)
-
-    def files(self) -> dict[str, bytes]:
-        """Nothing."""
-        return {}
 
     def check(self, graph: Graph, kind: str, where: str) -> None:
         """Hold it against a network."""

@@ -37,6 +37,10 @@ class Task:
     decider: Decider
     plugin: str = ""
 
+    def files(self) -> dict[str, bytes]:
+        """What of it lies in the bundle beside the manifest, by the files' names."""
+        return {**self.source.files(), **self.decider.files()}
+
     def json(self) -> dict[str, Any]:
         """The manifest's ``task``."""
         plugin = {"plugin": self.plugin} if self.plugin else {}
@@ -96,7 +100,8 @@ def of_manifest(manifest: Mapping[str, Any], folder: Path | None = None) -> Task
         if plugin != found:
             raise ValueError(f"{kind} is a kind of {found or _OURS}, not of {plugin or _OURS}")
         source = _source(parts, value)
-        return Task(kind, source.of_manifest(value[source.NAME], folder), parts.decider.of_manifest(value), plugin)
+        decider = parts.decider.of_manifest(value, folder)
+        return Task(kind, source.of_manifest(value[source.NAME], folder), decider, plugin)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise CheckFailed(f"'task' in manifest.json is damaged: {error}", "compile the bundle again") from error
 
