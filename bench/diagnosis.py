@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 from edgekit.diagnosis.cure import Cure, cure  # noqa: E402
 from edgekit.diagnosis.diagnose import diagnose  # noqa: E402
+from edgekit.diagnosis.measure import Judge  # noqa: E402
 from edgekit.passes import PassContext  # noqa: E402
 from edgekit.passes.precisions import plan_of  # noqa: E402
 from edgekit.passes.quantize import Settings  # noqa: E402
@@ -38,8 +39,9 @@ def main() -> None:
 def row(planted: str, patient: Patient) -> str:
     began = time.monotonic()
     found = diagnose(
-        patient.graph, Settings(), "int8", patient.calibration, patient.test, max_drop=0.5, progress=Silent()
-    )
+        patient.graph, Settings(), "int8", patient.calibration, Judge(patient.graph, patient.test), max_drop=0.5,
+        progress=Silent(),
+    )  # fmt: skip
     first = found.findings[0]
     place = "the input" if first.operator < 0 else f"{first.operator} {first.op}"
     again = first.cause in ("data_range", "dead_range")

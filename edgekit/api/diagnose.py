@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -13,15 +14,18 @@ from edgekit import sandbox
 from edgekit import target as boards
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
+from edgekit.api import measuring
 from edgekit.api.output import output
 from edgekit.diagnosis.cure import Cure, cure, search_samples
 from edgekit.diagnosis.diagnose import Diagnosis
 from edgekit.diagnosis.diagnose import diagnose as examine
-from edgekit.diagnosis.measure import Judge, loss, metric
+from edgekit.diagnosis.measure import Judge, Mark, amount, loss, metric
 from edgekit.diagnosis.rules import FOREIGN
 from edgekit.errors import CheckFailed, DeviceError, EdgekitError, ModelError, UsageError
 from edgekit.files.documents import write_text
 from edgekit.graph.floats import refuse_integer, restore
+from edgekit.metrics.tasks import registry
+from edgekit.metrics.tasks.gauge import Gauge, own_metric
 from edgekit.passes import PassContext
 from edgekit.passes import recipe as recipes
 from edgekit.passes.precisions import ALLOWED, MAX_DROP, Plan, plan_of
@@ -88,7 +92,13 @@ class Diagnosed:
         found = self.diagnosis
         if found.quantized.failure:
             return "it does not run"
-        return f"it loses {found.lost:.2f} {UNIT[metric(found.real)]}"
+        by = metric(found.real)
+        if by in UNIT:
+            return f"it loses {amount(found.lost, found.real)} {UNIT[by]}"
+        if found.judged is None:
+            return f"{by} is not defined on its outputs"
+        drop = found.judged.found.drop
+        return f"it loses {amount(found.lost, found.real)} of {by} ({drop.low:.3g} to {drop.high:.3g})"
 
     def json(self) -> dict[str, Any]:
         """Return the JSON document of ``diagnose``."""
@@ -108,7 +118,7 @@ class Diagnosed:
             raise self.problem
         if not self.diagnosis.healthy and self.fixed is None:
             raise CheckFailed(
-                f"{self.model} with the recipe {self.recipe}: {self.lost}, more than {self.diagnosis.max_drop:g}",
+                f"{self.model} with the recipe {self.recipe}: {self.lost}, more than {self.diagnosis.max_drop:.3g}",
                 "--fix searches for the cheapest fix; --max-drop sets the bound",
             )
 
@@ -119,21 +129,26 @@ def diagnose(
     data: str,
     test: str | None = None,
     recipe: str = "int8",
-    max_drop: float = MAX_DROP,
+    metric: str | None = None,
+    max_drop: float | None = None,
     fix: bool = False,
     target: str | None = None,
     allow: Sequence[str] = ALLOWED,
     out: str | Path = "build",
     seed: int = 0,
     shapes: Sequence[str] = (),
+    task: str | Path | None = None,
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Diagnosed:
     """Diagnose a float model under a recipe that ends with ``quantize``.
 
     :param data: samples for calibration; ``test``: samples to judge by, preferably with labels (default: data).
-    :param max_drop: the acceptable loss in points of accuracy; without labels, in percent of labels that change; for a
-        network that is not a classifier, in percent of the outputs' power.
+    :param metric: judge by this metric (docs/data.md); default: the task's own, if its truth is known.
+    :param max_drop: the acceptable loss, in the metric's own unit (default: 0.5 % of what the float network reaches);
+        without a metric, 0.5 points of accuracy; without labels, in percent of labels that change; for a network that
+        is not a classifier, in percent of the outputs' power.
+    :param task: a ``task.toml``; default: the one beside the model, if there is one.
     :param fix: search for the cheapest fix, and compile it for ``target`` (default: this machine) into ``out``.
     :param target: the board whose estimated latency the fix keeps low; without one, it keeps bytes low.
     :param allow: precisions that the fix may use.
@@ -142,25 +157,22 @@ def diagnose(
         left); see its ``check``.
     """
     sandbox.warm(PRELOAD)
-    before, plan, after = _plan(
-        recipe, {"max_drop": max_drop, "allow": list(allow)} | ({"target": target} if target else {})
-    )
+    before, plan, after = _plan(recipe, {"allow": list(allow)} | ({"target": target} if target else {}))
+    named = None if metric is None else registry.get(metric)
     board = boards.load(target or "host")
     with output(Path(out)) if fix else nullcontext(Path(out)) as folder:
-        source = jobs.read(Path(model), data, test, seed, trust, progress, shapes)
+        file = None if task is None else Path(task)
+        source = jobs.read(Path(model), data, test, seed, trust, progress, shapes, file)
         assert source.samples is not None and source.tests is not None
+        gauge = _gauge(source, named)
         refuse_integer(source.graph, "diagnosed: give the float model it was made from, it")
         context = PassContext(data=source.samples, seed=seed, source=source.graph, progress=progress)
         graph, _ = restore(jobs.transform(source.graph, before, context)[0])
+        progress.step("run the float network")
+        judge = Judge(graph, source.tests, gauge)
+        plan = replace(plan, max_drop=_bound(max_drop, judge.float.mark))
         found = examine(
-            graph,
-            plan.settings,
-            plan.base,
-            source.samples,
-            source.tests,
-            max_drop=max_drop,
-            seed=seed,
-            progress=progress,
+            graph, plan.settings, plan.base, source.samples, judge, max_drop=plan.max_drop, seed=seed, progress=progress
         )
         made = Diagnosed(Path(model).name, recipe, found)
         if not fix:
@@ -184,6 +196,8 @@ def diagnose(
             context,
             trust,
             after,
+            gauge,
+            [*(["--task", str(task)] if task is not None else []), *(["--metric", metric] if metric else [])],
         )
         try:
             return replace(made, fixed=_fixed(job))
@@ -198,6 +212,7 @@ class _Job:
     :param graph: the network that is quantized: ``source`` after the passes ``before``.
     :param specs: samples for calibration, and (or None) to judge by.
     :param after: the recipe's passes after the quantization.
+    :param gauge: the metric that decides, if one does. :param judging: the options that name task and metric.
     """
 
     model: Path
@@ -213,6 +228,28 @@ class _Job:
     context: PassContext
     trust: bool
     after: tuple[Step, ...]
+    gauge: Gauge | None
+    judging: list[str]
+
+
+def _gauge(source: jobs.Source, named: registry.Metric | None) -> Gauge | None:
+    """The metric that decides: the named one, else the task's own; None where accuracy does.
+
+    :raises UsageError: if nothing is known that it could judge by.
+    """
+    measuring.can_be_judged([named] if named else [], source.tests)
+    chosen = named or own_metric(source.task, source.tests)
+    return None if chosen is None else Gauge(chosen, source.task)
+
+
+def _bound(given: float | None, reference: Mark | None) -> float:
+    """The acceptable loss in the unit of what decides; ``reference``: what the float network reaches by a metric."""
+    if given is None:
+        return MAX_DROP if reference is None else MAX_DROP * reference.point
+    if not math.isfinite(given) or given < 0 or (reference is None and given > 100):
+        unit = "points, 0 to 100" if reference is None else f"{reference.metric.name}, 0 or more"
+        raise UsageError(f"--max-drop is {given:g}", f"it is in {unit}")
+    return given
 
 
 def _fixed(job: _Job) -> Fixed:
@@ -227,13 +264,14 @@ def _fixed(job: _Job) -> Fixed:
         source = replace(source, samples=tests)
     found = _search(job, source)
     recipe = _recipe(job.before, job.plan, found, job.after)
-    made = jobs.prepare(source, recipe, seed, "1", progress)
-    judge = Judge(job.graph, tests)
+    metrics = [] if job.gauge is None else [job.gauge.metric]
+    made = jobs.prepare(source, recipe, seed, "1", progress, metrics=metrics)
+    judge = Judge(job.graph, tests, job.gauge)
     lost = loss(judge(made.graph), judge.float)
     if lost > job.plan.max_drop:
         raise CheckFailed(
-            f"the fixed network loses {lost:.2f} on {len(tests)} samples, more than {job.plan.max_drop:g}; no "
-            "bundle was written",
+            f"the fixed network loses {amount(lost, judge.float)} on {len(tests)} samples, more than "
+            f"{job.plan.max_drop:.3g}; no bundle was written",
             "raise --max-drop, or pass more samples",
         )
     backend, planned = compiling.backend_for(compiling.FIRST, made.graph, job.board)
@@ -242,7 +280,7 @@ def _fixed(job: _Job) -> Fixed:
     file.parent.mkdir(parents=True, exist_ok=True)
     given = arguments(job.model, *job.specs, job.shapes, seed, job.trust)
     how = ["--target", job.board.name, "--recipe", str(file)]
-    command = shlex.join(["edgekit", "compile", given[0], *how, *given[1:]])
+    command = shlex.join(["edgekit", "compile", given[0], *how, *given[1:], *job.judging])
     write_text(file, recipes.dumps(recipe, f"Makes the bundle again:\n{command}"))
     return Fixed(found, job.graph, job.plan.base, job.recalibrated, file, command, bundle)
 
@@ -266,13 +304,13 @@ def _search(job: _Job, source: jobs.Source) -> Cure:
     """Search on part of the samples if there are many; on all of them if that fix exceeds the bound on all."""
     assert source.tests is not None and source.samples is not None
     few = source.tests.subset(search_samples(job.graph), job.context.seed)
-    found, versions = cure(job.graph, job.plan, source.samples, few, job.context)
+    found, versions = cure(job.graph, job.plan, source.samples, few, job.context, job.gauge)
     if len(few) == len(source.tests):
         return found
-    judge = Judge(job.graph, source.tests)
+    judge = Judge(job.graph, source.tests, job.gauge)
     if loss(judge(versions.mix(found.precision).graph), judge.float) <= job.plan.max_drop:
         return found
-    return cure(job.graph, job.plan, source.samples, source.tests, job.context)[0]
+    return cure(job.graph, job.plan, source.samples, source.tests, job.context, job.gauge)[0]
 
 
 def _recipe(before: Recipe, plan: Plan, found: Cure, after: tuple[Step, ...]) -> Recipe:

@@ -16,6 +16,7 @@ from edgekit.errors import ModelError, UsageError
 from edgekit.graph.floats import refuse_integer
 from edgekit.metrics import accuracy, fairness
 from edgekit.metrics.tasks.registry import Metric
+from edgekit.metrics.tasks.results import truth
 from edgekit.progress import Progress
 
 LEAST, FEW = 20, 300
@@ -85,7 +86,7 @@ def yardstick(source: jobs.Source, judge: Metric | None) -> Yardstick:
     return yardsticks.ByMetric(
         judge,
         lambda graph, part: measuring.results(graph, part, source.task),
-        lambda part: measuring.truth_of(part, source.task),
+        lambda part: truth(part, source.task),
     )
 
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edgekit.compression.budget import METRIC, Budget
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph
 from edgekit.metrics import accuracy, fairness
-from edgekit.metrics.tasks import boxes, masks, recordings, registry
+from edgekit.metrics.tasks import registry
+from edgekit.metrics.tasks import results as made
 from edgekit.metrics.tasks.registry import Judged, Metric, Results
 from edgekit.passes import recipe
 from edgekit.progress import Progress
-from edgekit.tasks.anomaly import Anomaly
-from edgekit.tasks.detector import Detector
-from edgekit.tasks.picture import Picture
-from edgekit.tasks.segmenter import Segmenter
 from edgekit.tasks.task import Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from edgekit.api.job import Job, Source
     from edgekit.data.dataset import Dataset
 
@@ -50,31 +44,15 @@ def judge(source: Source, job: Job, metrics: Sequence[Metric], progress: Progres
         return []
     assert source.tests is not None
     progress.step("measure " + ", ".join(metric.name for metric in metrics))
-    truth = truth_of(source.tests, source.task)
+    truth = made.truth(source.tests, source.task)
     before = results(source.graph, source.tests, source.task)
     after = results(job.graph, source.tests, source.task) if job.recipe.steps else before
     return [registry.compare(each, before, after, truth, seed=job.seed) for each in metrics]
 
 
-def truth_of(tests: Dataset, task: Task | None) -> NDArray[Any]:
-    """What is right for the samples; for each recording where a task judges those."""
-    assert tests.truth is not None
-    return recordings.truth(tests) if task is not None and isinstance(task.decider, Anomaly) else tests.truth
-
-
 def results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
-    """What a network makes of samples, in its task's terms."""
-    outputs = accuracy.outputs_of(graph, graph, tests)
-    if task is not None and isinstance(task.decider, Anomaly):
-        return Results([recordings.scores(task.decider, graph, outputs, tests)])
-    found = Results(registry.real(outputs, graph.outputs))
-    if task is None or tests.sizes is None or not isinstance(task.source, Picture):
-        return found
-    if isinstance(task.decider, Detector):
-        return replace(found, boxes=boxes.found(task.decider, task.source, graph, outputs, tests.sizes))
-    if isinstance(task.decider, Segmenter):
-        return replace(found, masks=masks.Masks(task.decider, task.source, graph, outputs, tests.sizes))
-    return found
+    """Run samples; return what the network makes of them, in its task's terms."""
+    return made.results(graph, accuracy.outputs_of(graph, graph, tests), tests, task)
 
 
 def drops_checked(limits: Sequence[Budget], judged: Sequence[Judged], plan: recipe.Recipe) -> None:

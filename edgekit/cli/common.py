@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -64,6 +65,11 @@ seed_option = click.option(
 trust_option = click.option(
     "--trust-model", "trust", is_flag=True, help="Run code contained in the model (Lambda layers)."
 )
+task_option = click.option(
+    "--task", type=click.Path(path_type=Path), metavar="FILE",
+    help="The network's task: how pictures become inputs, what outputs mean (docs/tasks.md); default: task.toml "
+    "beside MODEL, if any.",
+)  # fmt: skip
 shape_option = click.option(
     "--shape", "shapes", multiple=True, metavar="[NAME=]1x3x224x224",
     help="Set the shape of an input that the model leaves open; repeatable.",
@@ -264,3 +270,13 @@ def count(number: int) -> str:
 def figure(value: float, low: float, high: float, unit: str) -> str:
     """Format a figure with its interval: ``1.77 ms (0.87 to 5.3)``."""
     return f"{value:.3g} {unit} ({low:.3g} to {high:.3g})"
+
+
+def judged_line(judged: dict[str, Any]) -> str:
+    """A metric before and after a recipe, in one line; ``judged``: its entry under ``metrics``."""
+    after, drop = judged["after"], judged["drop"]
+    return (
+        f"{judged['name']} ({judged['samples']} samples): {judged['before']['value']:.4g} before, "
+        f"{after['value']:.4g} compiled ({after['low']:.4g} to {after['high']:.4g}); "
+        f"lost {drop['value']:.2g} ({drop['low']:.2g} to {drop['high']:.2g})"
+    )

@@ -14,6 +14,7 @@ from edgekit.cli.common import (
     backend_names,
     figure,
     format_names,
+    judged_line,
     metric_names,
     output_options,
     recipe_names,
@@ -21,6 +22,7 @@ from edgekit.cli.common import (
     shape_option,
     size,
     table,
+    task_option,
     trust_option,
     workers_option,
 )
@@ -47,11 +49,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Samples: an .npz with x (and y), a .csv table, a folder of images, sound or texts, COCO's .json, or random.",
 )
-@click.option(
-    "--task", type=click.Path(path_type=Path), metavar="FILE",
-    help="The network's task: how pictures become inputs, what outputs mean (docs/tasks.md); default: task.toml "
-    "beside MODEL, if any.",
-)  # fmt: skip
+@task_option
 @click.option("--test", metavar="FILE", help="Labelled samples to measure accuracy on; default: --data.")
 @click.option(
     "--metric", "metrics", multiple=True, metavar="M", cls=Listing, names=metric_names,
@@ -157,12 +155,7 @@ def _print(made: list[Compiled]) -> None:
     if made[0].accuracy:
         _print_accuracy(made[0].accuracy)
     for judged in made[0].manifest.get("metrics", []):
-        after, drop = judged["after"], judged["drop"]
-        say(
-            f"{judged['name']} ({judged['samples']} samples): {judged['before']['value']:.4g} before, "
-            f"{after['value']:.4g} compiled ({after['low']:.4g} to {after['high']:.4g}); "
-            f"lost {drop['value']:.2g} ({drop['low']:.2g} to {drop['high']:.2g})"
-        )
+        say(judged_line(judged))
     on, apart = made[0].parity.on, made[0].backend in APART
     untimed = apart or get_runner(on).observes is Observes.NOTHING
     command = [

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.common import Output, output_options, seed_option, shape_option, size, table, trust_option
+from edgekit.cli.common import (
+    Listing,
+    Output,
+    judged_line,
+    metric_names,
+    output_options,
+    seed_option,
+    shape_option,
+    size,
+    table,
+    task_option,
+    trust_option,
+)
 from edgekit.cli.streams import say
 from edgekit.text.printable import name
 
@@ -34,9 +46,16 @@ PRECISIONS = ("int4", "int8", "int16", "float32")
     help="The quantization to diagnose: a recipe that ends with the pass quantize.",
 )
 @click.option(
-    "--max-drop", default=0.5, show_default=True, type=click.FloatRange(0, 100),
-    help="The acceptable loss: points of accuracy; without labels, % of samples whose label changes.",
+    "--metric", metavar="M", cls=Listing, names=metric_names,
+    help="Judge by a task's metric, not by accuracy: {names}, or your own: package.module:function; default: the "
+    "task's own.",
 )  # fmt: skip
+@click.option(
+    "--max-drop", type=click.FloatRange(0), metavar="LIMIT",
+    help="The acceptable loss, in the metric's own unit; without one, points of accuracy or, without labels, % of "
+    "samples whose label changes. Default: 0.5 points, or 0.5 % of what the float network reaches.",
+)  # fmt: skip
+@task_option
 @click.option("--fix", is_flag=True, help="Search for the cheapest fix, verify it, and write a bundle.")
 @click.option(
     "-t",
@@ -136,6 +155,9 @@ def _summary(found: Diagnosed) -> str:
     seen = found.diagnosis
     before, after = seen.real.accuracy, seen.quantized.accuracy
     change = "" if before is None or after is None else f"{before:.2%} in float, {after:.2%} quantized; "
+    if seen.judged is not None:
+        by = seen.judged.found
+        change = f"{seen.judged.metric} {by.before.value:.4g} in float, {by.after.value:.4g} quantized; "
     noise = "" if seen.quantized.sqnr_db is None else f", outputs at {seen.quantized.sqnr_db:.1f} dB"
     verdict = "healthy, nothing to do" if seen.healthy else "not healthy"
     return f"{change}{found.lost} ({seen.samples} samples{noise}): {verdict}"
@@ -143,11 +165,12 @@ def _summary(found: Diagnosed) -> str:
 
 def _print_operators(seen: Diagnosis) -> None:
     names = {f.operator: f.cause for f in seen.findings}
+    digits = ".2f" if seen.effect_real.mark is None else ".2g"
     rows = []
     for row in seen.operators:
         entry = row.json(seen.effect_real)
         effect = "does not run" if not entry["runs"] else _db(entry["effect_db"], row.effect is not None)
-        points = "" if entry["effect_points"] is None else f"{entry['effect_points']:.2f}"
+        points = "" if entry["effect_points"] is None else f"{entry['effect_points']:{digits}}"
         rows.append(
             [str(row.index), row.op, row.name, effect, points, _db(entry["alone_db"]), _db(entry["network_db"]),
              names.get(row.index, "float" if row.reason else "")]
@@ -164,6 +187,8 @@ def _print_fix(fixed: Fixed) -> None:
     found = fixed.json()
     if fixed.recalibrated:
         say("fixed: ranges calibrated on the test samples, since --data is unlike them")
+    if any(entry["name"] == "split_scales" and entry.get("split") for entry in fixed.bundle.passes):
+        say("fixed: outputs that shared a scale keep scales of their own (split_scales)")
     if found["scaled_channels"]:
         say(f"fixed: {found['scaled_channels']} channels scaled, which changes nothing in float")
     for precision in PRECISIONS:
@@ -178,7 +203,9 @@ def _print_fix(fixed: Fixed) -> None:
     accuracy = fixed.bundle.accuracy
     if accuracy:
         say(f"accuracy: {accuracy['float']:.2%} in float, {accuracy['compiled']:.2%} compiled")
-    else:
+    for judged in fixed.bundle.manifest.get("metrics", []):
+        say(judged_line(judged))
+    if not accuracy and not fixed.bundle.manifest.get("metrics"):
         say(f"lost: {found['lost']:.2f}")
     say(f"bundle: {fixed.bundle.path}")
     say(f"recipe: {fixed.recipe}")

@@ -23,8 +23,11 @@ from edgekit.graph.lookup import vocabulary
 from edgekit.progress import Progress, Silent
 from edgekit.tasks.anomaly import Anomaly
 from edgekit.tasks.classifier import Classifier
+from edgekit.tasks.detector import Detector
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.regressor import Regressor
 from edgekit.tasks.row import Row
+from edgekit.tasks.segmenter import Segmenter
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from edgekit.tasks.task import Task
 
 RANDOM_SAMPLES = 32
+WITHOUT_CLASSES = (Anomaly, Detector, Regressor, Segmenter)
+"""What decides otherwise than by choosing one class for a sample: its truth is no label."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def load(
         found = _load_pictures(Path(name), graph, pixel_range, seed, first, task, progress)
         dataset = found._part(parts, seed).subset(limit, seed)
     elif Path(name).is_file():
-        dataset = _load_file(Path(name), graph, pixel_range)._part(parts, seed).subset(limit, seed)
+        dataset = _load_file(Path(name), graph, pixel_range, task)._part(parts, seed).subset(limit, seed)
     else:
         raise UsageError(
             f"--data {name or repr(name)}: there is no such file or folder",
@@ -312,7 +317,7 @@ def _limit(graph: Graph) -> float:
     return math.inf if count is None else max(count, 2)
 
 
-def _load_file(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Dataset:
+def _load_file(path: Path, graph: Graph, pixel_range: tuple[float, float], task: Task | None) -> Dataset:
     if path.suffix.lower() == tables.SUFFIX:
         arrays = tables.read(path, _named_inputs(graph))
     else:
@@ -331,6 +336,8 @@ def _load_file(path: Path, graph: Graph, pixel_range: tuple[float, float]) -> Da
         labels, note = labelling.labels(truth, counts[0], path)
         if labels is not None and truth.dtype.kind == "f" and not 0 <= labels.min() <= labels.max() < _limit(graph):
             labels, note = None, f"{path}: y holds numbers that are no classes, so no accuracy is measured"
+        if task is not None and isinstance(task.decider, WITHOUT_CLASSES):
+            labels, note = None, ""
         notes += [note] if note else []
     groups = labelling.groups(arrays["g"], counts[0], path) if "g" in arrays and "g" not in names else None
     return Dataset(inputs, labels, source=str(path), notes=notes, groups=groups, truth=truth)

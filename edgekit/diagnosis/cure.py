@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from edgekit.diagnosis.measure import Judge, Outcome, loss, metric
+from edgekit.diagnosis.measure import Judge, Outcome, finite, loss, metric
 from edgekit.diagnosis.search import Cost, Search
 from edgekit.diagnosis.spread import spreads
 from edgekit.diagnosis.versions import Versions
@@ -19,6 +19,7 @@ from edgekit.passes.quantize import Settings, measured
 
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
+    from edgekit.metrics.tasks.gauge import Gauge
 
 BETTER = 0.5
 """Equalized channels are kept where they bring the outputs' noise below this share of what it was."""
@@ -56,8 +57,8 @@ class Cure:
             "scaled_channels": self.scaled,
             "precision": table(graph, self.precision, base),
             "metric": metric(self.real),
-            "lost_before": loss(self.before, self.real),
-            "lost": loss(self.outcome, self.real),
+            "lost_before": finite(loss(self.before, self.real)),
+            "lost": finite(loss(self.outcome, self.real)),
             "accuracy": {"float": self.real.accuracy, "before": self.before.accuracy, "after": self.outcome.accuracy},
             "sqnr_db": self.outcome.sqnr_db,
             "cost": {"unit": self.unit, "before": self.cost_before, "after": self.cost, "float": self.cost_float},
@@ -65,16 +66,18 @@ class Cure:
         }
 
 
-def cure(graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context: PassContext) -> tuple[Cure, Versions]:
+def cure(
+    graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context: PassContext, gauge: Gauge | None = None
+) -> tuple[Cure, Versions]:
     """Search for the cheapest network within the plan's bound.
 
-    :param calibration: samples for the ranges; ``test``: samples to judge by.
+    :param calibration: samples for the ranges; ``test``: samples to judge by, by ``gauge`` if there is one.
     :returns: what was found, and the quantizations (of the network with scaled channels, where they are).
     :raises CheckFailed: if there is none.
     """
     context = replace(context, data=calibration)
     cost, unit = cost_of(plan.target)
-    judge = Judge(graph, test)
+    judge = Judge(graph, test, gauge)
     _, versions, _ = quantizations(graph, plan.settings, context, False)
     whole = [plan.base] * len(graph.operators)
     before = judge(versions.mix(whole).graph)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.diagnosis.evidence import Evidence, Finding
 from edgekit.diagnosis.find import find, guilty
 from edgekit.diagnosis.local import Local, local_samples, locals_, tensors
-from edgekit.diagnosis.measure import Judge, Outcome, decibels, effect_samples, effects, loss, metric
+from edgekit.diagnosis.measure import Judge, Outcome, decibels, effect_samples, effects, finite, loss, metric
 from edgekit.diagnosis.rules.operators import WRONG
 from edgekit.diagnosis.spread import spreads
 from edgekit.diagnosis.versions import Versions
@@ -22,6 +22,7 @@ from edgekit.passes.quantize_child import NO_KERNEL
 
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
+    from edgekit.metrics.tasks.registry import Judged
     from edgekit.progress import Progress
 
 SPREAD_SAMPLES = 200
@@ -41,6 +42,10 @@ class Row:
     local: Local
     effect: Outcome | None
 
+    def lost(self, reference: Outcome) -> float | None:
+        """Its effect in the unit of ``reference``'s metric; None if there is none, or everything is lost."""
+        return None if self.effect is None else finite(loss(self.effect, reference))
+
     def json(self, reference: Outcome) -> dict[str, Any]:
         """Return the operator's entry in the JSON of ``diagnose``; effects are relative to ``reference``."""
         names = ("network", "alone", "inputs", "weights", "output")
@@ -51,7 +56,7 @@ class Row:
             **noise,
             "kernel_steps": self.local.kernel,
             "effect_db": None if seen is None else seen.sqnr_db,
-            "effect_points": None if seen is None else loss(seen, reference),
+            "effect_points": self.lost(reference),
             "runs": seen is None or not seen.failure,
         }  # fmt: skip
 
@@ -63,7 +68,8 @@ class Diagnosis:
     :param precision: the recipe's: ``int8``, ``int16`` or ``int4``.
     :param effect_real: the float network's outcome on the samples that effects are measured on.
     :param real: the float network's outcome; ``quantized``: the quantized one's.
-    :param lost: in points (:func:`edgekit.diagnosis.measure.loss`), all over ``samples`` samples.
+    :param lost: in the unit of ``metric`` (:func:`edgekit.diagnosis.measure.loss`), all over ``samples`` samples.
+    :param judged: by the task's metric, with intervals; None without one, or if the quantized network has no value.
     """
 
     precision: str
@@ -76,6 +82,7 @@ class Diagnosis:
     findings: list[Finding] = field(default_factory=list)
     operators: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    judged: Judged | None = None
 
     @property
     def lost(self) -> float:
@@ -94,10 +101,12 @@ class Diagnosis:
             "healthy": self.healthy,
             "precision": self.precision,
             "metric": metric(self.real),
+            "effect_metric": metric(self.effect_real),
             "samples": self.samples,
             "effect_samples": self.effect_samples,
-            "lost": self.lost,
+            "lost": finite(self.lost),
             "max_drop": self.max_drop,
+            "metrics": [] if self.judged is None else [self.judged.json()],
             "accuracy": {"float": self.real.accuracy, "quantized": self.quantized.accuracy},
             "flips": self.quantized.flips,
             "sqnr_db": self.quantized.sqnr_db,
@@ -109,22 +118,23 @@ class Diagnosis:
 
 
 def diagnose(
-    graph: Graph, settings: Settings, precision: str, calibration: Dataset, test: Dataset, *,
+    graph: Graph, settings: Settings, precision: str, calibration: Dataset, judge: Judge, *,
     max_drop: float, seed: int = 0, progress: Progress,
 ) -> Diagnosis:  # fmt: skip
     """Diagnose a float network.
 
     :param settings: of the pass ``quantize``; ``precision`` is what they amount to.
-    :param calibration: samples for the ranges; ``test``: samples to judge by, with labels if possible.
+    :param calibration: samples for the ranges; ``judge``: of the network, on samples that show best what is right.
     :raises ModelError: if it cannot be quantized at all.
     """
     context = PassContext(data=calibration, seed=seed, progress=progress)
     versions = Versions(graph, settings, measured(graph, settings, context)[0], context)
     whole = [precision] * len(graph.operators)
-    progress.step("run the float network")
-    judge = Judge(graph, test)
+    test = judge.data
     quantized = judge(versions.mix(whole).graph)
     found = Diagnosis(precision, len(test), 0, judge.float, judge.float, quantized, max_drop)
+    if quantized.mark is not None and judge.float.mark is not None:
+        found.judged = quantized.mark.compared(judge.float.mark, seed)
     left = _left(versions, precision)
     if any(reason.startswith(NO_KERNEL) for reason in versions.excluded[precision].values()):
         # What LiteRT refuses is to be explained, too.
@@ -135,7 +145,7 @@ def diagnose(
     few = test.subset(effect_samples(graph, len(numbers)), seed)
     found.effect_samples = len(few)
     progress.step("measure each operator's effect")
-    small = judge if len(few) == len(test) else Judge(graph, few)
+    small = judge.on(few)
     found.effect_real = small.float
     effect = effects(versions, small, precision, numbers, progress)
     progress.step("measure each operator alone")
@@ -182,7 +192,14 @@ def _notes(found: Diagnosis, calibration: Dataset, test: Dataset) -> list[str]:
     notes = []
     if calibration.random:
         notes.append("the ranges were set on noise (--data random), which says nothing about real samples")
-    if test.labels is not None and len(test) < FEW:
+    if found.judged is not None:
+        compared = found.judged.found
+        if compared.drop.low <= found.max_drop < compared.drop.high:
+            notes.append(
+                f"{compared.samples} samples cannot show whether more than {found.max_drop:.3g} of "
+                f"{found.judged.metric} is lost ({compared.drop.low:.3g} to {compared.drop.high:.3g} is): give more"
+            )
+    if found.real.accuracy is not None and test.labels is not None and len(test) < FEW:
         notes.append(f"{len(test)} labelled samples cannot show a loss of {found.max_drop:g} points: give more")
     accuracy = found.real.accuracy
     if accuracy is not None and test.labels is not None:

@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 
 from edgekit.diagnosis.trial import run
 from edgekit.diagnosis.versions import Versions
-from edgekit.errors import ModelError
+from edgekit.errors import ModelError, UsageError
 from edgekit.graph import Graph, Tensor
 from edgekit.graph.mixture import FLOAT
 from edgekit.graph.stats import statistics
 from edgekit.metrics import accuracy, quality
 from edgekit.metrics.channels import collapsed
+from edgekit.metrics.tasks import gauge as gauges
+from edgekit.metrics.tasks import tally as tallies
+from edgekit.metrics.tasks.gauge import Gauge
+from edgekit.metrics.tasks.registry import Judged, Metric
+from edgekit.metrics.tasks.results import in_order
+from edgekit.metrics.tasks.tally import Tally
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -32,6 +38,38 @@ EFFECT_SAMPLES = (8, 256)
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What a network reaches by a metric.
+
+    :param value: over all samples. :param tally: what each sample contributes; None where the network does not run or
+        the metric is undefined on what it makes.
+    """
+
+    metric: Metric
+    value: float = math.nan
+    tally: Tally | None = None
+
+    def drop(self, reference: Mark) -> float:
+        """What was lost, in the metric's unit, below 0 where it got better; infinite where there is no value."""
+        if not math.isfinite(self.value):
+            return math.inf
+        lost = reference.value - self.value
+        return lost if self.metric.higher else -lost
+
+    def compared(self, reference: Mark, seed: int = 0) -> Judged | None:
+        """Both with their intervals, and that of the difference on the same samples; None without a value."""
+        if self.tally is None or reference.tally is None or not math.isfinite(self.value):
+            return None
+        found = tallies.compare(reference.tally, self.tally, higher=self.metric.higher, seed=seed)
+        return Judged(self.metric.name, self.metric.higher, found, self.tally)
+
+    @property
+    def point(self) -> float:
+        """What counts as a point of accuracy does: a hundredth of the value; of 1 where that is 0."""
+        return abs(self.value) / 100 or 0.01
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A network's outputs over some samples, judged against the float network's.
 
@@ -40,12 +78,14 @@ class Outcome:
     :param flips: share of samples whose label differs from the float network's; None if it is not a classifier. With
         labels, any network of one choice among classes is one; without, it must end in a softmax or logistic.
     :param failure: why it does not run; empty if it does.
+    :param mark: what it reaches by a task's metric, which then decides instead of labels; None without one.
     """
 
     noise: float
     accuracy: float | None = None
     flips: float | None = None
     failure: str = ""
+    mark: Mark | None = None
 
     @property
     def sqnr_db(self) -> float | None:
@@ -86,32 +126,68 @@ def real(tensor: Tensor, values: NDArray[Any]) -> NDArray[Any]:
 
 
 class Judge:
-    """Runs networks with the same inputs and outputs over the same samples, and judges their outputs."""
+    """Runs networks with the same inputs and outputs over the same samples, and judges their outputs.
 
-    def __init__(self, graph: Graph, data: Dataset) -> None:
-        self.graph, self.data = graph, data
+    :param gauge: the task's metric, if one decides.
+    :raises UsageError: if the metric cannot judge the float network on these samples.
+    """
+
+    def __init__(self, graph: Graph, data: Dataset, gauge: Gauge | None = None) -> None:
+        self.graph, self.data, self.gauge = graph, data if gauge is None else in_order(data), gauge
         self.plain = True
         try:
-            self.outputs = run(graph, data)
+            self.outputs = run(graph, self.data)
         except ModelError:  # an operator that has no plain kernel, in float either
             self.plain = False
-            self.outputs = run(graph, data, plain=False)
-        chooses = accuracy.measurable(graph) and (data.labels is not None or accuracy.chooses(graph))
+            self.outputs = run(graph, self.data, plain=False)
+        labelled = self.data.labels is not None or accuracy.chooses(graph)
+        chooses = gauge is None and accuracy.measurable(graph) and labelled
         self.top1 = accuracy.top1(self.outputs[0], graph) if chooses else None
-        self.float = self._judged(graph, self.outputs)
+        self.float = self._judged(graph, self.outputs, None if gauge is None else self._reference(gauge))
 
     def __call__(self, graph: Graph) -> Outcome:
         """Run a network and compare it with the float network; one that does not run loses everything."""
         try:
-            return self._judged(graph, run(graph, self.data, plain=self.plain))
+            outputs = run(graph, self.data, plain=self.plain)
         except ModelError as error:
-            return Outcome(math.inf, 0.0 if self.float.accuracy is not None else None, 1.0, error.message)
+            mark = None if self.gauge is None else Mark(self.gauge.metric)
+            right = 0.0 if self.float.accuracy is not None else None
+            return Outcome(math.inf, right, None if mark else 1.0, error.message, mark)
+        return self._judged(graph, outputs, None if self.gauge is None else self._mark(self.gauge, graph, outputs))
 
-    def _judged(self, graph: Graph, outputs: list[NDArray[Any]]) -> Outcome:
+    def on(self, data: Dataset) -> Judge:
+        """A judge on a part of the samples; by noise alone where the metric is undefined on so few."""
+        if len(data) == len(self.data):
+            return self
+        try:
+            return Judge(self.graph, data, self.gauge)
+        except UsageError:
+            return Judge(self.graph, data)
+
+    def _reference(self, gauge: Gauge) -> Mark:
+        try:
+            tally = gauge.tally(self.graph, self.outputs, self.data)
+        except ValueError as error:
+            raise UsageError(f"--metric {gauge.metric.name}: {error}") from error
+        value = gauges.value(tally)
+        if not math.isfinite(value):
+            raise UsageError(
+                f"--metric {gauge.metric.name} is not defined on these samples", "pass samples of every class"
+            )
+        return Mark(gauge.metric, value, tally)
+
+    def _mark(self, gauge: Gauge, graph: Graph, outputs: list[NDArray[Any]]) -> Mark:
+        try:
+            tally = gauge.tally(graph, outputs, self.data)
+        except ValueError:  # outputs that are not numbers; those of the float network could be judged
+            return Mark(gauge.metric)
+        return Mark(gauge.metric, gauges.value(tally), tally)
+
+    def _judged(self, graph: Graph, outputs: list[NDArray[Any]], mark: Mark | None) -> Outcome:
         pairs = zip(self.outputs, outputs, graph.outputs, strict=True)
         worst = max(max(noise(a, r), lost_noise(a, r)) for a, b, tensor in pairs for r in [real(tensor, b)])
         if self.top1 is None:
-            return Outcome(worst)
+            return Outcome(worst, mark=mark)
         top1 = accuracy.top1(outputs[0], graph)
         labels = self.data.labels
         right = None if labels is None else float((top1 == labels).mean())
@@ -139,11 +215,13 @@ def effect_samples(graph: Graph, variants: int) -> int:
 
 
 def loss(outcome: Outcome, reference: Outcome) -> float:
-    """Return what a network lost, in points.
+    """Return what a network lost, in the unit of :func:`metric`.
 
-    That is accuracy if there are labels, otherwise labels that changed, or, if it is not a classifier, the noise in
-    percent of the outputs' power.
+    That is the task's metric in its own unit if one decides; else points: of accuracy if there are labels, otherwise
+    of labels that changed, or, if it is not a classifier, the noise in percent of the outputs' power.
     """
+    if outcome.mark is not None and reference.mark is not None:
+        return max(0.0, outcome.mark.drop(reference.mark))
     if outcome.accuracy is not None and reference.accuracy is not None:
         lost = max(0.0, reference.accuracy - outcome.accuracy)
     elif outcome.flips is not None:
@@ -155,6 +233,18 @@ def loss(outcome: Outcome, reference: Outcome) -> float:
 
 def metric(outcome: Outcome) -> str:
     """In what :func:`loss` measures."""
+    if outcome.mark is not None:
+        return outcome.mark.metric.name
     if outcome.accuracy is not None:
         return "accuracy"
     return "agreement" if outcome.flips is not None else "noise"
+
+
+def amount(lost: float, reference: Outcome) -> str:
+    """A loss in words: points to a hundredth, a metric's own unit to three digits."""
+    return f"{lost:.2f}" if reference.mark is None else f"{lost:.3g}"
+
+
+def finite(lost: float) -> float | None:
+    """A loss for JSON, which has no infinity: None where everything was lost."""
+    return lost if math.isfinite(lost) else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgekit.data import picture
 from edgekit.diagnosis.diagnose import Diagnosis, Row
-from edgekit.diagnosis.measure import loss, metric
+from edgekit.diagnosis.measure import metric
 
 MOST_BARS = 60
 """A longer network shows its most sensitive operators only."""
@@ -28,9 +28,10 @@ def draw(found: Diagnosis, path: Path) -> None:
     left.barh(places, [_db(row) for row in rows], color=colours)
     left.set_yticks(places, [f"{row.index} {row.op}" for row in rows], fontsize=8)
     left.set_xlabel("dB SQNR of the network's outputs: shorter is worse")
-    right.barh(places, [loss(row.effect, found.effect_real) if row.effect else 0 for row in rows], color=colours)
+    right.barh(places, [row.lost(found.effect_real) or 0 for row in rows], color=colours)
     right.set_yticks(places, [""] * len(rows))
-    right.set_xlabel(LABELS[metric(found.real)])
+    by = metric(found.effect_real)
+    right.set_xlabel(LABELS.get(by, f"{by} lost"))
     for axes in (left, right):
         axes.invert_yaxis()
     state = "healthy" if found.healthy else f"loses {found.lost:.3g}"

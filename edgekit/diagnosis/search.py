@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from edgekit.diagnosis.measure import Judge, Outcome, effect_samples, effects, loss
+from edgekit.diagnosis.measure import Judge, Outcome, amount, effect_samples, effects, loss
 from edgekit.diagnosis.versions import Versions
 from edgekit.errors import CheckFailed
 from edgekit.graph import Graph
@@ -104,9 +104,9 @@ class Search:
             return [best if n in chosen else p for n, p in enumerate(choice)]
 
         if not self.fits(prefix(high)):
+            lost = amount(self.loss(prefix(high)), self.judge.float)
             raise CheckFailed(
-                f"even with all operators in {best} the network loses {self.loss(prefix(high)):.2f}, more than "
-                f"{self.max_drop:g}",
+                f"even with all operators in {best} the network loses {lost}, more than {self.max_drop:g}",
                 "raise --max-drop, or allow more precise operators",
             )
         while high - low > 1:

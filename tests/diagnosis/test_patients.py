@@ -11,6 +11,7 @@ import pytest
 from edgekit.data.dataset import Dataset
 from edgekit.diagnosis.cure import Cure, cure
 from edgekit.diagnosis.diagnose import Diagnosis, diagnose
+from edgekit.diagnosis.measure import Judge
 from edgekit.diagnosis.rules import OPERATOR_RULES, TENSOR_RULES
 from edgekit.graph import tflite
 from edgekit.graph.edit import with_values
@@ -30,8 +31,8 @@ SCALED = {"loud_channel", "concatenation", "tiny_scale"}
 
 def examined(patient: Patient, **settings: str) -> Diagnosis:
     return diagnose(
-        patient.graph, Settings(**settings), "int8", patient.calibration, patient.test, max_drop=MAX_DROP,
-        progress=Silent(),
+        patient.graph, Settings(**settings), "int8", patient.calibration, Judge(patient.graph, patient.test),
+        max_drop=MAX_DROP, progress=Silent(),
     )  # fmt: skip
 
 

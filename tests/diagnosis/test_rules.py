@@ -25,7 +25,7 @@ from tests.networks.small import Builder, dense
 
 
 def examined(graph: Graph, data: Dataset, max_drop: float = 0.1) -> Diagnosis:
-    return diagnose(graph, Settings(), "int8", data, data, max_drop=max_drop, progress=Silent())
+    return diagnose(graph, Settings(), "int8", data, Judge(graph, data), max_drop=max_drop, progress=Silent())
 
 
 def named(found: Diagnosis) -> set[tuple[str, int]]:
@@ -106,7 +106,7 @@ def test_clipping_is_told_from_coarseness():
     """Calibrated on quiet samples of the same kind: what is louder is cut off at the input, and named there."""
     graph = dense(np.eye(4, dtype=np.float32), np.zeros(4, np.float32))
     quiet, loud = Dataset([uniform(50, 1, 4)]), Dataset([uniform(50, 1, 4, high=3)])
-    found = diagnose(graph, Settings(), "int8", quiet, loud, max_drop=0.1, progress=Silent())
+    found = diagnose(graph, Settings(), "int8", quiet, Judge(graph, loud), max_drop=0.1, progress=Silent())
     assert named(found) == {("data_range", -1)}
     assert found.findings[0].figures["tested"][1] > 2.9 and found.findings[0].figures["calibrated"][1] <= 1
 
