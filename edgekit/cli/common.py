@@ -221,6 +221,13 @@ def format_names() -> list[str]:
     return list(Format)
 
 
+def installer_names() -> list[str]:
+    """What ``doctor --install`` can install."""
+    from edgekit.api.installing import INSTALLERS
+
+    return list(INSTALLERS)
+
+
 on_option = click.option(
     "--on", metavar="WHERE", cls=Listing, names=runner_names,
     help="Where to run it: {names}; default: the target's emulator, otherwise this machine.",

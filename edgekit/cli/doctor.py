@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgekit.cli.common import Output, output_options, table
+from edgekit.cli.common import Listing, Output, installer_names, output_options, table
 from edgekit.cli.streams import say
 from edgekit.errors import ToolMissing
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: edgekit doctor --install onnx")
-@click.option("--install", "names", metavar="NAME", multiple=True,
-              help="Install onnx, aarch64-runtime, cuda or system (Debian packages, as root); repeatable.")  # fmt: skip
+@click.option(
+    "--install", "names", metavar="NAME", multiple=True, cls=Listing, names=installer_names,
+    help="Install one of these: {names}; repeatable. system stands for Debian packages, as root.",
+)  # fmt: skip
 @output_options
 def command(names: tuple[str, ...], output: Output) -> None:
     """Show which tools are installed and what they are for, and how to get the missing ones.

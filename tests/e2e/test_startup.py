@@ -51,3 +51,10 @@ def test_help_shows_an_example_for_every_verb() -> None:
         result = edgekit(verb, "--help")
         assert result.code == 0
         assert f"Example: edgekit {verb}" in result.out
+
+
+def test_help_names_everything_that_doctor_installs() -> None:
+    from edgekit.api.installing import INSTALLERS
+
+    words = edgekit("doctor", "--help").out.replace(",", " ").replace(";", " ").split()
+    assert set(INSTALLERS) <= set(words)
