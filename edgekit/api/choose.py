@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit import backends
 from edgekit import bundle as bundles
 from edgekit.api.profile import profile
+from edgekit.bundle import writing
 from edgekit.errors import BY_NAME, EdgekitError, ModelError, ToolMissing, UsageError
 from edgekit.files import temporary
 from edgekit.progress import Progress
@@ -128,11 +129,11 @@ def _kept(best: _Candidate, choice: dict[str, Any], out: Path, pack: bool, secon
     """Move the bundle to its place, with the choice in its manifest."""
     assert best.made is not None
     final = out / best.made.path.name
-    with bundles.writing(final, packed=pack) as folder:
+    with writing.folder(final, packed=pack) as folder:
         shutil.copytree(best.made.path, folder, dirs_exist_ok=True)
         manifest = {**best.made.manifest, "choice": choice}
         (folder / "manifest.json").unlink()
-        bundles.finish(folder, manifest)
+        writing.finish(folder, manifest)
         finished = bundles.load(folder).manifest
     return replace(best.made, path=final, manifest=finished, seconds=seconds)
 

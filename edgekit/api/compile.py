@@ -22,7 +22,7 @@ from edgekit.api.output import output
 from edgekit.api.prove import prove
 from edgekit.audit import audit
 from edgekit.backends import Artifact, Backend, Options, Planned, Request
-from edgekit.bundle import material
+from edgekit.bundle import material, writing
 from edgekit.bundle.execution import Footprint
 from edgekit.bundle.readme import readme
 from edgekit.compression import budget
@@ -311,10 +311,10 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
     board = planned.target
     start = time.monotonic()
     final = out / f"{job.name}.{job.recipe.name}.{board.name}"
-    with bundles.writing(final, packed=pack) as folder:
+    with writing.folder(final, packed=pack) as folder:
         progress.step(f"compile for {board.name}")
         (folder / "model.tflite").write_bytes(job.data)
-        bundles.save_golden(folder, *job.golden)
+        writing.save_golden(folder, *job.golden)
         if job.material is not None:
             material.save(folder, job.material)
         for name, content in job.task.files().items() if job.task else ():
@@ -328,14 +328,14 @@ def build(job: Job, backend: Backend, planned: Planned, out: Path, pack: bool, p
         _slower(job, board, artifact, estimate, progress)
         manifest = _manifest(job, board, backend, artifact, folder)
         write_text(folder / "README.md", readme(manifest, board, artifact.execution))
-        bundles.finish(folder, manifest)
+        writing.finish(folder, manifest)
         progress.step(f"prove on {board.name}")
         with advice.ways_out(job, board, backend):
             seen = functools.partial(_stack_used, manifest["footprint"])
             parity = _prove(bundles.load(folder), backend, planned, job.tuning, progress, seen)
         manifest["parity"] = parity.json()
         (folder / "manifest.json").unlink()
-        bundles.finish(folder, manifest)
+        writing.finish(folder, manifest)
         if parity.failed:
             hint = OTHER_DATA if parity.reason == NOTHING else advice.way_out(job, board, backend)
             raise CheckFailed(f"parity failed for {board.name}: {parity.words()}", hint)

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,13 +22,12 @@ from typing import TYPE_CHECKING, Any
 from edgekit.bundle.execution import Execution, of_manifest
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import archives, plain_files, temporary
-from edgekit.files.documents import dumps, loads
+from edgekit.files.documents import loads
 from edgekit.target import Target
 from edgekit.target import load as load_target
 from edgekit.tasks.task import Task
 from edgekit.tasks.task import check as check_task
 from edgekit.tasks.task import of_manifest as of_bundle
-from edgekit.text.system import explained
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
 
 SCHEMA = 1
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 MAX_UNPACKED_BYTES = 4 << 30
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_GOLDEN_BYTES = 512 << 20
@@ -142,7 +139,7 @@ class Bundle:
                 problems.append(f"{name} is missing")
             elif plain_files.digest(self.path, name) != expected["sha256"]:
                 problems.append(f"{name} has changed")
-        known = {*self.manifest["files"], _MANIFEST}
+        known = {*self.manifest["files"], MANIFEST}
         return problems + [f"{name} does not belong" for name in there if name not in known]
 
 
@@ -218,7 +215,7 @@ def opened(path: Path) -> Iterator[Bundle]:
 def _copied(bundle: Bundle, to: Path) -> tuple[Bundle, list[str]]:
     """Copy a bundle's files into a new folder; return the copy, and what differs from the manifest, as text."""
     there, problems, room = relative_files(bundle.path), [], MAX_UNPACKED_BYTES
-    known = {*bundle.manifest["files"], _MANIFEST}
+    known = {*bundle.manifest["files"], MANIFEST}
     problems += [f"{name} does not belong" for name in there if name not in known]
     to.mkdir(exist_ok=True)
     for name, expected in bundle.manifest["files"].items():
@@ -232,7 +229,7 @@ def _copied(bundle: Bundle, to: Path) -> tuple[Bundle, list[str]]:
             problems.append(str(error))
         except OSError as error:
             problems.append(f"{name} cannot be read: {error.strerror}")
-    (to / _MANIFEST).write_text(json.dumps(bundle.manifest))
+    (to / MANIFEST).write_text(json.dumps(bundle.manifest))
     return Bundle(to, bundle.manifest), problems
 
 
@@ -244,11 +241,11 @@ def load(path: Path) -> Bundle:
     """
     if not path.exists():
         raise UsageError(f"there is no bundle {path}", "check the path; `edgekit compile` prints it")
-    if not (path / _MANIFEST).is_file():
+    if not (path / MANIFEST).is_file():
         raise UsageError(f"{path} is not a bundle: it has no manifest.json", "create one with `edgekit compile`")
     relative_files(path)
     try:
-        with plain_files.opened(path, _MANIFEST) as file:
+        with plain_files.opened(path, MANIFEST) as file:
             text = file.read(MAX_MANIFEST_BYTES + 1)
         if len(text) > MAX_MANIFEST_BYTES:
             raise ValueError(f"it has over {MAX_MANIFEST_BYTES >> 20} MiB")
@@ -277,60 +274,6 @@ def _check_kinds(manifest: dict[str, Any]) -> None:
         _checked_name(name)
         if not isinstance(entry["bytes"], int) or not isinstance(entry["sha256"], str):
             raise TypeError(name)
-
-
-@contextmanager
-def writing(final: Path, *, packed: bool = False) -> Iterator[Path]:
-    """Yield an empty folder next to ``final``, which takes its place on success; otherwise nothing is left.
-
-    An older bundle at ``final`` is replaced; anything else there is refused.
-
-    :param packed: also write the folder as a single file, ``final`` with ``.edgekit`` appended.
-    """
-    if final.exists() and not (final / "manifest.json").is_file() and (not final.is_dir() or any(final.iterdir())):
-        raise UsageError(f"{final} exists and is not a bundle", "choose another --out")
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.folder(final.parent) as place:
-            folder = place / "bundle"
-            folder.mkdir()
-            folder.chmod(0o755)
-            yield folder
-            zipped = place / f"{final.name}.edgekit"
-            if packed:
-                pack(folder, zipped)
-            temporary.swap(folder, final, place)
-            if packed:
-                zipped.replace(final.with_name(zipped.name))
-    except OSError as error:
-        raise explained(error, final.parent, "--out") from error
-
-
-def finish(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write ``manifest.json`` with the size and sha256 of every file in ``folder``."""
-    files = {name: {"bytes": (folder / name).stat().st_size, "sha256": digest(folder / name)}
-             for name in relative_files(folder)}  # fmt: skip
-    text = dumps({"schema": SCHEMA, **manifest, "files": files}, sort_keys=True)
-    (folder / "manifest.json").write_text(text + "\n")
-
-
-def save_golden(folder: Path, inputs: list[NDArray[Any]], outputs: list[NDArray[Any]]) -> None:
-    """Write ``golden.npz``; np.savez stamps no time, so equal arrays give equal bytes."""
-    import numpy as np
-
-    named = {f"input{i}": a for i, a in enumerate(inputs)} | {f"output{i}": a for i, a in enumerate(outputs)}
-    np.savez_compressed(folder / "golden.npz", allow_pickle=False, **named)
-
-
-def pack(folder: Path, file: Path) -> None:
-    """Write a bundle folder as one ``.edgekit`` zip, deterministically."""
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in relative_files(folder):
-            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            executable = os.access(folder / name, os.X_OK)
-            info.external_attr = (stat.S_IFREG | (0o755 if executable else 0o644)) << 16
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, (folder / name).read_bytes())
 
 
 def _checked_name(name: str) -> str:

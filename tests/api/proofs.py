@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from edgekit import bundle as bundles
 from edgekit.api.verify import Check, verify
 from edgekit.backends import runner_build
+from edgekit.bundle import writing
 
 
 def check(path: Path, on: str | None = None) -> Check:
@@ -30,7 +30,7 @@ def changed(bundle: Path, to: Path, change: Callable[[Path, dict[str, Any]], obj
     manifest = json.loads((to / "manifest.json").read_text())
     (to / "manifest.json").unlink()
     change(to, manifest)
-    bundles.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
+    writing.finish(to, {key: value for key, value in manifest.items() if key not in ("schema", "files")})
     return to
 
 

@@ -45,8 +45,8 @@ prove = api._prove
 FAILURES: list[tuple[str, Callable[..., Any], type[Exception]]] = [
     ("edgekit.api.compile.readme", failing_build, ModelError),
     ("edgekit.api.compile._prove", wrong_proof, CheckFailed),
-    ("edgekit.bundle.save_golden", full_disk, UsageError),
-    ("edgekit.bundle.pack", full_disk, UsageError),
+    ("edgekit.bundle.writing.save_golden", full_disk, UsageError),
+    ("edgekit.bundle.writing.pack", full_disk, UsageError),
     ("edgekit.files.temporary.swap", full_disk, UsageError),
 ]
 

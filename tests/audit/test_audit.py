@@ -13,7 +13,7 @@ import pytest
 from edgekit import bundle as bundles
 from edgekit import target
 from edgekit.audit import audit, elf, instructions
-from edgekit.bundle import Bundle
+from edgekit.bundle import Bundle, writing
 from edgekit.errors import CheckFailed, EdgekitError, ModelError
 from edgekit.graph import tflite
 from edgekit.target.cores import System
@@ -174,7 +174,7 @@ def test_verify_says_so_and_fails(bundle: Path, tmp_path: Path) -> None:
     )
     manifest = bundles.load(bundle).manifest
     (copy / "manifest.json").unlink()
-    bundles.finish(copy, {key: value for key, value in manifest.items() if key != "files"})
+    writing.finish(copy, {key: value for key, value in manifest.items() if key != "files"})
     done = edgekit("verify", copy, "-q")
     refused(done, 5, "system: planted.so has `sdot", "in rarely", "Cortex-A72 lacks asimddp")
 

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit import bundle, delegates, target
+from edgekit import delegates, target
 from edgekit.api.run import run
 from edgekit.api.verify import verify
 from edgekit.backends import Request, vela
 from edgekit.backends.vela import compiler, core, structure
 from edgekit.backends.vela.structure import Different, parts
+from edgekit.bundle import writing
 from edgekit.errors import DeviceError, ModelError, ToolMissing
 from edgekit.graph import Graph, Operator, tflite
 from edgekit.tools import environment, toolchain
@@ -233,7 +234,7 @@ def test_files_of_another_network_are_refused(built: edgekit.Compiled, tmp_path:
     (tmp_path / "bundle" / "manifest.json").unlink()
     for key in ("schema", "files"):
         manifest.pop(key)
-    bundle.finish(tmp_path / "bundle", manifest)
+    writing.finish(tmp_path / "bundle", manifest)
     result = verify(tmp_path / "bundle")
     assert result.ok is False and f"artifact/{name} is not" in result.checks[-1].detail
 

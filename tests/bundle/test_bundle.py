@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edgekit import bundle
+from edgekit.bundle import writing
 from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor, tflite
 
@@ -22,7 +23,7 @@ MANIFEST: dict[str, object] = {
 
 
 def make(final: Path, text: str = "hello") -> Path:
-    with bundle.writing(final) as folder:
+    with writing.folder(final) as folder:
         (folder / "artifact").mkdir()
         (folder / "artifact" / "tool").write_text(text)
         (folder / "artifact" / "tool").chmod(0o755)
@@ -30,8 +31,8 @@ def make(final: Path, text: str = "hello") -> Path:
         tflite.write(
             Graph([Subgraph("main", tensors, [Operator("CAST", (0,), (1,))], (0,), (1,))]), folder / "model.tflite"
         )
-        bundle.save_golden(folder, [np.arange(6, dtype=np.int8).reshape(2, 3)], [np.ones((2, 1), np.float32)])
-        bundle.finish(folder, MANIFEST)
+        writing.save_golden(folder, [np.arange(6, dtype=np.int8).reshape(2, 3)], [np.ones((2, 1), np.float32)])
+        writing.finish(folder, MANIFEST)
     return final
 
 
@@ -48,8 +49,8 @@ def test_same_inputs_same_bytes(tmp_path: Path) -> None:
     first, second = make(tmp_path / "a"), make(tmp_path / "b")
     for name in bundle.relative_files(first):
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
-    bundle.pack(first, tmp_path / "a.edgekit")
-    bundle.pack(second, tmp_path / "b.edgekit")
+    writing.pack(first, tmp_path / "a.edgekit")
+    writing.pack(second, tmp_path / "b.edgekit")
     assert (tmp_path / "a.edgekit").read_bytes() == (tmp_path / "b.edgekit").read_bytes()
 
 
@@ -75,7 +76,7 @@ def test_every_change_is_seen(tmp_path: Path, change: str) -> None:
 
 
 def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), bundle.writing(tmp_path / "b") as folder:
+    with pytest.raises(RuntimeError), writing.folder(tmp_path / "b") as folder:
         (folder / "half").write_text("x")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -83,7 +84,7 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
 
 def test_failure_keeps_the_older_bundle(tmp_path: Path) -> None:
     path = make(tmp_path / "b", "old")
-    with pytest.raises(RuntimeError), bundle.writing(path):
+    with pytest.raises(RuntimeError), writing.folder(path):
         raise RuntimeError
     assert (path / "artifact" / "tool").read_text() == "old"
     make(path, "new")
@@ -101,7 +102,7 @@ def test_other_peoples_folders_are_not_replaced(tmp_path: Path) -> None:
 
 def test_pack_and_open(tmp_path: Path) -> None:
     path = make(tmp_path / "b")
-    bundle.pack(path, tmp_path / "b.edgekit")
+    writing.pack(path, tmp_path / "b.edgekit")
     with bundle.opened(tmp_path / "b.edgekit") as found:
         assert found.damaged() == []
         assert os.access(found.artifact / "tool", os.X_OK)
@@ -186,10 +187,10 @@ def test_golden_samples_have_to_fit_the_network(
     tmp_path: Path, inputs: list[np.ndarray], outputs: list[np.ndarray], words: str
 ) -> None:
     path = make(tmp_path / "b")
-    bundle.save_golden(path, inputs, outputs)
+    writing.save_golden(path, inputs, outputs)
     with pytest.raises(CheckFailed, match=words):
         bundle.load(path).golden()
-    bundle.save_golden(path, *GOLDEN)
+    writing.save_golden(path, *GOLDEN)
     assert len(bundle.load(path).golden()[0]) == 1
 
 
@@ -200,9 +201,9 @@ def test_golden_samples_of_small_integers_take_a_byte_each(tmp_path: Path, dtype
     graph = Graph([Subgraph("main", tensors, [Operator("CAST", (0,), (1,))], (0,), (1,))])
     opened = bundle.Bundle(path, bundle.load(path).manifest)
     opened.__dict__["graph"] = graph
-    bundle.save_golden(path, [np.zeros((2, 3), stored)], GOLDEN[1])
+    writing.save_golden(path, [np.zeros((2, 3), stored)], GOLDEN[1])
     opened.golden()
-    bundle.save_golden(path, [np.zeros((2, 3), np.uint8 if stored is np.int8 else np.int8)], GOLDEN[1])
+    writing.save_golden(path, [np.zeros((2, 3), np.uint8 if stored is np.int8 else np.int8)], GOLDEN[1])
     with pytest.raises(CheckFailed, match=dtype):
         opened.golden()
 
@@ -214,7 +215,7 @@ def test_what_is_wrong_with_an_opened_bundle_is_listed(tmp_path: Path, zipped: b
     (path / "model.tflite").unlink()
     (path / "artifact" / "extra").write_text("x")
     if zipped:
-        bundle.pack(path, tmp_path / "b.edgekit")
+        writing.pack(path, tmp_path / "b.edgekit")
         path = tmp_path / "b.edgekit"
     with pytest.raises(bundle.Damaged) as caught, bundle.opened(path):
         pass
@@ -240,7 +241,7 @@ def test_a_folder_may_end_like_a_packed_bundle(tmp_path: Path) -> None:
 
 
 def test_a_packed_bundle_is_written_beside_the_folder(tmp_path: Path) -> None:
-    with bundle.writing(tmp_path / "b", packed=True) as folder:
+    with writing.folder(tmp_path / "b", packed=True) as folder:
         make(folder / "inner").rename(tmp_path / "source")
         for entry in (tmp_path / "source").iterdir():
             entry.rename(folder / entry.name)
@@ -259,7 +260,7 @@ def test_a_packed_bundle_is_written_beside_the_folder(tmp_path: Path) -> None:
 
 def test_a_bundle_that_cannot_take_its_place_leaves_the_older_one(tmp_path: Path) -> None:
     path = make(tmp_path / "b", "old")
-    with pytest.raises(UsageError), bundle.writing(path) as folder:
+    with pytest.raises(UsageError), writing.folder(path) as folder:
         folder.rmdir()  # what is to be renamed is gone
     assert (path / "artifact" / "tool").read_text() == "old"
     assert bundle.load(path).damaged() == []
@@ -281,7 +282,7 @@ def test_bounds_on_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert bundle.MAX_MANIFEST_BYTES == 16 * 2**20
     assert bundle.MAX_GOLDEN_BYTES == 512 * 2**20
     path = make(tmp_path / "b")
-    bundle.pack(path, tmp_path / "b.edgekit")
+    writing.pack(path, tmp_path / "b.edgekit")
     sizes = [(path / name).stat().st_size for name in bundle.relative_files(path)]
     manifest = (path / "manifest.json").stat().st_size
     monkeypatch.setattr(bundle, "MAX_UNPACKED_BYTES", sum(sizes))

@@ -22,6 +22,7 @@ from edgekit import plugins, target
 from edgekit.api.compile import compile
 from edgekit.api.verify import verify
 from edgekit.backends import Artifact, Planned, Request
+from edgekit.bundle import writing
 from edgekit.errors import CheckFailed, ToolMissing
 from edgekit.graph import Graph, tflite
 from tests.contracts.kinds import INTEGERS_ONLY
@@ -215,7 +216,7 @@ def test_is_refused(
     planted.build(planted.plan(graph, target.load(board)), request)
     manifest = {k: v for k, v in bundles.load(spoilt).manifest.items() if k not in ("schema", "files")}
     (spoilt / "manifest.json").unlink()
-    bundles.finish(spoilt, manifest)
+    writing.finish(spoilt, manifest)
     judged = verify(spoilt)
     assert not judged.ok, judged.parity and judged.parity.words()
 

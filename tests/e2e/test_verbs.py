@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgekit import plugins, target
+from edgekit.bundle import writing
 from edgekit.passes import recipe
 from edgekit.target.kinds import BoardKind
 from tests.e2e.command import edgekit, refused
@@ -73,11 +74,11 @@ def test_verify_sees_a_changed_network(bundles: Path, tmp_path: Path) -> None:
     shutil.copytree(bundles / "kws_int8.as-is.host", copy)
     found = bundle.load(copy)
     inputs, outputs = found.golden()
-    bundle.save_golden(copy, inputs, [outputs[0][::-1]])
+    writing.save_golden(copy, inputs, [outputs[0][::-1]])
     refused(edgekit("verify", copy, "-q"), 5, "golden.npz has changed")
     manifest = {k: v for k, v in found.manifest.items() if k not in ("files", "schema")}
     (copy / "manifest.json").unlink()
-    bundle.finish(copy, manifest)
+    writing.finish(copy, manifest)
     refused(edgekit("verify", copy, "-q"), 5, "reference")
 
 

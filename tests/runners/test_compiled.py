@@ -12,9 +12,10 @@ from bundles import samples_for
 from compiled_bundles import COLUMNS, ROWS, compiled_bundle
 
 from edgekit.api.profile import profile
-from edgekit.bundle import Bundle, finish, save_golden
+from edgekit.bundle import Bundle
 from edgekit.bundle.readme import readme
 from edgekit.bundle.samples import pack
+from edgekit.bundle.writing import finish, save_golden
 from edgekit.errors import CheckFailed, DeviceError
 from edgekit.profiling import energy
 from edgekit.reference.litert import reference_outputs
