@@ -42,6 +42,7 @@ def _workers_begin_with_imports_done(request: pytest.FixtureRequest) -> Iterator
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sandbox, "_started", warm.start_worker)
+        patch.setattr(sandbox, "_launched", warm.start_program)
         yield
 
 
@@ -50,6 +51,7 @@ def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Sandbox workers that import their modules themselves, within a test's own limits."""
     sandbox.shutdown()
     monkeypatch.setattr(sandbox, "_started", warm.FRESH)
+    monkeypatch.setattr(sandbox, "_launched", warm.FRESH_PROGRAM)
     yield
     sandbox.shutdown()
 

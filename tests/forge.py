@@ -3,13 +3,16 @@
 ``tests/warm.py`` asks for them. One forge serves a pytest worker. It has imported edgekit's command line with all that
 commands import, and forks a child for each command: a process of its own with its own streams, folder and environment.
 For the workers of :mod:`edgekit.sandbox` it starts a forge of their own per list of preloaded modules and environment,
-which forks in the same way; what is forked runs the unchanged ``edgekit.sandbox.worker``.
+which forks in the same way; what is forked runs the unchanged ``edgekit.sandbox.worker``. The ONNX converter, which has
+a Python of its own, has a forge, too: what is forked runs the unchanged ``edgekit/sandbox/launch.py``, which sets the
+lock, and then the unchanged ``edgekit/readers/onnx2tf_program.py``, whose imports are done.
 
 A request is one message on a Unix socket: a JSON document and descriptors. The answers on that connection are JSON
 lines: ``{"pid": ...}`` once the process runs, and ``{"status": ...}``, as of ``waitpid``, when it has ended.
 
     python tests/forge.py SOCKET           the forge of commands; ends with its standard input
     python tests/forge.py --workers FD ... a forge of workers that import these modules; ends with the socket FD
+    python tests/forge.py --converter FD PROGRAM FOLDER   a forge of the ONNX converter, copied to the FOLDER
 """
 
 from __future__ import annotations
@@ -22,11 +25,15 @@ import io
 import json
 import os
 import pkgutil
+import runpy
 import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -111,7 +118,7 @@ class Forge:
         text, descriptors = receive(connection)
         descriptors.append(connection.detach())
         request = json.loads(text) if text else {}
-        if "worker" in request:
+        if "worker" in request or "converter" in request:
             self._pass_on(request, text, descriptors)
             return None
         if "command" in request:
@@ -142,12 +149,13 @@ class Forge:
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
-        if "worker" in request:
+        if "command" not in request:
             os.setsid()
         with contextlib.suppress(OSError):
             connection.sendall(json.dumps({"pid": os.getpid()}).encode() + b"\n")
         connection.close()
-        return worker(request["worker"]) if "worker" in request else command(request["command"])
+        starts = {"worker": worker, "converter": converter, "command": command}
+        return next(start(request[kind]) for kind, start in starts.items() if kind in request)
 
     def _forget(self) -> None:
         """In a forked process: close what belongs to the forge."""
@@ -171,11 +179,19 @@ class Forge:
         connection.close()
 
     def _pass_on(self, request: dict[str, Any], text: bytes, descriptors: list[int]) -> None:
-        """Let the forge of these modules and this environment answer."""
-        python, _, _, folders, _, *modules = request["worker"]
-        if modules in ([], ["tensorflow"]):  # tests' own tasks of TensorFlow preload nothing
-            modules = ["tensorflow", "tf_keras"]
-        key = json.dumps([python, searched(folders), modules, bound(request["env"])], sort_keys=True)
+        """Let the forge of these modules and this environment, or that of the converter, answer."""
+        env = bound(request["env"])
+        if "worker" in request:
+            python, _, _, folders, _, *modules = request["worker"]
+            if modules in ([], ["tensorflow"]):  # tests' own tasks of TensorFlow preload nothing
+                modules = ["tensorflow", "tf_keras"]
+            kind, arguments, same = "--workers", [folders, *modules], [searched(folders), *modules]
+        else:
+            python = request["converter"][5]
+            kind, same = "--converter", []
+            folder = tempfile.mkdtemp(dir=os.path.dirname(sys.argv[1]))
+            arguments = [str(ROOT / "edgekit/readers/onnx2tf_program.py"), folder]
+        key = json.dumps([kind, python, same, env], sort_keys=True)
         if key in self._forges:
             self._forges[key] = self._forges.pop(key)  # the last to be given up
         else:
@@ -184,7 +200,7 @@ class Forge:
                 control.close()
                 process.wait()
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            start = [python, "-I", __file__, "--workers", str(theirs.fileno()), folders, *modules]
+            start = [python, "-I", __file__, kind, str(theirs.fileno()), *arguments]
             with theirs:
                 process = subprocess.Popen(
                     start, cwd="/", env=request["env"], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
@@ -247,6 +263,43 @@ def worker(command_line: Sequence[str]) -> Start:
     return start
 
 
+def converter(command_line: Sequence[str]) -> Start:
+    """What the command line of a sandboxed ONNX converter does: it sets the lock, and then is the program."""
+
+    def program(_: str, arguments: Sequence[str]) -> None:
+        """Stand in for ``execvp``: what the program does once its imports are done."""
+        code = 1
+        try:
+            sys.modules["onnx2tf_program"].main(Path(arguments[3]), float(arguments[4]))
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def start() -> object:
+        launch, settings = command_line[3], {**json.loads(command_line[4]), "parent": os.getppid()}
+        sys.argv[:] = [launch, json.dumps(settings), *command_line[5:]]
+        tempfile.tempdir = None
+        os.execvp = program  # type: ignore[assignment]
+        return runpy.run_path(launch)
+
+    return start
+
+
+def import_converter(program: Path, folder: Path) -> None:
+    """Import the converter's program from a copy in the folder, and what all its jobs need."""
+    for name in ("onnx2tf_program.py", "onnx2tf_runs.py"):
+        shutil.copyfile(program.with_name(name), folder / name)
+    sys.path.insert(0, str(folder))
+    module = importlib.import_module("onnx2tf_program")
+    sys.path.remove(str(folder))
+    module.warm(folder)
+    module.warm = lambda _: None
+
+
 class _Refuses:
     """Finds neither the HEAVY packages nor what is LEFT_OUT, so that modules which need one stay unimported, too."""
 
@@ -285,10 +338,15 @@ def main() -> None:
 
         importlib.import_module("edgekit.sandbox.worker").preload(sys.argv[4:])
         forge = Forge(source, listening=False, control=source.fileno())
+    elif sys.argv[1] == "--converter":
+        source = socket.socket(fileno=int(sys.argv[2]))
+        import_converter(Path(sys.argv[3]), Path(sys.argv[4]))
+        forge = Forge(source, listening=False, control=source.fileno())
     else:
         import_commands()
         sandbox, warm = importlib.import_module("edgekit.sandbox"), importlib.import_module("tests.warm")
         sandbox._started = functools.partial(warm.start_worker, place=sys.argv[1])
+        sandbox._launched = functools.partial(warm.start_program, place=sys.argv[1])
         source = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         source.bind(sys.argv[1])
         source.listen(64)

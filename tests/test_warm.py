@@ -13,14 +13,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgekit import sandbox
 from edgekit.graph import tflite
+from edgekit.readers import onnx2tf
 from edgekit.sandbox import environment
 from tests import warm
 from tests.e2e.command import EDGEKIT
 from tests.networks.small import unary
+from tests.readers import onnx_models
 
 
 @pytest.fixture
@@ -109,6 +112,46 @@ def test_a_task_sees_the_same_in_either_worker() -> None:
             told.append(sandbox.call("tests.test_warm:tell_surroundings", {}, preload=["onnx"])[0])
     sandbox.shutdown()
     assert told[0] == told[1]
+
+
+@pytest.mark.usefixtures("onnx_converter")
+def test_the_converter_converts_as_one_that_starts_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A good model and a damaged one: the same files and samples, the same refusal."""
+    model, end = onnx_models.relu(tmp_path / "x.onnx", [1, 4]).read_bytes(), {"dtype": "float32", "shape": [1, 4]}
+    jobs = [
+        onnx2tf.Job(data, [{"name": "x", **end}], [{"name": "y", **end}], "x.onnx") for data in (model, model[:-20])
+    ]
+    made = []
+    for start in (warm.start_program, warm.FRESH_PROGRAM):
+        monkeypatch.setattr(sandbox, "_launched", start)
+        made.append(onnx2tf.convert(jobs, sandbox.Limits(seconds=60)))
+    for forged, fresh in zip(*made, strict=True):
+        assert type(forged) is type(fresh)
+        if isinstance(forged, onnx2tf.Converted) and isinstance(fresh, onnx2tf.Converted):
+            assert (forged.data, forged.order) == (fresh.data, fresh.order)
+            np.testing.assert_equal([vars(one) for one in forged.samples], [vars(one) for one in fresh.samples])
+        else:
+            assert str(forged) == str(fresh)
+    assert [isinstance(one, onnx2tf.Converted) for one in made[0]] == [True, False]
+
+
+@pytest.mark.usefixtures("onnx_converter")
+@pytest.mark.parametrize("start", [warm.start_program, warm.FRESH_PROGRAM], ids=["forged", "fresh"])
+def test_the_converter_is_locked_in(start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads and writes in its folder, and nowhere else: not where a link leads."""
+    monkeypatch.setattr(sandbox, "_launched", start)
+    folder, outside = tmp_path / "inside", tmp_path / "outside"
+    for place in (folder / "0", outside):
+        place.mkdir(parents=True)
+        (place / "job.json").write_text('{"inputs": []}')
+    (folder / "1").symlink_to(outside)
+    for path in (onnx2tf._PROGRAM, onnx2tf._RUNS):
+        shutil.copyfile(path, folder / path.name)
+    (folder / onnx2tf._PROGRAM.name).rename(folder / warm.CONVERTER)
+    command = [str(onnx2tf.ensure_onnx2tf()), "-I", str(folder / warm.CONVERTER), str(folder), "20"]
+    sandbox.run_program(command, folder=folder, limits=sandbox.Limits(seconds=60))
+    assert "error" in json.loads((folder / "0" / "report.json").read_text())
+    assert [path.name for path in outside.iterdir()] == ["job.json"]
 
 
 def tell_surroundings(

@@ -23,9 +23,13 @@ from typing import Any
 from edgekit import sandbox
 from tests.forge import bound
 
+CONVERTER = "program.py"
+"""What ``edgekit.readers.onnx2tf`` calls the converter's program."""
 FORGE = Path(__file__).with_name("forge.py")
 FRESH = sandbox._started
 """Starts a worker that imports its modules itself."""
+FRESH_PROGRAM = sandbox._launched
+"""Starts a program of its own."""
 _environment = dict(os.environ)
 """That of the session: what a test sets for itself is not the forge's."""
 
@@ -33,8 +37,10 @@ _environment = dict(os.environ)
 class Forked:
     """A process that a forge started, with the part of ``subprocess.Popen`` that :mod:`edgekit.sandbox` uses."""
 
-    def __init__(self, connection: socket.socket, stdin: Any = None, stdout: Any = None) -> None:
-        self._connection, self.stdin, self.stdout = connection, stdin, stdout
+    def __init__(
+        self, connection: socket.socket, stdin: Any = None, stdout: Any = None, args: Sequence[str] = ()
+    ) -> None:
+        self._connection, self.stdin, self.stdout, self.args = connection, stdin, stdout, args
         self._pid = 0
         self._read = b""
         self.returncode: int | None = None
@@ -45,6 +51,11 @@ class Forked:
         while not self._pid and self.returncode is None:
             self._look()
         return self._pid
+
+    def terminate(self) -> None:
+        """As ``Popen.terminate``."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGTERM)
 
     def poll(self) -> int | None:
         """As ``Popen.poll``."""
@@ -117,6 +128,23 @@ def start_worker(command: list[str], env: dict[str, str], place: str | None = No
         for descriptor in (to_read[0], to_write[1], null):
             os.close(descriptor)
     return Forked(connection, os.fdopen(to_read[1], "wb"), os.fdopen(to_write[0], "rb"))
+
+
+def start_program(
+    launcher: list[str], folder: Path, env: dict[str, str], stdin: int, stderr: Any, place: str | None = None
+) -> Any:
+    """Stand in for ``edgekit.sandbox._launched``: of all programs, the ONNX converter takes longest to import."""
+    if [Path(part).name for part in launcher[7:8]] != [CONVERTER] or stdin != subprocess.DEVNULL:
+        return FRESH_PROGRAM(launcher, folder, env, stdin, stderr)
+    to_read, to_write = os.pipe()
+    null = os.open(os.devnull, os.O_RDONLY)
+    try:
+        request = {"converter": launcher, "env": env, "cwd": str(folder)}
+        connection = asked(place or forge(), request, [null, to_write, to_write])
+    finally:
+        os.close(null)
+        os.close(to_write)
+    return Forked(connection, stdout=os.fdopen(to_read, "rb"), args=launcher)
 
 
 def run(command: Sequence[str], cwd: Path | None, env: dict[str, str], seconds: float) -> tuple[int, str, str]:

@@ -368,11 +368,18 @@ def started(
         "readable": [*environment.readable(), *environment.program(command), *_real(readable)],
     }  # fmt: skip
     launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("launch.py")), json.dumps(settings), *argv]
-    process = subprocess.Popen(
-        launcher, cwd=folder, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True, env=dict(env)
-    )
+    process = _launched(launcher, folder, dict(env), stdin, stderr)
     _programs.add(process)
     return process
+
+
+def _launched(
+    launcher: list[str], folder: Path, env: dict[str, str], stdin: int, stderr: int | IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start a program's supervisor."""
+    return subprocess.Popen(
+        launcher, cwd=folder, env=env, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True
+    )
 
 
 def finished(process: subprocess.Popen[bytes]) -> None:

@@ -7,22 +7,30 @@ statically linked program asks nothing but the kernel. The network is TVM's (:mo
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit import sandbox
 from edgekit.backends import runner_build, tvm
+from edgekit.backends.compilation import Compilation, compiled
 from edgekit.tools import toolchain
 
 if TYPE_CHECKING:
     from edgekit.backends import Planned
+    from edgekit.tools.toolchain import Tool
 
 
-def _sources() -> list[Path]:
-    """C files of the runner that need neither LiteRT nor a library to load."""
-    without = {*runner_build.BUNDLE_PARTS, "litert_api.c", "litert_engine.c", "network.c", "start.c", "variables.c"}
-    return sorted(path for path in runner_build.sources().glob("*.c") if path.name not in without)
+_FLAGS = (
+    runner_build.STANDARD,
+    "-O2",
+    "-D_GNU_SOURCE",
+    "-DEDGEKIT_STATIC_NETWORK",
+    "-fno-ident",
+    "-I.",
+    "-ffp-contract=off",
+)
+_LINK = ("-static", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack")
+_PROGRAM = "program"
 
 
 def program(kernels: Planned, path: Path) -> tuple[dict[str, str], bool]:
@@ -33,17 +41,26 @@ def program(kernels: Planned, path: Path) -> tuple[dict[str, str], bool]:
     """
     tool = toolchain.load("aarch64-static-cc").find()
     made = tvm.pieces(kernels)
+    runner = _runner(tool)
+    command = [*_FLAGS, *_LINK, *runner, "network.c", "kernels.o", "-o", _PROGRAM, "-lpthread", "-lm"]
+    job = Compilation(
+        [command], {**_headers(), **runner, **made.files()}, [_PROGRAM], "the network's program does not link"
+    )
     with sandbox.scratch() as folder:
-        made.write(folder)
-        sources = _sources()
-        for source in [*runner_build.sources().glob("*.h"), *sources]:
-            shutil.copyfile(source, folder / source.name)
-        command = [
-            *tool.argv, runner_build.STANDARD, "-O2", "-D_GNU_SOURCE", "-DEDGEKIT_STATIC_NETWORK", "-static",
-            "-fno-ident", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-I.", "-ffp-contract=off",
-            *(source.name for source in sources), "network.c", "kernels.o",
-            "-o", "program", "-lpthread", "-lm",
-        ]  # fmt: skip
-        runner_build.run_compiler(command, folder, "the network's program does not link")
-        runner_build.put(folder / "program", path.parent, path.name, 0o755)
+        (folder / _PROGRAM).write_bytes(compiled(tool, job)[_PROGRAM])
+        runner_build.put(folder / _PROGRAM, path.parent, path.name, 0o755)
     return {"compiler": runner_build.describe(tool), "tvm": made.version}, made.divided
+
+
+def _runner(tool: Tool) -> dict[str, bytes]:
+    """The object files of the runner: the same for every network."""
+    without = {*runner_build.BUNDLE_PARTS, "litert_api.c", "litert_engine.c", "network.c", "start.c", "variables.c"}
+    sources = {path.name: path.read_bytes() for path in runner_build.sources().glob("*.c") if path.name not in without}
+    names = sorted(sources)
+    commands = [[*_FLAGS, "-c", name] for name in names]
+    objects = [f"{name.removesuffix('.c')}.o" for name in names]
+    return compiled(tool, Compilation(commands, {**_headers(), **sources}, objects, "the runner does not compile"))
+
+
+def _headers() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in runner_build.sources().glob("*.h")}

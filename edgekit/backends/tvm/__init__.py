@@ -30,7 +30,6 @@ from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule import cpu
 from edgekit.codegen.schedule.tuned import Choices, workload
 from edgekit.errors import ModelError, ToolMissing
-from edgekit.files.documents import write_text
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.reference.hybrid import hybrid
 
@@ -115,11 +114,15 @@ class Pieces:
     ram_bytes: int = 0
     divided: bool = False
 
+    def files(self) -> dict[str, bytes]:
+        """``network.c``, ``weights.bin``, ``kernels.o``."""
+        source = self.source.encode(errors="backslashreplace")
+        return {"network.c": source, "weights.bin": self.weights, "kernels.o": self.kernels}
+
     def write(self, folder: Path) -> None:
-        """As ``network.c``, ``weights.bin``, ``kernels.o``."""
-        write_text(folder / "network.c", self.source)
-        (folder / "weights.bin").write_bytes(self.weights)
-        (folder / "kernels.o").write_bytes(self.kernels)
+        """Write these files."""
+        for name, content in self.files().items():
+            (folder / name).write_bytes(content)
 
 
 def pieces(planned: Planned, choices: Choices = MappingProxyType({})) -> Pieces:
