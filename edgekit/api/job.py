@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit import plugins, sandbox
-from edgekit.api import advice, golden, measuring, soundness
+from edgekit.api import advice, galleries, golden, measuring, soundness
 from edgekit.api.load import digest, reader_for
 from edgekit.backends import Options
 from edgekit.bundle.material import Material, size_of
@@ -171,9 +171,9 @@ def prepare(
         outputs = reference_outputs(folder / "model.tflite", inputs)
         soundness.check_finite(source, plan, folder / "model.tflite", (inputs, outputs), seed, count, progress)
         job = Job(source.name, source.model, plan, graph, data, (inputs, outputs), seed, passes=done, why=why)
-        job.task = source.task
-        if material is not None and source.task is not None:
-            job.material = _decided(source.task, graph, material, (inputs, outputs))
+        job.task = galleries.filled(source.task, graph, folder / "model.tflite", progress)
+        if material is not None and job.task is not None:
+            job.material = _decided(job.task, graph, material, (inputs, outputs))
         if source.tests is not None and source.tests.labels is not None:
             progress.step("measure the accuracy")
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured

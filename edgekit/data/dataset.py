@@ -24,6 +24,7 @@ from edgekit.progress import Progress, Silent
 from edgekit.tasks.anomaly import Anomaly
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.detector import Detector
+from edgekit.tasks.embedder import Embedder
 from edgekit.tasks.picture import Picture
 from edgekit.tasks.regressor import Regressor
 from edgekit.tasks.row import Row
@@ -147,6 +148,8 @@ def load(
             f"--data {name or repr(name)}: there is no such file or folder",
             "pass an .npz, a .csv, a folder, COCO's .json, or `random`",
         )
+    if task is not None and isinstance(task.decider, Embedder):
+        dataset = replace(dataset, labels=None)  # its outputs are not scores of classes
     if dataset.labels is not None:
         check_labels(dataset.labels, graph, name)
     if pixel_range != PIXELS and not any(SCALED in note for note in dataset.notes):

@@ -7,6 +7,7 @@ from typing import ClassVar
 from edgekit.tasks.anomaly import Anomaly as AnomalyDecider
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.detector import Detector
+from edgekit.tasks.embedder import Embedder
 from edgekit.tasks.parts import Decider, Source
 from edgekit.tasks.picture import Picture
 from edgekit.tasks.ranker import Ranker
@@ -71,3 +72,10 @@ class Ranking:
 
     sources: ClassVar[tuple[type[Source], ...]] = (Row,)
     decider: ClassVar[type[Decider]] = Ranker
+
+
+class Embedding:
+    """What a sample is most like in a gallery."""
+
+    sources: ClassVar[tuple[type[Source], ...]] = (Picture, Sound, Text, Row)
+    decider: ClassVar[type[Decider]] = Embedder

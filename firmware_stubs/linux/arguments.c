@@ -15,6 +15,7 @@ const char arguments_usage[] =
     "  --outputs FILE     write each sample's outputs, in the same form\n"
     "  --task FILE        the inputs are pictures for the task in this manifest, as decide.h describes them\n"
     "  --tokens FILE      with --task: the tokenizer of a task of texts; empty for others\n"
+    "  --gallery FILE     with --task: the gallery of an embedding; empty for others\n"
     "  --fed FILE         with --task: write what the network is fed with\n"
     "  --decisions FILE   with --task: write what is decided\n"
     "  --repeat R         time R inferences, over the samples in turn (default 0)\n"
@@ -41,15 +42,15 @@ bool arguments_parse(struct arguments *a, int argc, char **argv, char *error, si
         long *value, least;
         bool *flag;
     } options[] = {
-        {"--library", &a->library, NULL, 0, NULL}, {"--model", &a->model, NULL, 0, NULL},
-        {"--inputs", &a->inputs, NULL, 0, NULL},   {"--outputs", &a->outputs, NULL, 0, NULL},
-        {"--trace", &a->trace, NULL, 0, NULL},     {"--sysfs-root", &a->root, NULL, 0, NULL},
-        {"--task", &a->task, NULL, 0, NULL},       {"--tokens", &a->tokens, NULL, 0, NULL},
-        {"--fed", &a->fed, NULL, 0, NULL},         {"--decisions", &a->decisions, NULL, 0, NULL},
-        {"--samples", NULL, &a->samples, 1, NULL}, {"--repeat", NULL, &a->repeat, 0, NULL},
-        {"--warmup", NULL, &a->warmup, 0, NULL},   {"--threads", NULL, &a->threads, 1, NULL},
-        {"--profile", NULL, NULL, 0, &a->profile}, {"--markers", NULL, NULL, 0, &a->markers},
-        {"--help", NULL, NULL, 0, &a->help},
+        {"--library", &a->library, NULL, 0, NULL},     {"--model", &a->model, NULL, 0, NULL},
+        {"--inputs", &a->inputs, NULL, 0, NULL},       {"--outputs", &a->outputs, NULL, 0, NULL},
+        {"--trace", &a->trace, NULL, 0, NULL},         {"--sysfs-root", &a->root, NULL, 0, NULL},
+        {"--task", &a->task, NULL, 0, NULL},           {"--tokens", &a->tokens, NULL, 0, NULL},
+        {"--gallery", &a->gallery, NULL, 0, NULL},     {"--fed", &a->fed, NULL, 0, NULL},
+        {"--decisions", &a->decisions, NULL, 0, NULL}, {"--samples", NULL, &a->samples, 1, NULL},
+        {"--repeat", NULL, &a->repeat, 0, NULL},       {"--warmup", NULL, &a->warmup, 0, NULL},
+        {"--threads", NULL, &a->threads, 1, NULL},     {"--profile", NULL, NULL, 0, &a->profile},
+        {"--markers", NULL, NULL, 0, &a->markers},     {"--help", NULL, NULL, 0, &a->help},
     };
     const size_t count = sizeof options / sizeof *options;
     memset(a, 0, sizeof *a);

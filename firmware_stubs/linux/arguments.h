@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct arguments {
-    const char *library, *model, *inputs, *outputs, *trace, *root, *task, *tokens, *fed, *decisions;
+    const char *library, *model, *inputs, *outputs, *trace, *root, *task, *tokens, *gallery, *fed, *decisions;
     long samples, repeat, warmup, threads;
     bool profile, markers, help;
 };

@@ -12,6 +12,7 @@
 #include "archive.h"
 #include "describe.h"
 #include "files.h"
+#include "gallery.h"
 #include "instance.h"
 #include "json.h"
 #include "sha256.h"
@@ -117,21 +118,31 @@ static bool plain(const char *name)
     return *name && *name != '.' && !strchr(name, '/');
 }
 
-/* The manifest's task, with the tokenizer that may lie beside it. */
+/* Map a file of the task, if there is one. Returns a status. */
+static int map_beside(const struct bundle *b, edgekit_instance *instance, const char *name, size_t most,
+                      struct mapped *file)
+{
+    char path[PATH_MAX], why[300];
+    struct engine *e = &instance->engine;
+    if (!json_get(&b->manifest, json_get(&b->manifest, 0, "files"), name))
+        return EDGEKIT_OK;
+    if (check_file(b, name, NULL))
+        return engine_fail(e, EDGEKIT_DAMAGED, "%s", edgekit_error(NULL));
+    if (!file_path(path, sizeof path, b->folder, name) || !file_map(file, path, most, why, sizeof why))
+        return engine_fail(e, EDGEKIT_DAMAGED, "%s: %s cannot be read", b->shown, name);
+    return EDGEKIT_OK;
+}
+
+/* The manifest's task, with the tokenizer or the gallery that may lie beside it. */
 static int read_task(const struct bundle *b, edgekit_instance *instance)
 {
-    static const char name[] = "tokens.json";
-    char path[PATH_MAX], why[300];
-    if (json_get(&b->manifest, json_get(&b->manifest, 0, "files"), name)) {
-        struct engine *e = &instance->engine;
-        if (check_file(b, name, NULL))
-            return engine_fail(e, EDGEKIT_DAMAGED, "%s", edgekit_error(NULL));
-        if (!file_path(path, sizeof path, b->folder, name) ||
-            !file_map(&instance->tokens, path, TOKENS_MAX_FILE, why, sizeof why))
-            return engine_fail(e, EDGEKIT_DAMAGED, "%s: %s cannot be read", b->shown, name);
-    }
-    int status = task_read(instance, &b->manifest);
+    int status = map_beside(b, instance, "tokens.json", TOKENS_MAX_FILE, &instance->tokens);
+    if (!status)
+        status = map_beside(b, instance, "gallery.bin", GALLERY_MAX_FILE, &instance->gallery);
+    if (!status)
+        status = task_read(instance, &b->manifest);
     file_unmap(&instance->tokens);
+    file_unmap(&instance->gallery);
     return status;
 }
 

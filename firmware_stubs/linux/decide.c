@@ -11,7 +11,8 @@
 #include "task.h"
 
 enum { PICTURE = 1, SOUND = 2, TEXT = 3, ROW = 4, HEADER = 16 };
-enum { MAX_CLASSES = 65536, MAX_DETECTIONS = 10000, MAX_VALUES = 4096, MAX_CELLS = 4096 };
+enum { MAX_CLASSES = 65536, MAX_DETECTIONS = 10000, MAX_VALUES = 4096, MAX_CELLS = 4096, MAX_ELEMENTS = 4096 };
+enum { MAX_LABELS = 65536 };
 
 struct record {
     uint32_t kind, a, b, bytes;
@@ -179,10 +180,30 @@ static int write_values(edgekit_instance *instance, long sample, FILE *file)
     return status;
 }
 
+/* The nearest labels, then the vector. */
+static int write_embedding(edgekit_instance *instance, long sample, FILE *file)
+{
+    uint32_t count = 0, elements = 0;
+    float vector[MAX_ELEMENTS];
+    struct edgekit_neighbour *near = calloc(MAX_LABELS, sizeof *near);
+    if (!near)
+        return no_memory(instance);
+    int status = edgekit_neighbours(instance, near, MAX_LABELS, &count);
+    for (uint32_t i = 0; !status && i < count; i++)
+        fprintf(file, "%ld %u 2 %a %a %s\n", sample, near[i].number, (double)near[i].cosine, near[i].known ? 1.0 : 0.0,
+                near[i].label);
+    free(near);
+    if (!status)
+        status = edgekit_embedding(instance, vector, MAX_ELEMENTS, &elements);
+    for (uint32_t i = 0; !status && i < elements; i++)
+        fprintf(file, "%ld %u 1 %a vector\n", sample, i, (double)vector[i]);
+    return status;
+}
+
 typedef int (*decide_write)(edgekit_instance *, long sample, FILE *);
-static const char *const tasks[] = {"anomaly", "classification", "detection",    "keyword",
+static const char *const tasks[] = {"anomaly", "classification", "detection",    "embedding",          "keyword",
                                     "ranking", "regression",     "segmentation", "text-classification"};
-static const decide_write writers[] = {write_anomaly, write_classes, write_detections, write_classes,
+static const decide_write writers[] = {write_anomaly, write_classes, write_detections, write_embedding, write_classes,
                                        write_classes, write_values,  write_mask,       write_classes};
 
 static void write_ports(const struct port *ports, size_t count, FILE *file)

@@ -228,6 +228,24 @@ int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly_sum *sum)
    gets the unit's name. Returns a status; EDGEKIT_USAGE if the bundle's task is not regression. */
 int edgekit_values(edgekit_instance *instance, float *values, uint32_t most, uint32_t *count, const char **unit);
 
+/* A label of the gallery, and how near its nearest vector is. */
+struct edgekit_neighbour {
+    uint32_t number;   /* of the label */
+    float cosine;      /* from -1 to 1 */
+    int32_t known;     /* 1 if that is not below the task's threshold */
+    const char *label; /* valid until the instance is closed */
+};
+
+/* Write the labels of the gallery that are nearest to what the network has just made, the nearest first: as many as the
+   task says, but no more than `most`. What it was run on is unknown if the first is not known, or there is none.
+   Nothing is allocated. Returns a status; EDGEKIT_USAGE if the bundle's task is not embedding. */
+int edgekit_neighbours(edgekit_instance *instance, struct edgekit_neighbour *neighbours, uint32_t most,
+                       uint32_t *count);
+
+/* Write what the network has just made, at unit length, but no more than `most` elements; zeros where it has no
+   direction: it is zero, or not finite. Returns a status; EDGEKIT_USAGE if the bundle's task is not embedding. */
+int edgekit_embedding(edgekit_instance *instance, float *vector, uint32_t most, uint32_t *count);
+
 /* What the bundle's task is, "detection", valid until the instance is closed; NULL if it has none. It may be a kind
    that is a plug-in of edgekit: its network runs, but all functions for tasks return EDGEKIT_USAGE. */
 const char *edgekit_task(const edgekit_instance *instance);

@@ -149,11 +149,7 @@ class Network
     /* What a regression estimates, in the task's unit, whose name `unit` gets. */
     std::vector<float> values(std::string *unit = nullptr)
     {
-        std::size_t most = 1;
-        const edgekit_tensor *output = edgekit_output(instance_.get(), 0);
-        for (std::uint32_t i = 0; output && i < output->rank; i++)
-            most *= static_cast<std::size_t>(output->shape[i]);
-        std::vector<float> found(most);
+        std::vector<float> found(elements());
         std::uint32_t count = 0;
         const char *name = "";
         check(edgekit_values(instance_.get(), found.data(), static_cast<std::uint32_t>(most), &count, &name));
@@ -175,6 +171,24 @@ class Network
     const char *mask_label(std::uint32_t number)
     {
         return edgekit_mask_label(instance_.get(), number);
+    }
+    /* The labels of the gallery that are nearest, the nearest first: as many as the task says, but no more than
+       `most`. */
+    std::vector<edgekit_neighbour> neighbours(std::uint32_t most = 100)
+    {
+        std::vector<edgekit_neighbour> found(most);
+        check(edgekit_neighbours(instance_.get(), found.data(), most, &most));
+        found.resize(most);
+        return found;
+    }
+    /* What an embedding makes of its sample, at unit length. */
+    std::vector<float> embedding()
+    {
+        std::uint32_t count = 0;
+        std::vector<float> found(elements());
+        check(edgekit_embedding(instance_.get(), found.data(), static_cast<std::uint32_t>(found.size()), &count));
+        found.resize(count);
+        return found;
     }
     /* What the bundle's task is, "detection"; NULL if it has none. */
     const char *task() const
@@ -218,6 +232,15 @@ class Network
     {
         if (status)
             throw Error(status, edgekit_error(instance_.get()));
+    }
+    /* Of the first output. */
+    std::size_t elements() const
+    {
+        std::size_t count = 1;
+        const edgekit_tensor *output = edgekit_output(instance_.get(), 0);
+        for (std::uint32_t i = 0; output && i < output->rank; i++)
+            count *= static_cast<std::size_t>(output->shape[i]);
+        return count;
     }
     static const edgekit_tensor &found(const edgekit_tensor *tensor, const char *kind)
     {

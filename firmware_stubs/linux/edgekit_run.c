@@ -118,6 +118,8 @@ static void run_task(const struct arguments *a, const uint8_t *material, size_t 
     struct decide_files files = {created(a->fed), created(a->outputs), created(a->decisions)};
     if (a->tokens && file_holds(a->tokens))
         instance->tokens.bytes = map_file(a->tokens, &instance->tokens.size);
+    if (a->gallery && file_holds(a->gallery))
+        instance->gallery.bytes = map_file(a->gallery, &instance->gallery.size);
     check(decide_all(instance, (const char *)manifest, manifest_size, material, size, a->samples, &files));
     closed(files.fed, a->fed);
     closed(files.outputs, a->outputs);

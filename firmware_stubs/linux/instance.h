@@ -20,8 +20,9 @@ struct edgekit_instance {
     struct engine engine;
     struct described *input, *output;
     struct mapped model;
-    struct mapped tokens; /* the bundle's tokenizer, while its task is read; empty: it has none */
-    struct task *task;    /* NULL: the bundle has none */
+    struct mapped tokens;  /* the bundle's tokenizer, while its task is read; empty: it has none */
+    struct mapped gallery; /* and its gallery */
+    struct task *task;     /* NULL: the bundle has none */
     void (*task_free)(struct task *task);
     void *library;
     bool unload;      /* nothing of the library outlives the instance */

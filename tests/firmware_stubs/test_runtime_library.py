@@ -350,22 +350,22 @@ def plugged(folder: Path, **changes: object) -> Path:
     (made,) = edgekit("compile", folder / "model.tflite", *options).json["bundles"]
     file = Path(made["path"]) / "manifest.json"
     manifest = json.loads(file.read_text())
-    task = {"schema": 1, "task": "embedding", "plugin": "picture-embedding", "picture": {"theirs": [1]}, **changes}
+    task = {"schema": 1, "task": "rating", "plugin": "picture-rating", "picture": {"theirs": [1]}, **changes}
     file.write_text(json.dumps({**manifest, "task": task}))
     return file.parent
 
 
 def test_kinds_of_plugins_are_run_and_not_decided(sanitized: Path, tmp_path: Path) -> None:
     bundle = plugged(tmp_path)
-    done = checked(sanitized, "plugged", bundle, "embedding")
+    done = checked(sanitized, "plugged", bundle, "rating")
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"plugin": None}, {"plugin": ""}, {"plugin": 3}, {"plugin": "p" * 300}, {"task": "em\nbedding"}, {"task": ""},
-        {"task": "e" * 64}, {"task": None}, {"task": ["embedding"]}, {"task": "Embedding"},
+        {"plugin": None}, {"plugin": ""}, {"plugin": 3}, {"plugin": "p" * 300}, {"task": "ra\nting"}, {"task": ""},
+        {"task": "e" * 64}, {"task": None}, {"task": ["rating"]}, {"task": "Rating"},
     ],
 )  # fmt: skip
 def test_damaged_kinds_of_plugins_are_refused(sanitized: Path, tmp_path: Path, changes: dict[str, object]) -> None:

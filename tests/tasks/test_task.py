@@ -194,9 +194,9 @@ def test_lines_of_decisions_are_json_whatever_a_network_computes() -> None:
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
-        ({"task": "embedding"}, CheckFailed, "task = 'embedding': it is one of anomaly, classification, detection"),
+        ({"task": "rating"}, CheckFailed, "task = 'rating': it is one of anomaly, classification, detection"),
         ({"task": ["classification"]}, CheckFailed, "it is one of anomaly"),
-        ({"task": "embedding", "plugin": "theirs"}, UsageError, "of the plug-in 'theirs', which is not installed"),
+        ({"task": "rating", "plugin": "theirs"}, UsageError, "of the plug-in 'theirs', which is not installed"),
         ({"task": [], "plugin": "theirs"}, CheckFailed, "is damaged"),
         ({"plugin": "theirs"}, CheckFailed, "is a kind of edgekit, not of theirs"),
     ],

@@ -10,6 +10,7 @@ from edgekit.errors import DeviceError
 from edgekit.files import left_behind
 from edgekit.files.documents import dumps
 from edgekit.runners.linux import process
+from edgekit.tasks.gallery import FILE as GALLERY
 from edgekit.tasks.parts import Line
 from edgekit.tasks.text import FILE as TOKENS
 
@@ -29,9 +30,9 @@ def manifest(bundle: Bundle) -> bytes:
 
 
 def beside(bundle: Bundle) -> dict[str, bytes]:
-    """The files that it reads beside the material, by their names: what it needs of the manifest, and a tokenizer."""
-    tokens = bundle.task.source.files().get(TOKENS, b"") if bundle.task is not None else b""
-    return {MANIFEST: manifest(bundle), TOKENS: tokens}
+    """The files that it reads beside the material, by their names: what it needs of the manifest, and of the task."""
+    files = {} if bundle.task is None else bundle.task.files()
+    return {MANIFEST: manifest(bundle), **{name: files.get(name, b"") for name in (TOKENS, GALLERY)}}
 
 
 def arguments(material: Material, *, trace: bool = True) -> list[str]:
@@ -41,6 +42,8 @@ def arguments(material: Material, *, trace: bool = True) -> list[str]:
         MANIFEST,
         "--tokens",
         TOKENS,
+        "--gallery",
+        GALLERY,
         "--fed",
         FED,
         "--outputs",
