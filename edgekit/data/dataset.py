@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edgekit.tasks.task import Task
 
 RANDOM_SAMPLES = 32
-WITHOUT_CLASSES = (Anomaly, Detector, Regressor, Segmenter)
+WITHOUT_CLASSES = (Anomaly, Detector, Embedder, Regressor, Segmenter)
 """What decides otherwise than by choosing one class for a sample: its truth is no label."""
 
 
