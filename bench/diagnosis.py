@@ -46,7 +46,7 @@ def row(planted: str, patient: Patient) -> str:
     place = "the input" if first.operator < 0 else f"{first.operator} {first.op}"
     again = first.cause in ("data_range", "dead_range")
     ranges = patient.test if again else patient.calibration
-    healed = cure(patient.graph, plan_of({}), ranges, patient.test, PassContext())[0]
+    healed = cure(patient.graph, plan_of({}), ranges, Judge(patient.graph, patient.test), PassContext())[0]
     seconds = time.monotonic() - began
     real, before, after = (
         f"{o.accuracy:.1%}" for o in (healed.real, found.quantized, healed.outcome) if o.accuracy is not None

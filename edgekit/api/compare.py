@@ -36,6 +36,7 @@ class Row:
             "model_bytes": self.model_bytes,
             "bundle_bytes": self.bundle_bytes,
             "accuracy": accuracy["compiled"] if accuracy else None,
+            "metrics": self.manifest.get("metrics", []),
             "parity_ok": self.manifest.get("parity", {}).get("ok"),
             "profile": self.profile.json(),
         }

@@ -32,6 +32,7 @@ from edgekit.graph import Graph
 from edgekit.graph.onnx_operators import has_onnx
 from edgekit.metrics.parity import NOTHING, Parity
 from edgekit.metrics.tasks import registry as metric_registry
+from edgekit.metrics.tasks.gauge import own_metric
 from edgekit.passes import recipe
 from edgekit.profiling import Profile, registry
 from edgekit.progress import Progress, Silent
@@ -128,7 +129,8 @@ def compile(
     :param database: tuned kernels (docs/tuning.md): a file, or a folder of them; ``auto``: edgekit's cache; None: the
         rules' kernels, so that the contents of a cache do not change what is compiled.
     :param threads: for ``auto``: the threads that an inference may use; default: one per core of the target.
-    :param metrics: what else to judge the network by, before and after the recipe (docs/data.md).
+    :param metrics: what else to judge the network by, before and after the recipe (docs/data.md); default: what its
+        task is judged by, unless that is accuracy.
     :param budgets: ``metric-drop=NUMBER``: how much of each metric the recipe may cost, in the metric's own unit.
     :returns: one :class:`Compiled` per target, in the given order.
     :raises EdgekitError: a subclass says what went wrong; no half-written bundle is left.
@@ -146,7 +148,7 @@ def compile(
     if threads is not None and backend != AUTO:
         raise UsageError("--threads is what --backend auto decides for", "omit it; `edgekit profile` takes --threads")
     counts = {board.name: threads_for(board, threads) for board in boards}
-    limits = _limits(budgets, metrics)
+    limits = _limits(budgets)
     judges = [metric_registry.get(name) for name in dict.fromkeys(metrics)]
     parse_workers(workers)
     if database not in (None, AUTO):
@@ -161,6 +163,10 @@ def compile(
         def choose(graph: Graph) -> None:
             plans.extend(_plans(backend, graph, board, options) for board in boards)
 
+        if not judges and (own := own_metric(source.task, source.tests)) is not None:
+            judges = [own]
+        if limits and not judges:
+            raise UsageError(f"--budget {limits[0].text} bounds metrics, but there is none", "name one with --metric")
         job = prepare(
             source, plan, seed, workers, progress, check=choose, named=None if changes else recipe, metrics=judges
         )
@@ -178,15 +184,13 @@ def compile(
         return _side_by_side(makers, 1 if backend == AUTO else min(len(boards), 4))
 
 
-def _limits(texts: Sequence[str], metrics: Sequence[str]) -> tuple[budget.Budget, ...]:
+def _limits(texts: Sequence[str]) -> tuple[budget.Budget, ...]:
     limits = budget.parse(texts)
     for limit in limits:
         if limit.name != budget.METRIC:
             raise UsageError(
                 f"the budget {limit.name} is not for compile", "edgekit compress searches for what meets it"
             )
-        if not metrics:
-            raise UsageError(f"--budget {limit.text} bounds metrics, but there is none", "name one with --metric")
     return limits
 
 

@@ -17,7 +17,7 @@ import edgekit
 from edgekit import plugins, resources, sandbox, target
 from edgekit.api import compile as compiling
 from edgekit.api import job as jobs
-from edgekit.api import judging
+from edgekit.api import judging, measuring
 from edgekit.api.output import output
 from edgekit.api.profile import profile
 from edgekit.compression import budget as budgeting
@@ -61,6 +61,7 @@ def compress(
     seed: int = 0,
     fresh: bool = False,
     shapes: Sequence[str] = (),
+    task: str | Path | None = None,
     trust: bool = False,
     progress: Progress = Silent(),
 ) -> Compression:
@@ -69,7 +70,9 @@ def compress(
     :param data: labelled samples, for the passes and for the search, which get different parts of them; without
         ``test``, a third is kept for the final accuracy.
     :param budgets: ``NAME=NUMBER[UNIT]`` each (:mod:`edgekit.compression.budget`).
-    :param metric: judge by this metric of a task (docs/data.md), not by accuracy.
+    :param metric: judge by this metric of a task (docs/data.md), not by accuracy; default: the task's own, if its
+        truth is known and no budget bounds accuracy.
+    :param task: a ``task.toml``; default: the one beside the model, if there is one.
     :param trials: the largest number of different recipes to try; ``seconds``: the longest time.
     :param train: also try recipes that train (needs TensorFlow).
     :param out: folder for the recipes, the bundles and ``front.json``.
@@ -81,13 +84,18 @@ def compress(
     began = time.monotonic()
     limits, board = budgeting.parse(budgets), _board(target)
     judge = None if metric is None else registry.get(metric)
-    judging.fit(limits, judge)
+    if judge is not None:
+        judging.fit(limits, judge)
     _tools(train)
     with output(Path(out)) as folder:
         sandbox.warm(PRELOAD)
         specs = _specs(data, test)
-        source = jobs.read(Path(model), specs["calibration"], specs["test"], seed, trust, progress, shapes)
+        file = None if task is None else Path(task)
+        source = jobs.read(Path(model), specs["calibration"], specs["test"], seed, trust, progress, shapes, file)
         searched = dataset.load(specs["search"], source.graph, seed=seed, task=source.task, progress=progress)
+        if judge is None:
+            judge = judging.by_task(source, searched, limits)
+            judging.fit(limits, judge)
         judging.usable(source, searched, limits, judge, progress)
 
         costs = _objectives(limits)
@@ -98,7 +106,7 @@ def compress(
         ladder = search.rungs(len(searched), statistics(source.graph).macs)
         counts = {"calibration": len(source.samples or ()), "search": len(searched), "test": len(source.tests or ())}
         made = Compression(Path(model), board, seed, goal, search.Found(), specs, counts, ladder, folder)
-        made.shapes, made.trust = tuple(shapes), trust
+        made.shapes, made.trust, made.task = tuple(shapes), trust, file
         try:
             with journal.opened(_journal(source, searched, board, choices, goal, seed), goal, fresh, progress) as study:
                 search.run(
@@ -149,7 +157,8 @@ def _evaluator(
     seed: int,
     progress: Progress,
 ) -> Evaluator:
-    context = PassContext(data=source.samples, seed=seed, source=source.graph, progress=_Inner(progress))
+    gauge = measuring.aim(source, [] if judge is None else [judge])
+    context = PassContext(source.samples, seed, source.graph, progress=_Inner(progress), gauge=gauge)
 
     def apply(graph: Graph, step: Step) -> Graph:
         return jobs.transform(graph, Recipe("", "", False, (step,)), context)[0]

@@ -197,7 +197,8 @@ def diagnose(
             trust,
             after,
             gauge,
-            [*(["--task", str(task)] if task is not None else []), *(["--metric", metric] if metric else [])],
+            file,
+            metric,
         )
         try:
             return replace(made, fixed=_fixed(job))
@@ -212,7 +213,7 @@ class _Job:
     :param graph: the network that is quantized: ``source`` after the passes ``before``.
     :param specs: samples for calibration, and (or None) to judge by.
     :param after: the recipe's passes after the quantization.
-    :param gauge: the metric that decides, if one does. :param judging: the options that name task and metric.
+    :param gauge: the metric that decides, if one does. :param task, metric: as the user named them.
     """
 
     model: Path
@@ -229,7 +230,8 @@ class _Job:
     trust: bool
     after: tuple[Step, ...]
     gauge: Gauge | None
-    judging: list[str]
+    task: Path | None
+    metric: str | None
 
 
 def _gauge(source: jobs.Source, named: registry.Metric | None) -> Gauge | None:
@@ -278,9 +280,10 @@ def _fixed(job: _Job) -> Fixed:
     bundle = compiling.build(made, backend, planned, job.folder, False, progress)
     file = job.folder / "recipes" / f"{source.name}.{job.board.name}" / f"{recipe.name}.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
-    given = arguments(job.model, *job.specs, job.shapes, seed, job.trust)
+    given = arguments(job.model, *job.specs, job.shapes, seed, job.trust, job.task)
+    given += ["--metric", job.metric] if job.metric else []
     how = ["--target", job.board.name, "--recipe", str(file)]
-    command = shlex.join(["edgekit", "compile", given[0], *how, *given[1:], *job.judging])
+    command = shlex.join(["edgekit", "compile", given[0], *how, *given[1:]])
     write_text(file, recipes.dumps(recipe, f"Makes the bundle again:\n{command}"))
     return Fixed(found, job.graph, job.plan.base, job.recalibrated, file, command, bundle)
 
@@ -304,13 +307,13 @@ def _search(job: _Job, source: jobs.Source) -> Cure:
     """Search on part of the samples if there are many; on all of them if that fix exceeds the bound on all."""
     assert source.tests is not None and source.samples is not None
     few = source.tests.subset(search_samples(job.graph), job.context.seed)
-    found, versions = cure(job.graph, job.plan, source.samples, few, job.context, job.gauge)
+    found, versions = cure(job.graph, job.plan, source.samples, Judge(job.graph, few, job.gauge), job.context)
     if len(few) == len(source.tests):
         return found
     judge = Judge(job.graph, source.tests, job.gauge)
     if loss(judge(versions.mix(found.precision).graph), judge.float) <= job.plan.max_drop:
         return found
-    return cure(job.graph, job.plan, source.samples, source.tests, job.context, job.gauge)[0]
+    return cure(job.graph, job.plan, source.samples, judge, job.context)[0]
 
 
 def _recipe(before: Recipe, plan: Plan, found: Cure, after: tuple[Step, ...]) -> Recipe:

@@ -130,7 +130,7 @@ def read(
     model: dict[str, Any] = {"name": path.name, "format": reader.name, "sha256": digest(path)}
     if shapes:
         model["shapes"] = {tensor.name: list(tensor.shape) for tensor in graph.inputs}
-    given = tuple(commands.arguments(path, data, test, shapes, seed, trust))
+    given = tuple(commands.arguments(path, data, test, shapes, seed, trust, task))
     return Source(path.stem, model, graph, samples, tests, given, purpose)
 
 
@@ -152,7 +152,8 @@ def prepare(
     crew, why = parse_workers(workers), advice.why(plan, source.given, named)
     graph, done = transformed, list[Done]()
     if graph is None:
-        context = PassContext(data=source.samples, seed=seed, source=source.graph, workers=workers, progress=progress)
+        gauge = measuring.aim(source, metrics)
+        context = PassContext(source.samples, seed, source.graph, workers, progress, gauge)
         try:
             graph, done = transform(source.graph, plan, context)
         except QuantizationFailed as error:

@@ -15,6 +15,7 @@ from edgekit.data import dataset
 from edgekit.errors import ModelError, UsageError
 from edgekit.graph.floats import refuse_integer
 from edgekit.metrics import accuracy, fairness
+from edgekit.metrics.tasks.gauge import own_metric
 from edgekit.metrics.tasks.registry import Metric
 from edgekit.metrics.tasks.results import truth
 from edgekit.progress import Progress
@@ -33,6 +34,12 @@ def fit(limits: Sequence[budgeting.Budget], judge: Metric | None) -> None:
                 f"--budget {limit.text} bounds the accuracy, but --metric {judge.name} judges",
                 "bound metric-drop, or omit --metric",
             )
+
+
+def by_task(source: jobs.Source, searched: dataset.Dataset, limits: Sequence[budgeting.Budget]) -> Metric | None:
+    """What the task is judged by where no metric is named; None: accuracy, which a budget may demand."""
+    wants_accuracy = any(limit.name in budgeting.ACCURACY for limit in limits) and searched.labels is not None
+    return None if wants_accuracy else own_metric(source.task, searched)
 
 
 def usable(

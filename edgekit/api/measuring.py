@@ -11,6 +11,7 @@ from edgekit.graph import Graph
 from edgekit.metrics import accuracy, fairness
 from edgekit.metrics.tasks import registry
 from edgekit.metrics.tasks import results as made
+from edgekit.metrics.tasks.gauge import Gauge, own_metric
 from edgekit.metrics.tasks.registry import Judged, Metric, Results
 from edgekit.passes import recipe
 from edgekit.progress import Progress
@@ -47,12 +48,26 @@ def judge(source: Source, job: Job, metrics: Sequence[Metric], progress: Progres
     truth = made.truth(source.tests, source.task)
     before = results(source.graph, source.tests, source.task)
     after = results(job.graph, source.tests, source.task) if job.recipe.steps else before
-    return [registry.compare(each, before, after, truth, seed=job.seed) for each in metrics]
+    # The clips of a recording are judged together: their groups are not known.
+    groups = source.tests.groups if len(truth) == len(source.tests) else None
+    return [registry.compare(each, before, after, truth, seed=job.seed, groups=groups) for each in metrics]
 
 
 def results(graph: Graph, tests: Dataset, task: Task | None) -> Results:
     """Run samples; return what the network makes of them, in its task's terms."""
     return made.results(graph, accuracy.outputs_of(graph, graph, tests), tests, task)
+
+
+def aim(source: Source, metrics: Sequence[Metric]) -> Gauge | None:
+    """What passes that search for accuracy are to keep: the task's own metric, or the first that is named.
+
+    None: the share of right labels, where there are labels, or how much the outputs differ.
+    """
+    samples = source.samples
+    if samples is None or samples.truth is None or samples.labels is not None:
+        return None
+    chosen = metrics[0] if metrics else own_metric(source.task, samples)
+    return None if chosen is None else Gauge(chosen, source.task)
 
 
 def drops_checked(limits: Sequence[Budget], judged: Sequence[Judged], plan: recipe.Recipe) -> None:
@@ -83,6 +98,24 @@ def check_bound(plan: recipe.Recipe, judged: Sequence[Judged]) -> None:
     if limit is not None:
         bound = Budget(METRIC, limit, f"its bound metric_drop={limit:g}")
         drops_checked([bound], [one for one in judged if one.metric == plan.bounds.metric], plan)
+    if plan.bounds.metric_group_drop is not None:
+        for one in judged:
+            if one.metric == plan.bounds.metric:
+                _check_groups(plan, one, plan.bounds.metric_group_drop)
+
+
+def _check_groups(plan: recipe.Recipe, judged: Judged, most: float) -> None:
+    lost = [group for group in judged.groups or () if group.found is not None and group.found.drop.value > most]
+    if not lost:
+        return
+    worst = max(lost, key=lambda group: group.found.drop.value if group.found else 0.0)
+    assert worst.found is not None
+    drop = worst.found.drop
+    raise CheckFailed(
+        f"the recipe {plan.name!r} costs group {worst.name} {drop.value:.3g} of {judged.metric} ({drop.low:.3g} to "
+        f"{drop.high:.3g}) on {worst.samples} samples, more than its bound metric_group_drop={most:g}",
+        "use another recipe, or allow more",
+    )
 
 
 def can_be_judged(metrics: Sequence[Metric], tests: Dataset | None) -> None:
@@ -96,10 +129,13 @@ def can_be_judged(metrics: Sequence[Metric], tests: Dataset | None) -> None:
 def check_bounds_apply(plan: recipe.Recipe, tests: Dataset | None) -> None:
     """Refuse data on which the recipe's bounds cannot be checked, before any work starts."""
     if plan.bounds and (tests is None or tests.labels is None):
+        other = "bound another metric: metric and metric_drop (docs/recipes.md)"
         raise UsageError(
-            f"the recipe {plan.name!r} bounds the accuracy, which needs labels", "pass --test or --data with x and y"
+            f"the recipe {plan.name!r} bounds the accuracy, which needs labels",
+            other if tests is not None and tests.truth is not None else "pass --test or --data with x and y",
         )
-    if plan.bounds.group_drop is not None and tests is not None and tests.groups is None:
-        raise UsageError(
-            f"the recipe {plan.name!r} bounds group_drop, which needs groups", "add an array g to the .npz"
-        )
+    for name in ("group_drop", "metric_group_drop"):
+        if getattr(plan.bounds, name) is not None and tests is not None and tests.groups is None:
+            raise UsageError(
+                f"the recipe {plan.name!r} bounds {name}, which needs groups", "add an array g to the .npz"
+            )

@@ -15,6 +15,8 @@ from edgekit.data import dataset, drawing
 from edgekit.data.spec import parsed
 from edgekit.errors import DeviceError, UsageError
 from edgekit.files import temporary
+from edgekit.metrics.tasks import gauge
+from edgekit.metrics.tasks.gauge import Reached
 from edgekit.progress import Progress, Silent
 from edgekit.runners import OpenOptions, Run, RunOptions, once
 from edgekit.runners import get as get_runner
@@ -36,6 +38,7 @@ class RunResult:
 
     :param index: where each sample stands in the data; None for the golden ones.
     :param decisions: in the task's terms; None if the bundle has no task.
+    :param metric: the task's own, if it is not accuracy and the data says what is right.
     """
 
     run: Run
@@ -47,6 +50,7 @@ class RunResult:
     latency_ms: float | None
     index: list[int] | None = None
     decisions: list[Decision] | None = None
+    metric: Reached | None = None
 
     def json(self) -> dict[str, Any]:
         """Return the document of ``edgekit run --json``."""
@@ -60,6 +64,7 @@ class RunResult:
             "outputs": self.outputs,
             "top1": self.top1,
             "accuracy": self.accuracy,
+            "metric": None if self.metric is None else self.metric.json(),
             "latency_ms": self.latency_ms,
             "decisions": None if self.decisions is None else [decision.json() for decision in self.decisions],
         }
@@ -117,6 +122,7 @@ def run(
         outputs = [tensor.json() for tensor in bundle.graph.outputs]
         scales = _scales(bundle.graph)
         decided = _decisions(bundle, inputs, result, samples, index)
+        reached = None if samples is None else gauge.reached(bundle.task, bundle.graph, result.outputs, samples, seed)
     if save is not None:
         _save(Path(save), result.outputs, scales if index is None else {**scales, "index": index})
     if draw is not None and samples is not None and samples.files is not None:
@@ -129,7 +135,7 @@ def run(
     times = result.trace.latency_ms
     return RunResult(
         result, on, outputs, len(first), top1, accuracy, statistics.median(times) if times else None,
-        None if index is None else index.tolist(), decided,
+        None if index is None else index.tolist(), decided, reached,
     )  # fmt: skip
 
 

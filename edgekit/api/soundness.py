@@ -87,8 +87,15 @@ def warn_if_larger(job: Job, progress: Progress) -> None:
 
 
 def warn_if_costly(job: Job, source: Source, why: str, progress: Progress) -> None:
-    """Warn if labels show that the network is untrained, or that the recipe costs accuracy."""
+    """Warn if labels show that the network is untrained, or that the recipe costs accuracy or a task's metric."""
     found = job.accuracy
+    for one in job.metrics if found is None and why else []:
+        drop = one.found.drop
+        if drop.low > 0 and drop.value > NOTABLE_DROP * abs(one.found.before.value) / 100:
+            progress.warn(
+                f"the recipe costs {drop.value:.3g} of {one.metric} ({drop.low:.3g} to {drop.high:.3g}); for the cause "
+                f"and a fix: {why} --metric {one.metric} --fix"
+            )
     if found is None or source.tests is None or source.tests.labels is None or found["random"]:
         return
     guessed = 1 / max(2, int(source.tests.labels.max()) + 1)

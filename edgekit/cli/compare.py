@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,7 +35,6 @@ def command(bundles: tuple[Path, ...], on: str, threads: int, output: Output) ->
     rows = []
     for number, row in enumerate(found.rows):
         latency, energy = row.profile.latency_ms, row.profile.energy_mj
-        accuracy = row.manifest.get("accuracy")
         marks = [
             word
             for word, winner in (
@@ -47,7 +47,7 @@ def command(bundles: tuple[Path, ...], on: str, threads: int, output: Output) ->
         rows.append(
             [
                 row.manifest["model"]["name"], row.manifest["target"], row.manifest["recipe"]["name"],
-                f"{accuracy['compiled']:.2%}" if accuracy else "", size(row.model_bytes),
+                _accuracy(row.manifest), size(row.model_bytes),
                 figure(latency.value, latency.low, latency.high, "ms"),
                 figure(energy.value, energy.low, energy.high, "mJ"), ", ".join(marks),
             ]
@@ -58,3 +58,11 @@ def command(bundles: tuple[Path, ...], on: str, threads: int, output: Output) ->
         rows,
         right=(3, 4),
     )
+
+
+def _accuracy(manifest: dict[str, Any]) -> str:
+    """The share of right labels, or what the first metric says of other networks."""
+    accuracy, metrics = manifest.get("accuracy"), manifest.get("metrics")
+    if accuracy:
+        return f"{accuracy['compiled']:.2%}"
+    return f"{metrics[0]['name']} {metrics[0]['after']['value']:.4g}" if metrics else ""

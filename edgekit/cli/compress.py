@@ -20,6 +20,7 @@ from edgekit.cli.common import (
     shape_option,
     size,
     table,
+    task_option,
     trust_option,
 )
 from edgekit.cli.streams import say
@@ -63,8 +64,10 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 )  # fmt: skip
 @click.option(
     "--metric", metavar="M", cls=Listing, names=metric_names,
-    help="Judge by a task's metric, not by accuracy: {names}, or your own: package.module:function.",
+    help="Judge by a task's metric, not by accuracy: {names}, or your own: package.module:function; default: the "
+    "task's own.",
 )  # fmt: skip
+@task_option
 @click.option(
     "--trials", default=40, show_default=True, type=click.IntRange(1, 100_000), help="Number of recipes to try."
 )

@@ -69,6 +69,9 @@ def command(bundle: Path, output: Output, watch: Path | None, **options: Any) ->
         say(f"largest element: {shown}{' ...' if result.samples > MOST_LABELS else ''}")
     if result.accuracy is not None:
         say(f"accuracy: {result.accuracy:.2%}")
+    if (reached := result.metric) is not None:
+        score = reached.score
+        say(f"{reached.metric} ({reached.samples} samples): {score.value:.4g} ({score.low:.4g} to {score.high:.4g})")
     if result.latency_ms is not None:
         say(f"latency: {result.latency_ms:.3f} ms (median of {len(result.run.trace.latency_ms)})")
 

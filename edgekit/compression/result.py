@@ -45,6 +45,7 @@ class Compression:
     seconds: float = 0.0
     shapes: tuple[str, ...] = ()
     trust: bool = False
+    task: Path | None = None
 
     @property
     def compiled(self) -> list[Finalist]:
@@ -147,7 +148,8 @@ def recipe(made: Compression, finalist: Finalist) -> str:
 
 def command(made: Compression, recipe: Path | None) -> str:
     """Return the command that builds the same bundle again."""
-    given = arguments(made.model, made.specs["calibration"], made.specs["test"], made.shapes, made.seed, made.trust)
+    data, test = made.specs["calibration"], made.specs["test"]
+    given = arguments(made.model, data, test, made.shapes, made.seed, made.trust, made.task)
     if made.goal.scale.drop == budgeting.METRIC:
         given += ["--metric", made.goal.scale.name]
     how = ["--target", made.board.name, "--recipe", str(recipe or "as-is")]

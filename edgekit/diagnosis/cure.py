@@ -19,7 +19,6 @@ from edgekit.passes.quantize import Settings, measured
 
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
-    from edgekit.metrics.tasks.gauge import Gauge
 
 BETTER = 0.5
 """Equalized channels are kept where they bring the outputs' noise below this share of what it was."""
@@ -66,18 +65,15 @@ class Cure:
         }
 
 
-def cure(
-    graph: Graph, plan: Plan, calibration: Dataset, test: Dataset, context: PassContext, gauge: Gauge | None = None
-) -> tuple[Cure, Versions]:
-    """Search for the cheapest network within the plan's bound.
+def cure(graph: Graph, plan: Plan, calibration: Dataset, judge: Judge, context: PassContext) -> tuple[Cure, Versions]:
+    """Search for the cheapest network within the plan's bound, which is in the unit of what the judge measures.
 
-    :param calibration: samples for the ranges; ``test``: samples to judge by, by ``gauge`` if there is one.
+    :param calibration: samples for the ranges; ``judge``: of the graph.
     :returns: what was found, and the quantizations (of the network with scaled channels, where they are).
     :raises CheckFailed: if there is none.
     """
     context = replace(context, data=calibration)
     cost, unit = cost_of(plan.target)
-    judge = Judge(graph, test, gauge)
     _, versions, _ = quantizations(graph, plan.settings, context, False)
     whole = [plan.base] * len(graph.operators)
     before = judge(versions.mix(whole).graph)

@@ -157,12 +157,15 @@ class Judge:
 
     def on(self, data: Dataset) -> Judge:
         """A judge on a part of the samples; by noise alone where the metric is undefined on so few."""
-        if len(data) == len(self.data):
-            return self
+        return self if len(data) == len(self.data) else Judge.where_defined(self.graph, data, self.gauge)
+
+    @classmethod
+    def where_defined(cls, graph: Graph, data: Dataset, gauge: Gauge | None) -> Judge:
+        """A judge by the metric; without it where it is not defined on these samples."""
         try:
-            return Judge(self.graph, data, self.gauge)
+            return cls(graph, data, gauge)
         except UsageError:
-            return Judge(self.graph, data)
+            return cls(graph, data)
 
     def _reference(self, gauge: Gauge) -> Mark:
         try:

@@ -5,10 +5,11 @@ The precisions are given, or searched within a bound on the accuracy that they m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgekit.diagnosis import cure
+from edgekit.diagnosis.measure import Judge
 from edgekit.errors import UsageError
 from edgekit.graph import Graph
 from edgekit.graph.floats import refuse_integer, restore
@@ -75,5 +76,8 @@ def _given(graph: Graph, plan: Plan, context: PassContext) -> Passed:
 
 def _searched(graph: Graph, plan: Plan, context: PassContext) -> Passed:
     assert context.data is not None
-    found, versions = cure.cure(graph, plan, context.data, context.data, context)
+    judge = Judge.where_defined(graph, context.data, context.gauge)
+    if judge.float.mark is not None:
+        plan = replace(plan, max_drop=plan.max_drop * judge.float.mark.point)
+    found, versions = cure.cure(graph, plan, context.data, judge, context)
     return Passed(versions.mix(found.precision, io=plan.settings.io).graph, Searched(found, graph, plan.base))

@@ -2,7 +2,8 @@
 
 Both must be equal in every bit: they are the same arithmetic in the same order. Between them lies the network, whose
 outputs :mod:`edgekit.metrics.parity` judges: the decision is compared with what the reference makes of the artifact's
-own outputs. How often that is what the reference network's outputs lead to is counted, and decides nothing.
+own outputs. How often that is what the reference network's outputs lead to is counted
+(:mod:`edgekit.metrics.agreement`), and decides nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from edgekit.bundle.material import Made, same, size_of
 from edgekit.data.sources import Refused, network_inputs
+from edgekit.metrics.agreement import agreeing
 from edgekit.tasks.decisions import decide
-from edgekit.tasks.parts import Line, Sample
+from edgekit.tasks.parts import Line, Outcome, Sample
 
 if TYPE_CHECKING:
     from edgekit.bundle.material import Material
@@ -76,7 +78,7 @@ def judge(
     what = task.source.NAME
     if material is None:
         return DecisionParity(None, 0, reason=absent, what=what)
-    count, agree = len(material.rows), 0
+    count, decided = len(material.rows), list[tuple[Outcome, Outcome]]()
     for number, (row, thing) in enumerate(zip(material.rows, material.things, strict=True)):
         inputs, name = network_inputs(task.source, thing, graph), f"{what} {number}"
         sample = Sample(str(row), inputs, size_of(thing))
@@ -88,11 +90,12 @@ def judge(
             wrong = _inputs([each[number] for each in made.inputs], inputs, "the C library makes", "it should be", name)
             own = decide(task, sample, [each[number] for each in made.outputs], graph).outcome
             wrong = wrong or _lines(made.lines[number], own.lines(), name)
-            agree += own.agrees(reference.outcome)
+            decided.append((reference.outcome, own))
         if wrong:
             return DecisionParity(False, count, reason=wrong, what=what)
     if made is None:
         return DecisionParity(None, count, reason=absent, what=what)
+    agree = agreeing(task, graph, [expected for expected, _ in decided], [own for _, own in decided])
     return DecisionParity(True, count, agree, what=what)
 
 

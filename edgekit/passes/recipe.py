@@ -174,11 +174,15 @@ def _bounds(table: Any) -> Bounds:
     if not isinstance(table, dict):
         raise ValueError("bounds is a table")
     _known("[bounds]", table, [entry.name for entry in fields(Bounds)])
-    if ("metric" in table) != ("metric_drop" in table) or table.get("metric", NAMES[0]) not in NAMES:
-        raise ValueError(f"metric and metric_drop go together, and metric is one of {', '.join(NAMES)}")
-    drop = table.get("metric_drop", 0)
-    if isinstance(drop, bool) or not isinstance(drop, int | float) or not 0 <= drop < math.inf:
-        raise ValueError(f"metric_drop is {drop!r}, it must be a number from 0")
+    limits = ("metric_drop", "metric_group_drop")
+    if ("metric" in table) != any(name in table for name in limits) or table.get("metric", NAMES[0]) not in NAMES:
+        raise ValueError(
+            f"metric and metric_drop (or metric_group_drop) go together, and metric is one of {', '.join(NAMES)}"
+        )
+    for name in limits:
+        drop = table.get(name, 0)
+        if isinstance(drop, bool) or not isinstance(drop, int | float) or not 0 <= drop < math.inf:
+            raise ValueError(f"{name} is {drop!r}, it must be a number from 0")
     for key, value in table.items():
         if key.startswith("metric"):
             continue

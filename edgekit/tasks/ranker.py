@@ -26,6 +26,10 @@ class Ranked(Classes):
         """Its fields in the JSON of ``run``."""
         return {"ranked": super().json()["classes"]}
 
+    def agrees(self, other: Self) -> bool:
+        """True if the same candidates are listed, in the same order."""
+        return [one.number for one in self.classes] == [one.number for one in other.classes]
+
 
 @dataclass(frozen=True)
 class Ranker(WithoutFiles):

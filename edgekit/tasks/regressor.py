@@ -42,8 +42,8 @@ class Values:
         return [Line(number, self.unit, (value,)) for number, value in enumerate(self.values)]
 
     def agrees(self, other: Any) -> bool:
-        """Always: values differ by degrees."""
-        return isinstance(other, Values)
+        """True if there are as many values; how near they must be is a question of their range."""
+        return isinstance(other, Values) and len(self.values) == len(other.values)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from edgekit.progress import Progress, Silent
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
     from edgekit.graph import Graph
+    from edgekit.metrics.tasks.gauge import Gauge
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Context:
     :param data: calibration or training samples; None where the user gave none.
     :param source: the Graph as it was read, before the recipe's first pass; None outside a recipe.
     :param workers: who trains: a number of processes, or hosts that ssh reaches.
+    :param gauge: the metric by which the network is judged, on the truth in ``data``; None: by its labels, if any.
     """
 
     data: Dataset | None = None
@@ -26,3 +28,4 @@ class Context:
     source: Graph | None = None
     workers: str = "1"
     progress: Progress = field(default_factory=Silent)
+    gauge: Gauge | None = None

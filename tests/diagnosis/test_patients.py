@@ -37,7 +37,9 @@ def examined(patient: Patient, **settings: str) -> Diagnosis:
 
 
 def cured(patient: Patient, **params: object) -> Cure:
-    return cure(patient.graph, plan_of(params), patient.calibration, patient.test, PassContext())[0]
+    return cure(patient.graph, plan_of(params), patient.calibration, Judge(patient.graph, patient.test), PassContext())[
+        0
+    ]
 
 
 def fewer(patient: Patient) -> Patient:

@@ -7,61 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from edgekit.graph import Graph, tflite
 from tests.e2e.command import edgekit, refused
 from tests.e2e.detector_files import detector
-from tests.networks.small import Builder
-
-HIDDEN, INPUTS, LOUD = 8, 6, 1024
-TASK = """schema = 1
-task = "regression"
-unit = "mm"
-mean = 50
-std = 10
-[row]
-columns = [{name = "a"}, {name = "b"}, {name = "c"}, {name = "d"}, {name = "e"}, {name = "f"}]
-"""
-
-
-def regression(loud: float) -> tuple[Graph, NDArray[np.float32], NDArray[np.float64]]:
-    """Two layers, the first channel between them ``loud`` times what it is; samples, and noisy targets in mm."""
-    rng = np.random.default_rng(5)
-    first = rng.normal(size=(HIDDEN, INPUTS)).astype(np.float32)
-    last = rng.normal(size=(1, HIDDEN)).astype(np.float32) / 4
-    x = rng.normal(size=(300, INPUTS)).astype(np.float32)
-    values = np.maximum(x @ first.T, 0) @ last.T
-    target = 50 + 10 * (values[:, 0] + rng.normal(0, 0.02, 300))
-    first[0] *= loud
-    last[:, 0] /= loud
-    b = Builder()
-    given = b.tensor((1, INPUTS), name="x")
-    zeros = (np.zeros(HIDDEN, np.float32), np.zeros(1, np.float32))
-    hidden = b.add(
-        "FULLY_CONNECTED", (given, b.constant(first), b.constant(zeros[0])), (1, HIDDEN),
-        options="FullyConnected", fusedActivationFunction=1,
-    )  # fmt: skip
-    out = b.add("FULLY_CONNECTED", (hidden, b.constant(last), b.constant(zeros[1])), (1, 1), options="FullyConnected")
-    return b.graph((given,), (out,)), x, target
+from tests.networks.regression import written
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rows")
-    for name, loud in (("ill", LOUD), ("well", 1)):
-        graph, x, target = regression(loud)
-        tflite.write(graph, folder / f"{name}.tflite")
-    np.savez(folder / "rows.npz", x=x, y=target)
-    np.savez(folder / "bare.npz", x=x)
-    np.savez(folder / "whole.npz", x=x, y=np.rint(target).astype(np.int64))
-    table = ["a,b,c,d,e,f,y", *(",".join(f"{v:.9g}" for v in [*row, y]) for row, y in zip(x, target, strict=True))]
-    (folder / "rows.csv").write_text("\n".join(table) + "\n")
-    (folder / "mm.toml").write_text(TASK)
-    (folder / "own.py").write_text(
-        "import numpy as np\ndef near(outputs, y):\n    return np.abs(outputs[0].reshape(-1) * 10 + 50 - y) < 0.5\n"
-    )
-    return folder
+    return written(tmp_path_factory.mktemp("rows"))
 
 
 @pytest.mark.parametrize("data", ["rows.npz", "rows.csv", "whole.npz"])

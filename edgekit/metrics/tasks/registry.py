@@ -73,6 +73,21 @@ class Results:
 
 
 @dataclass(frozen=True)
+class Grouped:
+    """How well a network does on one group of the samples; None where the metric is not defined on them."""
+
+    name: str
+    samples: int
+    found: Comparison | None
+
+    def json(self) -> dict[str, Any]:
+        """Its entry under ``groups``."""
+        figures = None if self.found is None else (self.found.before, self.found.after, self.found.drop)
+        before, after, drop = (None, None, None) if figures is None else (each.json() for each in figures)
+        return {"name": self.name, "samples": self.samples, "before": before, "after": after, "drop": drop}
+
+
+@dataclass(frozen=True)
 class Judged:
     """How well a network does before and after a recipe, by one metric."""
 
@@ -81,18 +96,24 @@ class Judged:
     found: Comparison
     tally: Tally | None = None
     """What each sample contributes after the recipe."""
+    groups: tuple[Grouped, ...] | None = None
+    """Of each group of the samples, where they have groups."""
 
     def json(self) -> dict[str, Any]:
         """Its entry under ``metrics`` in the JSON of ``compile``."""
         return {
             "name": self.metric, "higher_is_better": self.higher, "samples": self.found.samples,
             "before": self.found.before.json(), "after": self.found.after.json(), "drop": self.found.drop.json(),
+            "groups": None if self.groups is None else [one.json() for one in self.groups],
         }  # fmt: skip
 
 
-def compare(metric: Metric, before: Results, after: Results, truth: Truth, *, seed: int = 0) -> Judged:
+def compare(
+    metric: Metric, before: Results, after: Results, truth: Truth, *, seed: int = 0, groups: NDArray[Any] | None = None
+) -> Judged:
     """Compare two networks on the same samples.
 
+    :param groups: each sample's group, integers or texts ``[samples]``.
     :raises UsageError: if the truth is not of the kind that the metric takes, or the metric is not defined on it.
     """
     try:
@@ -102,7 +123,20 @@ def compare(metric: Metric, before: Results, after: Results, truth: Truth, *, se
         raise UsageError(f"--metric {metric.name}: {error}") from error
     if not np.isfinite([found.before.value, found.after.value]).all():
         raise UsageError(f"--metric {metric.name} is not defined on these samples", "pass samples of every class")
-    return Judged(metric.name, metric.higher, found, tallies[1])
+    parts = None if groups is None else _by_group(metric, (tallies[0], tallies[1]), groups, seed)
+    return Judged(metric.name, metric.higher, found, tallies[1], parts)
+
+
+def _by_group(metric: Metric, tallies: tuple[Tally, Tally], groups: NDArray[Any], seed: int) -> tuple[Grouped, ...]:
+    """Compare them on each group; ``tallies``: before and after."""
+    before, after = tallies
+    made = []
+    for name in np.unique(groups):
+        rows = np.flatnonzero(groups == name)
+        found = tally.compare(tally.Part(before, rows), tally.Part(after, rows), higher=metric.higher, seed=seed)
+        defined = np.isfinite([found.before.value, found.after.value]).all()
+        made.append(Grouped(str(name), len(rows), found if defined else None))
+    return tuple(made)
 
 
 def real(outputs: Sequence[NDArray[Any]], tensors: Sequence[Tensor]) -> list[NDArray[Any]]:

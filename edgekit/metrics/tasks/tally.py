@@ -91,6 +91,28 @@ def _score(value: float, resampled: Floats) -> Score:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some of a tally's samples.
+
+    :param rows: which, int64 ``[part]``.
+    """
+
+    whole: Tally
+    rows: NDArray[np.int64]
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self.rows)
+
+    def value(self, weights: Floats) -> float:
+        """The metric of these samples alone."""
+        spread = np.zeros(self.whole.samples)
+        spread[self.rows] = weights
+        return self.whole.value(spread)
+
+
+@dataclass(frozen=True)
 class Mean:
     """The mean of one value per sample.
 
