@@ -1,6 +1,6 @@
 # edgekit: `make demo` shows what it does, `make test` tests everything. Both set the checkout up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup ready demo demo-fpga demo-keywords examples test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants runtime-wheels bench-generators bench-microcontrollers calibration lock clean
+.PHONY: help setup ready demo demo-fpga demo-keywords examples test smoke quick lint format bench bench-compression real-models onnx-nodes ops mutants c-faults runtime-wheels bench-generators bench-microcontrollers calibration lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -74,6 +74,9 @@ onnx-nodes: ready  ## judge all official ONNX node tests (half an hour; goes on 
 
 mutants: ready  ## plant small faults and count those that the tests catch (minutes per package); PACKAGE=graph N=200 AGAIN=1
 	nice $(BIN)/python tools/mutants -n $(or $(N),60) $(if $(AGAIN),--again) $(PACKAGE)
+
+c-faults: ready  ## plant the faults of tools/mutants/c_faults.toml in the C runtime library (a minute each); FILES="tokens.c sound.c"
+	nice $(BIN)/python tools/mutants/c_faults.py $(FILES)
 
 ops: ready  ## run the operator cases on every backend (ten minutes); rewrites docs/operators.md
 	nice $(BIN)/python -m tests.ops.record

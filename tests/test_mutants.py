@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools" / "mutants"))
 
+import c_faults  # noqa: E402
+import lines  # noqa: E402
 import planted  # noqa: E402
 
 SOURCE = '''
@@ -106,6 +108,41 @@ def test_what_is_listed_as_equivalent_is_a_fault_with_a_reason() -> None:
     for entry in entries:
         assert set(entry) == {"file", "source", "changes", "reason"} and len(entry["reason"]) > 10
         assert (ROOT / entry["file"]).is_file()
+
+
+def test_faults_in_c_still_fit_their_files() -> None:
+    listed = c_faults.faults()
+    assert len({(fault.file, fault.before) for fault in listed}) == len(listed) > 50
+    for fault in listed:
+        data = (ROOT / fault.file).read_bytes()
+        assert fault.apply(data) != data and fault.what
+        assert all((ROOT / test).is_file() for test in fault.tests)
+
+
+def test_a_fault_in_c_that_does_not_fit_is_told() -> None:
+    fault = c_faults.Fault("a.c", "i < n", "i <= n", "one too many", ())
+    assert fault.apply(b"for (; i < n;)") == b"for (; i <= n;)"
+    for data in (b"while (1)", b"i < n && i < n"):
+        with pytest.raises(ValueError, match="not there once"):
+            fault.apply(data)
+
+
+def test_only_test_files_that_changed_are_run_again(tmp_path: Path) -> None:
+    """Lines that are known stay so, until the package changes."""
+    source, test = "tools/mutants/probe.py", "tests/test_mutants.py"
+    coverage = object.__new__(lines.Coverage)
+    coverage.data = {source: (ROOT / source).read_bytes()}
+    tests = lines.Tests((test, "tests/e2e/test_startup.py"), left_out=("tests/e2e/test_startup.py",))
+    kept = tmp_path / "lines.json"
+    assert coverage.kept(kept, tests) == ([test], {})
+    known = {f"{test}::test_a": {"good": True, "seconds": 1, "lines": [3]}, "tests/gone.py::test_b": {}}
+    text = {"package": coverage.digest(), "files": {test: lines._digest(test)}, "tests": known}
+    kept.write_text(json.dumps(text))
+    assert coverage.kept(kept, tests) == ([], {f"{test}::test_a": known[f"{test}::test_a"]})
+    kept.write_text(json.dumps({**text, "files": {test: "another"}}))
+    assert coverage.kept(kept, tests) == ([test], {})
+    kept.write_text(json.dumps({**text, "package": "another"}))
+    assert coverage.kept(kept, tests) == ([test], {})
 
 
 @pytest.mark.slow

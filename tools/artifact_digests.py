@@ -34,15 +34,20 @@ SUFFIXES = (".tflite", ".onnx", ".h5")
 ALSO = {"tvm": ("rpi4", "rpi5"), "c99": ("host", "mps3-an547", "nucleo-l4r5zi")}
 """Boards beside a backend's first one, where they get other kernels, or another kind of artifact."""
 
+Record = dict[str, dict[str, str]]
+"""By network, recipe, backend and board: the digest of each file, or why there is none."""
 
-def boards() -> dict[str, list[str]]:
-    """Return the targets to compile for by backend: the first that each serves, and those of ``ALSO``."""
+
+def boards(before: Record) -> dict[str, list[str]]:
+    """Return the targets to compile for by backend: the first that each serves, those of ``ALSO`` and of a record."""
+    earlier = {tuple(name.rsplit(", ", 1)[1].split(" on ")) for name in before if " on " in name}
     targets = {name: target.load(name) for name in sorted(target.names())}
     result = {}
     for backend in sorted(plugins.names("backends")):
         first = next((name for name, one in targets.items() if backend in one.backends), None)
         if first is not None:
-            result[backend] = list(dict.fromkeys((first, *ALSO.get(backend, ()))))
+            known = sorted(board for name, board in earlier if name == backend and board in targets)
+            result[backend] = list(dict.fromkeys((first, *ALSO.get(backend, ()), *known)))
     return result
 
 
@@ -52,11 +57,11 @@ def networks(folder: Path, only: str) -> list[Path]:
     return [path for path in models if only in path.name] or models
 
 
-def record(folder: Path, only: str, progress: Path, recipes: tuple[str, ...] = RECIPES) -> dict[str, dict[str, str]]:
-    """Build everything; write the record to ``progress`` as it grows."""
-    chosen = boards()
+def record(folder: Path, only: str, progress: Path, recipes: tuple[str, ...], before: Record) -> Record:
+    """Build everything, also for the boards of an earlier record; write the record to ``progress`` as it grows."""
+    chosen = boards(before)
     chosen = {name: chosen[name] for name in chosen if only in name} or chosen
-    result: dict[str, dict[str, str]] = {}
+    result: Record = {}
     for model in networks(folder, only):
         for name in recipes:
             label = f"{model.relative_to(folder)}, {name}"
@@ -95,7 +100,7 @@ def digests(backend: Backend, graph: Graph, model: Path, board: str) -> dict[str
         return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def differences(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> list[str]:
+def differences(before: Record, after: Record) -> list[str]:
     """Return a line for each combination of ``after`` that ``before`` has otherwise, or not at all."""
     lines = []
     for name, files in after.items():
@@ -120,9 +125,9 @@ def main() -> int:
     if not args.models.is_dir():
         print(f"there are no networks in {args.models}", file=sys.stderr)
         return 2
-    before = json.loads(args.before.read_text()) if args.before else None
-    after = record(args.models, args.only, args.record, tuple(args.recipe or RECIPES))
-    lines = differences(before, after) if before is not None else []
+    before = json.loads(args.before.read_text()) if args.before else {}
+    after = record(args.models, args.only, args.record, tuple(args.recipe or RECIPES), before)
+    lines = differences(before, after) if args.before else []
     print("\n".join([*lines, f"{len(after)} combinations, {len(lines)} differ"]))
     return 1 if lines else 0
 

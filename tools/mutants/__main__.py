@@ -19,38 +19,18 @@ from __future__ import annotations
 
 import argparse
 import collections
-import itertools
 import json
-import os
 import queue
-import shutil
-import subprocess
 import sys
 import tempfile
 import threading
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from planted import Mutant, module_lines, mutants
-
-ROOT = Path(__file__).resolve().parents[2]
-HERE = "tools/mutants"
-
-
-@dataclass(frozen=True)
-class Tests:
-    """What has to catch a package's faults.
-
-    :param slow: with the tests that are marked as slow; elsewhere they add too little for their time.
-    :param converters: they run converters that edgekit's cache holds: many files.
-    """
-
-    paths: tuple[str, ...]
-    slow: bool = False
-    converters: bool = False
-
+from lines import Coverage, Tests
+from planted import Mutant, mutants
+from scratch import HERE, ROOT, Scratch
 
 PACKAGES = {
     "bundle": Tests(("tests/bundle", "tests/security/test_bundle_folders.py")),
@@ -71,16 +51,11 @@ PACKAGES = {
         "tests/security/test_worker_network.py",
         "tests/security/test_lock_rules.py", "tests/security/test_current_folder.py",
     )),
-    "training": Tests(("tests/training",), slow=True),
+    "tasks": Tests(("tests/tasks", "tests/bundle/test_material.py")),
+    "training": Tests(("tests/training",), slow=True, left_out=("tests/training/test_whole_networks.py",)),
 }  # fmt: skip
-BARE = ("edgekit/sandbox/launch.py",)
-"""Programs that Python starts without site-packages: the probe has to be started by a line of their own."""
-FUTURE = "from __future__ import annotations"
-"""What that is added to: nothing but a docstring may come before it, and lines keep their numbers."""
 SLACK, FACTOR = 20.0, 4.0
 """Seconds that tests get: so many times what they took when lines were recorded, and as many more."""
-ENOUGH = 40.0
-"""Of the tests that run a line, the quickest are asked, which together take about so many seconds."""
 
 
 @dataclass
@@ -93,134 +68,6 @@ class Verdict:
     @property
     def caught(self) -> bool:
         return self.status in ("killed", "hung")
-
-
-class Scratch:
-    """A copy of the checkout with a virtual environment that imports it, and a server that runs tests there."""
-
-    def __init__(self, folder: Path, converters: bool) -> None:
-        self.tree, self.temporary = folder / "tree", folder / "tmp"
-        files = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT, check=True, capture_output=True, text=True,
-        ).stdout  # fmt: skip
-        for name in filter(None, files.split("\0")):
-            if (ROOT / name).is_file():
-                (self.tree / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, self.tree / name)
-        if (shared := ROOT.parent / "shared").is_dir():
-            (folder / "shared").symlink_to(shared)
-        environment = folder / "env"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-        self.python = environment / "bin" / "python"
-        self.packages = next(environment.glob("lib/python*/site-packages"))
-        original = [path for path in sys.path if path.endswith("site-packages")]
-        (self.packages / "copy.pth").write_text("\n".join([str(self.tree), *original]) + "\n")
-        cache = Path(os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit")
-        if cache.is_dir():
-            ignored = None if converters else shutil.ignore_patterns("tools")
-            shutil.copytree(cache, folder / "cache", symlinks=True, ignore=ignored, copy_function=_link)
-        self.variables = {**os.environ, "EDGEKIT_CACHE": str(folder / "cache"), "TMPDIR": str(self.temporary)}
-        self.server: subprocess.Popen[str] | None = None
-        self.changes = 0
-
-    def run(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-        self.empty()
-        return subprocess.Popen(
-            [str(part) for part in (self.python, *arguments)], cwd=self.tree, env=self.variables, text=True, **options
-        )
-
-    def empty(self) -> None:
-        shutil.rmtree(self.temporary, ignore_errors=True)
-        self.temporary.mkdir()
-
-    def judge(self, mutant: Mutant, tests: list[str], seconds: float) -> str:
-        """Plant a mutant, run the tests, put the file back."""
-        if self.server is None:
-            self.server = self.run(f"{HERE}/server.py", "run", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self.server.stdin and self.server.stdout
-        path = self.tree / mutant.file
-        sound = path.read_bytes()
-        self.write(path, mutant.apply(sound))
-        self.empty()
-        request = {"tests": tests, "seconds": seconds, "log": str(self.temporary.parent / "log")}
-        self.server.stdin.write(json.dumps(request) + "\n")
-        self.server.stdin.flush()
-        status: str = json.loads(self.server.stdout.readline())["status"]
-        self.write(path, sound)
-        return {"passed": "survived", "failed": "killed"}.get(status, status)
-
-    def write(self, path: Path, data: bytes) -> None:
-        """Write a file with a time of its own: Python tells compiled files by time in seconds, and size."""
-        path.write_bytes(data)
-        self.changes += 1
-        os.utime(path, (self.changes, self.changes))
-
-    def close(self) -> None:
-        if self.server is not None and self.server.stdin:
-            self.server.stdin.close()
-            self.server.wait()
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
-class Coverage:
-    """Which tests run which lines of the files of a package."""
-
-    def __init__(self, scratch: Scratch, files: list[str], tests: Tests) -> None:
-        self.data = {file: (ROOT / file).read_bytes() for file in files}
-        self.imported = {file: module_lines(data) for file, data in self.data.items()}
-        self.bases, size = {}, 0
-        for file, data in self.data.items():
-            self.bases[file] = size
-            size += data.count(b"\n") + 2
-        index, result = scratch.tree.parent / "index.json", scratch.tree.parent / "map.json"
-        index.write_text(json.dumps({str(scratch.tree / file): base for file, base in self.bases.items()}))
-        index.with_suffix(".bits").write_bytes(bytes(size))
-        start = f"import sys; sys.path.append({str(scratch.tree / HERE)!r}); import probe; probe.start({str(index)!r})"
-        hook = scratch.packages / "probe.pth"
-        hook.write_text(start + "\n")
-        for file in BARE:
-            text = (ROOT / file).read_text()
-            assert FUTURE in text, f"{file} has no line that the probe's start can be added to"
-            (scratch.tree / file).write_text(text.replace(FUTURE, f"{FUTURE}; {start}", 1))
-        log = (scratch.tree.parent / "map.log").open("w")
-        marks = () if tests.slow else ("-m", "not slow")
-        scratch.run(
-            f"{HERE}/server.py", "map", index, result, "--", *tests.paths, *marks, stdout=log, stderr=log
-        ).wait()
-        hook.unlink()
-        for file in BARE:
-            scratch.write(scratch.tree / file, (ROOT / file).read_bytes())
-        if not result.exists():
-            raise SystemExit(f"the tests could not be run:\n{(scratch.tree.parent / 'map.log').read_text()[-3000:]}")
-        known = json.loads(result.read_text())
-        self.failed = sorted(name for name, test in known.items() if not test["good"] or "lines" not in test)
-        self.seconds = {name: test["seconds"] for name, test in known.items() if name not in self.failed}
-        self.lines = {name: frozenset(known[name]["lines"]) for name in self.seconds}
-
-    def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests that can catch a mutant, the quickest files first."""
-        base, size = self.bases[mutant.file], self.data[mutant.file].count(b"\n") + 2
-        wanted = set(range(mutant.first, mutant.last + 1))
-        imported = not wanted - self.imported[mutant.file] or not mutant.function
-        if imported:
-            wanted = set(range(size)) - self.imported[mutant.file]
-        places = {base + line for line in wanted}
-        found = [name for name, lines in self.lines.items() if not lines.isdisjoint(places)]
-        if imported and not found:
-            found = list(self.seconds)
-        files: collections.Counter[str] = collections.Counter()
-        for name in found:
-            files[name.split("::")[0]] += self.seconds[name]
-        found.sort(key=lambda name: (files[name.split("::")[0]], name.split("::")[0], self.seconds[name]))
-        ends = itertools.accumulate(self.seconds[name] for name in found)
-        return [name for place, (name, end) in enumerate(zip(found, ends, strict=True)) if end <= ENOUGH or place < 3]
 
 
 Change = tuple[str, str, str, str, int]
@@ -268,7 +115,7 @@ def test(package: str, number: int, seed: int, jobs: int, results: Path, again: 
             for place in range(min(jobs, waiting.qsize()))
         ]
         if scratches:
-            coverage = Coverage(scratches[0], files, PACKAGES[package])
+            coverage = Coverage(scratches[0], files, PACKAGES[package], results / f"{package}.lines.json")
             for name in coverage.failed:
                 print(f"left out, it fails or skips without a fault: {name}", file=sys.stderr)
 
