@@ -152,7 +152,7 @@ class Network
         std::vector<float> found(elements());
         std::uint32_t count = 0;
         const char *name = "";
-        check(edgekit_values(instance_.get(), found.data(), static_cast<std::uint32_t>(most), &count, &name));
+        check(edgekit_values(instance_.get(), found.data(), static_cast<std::uint32_t>(found.size()), &count, &name));
         found.resize(count);
         if (unit)
             *unit = name;

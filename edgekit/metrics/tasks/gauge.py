@@ -15,6 +15,7 @@ from edgekit.metrics.tasks.results import results, truth
 from edgekit.metrics.tasks.tally import Score, Tally, compare
 from edgekit.tasks.anomaly import Anomaly
 from edgekit.tasks.detector import Detector
+from edgekit.tasks.embedder import Embedder
 from edgekit.tasks.ranker import Ranker
 from edgekit.tasks.regressor import Regressor
 from edgekit.tasks.segmenter import Segmenter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _OWN = (
     (Detector, "ap50"), (Segmenter, "miou"), (Regressor, "mae"), (Ranker, "hit-rate"), (Anomaly, "auc"),
+    (Embedder, "recall@1"),
 )  # fmt: skip
 """What judges a decider where no metric is named. Classifiers are judged by their accuracy, top-1."""
 

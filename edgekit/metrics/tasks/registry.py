@@ -18,7 +18,7 @@ from edgekit.data import labelling
 from edgekit.data.boxes import Boxes
 from edgekit.errors import UsageError
 from edgekit.graph import Tensor
-from edgekit.metrics.tasks import boxes, choices, ranking, segmentation, tally, values
+from edgekit.metrics.tasks import boxes, choices, neighbours, ranking, segmentation, tally, values
 from edgekit.metrics.tasks.masks import Masks
 from edgekit.metrics.tasks.tally import Comparison, Mean, Tally
 
@@ -280,6 +280,7 @@ METRICS = {
         Metric("auc", True, _auc), Metric("mae", False, _numbers(values.absolute)),
         Metric("rmse", False, _numbers(values.root_mean_square)), Metric("miou", True, _masks, Subject.MASKS),
         Metric("ndcg", True, _lists(ranking.gain)), Metric("hit-rate", True, _lists(ranking.hits)),
+        Metric("recall@1", True, neighbours.recall), Metric("verification-auc", True, neighbours.verification),
         Metric("ap50", True, _precision((0.5,)), Subject.BOXES),
         Metric("ap50-95", True, _precision(boxes.AP50_95), Subject.BOXES),
     )

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Anomaly", "Class", "Detection", "Error", "Network", "Tensor", "version"]
+__all__ = ["Anomaly", "Class", "Detection", "Error", "Neighbour", "Network", "Tensor", "version"]
 
 _UNCHECKED = 1
 
@@ -105,12 +105,29 @@ class _Detection(ctypes.Structure):
     ]  # fmt: skip
 
 
+class _Neighbour(ctypes.Structure):
+    """``struct edgekit_neighbour``."""
+
+    _fields_ = [
+        ("number", ctypes.c_uint32), ("cosine", ctypes.c_float), ("known", ctypes.c_int32), ("label", ctypes.c_char_p),
+    ]  # fmt: skip
+
+
 class Class(NamedTuple):
     """A class that a network chose."""
 
     number: int
     label: str
     score: float
+
+
+class Neighbour(NamedTuple):
+    """A label of the gallery, and how near it is; ``known``: not below the task's threshold."""
+
+    number: int
+    label: str
+    cosine: float
+    known: bool
 
 
 class Anomaly(NamedTuple):
@@ -160,6 +177,8 @@ def _load() -> ctypes.CDLL:
         ("set_text", ctypes.c_int, [instance, ctypes.c_char_p, size]),
         ("classes", ctypes.c_int, [instance, ctypes.POINTER(_Class), number, ctypes.POINTER(number)]),
         ("detections", ctypes.c_int, [instance, ctypes.POINTER(_Detection), number, ctypes.POINTER(number)]),
+        ("neighbours", ctypes.c_int, [instance, ctypes.POINTER(_Neighbour), number, ctypes.POINTER(number)]),
+        ("embedding", ctypes.c_int, [instance, ctypes.POINTER(ctypes.c_float), number, ctypes.POINTER(number)]),
         ("mask", ctypes.c_int, [instance, ctypes.c_void_p, size]),
         ("mask_label", ctypes.c_char_p, [instance, number]),
         ("clips", ctypes.c_int, [instance, ctypes.POINTER(_Sound), ctypes.POINTER(number)]),
@@ -242,13 +261,45 @@ class Network:
         :raises Error: if the bundle has no task, or it takes no such sample.
         """
         with self._lock:
-            if isinstance(sample, str):
-                self._read(sample)
-            elif isinstance(sample, (list, tuple)):
-                self._take(sample)
-            else:
-                self._see(sample)
+            self._meet(sample)
             return self._classes()
+
+    def recognize(self, sample: Any, most: int = 100) -> list[Neighbour]:
+        """Find what a sample is most like in the bundle's gallery.
+
+        :param sample: as for ``classify``. :param most: at most as many.
+        :returns: the nearest labels, the nearest first; if that is not ``known``, or there is none, the sample is
+            unknown.
+        :raises Error: if the bundle's task is not embedding, or it takes no such sample.
+        """
+        with self._lock:
+            self._meet(sample)
+            found, count = (_Neighbour * most)(), ctypes.c_uint32()
+            self._check(_library.edgekit_neighbours(self._open(), found, most, ctypes.byref(count)))
+            near = found[: count.value]
+            return [Neighbour(one.number, _text(one.label), one.cosine, bool(one.known)) for one in near]
+
+    def embed(self, sample: Any) -> np.ndarray:
+        """Return a sample's vector at unit length, float32; zeros where it has no direction.
+
+        :param sample: as for ``classify``.
+        :raises Error: if the bundle's task is not embedding, or it takes no such sample.
+        """
+        with self._lock:
+            self._meet(sample)
+            made, count = np.empty(int(np.prod(self.outputs[0].shape)), np.float32), ctypes.c_uint32()
+            to = made.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+            self._check(_library.edgekit_embedding(self._open(), to, made.size, ctypes.byref(count)))
+            return made
+
+    def _meet(self, sample: Any) -> None:
+        """Run the network on a picture, a text or a row."""
+        if isinstance(sample, str):
+            self._read(sample)
+        elif isinstance(sample, (list, tuple)):
+            self._take(sample)
+        else:
+            self._see(sample)
 
     def hear(self, samples: Any, rate: int, clip: int = 0) -> list[Class]:
         """Classify sound as the bundle's task says.
