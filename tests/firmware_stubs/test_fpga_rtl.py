@@ -117,7 +117,8 @@ def test_a_network_on_a_board_with_a_serial_line(tmp_path: Path) -> None:
     again = load[len(words(stream, MEMORY)) :]
     script = ["n", "r 0", "r 4", *load, "i", *read, *again, "x 40", "r c", *again, "i", *read, "r c"]
     (tmp_path / "script").write_text("\n".join(script))
-    flags = ["-GCYCLES=4", "-CFLAGS", "-DCYCLES=4", "--top-module", "ek_uart_top", "-O3", "--noassert", "-j", "2"]
+    defines = "-DMODEL=Vek_uart_top -DCYCLES=4 -DSTART=200"
+    flags = ["-GCYCLES=4", "-CFLAGS", defines, "--top-module", "ek_uart_top", "-O3", "--noassert", "-j", "2"]
     run(["verilator", "--cc", "--exe", "--build", *flags, *sources(), str(HERE / "serial_bench.cpp")], tmp_path)
     run(["obj_dir/Vek_uart_top", "script", "result"], tmp_path)
     said = [int(line, 16) for line in (tmp_path / "result").read_text().split()]

@@ -1,4 +1,4 @@
-// Speaks to ek_uart_top by its serial line.
+// Speaks to a board by its serial line.
 //
 //   serial_bench SCRIPT RESULT
 //
@@ -7,82 +7,44 @@
 // hexadecimal. Exit code 3: no answer.
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
-#include <memory>
 
-#include "Vek_uart_top.h"
-#include "verilated.h"
+#include "serial_board.h"
 
 namespace
 {
 
-class Board
+void send(Board &board, unsigned byte)
 {
-  public:
-    Board()
-    {
-        top_->clk = 0;
-        top_->rx = 1;
-        reset();
+    const unsigned bits = 0x200 | (byte & 255) << 1;
+    for (int bit = 0; bit < 10; bit++) {
+        board.line(bits >> bit & 1);
+        board.idle(CYCLES);
     }
-    void reset()
-    {
-        top_->rst_n = 0;
-        cycle();
-        top_->rst_n = 1;
-        idle(200);
-    }
-    void cycle()
-    {
-        top_->eval();
-        top_->clk = 1;
-        top_->eval();
-        top_->clk = 0;
-        top_->eval();
-    }
-    void idle(long cycles)
-    {
-        for (long i = 0; i < cycles; i++)
-            cycle();
-    }
-    void send(unsigned byte)
-    {
-        const unsigned bits = 0x200 | (byte & 255) << 1;
-        for (int bit = 0; bit < 10; bit++) {
-            top_->rx = bits >> bit & 1;
-            idle(CYCLES);
-        }
-    }
-    void command(unsigned letter, uint32_t address)
-    {
-        send(letter);
-        for (int i = 0; i < 3; i++)
-            send(address >> (8 * i));
-    }
-    int receive()
-    {
-        for (long waited = 0; top_->tx; waited++) {
-            if (waited > 100000)
-                return -1;
-            cycle();
-        }
-        idle(CYCLES / 2);
-        int byte = 0;
-        for (int bit = 0; bit < 8; bit++) {
-            idle(CYCLES);
-            byte |= top_->tx << bit;
-        }
-        idle(CYCLES);
-        return top_->tx ? byte : -1;
-    }
-    bool ended() const
-    {
-        return top_->led;
-    }
+}
 
-  private:
-    std::unique_ptr<Vek_uart_top> top_{new Vek_uart_top};
-};
+void command(Board &board, unsigned letter, uint32_t address)
+{
+    send(board, letter);
+    for (int i = 0; i < 3; i++)
+        send(board, address >> (8 * i));
+}
+
+int receive(Board &board)
+{
+    for (long waited = 0; board.line(); waited++) {
+        if (waited > 100000)
+            return -1;
+        board.cycle();
+    }
+    board.idle(CYCLES / 2);
+    int byte = 0;
+    for (int bit = 0; bit < 8; bit++) {
+        board.idle(CYCLES);
+        byte |= board.line() << bit;
+    }
+    board.idle(CYCLES);
+    return board.line() ? byte : -1;
+}
 
 } // namespace
 
@@ -98,13 +60,13 @@ int main(int argc, char **argv)
     while (std::fscanf(script, " %c", &op) == 1) {
         uint32_t address = 0, word = 0;
         if (op == 'w' && std::fscanf(script, "%x %x", &address, &word) == 2) {
-            board.command('W', address);
+            command(board, 'W', address);
             for (int i = 0; i < 4; i++)
-                board.send(word >> (8 * i));
+                send(board, word >> (8 * i));
         } else if (op == 'r' && std::fscanf(script, "%x", &address) == 1) {
-            board.command('R', address);
+            command(board, 'R', address);
             for (int i = 0; i < 4; i++) {
-                const int byte = board.receive();
+                const int byte = receive(board);
                 if (byte < 0)
                     return 3;
                 word |= uint32_t(byte) << (8 * i);
@@ -120,7 +82,7 @@ int main(int argc, char **argv)
             board.idle(word);
             board.reset();
         } else if (op == 'n') {
-            board.send(0x55);
+            send(board, 0x55);
         } else {
             return 2;
         }
