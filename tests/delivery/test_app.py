@@ -22,6 +22,7 @@ from edgekit import resources
 from edgekit.api.compile import compile
 from edgekit.api.package import package
 from edgekit.api.run import run
+from tests.tasks import embedding_networks
 from tests.tasks.task_networks import NETWORKS, written
 
 PACKAGE = resources.folder("firmware_stubs") / "linux" / "python" / "edgekit_runtime"
@@ -37,6 +38,8 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for kind in NETWORKS:
         (made,) = compile(written(folder / kind, kind), targets=["host"], out=folder / kind / "build")
         found[kind] = made.path
+    (made,) = compile(embedding_networks.written(folder / "embedding"), targets=["host"], out=folder / "e")
+    found["embedding"] = made.path
     (folder / "none").mkdir()
     shutil.copyfile(folder / "detection" / "model.tflite", folder / "none" / "model.tflite")
     (made,) = compile(folder / "none" / "model.tflite", targets=["host"], out=folder / "none" / "build")
@@ -85,7 +88,7 @@ def app(site: Path, *words: str | Path, path: Path | None = None) -> subprocess.
     return subprocess.run(command(site, *words), env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", [*NETWORKS, "embedding"])
 def test_decisions_are_those_of_run(
     site: Path, bundles: dict[str, Path], photos: Path, kind: str, tmp_path: Path
 ) -> None:

@@ -279,14 +279,15 @@ class Network:
             near = found[: count.value]
             return [Neighbour(one.number, _text(one.label), one.cosine, bool(one.known)) for one in near]
 
-    def embed(self, sample: Any) -> np.ndarray:
+    def embed(self, sample: Any = None) -> np.ndarray:
         """Return a sample's vector at unit length, float32; zeros where it has no direction.
 
-        :param sample: as for ``classify``.
+        :param sample: as for ``classify``; None: what the network was run on last.
         :raises Error: if the bundle's task is not embedding, or it takes no such sample.
         """
         with self._lock:
-            self._meet(sample)
+            if sample is not None:
+                self._meet(sample)
             made, count = np.empty(int(np.prod(self.outputs[0].shape)), np.float32), ctypes.c_uint32()
             to = made.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
             self._check(_library.edgekit_embedding(self._open(), to, made.size, ctypes.byref(count)))

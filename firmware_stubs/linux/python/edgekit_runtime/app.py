@@ -168,13 +168,23 @@ def mask(network: Network, picture: np.ndarray) -> Shape:
     return ", ".join(f"{label} {count / len(flat):.1%}" for _, count, label in most), {"mask": fields}
 
 
+def neighbours(network: Network, picture: np.ndarray) -> Shape:
+    """The decision of an embedding."""
+    found = network.recognize(picture, most=65536)
+    label = found[0].label if found and found[0].known else None
+    listed = ", ".join(f"{one.label} {one.cosine:.3g}" for one in found)
+    words = listed if label is not None else f"unknown (nearest: {listed})" if found else "unknown"
+    every = [one._asdict() for one in found]
+    return words, {"label": label, "neighbours": every, "vector": network.embed().astype(float).tolist()}
+
+
 def _words(one: Class | Detection) -> str:
     words = f"{one.label} {one.score:.3g}"
     return words if isinstance(one, Class) else f"{words} at {' '.join(str(round(side)) for side in one[3:])}"
 
 
 DECIDERS: dict[str, Callable[[Network, np.ndarray], Shape]] = {
-    "classification": classes, "detection": detections, "segmentation": mask,
+    "classification": classes, "detection": detections, "embedding": neighbours, "segmentation": mask,
 }  # fmt: skip
 
 
