@@ -30,9 +30,9 @@ from edgekit.errors import CheckFailed, ModelError, ToolMissing, UsageError
 from edgekit.files.documents import dumps, write_text
 from edgekit.graph import Graph
 from edgekit.graph.onnx_operators import has_onnx
-from edgekit.metrics.parity import NOTHING, Parity
 from edgekit.metrics.tasks import registry as metric_registry
 from edgekit.metrics.tasks.gauge import own_metric
+from edgekit.metrics.verdict import NOTHING, Parity
 from edgekit.passes import recipe
 from edgekit.profiling import Profile, registry
 from edgekit.progress import Progress, Silent

@@ -17,7 +17,7 @@ from edgekit.errors import CheckFailed, EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import folded
 from edgekit.graph.explode import Exploded, explode
-from edgekit.metrics import decision, parity, repeated
+from edgekit.metrics import decision, differences, parity, repeated, verdict
 from edgekit.reference.hybrid import hybrid, is_hybrid, rounded, with_float_weights
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import OpenOptions, Run, Runner, RunOptions, once
@@ -37,7 +37,7 @@ def prove(
     bundle: Bundle, runner: Runner, options: RunOptions = RunOptions(), backend: Backend | None = None,
     planned: Planned | None = None, tuning: str | None = None, opening: OpenOptions = OpenOptions(),
     seen: Callable[[Run], None] | None = None,
-) -> parity.Parity:  # fmt: skip
+) -> verdict.Parity:  # fmt: skip
     """Judge the network; where that is not enough, judge every operator by itself (see :mod:`edgekit.metrics.parity`).
 
     :param backend: what made the artifact; default: the bundle's backend. :param planned: its plan of the bundle's
@@ -74,12 +74,12 @@ class _Proof:
         return self.backend.exactness(self.bundle.graph)
 
     @property
-    def bounds(self) -> parity.Bounds:
+    def bounds(self) -> differences.Bounds:
         if self.exactness.bit_exact:
-            return parity.EXACT
-        return parity.HALF if self.exactness.half_activations else parity.Bounds()
+            return differences.EXACT
+        return differences.HALF if self.exactness.half_activations else differences.Bounds()
 
-    def judge(self) -> parity.Parity:
+    def judge(self) -> verdict.Parity:
         inputs, reference = self.bundle.golden()
         task = self.bundle.task
         material = self.bundle.material(len(inputs[0])) if task is not None and inputs else None
@@ -104,7 +104,7 @@ class _Proof:
             result.decision = found
         return result
 
-    def _network(self, run: Run, inputs: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]) -> parity.Parity:
+    def _network(self, run: Run, inputs: Sequence[NDArray[Any]], reference: Sequence[NDArray[Any]]) -> verdict.Parity:
         graph = self.bundle.graph
         if (part := run.partial) is not None:
             result = parity.partial(graph, part.reference, part.values, part.not_executed, part.checked, self.bounds)
@@ -149,7 +149,7 @@ class _Proof:
 
     def _operators(
         self, inputs: list[NDArray[Any]], golden: Sequence[NDArray[Any]]
-    ) -> tuple[list[parity.OperatorParity], str]:
+    ) -> tuple[list[verdict.OperatorParity], str]:
         """Judge the operators; or say why they cannot be."""
         graph = self.bundle.graph
         parts = explode(graph)

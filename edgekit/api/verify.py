@@ -14,7 +14,7 @@ from edgekit.api.prove import prove
 from edgekit.audit import audit
 from edgekit.errors import EdgekitError
 from edgekit.graph import check
-from edgekit.metrics.parity import Parity
+from edgekit.metrics.verdict import Parity
 from edgekit.progress import Progress, Silent
 from edgekit.reference.litert import reference_outputs
 from edgekit.runners import OpenOptions, RunOptions, provers

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from edgekit.metrics import parity
+from edgekit.metrics import differences, parity, verdict
 
 if TYPE_CHECKING:
     from edgekit.bundle.material import Made, Material
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def judge(
     found: DecisionParity, graph: Graph, material: Material, outputs: Sequence[NDArray[Any]], made: Made,
-    bounds: parity.Bounds,
+    bounds: differences.Bounds,
 ) -> DecisionParity:  # fmt: skip
     """A verdict that is ok stays so if the outputs are the same, too.
 
@@ -33,7 +33,7 @@ def judge(
     for number, row in enumerate(material.rows):
         golden, again = ([each[at : at + 1] for each in of] for of, at in ((outputs, row), (made.outputs, number)))
         result = parity.compare(graph, golden, again, bounds)
-        if not result.ok and result.reason != parity.NOTHING:
+        if not result.ok and result.reason != verdict.NOTHING:
             reason = (
                 f"{found.what} {number}: the C library leads to other outputs than the same input in golden.npz: "
                 f"they are off by {result.distance()}"

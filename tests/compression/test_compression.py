@@ -74,7 +74,7 @@ def test_the_same_search_draws_the_same_picture(made, tmp_path):
 def test_what_fails_on_the_target_is_set_aside(made, tmp_path, monkeypatch):
     """A candidate whose bundle fails parity leaves no bundle, and its reason; the others are made."""
     from edgekit.api import compile as compiling
-    from edgekit.metrics.parity import Parity
+    from edgekit.metrics.verdict import Parity
 
     real = compiling._prove
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.errors import CheckFailed
 from edgekit.graph import Graph, Operator, Quantization, Subgraph, Tensor
-from edgekit.metrics import channels, fairness, parity, quality
+from edgekit.metrics import channels, differences, fairness, parity, quality, verdict
 from edgekit.metrics.bounds import Bounds
 from edgekit.metrics.channels import Lost, collapsed, lost
 from edgekit.metrics.similarity import Noise, Unlike, unlike
@@ -310,23 +310,23 @@ def graph_of(*tensors: Tensor, operators: int = 1) -> Graph:
 
 def test_an_output_without_elements_is_equal() -> None:
     nothing = np.zeros((3, 0), np.float32)
-    found = parity.difference(output(), nothing, nothing)
-    assert found == parity.Difference("y", 0, 0.0, 0.0, 0, True)
-    assert parity.difference(output(), np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)).ok is False
+    found = differences.difference(output(), nothing, nothing)
+    assert found == differences.Difference("y", 0, 0.0, 0.0, 0, True)
+    assert differences.difference(output(), np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)).ok is False
 
 
 def test_differences_in_steps_and_in_real_values() -> None:
     reference, actual = np.array([[10, 0, 0, -20]], np.int8), np.array([[10, 3, 0, -20]], np.int8)
-    found = parity.difference(output("int8", scale=0.25), reference, actual)
+    found = differences.difference(output("int8", scale=0.25), reference, actual)
     assert (found.max_lsb, found.max_abs, found.max_relative, found.flips) == (3, 0.75, 3 / 20, 0)
-    bare = parity.difference(output("int8"), reference, actual)
+    bare = differences.difference(output("int8"), reference, actual)
     assert (bare.max_lsb, bare.max_abs, bare.ok) == (3, 3.0, False)
-    real = parity.difference(output(), reference.astype("f4"), actual.astype("f4"))
+    real = differences.difference(output(), reference.astype("f4"), actual.astype("f4"))
     assert (real.max_lsb, real.max_abs, real.max_relative) == (None, 3.0, pytest.approx(0.15))
     nothing = np.zeros((1, 4), np.float32)
-    assert parity.difference(output(), nothing, nothing + np.float32(1e-7)).max_relative == pytest.approx(0.1)
+    assert differences.difference(output(), nothing, nothing + np.float32(1e-7)).max_relative == pytest.approx(0.1)
     zero = np.zeros((1, 4), np.int8)
-    assert parity.difference(output("int8", scale=0.25), zero, zero + np.int8(1)).max_relative == 1.0
+    assert differences.difference(output("int8", scale=0.25), zero, zero + np.int8(1)).max_relative == 1.0
 
 
 def test_several_outputs_are_summed_up() -> None:
@@ -403,26 +403,26 @@ def test_an_operator_of_integer_weights_may_be_off_by_twice_its_cost() -> None:
 
 
 def test_the_verdict_in_words() -> None:
-    row = parity.OperatorParity(3, "ADD", "a" * 41 + ";b", 5, 0.1, False)
+    row = verdict.OperatorParity(3, "ADD", "a" * 41 + ";b", 5, 0.1, False)
     base: dict[str, Any] = {
         "ok": False, "max_abs_lsb": 7, "max_abs": 1.0, "max_relative": 0.25, "top1_flips": 2, "samples": 9, "rule": "",
     }  # fmt: skip
-    assert parity.Parity(**base).words() == "outputs are off by 7 LSB"
-    assert parity.Parity(**base, unlike="u", reason="r").words() == "outputs are off by 7 LSB; u; r"
-    assert parity.Parity(**{**base, "max_abs_lsb": None}).words() == "outputs are off by 0.25 relative"
-    assert parity.Parity(**{**base, "ok": True}, classifier=True).words() == (
+    assert verdict.Parity(**base).words() == "outputs are off by 7 LSB"
+    assert verdict.Parity(**base, unlike="u", reason="r").words() == "outputs are off by 7 LSB; u; r"
+    assert verdict.Parity(**{**base, "max_abs_lsb": None}).words() == "outputs are off by 0.25 relative"
+    assert verdict.Parity(**{**base, "ok": True}, classifier=True).words() == (
         "outputs within 7 LSB, 2 of 9 labels differ"
     )
-    assert parity.Parity(**base, operators=[row]).words() == f"operator 3 ADD (...{'a' * 37}) is off by 5 LSB"
-    good = parity.OperatorParity(3, "ADD", "a" * 40, 0, 0.0, True)
+    assert verdict.Parity(**base, operators=[row]).words() == f"operator 3 ADD (...{'a' * 37}) is off by 5 LSB"
+    good = verdict.OperatorParity(3, "ADD", "a" * 40, 0, 0.0, True)
     by = {"by": "operators", "operators": [good]}
-    assert parity.Parity(**base, **by, unlike="u").words() == (
+    assert verdict.Parity(**base, **by, unlike="u").words() == (
         "each of 1 operators within its bound, but the outputs do not follow the reference: u"
     )
-    assert parity.Parity(**{**base, "ok": True}, **by).words() == (
+    assert verdict.Parity(**{**base, "ok": True}, **by).words() == (
         "each of 1 operators within its bound; accumulated along the network: 7 LSB"
     )
-    assert parity.Parity(**base, reason=parity.NOTHING).words() == parity.NOTHING
+    assert verdict.Parity(**base, reason=verdict.NOTHING).words() == verdict.NOTHING
 
 
 # What quantization costs

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from edgekit.graph import Graph, Quantization, Tensor, tflite
-from edgekit.metrics import parity
+from edgekit.metrics import differences, parity, verdict
 from edgekit.reference.hybrid import hybrid, is_hybrid
 from tests.networks.small import Builder, dense, unary
 
@@ -26,7 +26,7 @@ REAL = np.array([[[100.0, 0.0, 1.0, 2.0]]], np.float32)
 @given(hnp.arrays(np.int8, (5, 1, 4)), st.integers(0, 3))
 def test_steps_are_counted_without_wrapping(values: np.ndarray, steps: int) -> None:
     moved = np.clip(values.astype(int) + steps, -128, 127).astype(np.int8)
-    found = parity.difference(INT8, values, moved)
+    found = differences.difference(INT8, values, moved)
     actual = int(np.max(np.abs(values.astype(int) - moved.astype(int))))
     assert found.max_lsb == actual
     assert found.max_abs == actual * 0.5
@@ -35,7 +35,7 @@ def test_steps_are_counted_without_wrapping(values: np.ndarray, steps: int) -> N
 
 def test_extremes_do_not_wrap() -> None:
     low, high = np.full((1, 1, 4), -128, np.int8), np.full((1, 1, 4), 127, np.int8)
-    assert parity.difference(INT8, low, high).max_lsb == 255
+    assert differences.difference(INT8, low, high).max_lsb == 255
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
@@ -45,68 +45,68 @@ def test_one_step_and_not_one_more(dtype: str) -> None:
     b, c = a.copy(), a.copy()
     b[2, 0, 3] += 1
     c[2, 0, 3] += 2
-    assert parity.difference(tensor, a, b).ok and not parity.difference(tensor, a, c).ok
-    assert parity.difference(tensor, a, a, parity.EXACT).ok
-    assert not parity.difference(tensor, a, b, parity.EXACT).ok
+    assert differences.difference(tensor, a, b).ok and not differences.difference(tensor, a, c).ok
+    assert differences.difference(tensor, a, a, differences.EXACT).ok
+    assert not differences.difference(tensor, a, b, differences.EXACT).ok
 
 
 def test_integers_without_scale_must_be_equal() -> None:
     ids = Tensor("ids", (1, 4), "int32")
     a = np.arange(4, dtype=np.int32).reshape(1, 1, 4)
-    assert parity.difference(ids, a, a).ok
-    assert not parity.difference(ids, a, a + 1).ok
+    assert differences.difference(ids, a, a).ok
+    assert not differences.difference(ids, a, a + 1).ok
 
 
 def test_truth_values_must_be_equal() -> None:
     tensor, a = Tensor("b", (1, 4), "bool"), np.array([[[True, False, True, True]]])
-    assert parity.difference(tensor, a, a).ok
-    assert not parity.difference(tensor, a, ~a).ok
+    assert differences.difference(tensor, a, a).ok
+    assert not differences.difference(tensor, a, ~a).ok
 
 
 @pytest.mark.parametrize(
     ("tensor", "bounds", "most"),
     [
-        (FLOAT, parity.Bounds(), 1e-4),
-        (FLOAT, parity.EXACT, 1e-4),
-        (FLOAT, parity.HALF, 1e-2),
-        (HALF, parity.Bounds(), 1e-2),
-        (HALF, parity.HALF, 1e-2),
+        (FLOAT, differences.Bounds(), 1e-4),
+        (FLOAT, differences.EXACT, 1e-4),
+        (FLOAT, differences.HALF, 1e-2),
+        (HALF, differences.Bounds(), 1e-2),
+        (HALF, differences.HALF, 1e-2),
     ],
 )
-def test_floats_are_bounded_relative_to_the_largest(tensor: Tensor, bounds: parity.Bounds, most: float) -> None:
+def test_floats_are_bounded_relative_to_the_largest(tensor: Tensor, bounds: differences.Bounds, most: float) -> None:
     dtype = np.dtype(tensor.dtype)
     a = np.array([[[64.0, 0.0, 1.0, 2.0]]], dtype)  # steps of 2^-4 beside 64 are exact in float16
     for factor, ok in ((0.95, True), (1.05, False)):
         b = a.copy()
         b[0, 0, 1] = 64 * most * factor
-        assert parity.difference(tensor, a, b, bounds).ok is ok, factor
+        assert differences.difference(tensor, a, b, bounds).ok is ok, factor
 
 
 def test_allowed_real_values_come_on_top() -> None:
     b = REAL + np.float32([0, 0.5, 0, 0])
-    assert not parity.difference(FLOAT, REAL, b).ok
-    assert not parity.difference(FLOAT, REAL, b, allowed=0.48).ok
-    assert parity.difference(FLOAT, REAL, b, allowed=0.495).ok
+    assert not differences.difference(FLOAT, REAL, b).ok
+    assert not differences.difference(FLOAT, REAL, b, allowed=0.48).ok
+    assert differences.difference(FLOAT, REAL, b, allowed=0.495).ok
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_not_a_number_is_never_close(bad: float) -> None:
     b = REAL.copy()
     b[0, 0, 1] = bad
-    assert not parity.difference(FLOAT, REAL, b).ok
-    assert not parity.difference(FLOAT, b, REAL).ok
-    assert parity.difference(FLOAT, b, b).ok, "the same in the same place"
+    assert not differences.difference(FLOAT, REAL, b).ok
+    assert not differences.difference(FLOAT, b, REAL).ok
+    assert differences.difference(FLOAT, b, b).ok, "the same in the same place"
     moved = REAL.copy()
     moved[0, 0, 2] = bad
-    assert not parity.difference(FLOAT, b, moved).ok
+    assert not differences.difference(FLOAT, b, moved).ok
 
 
 def test_outputs_without_a_number_prove_nothing() -> None:
     nothing = np.full((2, 1, 4), np.nan, np.float32)
-    assert not parity.difference(FLOAT, nothing, nothing).ok
+    assert not differences.difference(FLOAT, nothing, nothing).ok
     graph, some = two_outputs("float32"), np.ones((2, 1, 4), np.float32)
     found = parity.compare(graph, [some, nothing], [some, nothing])
-    assert not found.ok and found.words() == parity.NOTHING
+    assert not found.ok and found.words() == verdict.NOTHING
     assert parity.compare(graph, [some, some], [some, some]).reason == ""
 
 
@@ -114,21 +114,21 @@ def test_overflow_is_overflow_clamped_or_not() -> None:
     most = np.finfo(np.float32).max
     a = np.array([[[1.0, most, 3.0, 4.0]]], np.float32)
     b = np.array([[[1.0, np.inf, 3.0, 4.0]]], np.float32)
-    assert parity.difference(FLOAT, a, b).ok
+    assert differences.difference(FLOAT, a, b).ok
     b[0, 0, 2] = 3.1
-    assert not parity.difference(FLOAT, a, b).ok
+    assert not differences.difference(FLOAT, a, b).ok
 
 
 def test_wrong_shape_or_dtype_fails() -> None:
     a = np.zeros((2, 1, 4), np.float32)
-    assert not parity.difference(FLOAT, a, a[:1]).ok
-    assert not parity.difference(FLOAT, a, a.astype(np.int8)).ok
+    assert not differences.difference(FLOAT, a, a[:1]).ok
+    assert not differences.difference(FLOAT, a, a.astype(np.int8)).ok
 
 
 def test_flips_are_counted() -> None:
     a = np.eye(4, dtype=np.float32).reshape(4, 1, 4)
     b = a[[1, 0, 2, 3]]
-    assert parity.difference(FLOAT, a, b).flips == 2
+    assert differences.difference(FLOAT, a, b).flips == 2
 
 
 def two_outputs(dtype: str = "float32") -> Graph:
@@ -155,7 +155,7 @@ def test_every_output_must_hold(wrong: int) -> None:
 def test_bit_exact_allows_nothing() -> None:
     graph, a = two_outputs("int8"), np.zeros((2, 1, 4), np.int8)
     assert parity.compare(graph, [a, a], [a, a + np.int8(1)]).ok
-    assert not parity.compare(graph, [a, a], [a, a + np.int8(1)], parity.EXACT).ok
+    assert not parity.compare(graph, [a, a], [a, a + np.int8(1)], differences.EXACT).ok
 
 
 def weighted(dtype: str, through_dequantize: bool) -> Graph:
@@ -202,7 +202,7 @@ def one(op: str, **fields: object) -> tuple[Graph, int]:
     return dataclasses.replace(b.graph((x,), (y,))), y
 
 
-def judged(op: str, reference: np.ndarray, actual: np.ndarray, bounds: parity.Bounds) -> parity.OperatorParity:
+def judged(op: str, reference: np.ndarray, actual: np.ndarray, bounds: differences.Bounds) -> verdict.OperatorParity:
     graph, y = one(op)
     return parity.compare_operators(graph, [0], [y], [reference], [actual], bounds)[0]
 
@@ -212,27 +212,27 @@ def test_operators_that_move_elements_keep_each_of_them() -> None:
     lost[0, 0, 3] = 2.005  # within the bound of 1e-4 of 100, but no copy of 2
     nearly = REAL.copy()
     nearly[0, 0, 3] = 2.00002
-    assert judged("LOGISTIC", REAL, lost, parity.Bounds()).ok
-    assert not judged("TRANSPOSE", REAL, lost, parity.Bounds()).ok
-    assert not judged("TRANSPOSE", REAL, nearly, parity.Bounds()).ok
-    assert judged("TRANSPOSE", REAL, REAL, parity.Bounds()).ok
+    assert judged("LOGISTIC", REAL, lost, differences.Bounds()).ok
+    assert not judged("TRANSPOSE", REAL, lost, differences.Bounds()).ok
+    assert not judged("TRANSPOSE", REAL, nearly, differences.Bounds()).ok
+    assert judged("TRANSPOSE", REAL, REAL, differences.Bounds()).ok
     rounded = REAL.astype(np.float16).astype(np.float32)
-    assert judged("TRANSPOSE", REAL, rounded, parity.HALF).ok
-    assert not judged("TRANSPOSE", REAL, lost, parity.HALF).ok
+    assert judged("TRANSPOSE", REAL, rounded, differences.HALF).ok
+    assert not judged("TRANSPOSE", REAL, lost, differences.HALF).ok
 
 
 def test_an_operator_beyond_float16_is_named() -> None:
     big = np.array([[[1e5, 1.0, 2.0, 3.0]]], np.float32)
     with np.errstate(over="ignore"):
-        row = judged("SQUARE", big, big.astype(np.float16).astype(np.float32), parity.HALF)
+        row = judged("SQUARE", big, big.astype(np.float16).astype(np.float32), differences.HALF)
     assert not row.ok and "leaves float16: its values reach 1e+05" in row.reason
-    found = parity.Parity(False, None, 1.0, 1.0, 0, 1, "", by="operators", operators=[row])
+    found = verdict.Parity(False, None, 1.0, 1.0, 0, 1, "", by="operators", operators=[row])
     assert found.words().startswith("operator 0 SQUARE (t1) leaves float16")
 
 
-def ok_operators(unlike: str) -> parity.Parity:
-    row = parity.OperatorParity(0, "ADD", "t", None, 1e-6, True)
-    return parity.Parity(not unlike, None, 1.0, 0.98, 15, 16, "", by="operators", operators=[row], unlike=unlike)
+def ok_operators(unlike: str) -> verdict.Parity:
+    row = verdict.OperatorParity(0, "ADD", "t", None, 1e-6, True)
+    return verdict.Parity(not unlike, None, 1.0, 0.98, 15, 16, "", by="operators", operators=[row], unlike=unlike)
 
 
 def test_words_say_what_decided() -> None:
@@ -240,7 +240,7 @@ def test_words_say_what_decided() -> None:
     assert ok_operators("it is off").words() == (
         "each of 1 operators within its bound, but the outputs do not follow the reference: it is off"
     )
-    failed = parity.Parity(False, 3, 1.5, 0.1, 0, 4, "", reason="the golden outputs are not those of the network")
+    failed = verdict.Parity(False, 3, 1.5, 0.1, 0, 4, "", reason="the golden outputs are not those of the network")
     assert failed.words().startswith("outputs are off by 3 LSB") and failed.words().endswith("of the network")
 
 

@@ -37,7 +37,7 @@ from edgekit.errors import ModelError
 from edgekit.graph import Graph, Operator, Subgraph, Tensor, tflite
 from edgekit.graph.edit import compact
 from edgekit.graph.explode import explode
-from edgekit.metrics import parity
+from edgekit.metrics import differences, parity
 from edgekit.passes import PassContext
 from edgekit.passes.symmetric import Symmetric
 from edgekit.reference.litert import reference_outputs, reference_tensors
@@ -262,9 +262,9 @@ class Column:
         """Each operator is fed with the reference's values."""
         return self.dtype != "float32"
 
-    def bounds(self, half: bool) -> parity.Bounds:
+    def bounds(self, half: bool) -> differences.Bounds:
         """What a result may be off by; ``half``: it is computed in float16."""
-        usual = parity.HALF if half else parity.Bounds()
+        usual = differences.HALF if half else differences.Bounds()
         return replace(usual, tolerance=self.tolerance or usual.tolerance)
 
     def missing(self) -> str:
@@ -357,7 +357,7 @@ def judged_whole(column: Column, backend: Backend, cases: Source, kept: Sequence
     graph, places = cases.part(kept)
     outputs, damaged = run(column, backend, graph, [cases.values[i] for i in graph.main.inputs])
     exact = column.apart and backend.exactness(graph).bit_exact
-    bounds = parity.EXACT if exact else column.bounds(False)
+    bounds = differences.EXACT if exact else column.bounds(False)
     owner = owners(cases, kept)
     wrong = {owner[n]: "it writes outside its output" for n in damaged}
     for number, made in zip(kept, places, strict=True):
@@ -382,7 +382,7 @@ def judged_apart(column: Column, backend: Backend, cases: Source, kept: Sequence
     outputs, damaged = run(column, backend.isolated() if half else backend, parts.graph, fed)
     usual = column.bounds(half)
     plain, _ = cases.part(n for n in kept if not odd(cases.cases[n]))
-    judged_by = [parity.EXACT, usual] if backend.exactness(plain).bit_exact else [usual]
+    judged_by = [differences.EXACT, usual] if backend.exactness(plain).bit_exact else [usual]
     owner = owners(cases, kept)
     every = [parity.compare_operators(graph, parts.operators, parts.outputs, expected_values, outputs, bounds)
              for bounds in judged_by]  # fmt: skip
@@ -424,11 +424,11 @@ def owners(cases: Source, kept: Sequence[int]) -> dict[int, int]:
             for n in operators_of(graph, [graph.main.outputs[i] for i in made])}  # fmt: skip
 
 
-def off(tensor: Tensor, expected: Array, found: Array, bounds: parity.Bounds) -> str:
+def off(tensor: Tensor, expected: Array, found: Array, bounds: differences.Bounds) -> str:
     """How an output is off, in words; empty where it is not."""
     if expected.size > 1 and np.unique(expected).size == 1:
         return f"the case says nothing: the reference makes {expected.flat[0]} only"
-    row = parity.difference(tensor, expected, found, bounds)
+    row = differences.difference(tensor, expected, found, bounds)
     return "" if row.ok else f"off by {row.max_abs:.2g}, {row.max_relative:.2g} relative"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from edgekit import target
 from edgekit.backends.vela import compiler
-from edgekit.metrics import parity
+from edgekit.metrics import differences, parity
 from edgekit.profiling import Profile, registry
 from tests.networks.npu import SCALE, mixed
 from tests.networks.small import convolutional
@@ -68,9 +68,9 @@ def test_a_partial_verdict_is_never_ok() -> None:
     wrong = right.copy()
     wrong[1, 0, 0, 0, 0] = 1
     assert SCALE is graph.tensors[index].quantization
-    good = parity.partial(graph, {index: right}, {index: right}, (0, 2, 3), "checked", parity.EXACT)
+    good = parity.partial(graph, {index: right}, {index: right}, (0, 2, 3), "checked", differences.EXACT)
     assert good.ok is None and good.verdict == "not executed" and good.samples == 2
-    bad = parity.partial(graph, {index: right}, {index: wrong}, (0, 2, 3), "checked", parity.EXACT)
+    bad = parity.partial(graph, {index: right}, {index: wrong}, (0, 2, 3), "checked", differences.EXACT)
     assert bad.ok is False and bad.verdict == "FAILED" and bad.words().startswith("operator 1 CONV_2D")
-    nothing = parity.partial(graph, {}, {}, (0, 1, 2, 3), "checked", parity.EXACT)
+    nothing = parity.partial(graph, {}, {}, (0, 1, 2, 3), "checked", differences.EXACT)
     assert nothing.ok is None and "4 operators" in nothing.words()
