@@ -38,8 +38,10 @@ BLOCKS: Mapping[Family, Block] = {
     Family.ICE40: Block("nextpnr-ice40", 0.5),
     Family.XC7: Block("", 4),
 }
-REQUANTIZATION_DSP = 20
-"""Multiplier blocks beside the array: four lanes of requantization, four blocks each, and one 32-bit product."""
+REQUANTIZATION_DSP = {4: 16, 8: 24}
+"""Multiplier blocks of so many lanes of requantization: eight lanes have three each."""
+PRODUCT_DSP = 4
+"""Multiplier blocks of the vector unit's products."""
 TABLES_KIB = 16
 """Memory of the accelerator's tables."""
 LANES = (4, 8, 16)
@@ -112,6 +114,7 @@ class Fpga:
     :param top: the module that is placed and routed.
     :param pins: a file of constraints in ``targets/fpga/`` for the board's pins; empty: pins are left to the tools.
     :param packed: True if each multiplier block computes two products.
+    :param requantization_lanes: results per cycle, 4 or 8.
     """
 
     family: Family
@@ -124,6 +127,7 @@ class Fpga:
     input_lanes: int = number("input lanes of the array: input channels per cycle", whole=True)
     output_lanes: int = number("output lanes of the array: output channels per cycle", whole=True)
     packed: bool
+    requantization_lanes: int = 4
     activation_kib: int = number("activation memory of the accelerator, KiB", whole=True)
     stream_kib: int = number("FIFO of commands and weights, KiB", whole=True)
     accumulator_depth: int = number("sums per output lane and half of the accumulators", whole=True)
@@ -149,6 +153,7 @@ class Fpga:
         return {
             "IC": self.input_lanes, "OC": self.output_lanes, "PACKED": int(self.packed), "ACT_KIB": self.activation_kib,
             "STREAM_KIB": self.stream_kib, "ACC_DEPTH": self.accumulator_depth, "MEM_BITS": self.memory_bits,
+            "LANES": self.requantization_lanes,
         }  # fmt: skip
 
     @property
@@ -160,7 +165,8 @@ class Fpga:
     @property
     def multipliers(self) -> int:
         """Multiplier blocks that the accelerator takes."""
-        return self.macs_per_cycle // (2 if self.packed else 1) + REQUANTIZATION_DSP
+        array = self.macs_per_cycle // (2 if self.packed else 1)
+        return array + REQUANTIZATION_DSP[self.requantization_lanes] + PRODUCT_DSP
 
     @property
     def memory_kib(self) -> int:
@@ -188,6 +194,10 @@ class Fpga:
         for key in ("input_lanes", "output_lanes"):
             if getattr(self, key) not in LANES:
                 raise WrongTable(f"fpga.{key} is {getattr(self, key)}, not one of {', '.join(map(str, LANES))}")
+        if self.requantization_lanes not in REQUANTIZATION_DSP:
+            raise WrongTable(f"fpga.requantization_lanes is {self.requantization_lanes}, not 4 or 8")
+        if self.requantization_lanes > self.output_lanes:
+            raise WrongTable("fpga.requantization_lanes: there are more than output lanes")
         for key in ("activation_kib", "stream_kib", "accumulator_depth"):
             if getattr(self, key) & (getattr(self, key) - 1):
                 raise WrongTable(f"fpga.{key} is {getattr(self, key)}, not a power of two")

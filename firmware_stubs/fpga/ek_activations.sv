@@ -6,6 +6,7 @@
 module ek_activations #(
     parameter int IC = 16,
     parameter int AW = 15,  // of a word's address
+    parameter int WRITES = 1,  // words that are written per cycle, to different banks; with two a write takes three cycles
     localparam int NB = IC / 4
 ) (
     input  logic               clk,
@@ -26,14 +27,20 @@ module ek_activations #(
     // Write
     input  logic               write,
     input  logic [AW-1:0]      waddr,
-    input  logic [31:0]        wdata
+    input  logic [31:0]        wdata,
+    /* verilator lint_off UNUSEDSIGNAL */
+    input  logic               write2,  // of the second word
+    input  logic [AW-1:0]      waddr2,
+    input  logic [31:0]        wdata2
+    /* verilator lint_on UNUSEDSIGNAL */
 );
   localparam int BB = $clog2(NB);  // bits of a bank's number
   logic [NB*AW-1:0] place;
   logic [NB-1:0] inside1, inside2, inside3, inside4, inside5;
   logic [NB*NB-1:0] match1, match2, match3, match4, match5;  // [bank][word]
-  logic [AW-BB-1:0] waddr_then;
-  logic [31:0] wdata_then;
+  logic [NB*(AW-BB)-1:0] waddrs;  // of each bank
+  logic [NB*32-1:0] wdatas;
+  logic [NB-1:0] writes;
   logic [NB*32-1:0] read, read_then;
   genvar b, k;
   generate
@@ -66,7 +73,6 @@ module ek_activations #(
     end
     for (b = 0; b < NB; b++) begin : g_bank
       logic [AW-BB-1:0] at, at_then, select;  // a register on the way to the memory
-      logic here, writes;
       integer n;
       for (k = 0; k < NB; k++) begin : g_of
         if (NB == 1) assign match1[0] = 1'b1;
@@ -76,18 +82,15 @@ module ek_activations #(
         select = '0;
         for (n = 0; n < NB; n++) select = select | (match1[b*NB+n] ? place[AW*n+BB+:AW-BB] : '0);
       end
-      if (NB == 1) assign here = 1'b1;
-      else assign here = waddr[BB-1:0] == BB'(b);
       always_ff @(posedge clk) begin
         at <= select;
         at_then <= at;
-        writes <= write && here;
       end
       ek_ram #(.WIDTH(32), .DEPTH(1 << (AW - BB))) bank (
           .clk(clk),
-          .write(writes),
-          .waddr(waddr_then),
-          .wdata(wdata_then),
+          .write(writes[b]),
+          .waddr(waddrs[b*(AW-BB)+:AW-BB]),
+          .wdata(wdatas[32*b+:32]),
           .read(1'b1),
           .raddr(at_then),
           .rdata(read[32*b+:32])
@@ -100,7 +103,40 @@ module ek_activations #(
     match4 <= match3;
     match5 <= match4;
     read_then <= read;
-    waddr_then <= waddr[AW-1:BB];
-    wdata_then <= wdata;
   end
+  generate
+    if (WRITES == 1) begin : g_one_write
+      logic [AW-BB-1:0] waddr_then;
+      logic [31:0] wdata_then;
+      assign waddrs = {NB{waddr_then}};
+      assign wdatas = {NB{wdata_then}};
+      always_ff @(posedge clk) begin
+        waddr_then <= waddr[AW-1:BB];
+        wdata_then <= wdata;
+      end
+      for (b = 0; b < NB; b++) begin : g_writes
+        logic here;
+        if (NB == 1) assign here = 1'b1;
+        else assign here = waddr[BB-1:0] == BB'(b);
+        always_ff @(posedge clk) writes[b] <= write && here;
+      end
+    end else begin : g_two_writes
+      logic [AW-BB-1:0] waddr_then, waddr2_then;
+      logic [31:0] wdata_then, wdata2_then;
+      logic [NB-1:0] first, second;  // is the word for this bank?
+      always_ff @(posedge clk) begin
+        {waddr_then, waddr2_then} <= {waddr[AW-1:BB], waddr2[AW-1:BB]};
+        {wdata_then, wdata2_then} <= {wdata, wdata2};
+      end
+      for (b = 0; b < NB; b++) begin : g_writes
+        always_ff @(posedge clk) begin
+          first[b] <= write && waddr[BB-1:0] == BB'(b);
+          second[b] <= write2 && waddr2[BB-1:0] == BB'(b);
+          writes[b] <= first[b] || second[b];
+          waddrs[b*(AW-BB)+:AW-BB] <= second[b] ? waddr2_then : waddr_then;
+          wdatas[32*b+:32] <= second[b] ? wdata2_then : wdata_then;
+        end
+      end
+    end
+  endgenerate
 endmodule

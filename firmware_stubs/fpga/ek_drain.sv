@@ -1,7 +1,10 @@
-// Reads finished blocks of sums out of the accumulators, four lanes per cycle, each slot's words one after the other.
+// Reads finished blocks of sums out of the accumulators, each slot's words of four channels one after the other; with
+// eight lanes two at a time, if the command says so.
 module ek_drain #(
     parameter int AW = 15,
     parameter int SLOTS = 512,
+    parameter int WORDS = 2,  // of a slot, at most
+    parameter int LANES = 4,
     localparam int SW = $clog2(SLOTS)
 ) (
     input  logic              clk,
@@ -13,7 +16,11 @@ module ek_drain #(
     input  logic [1:0]        block_words,  // per slot, less 1
     input  logic [15:0]       columns,      // less 1
     input  logic [15:0]       rows,         // less 1
-    input  logic [AW-1:0]     word_step,
+    /* verilator lint_off UNUSEDSIGNAL */
+    input  logic              twos,         // two words at a time, which lie in different banks
+    input  logic [AW-1:0]     pair_step,    // from an odd word to the one after it
+    /* verilator lint_on UNUSEDSIGNAL */
+    input  logic [AW-1:0]     word_step,    // from an even word to the one after it
     input  logic [AW-1:0]     column_step,
     input  logic [AW-1:0]     row_step,
     input  logic [24:0]       epilogue,     // most, least, zero point, once
@@ -30,6 +37,8 @@ module ek_drain #(
     output logic [SW-1:0]     slot,
     output logic [1:0]        word,
     output logic [AW-1:0]     addr,
+    output logic              beside,       // the word after it as well, whose address is larger by
+    output logic [AW-1:0]     beside_step,
     output logic [24:0]       shown
 );
   localparam int DW = AW + 2 + 32 + 3 * AW + 25 + 3;
@@ -41,6 +50,10 @@ module ek_drain #(
   logic [15:0] most_column, most_row, columns_left, rows_left;
   logic active, loads, last, word_last, column_last, row_last, one_word, one_column, one_row;
   logic [2:0] releasing, releasing_half;
+  logic [AW-1:0] more;  // from this word to the next
+  logic [1:0] next_word;
+  logic next_last, only_word;
+  assign beside_step = step_word;
   assign {base, words, most_column, most_row, step_word, step_column, step_row, shown, one_word, one_column, one_row} = now;
   assign halves_free = ~begun;
   assign valid = active;
@@ -54,7 +67,7 @@ module ek_drain #(
     if (block_start)
       descriptions[block_half] <= {
         block_addr, block_words, columns, rows, word_step, column_step, row_step, epilogue,
-        block_words == 0, columns == 0, rows == 0
+        only_word, columns == 0, rows == 0
       };
     releasing_half <= {releasing_half[1:0], half};
     if (rst) begin
@@ -95,9 +108,9 @@ module ek_drain #(
         rows_left <= descriptions[half][DW-19-AW-:16];
         {word_last, column_last, row_last} <= descriptions[half][2:0];
       end else if (!word_last) begin
-        word <= word + 1'b1;
-        word_last <= word + 1'b1 == words;
-        addr <= addr + step_word;
+        word <= next_word;
+        word_last <= next_last;
+        addr <= addr + more;
       end else begin
         word <= '0;
         word_last <= one_word;
@@ -119,6 +132,49 @@ module ek_drain #(
       end
     end
   end
+  generate
+    if (WORDS > 2) begin : g_four_words
+      logic by_two;
+      logic [1:0] by_twos;
+      logic [AW-1:0] evens[2], odds[2];
+      logic [AW-1:0] even, odd;
+      assign by_two = LANES == 8 && twos;
+      assign only_word = by_two ? !block_words[1] : block_words == 0;
+      assign next_word = paired ? 2'd2 : word + 1'b1;
+      assign next_last = paired || word + 1'b1 == words;
+      logic paired;
+      assign beside = active && paired && (!word_last || words[0]);
+      always_ff @(posedge clk) begin
+        if (block_start) begin
+          by_twos[block_half] <= by_two;
+          evens[block_half] <= by_two ? word_step + pair_step : word_step;
+          odds[block_half] <= pair_step;
+        end
+        if (loads) begin
+          paired <= by_twos[half];
+          even <= evens[half];
+          odd <= odds[half];
+          more <= evens[half];
+        end else more <= !word_last && next_word[0] ? odd : even;
+      end
+    end else begin : g_two_words
+      assign only_word = LANES == 8 && twos ? 1'b1 : block_words == 0;
+      assign next_word = word + 1'b1;
+      assign next_last = word + 1'b1 == words;
+      assign more = step_word;
+      if (LANES == 8) begin : g_beside
+        logic [1:0] by_twos;
+        logic paired;
+        assign beside = active && paired && words[0];
+        always_ff @(posedge clk) begin
+          if (block_start) by_twos[block_half] <= twos;
+          if (loads) paired <= by_twos[half];
+        end
+      end else begin : g_alone
+        assign beside = 1'b0;
+      end
+    end
+  endgenerate
   logic unused;
   assign unused = &{1'b0, base, most_row, one_row};
 endmodule

@@ -218,7 +218,8 @@ module ek_issue #(
       takes_then <= 1'b0;
       filled <= 1'b0;
     end else begin
-      go <= count < 5'd5;
+      // Seven reads last until the loops, once they go again, have made the next: slots of a pass follow without a gap.
+      go <= count < 5'd8;
       if (puts) tail <= tail + 1'b1;
       if (takes) head <= head + 1'b1;
       takes_then <= takes;

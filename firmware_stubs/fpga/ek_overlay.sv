@@ -3,6 +3,7 @@ module ek_overlay #(
     parameter int IC = 16,
     parameter int OC = 8,
     parameter int PACKED = 0,
+    parameter int LANES = 4,          // of requantization: 4 or 8
     parameter int ACT_KIB = 128,
     parameter int STREAM_KIB = 64,
     parameter int ACC_DEPTH = 512,
@@ -134,10 +135,13 @@ module ek_overlay #(
   logic result_valid;
   logic [AW-1:0] result_addr;
   logic [31:0] result;
+  logic beside_valid;
+  logic [AW-1:0] beside_addr;
+  logic [31:0] beside_result;
   logic host_reads, host_read1;
   always_ff @(posedge clk) host_read1 <= host_reads;
   assign host_reads = host_memory && !writes && !busy;
-  ek_activations #(.IC(IC), .AW(AW)) activations (
+  ek_activations #(.IC(IC), .AW(AW), .WRITES(LANES / 4)) activations (
       .clk(clk),
       .addr(host_reads ? at[AW+1:2] : addr),
       .x(host_reads ? 16'sd0 : x),
@@ -152,7 +156,10 @@ module ek_overlay #(
       .words(words),
       .write(result_valid || (host_memory && writes && !busy)),
       .waddr(result_valid ? result_addr : at[AW+1:2]),
-      .wdata(result_valid ? result : host_word)
+      .wdata(result_valid ? result : host_word),
+      .write2(beside_valid),
+      .waddr2(beside_addr),
+      .wdata2(beside_result)
   );
 
   // What travels with a read
@@ -195,16 +202,22 @@ module ek_overlay #(
   logic released, released_half, drain_busy;
   logic [1:0] drain_word;
   logic [AW-1:0] drain_addr;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic drain_beside;  // not used with four lanes
+  logic [AW-1:0] beside_step;
+  /* verilator lint_on UNUSEDSIGNAL */
   logic [24:0] drain_epilogue;
-  ek_drain #(.AW(AW), .SLOTS(ACC_DEPTH)) drain (
+  ek_drain #(.AW(AW), .SLOTS(ACC_DEPTH), .WORDS(OC / 4), .LANES(LANES)) drain (
       .clk(clk), .rst(resets[3]),
       .block_start(block_start), .block_half(half), .block_addr(block_addr), .block_words(block_words),
       .columns(header[32*8+:16]), .rows(header[32*10+:16]),
+      .twos(header[13]), .pair_step(header[32*25+:AW]),
       .word_step(header[32*21+:AW]), .column_step(header[32*22+:AW]), .row_step(header[32*23+:AW]),
       .epilogue({header[32+8+:8], header[32+:8], header[24+:8], header[6]}),
       .sums_done(ends[SUM+1]), .sums_half(end_halves[SUM+1]), .halves_free(halves_free),
       .released(released), .released_half(released_half), .busy(drain_busy),
       .valid(taking), .half(taken_half), .slot(taken_slot), .word(drain_word), .addr(drain_addr),
+      .beside(drain_beside), .beside_step(beside_step),
       .shown(drain_epilogue)
   );
 
@@ -255,25 +268,30 @@ module ek_overlay #(
     addr_then <= {addr_then[(TAKEN-1)*AW-1:0], drain_addr};
     epilogue_then <= {epilogue_then[(TAKEN-1)*25-1:0], drain_epilogue};
   end
-  localparam int LANES = 16;  // cycles from here to the result
-  logic [LANES-1:0] lane_valids;
-  logic [LANES*AW-1:0] lane_addrs;
-  logic [12*24-1:0] lane_limits;
+  localparam int FEW = LANES == 8 ? 1 : 0;  // multipliers of a lane
+  localparam int RESULT = 16 + FEW;         // cycles from here to the result
+  localparam int LIMITS = 12 + FEW;         // to the limits
+  logic [RESULT-1:0] lane_valids;
+  logic [RESULT*AW-1:0] lane_addrs;
+  logic [LIMITS*24-1:0] lane_limits;
   logic lane_once;
   always_ff @(posedge clk) begin
-    lane_valids <= {lane_valids[LANES-2:0], taking_then[TAKEN-1] || vector_out};
+    lane_valids <= {lane_valids[RESULT-2:0], taking_then[TAKEN-1] || vector_out};
     lane_addrs <= {
-      lane_addrs[(LANES-1)*AW-1:0], vector_out ? out_addrs[(VECTOR-1)*AW+:AW] : addr_then[(TAKEN-1)*AW+:AW]
+      lane_addrs[(RESULT-1)*AW-1:0], vector_out ? out_addrs[(VECTOR-1)*AW+:AW] : addr_then[(TAKEN-1)*AW+:AW]
     };
     lane_limits <= {
-      lane_limits[11*24-1:0],
+      lane_limits[(LIMITS-1)*24-1:0],
       vector_out ? {header[32+8+:8], header[32+:8], header[24+:8]} : epilogue_then[TAKEN*25-1-:24]
     };
     lane_once <= vector_out ? header[6] : epilogue_then[(TAKEN-1)*25];
   end
+  logic [8*LANES-1:0] results;
   genvar g;
   generate
-    for (g = 0; g < 4; g++) begin : g_lane
+    for (g = 0; g < LANES; g++) begin : g_lane
+      // Lane g of a word: lanes 4 to 7 have the words beside, of which the vector unit has none.
+      localparam int STEP = g < 4 ? 4 : 8;
       /* verilator lint_off UNUSEDSIGNAL */
       logic [79:0] of_lane, of_set0, of_set1;  // 10 bytes, not all bits of which mean something
       logic [79:0] of_lane_then;
@@ -282,42 +300,60 @@ module ek_overlay #(
       logic signed [31:0] sum, bias;
       logic [30:0] multiplier;
       logic [4:0] left, right;
-      logic [OC/4*80-1:0] choice0, choice1;
-      logic [OC/4*32-1:0] sums_choice;
-      for (genvar w = 0; w < OC / 4; w++) begin : g_word
-        assign choice0[80*w+:80] = parameters[80*(4*w+g)+:80];
-        assign choice1[80*w+:80] = parameters[80*(OC+4*w+g)+:80];
-        assign sums_choice[32*w+:32] = taken[32*(4*w+g)+:32];
+      logic [OC/STEP*80-1:0] choice0, choice1;
+      logic [OC/STEP*32-1:0] sums_choice;
+      for (genvar w = 0; w < OC / STEP; w++) begin : g_word
+        assign choice0[80*w+:80] = parameters[80*(STEP*w+g)+:80];
+        assign choice1[80*w+:80] = parameters[80*(OC+STEP*w+g)+:80];
+        assign sums_choice[32*w+:32] = taken[32*(STEP*w+g)+:32];
       end
       // The parameters are chosen while the sums are on their way.
-      if (OC == 4) begin : g_one
+      if (OC == STEP) begin : g_one
         always_ff @(posedge clk) {of_set0, of_set1} <= {choice0, choice1};
         assign sum_of_lane = sums_choice;
       end else begin : g_many
         always_ff @(posedge clk) begin
-          of_set0 <= choice0[80*word_then[0+:$clog2(OC/4)]+:80];
-          of_set1 <= choice1[80*word_then[0+:$clog2(OC/4)]+:80];
+          of_set0 <= choice0[80*word_then[STEP/8+:$clog2(OC/STEP)]+:80];
+          of_set1 <= choice1[80*word_then[STEP/8+:$clog2(OC/STEP)]+:80];
         end
-        assign sum_of_lane = sums_choice[32*word_then[2*(TAKEN-1)+:$clog2(OC/4)]+:32];
+        assign sum_of_lane = sums_choice[32*word_then[2*(TAKEN-1)+STEP/8+:$clog2(OC/STEP)]+:32];
       end
       always_ff @(posedge clk) begin
         of_lane_then <= set_then[1] ? of_set1 : of_set0;
         of_lane <= of_lane_then;
-        sum <= vector_out ? vector_sums[32*g+:32] : sum_of_lane;
+        sum <= vector_out && g < 4 ? vector_sums[32*(g%4)+:32] : sum_of_lane;
         bias <= vector_out ? 32'd0 : of_lane[31:0];
         multiplier <= vector_out ? header[32*2+:31] : of_lane[62:32];
         right <= vector_out ? header[32*3+:5] : of_lane[68:64];
         left <= vector_out ? header[32*3+8+:5] : of_lane[76:72];
       end
-      ek_requantize lane (
+      ek_requantize #(.FEW(FEW)) lane (
           .clk(clk), .sum(sum), .bias(bias), .multiplier(multiplier), .left(left), .right(right), .once(lane_once),
-          .zero(lane_limits[24*11+:8]), .least(lane_limits[24*11+8+:8]), .most(lane_limits[24*11+16+:8]),
-          .result(result[8*g+:8])
+          .zero(lane_limits[24*(LIMITS-1)+:8]), .least(lane_limits[24*(LIMITS-1)+8+:8]),
+          .most(lane_limits[24*(LIMITS-1)+16+:8]), .result(results[8*g+:8])
       );
     end
   endgenerate
-  assign result_valid = lane_valids[LANES-1];
-  assign result_addr = lane_addrs[(LANES-1)*AW+:AW];
+  assign result_valid = lane_valids[RESULT-1];
+  assign result_addr = lane_addrs[(RESULT-1)*AW+:AW];
+  assign result = results[31:0];
+  generate
+    if (LANES == 8) begin : g_beside
+      logic [TAKEN+RESULT-1:0] besides;
+      logic [(TAKEN+RESULT)*AW-1:0] addrs;
+      always_ff @(posedge clk) begin
+        besides <= {besides[TAKEN+RESULT-2:0], drain_beside};
+        addrs <= {addrs[(TAKEN+RESULT-1)*AW-1:0], drain_addr + beside_step};
+      end
+      assign beside_valid = besides[TAKEN+RESULT-1];
+      assign beside_addr = addrs[(TAKEN+RESULT-1)*AW+:AW];
+      assign beside_result = results[63:32];
+    end else begin : g_alone
+      assign beside_valid = 1'b0;
+      assign beside_addr = '0;
+      assign beside_result = '0;
+    end
+  endgenerate
   // Two cycles late, which `running` makes up for: what a command began is on its way when it no longer runs.
   logic running_then, on_their_way, drains, requantizes;
   always_ff @(posedge clk) begin
@@ -400,7 +436,7 @@ module ek_overlay #(
     from_log <= {from_log[0], at[16]};
     case (at[3:2])
       2'd0: about <= 32'h454b4f31;
-      2'd1: about <= {8'd0, 7'd0, PACKED != 0, 8'(OC), 8'(IC)};
+      2'd1: about <= {8'd0, 6'd0, LANES == 8, PACKED != 0, 8'(OC), 8'(IC)};
       2'd3: about <= {31'd0, busy};
       default: about <= '0;
     endcase

@@ -3,6 +3,7 @@ module ek_pins #(
     parameter int IC = 16,
     parameter int OC = 8,
     parameter int PACKED = 0,
+    parameter int LANES = 4,
     parameter int ACT_KIB = 128,
     parameter int STREAM_KIB = 64,
     parameter int ACC_DEPTH = 512,
@@ -30,7 +31,7 @@ module ek_pins #(
     out <= kept[0];
   end
   ek_overlay #(
-      .IC(IC), .OC(OC), .PACKED(PACKED), .ACT_KIB(ACT_KIB), .STREAM_KIB(STREAM_KIB), .ACC_DEPTH(ACC_DEPTH),
+      .IC(IC), .OC(OC), .PACKED(PACKED), .LANES(LANES), .ACT_KIB(ACT_KIB), .STREAM_KIB(STREAM_KIB), .ACC_DEPTH(ACC_DEPTH),
       .MEM_BITS(MEM_BITS), .LOG_DEPTH(LOG_DEPTH)
   ) overlay (
       .clk(clk),

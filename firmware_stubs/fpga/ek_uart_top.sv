@@ -3,6 +3,7 @@ module ek_uart_top #(
     parameter int IC = 4,
     parameter int OC = 4,
     parameter int PACKED = 1,
+    parameter int LANES = 4,
     parameter int ACT_KIB = 32,
     parameter int STREAM_KIB = 8,
     parameter int ACC_DEPTH = 512,
@@ -63,7 +64,7 @@ module ek_uart_top #(
     else if (arr) rv <= arv;
   end
   ek_overlay #(
-      .IC(IC), .OC(OC), .PACKED(PACKED), .ACT_KIB(ACT_KIB), .STREAM_KIB(STREAM_KIB), .ACC_DEPTH(ACC_DEPTH),
+      .IC(IC), .OC(OC), .PACKED(PACKED), .LANES(LANES), .ACT_KIB(ACT_KIB), .STREAM_KIB(STREAM_KIB), .ACC_DEPTH(ACC_DEPTH),
       .MEM_BITS(32), .LOG_DEPTH(LOG_DEPTH)
   ) overlay (
       .clk(clk), .rst(rst),

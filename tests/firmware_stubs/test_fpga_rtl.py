@@ -20,8 +20,10 @@ from tests.backends.overlay_networks import random_network
 
 RTL = resources.folder("firmware_stubs") / "fpga"
 HERE = Path(__file__).parent / "fpga"
-CONFIGURATIONS = [(4, 4, 1), (8, 4, 0), (8, 8, 1), (16, 8, 0), (16, 16, 1), (16, 16, 0)]
-"""Input lanes, output lanes, two products per multiplier."""
+CONFIGURATIONS = [
+    (4, 4, 1, 4), (8, 4, 0, 4), (8, 8, 1, 4), (8, 8, 1, 8), (16, 8, 0, 4), (16, 8, 0, 8), (16, 16, 1, 4), (16, 16, 1, 8)
+]  # fmt: skip
+"""Input lanes, output lanes, two products per multiplier, lanes of requantization."""
 needs_verilator = pytest.mark.skipif(not toolchain.load("verilator").found(), reason="Verilator is not installed")
 needs_yosys = pytest.mark.skipif(not toolchain.load("yosys").found(), reason="yosys is not installed")
 
@@ -39,8 +41,8 @@ def run(command: Sequence[str], folder: Path) -> str:
 @needs_verilator
 @pytest.mark.parametrize("top", ["ek_pins", "ek_uart_top"])
 @pytest.mark.parametrize("configuration", CONFIGURATIONS, ids=str)
-def test_the_rtl_is_clean(configuration: tuple[int, int, int], top: str, tmp_path: Path) -> None:
-    flags = [f"-G{name}={value}" for name, value in zip(("IC", "OC", "PACKED"), configuration, strict=True)]
+def test_the_rtl_is_clean(configuration: tuple[int, int, int, int], top: str, tmp_path: Path) -> None:
+    flags = [f"-G{name}={value}" for name, value in zip(("IC", "OC", "PACKED", "LANES"), configuration, strict=True)]
     said = run(["verilator", "--lint-only", "-Wall", "--top-module", top, *flags, *sources()], tmp_path)
     assert "Warning" not in said
 

@@ -74,10 +74,13 @@ def read(folder: Path) -> Document:
 
 def _machine(value: Mapping[str, Any]) -> Machine:
     lanes = {name: whole(value[name], 4, 16) for name in ("ic", "oc")}
-    sizes = {name: whole(value[name], 1, 1 << 16) for name in ("act_kib", "stream_kib", "acc_depth", "mem_bits")}
+    names = ("act_kib", "stream_kib", "acc_depth", "mem_bits", "lanes")
+    sizes = {name: whole(value[name], 1, 1 << 16) for name in names}
     if any(number & (number - 1) for number in (*lanes.values(), *sizes.values())):
         raise ValueError("a size is not a power of two")
     if sizes["act_kib"] > 512 or sizes["mem_bits"] not in (16, 32, 64) or lanes["oc"] > lanes["ic"]:
+        raise ValueError("a size is out of range")
+    if sizes["lanes"] not in (4, 8) or sizes["lanes"] > lanes["oc"]:
         raise ValueError("a size is out of range")
     return Machine(**lanes, **sizes, packed=value["packed"] is True)
 

@@ -59,8 +59,9 @@ class Command:
 
     :param loops: six, innermost first. :param inside: width, height of the feature map that is read; elsewhere lies
         ``pad``. :param spread: words between the words of one read, and what each adds to x and y.
-    :param words: of one slot, of one slot of the last block. :param out_steps: words from one word, column, row, block
-        of the output to the next.
+    :param words: of one slot, of one slot of the last block. :param out_steps: words from an even word to the odd one
+        after it, from one column, row, block of the output to the next. :param pair_step: from an odd word to the even
+        one after it. :param twos: two words are written at a time; they lie in different banks.
     """
 
     op: Op
@@ -84,6 +85,8 @@ class Command:
     multiplies: bool = False
     two_tables: bool = False
     tables: int = 0
+    pair_step: int = 0
+    twos: bool = False
     diagonal: bool = False
     """Of four rows of weights the stream has every fourth column of each, in one word."""
 
@@ -91,7 +94,7 @@ class Command:
         """The header, 112 bytes."""
         flags = (
             self.op | self.wait << 4 | self.hold << 5 | self.once << 6 | self.largest << 7 | self.multiplies << 8
-            | self.two_tables << 9 | self.tables << 10 | self.diagonal << 12 | (self.pad & 255) << 16
+            | self.two_tables << 9 | self.tables << 10 | self.diagonal << 12 | self.twos << 13 | (self.pad & 255) << 16
             | (self.zero & 255) << 24
         )  # fmt: skip
         low, high = self.limits
@@ -113,7 +116,7 @@ class Command:
         if self.op is Op.VECTOR:
             written = [Loop(loop.count, step) for loop, step in zip(self.loops[2:5], outs, strict=False)]
             outs = (*(step for step, _, _ in differences(written)), 0)
-        words += [self.out, *outs, 0, 0, 0]
+        words += [self.out, *outs, self.pair_step, 0, 0]
         return b"".join((word & 0xFFFFFFFF).to_bytes(4, "little") for word in words)
 
 

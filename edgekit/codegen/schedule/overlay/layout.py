@@ -28,6 +28,11 @@ class Layout:
         return -(-self.size[2] // 4)
 
     @property
+    def spare(self) -> int:
+        """Pixels for which there is room between the end of a row and the next."""
+        return self.row // self.pitch - self.size[1]
+
+    @property
     def words(self) -> int:
         """Words of the tensor, without slack."""
         return self.row * self.size[0]
@@ -51,10 +56,29 @@ class Blocks:
     zero: int = 0
 
 
-def odd(size: Size) -> Layout:
-    """The layout at 0 that has an odd number of words per pixel."""
-    pitch = -(-size[2] // 4) | 1
-    return Layout(size, 0, pitch, size[1] * pitch)
+@dataclass(frozen=True)
+class Needs:
+    """What reading and writing ask of a tensor's layout.
+
+    :param odd_pitch: and ``odd_row``: an odd number of words from a pixel, a row to the next, so that neighbours lie in
+        different banks. :param spare: pixels for which there is room behind each row.
+    """
+
+    odd_pitch: bool = False
+    odd_row: bool = False
+    spare: int = 0
+
+    def __or__(self, other: Needs) -> Needs:
+        return Needs(self.odd_pitch or other.odd_pitch, self.odd_row or other.odd_row, max(self.spare, other.spare))
+
+    def layout(self, size: Size) -> Layout:
+        """The smallest layout at 0."""
+        pitch = -(-size[2] // 4) | self.odd_pitch
+        return Layout(size, 0, pitch, (size[1] + self.spare) * pitch | self.odd_row)
+
+
+READ_ANYHOW, WRITTEN_ANYHOW = Needs(odd_pitch=True, odd_row=True), Needs(odd_row=True, spare=3)
+"""Of layouts that can be read, written in all ways."""
 
 
 def size_of(shape: tuple[int, ...]) -> Size:

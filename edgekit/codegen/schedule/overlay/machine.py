@@ -11,7 +11,7 @@ class Machine:
 
     :param ic: and ``oc``: input and output lanes of the array. :param packed: two products per multiplier.
     :param act_kib: activation memory. :param stream_kib: FIFO of commands and weights. :param acc_depth: sums per lane
-        and half. :param mem_bits: of the memory port.
+        and half. :param mem_bits: of the memory port. :param lanes: of requantization, 4 or 8.
     """
 
     ic: int = 16
@@ -21,6 +21,7 @@ class Machine:
     stream_kib: int = 64
     acc_depth: int = 512
     mem_bits: int = 32
+    lanes: int = 4
 
     @property
     def banks(self) -> int:
@@ -35,7 +36,7 @@ class Machine:
     @property
     def multipliers(self) -> int:
         """18 x 18 multipliers: the array's, requantization's, MUL's."""
-        return self.ic * self.oc // (2 if self.packed else 1) + 16 + 4
+        return self.ic * self.oc // (2 if self.packed else 1) + self.lanes * (4 if self.lanes == 4 else 3) + 4
 
     @property
     def macs_per_cycle(self) -> int:
@@ -47,4 +48,5 @@ class Machine:
         return {
             "IC": self.ic, "OC": self.oc, "PACKED": int(self.packed), "ACT_KIB": self.act_kib,
             "STREAM_KIB": self.stream_kib, "ACC_DEPTH": self.acc_depth, "MEM_BITS": self.mem_bits,
+            "LANES": self.lanes,
         }  # fmt: skip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 
 from edgekit.codegen import kernels as k
-from edgekit.codegen.schedule.overlay import rules, windows
+from edgekit.codegen.schedule.overlay import modes, rules
 from edgekit.codegen.schedule.overlay.command import Op
-from edgekit.codegen.schedule.overlay.layout import Layout, size_of
+from edgekit.codegen.schedule.overlay.layout import READ_ANYHOW, WRITTEN_ANYHOW, Layout, Needs, size_of
 from edgekit.codegen.schedule.overlay.machine import Machine
+from edgekit.codegen.schedule.overlay.modes import Window
 from edgekit.codegen.schedule.overlay.program import OverlayProgram, Port, Step
 from edgekit.codegen.schedule.overlay.rules import Context, Item, Unsuitable
 from edgekit.graph.memory import place
@@ -31,8 +34,8 @@ def schedule(network: k.Network, machine: Machine) -> OverlayProgram:
     context, items, unsuitable = _items(network, machine)
     assert not unsuitable, unsuitable
     needed = 0
-    for odd in (True, False):
-        layouts = _layouts(context, items, odd=odd)
+    for padded in (True, False):
+        layouts = _layouts(context, items, padded=padded)
         slacks = _slacks(context, items, layouts)
         places, words = _placed(context, items, layouts, slacks)
         if words <= machine.act_words:
@@ -82,33 +85,35 @@ def _items(network: k.Network, machine: Machine) -> tuple[Context, list[Item], l
     return context, items, unsuitable
 
 
-def _layouts(context: Context, items: list[Item], *, odd: bool) -> dict[int, Layout]:
-    """Every tensor's layout, at 0: an odd number of words per pixel where neighbours are to be read at once."""
-    wanted: set[int] = set()
-    if odd:
-        for item in items:
-            if item.window is not None:
-                source, output = (_layout(context, i, odd=True) for i in (item.reads[0], item.writes))
-                if windows.best_mode(context.machine, item.window, source, output)[0].axis is not None:
-                    wanted.add(context.root(item.reads[0]))
-    pairs = [{context.root(i) for i in item.together} for item in items if item.together]
-    changed = True
-    while changed:
-        changed = False
-        for pair in pairs:
-            if pair & wanted and not pair <= wanted:
-                wanted |= pair
-                changed = True
+def _layouts(context: Context, items: list[Item], *, padded: bool) -> dict[int, Layout]:
+    """Every tensor's layout, at 0: with room where the fastest ways to read and write it ask for it."""
     tensors = {context.root(i) for item in items for i in (*item.reads, item.writes)}
     tensors |= {context.root(i) for i in (*context.network.inputs, *context.network.outputs)}
-    return {i: _layout(context, i, odd=i in wanted) for i in tensors}
+    needs = dict.fromkeys(tensors, Needs())
+    for item in items if padded else []:
+        if item.window is not None:
+            read, written = context.root(item.reads[0]), context.root(item.writes)
+            for root, need in zip((read, written), _needs(context, item.window, read, written), strict=True):
+                needs[root] |= need
+    pairs = [{context.root(i) for i in item.together} for item in items if item.together]
+    before: dict[int, Needs] = {}
+    while before != needs:
+        before = dict(needs)
+        for pair in pairs:
+            needs |= dict.fromkeys(pair, reduce(or_, (needs[root] for root in pair)))
+    return {root: need.layout(context.size(root)) for root, need in needs.items()}
 
 
-def _layout(context: Context, tensor: int, *, odd: bool) -> Layout:
-    size = context.size(tensor)
-    words = -(-size[2] // 4)
-    pitch = words | 1 if odd else words
-    return Layout(size, 0, pitch, size[1] * pitch)
+def _needs(context: Context, window: Window, read: int, written: int) -> tuple[Needs, Needs]:
+    """What the fastest way to compute a window asks of the layouts of input and output."""
+    size = context.size(written)
+    source, output = READ_ANYHOW.layout(context.size(read)), WRITTEN_ANYHOW.layout(size)
+    mode, _ = modes.best_mode(context.machine, window, source, output)
+    rows_beside = modes.word_steps(mode, output)[0] == output.row
+    return (
+        Needs(odd_pitch=mode.axis == "x", odd_row=mode.axis == "y"),
+        Needs(odd_row=rows_beside and context.machine.lanes == 8, spare=modes.spill(mode, size)),
+    )
 
 
 def _slacks(context: Context, items: list[Item], layouts: dict[int, Layout]) -> dict[int, int]:
@@ -116,9 +121,9 @@ def _slacks(context: Context, items: list[Item], layouts: dict[int, Layout]) -> 
     for item in items:
         if item.window is not None:
             source, output = layouts[context.root(item.reads[0])], layouts[context.root(item.writes)]
-            mode, _ = windows.best_mode(context.machine, item.window, source, output)
+            mode, _ = modes.best_mode(context.machine, item.window, source, output)
             root = context.root(item.writes)
-            found[root] = max(found.get(root, 0), windows.slack(context.machine, item.window, mode, output))
+            found[root] = max(found.get(root, 0), modes.slack(context.machine, item.window, mode, output))
     return found
 
 

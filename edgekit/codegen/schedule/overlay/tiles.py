@@ -44,11 +44,18 @@ class Shape:
     alike: bool = False
     rows: int = 0
     """Words of the stream that one pass's weights take; 0: one per input lane."""
+    twos: bool = False
+    """Two words are requantized at a time."""
 
     @property
     def passes(self) -> int:
         """Of a block."""
         return math.prod(self.reads)
+
+    @property
+    def taken(self) -> int:
+        """Cycles in which a slot is requantized."""
+        return -(-self.words // 2) if self.twos else self.words
 
     def weight_words(self, machine: Machine) -> int:
         """Of the stream, for one pass."""
@@ -105,7 +112,7 @@ def spans(machine: Machine, shape: Shape, slots: Sequence[int]) -> Iterator[Span
             swapped = start if shape.alike else start + between
             free = start + between + sweep
             drain = max(free + ARRAY, drained[-1])
-            drained = [drained[-1], drain + count * shape.words + 1]
+            drained = [drained[-1], drain + count * shape.taken + 1]
             yield Span(tile, begun, start, free, drain, drained[-1])
 
 

@@ -9,8 +9,8 @@ from edgekit.codegen import kernels as k
 from edgekit.codegen.schedule.overlay.command import Factor
 from edgekit.codegen.schedule.overlay.layout import Blocks, Layout, Size, size_of
 from edgekit.codegen.schedule.overlay.machine import Machine
+from edgekit.codegen.schedule.overlay.modes import Window
 from edgekit.codegen.schedule.overlay.program import Step
-from edgekit.codegen.schedule.overlay.windows import Window
 
 Layouts = Callable[[int], Layout]
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from edgekit.codegen import kernels as k
 from edgekit.codegen import parameters as p
-from edgekit.codegen.schedule.overlay import vectors, windows
+from edgekit.codegen.schedule.overlay import modes, vectors, windows
 from edgekit.codegen.schedule.overlay.command import Factor
-from edgekit.codegen.schedule.overlay.layout import Blocks, Layout, odd, size_of
+from edgekit.codegen.schedule.overlay.layout import READ_ANYHOW, WRITTEN_ANYHOW, Blocks, Layout, size_of
+from edgekit.codegen.schedule.overlay.modes import Window
 from edgekit.codegen.schedule.overlay.program import Step
 from edgekit.codegen.schedule.overlay.rules.base import Context, Item, Layouts, Unsuitable, exact, sized, stored
 from edgekit.codegen.schedule.overlay.rules.elements import addition
-from edgekit.codegen.schedule.overlay.windows import Window
 
 
 def convolution(c: Context, kernel: k.Conv2D | k.DepthwiseConv2D) -> list[Item]:
@@ -58,9 +58,10 @@ def _in_blocks(c: Context, kernel: k.Conv2D, window: Window) -> Window:
         products=window.weights.size,
     )  # fmt: skip
     size = (-(-(rows + top) // block), -(-(columns + left) // block), channels * block * block)
-    made = odd(c.size(kernel.output))
+    made = WRITTEN_ANYHOW.layout(c.size(kernel.output))
     before, after = (
-        windows.best_mode(c.machine, one, odd(of), made)[1] for one, of in ((window, c.size(source)), (blocked, size))
+        modes.best_mode(c.machine, one, READ_ANYHOW.layout(of), made)[1]
+        for one, of in ((window, c.size(source)), (blocked, size))
     )
     if after >= before:
         return window
