@@ -1,15 +1,19 @@
-"""Labels in an ``.npz``: the class (``y``) and, for fairness, the group (``g``) of each sample."""
+"""Labels: the class (``y``) and, for fairness, the group (``g``) of each sample, and the classes of a network."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.graph import Graph
 
 MOST_CLASSES = 65536
 MOST_GROUPS = 1000
@@ -75,3 +79,28 @@ def _whole(values: NDArray[Any]) -> bool:
     return values.dtype.kind == "f" and bool(
         (np.isfinite(values) & (values == np.rint(values)) & (abs(values) < 2**53)).all()
     )
+
+
+def check_labels(labels: NDArray[np.int64], graph: Graph, source: str) -> None:
+    """Compare the labels with the number of classes that the network's first output has, where that is known.
+
+    :raises UsageError: if one is negative or too large.
+    """
+    low, high, most = int(labels.min()), int(labels.max()), limit(graph)
+    if low < 0 or high >= most:
+        expected = f"0..{int(most) - 1}" if math.isfinite(most) else "0 or more"
+        raise UsageError(f"{source}: labels must be {expected}, found {low}..{high}", "count classes from 0")
+
+
+def classes(graph: Graph) -> int | None:
+    """Return the number of classes of a classifier: the last dimension of its first output ``[1, .., classes]``."""
+    if not graph.outputs or not graph.outputs[0].shape:
+        return None
+    shape = graph.outputs[0].shape
+    return shape[-1] if math.prod(shape) == shape[-1] else None
+
+
+def limit(graph: Graph) -> float:
+    """Labels are below this: the number of classes where it is known; one output is one probability, of class 1."""
+    count = classes(graph)
+    return math.inf if count is None else max(count, 2)

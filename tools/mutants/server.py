@@ -89,16 +89,20 @@ def child(request: dict[str, Any]) -> None:
 
 
 class Chosen:
-    """A plug-in that runs the chosen tests, in their order; a file stands for all of its tests."""
+    """A plug-in that runs the chosen tests, in their order; a file stands for all of its tests without an emulator."""
 
     def __init__(self, tests: list[str]) -> None:
         self.order = {test: place for place, test in enumerate(tests)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        places = [(self.order.get(item.nodeid, self.order.get(item.nodeid.split("::")[0])), item) for item in items]
-        chosen = [(place, item) for place, item in places if place is not None]
-        items[:] = [item for _, item in sorted(chosen, key=lambda pair: pair[0])]
+        chosen = [(self.place(item), item) for item in items]
+        items[:] = [item for place, item in sorted(chosen, key=lambda pair: pair[0]) if place >= 0]
+
+    def place(self, item: pytest.Item) -> int:
+        """When a test is run; -1: it is not chosen."""
+        file = -1 if item.get_closest_marker("emulator") else self.order.get(item.nodeid.split("::")[0], -1)
+        return self.order.get(item.nodeid, file)
 
 
 class Mapper:
