@@ -13,6 +13,7 @@ import numpy as np
 from edgekit import backends, sandbox
 from edgekit.backends import Backend, Exactness, Planned, Request, planned
 from edgekit.bundle import Bundle, digest, relative_files
+from edgekit.bundle.material import Made
 from edgekit.errors import CheckFailed, EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import folded
@@ -99,7 +100,7 @@ class _Proof:
             golden = (inputs, reference)
             graph, made = self.bundle.graph, run.decided
             found = wrong or decision.judge(task, graph, material, golden, made, absent)
-            if material is not None and made is not None:
+            if material is not None and isinstance(made, Made):
                 found = repeated.judge(found, graph, material, run.outputs, made, self.bounds)
             result.decision = found
         return result

@@ -72,6 +72,13 @@ class Made:
     lines: Sequence[Sequence[Line]]
 
 
+@dataclass(frozen=True)
+class Failed:
+    """The C library made nothing of the material; ``reason`` says why."""
+
+    reason: str
+
+
 def size_of(thing: Thing) -> tuple[int, int] | None:
     """Width and height of a picture."""
     return None if isinstance(thing, Recording | str | tuple) else (thing.shape[1], thing.shape[0])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.bundle.material import Made, same, size_of
+from edgekit.bundle.material import Failed, Made, same, size_of
 from edgekit.data.sources import Refused, network_inputs
 from edgekit.metrics.agreement import agreeing
 from edgekit.tasks.decisions import decide
@@ -68,12 +68,13 @@ def refused(task: Task, graph: Graph, material: Material) -> DecisionParity | No
 
 def judge(
     task: Task, graph: Graph, material: Material | None, golden: tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
-    made: Made | None, absent: str = "",
+    made: Made | Failed | None, absent: str = "",
 ) -> DecisionParity:  # fmt: skip
     """Judge what was made of the material, none of which is ``refused``.
 
     :param material: None where the bundle keeps none. :param golden: the bundle's inputs and reference outputs.
-    :param made: None where nothing executes the C library; ``absent`` says why.
+    :param made: None where nothing executes the C library; ``absent`` says why. If it failed, it was on what the
+        reference takes.
     """
     what = task.source.NAME
     if material is None:
@@ -86,13 +87,15 @@ def judge(
         wrong = _inputs(inputs, [each[row] for each in golden[0]], "the task makes", "golden.npz has", name)
         if not wrong and not same(reference.json(), material.decisions[number]):
             wrong = f"{name}: the task decides otherwise on the reference's outputs than when it was compiled"
-        if not wrong and made is not None:
+        if not wrong and isinstance(made, Made):
             wrong = _inputs([each[number] for each in made.inputs], inputs, "the C library makes", "it should be", name)
             own = decide(task, sample, [each[number] for each in made.outputs], graph).outcome
             wrong = wrong or _lines(made.lines[number], own.lines(), name)
             decided.append((reference.outcome, own))
         if wrong:
             return DecisionParity(False, count, reason=wrong, what=what)
+    if isinstance(made, Failed):
+        return DecisionParity(False, count, reason=f"{what}s: the C library fails: {made.reason}", what=what)
     if made is None:
         return DecisionParity(None, count, reason=absent, what=what)
     agree = agreeing(task, graph, [expected for expected, _ in decided], [own for _, own in decided])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edgekit.bundle import Bundle
     from edgekit.bundle.execution import Execution
-    from edgekit.bundle.material import Made, Material
+    from edgekit.bundle.material import Failed, Made, Material
     from edgekit.target import Target
 
 
@@ -129,14 +129,15 @@ class Run:
     :param outputs: one array per network output, ``[samples, *tensor shape]``, in the tensor's dtype.
     :param conditions: threads, clock, dtype, machine: whatever a reader of the figures must know.
     :param partial: where the outputs are not all computed by the artifact: what is. None where they are.
-    :param decided: what the C library made of the options' material; None if there was none, or it is not run here.
+    :param decided: what the C library made of the options' material, or how it failed on that; None if there was none,
+        or it is not run here.
     """
 
     outputs: list[NDArray[Any]]
     trace: Trace
     conditions: dict[str, Any] = field(default_factory=dict)
     partial: Partial | None = None
-    decided: Made | None = None
+    decided: Made | Failed | None = None
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,12 @@ from edgekit.runners.linux.program import Program
 from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
+    import subprocess
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
     from edgekit.bundle.execution import Execution
-    from edgekit.bundle.material import Made
+    from edgekit.bundle.material import Failed, Made
     from edgekit.target import Target
 
 LIMITS = sandbox.Limits(seconds=600, memory_mb=8192)
@@ -74,8 +75,8 @@ class Process:
         trace, conditions = runner.parse_trace(runner.trace_text(folder), self.bundle.graph, Source.HOST)
         return Run(outputs, trace, conditions)
 
-    def decided(self, options: RunOptions) -> Made | None:
-        """What the C library makes of the options' material; None if there is none."""
+    def decided(self, options: RunOptions) -> Made | Failed | None:
+        """What the C library makes of the options' material, or how it fails; None if there is none."""
         material = options.material
         if material is None:
             return None
@@ -83,20 +84,24 @@ class Process:
             (folder / runner.INPUTS).write_bytes(material.packed())
             for name, data in decided.beside(self.bundle).items():
                 (folder / name).write_bytes(data)
-            self._start(decided.arguments(material), folder)
-            return decided.left(folder, self.bundle.graph, len(material.rows))
+            done = self._ended(decided.arguments(material), folder)
+            graph, samples = self.bundle.graph, len(material.rows)
+            return decided.settled(done.returncode, done.stdout, lambda: decided.left(folder, graph, samples))
 
     def _start(self, arguments: Sequence[str], folder: Path) -> None:
+        done = self._ended(arguments, folder)
+        if done.returncode != 0:
+            raise runner.failure(done.returncode, done.stdout, self.where, self.program)
+
+    def _ended(self, arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
         try:
-            done = sandbox.run_program(
+            return sandbox.run_program(
                 [*self.command, *arguments], folder=folder, limits=self.limits, env=self.env,
                 writable=self.writable,
                 readable=[self.bundle.artifact, programs.model(self.bundle), *self.readable],
             )  # fmt: skip
         except sandbox.ChildDied as death:
             raise DeviceError(f"the run on {self.where} {death.reason}", "use fewer samples or repeats") from death
-        if done.returncode != 0:
-            raise runner.failure(done.returncode, done.stdout, self.where, self.program)
 
 
 class _Explained(Process):

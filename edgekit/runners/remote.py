@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from edgekit.bundle import Bundle
     from edgekit.bundle.execution import Execution
-    from edgekit.bundle.material import Made
+    from edgekit.bundle.material import Failed, Made
     from edgekit.target import Target
 
 RUN_SECONDS = 900.0
@@ -140,7 +140,7 @@ class RemoteSession:
         trace, conditions = process.parse_trace(text, graph, Source.DEVICE)
         return Run(outputs, trace, {**conditions, "device": self.device.name}, decided=self._decided(options))
 
-    def _decided(self, options: RunOptions) -> Made | None:
+    def _decided(self, options: RunOptions) -> Made | Failed | None:
         """What the C library makes of the options' material; None if there is none, or Python serves there."""
         material, graph = options.material, self.bundle.graph
         if material is None or self._python:
@@ -148,10 +148,9 @@ class RemoteSession:
         self.connection.put({name: File(data) for name, data in decided.beside(self.bundle).items()})
         own = self.program.arguments(f"./{self.program.library}", MODEL)
         done = self._start([f"./{PROGRAM}", *own, *decided.arguments(material)], material.packed())
-        if done.returncode != 0:
-            self._failed(done)
         samples = len(material.rows)
-        return decided.parsed(self.connection.get(decided.sizes(graph, samples)), graph, samples)
+        files = {} if done.returncode else self.connection.get(decided.sizes(graph, samples))
+        return decided.settled(done.returncode, done.text, lambda: decided.parsed(files, graph, samples))
 
     def _execute(self, arguments: Sequence[str], inputs: bytes) -> None:
         """Run the C runner, or where the system cannot load it or LiteRT, the Python one."""

@@ -252,8 +252,14 @@ int decide_all(edgekit_instance *instance, const char *text, size_t text_size, c
     json_free(&manifest);
     if (!status && !writer)
         status = engine_fail(e, EDGEKIT_USAGE, "the manifest has no task that can be decided here");
-    for (long i = 0; !status && i < samples; i++)
+    for (long i = 0; !status && i < samples; i++) {
         status = next(&material, &size, &r) ? decide_one(instance, writer, &r, i, files)
                                             : engine_fail(e, EDGEKIT_USAGE, "the material is cut short");
+        if (status) {
+            char why[INSTANCE_ERROR];
+            snprintf(why, sizeof why, "%s", e->error);
+            engine_fail(e, status, "number %ld: %s", i, why);
+        }
+    }
     return status;
 }

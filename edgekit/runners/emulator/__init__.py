@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
+    from edgekit.bundle.material import Failed, Made, Material
     from edgekit.bundle.execution import Execution
     from edgekit.graph import Graph
     from edgekit.target import Target
@@ -118,13 +119,14 @@ class EmulatorSession:
         one = packed[: len(packed) // samples]
         self.progress.step(f"Emulating {self.bundle.target.processor.core}")
         with sandbox.scratch() as folder, ThreadPoolExecutor(2) as pool:
-            futures: list[Future[Path]] = []
+            futures: list[Future[Any]] = []
 
             def start(inputs: bytes, arguments: list[str], name: str, *, caches: bool) -> Future[Path]:
-                futures.append(
-                    pool.submit(guest.run, self.job, inputs, arguments, folder / name, caches=caches, limits=_LIMITS)
+                started = pool.submit(
+                    guest.run, self.job, inputs, arguments, folder / name, caches=caches, limits=_LIMITS
                 )
-                return futures[-1]
+                futures.append(started)
+                return started
 
             try:
                 plain = start(
@@ -134,17 +136,13 @@ class EmulatorSession:
                 if options.profile:
                     once = ["--samples", "1", "--warmup", "1", "--markers", "--profile"]
                     observed = start(one, once, "observed", caches=True)
-                material, settled = options.material, None
-                if material is not None:
-                    settled = pool.submit(
-                        guest.run, self.job, material.packed(), decided.arguments(material, trace=False),
-                        folder / "decided", caches=False, limits=_LIMITS,
-                        also=decided.beside(self.bundle),
-                    )  # fmt: skip
+                settled = None
+                if options.material is not None:
+                    settled = pool.submit(self._decided, options.material, folder / "decided")
                     futures.append(settled)
                 outputs = process.results(plain.result(), graph, samples)
                 trace = _trace(graph, plain.result(), observed.result() if observed else None)
-                made = decided.left(settled.result(), graph, len(material.rows)) if settled and material else None
+                made = settled.result() if settled else None
             except KeyboardInterrupt:  # the pool would wait for what still runs, and for what is about to start
                 while wait(futures, 0.1).not_done:
                     sandbox.stop_all()
@@ -155,6 +153,15 @@ class EmulatorSession:
             "clock_mhz": self.bundle.target.processor.clock_mhz,
         }
         return Run(outputs, trace, conditions, decided=made)
+
+    def _decided(self, material: Material, folder: Path) -> Made | Failed:
+        """What the C library makes of material."""
+        done, work = guest.ended(
+            self.job, material.packed(), decided.arguments(material, trace=False), folder, caches=False,
+            limits=_LIMITS, also=decided.beside(self.bundle),
+        )  # fmt: skip
+        graph, samples = self.bundle.graph, len(material.rows)
+        return decided.settled(done.returncode, done.stdout, lambda: decided.left(work, graph, samples))
 
 
 def _trace(graph: Graph, plain: Path, observed: Path | None) -> Trace:

@@ -81,6 +81,26 @@ def run(
     :param folder: an empty scratch folder. :param also: further files that it reads, by their names.
     :raises ModelError: if LiteRT refuses the model; :raises DeviceError: if the guest fails in any other way.
     """
+    done, work = ended(job, inputs, arguments, folder, caches=caches, limits=limits, also=also)
+    if done.returncode != 0:
+        raise _failure(done, job.program)
+    return work
+
+
+def ended(
+    job: Job,
+    inputs: bytes,
+    arguments: Sequence[str],
+    folder: Path,
+    *,
+    caches: bool,
+    limits: sandbox.Limits,
+    also: Mapping[str, bytes] = MappingProxyType({}),
+) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The same, however ``edgekit-run`` ended; parameters as for :func:`run`.
+
+    :raises DeviceError: if it did not end.
+    """
     machine = job.machine
     work = _make_root(machine.root, job.files, folder)
     for name, data in {"in.bin": inputs, **also}.items():
@@ -98,9 +118,7 @@ def run(
         done = sandbox.run_program(command, folder=work, limits=limits, env=_ENVIRONMENT, readable=[folder, *needed])
     except sandbox.ChildDied as error:
         raise DeviceError(f"the emulated run {error.reason}", "use fewer samples, or a smaller model") from error
-    if done.returncode != 0:
-        raise _failure(done, job.program)
-    return work
+    return done, work
 
 
 def _make_root(root: Path, files: dict[str, Path], folder: Path) -> Path:

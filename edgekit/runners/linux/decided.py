@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.bundle.material import Made
+from edgekit.bundle.material import Failed, Made
+from edgekit.bundle.execution import PROGRAM
 from edgekit.errors import DeviceError
 from edgekit.files import left_behind
 from edgekit.files.documents import dumps
@@ -13,6 +16,7 @@ from edgekit.runners.linux import process
 from edgekit.tasks.gallery import FILE as GALLERY
 from edgekit.tasks.parts import Line
 from edgekit.tasks.text import FILE as TOKENS
+from edgekit.text.logs import lines
 
 if TYPE_CHECKING:
     from edgekit.bundle import Bundle
@@ -21,7 +25,8 @@ if TYPE_CHECKING:
 
 MANIFEST, FED, DECISIONS = "task.json", "fed.bin", "decisions.txt"
 MOST_TEXT = 16 << 20
-_MOST_VALUES = 16
+_MOST_VALUES, _MOST_REASON = 16, 300
+_SAYS = f"{PROGRAM}: "
 
 
 def manifest(bundle: Bundle) -> bytes:
@@ -68,6 +73,31 @@ def left(folder: Path, graph: Graph, samples: int) -> Made:
     """
     limits = sizes(graph, samples)
     return parsed({name: left_behind.read(folder, name, most) for name, most in limits.items()}, graph, samples)
+
+
+def settled(status: int, output: str, read: Callable[[], Made]) -> Made | Failed:
+    """What a run that ended by itself made of the material.
+
+    The same program has just run the network: what fails here is the C library's code around it, on this material.
+
+    :param status: its exit status, or the signal that ended it, below 0 or above 128. :param read: reads what it left;
+        a DeviceError is of that.
+    """
+    if status:
+        return Failed(_reason(status, output))
+    try:
+        return read()
+    except DeviceError as error:
+        return Failed(error.message)
+
+
+def _reason(status: int, output: str) -> str:
+    said = [line.removeprefix(_SAYS) for line in lines(output) if line.startswith(_SAYS)]
+    if not 0 < status <= process.SIGNALS:
+        number = -status if status < 0 else status - process.SIGNALS
+        names = {each.value: each.name for each in signal.Signals}
+        return f"it crashed ({names.get(number, f'signal {number}')})"
+    return (said[-1] if said else f"it ended with status {status}")[:_MOST_REASON]
 
 
 def parsed(files: dict[str, bytes], graph: Graph, samples: int) -> Made:

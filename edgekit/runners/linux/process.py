@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PROFILER_STEP_US = 1.01
 """LiteRT's profiler tells whole microseconds, so a mean time of its lies this near to the truth."""
+SIGNALS = 128
+"""Exit statuses above this are of a shell whose program was ended by a signal, the number of which is added to it."""
 INPUTS, OUTPUTS, TRACE = "in.bin", "out.bin", "trace.json"
 
 
@@ -109,8 +111,8 @@ def failure(status: int, output: str, where: str, program: Program = Program()) 
         reason += f": {detail[-1].removeprefix('ERROR: ')}"
     if status == 3:
         return ModelError(f"{reason} ({where})", "compile another form of the model, or report it to LiteRT")
-    if status < 0 or status > 128:
-        number = -status if status < 0 else status - 128
+    if status < 0 or status > SIGNALS:
+        number = -status if status < 0 else status - SIGNALS
         return DeviceError(f"{program.runtime} crashed (signal {number}) on {where}", crash_hint(program, number))
     return DeviceError(f"the run failed on {where}: {reason}"[:400])
 
