@@ -25,6 +25,7 @@ from edgekit.sandbox.environment import clean
 
 if TYPE_CHECKING:
     import subprocess
+
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle

@@ -15,7 +15,7 @@ from tests.tasks import task_networks
 FAULTS = {
     "refusal": (
         "classifier.c", "    if (!c)\n        return EDGEKIT_USAGE;\n",
-        '    if (1)\n        return engine_fail(&instance->engine, EDGEKIT_USAGE, "%s", c ? "this is not mine" : "");\n',
+        '    if (c)\n        return engine_fail(&instance->engine, EDGEKIT_USAGE, "%s", "this is not mine");\n',
         "pictures: the C library fails: number 0: this is not mine",
     ),
     "a refused task": (
@@ -23,8 +23,8 @@ FAULTS = {
         "pictures: the C library fails: the bundle's task is not for this network, damaged, or too large",
     ),
     "crash": (
-        "classifier.c", "    *count = most < c->top", "    __builtin_trap();\n    *count = most < c->top",
-        "pictures: the C library fails: it crashed (SIGILL)",
+        "classifier.c", "    *count = most < c->top", "    abort();\n    *count = most < c->top",
+        "pictures: the C library fails: it crashed (SIGABRT)",
     ),
     "silence": (
         "classifier.c", "    *count = most < c->top", "    _Exit(9);\n    *count = most < c->top",

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.bundle import Bundle
-    from edgekit.bundle.material import Failed, Made, Material
     from edgekit.bundle.execution import Execution
+    from edgekit.bundle.material import Failed, Made, Material
     from edgekit.graph import Graph
     from edgekit.target import Target
 

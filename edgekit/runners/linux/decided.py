@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.bundle.material import Failed, Made
 from edgekit.bundle.execution import PROGRAM
+from edgekit.bundle.material import Failed, Made
 from edgekit.errors import DeviceError
 from edgekit.files import left_behind
 from edgekit.files.documents import dumps
