@@ -24,8 +24,8 @@ from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import plain_files
 from edgekit.files.documents import dumps, loads
 from edgekit.tasks.parts import Line
+from edgekit.tasks.resample import MOST_RATE
 from edgekit.tasks.row import MOST_COLUMNS, Cells
-from edgekit.tasks.sound import MOST_RATE
 
 FILE, DECISIONS = "material.npz", "decisions.json"
 MOST, MOST_PIXELS = 4, 1 << 18

@@ -24,12 +24,13 @@ from edgekit.tasks.row import Row
 from edgekit.tasks.segmenter import Segmenter
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
+from edgekit.tasks.transcriber import Transcriber
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
     from edgekit.tasks.task import Task
 
-WITHOUT_CLASSES = (Anomaly, Detector, Embedder, Regressor, Segmenter)
+WITHOUT_CLASSES = (Anomaly, Detector, Embedder, Regressor, Segmenter, Transcriber)
 """What decides otherwise than by choosing one class for a sample: its truth is no label."""
 
 
@@ -98,10 +99,10 @@ def of_sounds(
     base = path if path.is_dir() else path.parent
     clips = sounds.load([found.files[i] for i in chosen.tolist()], base, task.source, graph.inputs[0], progress)
     index = chosen[clips.recordings]
-    truth = None if found.classes is None else found.classes[index]
+    truth = None if found.truth is None else found.truth[index]
     return Dataset(
-        [clips.values], None if isinstance(task.decider, Anomaly) else truth, source=str(path), index=index,
-        truth=truth, names=clips.names, recordings=clips.recordings,
+        [clips.values], None if isinstance(task.decider, WITHOUT_CLASSES) else truth, source=str(path), index=index,
+        truth=truth, names=clips.names, recordings=clips.recordings, files=np.array(found.files, object)[index],
     )  # fmt: skip
 
 

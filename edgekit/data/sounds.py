@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import images, npz, wav
+from edgekit.data import images, npz, transcripts, wav
+from edgekit.data.wav import Recording
 from edgekit.errors import UsageError
 from edgekit.progress import Progress
+from edgekit.tasks import resample
 from edgekit.tasks.anomaly import NORMAL, Anomaly
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.features import clip
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.task import Task
+from edgekit.tasks.transcriber import Transcriber
 
 if TYPE_CHECKING:
     from edgekit.graph import Tensor
@@ -25,10 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Listed:
-    """Recordings, sorted, and their classes: None in a flat folder, and for a single file."""
+    """Recordings, sorted.
+
+    :param truth: their classes, int64 ``[n]``, or what is said in them, ``[n]`` of str; None in a flat folder without
+        transcripts, and for a single file.
+    """
 
     files: list[Path]
-    classes: NDArray[np.int64] | None
+    truth: NDArray[Any] | None
 
 
 @dataclass(frozen=True)
@@ -54,17 +61,26 @@ def holds_sounds(name: str, task: Task | None) -> bool:
 
 
 def listed(path: Path, task: Task) -> Listed:
-    """List the WAV files of a folder, and the class of each by the folder that it is in.
+    """List the WAV files of a folder, and the class of each by the folder that it is in, or what is said in it.
 
     :raises UsageError: if there are none, or folders are not called as the task's classes.
     """
     if path.is_file():
         return Listed([path], None)
+    if isinstance(task.decider, Transcriber):
+        return _said(path)
     files, numbers = images.listed(path, (wav.SUFFIX,), "WAV files")
     if numbers is None:
         return Listed(files, None)
     names = sorted({file.parent.name for file in files})
     return Listed(files, _classes(path, names, task)[numbers])
+
+
+def _said(path: Path) -> Listed:
+    found = transcripts.read(path)
+    if found is None:
+        return Listed(images.listed(path, (wav.SUFFIX,), "WAV files")[0], None)
+    return Listed([file for file, _ in found], np.array([text for _, text in found], object))
 
 
 def _classes(path: Path, names: Sequence[str], task: Task) -> NDArray[np.int64]:
@@ -84,11 +100,22 @@ def _classes(path: Path, names: Sequence[str], task: Task) -> NDArray[np.int64]:
     return np.array([labels.index(name) for name in names], np.int64)
 
 
+def material(files: Sequence[Path], sound: Sound, most: int) -> list[Recording]:
+    """What a network hears of recordings, their first clips: one channel in int16 each, of at most ``most`` samples."""
+    made = []
+    for file in files:
+        found = wav.read(file)
+        count = min(most, 1 + sound.length * found.rate // sound.rate)
+        samples = np.rint(clip(found.samples[:count]) * 32768)
+        made.append(Recording(found.rate, np.clip(samples, -32768, 32767).astype(np.int16)[:, np.newaxis]))
+    return made
+
+
 def load(files: Sequence[Path], base: Path, sound: Sound, tensor: Tensor, progress: Progress) -> Clips:
     """Read recordings, as the network hears them.
 
     :param base: the folder that names are relative to.
-    :raises UsageError: with one line, if one cannot be read, or has another rate.
+    :raises UsageError: with one line, if one cannot be read, or its rate has nothing to do with the task's.
     """
     progress.step(f"reading {len(files)} recordings")
     values: list[NDArray[Any]] = []
@@ -96,16 +123,14 @@ def load(files: Sequence[Path], base: Path, sound: Sound, tensor: Tensor, progre
     room = npz.MAX_BYTES
     for number, file in enumerate(files, 1):
         recording = wav.read(file)
-        if recording.rate != sound.rate:
-            raise UsageError(
-                f"{file}: {recording.rate} samples a second, but the network hears {sound.rate}",
-                f"resample it: sox {file.name} -r {sound.rate} out.wav",
-            )
-        count = sound.clips(len(recording.samples))
+        try:
+            count = sound.clips(resample.count(len(recording.samples), recording.rate, sound.rate))
+        except resample.Unrelated as error:
+            raise UsageError(f"{file}: {error}", f"resample it: sox {file.name} -r {sound.rate} out.wav") from error
         room -= count * (tensor.elements * 4 + sound.length * 8)
         if room < 0:
             raise UsageError(f"{base}: its sounds need more than {npz.MAX_BYTES >> 30} GiB", "use fewer")
-        values.append(sound.values(clip(recording.samples), tensor))
+        values.append(sound.values(clip(recording.samples), tensor, recording.rate))
         name = file.relative_to(base).as_posix()
         names += [name, *(f"{name} at {k * sound.step / sound.rate:g} s" for k in range(1, count))]
         progress.advance(number, len(files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from edgekit.data.wav import Recording
 from edgekit.tasks import picture as steps
 from edgekit.tasks.features import clip
 from edgekit.tasks.picture import Picture
+from edgekit.tasks.resample import Unrelated, factors
 from edgekit.tasks.row import Cells, Code, Row
 from edgekit.tasks.sound import Sound
 from edgekit.tasks.text import Text
@@ -33,7 +35,7 @@ def network_inputs(
 ) -> list[NDArray[Any]]:
     """What the network takes of a picture, a text, a row, or a recording's first clip: ``[*tensor shape]`` each.
 
-    :raises Refused: if the task takes other material, sound of another rate, shorter words, or other cells.
+    :raises Refused: if the task takes other material, sound that cannot be resampled, shorter words, or other cells.
     """
     if isinstance(thing, tuple):
         if not isinstance(source, Row):
@@ -46,11 +48,7 @@ def network_inputs(
     if isinstance(thing, Recording):
         if not isinstance(source, Sound):
             raise Refused(f"it is a sound, the task takes a {source.NAME}")
-        if thing.rate != source.rate:
-            raise Refused(f"it has {thing.rate} samples a second, the task hears {source.rate}")
-        (tensor,) = graph.inputs
-        heard = source.values(clip(thing.samples), tensor)[:1]
-        return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([heard]), graph)]
+        return _of_sound(source, thing, graph)
     if not isinstance(source, Picture):
         raise Refused(f"it is a picture, the task takes a {source.NAME}")
     (tensor,) = graph.inputs
@@ -58,6 +56,15 @@ def network_inputs(
     pixels = steps.fitted(source, thing, width, height)
     values = steps.values(source, pixels[np.newaxis], tensor)
     return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([values]), graph)]
+
+
+def _of_sound(source: Sound, recording: Recording, graph: Graph) -> list[NDArray[Any]]:
+    (tensor,) = graph.inputs
+    try:
+        heard = replace(source, step=0).values(clip(recording.samples), tensor, recording.rate)
+    except Unrelated as error:
+        raise Refused(str(error)) from error
+    return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([heard]), graph)]
 
 
 def _of_text(source: Text, text: str, graph: Graph) -> list[NDArray[Any]]:
@@ -115,11 +122,15 @@ def written(count: int) -> list[str]:
 
 
 def spoken(source: Sound, count: int, most: int, seed: int) -> list[Recording]:
-    """Recordings of several lengths with tones that rise, pauses and noise, of at most ``most`` samples."""
+    """Recordings of several lengths with tones that rise, pauses and noise, of at most ``most`` samples.
+
+    The second one has another rate than the task, if it can be resampled.
+    """
     made = []
     for number, share in enumerate((1.0, 1.5, 0.6, 0.1)[:count]):
         rng = np.random.default_rng([seed, number])
-        samples = max(1, min(most, int(source.length * share)))
+        rate = _other(source.rate) if number == 1 else source.rate
+        samples = max(1, min(most, int(source.length * share * rate / source.rate)))
         t = np.arange(samples) / samples
         sound = np.zeros(samples, np.int64)
         for part in range(4):
@@ -127,8 +138,18 @@ def spoken(source: Sound, count: int, most: int, seed: int) -> list[Recording]:
             tone = np.arange(samples) % period * 2 - period
             sound += (t > part / 5) * (t < part / 5 + 0.4) * tone * int(rng.integers(5, 120))
         sound += rng.integers(-300, 301, samples)
-        made.append(Recording(source.rate, np.clip(sound, -32768, 32767).astype(np.int16)[:, np.newaxis]))
+        made.append(Recording(rate, np.clip(sound, -32768, 32767).astype(np.int16)[:, np.newaxis]))
     return made
+
+
+def _other(rate: int) -> int:
+    """A rate that sound often has, and not this one."""
+    other = 44_100 if rate != 44_100 else 48_000
+    try:
+        factors(other, rate)
+    except Unrelated:
+        return rate
+    return other
 
 
 def synthesized(graph: Graph, count: int, most: int, seed: int) -> list[NDArray[np.uint8]]:

@@ -1,11 +1,11 @@
-"""WAV files: RIFF with 16-bit integers or 32-bit floats. They may come from anybody, so every size is checked."""
+"""WAV files: RIFF with integers or floats. They may come from anybody, so every size is checked."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,33 @@ SUFFIX = ".wav"
 MAX_FILE_BYTES = 256 << 20
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _MOST_CHANNELS, _MOST_CHUNKS = 64, 1000
-_DTYPES: dict[tuple[int, int], np.dtype[Any]] = {(_PCM, 16): np.dtype("<i2"), (_FLOAT, 32): np.dtype("<f4")}
+_Samples = NDArray[np.int16] | NDArray[np.float32]
+
+
+def _of_bytes(data: NDArray[np.uint8]) -> _Samples:
+    """8 bits, of which 128 is silence."""
+    return (data.astype(np.int16) - 128) * np.int16(256)
+
+
+def _of_three(data: NDArray[np.uint8]) -> _Samples:
+    """24 bits, which are exact in float32."""
+    wide = np.zeros((len(data) // 3, 4), np.uint8)
+    wide[:, 1:] = data.reshape(-1, 3)
+    return (wide.view("<i4")[:, 0] >> 8).astype(np.float32) / np.float32(1 << 23)
+
+
+_READERS: dict[tuple[int, int], Callable[[NDArray[np.uint8]], _Samples]] = {
+    (_PCM, 8): _of_bytes, (_PCM, 16): lambda data: data.view("<i2"), (_PCM, 24): _of_three,
+    (_PCM, 32): lambda data: (data.view("<i4") / (1 << 31)).astype(np.float32),
+    (_FLOAT, 32): lambda data: data.view("<f4"), (_FLOAT, 64): lambda data: _single(data.view("<f8")),
+}  # fmt: skip
+"""Samples of one kind and so many bits."""
+
+
+def _single(samples: NDArray[np.float64]) -> NDArray[np.float32]:
+    """What is beyond the range of float32 becomes infinite."""
+    with np.errstate(over="ignore"):
+        return samples.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -58,16 +84,16 @@ def parsed(data: bytes) -> Recording:
     kind, channels, rate, _, frame, bits = struct.unpack("<HHIIHH", found[b"fmt "][:16])
     if kind == _EXTENSIBLE and len(found[b"fmt "]) >= 26:
         (kind,) = struct.unpack("<H", found[b"fmt "][24:26])
-    if (dtype := _DTYPES.get((kind, bits))) is None:
+    if (reader := _READERS.get((kind, bits))) is None:
         word = {_PCM: f"{bits}-bit integers", _FLOAT: f"{bits}-bit floats"}.get(kind, f"of a compressed form ({kind})")
-        raise ValueError(f"its samples are {word}; 16-bit integers and 32-bit floats are read")
-    if not 1 <= channels <= _MOST_CHANNELS or frame != channels * dtype.itemsize or not rate:
+        raise ValueError(f"its samples are {word}; integers of 8, 16, 24 and 32 bits and floats are read")
+    if not 1 <= channels <= _MOST_CHANNELS or frame != channels * bits // 8 or not rate:
         raise ValueError(f"a damaged WAV file: {channels} channels, {frame} bytes for all, {rate} samples a second")
     if len(found.get(b"data", b"")) < frame:
         raise ValueError("it has no samples")
     whole = len(found[b"data"]) // frame
-    samples = np.frombuffer(found[b"data"][: whole * frame], dtype).reshape(whole, channels)
-    return Recording(rate, samples)
+    samples = reader(np.frombuffer(found[b"data"][: whole * frame], np.uint8))
+    return Recording(rate, samples.reshape(whole, channels))
 
 
 def _chunks(data: bytes) -> dict[bytes, bytes]:

@@ -13,6 +13,7 @@ from edgekit.files.documents import dumps
 from edgekit.tasks.anomaly import Anomaly, Score
 from edgekit.tasks.parts import Outcome, Sample
 from edgekit.tasks.task import Task
+from edgekit.tasks.transcriber import Transcriber, Transcript
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -40,15 +41,20 @@ def decide(task: Task, sample: Sample, outputs: Sequence[NDArray[Any]], graph: G
 
 
 def of_recordings(task: Task, decisions: Sequence[Decision], recordings: Sequence[int]) -> list[Decision]:
-    """Decisions on recordings instead of their clips, where the task averages them; else as they are.
+    """Decisions on recordings instead of their clips, where the task averages or joins them; else as they are.
 
     :param recordings: the number of each decision's recording, in their order.
     """
-    if not isinstance(task.decider, Anomaly):
+    if not isinstance(task.decider, Anomaly | Transcriber):
         return list(decisions)
     made = []
     for _, group in groupby(zip(recordings, decisions, strict=True), key=lambda pair: pair[0]):
         clips = [decision for _, decision in group]
-        scores = [clip.outcome.score for clip in clips if isinstance(clip.outcome, Score)]
-        made.append(Decision(clips[0].sample, task.decider.judged(scores)))
+        made.append(Decision(clips[0].sample, _of_clips(task.decider, [clip.outcome for clip in clips])))
     return made
+
+
+def _of_clips(decider: Anomaly | Transcriber, clips: Sequence[Outcome]) -> Outcome:
+    if isinstance(decider, Anomaly):
+        return decider.judged([clip.score for clip in clips if isinstance(clip, Score)])
+    return decider.joined([clip for clip in clips if isinstance(clip, Transcript)])

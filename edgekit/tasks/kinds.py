@@ -14,8 +14,9 @@ from edgekit.tasks.ranker import Ranker
 from edgekit.tasks.regressor import Regressor
 from edgekit.tasks.row import Row
 from edgekit.tasks.segmenter import Segmenter
-from edgekit.tasks.sound import Sound
+from edgekit.tasks.sound import Sound, Speech
 from edgekit.tasks.text import Text
+from edgekit.tasks.transcriber import Transcriber
 
 
 class Classification:
@@ -51,6 +52,13 @@ class Keyword:
 
     sources: ClassVar[tuple[type[Source], ...]] = (Sound,)
     decider: ClassVar[type[Decider]] = Classifier
+
+
+class SpeechToText:
+    """What was said."""
+
+    sources: ClassVar[tuple[type[Source], ...]] = (Speech,)
+    decider: ClassVar[type[Decider]] = Transcriber
 
 
 class Anomaly:

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
-from edgekit.tasks import features, fields, sound_file
+from edgekit.tasks import features, fields, resample, sound_file
 from edgekit.tasks.exact import Floats
 from edgekit.tasks.features import Bands
 from edgekit.tasks.parts import WithoutFiles
+from edgekit.tasks.resample import MOST_RATE
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
 
-MOST_RATE, MOST_LENGTH = 768_000, 1 << 24
+MOST_LENGTH = 1 << 24
 
 
 class Features(StrEnum):
@@ -41,10 +42,13 @@ class Sound(WithoutFiles):
     :param rate: samples per second. :param length: samples of a clip, which is what the network hears at once.
     :param step: samples from one clip of a recording to the next; 0: only the first is heard.
     :param bands: how features are computed; None: the samples themselves, full scale being 1.
-    :param scale, offset: one of all features, or one for each.
+    :param scale, offset: one of all features, or one for each. :param rest: with a step: what is left of a recording
+        after its last whole clip is one more, which is followed by silence.
     """
 
     NAME: ClassVar[str] = "sound"
+    REST: ClassVar[bool] = False
+    """Whether a recording's rest, which is shorter than a clip, is one, too: the default."""
 
     rate: int
     length: int
@@ -53,6 +57,7 @@ class Sound(WithoutFiles):
     bands: Bands | None
     scale: tuple[float, ...]
     offset: tuple[float, ...]
+    rest: bool = False
 
     @classmethod
     def of_table(cls, table: Mapping[str, Any], graph: Graph, folder: Path) -> Self:
@@ -66,7 +71,7 @@ class Sound(WithoutFiles):
         length = fields.whole(table.get("length", heard), MOST_LENGTH, "sound.length", 1)
         step = fields.whole(table.get("step", 0), MOST_LENGTH, "sound.step")
         scale, offset = sound_file.scaling(table, 1 if bands is None else bands.features)
-        return cls(rate, length, step, kind, bands, scale, offset)
+        return cls(rate, length, step, kind, bands, scale, offset, cls.REST)
 
     @classmethod
     def of_manifest(cls, given: Mapping[str, Any], folder: Path | None) -> Self:
@@ -81,6 +86,7 @@ class Sound(WithoutFiles):
             rate, fields.whole(given["length"], MOST_LENGTH, "length", 1),
             fields.whole(given["step"], MOST_LENGTH, "step"), kind, bands,
             sound_file.each(list(scale), count, "scale"), sound_file.each(list(offset), count, "offset"),
+            fields.flag(given.get("rest", False), "rest"),
         )  # fmt: skip
 
     def json(self) -> dict[str, Any]:
@@ -112,11 +118,19 @@ class Sound(WithoutFiles):
 
     def clips(self, count: int) -> int:
         """How many clips a recording of ``count`` samples has; a short one is followed by silence."""
-        return 1 + (max(0, count - self.length) // self.step if self.step else 0)
+        more = max(0, count - self.length)
+        return 1 + ((more + (self.step - 1) * self.rest) // self.step if self.step else 0)
 
-    def values(self, recording: Floats, tensor: Tensor) -> NDArray[np.float32]:
-        """Real values of the input for each clip of a recording ``[samples]``, float32 ``[clips, *tensor shape]``."""
-        clips = np.zeros((self.clips(len(recording)), self.length))
+    def values(self, recording: Floats, tensor: Tensor, rate: int | None = None) -> NDArray[np.float32]:
+        """Real values of the input for each clip of a recording ``[samples]``, float32 ``[clips, *tensor shape]``.
+
+        :param rate: the recording's; default: the task's. :raises resample.Unrelated: if it cannot be resampled.
+        """
+        rate = rate or self.rate
+        clips = np.zeros((self.clips(resample.count(len(recording), rate, self.rate)), self.length))
+        if rate != self.rate:
+            most = (len(clips) - 1) * self.step + self.length
+            recording = resample.resampled(recording, rate, self.rate, most)
         for number, clip in enumerate(clips):
             part = recording[number * self.step : number * self.step + self.length]
             clip[: len(part)] = part
@@ -129,6 +143,12 @@ class Sound(WithoutFiles):
         if self.bands is not None and bands_first(tensor, self.bands):
             made = made.transpose(0, 2, 1)
         return np.ascontiguousarray(made).reshape(-1, *tensor.shape)
+
+
+class Speech(Sound):
+    """Sound of which nothing may be missed: a sentence ends with its recording."""
+
+    REST: ClassVar[bool] = True
 
 
 def frames_of(tensor: Tensor, bands: Bands | None) -> int:

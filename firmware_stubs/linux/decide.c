@@ -200,11 +200,25 @@ static int write_embedding(edgekit_instance *instance, long sample, FILE *file)
     return status;
 }
 
+/* The text, and each label. */
+static int write_transcript(edgekit_instance *instance, long sample, FILE *file)
+{
+    struct edgekit_transcript found = {.size = sizeof found, .last = 1};
+    int status = edgekit_transcript(instance, &found);
+    if (!status)
+        fprintf(file, "%ld %u 0 %s\n", sample, found.count, found.text);
+    for (uint32_t i = 0; !status && i < found.count; i++)
+        fprintf(file, "%ld %u 2 %a %a %s\n", sample, found.labels[i].number, (double)found.labels[i].score,
+                (double)found.labels[i].start, found.labels[i].label);
+    return status;
+}
+
 typedef int (*decide_write)(edgekit_instance *, long sample, FILE *);
-static const char *const tasks[] = {"anomaly", "classification", "detection",    "embedding",          "keyword",
-                                    "ranking", "regression",     "segmentation", "text-classification"};
-static const decide_write writers[] = {write_anomaly, write_classes, write_detections, write_embedding, write_classes,
-                                       write_classes, write_values,  write_mask,       write_classes};
+static const char *const tasks[] = {
+    "anomaly", "classification", "detection",    "embedding",      "keyword",
+    "ranking", "regression",     "segmentation", "speech-to-text", "text-classification"};
+static const decide_write writers[] = {write_anomaly, write_classes, write_detections, write_embedding,  write_classes,
+                                       write_classes, write_values,  write_mask,       write_transcript, write_classes};
 
 static void write_ports(const struct port *ports, size_t count, FILE *file)
 {

@@ -198,7 +198,7 @@ struct edgekit_sound {
     size_t size;       /* sizeof(struct edgekit_sound) */
     const void *data;  /* the channels' samples in turn */
     uint64_t count;    /* samples of each channel */
-    uint32_t rate;     /* samples per second: the task's */
+    uint32_t rate;     /* samples per second; another rate than the task's is resampled */
     uint32_t channels; /* their mean is heard */
     int32_t samples;   /* enum edgekit_samples */
     uint32_t clip;     /* which clip of the recording the network shall hear, from 0 */
@@ -208,8 +208,8 @@ struct edgekit_sound {
 int edgekit_clips(edgekit_instance *instance, const struct edgekit_sound *sound, uint32_t *count);
 
 /* Make the network's input of a clip, as the bundle's task says: its samples or features, scaled and quantized. A
-   recording that is too short is followed by silence. Nothing is allocated. Returns a status; EDGEKIT_USAGE if the
-   bundle's task takes no sound, or the sound has another rate. */
+   recording that is too short is followed by silence. Memory is allocated for the first sound of each rate that is not
+   the task's. Returns a status; EDGEKIT_USAGE if the bundle's task takes no sound, or the rate cannot be resampled. */
 int edgekit_set_sound(edgekit_instance *instance, const struct edgekit_sound *sound);
 
 /* How unusual a recording is: the mean over its clips. All but `size` is 0 before the first. */
@@ -223,6 +223,29 @@ struct edgekit_anomaly_sum {
 
 /* Add the clip that the network has just been run on. Returns a status. */
 int edgekit_anomaly(edgekit_instance *instance, struct edgekit_anomaly_sum *sum);
+
+/* A label that was spoken: a letter, or a piece of a word. */
+struct edgekit_spoken {
+    uint32_t number;
+    float score;       /* in the frame in which it begins */
+    float start;       /* when that is, in seconds from the recording's beginning */
+    const char *label; /* valid until the instance is closed */
+};
+
+/* What a clip adds to what was said in a recording. */
+struct edgekit_transcript {
+    size_t size;    /* sizeof(struct edgekit_transcript) */
+    uint32_t clip;  /* which clip of the recording the network has just been run on; 0 begins another recording */
+    uint32_t last;  /* 1 if no clip follows it */
+    uint32_t count; /* of the labels; this and what follows is written */
+    const struct edgekit_spoken *labels; /* [count]; valid until the next call */
+    const char *text;                    /* UTF-8, to be put behind that of the clips before; valid as long */
+};
+
+/* Tell what was said in the clip that the network has just been run on. The clips of a recording come in their order:
+   where they overlap, each has its half, and a label that reaches from one into the next is told once. Nothing is
+   allocated. Returns a status; EDGEKIT_USAGE if the bundle's task is not speech-to-text. */
+int edgekit_transcript(edgekit_instance *instance, struct edgekit_transcript *transcript);
 
 /* Write what the network estimates, in the task's unit, but no more than `most` values. `*unit`, if it is not NULL,
    gets the unit's name. Returns a status; EDGEKIT_USAGE if the bundle's task is not regression. */

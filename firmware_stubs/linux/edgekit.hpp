@@ -37,6 +37,12 @@ class Error : public std::runtime_error
     int status_;
 };
 
+/* What was said in a recording. */
+struct Transcript {
+    std::string text;
+    std::vector<edgekit_spoken> labels;
+};
+
 namespace detail
 {
 template <class T> struct type_of;
@@ -206,6 +212,26 @@ class Network
             set(sound);
             run();
             check(edgekit_anomaly(instance_.get(), &made));
+        }
+        return made;
+    }
+
+    /* What was said in a recording: runs the network on each of its clips. */
+    Transcript transcript(edgekit_sound sound)
+    {
+        Transcript made;
+        struct edgekit_transcript part{};
+        std::uint32_t clips = 0;
+        part.size = sizeof part;
+        check(edgekit_clips(instance_.get(), &sound, &clips));
+        for (sound.clip = 0; sound.clip < clips; sound.clip++) {
+            set(sound);
+            run();
+            part.clip = sound.clip;
+            part.last = sound.clip + 1 == clips;
+            check(edgekit_transcript(instance_.get(), &part));
+            made.text += part.text;
+            made.labels.insert(made.labels.end(), part.labels, part.labels + part.count);
         }
         return made;
     }

@@ -86,6 +86,8 @@ bool sound_read(struct sound_input *in, const struct edgekit_tensor *t, const st
         !from_one(j, v, "length", SOUND_MAX_LENGTH, &in->length) ||
         !json_whole(j, v, "step", SOUND_MAX_LENGTH, &in->step))
         return false;
+    if (json_get(j, v, "rest") && !json_flag(j, v, "rest", &in->rest))
+        return false;
     in->waveform = kind == 0;
     if (!in->waveform && !read_spec(&spec, in->rate, kind == 2, j, json_get(j, v, "bands")))
         return false;
@@ -102,6 +104,7 @@ bool sound_read(struct sound_input *in, const struct edgekit_tensor *t, const st
 void sound_free(struct sound_input *in)
 {
     features_free(&in->features);
+    resampler_free(&in->resampler);
     free(in->scale);
     free(in->offset);
     free(in->clip);
@@ -116,16 +119,17 @@ static bool refuse(char *error, size_t size, const char *what)
 
 uint32_t sound_clips(const struct sound_input *in, const struct edgekit_sound *s, char *error, size_t size)
 {
-    uint64_t more = s->count > in->length && in->step ? (s->count - in->length) / in->step : 0;
     if (s->size < sizeof *s || (s->samples != EDGEKIT_PCM16 && s->samples != EDGEKIT_PCM_FLOAT32))
         return refuse(error, size, "has samples of an unknown kind");
-    if (!s->channels || (s->count && !s->data) || more >= UINT32_MAX)
-        return refuse(error, size, "has no channels, no data, or too many samples");
-    if (s->rate != in->rate) {
-        snprintf(error, size, "the sound has %u samples a second, but the network hears %u: resample it", s->rate,
-                 in->rate);
+    if (!s->rate || s->rate > SOUND_MAX_RATE || (s->rate != in->rate && !resample_count(1, s->rate, in->rate))) {
+        snprintf(error, size, "the sound has %u samples a second, which cannot be resampled to %u", s->rate, in->rate);
         return 0;
     }
+    uint64_t count = s->rate == in->rate ? s->count : resample_count(s->count, s->rate, in->rate);
+    uint64_t beyond = count > in->length ? count - in->length + (in->rest && in->step ? in->step - 1 : 0) : 0;
+    uint64_t more = in->step ? beyond / in->step : 0;
+    if (!s->channels || (s->count && (!s->data || !count)) || more >= UINT32_MAX)
+        return refuse(error, size, "has no channels, no data, or too many samples");
     return (uint32_t)more + 1;
 }
 
@@ -142,6 +146,20 @@ static double sample(const struct edgekit_sound *s, uint64_t at)
     return sum / s->channels;
 }
 
+/* The samples from `first` on, at the network's rate. */
+static bool take_clip(struct sound_input *in, const struct edgekit_sound *s, uint64_t first)
+{
+    struct resampler *r = &in->resampler;
+    bool other = s->rate != in->rate;
+    if (other && !resampler_make(r, s->rate, in->rate))
+        return false;
+    uint64_t count = other ? resample_count(s->count, s->rate, in->rate) : s->count;
+    resampler_begin(r);
+    for (uint32_t i = 0; i < in->length; i++)
+        in->clip[i] = first + i >= count ? 0 : other ? resampler_sample(r, s, sample, first + i) : sample(s, first + i);
+    return true;
+}
+
 bool sound_set(struct sound_input *in, const struct edgekit_sound *s, const struct edgekit_tensor *t, void *to,
                char *error, size_t size)
 {
@@ -151,8 +169,8 @@ bool sound_set(struct sound_input *in, const struct edgekit_sound *s, const stru
     if (s->clip >= clips)
         return refuse(error, size, "has no such clip");
     uint64_t first = (uint64_t)s->clip * in->step;
-    for (uint32_t i = 0; i < in->length; i++)
-        in->clip[i] = first + i < s->count ? sample(s, first + i) : 0;
+    if (!take_clip(in, s, first))
+        return refuse(error, size, "needs more memory to be resampled than there is");
     for (uint32_t f = 0; f < in->frames; f++) {
         const double *from = in->waveform ? in->clip + f : in->frame;
         if (!in->waveform)

@@ -8,6 +8,7 @@
 
 #include "edgekit.h"
 #include "json.h"
+#include "resample.h"
 #include "sound_features.h"
 
 enum { SOUND_MAX_RATE = 768000, SOUND_MAX_LENGTH = 1 << 24 };
@@ -15,10 +16,12 @@ enum { SOUND_MAX_RATE = 768000, SOUND_MAX_LENGTH = 1 << 24 };
 struct sound_input {
     uint32_t rate, length, step;
     bool waveform, bands_first;
+    bool rest;             /* what is left of a recording after its last whole clip is one, too */
     uint32_t frames, each; /* features of a frame; of a waveform: samples, and 1 */
     float *scale, *offset; /* [each] */
     struct features features;
-    double *clip, *frame; /* scratch: [length], [each] */
+    struct resampler resampler; /* of the rate that was heard last, if it was another */
+    double *clip, *frame;       /* scratch: [length], [each] */
 };
 
 /* Read the manifest's `sound` for a network's input. False where it is damaged or does not fit, or there is no memory;

@@ -1,7 +1,8 @@
 /* Sound as a task's source. */
+#include "sound_source.h"
+
 #include <stdlib.h>
 
-#include "sound.h"
 #include "task.h"
 
 static void source_free(void *state)
@@ -21,6 +22,11 @@ static void *source_read(edgekit_instance *instance, const struct json *j, uint3
 }
 
 const struct task_source task_sound = {"sound", "edgekit_set_sound", source_read, source_free};
+
+const struct sound_input *sound_source(edgekit_instance *instance)
+{
+    return task_of_source(instance, &task_sound);
+}
 
 int edgekit_clips(edgekit_instance *instance, const struct edgekit_sound *sound, uint32_t *count)
 {

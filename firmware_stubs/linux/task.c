@@ -12,9 +12,16 @@ static const struct {
     const char *name;
     const struct task_decider *decider;
 } kinds[] = {
-    {"anomaly", &task_anomaly},      {"classification", &task_classifier}, {"detection", &task_detector},
-    {"embedding", &task_embedder},   {"keyword", &task_classifier},        {"ranking", &task_classifier},
-    {"regression", &task_regressor}, {"segmentation", &task_segmenter},    {"text-classification", &task_classifier},
+    {"anomaly", &task_anomaly},
+    {"classification", &task_classifier},
+    {"detection", &task_detector},
+    {"embedding", &task_embedder},
+    {"keyword", &task_classifier},
+    {"ranking", &task_classifier},
+    {"regression", &task_regressor},
+    {"segmentation", &task_segmenter},
+    {"speech-to-text", &task_transcriber},
+    {"text-classification", &task_classifier},
 };
 
 #define LENGTH(table) (sizeof(table) / sizeof *(table))

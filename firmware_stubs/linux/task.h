@@ -25,7 +25,7 @@ struct task_decider {
 
 extern const struct task_source task_picture, task_row, task_sound, task_text;
 extern const struct task_decider task_anomaly, task_classifier, task_detector, task_embedder, task_regressor,
-    task_segmenter;
+    task_segmenter, task_transcriber;
 
 /* Read the manifest's task, if it has one, for an instance whose tensors are described. Returns a status, with a line
    in the instance's error. */

@@ -93,14 +93,14 @@ def test_damaged_material_is_refused(good: dict[str, Path], arrays: dict[str, An
     assert "\n" not in refused.value.message
 
 
-def test_sound_of_another_rate_is_refused(good: dict[str, Path], tmp_path: Path) -> None:
+def test_sound_that_cannot_be_resampled_is_refused(good: dict[str, Path], tmp_path: Path) -> None:
     def slower(at: Path, _: dict[str, Any]) -> None:
         with np.load(at / "material.npz") as archive:
             arrays = dict(archive)
-        np.savez(at / "material.npz", allow_pickle=False, **{**arrays, "rate" + min(arrays)[4:]: np.uint32([4000])})
+        np.savez(at / "material.npz", allow_pickle=False, **{**arrays, "rate" + min(arrays)[4:]: np.uint32([767_999])})
 
     found = check(changed(good["keyword"], tmp_path / "slower", slower))
-    assert found.ok is False and "the task refuses it: it has 4000 samples a second" in found.detail
+    assert found.ok is False and "the task refuses it: it has 767999 samples a second" in found.detail
 
 
 @pytest.mark.emulator

@@ -44,12 +44,36 @@ def test_floats_other_chunks_and_the_extensible_form() -> None:
     assert np.array_equal(wav.parsed(extensible).samples, SAMPLES)
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_integers_of_all_widths_are_read(width: int) -> None:
+    """As the package ``soundfile`` writes and reads them."""
+    soundfile = pytest.importorskip("soundfile")
+    wanted = np.random.default_rng(width).uniform(-1, 1, (500, 3))
+    wanted[:3] = [[-1, 0, 0.9999], [0.5, -0.5, 1 / 128], [0, 0, 0]]
+    file = io.BytesIO()
+    kind = {1: "PCM_U8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}[width]
+    soundfile.write(file, wanted, 22_050, subtype=kind, format="WAV")
+    found = wav.parsed(file.getvalue())
+    file.seek(0)
+    expected, rate = soundfile.read(file)
+    assert found.rate == rate == 22_050
+    assert found.samples.dtype == (np.int16 if width < 3 else np.float32)
+    real = found.samples / 32768 if width < 3 else found.samples
+    np.testing.assert_allclose(real, expected, rtol=2**-24 if width == 4 else 0, atol=0)
+
+
+def test_floats_of_64_bits_are_read() -> None:
+    found = wav.parsed(hearing.wav(np.float64([0.1, -2, 1e300, np.nan]), kind=3)).samples[:, 0]
+    np.testing.assert_array_equal(found, np.float32([0.1, -2, np.inf, np.nan]))
+
+
 BAD = {
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(50), "not a WAV file"),
     "empty": (b"", "not a WAV file"),
     "cut off": (hearing.wav(SAMPLES)[:-3], "cut off: it should have 12 bytes of b'data' and has 9"),
-    "24 bits": (hearing.wav(SAMPLES, bits=24), "24-bit integers; 16-bit integers and 32-bit floats are read"),
-    "8 bits": (hearing.wav(SAMPLES.astype(np.uint8)), "8-bit integers"),
+    "12 bits": (hearing.wav(SAMPLES, bits=12), "12-bit integers; integers of 8, 16, 24 and 32 bits and floats are"),
+    "16-bit floats": (hearing.wav(SAMPLES, kind=3), "16-bit floats"),
+    "24 bits in 16": (hearing.wav(SAMPLES, bits=24), "a damaged WAV file: 2 channels, 4 bytes for all"),
     "compressed": (hearing.wav(SAMPLES, kind=85), "of a compressed form (85)"),
     "no samples": (hearing.wav(SAMPLES[:0]), "it has no samples"),
     "no format": (b"RIFF\0\0\0\0WAVEdata\4\0\0\0abcd", "does not say what its samples are"),
@@ -107,6 +131,14 @@ def test_a_folder_of_recordings(tmp_path: Path) -> None:
         dataset.load(str(data), graph, task=purpose)
 
 
+def test_recordings_of_another_rate_are_resampled(tmp_path: Path) -> None:
+    purpose, graph = heard(tmp_path, "keyword")
+    (tmp_path / "a.wav").write_bytes(hearing.wav(np.repeat(hearing.tone(500, 1300), 2), rate=16_000))
+    (tmp_path / "b.wav").write_bytes(hearing.wav(hearing.tone(500, 1300)))
+    wide, narrow = (dataset.load(str(tmp_path / name), graph, task=purpose).inputs[0] for name in ("a.wav", "b.wav"))
+    assert wide.shape == narrow.shape and 0 < np.abs(wide - narrow)[..., :8, 0].max() < 0.3
+
+
 def test_clips_of_recordings(tmp_path: Path) -> None:
     """With a step, a recording is several samples, and all that is not normal is anomalous."""
     purpose, graph = heard(tmp_path, "anomaly")
@@ -122,13 +154,13 @@ def test_clips_of_recordings(tmp_path: Path) -> None:
         dataset.load(str(data), graph, task=purpose)
 
 
-@pytest.mark.parametrize("name", ["24 bits", "cut off", "a picture"])
+@pytest.mark.parametrize("name", ["12 bits", "cut off", "a picture"])
 def test_bad_files_in_a_folder(tmp_path: Path, name: str) -> None:
     purpose, graph = heard(tmp_path, "keyword")
     data = hearing.recordings(tmp_path / "sounds", "keyword")
     (data / "low" / "2.wav").write_bytes(BAD[name][0])
     with pytest.raises(UsageError, match=r"low/2\.wav: "):
         dataset.load(str(data), graph, task=purpose)
-    (data / "low" / "2.wav").write_bytes(hearing.wav(hearing.tone(500), rate=44_100))
-    with pytest.raises(UsageError, match="44100 samples a second, but the network hears 8000"):
+    (data / "low" / "2.wav").write_bytes(hearing.wav(hearing.tone(500), rate=766_999))
+    with pytest.raises(UsageError, match=r"2\.wav: it has 766999 samples a second, which cannot be resampled to 8000"):
         dataset.load(str(data), graph, task=purpose)

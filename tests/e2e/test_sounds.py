@@ -22,6 +22,7 @@ from edgekit.errors import ToolMissing
 from edgekit.graph import tflite
 from edgekit.runners import tracing
 from edgekit.runners.emulator import sysroot
+from tests.e2e.board_programs import program, said
 from tests.e2e.command import edgekit, refused
 from tests.networks import hearing
 from tests.networks.small import Builder
@@ -115,7 +116,7 @@ for path in sorted(Path(sys.argv[3]).rglob("*.raw")):
     samples, name = np.fromfile(path, np.int16), str(path.relative_to(sys.argv[3]).with_suffix(".wav"))
     made[name] = [[one.number, one.label, one.score] for one in keyword.hear(samples, 8000)]
     made[name] += [keyword.input(0).tobytes().hex(), *anomaly.anomaly(samples, 8000)]
-for wrong in (lambda: keyword.hear(samples, 44100), lambda: keyword.hear(samples.astype(float), 8000),
+for wrong in (lambda: keyword.hear(samples, 767999), lambda: keyword.hear(samples.astype(float), 8000),
               lambda: anomaly.hear(samples, 8000), lambda: keyword.anomaly(samples, 8000),
               lambda: keyword.classify(np.zeros((4, 4, 3), np.uint8))):
     try:
@@ -151,39 +152,10 @@ def test_python_on_the_board_hears_the_same(bundles: dict[str, Path], place: Pat
         assert found["keyword"][name][:2] == [[c["number"], c["label"], c["score"]] for c in one["classes"]]
     for name, one in decided(bundles["anomaly"], place / "anomaly" / "sounds").items():
         assert found["anomaly"][name][3:] == [one["score"], one["anomalous"]]
-    words = ("44100 samples a second", "sound is int16 or float32", "call edgekit_anomaly", "call edgekit_classes",
+    words = ("767999 samples a second", "sound is int16 or float32", "call edgekit_anomaly", "call edgekit_classes",
              "takes a sound: call edgekit_set_sound")  # fmt: skip
     for text, word in zip(found["keyword"]["errors"], words, strict=True):
         assert word in text
-
-
-def program(language: str, compiler: str, library: Path, folder: Path) -> Path:
-    """The documentation's program, built."""
-    (code,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    (folder / f"a.{language}").write_text(code)
-    if not (folder / "libedgekit.so").exists():
-        shutil.copyfile(library, folder / "libedgekit.so.1")
-        (folder / "libedgekit.so").symlink_to("libedgekit.so.1")
-    flags = [
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-O1",
-        f"-I{LINUX}",
-        f"-L{folder}",
-        "-std=c11" if language == "c" else "-std=c++17",
-    ]
-    to = folder / f"program-{language}"
-    subprocess.run([compiler, *flags, folder / f"a.{language}", "-o", to, "-ledgekit"], check=True)
-    return to
-
-
-def said(command: list[Path | str], file: Path, folder: Path) -> str:
-    env = {**os.environ, "LD_LIBRARY_PATH": str(folder)}
-    with file.open("rb") as samples:
-        done = subprocess.run(command, stdin=samples, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_c_and_cpp_on_the_board_hear_the_same(bundles: dict[str, Path], place: Path, raw: Path, tmp_path: Path) -> None:
@@ -191,7 +163,7 @@ def test_c_and_cpp_on_the_board_hear_the_same(bundles: dict[str, Path], place: P
         if shutil.which(compiler) is None:
             pytest.skip(f"{compiler} is not installed")
     library = runner_build.library(platform.machine()).path
-    hear, watch = program("c", "gcc", library, tmp_path), program("cpp", "g++", library, tmp_path)
+    hear, watch = program(PAGE, "c", "gcc", library, tmp_path), program(PAGE, "cpp", "g++", library, tmp_path)
     for name, one in decided(bundles["keyword"], place / "keyword" / "sounds").items():
         found = said([hear, bundles["keyword"], "8000"], (raw / "keyword" / name).with_suffix(".raw"), tmp_path)
         rows = [line.split() for line in found.splitlines()]
@@ -209,7 +181,7 @@ def test_an_emulated_pi_hears_the_same(place: Path, raw: Path, tmp_path: Path) -
     options = ["--target", "rpi4", "--recipe", "int8", "--data", data, "--out", tmp_path / "b", "--json"]
     try:
         emulator, root = tracing.emulator("qemu-aarch64"), sysroot.get(target.load("rpi4"))
-        made = program("c", "aarch64-linux-gnu-gcc", runner_build.library("aarch64").path, tmp_path)
+        made = program(PAGE, "c", "aarch64-linux-gnu-gcc", runner_build.library("aarch64").path, tmp_path)
     except (ToolMissing, FileNotFoundError) as error:
         pytest.skip(str(error))
     (bundle,) = edgekit("compile", place / "keyword" / "model.tflite", *options).json["bundles"]

@@ -126,6 +126,13 @@ def test_word_error_rate_is_jiwers(pairs: list[tuple[str, str]]) -> None:
     assert whole(words.errors(written, truth)) == pytest.approx(jiwer.wer(truth, written))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_character_error_rate_is_jiwers(pairs: list[tuple[str, str]]) -> None:
+    written, truth = ([f" {pair[i]}" for pair in pairs] for i in (0, 1))
+    assert whole(words.letter_errors(written, truth)) == pytest.approx(jiwer.cer(truth, written))
+
+
 def test_nothing_written_is_every_word_wrong() -> None:
     assert whole(words.errors([""], ["turn the light on"])) == 1
     assert whole(words.errors(["on the light"], ["the light"])) == 0.5
@@ -222,6 +229,7 @@ def test_a_weight_is_as_many_samples(seed: int) -> None:
         (lambda s, t: choices.RankSum(np.array(s), np.array(t)), [scores, labels]),
         (lambda s, t: values.root_mean_square(np.array(s), np.array(t)), [found, real]),
         (lambda s, t: segmentation.mean_iou(np.array(s), np.array(t), 3), list(pictures)),
+        (lambda s, t: words.letter_errors(s, t), [["go", "go left", "stop"] * 4, ["go", "go right", "no stop"] * 4]),
         (lambda s, t: words.errors(s, t), [["go", "go left", "stop"] * 4, ["go", "go right", "no stop"] * 4]),
     ]
     for tally_of, arrays in cases:

@@ -108,6 +108,9 @@ def test_a_recording_has_clips(tmp_path: Path) -> None:
     assert sound.length == 64 + 4 * 32 and len(found) == sound.clips(len(recording)) == 6
     np.testing.assert_array_equal(found[2, 0], sound.values(recording[64:], graph.inputs[0])[0, 0])
     assert sound.clips(0) == sound.clips(sound.length) == 1
+    every = replace(sound, rest=True)
+    assert every.clips(len(recording)) == len(every.values(recording, graph.inputs[0])) == 7
+    assert [every.clips(sound.length + more) for more in (0, 1, 32, 33)] == [1, 2, 2, 3]
     once = replace(sound, step=0)
     assert len(once.values(recording, graph.inputs[0])) == 1
 
@@ -230,7 +233,7 @@ TYPES = {"float32": 1, "int8": 4, "uint8": 5, "int16": 6}
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    parts = ("exact.c", "sound_features.c", "json.c", "sound.c")
+    parts = ("exact.c", "sound_features.c", "json.c", "resample.c", "sound.c")
     return c_driver.compiled(tmp_path_factory.mktemp("sound"), "sound_driver.c", *parts)
 
 
@@ -278,7 +281,7 @@ def test_c_computes_the_same_bits(driver: Path, tmp_path: Path) -> None:
         scale, offset = random.normal(1, 0.3, each), random.normal(0, 1, each)
         sound = Sound(
             rate, int(random.integers(1, 4000)), int(random.integers(0, 500)), kind, spec,
-            tuple(map(float, np.float32(scale))), tuple(map(float, np.float32(offset))),
+            tuple(map(float, np.float32(scale))), tuple(map(float, np.float32(offset))), bool(number % 2),
         )  # fmt: skip
         if number % 10 == 9:
             shape = (1, sound.length)
@@ -302,13 +305,31 @@ def test_c_refuses_sounds(driver: Path, tmp_path: Path) -> None:
     sound = read(tmp_path, "", graph)
     samples = speech(50)[:, None]
     for options, words in (
-        ({"rate": 8000}, "the sound has 8000 samples a second, but the network hears 16000: resample it"),
+        ({"rate": 768_001}, "the sound has 768001 samples a second, which cannot be resampled to 16000"),
+        ({"rate": 767_999}, "which cannot be resampled to 16000"),
+        ({"rate": (1 << 32) - 1}, "which cannot be resampled to 16000"),
         ({"clip": 1}, "has no such clip"),
     ):
         done = in_c(driver, tmp_path, sound, graph, samples, **options)
         assert done.returncode == 1 and words in done.stderr.decode()
     done = in_c(driver, tmp_path, sound, graph, np.zeros((4, 0), np.int16))
     assert done.returncode == 1 and "has no channels" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("rate", [1, 8000, 11_025, 44_100, 48_000, 48_001, 768_000])
+@pytest.mark.parametrize("step", [0, 330])
+def test_c_resamples_the_same_bits(driver: Path, tmp_path: Path, rate: int, step: int) -> None:
+    """More samples than the library holds at once, short recordings, floats, two channels, and every clip."""
+    graph = network((1, 900))
+    sound = replace(read(tmp_path, "", graph), step=step)
+    for count, kind in ((20_000, np.int16), (20_001, np.float32), (3, np.int16), (0, np.int16)):
+        samples: NDArray[Any] = speech(2 * min(count, 4 if rate == 1 else count), count).reshape(-1, 2)
+        samples = samples if kind is np.int16 else (samples / 32768).astype(np.float32)
+        expected = sound.values(features.clip(samples), graph.inputs[0], rate)
+        for clip in {0, 1, len(expected) // 2, len(expected) - 1} & set(range(len(expected))):
+            done = in_c(driver, tmp_path, sound, graph, samples, rate=rate, clip=clip)
+            assert done.returncode == 0, done.stderr.decode()
+            assert done.stdout == expected[clip].tobytes(), (count, clip)
 
 
 @settings(max_examples=150, deadline=None)

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data.dataset import Dataset, as_network_inputs
+from edgekit.tasks.parts import Sample
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
     from edgekit.tasks.anomaly import Anomaly
+    from edgekit.tasks.parts import Source
+    from edgekit.tasks.transcriber import Transcriber
 
 
 def scores(anomaly: Anomaly, graph: Graph, outputs: Sequence[NDArray[Any]], tests: Dataset) -> NDArray[np.float64]:
@@ -23,6 +26,19 @@ def scores(anomaly: Anomaly, graph: Graph, outputs: Sequence[NDArray[Any]], test
     found = anomaly.scores(as_network_inputs(tests, graph), outputs, graph)
     parts = np.split(found, _first(tests)[1:])
     return np.array([[anomaly.judged(part).score] for part in parts])
+
+
+def texts(
+    transcriber: Transcriber, source: Source, graph: Graph, outputs: Sequence[NDArray[Any]], tests: Dataset
+) -> list[str]:
+    """What was said in each recording, by the outputs of its clips."""
+    rows = np.split(np.arange(len(tests)), _first(tests)[1:])
+    return [
+        transcriber.joined(
+            [transcriber.decide(Sample(str(row)), [each[row] for each in outputs], graph, source) for row in clips]
+        ).text
+        for clips in rows
+    ]
 
 
 def truth(tests: Dataset) -> NDArray[Any]:

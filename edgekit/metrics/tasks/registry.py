@@ -18,14 +18,14 @@ from edgekit.data import labelling
 from edgekit.data.boxes import Boxes
 from edgekit.errors import UsageError
 from edgekit.graph import Tensor
-from edgekit.metrics.tasks import boxes, choices, neighbours, ranking, segmentation, tally, values
+from edgekit.metrics.tasks import boxes, choices, neighbours, ranking, segmentation, tally, values, words
 from edgekit.metrics.tasks.masks import Masks
 from edgekit.metrics.tasks.tally import Comparison, Mean, Tally
 
 Outputs = Sequence[NDArray[Any]]
 Truth = NDArray[Any]
 Judge = Callable[[Any, Truth], Tally]
-"""Real outputs of all samples, one ``[samples, *shape]`` each (or the boxes that a detector found in each), and the
+"""Real outputs of all samples, one ``[samples, *shape]`` each (or the boxes that a detector found, or texts), and the
 truth ``[samples, ...]``; ValueError with what is wrong if they do not go together."""
 
 
@@ -34,6 +34,7 @@ class Subject(Enum):
 
     OUTPUTS = auto()
     BOXES = auto()
+    TEXTS = auto()
     MASKS = auto()
     """In the pictures' pixels; of networks without a task, the outputs."""
 
@@ -53,12 +54,13 @@ class Results:
     """What a network made of all samples.
 
     :param outputs: real, one ``[samples, *shape]`` each. :param boxes: that it found in each, if it is a detector.
-    :param masks: that it made, if its task is segmentation.
+    :param masks: that it made, if its task is segmentation. :param texts: of recordings, if it is speech-to-text.
     """
 
     outputs: Outputs
     boxes: Sequence[Boxes] | None = None
     masks: Masks | None = None
+    texts: Sequence[str] | None = None
 
     def of(self, subject: Subject) -> Any:
         """What a metric judges.
@@ -67,6 +69,10 @@ class Results:
         """
         if subject is Subject.BOXES and self.boxes is None:
             raise ValueError('it is for detectors: compile the network with task = "detection" (docs/tasks.md)')
+        if subject is Subject.TEXTS:
+            if self.texts is None:
+                raise ValueError('it is for speech: compile the network with task = "speech-to-text" (docs/sound.md)')
+            return self.texts
         if subject is Subject.MASKS and self.masks is not None:
             return self.masks
         return self.boxes if subject is Subject.BOXES else self.outputs
@@ -273,6 +279,15 @@ def _precision(overlaps: Sequence[float]) -> Judge:
     return judge
 
 
+def _said(measure: Callable[[Sequence[str], Sequence[str]], Tally]) -> Judge:
+    def judge(found: Sequence[str], truth: Truth) -> Tally:
+        if truth.dtype != object or not all(isinstance(one, str) for one in truth):
+            raise ValueError("it needs transcripts: a folder of WAV files with transcripts.csv (docs/sound.md)")
+        return measure(found, truth.tolist())
+
+    return judge
+
+
 METRICS = {
     metric.name: metric
     for metric in (
@@ -283,6 +298,8 @@ METRICS = {
         Metric("recall@1", True, neighbours.recall), Metric("verification-auc", True, neighbours.verification),
         Metric("ap50", True, _precision((0.5,)), Subject.BOXES),
         Metric("ap50-95", True, _precision(boxes.AP50_95), Subject.BOXES),
+        Metric("wer", False, _said(words.errors), Subject.TEXTS),
+        Metric("cer", False, _said(words.letter_errors), Subject.TEXTS),
     )
 }  # fmt: skip
 """Those that an output and an array can be judged by."""

@@ -16,6 +16,7 @@ from edgekit.tasks.detector import Detector
 from edgekit.tasks.picture import Picture
 from edgekit.tasks.regressor import Regressor
 from edgekit.tasks.segmenter import Segmenter
+from edgekit.tasks.transcriber import Transcriber
 
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
@@ -34,6 +35,8 @@ def results(graph: Graph, outputs: Sequence[NDArray[Any]], tests: Dataset, task:
     if task is not None and isinstance(task.decider, Regressor):
         real[0] = task.decider.in_unit(real[0].astype(np.float64))
     found = Results(real)
+    if task is not None and isinstance(task.decider, Transcriber):
+        return replace(found, texts=recordings.texts(task.decider, task.source, graph, outputs, tests))
     if task is None or tests.sizes is None or not isinstance(task.source, Picture):
         return found
     if isinstance(task.decider, Detector):
@@ -46,7 +49,8 @@ def results(graph: Graph, outputs: Sequence[NDArray[Any]], tests: Dataset, task:
 def truth(tests: Dataset, task: Task | None) -> NDArray[Any]:
     """What is right for the samples; for each recording where a task judges those."""
     assert tests.truth is not None
-    return recordings.truth(tests) if task is not None and isinstance(task.decider, Anomaly) else tests.truth
+    by_recording = task is not None and isinstance(task.decider, Anomaly | Transcriber)
+    return recordings.truth(tests) if by_recording else tests.truth
 
 
 def in_order(samples: Dataset) -> Dataset:

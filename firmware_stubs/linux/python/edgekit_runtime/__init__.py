@@ -15,7 +15,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Anomaly", "Class", "Detection", "Error", "Neighbour", "Network", "Tensor", "version"]
+__all__ = [
+    "Anomaly",
+    "Class",
+    "Detection",
+    "Error",
+    "Neighbour",
+    "Network",
+    "Spoken",
+    "Tensor",
+    "Transcript",
+    "version",
+]
 
 _UNCHECKED = 1
 
@@ -84,6 +95,23 @@ class _Anomaly(ctypes.Structure):
     ]  # fmt: skip
 
 
+class _Spoken(ctypes.Structure):
+    """``struct edgekit_spoken``."""
+
+    _fields_ = [
+        ("number", ctypes.c_uint32), ("score", ctypes.c_float), ("start", ctypes.c_float), ("label", ctypes.c_char_p),
+    ]  # fmt: skip
+
+
+class _Transcript(ctypes.Structure):
+    """``struct edgekit_transcript``."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("clip", ctypes.c_uint32), ("last", ctypes.c_uint32), ("count", ctypes.c_uint32),
+        ("labels", ctypes.POINTER(_Spoken)), ("text", ctypes.c_char_p),
+    ]  # fmt: skip
+
+
 class _Cell(ctypes.Structure):
     """``struct edgekit_cell``."""
 
@@ -137,6 +165,22 @@ class Anomaly(NamedTuple):
     anomalous: bool
 
 
+class Spoken(NamedTuple):
+    """A label that was spoken: its score, and when it begins, in seconds."""
+
+    number: int
+    label: str
+    score: float
+    start: float
+
+
+class Transcript(NamedTuple):
+    """What was said, as text and label by label."""
+
+    text: str
+    labels: list[Spoken]
+
+
 class Detection(NamedTuple):
     """Something that was found: a box in the picture's pixels, the first of which reaches from 0 to 1."""
 
@@ -184,6 +228,7 @@ def _load() -> ctypes.CDLL:
         ("clips", ctypes.c_int, [instance, ctypes.POINTER(_Sound), ctypes.POINTER(number)]),
         ("set_sound", ctypes.c_int, [instance, ctypes.POINTER(_Sound)]),
         ("anomaly", ctypes.c_int, [instance, ctypes.POINTER(_Anomaly)]),
+        ("transcript", ctypes.c_int, [instance, ctypes.POINTER(_Transcript)]),
         ("task", ctypes.c_char_p, [instance]),
         ("restart", ctypes.c_int, [instance]),
         ("runtime", ctypes.c_char_p, [instance]),
@@ -331,6 +376,26 @@ class Network:
                 self.run()
                 self._check(_library.edgekit_anomaly(self._open(), ctypes.byref(made)))
             return Anomaly(made.score, bool(made.anomalous))
+
+    def transcribe(self, samples: Any, rate: int) -> Transcript:
+        """Tell what was said in a recording, of whose clips each is heard.
+
+        :param samples: as for ``hear``. :raises Error: if the bundle's task is another, or it is no such sound.
+        """
+        with self._lock:
+            sound, _kept = _sound(samples, rate)
+            count, text, labels = ctypes.c_uint32(), "", []
+            self._check(_library.edgekit_clips(self._open(), ctypes.byref(sound), ctypes.byref(count)))
+            for sound.clip in range(count.value):
+                self._check(_library.edgekit_set_sound(self._open(), ctypes.byref(sound)))
+                self.run()
+                part = _Transcript(ctypes.sizeof(_Transcript), sound.clip, sound.clip + 1 == count.value)
+                self._check(_library.edgekit_transcript(self._open(), ctypes.byref(part)))
+                text += _text(part.text)
+                labels += [
+                    Spoken(one.number, _text(one.label), one.score, one.start) for one in part.labels[: part.count]
+                ]
+            return Transcript(text, labels)
 
     def _classes(self) -> list[Class]:
         most = int(np.prod(self.outputs[0].shape))

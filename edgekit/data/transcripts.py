@@ -1,0 +1,58 @@
+"""What is said in the recordings of a folder: a table or a text file beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from edgekit.data import tables, wav
+from edgekit.errors import UsageError
+
+TABLE, LINES = "transcripts.csv", "transcripts.txt"
+FILE, TEXT = "file", "text"
+MOST_BYTES = 64 << 20
+
+
+def read(folder: Path) -> list[tuple[Path, str]] | None:
+    """The recordings that a folder's table or text file names, sorted, and what is said in each; None without one.
+
+    :raises UsageError: with one line on what is wrong, such as a recording that is not there.
+    """
+    path = next((folder / name for name in (TABLE, LINES) if (folder / name).is_file()), None)
+    if path is None:
+        return None
+    found: dict[Path, str] = {}
+    for row, (name, text) in enumerate(_table(path) if path.name == TABLE else _lines(path), 2 - (path.name == LINES)):
+        place = PurePosixPath(name if name.lower().endswith(wav.SUFFIX) else name + wav.SUFFIX)
+        file = folder / place
+        if place.is_absolute() or ".." in place.parts or not file.is_file():
+            raise UsageError(f"{path}: row {row}: {name!r} is no recording in this folder", "name WAV files in it")
+        if file in found:
+            raise UsageError(f"{path}: row {row}: {name!r} is there twice")
+        found[file] = " ".join(text.split())
+    if not found:
+        raise UsageError(f"{path}: there are no transcripts", "a line has a recording's name and what is said in it")
+    return sorted(found.items())
+
+
+def _table(path: Path) -> list[tuple[str, str]]:
+    names, rows = tables.cells(path, tables.MAX_TEXT)
+    for column in (FILE, TEXT):
+        if column not in names:
+            raise UsageError(f"{path}: it has no column {column!r}, but {', '.join(names)}", "it has file and text")
+    return [(row[names.index(FILE)], row[names.index(TEXT)]) for row in rows]
+
+
+def _lines(path: Path) -> list[tuple[str, str]]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > MOST_BYTES:
+        raise UsageError(f"{path}: transcripts of over {MOST_BYTES >> 20} MiB are too large to read")
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not text in UTF-8", "save it as UTF-8") from None
+    parts = [line.split(None, 1) for line in lines if line.strip()]
+    return [(part[0], part[1] if len(part) > 1 else "") for part in parts]
