@@ -106,6 +106,9 @@ lock: ready  ## bring requirements.lock up to date with pyproject.toml, and thos
 	$(BIN)/uv pip compile compile/toolchains/da4ml.in --universal --python-version 3.11 --only-binary :all: \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
 	  --custom-compile-command "make lock" --output-file compile/toolchains/da4ml.lock
+	$(BIN)/uv pip compile compile/toolchains/hls4ml.in --universal --python-version 3.11 --only-binary :all: \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
+	  --custom-compile-command "make lock" --output-file compile/toolchains/hls4ml.lock
 
 clean:  ## remove what was built; .venv stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

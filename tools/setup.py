@@ -168,7 +168,7 @@ def install_the_rest() -> None:
     What cannot be had now is named, with the command to type, and does not stop the set-up.
     """
     say("installing system packages where some are missing, the AArch64 runtime, tools of their own environments")
-    names = ("system", "aarch64-runtime", "onnx", "ethos-u", "fpga", "da4ml")
+    names = ("system", "aarch64-runtime", "onnx", "ethos-u", "fpga", "da4ml", "hls4ml")
     argv = [str(VENV / "bin" / "edgekit"), "doctor", *(word for name in names for word in ("--install", name))]
     done = subprocess.run(argv, check=False)
     REST_STAMP.write_text(rest_key())

@@ -64,7 +64,7 @@ EXTRAS = {
         "without QEMU, nothing emulates Cortex-M; the tests of boards' own firmware are skipped",
     ),
 }  # fmt: skip
-OWN = "onnx2tf", "ethos-u-vela", "yowasp", "da4ml"
+OWN = "onnx2tf", "ethos-u-vela", "yowasp", "da4ml", "hls4ml"
 """Toolchains whose programs have an environment of their own."""
 RPC = "tornado", "psutil", "cloudpickle"
 """Packages that TVM's tracker and servers import, but that its wheel does not require: edgekit's extra ``farm``."""
@@ -195,6 +195,7 @@ def _where(tool: Tool) -> str:
 def _helpers() -> list[Check]:
     """Check what edgekit fetches by itself on first use, and ``--install`` ahead of time."""
     from edgekit.backends.da4ml import ENVIRONMENT as DA4ML
+    from edgekit.backends.hls4ml import ENVIRONMENT as HLS4ML
     from edgekit.backends.litert import library
     from edgekit.backends.overlay.route.tools import ENVIRONMENT as YOWASP
     from edgekit.backends.vela.compiler import ENVIRONMENT as VELA
@@ -203,9 +204,10 @@ def _helpers() -> list[Check]:
     try:
         runtime, converter = library.fetched("aarch64"), onnx2tf.python()
         vela, yowasp, da4ml = VELA.interpreter(), YOWASP.interpreter(), DA4ML.interpreter()
+        hls4ml = HLS4ML.interpreter()
     except (UsageError, OSError):  # there is no cache to look into; its own check says so
-        runtime, converter, vela, yowasp, da4ml = Path(), None, None, None, None
-    described, npus, fpgas, logic = map(toolchain.load, OWN)
+        runtime, converter, vela, yowasp, da4ml, hls4ml = Path(), None, None, None, None, None
+    described, npus, fpgas, logic, hls = map(toolchain.load, OWN)
     return [
         _helper(
             "aarch64-runtime", "aarch64-runtime", runtime if runtime.is_file() else None, "LiteRT for boards, 6 MB",
@@ -226,6 +228,10 @@ def _helpers() -> list[Check]:
         _helper(
             "da4ml", "da4ml", da4ml, f"writes small networks as Verilog ({DA4ML.requirement()}, {DA4ML.size})",
             logic.group, logic.without,
+        ),
+        _helper(
+            "hls4ml", "hls4ml", hls4ml,
+            f"writes projects for high-level synthesis ({HLS4ML.requirement()}, {HLS4ML.size})", hls.group, hls.without,
         ),
     ]  # fmt: skip
 

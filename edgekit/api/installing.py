@@ -67,6 +67,12 @@ def _da4ml(progress: Progress) -> str:
     return f"{da4ml.ENVIRONMENT.requirement()} is ready: {da4ml.ENVIRONMENT.ensure(progress)}"
 
 
+def _hls4ml(progress: Progress) -> str:
+    from edgekit.backends import hls4ml
+
+    return f"{hls4ml.ENVIRONMENT.requirement()} is ready: {hls4ml.ENVIRONMENT.ensure(progress)}"
+
+
 def _aarch64_runtime(progress: Progress) -> str:
     from edgekit.backends.litert import library
 
@@ -162,5 +168,6 @@ INSTALLERS: dict[str, Callable[[Progress], str]] = {
     "ethos-u": _ethos_u,
     "fpga": _fpga,
     "da4ml": _da4ml,
+    "hls4ml": _hls4ml,
     "cuda": _cuda,
 }

@@ -34,6 +34,8 @@ class Kind(StrEnum):
     """Commands and weights for the accelerator of an FPGA, and C for the host beside it."""
     LOGIC = "logic"
     """Verilog that is the network itself, and C for the host beside it."""
+    HLS = "hls"
+    """C++ from which a vendor's tools synthesize the network, and C for the host beside it."""
     MODEL = "model"
     """Any LiteRT, with a network file of the bundle."""
 
@@ -78,7 +80,7 @@ class Execution:
         """True if the artifact is the network, so that it serves no other one; else it runs the bundle's model."""
         return self.kind in (
             Kind.LIBRARY, Kind.PROGRAM, Kind.HANDOVER, Kind.NPU, Kind.FIRMWARE, Kind.OVERLAY,
-            Kind.LOGIC,
+            Kind.LOGIC, Kind.HLS,
         )  # fmt: skip
 
     @property

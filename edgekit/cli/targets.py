@@ -15,7 +15,7 @@ KINDS = {
     BoardKind.LINUX: "Linux boards", BoardKind.GPU: "GPUs", BoardKind.PHONE: "Phones",
     BoardKind.ACCELERATOR: "Accelerators", BoardKind.MCU: "Microcontrollers",
     BoardKind.NPU: "NPUs of microcontrollers", BoardKind.FPGA: "FPGAs",
-    BoardKind.LOGIC: "Logic made for one network",
+    BoardKind.LOGIC: "Logic made for one network", BoardKind.HLS: "FPGAs by high-level synthesis",
 }  # fmt: skip
 """Headings of the tables, by a target's ``kind``."""
 

@@ -35,6 +35,7 @@ MODELS: dict[str, tuple[str, str]] = {
     "firmware-estimate": ("mcu.estimate", "FirmwareEstimate"),
     "fpga": ("fpga", "FpgaEstimate"),
     "gpu": ("gpu", "GpuCost"),
+    "hls": ("hls", "HlsCost"),
     "logic": ("logic", "LogicCost"),
     "npu": ("npu", "NpuCost"),
     "overlay": ("overlay", "OverlayCost"),

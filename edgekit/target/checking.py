@@ -12,6 +12,7 @@ from edgekit.files.tables import Key, WrongTable
 from edgekit.target import machines
 from edgekit.target.cores import Accelerator, Cache, Cpu, Cycles, Gpu, Memory, System
 from edgekit.target.fpga import Fpga
+from edgekit.target.hls import Hls
 from edgekit.target.kinds import BoardKind
 from edgekit.target.listing import HINT
 from edgekit.target.logic import Logic
@@ -20,11 +21,12 @@ from edgekit.target.power import BusyPower, CorePower
 from edgekit.target.schema import Target
 
 POWERS: dict[BoardKind, type[CorePower] | type[BusyPower]] = {
-    kind: BusyPower if kind in (BoardKind.GPU, BoardKind.FPGA, BoardKind.LOGIC) else CorePower for kind in BoardKind
+    kind: BusyPower if kind in (BoardKind.GPU, BoardKind.FPGA, BoardKind.LOGIC, BoardKind.HLS) else CorePower
+    for kind in BoardKind
 }
 _TABLES: dict[str, type] = {
     "cpu": Cpu, "gpu": Gpu, "memory": Memory, "cycles": Cycles, "accelerator": Accelerator, "cache": Cache,
-    "npu": Npu, "mcu": Mcu, "fpga": Fpga, "logic": Logic, "system": System,
+    "npu": Npu, "mcu": Mcu, "fpga": Fpga, "logic": Logic, "hls": Hls, "system": System,
 }  # fmt: skip
 KEYS: dict[str, Key] = {
     name: key
@@ -46,6 +48,7 @@ REQUIRED: dict[BoardKind, tuple[str, ...]] = {
     BoardKind.MCU: (*_CORES, *_MEMORY, "mcu.stack_bytes"),
     BoardKind.FPGA: (*(key for key in KEYS if key.startswith("fpga.")), "power.busy_w"),
     BoardKind.LOGIC: (*(key for key in KEYS if key.startswith("logic.")), "power.busy_w", *_MEMORY),
+    BoardKind.HLS: (*(key for key in KEYS if key.startswith("hls.")), "power.busy_w", *_MEMORY),
 }  # fmt: skip
 """By kind, what the estimate needs."""
 EMULATED = ("cycles.exposure", "cycles.fork_join_us", "memory.latency_ns")
@@ -82,6 +85,8 @@ def parse(path: Path, data: Mapping[str, Any]) -> Target:
         board = tables.build(Target, {**data, "power": power})
         if board.kind is BoardKind.MCU:
             _check_mcu(board)
+        if board.hls is not None:
+            board.hls.check()
         return board
     except WrongTable as error:
         raise UsageError(f"{path}: {error}", HINT) from error

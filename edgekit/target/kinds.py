@@ -16,3 +16,4 @@ class BoardKind(StrEnum):
     MCU = "mcu"
     FPGA = "fpga"
     LOGIC = "logic"
+    HLS = "hls"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from edgekit.errors import UsageError
 from edgekit.target.cores import Accelerator, Cache, Cpu, Cycles, Emulator, Gpu, Memory, System
 from edgekit.target.fpga import Fpga
+from edgekit.target.hls import Hls
 from edgekit.target.kinds import BoardKind
 from edgekit.target.listing import HINT
 from edgekit.target.logic import Logic
@@ -43,6 +44,7 @@ class Target:
     mcu: Mcu | None = None
     fpga: Fpga | None = None
     logic: Logic | None = None
+    hls: Hls | None = None
     emulator: Emulator | None = None
     system: System | None = None
     cycles: Cycles | None = None
@@ -95,6 +97,14 @@ class Target:
         :raises UsageError: if the target has none.
         """
         return _there(self.logic, self, "logic")
+
+    @property
+    def synthesized(self) -> Hls:
+        """The ``hls``.
+
+        :raises UsageError: if the target has none.
+        """
+        return _there(self.hls, self, "hls")
 
     @property
     def cores(self) -> int:

@@ -23,6 +23,7 @@ TABLE = {
     Kind.FIRMWARE: (True, True, False),
     Kind.OVERLAY: (True, True, False),
     Kind.LOGIC: (True, True, False),
+    Kind.HLS: (True, True, False),
     Kind.MODEL: (False, False, True),
 }
 

@@ -31,7 +31,8 @@ from tests.networks.small import Builder
 BOARDS = {
     "android": "android-arm64", "c99": "host", "coreml": "ios", "cuda": "jetson-orin-nano",
     "cuda-f16": "jetson-orin-nano", "da4ml": "da4ml",
-    "edgetpu": "coral-edgetpu", "litert": "rpi5", "null": "host", "opencl": "mali-g610", "opencl-f16": "mali-g610",
+    "edgetpu": "coral-edgetpu", "hls4ml": "zynq-hls4ml",
+    "litert": "rpi5", "null": "host", "opencl": "mali-g610", "opencl-f16": "mali-g610",
     "overlay": "ecp5-85f",
     "tensorrt": "jetson-orin-nano", "tensorrt-f16": "jetson-orin-nano", "tvm": "host", "vela": "ethos-u55-128",
 }  # fmt: skip

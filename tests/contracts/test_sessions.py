@@ -37,7 +37,8 @@ UNICORN = "unicorn"
 """The runner ``emulator`` for a microcontroller, where QEMU is missing."""
 REMOTE = ("adb", "ssh")
 BUNDLES = {
-    "adb": ("android-arm64", "android"), "cuda-emulator": ("jetson-orin-nano", "cuda"), "emulator": ("rpi4", "litert"),
+    "adb": ("android-arm64", "android"), "csim": ("zynq-hls4ml", "hls4ml"),
+    "cuda-emulator": ("jetson-orin-nano", "cuda"), "emulator": ("rpi4", "litert"),
     "host": ("host", "litert"), "host-gpu": ("jetson-orin-nano", "cuda"), "mil": ("ios", "coreml"),
     "null": ("host", "null"), "onnx": ("jetson-orin-nano", "tensorrt"), "pocl": ("mali-g610", "opencl"),
     "ssh": ("host", "litert"), "vela": ("ethos-u55-128", "vela"),
@@ -45,7 +46,8 @@ BUNDLES = {
 }  # fmt: skip
 """For each runner, a target and a backend whose bundles it runs."""
 ONCE = {
-    "adb": "edgekit.transport.adb.AdbConnection.__enter__", "cuda-emulator": "edgekit.backends.gpu.host_build.get",
+    "adb": "edgekit.transport.adb.AdbConnection.__enter__", "csim": "edgekit.runners.csim.project.compiled",
+    "cuda-emulator": "edgekit.backends.gpu.host_build.get",
     "emulator": "edgekit.runners.emulator.guest.machine", "host": "edgekit.runners.host._tools",
     "host-gpu": "edgekit.backends.cuda.nvrtc.compiled", "mil": "edgekit.tools.toolchain.load",
     "onnx": "edgekit.runners.onnx._names", "pocl": "edgekit.backends.gpu.host_build.get",
@@ -97,7 +99,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Bundles:
         board, backend = BUNDLES[name]
         if (board, backend) not in found:
             network = folder / f"{backend}.tflite"
-            tflite.write(integers() if backend in ("overlay", "tensorrt", "vela") else convolutional(), network)
+            tflite.write(
+                integers() if backend in ("hls4ml", "overlay", "tensorrt", "vela") else convolutional(), network
+            )
             try:
                 made = compile(network, targets=[board], backend=backend, out=folder / f"{board}-{backend}")
             except ToolMissing as error:

@@ -15,6 +15,7 @@ from edgekit.profiling.cycles import EmulatedCost
 from edgekit.profiling.dtypes import Dtype
 from edgekit.profiling.fpga import FpgaEstimate
 from edgekit.profiling.gpu import GpuCost
+from edgekit.profiling.hls import HlsCost
 from edgekit.profiling.logic import LogicCost
 from edgekit.profiling.mcu.cost import FirmwareCost
 from edgekit.profiling.mcu.estimate import FirmwareEstimate
@@ -30,6 +31,7 @@ ESTIMATES: dict[BoardKind, type] = {
     BoardKind.LINUX: Roofline, BoardKind.PHONE: Roofline, BoardKind.GPU: GpuCost,
     BoardKind.ACCELERATOR: AcceleratorCost, BoardKind.MCU: FirmwareEstimate, BoardKind.NPU: NpuCost,
     BoardKind.FPGA: FpgaEstimate, BoardKind.LOGIC: LogicCost,
+    BoardKind.HLS: HlsCost,
 }  # fmt: skip
 
 
@@ -40,7 +42,8 @@ def test_what_every_target_gets(name: str, runtime: str, dtype: Dtype) -> None:
     board = target.load(name)
     found = {evidence: type(lookup(board, runtime, dtype, evidence)) for evidence in Evidence}
     special = {
-        BoardKind.GPU: GpuCost, BoardKind.MCU: FirmwareCost, BoardKind.FPGA: OverlayCost, BoardKind.LOGIC: LogicCost
+        BoardKind.GPU: GpuCost, BoardKind.MCU: FirmwareCost, BoardKind.FPGA: OverlayCost, BoardKind.LOGIC: LogicCost,
+        BoardKind.HLS: HlsCost,
     }  # fmt: skip
     emulated = special.get(board.kind, EmulatedCost)
     assert found == {

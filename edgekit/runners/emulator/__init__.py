@@ -1,7 +1,7 @@
 """The emulator: runs a bundle for AArch64 Linux under qemu-user and counts exactly what it executes.
 
 Bundles for microcontrollers run in :mod:`edgekit.runners.qemu_system`, those for FPGAs in
-:mod:`edgekit.runners.verilator`.
+:mod:`edgekit.runners.verilator` and :mod:`edgekit.runners.csim`.
 
 See docs/emulator.md. The output of every sample comes from one execution, the profile from another with the
 profiler and the cache model on; both are single-threaded, because only then are the counts exact.
@@ -36,6 +36,7 @@ from edgekit.runners import (
     Session,
     Source,
     Trace,
+    csim,
     qemu_system,
     verilator,
 )
@@ -71,7 +72,7 @@ class EmulatorRunner(Defaults):
         """See :class:`edgekit.runners.Runner`."""
         if execution.kind is Kind.FIRMWARE:
             return qemu_system.refusal(target)
-        if execution.kind in (Kind.OVERLAY, Kind.LOGIC):
+        if execution.kind in (Kind.OVERLAY, Kind.LOGIC, Kind.HLS):
             return None
         if refusal := programs.refusal(execution):
             return refusal
@@ -90,6 +91,9 @@ class EmulatorRunner(Defaults):
             return
         if bundle.execution.kind in (Kind.OVERLAY, Kind.LOGIC):
             yield verilator.opened(bundle, options)
+            return
+        if bundle.execution.kind is Kind.HLS:
+            yield csim.opened(bundle, options)
             return
         options.progress.step("Preparing the emulator")
         machine, program = guest.machine(bundle.target), programs.of(bundle.execution)

@@ -8,13 +8,13 @@ zero, so negative sums may need an offset of their own; with that, the reference
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.codegen.schedule.unrolled.steps import Integers
+from edgekit.codegen.schedule.unrolled.steps import Integers, Rounding
 
 Exact = Callable[[Integers], Integers]
 """The stored integers of sums ``[n, channels]``, within the limits; it never falls."""
@@ -50,8 +50,7 @@ def of_channels(
     :raises NoRounding: if a channel has none.
     """
     places = _points(exact, low, high, limits)
-    wanted = exact(places)
-    return [_fit(places[:, n][None], wanted[:, n], limits, (float(f),)) for n, f in enumerate(factors)]
+    return _fits(places[None], exact(places), limits, np.array(factors, np.float64)[None], MOST_SHIFT)
 
 
 def of_stored(exact: Exact, limits: tuple[int, int], factor: float) -> Fit:
@@ -59,7 +58,7 @@ def of_stored(exact: Exact, limits: tuple[int, int], factor: float) -> Fit:
 
     :raises NoRounding: if there is none.
     """
-    return _fit(_STORED[None], exact(_STORED), limits, (factor,))
+    return _fits(_STORED[None, :, None], exact(_STORED)[:, None], limits, np.array([[factor]]), MOST_SHIFT)[0]
 
 
 def of_pairs(
@@ -70,7 +69,30 @@ def of_pairs(
     :raises NoRounding: if there is none.
     """
     a, b = (x.reshape(-1) for x in np.meshgrid(_STORED, _STORED))
-    return _fit(np.stack([a, b]), exact(a, b), limits, factors, most=24)
+    return _fits(np.stack([a, b])[..., None], exact(a, b)[:, None], limits, np.array(factors)[:, None], most=24)[0]
+
+
+def of_mean(size: int, limits: tuple[int, int]) -> Fit:
+    """A fit for sums of ``size`` stored integers, which become their mean, halves rounded away from zero."""
+
+    def exact(total: Integers) -> Integers:
+        half = size // 2
+        mean = np.where(total > 0, (total + half) // size, -((-total + half) // size))
+        made: Integers = np.clip(mean, *limits)
+        return made
+
+    ends = [np.array([end * size], np.int64) for end in (-128, 127)]
+    return of_channels(exact, ends[0], ends[1], limits, [1 / size])[0]
+
+
+def joined(fits: Sequence[Fit], limits: tuple[int, int], bias: Integers | int = 0) -> Rounding:
+    """One rounding per output, of sums to which a bias is yet to be added."""
+    gain = np.array([fit.gains[0] for fit in fits], np.int64)
+    added = gain * bias
+    offset, below, shift = (
+        np.array([getattr(fit, name) for fit in fits], np.int64) for name in ("offset", "below", "shift")
+    )
+    return Rounding(gain, offset + added, below + added, -added, shift, *limits)
 
 
 def _points(exact: Exact, low: Integers, high: Integers, limits: tuple[int, int]) -> Integers:
@@ -88,51 +110,68 @@ def _points(exact: Exact, low: Integers, high: Integers, limits: tuple[int, int]
     return clipped
 
 
-def _fit(
-    operands: Integers, wanted: Integers, limits: tuple[int, int], factors: tuple[float, ...], most: int = MOST_SHIFT
-) -> Fit:
-    """The fit of the fewest bits, with one offset if there is one.
+def _fits(
+    operands: Integers, wanted: Integers, limits: tuple[int, int], factors: NDArray[np.float64], most: int
+) -> list[Fit]:
+    """The fit of the fewest bits of each channel, with one offset if there is one.
 
-    :param operands: ``[operands, points]``. :param wanted: at the points. :raises NoRounding: if there is none.
+    :param operands: ``[operands, points, channels]``. :param wanted: at the points. :param factors: ``[operands,
+        channels]``. :raises NoRounding: if a channel has none.
     """
-    largest = int(np.abs(operands).max(initial=1)) + 1
-    least_shift = int(np.abs(wanted).max(initial=1)) + 2
-    split: Fit | None = None
-    for shift in range(most + 1):
-        nearest = [round(factor * (1 << shift)) for factor in factors]
-        if max(map(abs, nearest)) * largest >= _ROOM or least_shift << shift >= _ROOM:
-            break
-        for gains in _around(nearest):
-            linear = np.array(gains, np.int64) @ operands
-            offset = _offset(linear, wanted, limits, shift)
+    found: list[Fit | None] = [None] * wanted.shape[1]
+    for left, gains, linear, shift in _tries(operands, wanted, factors, most, found):
+        for n, gain, offset in zip(left, gains.T, _offsets(linear, wanted[:, left], limits, shift), strict=True):
             if offset is not None:
-                return Fit(gains, offset, offset, shift)
-            if split is None:
-                sides = [_offset(linear[s], wanted[s], limits, shift) for s in (linear >= 0, linear < 0)]
-                if sides[0] is not None and sides[1] is not None:
-                    split = Fit(gains, sides[0], sides[1], shift)
-    if split is None:
+                found[n] = Fit(tuple(map(int, gain)), offset, offset, shift)
+    for left, gains, linear, shift in _tries(operands, wanted, factors, most, found):
+        for at, n in enumerate(left):
+            found[n] = _split(gains[:, at], linear[:, at], wanted[:, n], limits, shift)
+    fits = [one for one in found if one is not None]
+    if len(fits) != len(found):
         raise NoRounding
-    return split
+    return fits
 
 
-def _around(nearest: Sequence[int]) -> list[tuple[int, ...]]:
-    """Gains next to the nearest ones; of one operand only those that keep the staircase rising."""
-    if len(nearest) == 1:
-        return [(gain,) for delta in (0, -1, 1) if (gain := nearest[0] + delta) >= 0]
-    return [tuple(nearest)]
+def _tries(
+    operands: Integers, wanted: Integers, factors: NDArray[np.float64], most: int, found: Sequence[Fit | None]
+) -> Iterator[tuple[Integers, Integers, Integers, int]]:
+    """Channels that have no fit yet, gains ``[operands, channels]``, totals ``[points, channels]``, and a shift."""
+    largest = np.abs(operands).max((0, 1), initial=1) + 1
+    least_shift = np.abs(wanted).max(0, initial=1) + 2
+    for shift in range(most + 1):
+        real = factors * 2.0**shift
+        room = (np.abs(np.rint(real)).max(0) * largest < _ROOM) & (least_shift * 2.0**shift < _ROOM)
+        for delta in (0, -1, 1) if len(factors) == 1 else (0,):  # of one operand, the staircase must not fall
+            left = np.array([n for n, fit in enumerate(found) if room[n] and fit is None], np.int64)
+            gains = np.rint(real[:, left]).astype(np.int64) + delta
+            if len(factors) == 1:
+                left, gains = left[gains[0] >= 0], gains[:, gains[0] >= 0]
+            if len(left):
+                yield left, gains, (gains[:, None] * operands[:, :, left]).sum(0), shift
 
 
-def _offset(linear: Integers, wanted: Integers, limits: tuple[int, int], shift: int) -> int | None:
-    """An offset with ``clip((linear + offset) >> shift, *limits) == wanted`` everywhere; None if there is none.
+def _split(gains: Integers, linear: Integers, wanted: Integers, limits: tuple[int, int], shift: int) -> Fit | None:
+    """A fit with an offset of its own for negative totals."""
+    sides = [_offsets(linear[s][:, None], wanted[s][:, None], limits, shift)[0] for s in (linear >= 0, linear < 0)]
+    if sides[0] is None or sides[1] is None:
+        return None
+    return Fit(tuple(map(int, gains)), sides[0], sides[1], shift)
 
-    Of several the one whose lowest bits are 0.
+
+def _offsets(linear: Integers, wanted: Integers, limits: tuple[int, int], shift: int) -> list[int | None]:
+    """Offsets with ``clip((linear + offset) >> shift, *limits) == wanted`` everywhere, by channel; None: there is none.
+
+    :param linear: and ``wanted``: ``[points, channels]``.
     """
     above, below = wanted > limits[0], wanted < limits[1]
-    least = int(np.max((wanted[above] << shift) - linear[above], initial=-_ROOM))
-    most = int(np.min(((wanted[below] + 1) << shift) - linear[below] - 1, initial=_ROOM))
-    if least > most:
-        return None
+    least = np.where(above, (wanted << shift) - linear, -_ROOM).max(0, initial=-_ROOM)
+    most = np.where(below, ((wanted + 1) << shift) - linear - 1, _ROOM).min(0, initial=_ROOM)
+    return [_even(int(a), int(b), shift) if a <= b else None for a, b in zip(least, most, strict=True)]
+
+
+def _even(least: int, most: int, shift: int) -> int:
+    """A number within limits whose lowest bits are 0, without more high ones than it takes."""
+    least = max(least, most - (1 << shift) + 1) if least == -_ROOM else least
     for bits in range(shift, 0, -1):
         candidate = -(-least >> bits) << bits
         if candidate <= most:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from edgekit.codegen import fixed_point as fx
 from edgekit.codegen import kernels as k
 from edgekit.codegen import parameters as p
-from edgekit.codegen.schedule.unrolled import rounding
+from edgekit.codegen.schedule.unrolled import exact, rounding
+from edgekit.codegen.schedule.unrolled.exact import STORED_LIMITS
 from edgekit.codegen.schedule.unrolled.rounding import Fit, NoRounding
 from edgekit.codegen.schedule.unrolled.steps import (
     NOTHING,
@@ -23,14 +21,12 @@ from edgekit.codegen.schedule.unrolled.steps import (
     Pair,
     Pick,
     Program,
-    Rounding,
     Step,
     Table,
 )
 from edgekit.codegen.tables import STORED, table
 from edgekit.codegen.views import View, row_major
 
-STORED_LIMITS = (-128, 127)
 NO_CIRCUIT = "there is no circuit for it"
 
 
@@ -116,14 +112,14 @@ def _weighted(context: Context, kernel: Any) -> None:
     least, most = (bias + ends.reshape(-1) for ends in _ends(weights, zero))
     limits = (int(end.limits[0]), int(end.limits[1]))
 
-    def exact(sums: Integers) -> Integers:
+    def requantized(sums: Integers) -> Integers:
         assert end.requantization is not None
         made: Integers = np.clip(end.requantization.apply(sums), *limits)
         return made
 
     factors = end.requantization.factors(channels)
-    fits = rounding.of_channels(exact, least, most, limits, factors)
-    rounded = _rounded(fits * len(index), limits, np.tile(bias, len(index)))
+    fits = rounding.of_channels(requantized, least, most, limits, factors)
+    rounded = rounding.joined(fits * len(index), limits, np.tile(bias, len(index)))
     result = kernel.output if end.residual is None else _fresh(context)
     context.made[result] = len(rounded.gain)
     context.steps.append(Linear(kernel.node, result, kernel.input, index, weights, zero, rounded))
@@ -133,16 +129,6 @@ def _weighted(context: Context, kernel: Any) -> None:
         (one, first), (other, second) = operands if residual.first else operands[::-1]
         places = np.arange(context.size(kernel.output), dtype=np.int64)
         _add(context, kernel, (one, other), (places, places), (first, second, residual.output), residual.limits, 1)
-
-
-def _rounded(fits: Sequence[Fit], limits: tuple[int, int], bias: Integers | int = 0) -> Rounding:
-    """One rounding per output of sums to which a bias is yet to be added."""
-    gain = np.array([fit.gains[0] for fit in fits], np.int64)
-    added = gain * bias
-    offset, below, shift = (
-        np.array([getattr(fit, name) for fit in fits], np.int64) for name in ("offset", "below", "shift")
-    )
-    return Rounding(gain, offset + added, below + added, -added, shift, *limits)
 
 
 def _fresh(context: Context) -> int:
@@ -208,23 +194,10 @@ def _pool(context: Context, kernel: k.Pool) -> None:
         context.steps.append(Largest(kernel.node, kernel.output, (kernel.input,), joined, low, high))
         return
     sizes = (grid != NOTHING).sum(1)
-    made = {int(n): _mean_of(int(n), (low, high)) for n in np.unique(sizes)}
-    rounded = _rounded([made[int(n)] for n in sizes for _ in range(count)], (low, high))
+    made = {int(n): rounding.of_mean(int(n), (low, high)) for n in np.unique(sizes)}
+    rounded = rounding.joined([made[int(n)] for n in sizes for _ in range(count)], (low, high))
     weights = np.ones((count, grid.shape[1], 1), np.int64)
     context.steps.append(Linear(kernel.node, kernel.output, kernel.input, places, weights, 0, rounded))
-
-
-def _mean_of(size: int, limits: tuple[int, int]) -> Fit:
-    """Rounds sums of stored integers to their mean, halves away from zero."""
-
-    def exact(total: Integers) -> Integers:
-        half = size // 2
-        mean = np.where(total > 0, (total + half) // size, -((-total + half) // size))
-        made: Integers = np.clip(mean, *limits)
-        return made
-
-    ends = [np.array([end * size], np.int64) for end in STORED_LIMITS]
-    return rounding.of_channels(exact, ends[0], ends[1], limits, [1 / size])[0]
 
 
 def _reduce(context: Context, kernel: k.Reduce) -> None:
@@ -245,15 +218,8 @@ def _reduce(context: Context, kernel: k.Reduce) -> None:
         raise Unsuitable(f"there is no circuit for a {kernel.kind}")
     source, output = context.network.scale(view.tensor), context.network.scale(kernel.output)
     count = places.shape[1]
-    factor = p.mean_factor(source, output, count)
-
-    def exact(total: Integers) -> Integers:
-        clipped: Integers = np.clip(_times(total, factor) + output.zero_point, *STORED_LIMITS)
-        return clipped
-
-    ends = [np.array([(end - source.zero_point) * count], np.int64) for end in STORED_LIMITS]
-    fits = rounding.of_channels(exact, ends[0], ends[1], STORED_LIMITS, [source.scale / output.scale / count])
-    rounded = _rounded(fits * len(places), STORED_LIMITS)
+    fits = [exact.mean(source, output, count)]
+    rounded = rounding.joined(fits * len(places), STORED_LIMITS)
     weights = np.ones((1, count, 1), np.int64)
     step = Linear(kernel.node, kernel.output, view.tensor, places[:, None], weights, source.zero_point, rounded)
     context.steps.append(step)
@@ -288,52 +254,25 @@ def _add(
     scales: tuple[k.Scale, k.Scale, k.Scale], limits: k.Limits, sign: int,
 ) -> None:  # fmt: skip
     """ADD and SUB (reference/integer_ops/add.h)."""
-    made = p.add_parameters(*scales)
     ends = (int(limits[0]), int(limits[1]))
-
-    def scaled(x: Integers, side: p.Operand) -> Integers:
-        """An operand at the common scale."""
-        return _times((x - side.zero_point) << made.left_shift, side.factor)
-
-    def finished(total: Integers) -> Integers:
-        clipped: Integers = np.clip(_times(total, made.output.factor) + made.output.zero_point, *ends)
-        return clipped
-
-    def exact(a: Integers, b: Integers) -> Integers:
-        return finished(scaled(a, made.first) + sign * scaled(b, made.second))
-
-    first, second, output = scales
+    added = exact.Sum(scales, sign, ends)
     try:
-        fit = rounding.of_pairs(exact, ends, (first.scale / output.scale, sign * second.scale / output.scale))
+        fit = added.fit()
     except NoRounding:  # in two steps, as the reference
-        wide = [
-            _widened(context, kernel, tensor, partial(scaled, side=side), side, made.left_shift)
-            for tensor, side in zip(tensors, (made.first, made.second), strict=True)
-        ]
-        reach = np.array([1 << (made.left_shift + 9)], np.int64)
-        real = math.ldexp(made.output.factor.multiplier, made.output.factor.shift - 31)
-        fit = rounding.of_channels(finished, -reach, reach, ends, [real])[0]
-        fit, tensors = replace(fit, gains=(fit.gains[0], sign * fit.gains[0])), (wide[0], wide[1])
-    context.steps.append(Pair(kernel.node, kernel.output, *tensors, places, fit.gains[1], _rounded([fit], ends)))
+        wide = [_widened(context, kernel, tensor, added.operand(n)) for n, tensor in enumerate(tensors)]
+        tensors, fit = (wide[0], wide[1]), added.total()
+    context.steps.append(Pair(kernel.node, kernel.output, *tensors, places, fit.gains[1], rounding.joined([fit], ends)))
 
 
-def _widened(
-    context: Context, kernel: k.Kernel, tensor: int, exact: rounding.Exact, side: p.Operand, left_shift: int
-) -> int:
+def _widened(context: Context, kernel: k.Kernel, tensor: int, fit: Fit) -> int:
     """A vector of an operand's elements at the common scale."""
-    limits = (-(1 << 31), (1 << 31) - 1)
-    fit = rounding.of_stored(exact, limits, math.ldexp(side.factor.multiplier, side.factor.shift - 31 + left_shift))
     places = np.arange(context.size(tensor), dtype=np.int64)
     result = _fresh(context)
     context.made[result] = len(places)
     weights = np.ones((1, 1, 1), np.int64)
-    rounded = _rounded([fit] * len(places), limits)
+    rounded = rounding.joined([fit] * len(places), exact.WORD_LIMITS)
     context.steps.append(Linear(kernel.node, result, tensor, places[:, None, None], weights, 0, rounded))
     return result
-
-
-def _times(x: Integers, factor: k.Factor) -> Integers:
-    return fx.multiply_by_quantized_multiplier(x, factor.multiplier, factor.shift)
 
 
 def _constant(context: Context, tensor: int) -> None:
@@ -354,7 +293,7 @@ def _map(context: Context, kernel: k.Map) -> None:
 def _convert(context: Context, kernel: k.Convert) -> None:
     source, output = context.network.scale(kernel.input), context.network.scale(kernel.output)
     made = p.convert_parameters(source, output)
-    values = np.clip(_times(STORED - made.zero, made.factor) + made.output_zero, *STORED_LIMITS)
+    values = np.clip(exact.times(STORED - made.zero, made.factor) + made.output_zero, *STORED_LIMITS)
     context.steps.append(Table(kernel.node, kernel.output, kernel.input, values))
 
 

@@ -1,0 +1,77 @@
+"""Networks as layers that pass whole numbers on: the reference's bits, and numbers that fit their types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.backends.divided import parts
+from edgekit.backends.hls4ml import unsuitable
+from edgekit.codegen.lower import lowered
+from edgekit.codegen.schedule.hls import Program, reuse, schedule
+from edgekit.codegen.schedule.hls.layers import Combine, Dense, Requantize, Sum
+from edgekit.graph import Graph, tflite
+from edgekit.reference.litert import reference_outputs
+from tests.backends.overlay_networks import OPERATORS, random_network
+from tests.codegen import streams
+from tests.networks.hls import streamed
+from tests.networks.small import MODELS
+
+
+def program_of(graph: Graph) -> tuple[Graph, Program]:
+    """A network without its operators that have no layer, as layers."""
+    part = parts.split(graph, unsuitable(graph).keys()).device
+    assert part is not None
+    graph = parts.extracted(graph, part)
+    network = lowered(graph)
+    assert not isinstance(network, list)
+    return graph, schedule(network)
+
+
+def different(graph: Graph, folder: Path, samples: int = 4) -> int:
+    """Elements of the outputs that are not the reference's."""
+    graph, program = program_of(graph)
+    rng = np.random.default_rng(5)
+    fed = [rng.integers(-128, 128, (samples, *t.shape), dtype=np.int8) for t in graph.inputs]
+    tflite.write(graph, folder / "net.tflite")
+    expected = reference_outputs(folder / "net.tflite", fed)
+    made = [streams.run(program, [x[n] for x in fed]) for n in range(samples)]
+    return sum(
+        int(np.count_nonzero(made[n][m].reshape(-1) != expected[m][n].reshape(-1)))
+        for n in range(samples)
+        for m in range(len(expected))
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATORS if name != "pool"])  # few windows lie side by side
+def test_random_operators_have_the_references_bits_as_layers(name: str, tmp_path: Path) -> None:
+    assert different(random_network(name, 40 + len(name), 12), tmp_path) == 0
+
+
+def test_a_whole_network_has_the_references_bits_as_layers(tmp_path: Path) -> None:
+    assert different(streamed(), tmp_path) == 0
+    assert list(unsuitable(streamed()).values()) == ["there is no layer for it"]  # SOFTMAX
+    kinds = {type(layer) for layer in program_of(streamed())[1].layers}
+    assert {Combine, Dense, Requantize, Sum} < kinds
+
+
+@pytest.mark.parametrize("name", ["tflite_micro/hello_world_int8", "mlperf_tiny/kws_int8"])
+def test_shared_networks_have_the_references_bits_as_layers(name: str, tmp_path: Path) -> None:
+    if not MODELS.is_dir():
+        pytest.skip("no ../shared/models")
+    assert different(tflite.read(MODELS / f"{name}.tflite"), tmp_path) == 0
+
+
+def test_reuse_factors_fit_the_multipliers_and_divide_the_work() -> None:
+    _, program = program_of(streamed())
+    many, few = (reuse.plan(program, count, 8) for count in (10_000, 20))
+    assert set(many.factors.values()) == {1}
+    assert few.multipliers <= 20 < many.multipliers and few.cycles > many.cycles
+    for layer in program.layers:
+        if isinstance(layer, Dense):
+            n_in, n_out = layer.weights.shape
+            assert all((f <= n_in and n_in % f == 0) or (n_in * n_out) % f == 0 for f in reuse.work(layer, 8).factors)
+    least = reuse.plan(program, 1, 8)  # more than there are: the largest factors
+    assert all(least.factors[v.output.number] == reuse.work(v, 8).factors[-1] for v in program.layers)
