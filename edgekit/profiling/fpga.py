@@ -97,6 +97,6 @@ class FpgaEstimate:
         return _Row(max(busy, port) + assumed.operator_cycles, best, bound)
 
     def _joules(self, row: OperatorStats, cost: _Row, chip: Fpga) -> float:
-        """An operand byte per row and a weight byte per column are not read anew in each cycle: weights stay."""
-        read = row.macs / chip.output_lanes + row.bytes
+        """A full array's memory, what goes in and out, and weights, which are moved once and stay in the array."""
+        read = row.macs / chip.macs_per_cycle * chip.array_bytes + row.bytes
         return chip.energy.joules(row.macs, read, row.weights_bytes, cost.cycles, cost.cycles / chip.hertz)

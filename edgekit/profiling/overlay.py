@@ -99,7 +99,7 @@ def _basis(chip: Fpga, macs: int, cycles: int, on_host: int, *, routed: bool) ->
 def _joules(counts: dict[str, int], chip: Fpga) -> float:
     """Energy of an operator: the array reads a word per bank and cycle, sums are read and written at 4 bytes each."""
     active, vector = counts["active"], counts["vector"]
-    read = active * (chip.input_lanes + 8 * chip.output_lanes) + vector * 4
+    read = active * chip.array_bytes + vector * 4
     moved = counts["beats"] * chip.memory_bits / 8
     cycles = counts["cycles"]
     return chip.energy.joules(counts["macs"], read + moved, moved, cycles, cycles / chip.hertz)

@@ -46,7 +46,7 @@ REQUIRED: dict[BoardKind, tuple[str, ...]] = {
     BoardKind.ACCELERATOR: (*_CORES, *_ACCELERATOR, *_MEMORY),
     BoardKind.NPU: (*_CORES, "cpu.macs_per_cycle.int8", *(key for key in KEYS if key.startswith("npu.")), *_MEMORY),
     BoardKind.MCU: (*_CORES, *_MEMORY, "mcu.stack_bytes"),
-    BoardKind.FPGA: (*(key for key in KEYS if key.startswith("fpga.")), "power.busy_w"),
+    BoardKind.FPGA: (*(key for key in KEYS if key.startswith("fpga.") and key != "fpga.baud"), "power.busy_w"),
     BoardKind.LOGIC: (*(key for key in KEYS if key.startswith("logic.")), "power.busy_w", *_MEMORY),
     BoardKind.HLS: (*(key for key in KEYS if key.startswith("hls.")), "power.busy_w", *_MEMORY),
 }  # fmt: skip

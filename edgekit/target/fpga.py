@@ -44,6 +44,9 @@ PRODUCT_DSP = 4
 """Multiplier blocks of the vector unit's products."""
 TABLES_KIB = 16
 """Memory of the accelerator's tables."""
+SUM_BYTES = 4
+PLL_STEP_MHZ = 12.5
+"""Of a board's clock: its oscillator has 25 MHz, and the PLL compares half of that."""
 LANES = (4, 8, 16)
 """What an array can have of input and of output lanes."""
 
@@ -112,7 +115,8 @@ class Fpga:
     :param device: as the vendor orders it, without package and speed. :param option: the device as nextpnr names it.
     :param package, speed_grade: as nextpnr names them; no speed grade where a device has only one.
     :param top: the module that is placed and routed.
-    :param pins: a file of constraints in ``targets/fpga/`` for the board's pins; empty: pins are left to the tools.
+    :param pins: a file of constraints in ``targets/fpga/`` for the pins of the board whose top it is; empty: pins are
+        left to the tools.
     :param packed: True if each multiplier block computes two products.
     :param requantization_lanes: results per cycle, 4 or 8.
     """
@@ -132,6 +136,7 @@ class Fpga:
     stream_kib: int = number("FIFO of commands and weights, KiB", whole=True)
     accumulator_depth: int = number("sums per output lane and half of the accumulators", whole=True)
     memory_bits: int = number("width of the memory port, bits", whole=True)
+    baud: int | None = number("rate of the board's serial line, bits per second", default=None, whole=True)
     resources: Resources
     port: Port
     clock: Clock
@@ -149,12 +154,29 @@ class Fpga:
 
     @property
     def parameters(self) -> dict[str, int]:
-        """The parameters of the module ``ek_overlay``."""
+        """The parameters of the module ``top``: those of ``ek_overlay``, and for a board its clock and serial line."""
+        board = {"CLOCK_KHZ": round(self.clock.mhz * 1000), "BAUD": self.baud} if self.pins and self.baud else {}
         return {
             "IC": self.input_lanes, "OC": self.output_lanes, "PACKED": int(self.packed), "ACT_KIB": self.activation_kib,
             "STREAM_KIB": self.stream_kib, "ACC_DEPTH": self.accumulator_depth, "MEM_BITS": self.memory_bits,
-            "LANES": self.requantization_lanes,
+            "LANES": self.requantization_lanes, **board,
         }  # fmt: skip
+
+    @property
+    def beat_cycles(self) -> float:
+        """Cycles that a beat of the memory port takes, sustained."""
+        return self.memory_bits / 8 / float(self.port.bytes_per_cycle)
+
+    @property
+    def array_bytes(self) -> int:
+        """Bytes of memory per cycle of the array: an operand per row; per column, a sum read and one written."""
+        return self.input_lanes + 2 * SUM_BYTES * self.output_lanes
+
+    @property
+    def busy_joules(self) -> float:
+        """Energy of a cycle in which all lanes of the array multiply and the port is half busy, joules."""
+        moved = float(self.port.bytes_per_cycle) / 2
+        return self.energy.joules(self.macs_per_cycle, self.array_bytes + moved, moved, 1, 1 / self.hertz)
 
     @property
     def memory(self) -> dict[str, float]:
@@ -203,6 +225,11 @@ class Fpga:
                 raise WrongTable(f"fpga.{key} is {getattr(self, key)}, not a power of two")
         if self.memory_bits not in (16, 32, 64):
             raise WrongTable(f"fpga.memory_bits is {self.memory_bits}, not one of 16, 32, 64")
+        if self.pins and (self.clock.mhz % PLL_STEP_MHZ or not 50 <= self.clock.mhz <= 125):
+            steps = f"not a multiple of {PLL_STEP_MHZ} from 50 to 125, which the board's PLL makes"
+            raise WrongTable(f"fpga.clock.mhz is {self.clock.mhz:g}, {steps}")
+        if bool(self.pins) != bool(self.baud):
+            raise WrongTable("fpga.baud: a board with fpga.pins has a serial line, and no other")
         if self.port.bytes_per_cycle > self.memory_bits / 8:
             raise WrongTable(
                 f"fpga.port.bytes_per_cycle is {self.port.bytes_per_cycle}, more than {self.memory_bits} bits hold"

@@ -37,13 +37,14 @@ def test_the_port_is_the_memory(name: str) -> None:
 
 @pytest.mark.parametrize("name", FPGAS)
 def test_the_busy_power_is_that_of_the_events(name: str) -> None:
-    """A full array: a product per multiplier, an operand byte per row and column; the port is idle or half busy."""
+    """A full array: a product per multiplier, operands per row, sums per column; the port is half busy."""
     board = target.load(name)
     chip = board.programmable
-    moved = [0.0, chip.port.bytes_per_cycle]
-    lanes = chip.input_lanes + chip.output_lanes
-    low, high = (chip.energy.joules(chip.macs_per_cycle, lanes, m, 1, 1 / chip.hertz) for m in moved)
-    assert low * chip.hertz * 0.95 < board.power.watts(1, 1) < high * chip.hertz * 1.05
+    assert board.power.watts(1, 1) == pytest.approx(chip.busy_joules * chip.hertz, rel=0.05)
+    moved = chip.port.bytes_per_cycle / 2
+    bytes_of_memory = chip.input_lanes + 8 * chip.output_lanes + moved
+    events = chip.energy.joules(chip.macs_per_cycle, bytes_of_memory, moved, 1, 1 / chip.hertz)
+    assert chip.busy_joules == pytest.approx(events)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,19 @@ def test_a_clock_and_its_report_belong_together(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"fpga\.clock\.report"):
         changed(tmp_path, "ecp5-85f", plain, r'\1"assumed"\nreport = "x"')
     assert changed(tmp_path, "ecp5-85f", plain, r'\1"assumed"').programmable.clock.basis is Basis.ASSUMED
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line", "said"),
+    [
+        (r"^mhz = .*$", "mhz = 85", "fpga.clock.mhz is 85, not a multiple of 12.5 from 50 to 125"),
+        (r"^baud = .*$", "", "fpga.baud: a board with fpga.pins has a serial line"),
+    ],
+)
+def test_a_board_has_a_clock_that_its_pll_makes(pattern: str, line: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        changed(tmp_path, "ulx3s", pattern, line)
+    assert said in caught.value.message
 
 
 def test_an_fpga_without_its_table(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def machine_of(target: Target) -> Machine:
         return Machine()
     return Machine(
         chip.input_lanes, chip.output_lanes, chip.packed, chip.activation_kib, chip.stream_kib, chip.accumulator_depth,
-        chip.memory_bits, chip.requantization_lanes,
+        chip.memory_bits, chip.requantization_lanes, chip.beat_cycles,
     )  # fmt: skip
 
 

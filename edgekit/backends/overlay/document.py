@@ -82,7 +82,10 @@ def _machine(value: Mapping[str, Any]) -> Machine:
         raise ValueError("a size is out of range")
     if sizes["lanes"] not in (4, 8) or sizes["lanes"] > lanes["oc"]:
         raise ValueError("a size is out of range")
-    return Machine(**lanes, **sizes, packed=value["packed"] is True)
+    beat = value["beat_cycles"]
+    if isinstance(beat, bool) or not isinstance(beat, (int, float)) or not 1 <= beat <= 1 << 16:
+        raise ValueError("beat_cycles is no number of cycles")
+    return Machine(**lanes, **sizes, packed=value["packed"] is True, beat_cycles=float(beat))
 
 
 def _port(value: Mapping[str, Any]) -> Port:

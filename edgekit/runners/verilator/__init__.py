@@ -80,7 +80,7 @@ class Simulation:
             program = self.program
             simulated = job.run(
                 self.simulator, self.stream, program.inputs, program.outputs, fed, samples,
-                depth=simulator.LOG_DEPTH,
+                job.MemoryTiming.of(self.bundle.target.programmable), depth=simulator.LOG_DEPTH,
             )  # fmt: skip
             values |= dict(zip(part.outputs, simulated.outputs, strict=True))
         assert simulated is not None

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.codegen.schedule.overlay import Port
+    from edgekit.target.fpga import Fpga
 
 COUNTERS = ("cycles", "active", "weights", "sums", "beats", "vector")
 """Of each command, in the order of the accelerator's log."""
 CYCLES = 200_000_000
 """That one inference may take."""
+_BEAT = 1 << 16
+"""Parts of a cycle that the simulator counts."""
 _LIMITS = sandbox.Limits(seconds=1800, memory_mb=2048, file_mb=1024)
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 _ENDS = {2: "the job is damaged", 3: f"it has not ended within {CYCLES} cycles", 4: "its ID register is wrong"}
@@ -34,16 +37,24 @@ class MemoryTiming:
 
     :param latency: from a request to its answer. :param jitter: up to so many more, at random. :param stall: of 256
         cycles so many in which it takes no request, and as many in which it gives no answer, at random.
+    :param beat: from an answer to the next, at least, on average.
     """
 
     latency: int = 8
     jitter: int = 0
     stall: int = 0
     seed: int = 1
+    beat: float = 1.0
+
+    @staticmethod
+    def of(chip: Fpga) -> MemoryTiming:
+        """The memory of a target."""
+        return MemoryTiming(latency=max(1, chip.port.latency_cycles), beat=chip.beat_cycles)
 
     def arguments(self) -> list[str]:
         """For the simulator."""
-        return [f"latency={self.latency}", f"jitter={self.jitter}", f"stall={self.stall}", f"seed={self.seed}"]
+        parts = {"latency": self.latency, "jitter": self.jitter, "stall": self.stall, "seed": self.seed}
+        return [f"{name}={value}" for name, value in {**parts, "beat": round(self.beat * _BEAT)}.items()]
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 // Simulates ek_overlay cycle by cycle with a memory and a host, as the model of its RTL by Verilator.
 //
-//   simulate JOB RESULT latency=N jitter=N stall=N seed=N cycles=N
+//   simulate JOB RESULT latency=N jitter=N stall=N seed=N beat=N cycles=N
 //
 // Numbers in JOB and RESULT are 32 bits, little-endian. JOB: bytes of the stream, the stream; how many inputs, and of
 // each first word and words; the same of outputs; samples; of every sample its inputs' words. RESULT: of every sample
 // its outputs' words; then, of the first sample, commands and counters of each (LOG), and how many cycles were
 // simulated in all. `latency`: cycles from a read's request to its answer; `jitter`: up to so many more; `stall`: of
-// 256 cycles so many, at random, in which the memory takes no request, and as many in which it gives no answer. Exit
-// codes: 0 done, 2 the job is damaged, 3 the accelerator has not finished within `cycles`, 4 the ID register is wrong.
+// 256 cycles so many, at random, in which the memory takes no request, and as many in which it gives no answer; `beat`:
+// from an answer to the next, at least, on average, in cycles / 65536. Exit codes: 0 done, 2 the job is damaged, 3 the accelerator has not finished within `cycles`, 4 the ID register is wrong.
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -21,8 +22,10 @@
 namespace
 {
 
+constexpr uint64_t CYCLE = 65536;
+
 struct Settings {
-    uint64_t latency = 8, jitter = 0, stall = 0, seed = 1, cycles = 100000000;
+    uint64_t latency = 8, jitter = 0, stall = 0, seed = 1, beat = CYCLE, cycles = 100000000;
 };
 
 struct Answer {
@@ -95,7 +98,8 @@ class Machine
     void cycle()
     {
         top_->mem_arready = !stalled();
-        const bool gives = !answers_.empty() && answers_.front().when <= now_ && !stalled();
+        const bool rested = next_ <= now_ * CYCLE;
+        const bool gives = rested && !answers_.empty() && answers_.front().when <= now_ && !stalled();
         top_->mem_rvalid = gives;
         if (gives) {
             uint64_t beat = 0;
@@ -112,8 +116,10 @@ class Machine
         top_->eval();
         top_->clk = 0;
         top_->eval();
-        if (taken)
+        if (taken) {
             answers_.pop_front();
+            next_ = std::max(next_, now_ ? (now_ - 1) * CYCLE : 0) + settings_.beat;
+        }
         if (asks) {
             const uint64_t more = settings_.jitter ? random() % (settings_.jitter + 1) : 0;
             answers_.push_back({now_ + settings_.latency + more, address});
@@ -141,7 +147,7 @@ class Machine
 
     Settings settings_;
     const std::vector<uint8_t> &stream_;
-    uint64_t random_, now_ = 0;
+    uint64_t random_, now_ = 0, next_ = 0; // next_: when an answer may come, in cycles / 65536
     std::deque<Answer> answers_;
     std::unique_ptr<Vek_overlay> top_{new Vek_overlay};
 };
@@ -266,6 +272,8 @@ int main(int argc, char **argv)
             settings.stall = value;
         else if (!std::strcmp(name, "seed"))
             settings.seed = value;
+        else if (!std::strcmp(name, "beat"))
+            settings.beat = value;
         else if (!std::strcmp(name, "cycles"))
             settings.cycles = value;
         else

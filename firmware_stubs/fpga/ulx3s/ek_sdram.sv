@@ -40,7 +40,6 @@ module ek_sdram #(
   localparam int TRP = (20 * CLOCK_KHZ + 999999) / 1000000;
   localparam int TRC = (66 * CLOCK_KHZ + 999999) / 1000000;
   localparam int TRFC = (66 * CLOCK_KHZ + 999999) / 1000000;
-  localparam int TWR = (15 * CLOCK_KHZ + 999999) / 1000000 < 2 ? 2 : (15 * CLOCK_KHZ + 999999) / 1000000;
   localparam int TRAS_MIN = (45 * CLOCK_KHZ + 999999) / 1000000;
   localparam int TRAS = TRAS_MIN + TRP < TRC ? TRC - TRP : TRAS_MIN;
   localparam int TMRD = 2;
@@ -84,7 +83,7 @@ module ek_sdram #(
   logic [WORD_AW-1:0] w_addr;
   logic [31:0] w_data;
   logic [22:0] w_place;
-  logic [2:0] w_step;  // 0: none; 1, 2: its halves; then the pins are still driven
+  logic [2:0] w_step;  // 0: none; 1, 2: its halves; 3, 4: the pins are still driven, and tWR passes
   assign w_place = 23'(w_addr);
   always_ff @(posedge clk) begin
     if (write) begin
@@ -101,12 +100,12 @@ module ek_sdram #(
   assign wanted = writing || (asks && room);
   assign place = writing ? w_place[22:8] : asked[23:9];
   assign hit = open && place == opened;
-  logic [3:0] left, active_left, recover_left;  // cycles until any command, and until a precharge may follow
+  logic [3:0] left, active_left;  // cycles until any command, and until a precharge may follow
   logic [3:0] init;
   logic [15:0] start_left;
   logic [10:0] refresh_left;
   assign quiet = left == 0;
-  assign closable = active_left == 0 && recover_left == 0;
+  assign closable = active_left == 0;
   assign initialised = init == 4'(INITS);
   assign takes = ready && quiet && !due && !writing && w_step == 0 && asks && room && hit;
   assign ready = initialised;
@@ -131,14 +130,12 @@ module ek_sdram #(
       opened <= '0;
       left <= '0;
       active_left <= '0;
-      recover_left <= '0;
       w_step <= '0;
       drive <= 1'b0;
     end else begin
       cke <= 1'b1;
       if (left != 0) left <= left - 1'b1;
       if (active_left != 0) active_left <= active_left - 1'b1;
-      if (recover_left != 0) recover_left <= recover_left - 1'b1;
       if (start_left != 0) start_left <= start_left - 1'b1;
       if (refresh_left != 0) refresh_left <= refresh_left - 1'b1;
       else begin
@@ -151,7 +148,6 @@ module ek_sdram #(
           command <= WRITE;
           a <= {4'b0, w_place[7:0], w_step[1]};
           ba <= opened[1:0];
-          recover_left <= 4'(TWR - 1);
         end
       end else if (start_left == 0 && quiet) begin
         if (!initialised) begin

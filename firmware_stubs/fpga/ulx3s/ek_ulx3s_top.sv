@@ -7,6 +7,7 @@ module ek_ulx3s_top #(
     parameter int IC = 16,
     parameter int OC = 8,
     parameter int PACKED = 0,
+    parameter int LANES = 4,
     parameter int ACT_KIB = 128,
     parameter int STREAM_KIB = 64,
     parameter int ACC_DEPTH = 512,
@@ -95,7 +96,7 @@ module ek_ulx3s_top #(
   logic [31:0] place;
   logic [MEM_BITS-1:0] beat;
   ek_overlay #(
-      .IC(IC), .OC(OC), .PACKED(PACKED), .ACT_KIB(ACT_KIB), .STREAM_KIB(STREAM_KIB), .ACC_DEPTH(ACC_DEPTH),
+      .IC(IC), .OC(OC), .PACKED(PACKED), .LANES(LANES), .ACT_KIB(ACT_KIB), .STREAM_KIB(STREAM_KIB), .ACC_DEPTH(ACC_DEPTH),
       .MEM_BITS(MEM_BITS), .LOG_DEPTH(LOG_DEPTH)
   ) overlay (
       .clk(clk), .rst(rst),

@@ -73,6 +73,7 @@ int main(int argc, char **argv)
             }
             std::fprintf(result, "%08x\n", word);
         } else if (op == 'i') {
+            board.idle(64); // until it has begun
             for (long waited = 0; !board.ended(); waited++) {
                 if (waited > 10000000)
                     return 3;

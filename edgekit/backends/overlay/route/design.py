@@ -16,10 +16,12 @@ SUFFIX = ".sv"
 _COMMENT, _BLANK = re.compile(rb"[ \t]*//[^\n]*"), re.compile(rb"\n\s*\n")
 
 
-def rtl() -> dict[str, bytes]:
-    """The accelerator's sources by name."""
+def rtl(top: str = "") -> dict[str, bytes]:
+    """The accelerator's sources by name, and those in the folder of a board's top."""
     folder = resources.folder("firmware_stubs") / "fpga"
-    return {path.name: path.read_bytes() for path in sorted(folder.glob(f"*{SUFFIX}"))}
+    boards = [path.parent for path in folder.glob(f"*/{top}{SUFFIX}")]
+    files = [path for place in (folder, *boards) for path in sorted(place.glob(f"*{SUFFIX}"))]
+    return {path.name: path.read_bytes() for path in files}
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ STAGES: Mapping[str, Sequence[tuple[str, str]]] = {
     ECPPACK: (),
 }  # fmt: skip
 """What a tool's lines tell of where it is."""
+CELLS = "read_verilog -lib -specify +/ecp5/cells_sim.v +/ecp5/cells_bb.v"
+"""The device's own cells, which boards' tops name."""
 _lock = Lock()
 
 
@@ -51,7 +53,7 @@ def routed(design: Design, seed: int, progress: Progress, sources: Mapping[str, 
     :param sources: RTL by name; default: the accelerator's.
     :raises ToolMissing: if the tools cannot be had. :raises EdgekitError: if it does not fit into the device.
     """
-    given = designs.rtl() if sources is None else sources
+    given = designs.rtl(design.top) if sources is None else sources
     with _lock:
         netlist = _with_registers(_synthesized(design, given, progress), design)
         folder = _placed(design, netlist, seed, progress)
@@ -62,8 +64,9 @@ def routed(design: Design, seed: int, progress: Progress, sources: Mapping[str, 
 
 def _synthesized(design: Design, sources: Mapping[str, bytes], progress: Progress) -> Path:
     parameters = " ".join(f"-chparam {name} {value}" for name, value in design.parameters.items())
+    cells = f"{CELLS}; " if design.pins else ""
     script = (
-        f"read_verilog -sv {' '.join(sources)}; hierarchy -check -top {design.top} {parameters}; "
+        f"{cells}read_verilog -sv {' '.join(sources)}; hierarchy -check -top {design.top} {parameters}; "
         f"synth_ecp5 -abc9 -top {design.top} -json {NETLIST}; check -assert"
     )
     key = [YOSYS, tools.version(YOSYS), script, designs.digest(sources)]

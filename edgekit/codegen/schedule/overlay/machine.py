@@ -12,6 +12,7 @@ class Machine:
     :param ic: and ``oc``: input and output lanes of the array. :param packed: two products per multiplier.
     :param act_kib: activation memory. :param stream_kib: FIFO of commands and weights. :param acc_depth: sums per lane
         and half. :param mem_bits: of the memory port. :param lanes: of requantization, 4 or 8.
+    :param beat_cycles: that a beat of the memory port takes, sustained; no parameter of the RTL.
     """
 
     ic: int = 16
@@ -22,6 +23,7 @@ class Machine:
     acc_depth: int = 512
     mem_bits: int = 32
     lanes: int = 4
+    beat_cycles: float = 1.0
 
     @property
     def banks(self) -> int:
@@ -32,6 +34,10 @@ class Machine:
     def act_words(self) -> int:
         """Words of the activation memory."""
         return self.act_kib * 256
+
+    def port_cycles(self, count: int) -> int:
+        """Cycles that so many bytes take to come through the memory port."""
+        return int(count * 8 // self.mem_bits * self.beat_cycles)
 
     @property
     def multipliers(self) -> int:

@@ -145,7 +145,7 @@ def divided(machine: Machine, shape: Shape) -> Tiles:
                 continue
             heights = (*(left // others + (n < left % others) for n in range(others)), last)
             ends = timeline(machine, shape, [height * columns for height in heights])
-            beats = len(heights) * shape.stream_bytes(machine) * 8 // machine.mem_bits
+            beats = machine.port_cycles(len(heights) * shape.stream_bytes(machine))
             rank = max(ends[-1], beats) + BEAT * beats
             if best is None or rank < best[0]:
                 best = rank, Tiles(columns, heights, tuple(ends))
@@ -157,4 +157,4 @@ def cycles(machine: Machine, shape: Shape) -> int:
     """What a convolution takes: its array and its requantization, or its stream where that takes longer."""
     tiles = divided(machine, shape)
     commands = len(tiles.heights) * -(-shape.slots[1] // tiles.width)
-    return max(tiles.cycles[-1], commands * shape.stream_bytes(machine) * 8 // machine.mem_bits)
+    return max(tiles.cycles[-1], machine.port_cycles(commands * shape.stream_bytes(machine)))
