@@ -204,6 +204,17 @@ struct edgekit_sound {
     uint32_t clip;     /* which clip of the recording the network shall hear, from 0 */
 };
 
+/* What the network hears at once. */
+struct edgekit_clip {
+    size_t size;     /* sizeof(struct edgekit_clip) */
+    uint32_t rate;   /* samples per second; this and what follows is written */
+    uint32_t length; /* samples */
+    uint32_t step;   /* from one clip of a recording to the next; 0: only its first is heard */
+};
+
+/* Tell what the network hears at once. Returns a status; EDGEKIT_USAGE if the bundle's task takes no sound. */
+int edgekit_clip(edgekit_instance *instance, struct edgekit_clip *clip);
+
 /* How many clips a recording has: 1, unless the bundle's task has a `step` from one to the next. Returns a status. */
 int edgekit_clips(edgekit_instance *instance, const struct edgekit_sound *sound, uint32_t *count);
 

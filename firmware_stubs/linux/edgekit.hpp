@@ -201,6 +201,14 @@ class Network
     {
         return edgekit_task(instance_.get());
     }
+    /* What the network hears at once. */
+    struct edgekit_clip clip()
+    {
+        struct edgekit_clip made{};
+        made.size = sizeof made;
+        check(edgekit_clip(instance_.get(), &made));
+        return made;
+    }
     /* How unusual a recording is: runs the network on each of its clips. */
     struct edgekit_anomaly_sum anomaly(edgekit_sound sound)
     {

@@ -212,7 +212,7 @@ def test_refusals(site: Path, bundles: dict[str, Path], photos: Path, tmp_path: 
         ([tmp_path / "nothing", "--folder", photos], "there is no bundle"),
         ([bundles["detection"], "--folder", tmp_path / "nothing"], "cannot be read: No such file"),
         ([bundles["detection"], "--camera", "0", "--watch"], "--watch is for --folder"),
-        ([bundles["detection"]], "one of the arguments --folder --camera is required"),
+        ([bundles["detection"]], "one of the arguments --folder --camera --microphone is required"),
         ([bundles["detection"], "--camera", "picamera2"], "there is no picamera2"),
         ([bundles["detection"], "--folder", photos, "--decisions", tmp_path / "a" / "b"], "No such file"),
     ):
@@ -220,6 +220,6 @@ def test_refusals(site: Path, bundles: dict[str, Path], photos: Path, tmp_path: 
         assert done.returncode == 2 and why in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("name", ["__init__.py", "app.py"])
+@pytest.mark.parametrize("name", ["__init__.py", "app.py", "listening.py", "seeing.py"])
 def test_it_is_written_for_old_pythons(name: str) -> None:
     ast.parse((PACKAGE / name).read_text(), feature_version=(3, 9))

@@ -18,6 +18,7 @@ import numpy as np
 __all__ = [
     "Anomaly",
     "Class",
+    "Clip",
     "Detection",
     "Error",
     "Neighbour",
@@ -83,6 +84,14 @@ class _Sound(ctypes.Structure):
     _fields_ = [
         ("size", ctypes.c_size_t), ("data", ctypes.c_void_p), ("count", ctypes.c_uint64), ("rate", ctypes.c_uint32),
         ("channels", ctypes.c_uint32), ("samples", ctypes.c_int32), ("clip", ctypes.c_uint32),
+    ]  # fmt: skip
+
+
+class _Clip(ctypes.Structure):
+    """``struct edgekit_clip``."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t), ("rate", ctypes.c_uint32), ("length", ctypes.c_uint32), ("step", ctypes.c_uint32),
     ]  # fmt: skip
 
 
@@ -158,6 +167,14 @@ class Neighbour(NamedTuple):
     known: bool
 
 
+class Clip(NamedTuple):
+    """What a network hears at once: ``length`` samples at ``rate`` per second, of a recording ``step`` apart, or 0."""
+
+    rate: int
+    length: int
+    step: int
+
+
 class Anomaly(NamedTuple):
     """How unusual a recording is, and whether that is above the task's threshold."""
 
@@ -226,6 +243,7 @@ def _load() -> ctypes.CDLL:
         ("mask", ctypes.c_int, [instance, ctypes.c_void_p, size]),
         ("mask_label", ctypes.c_char_p, [instance, number]),
         ("clips", ctypes.c_int, [instance, ctypes.POINTER(_Sound), ctypes.POINTER(number)]),
+        ("clip", ctypes.c_int, [instance, ctypes.POINTER(_Clip)]),
         ("set_sound", ctypes.c_int, [instance, ctypes.POINTER(_Sound)]),
         ("anomaly", ctypes.c_int, [instance, ctypes.POINTER(_Anomaly)]),
         ("transcript", ctypes.c_int, [instance, ctypes.POINTER(_Transcript)]),
@@ -384,18 +402,40 @@ class Network:
         """
         with self._lock:
             sound, _kept = _sound(samples, rate)
-            count, text, labels = ctypes.c_uint32(), "", []
+            count, parts = ctypes.c_uint32(), []
             self._check(_library.edgekit_clips(self._open(), ctypes.byref(sound), ctypes.byref(count)))
             for sound.clip in range(count.value):
-                self._check(_library.edgekit_set_sound(self._open(), ctypes.byref(sound)))
-                self.run()
-                part = _Transcript(ctypes.sizeof(_Transcript), sound.clip, sound.clip + 1 == count.value)
-                self._check(_library.edgekit_transcript(self._open(), ctypes.byref(part)))
-                text += _text(part.text)
-                labels += [
-                    Spoken(one.number, _text(one.label), one.score, one.start) for one in part.labels[: part.count]
-                ]
-            return Transcript(text, labels)
+                parts.append(self._transcribed(sound, sound.clip, sound.clip + 1 == count.value))
+            return Transcript("".join(part.text for part in parts), [one for part in parts for one in part.labels])
+
+    def follow(self, samples: Any, rate: int, number: int, last: bool = False) -> Transcript:
+        """Tell what a clip adds to what was said before, as sound arrives.
+
+        :param samples: the clip's, as for ``hear``; it begins ``number`` times ``clip.step`` after the first one.
+        :param last: no clip follows. :raises Error: as ``transcribe``.
+        """
+        with self._lock:
+            sound, _kept = _sound(samples, rate)
+            return self._transcribed(sound, number, last)
+
+    def _transcribed(self, sound: _Sound, number: int, last: bool) -> Transcript:
+        self._check(_library.edgekit_set_sound(self._open(), ctypes.byref(sound)))
+        self.run()
+        part = _Transcript(ctypes.sizeof(_Transcript), number, last)
+        self._check(_library.edgekit_transcript(self._open(), ctypes.byref(part)))
+        labels = [Spoken(one.number, _text(one.label), one.score, one.start) for one in part.labels[: part.count]]
+        return Transcript(_text(part.text), labels)
+
+    @property
+    def clip(self) -> Clip:
+        """What the network hears at once.
+
+        :raises Error: if the bundle's task takes no sound.
+        """
+        made = _Clip(ctypes.sizeof(_Clip))
+        with self._lock:
+            self._check(_library.edgekit_clip(self._open(), ctypes.byref(made)))
+        return Clip(made.rate, made.length, made.step)
 
     def _classes(self) -> list[Class]:
         most = int(np.prod(self.outputs[0].shape))
