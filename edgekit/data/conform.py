@@ -50,7 +50,8 @@ def conform(values: NDArray[Any], tensor: Tensor, name: str, pixel_range: tuple[
     if found == wanted and wanted not in FLOATS:
         return values, ""
     if real and found in FLOATS:
-        values = values.astype(np.float32)
+        with np.errstate(over="ignore"):
+            values = values.astype(np.float32)
         if not np.isfinite(values).all():
             raise UsageError(f"{name} holds NaN, infinity, or values beyond float32", "clean the data first")
         return values, ""

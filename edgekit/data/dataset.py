@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import boxes, labelling, loaders, sounds, tables, texts
+from edgekit.data import boxes, labelling, loaders, sounds, table, texts
 from edgekit.data.conform import FLOATS, INTEGERS, SCALED, shape_of, shape_text
 from edgekit.data.labelling import classes as classes
 from edgekit.data.samples import Dataset as Dataset
@@ -57,7 +57,7 @@ def load(
         dataset = loaders.of_texts(Path(name), graph, task, task.source).part(parts, seed).subset(limit, seed)
     elif task is not None and sounds.holds_sounds(name, task):
         dataset = loaders.of_sounds(Path(name), graph, parts, seed, limit, task, progress)
-    elif task is not None and isinstance(task.source, Row) and Path(name).suffix.lower() == tables.SUFFIX:
+    elif task is not None and isinstance(task.source, Row) and Path(name).suffix.lower() == table.CSV:
         dataset = loaders.of_rows(Path(name), graph, task, task.source).part(parts, seed).subset(limit, seed)
     elif holds_pictures(name):
         first = None if parts else limit

@@ -219,8 +219,10 @@ def decode(args: dict[str, Any], arrays: Mapping[str, NDArray[Any]], folder: Pat
     for number, name in enumerate(args["names"]):
         image = opened(name, io.BytesIO(arrays[str(number)].tobytes()))
         sizes[number] = image.size
-        if fit is not None and max(steps.whole(fit, image.size, (width, height))) > steps.MOST_PADDED:
-            raise UsageError(f"{name}: a picture of {image.width} x {image.height} pixels is too narrow to be padded")
+        if fit is not None and steps.too_narrow(fit, image.size, (width, height)):
+            raise UsageError(
+                f"{name}: a picture of {image.width} x {image.height} pixels is too narrow for the network's input"
+            )
         pixels[number] = _pixels(image, (height, width, channels), fit)
     return {}, {"pixels": pixels, "sizes": sizes}
 

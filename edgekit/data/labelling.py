@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.data.table import Column
 from edgekit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,17 +36,18 @@ def labels(y: NDArray[Any], samples: int, path: Path) -> tuple[NDArray[np.int64]
     return None, f"{path}: y is {y.dtype} {list(y.shape)}, not classes, so no accuracy is measured"
 
 
-def by_name(path: Path, column: str, cells: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+def by_name(column: Column, names: Sequence[str]) -> NDArray[np.int64]:
     """The class of each row of a table, which has its name or its number.
 
     :param names: the task's labels; empty: classes have numbers only.
     """
     known = {name: number for number, name in enumerate(names)}
     known = {**{str(number): number for number in range(len(names) or MOST_CLASSES)}, **known}
-    for row, cell in enumerate(cells, 2):
+    cells = [cell.strip() for cell in column.cells]
+    for index, cell in enumerate(cells):
         if cell not in known:
             raise UsageError(
-                f"{path}: row {row}, column {column!r}: {cell!r} is not among the task's labels",
+                f"{column.place(index)}: {cell!r} is not among the task's labels",
                 f"they are {', '.join(names[:10])}" if names else "add labels to task.toml, or use numbers from 0",
             )
     return np.array([known[cell] for cell in cells], np.int64)

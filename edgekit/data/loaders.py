@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import boxes, images, labelling, masks, npz, rows, sounds, tables, texts
+from edgekit.data import boxes, images, labelling, masks, npz, rows, sounds, table, tables, texts
 from edgekit.data.conform import conform, scaling
 from edgekit.data.samples import Dataset
 from edgekit.errors import UsageError
@@ -120,7 +120,7 @@ def of_rows(path: Path, graph: Graph, task: Task, source: Row) -> Dataset:
 
 def of_file(path: Path, graph: Graph, pixel_range: tuple[float, float], task: Task | None) -> Dataset:
     """Arrays of an .npz, or columns of a table, by the names of the network's inputs."""
-    if path.suffix.lower() == tables.SUFFIX:
+    if path.suffix.lower() == table.CSV:
         arrays = tables.read(path, _named_inputs(graph))
     else:
         arrays = npz.read(path, texts=("g",))

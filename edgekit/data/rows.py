@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import labelling, tables
+from edgekit.data import labelling, table, tables
+from edgekit.data.table import Column
 from edgekit.errors import UsageError
 from edgekit.tasks.classifier import Classifier
 from edgekit.tasks.ranker import Ranker
@@ -42,32 +43,30 @@ def load(path: Path, graph: Graph, row: Row, decider: Decider) -> Rows:
 
     :raises UsageError: naming the row and the column that is wrong.
     """
-    names, rows = tables.cells(path)
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    columns = table.read(path).columns
     missing = [one.name for one in row.columns if one.name not in columns]
     if missing:
         raise UsageError(f"{path}: it has no column {missing[0]!r}", f"the task's are {_few(row)}")
     try:
-        inputs = row.values(columns, graph.inputs)
+        inputs = row.values({name: column.cells for name, column in columns.items()}, graph.inputs)
     except ValueError as error:
-        raise UsageError(f"{path}: row {error.args[1] + 2}, {error.args[0]}") from error
-    labels, truth = _truth(path, columns, decider)
-    groups = np.array(columns[tables.GROUP]) if tables.GROUP in columns else None
-    cells = np.array([columns[one.name] for one in row.columns], object).T
+        number = columns[row.columns[0].name].rows[error.args[1]]
+        raise UsageError(f"{path}: row {number}, {error.args[0]}") from error
+    labels, truth = _truth(columns, decider)
+    groups = np.array(columns[tables.GROUP].cells) if tables.GROUP in columns else None
+    cells = np.array([columns[one.name].cells for one in row.columns], object).T
     return Rows(inputs, labels, truth, groups, cells)
 
 
-def _truth(
-    path: Path, columns: dict[str, tuple[str, ...]], decider: Decider
-) -> tuple[NDArray[np.int64] | None, NDArray[Any] | None]:
+def _truth(columns: dict[str, Column], decider: Decider) -> tuple[NDArray[np.int64] | None, NDArray[Any] | None]:
     """Classes, and what metrics are told."""
     key = next((name for name in (CLASS, tables.LABEL) if name in columns), None)
     if key is None:
         return None, None
     if isinstance(decider, Classifier | Ranker):
-        found = labelling.by_name(path, key, columns[key], decider.labels)
+        found = labelling.by_name(columns[key], decider.labels)
         return found, found
-    return None, tables.numbers(path, key, columns[key])
+    return None, table.numbers(columns[key])
 
 
 def _few(row: Row) -> str:

@@ -53,6 +53,8 @@ def network_inputs(
         raise Refused(f"it is a picture, the task takes a {source.NAME}")
     (tensor,) = graph.inputs
     height, width, _, _ = steps.layout(tensor)
+    if steps.too_narrow(source, (thing.shape[1], thing.shape[0]), (width, height)):
+        raise Refused("it is too narrow for the network's input")
     pixels = steps.fitted(source, thing, width, height)
     values = steps.values(source, pixels[np.newaxis], tensor)
     return [each[0] for each in dataset.as_network_inputs(dataset.Dataset([values]), graph)]

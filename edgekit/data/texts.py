@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data import labelling, tables
+from edgekit.data import labelling, table, tables
 from edgekit.errors import UsageError
 
 SUFFIX = ".txt"
@@ -32,7 +32,7 @@ class Texts:
 
 def holds(path: Path) -> bool:
     """True if texts may lie there: in a folder, or in a table."""
-    return path.is_dir() or (path.is_file() and path.suffix.lower() == tables.SUFFIX)
+    return path.is_dir() or (path.is_file() and path.suffix.lower() == table.CSV)
 
 
 def load(path: Path, labels: Sequence[str]) -> Texts:
@@ -45,14 +45,13 @@ def load(path: Path, labels: Sequence[str]) -> Texts:
 
 
 def _table(path: Path, labels: Sequence[str]) -> Texts:
-    names, rows = tables.cells(path, tables.MAX_TEXT, strip=False)
-    if TEXT not in names:
-        raise UsageError(f"{path}: it has no column {TEXT!r}, but {', '.join(names)}", f"call the texts' column {TEXT}")
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    texts = [cell.replace("\r\n", "\n") for cell in columns[TEXT]]
-    found = columns.get(LABEL)
-    numbers = None if found is None else labelling.by_name(path, LABEL, [cell.strip() for cell in found], labels)
-    groups = np.array([cell.strip() for cell in columns[GROUP]]) if GROUP in columns else None
+    columns = table.read(path, table.MAX_TEXT, strip=False).columns
+    if TEXT not in columns:
+        few = ", ".join(list(columns)[:20])
+        raise UsageError(f"{path}: it has no column {TEXT!r}, but {few}", f"call the texts' column {TEXT}")
+    texts = [cell.replace("\r\n", "\n") for cell in columns[TEXT].cells]
+    numbers = labelling.by_name(columns[LABEL], labels) if LABEL in columns else None
+    groups = np.array([cell.strip() for cell in columns[GROUP].cells]) if GROUP in columns else None
     return Texts(texts, [" ".join(text.split()) for text in texts], numbers, groups)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from edgekit.data import tables, wav
+from edgekit.data import table, wav
 from edgekit.errors import UsageError
 
 TABLE, LINES = "transcripts.csv", "transcripts.txt"
@@ -21,7 +21,7 @@ def read(folder: Path) -> list[tuple[Path, str]] | None:
     if path is None:
         return None
     found: dict[Path, str] = {}
-    for row, (name, text) in enumerate(_table(path) if path.name == TABLE else _lines(path), 2 - (path.name == LINES)):
+    for row, name, text in _table(path) if path.name == TABLE else _lines(path):
         place = PurePosixPath(name if name.lower().endswith(wav.SUFFIX) else name + wav.SUFFIX)
         file = folder / place
         if place.is_absolute() or ".." in place.parts or not file.is_file():
@@ -34,15 +34,17 @@ def read(folder: Path) -> list[tuple[Path, str]] | None:
     return sorted(found.items())
 
 
-def _table(path: Path) -> list[tuple[str, str]]:
-    names, rows = tables.cells(path, tables.MAX_TEXT)
+def _table(path: Path) -> list[tuple[int, str, str]]:
+    """Of each row its number, the recording's name, and what is said in it."""
+    columns = table.read(path, table.MAX_TEXT).columns
     for column in (FILE, TEXT):
-        if column not in names:
-            raise UsageError(f"{path}: it has no column {column!r}, but {', '.join(names)}", "it has file and text")
-    return [(row[names.index(FILE)], row[names.index(TEXT)]) for row in rows]
+        if column not in columns:
+            few = ", ".join(list(columns)[:20])
+            raise UsageError(f"{path}: it has no column {column!r}, but {few}", "it has file and text")
+    return list(zip(columns[FILE].rows, columns[FILE].cells, columns[TEXT].cells, strict=True))
 
 
-def _lines(path: Path) -> list[tuple[str, str]]:
+def _lines(path: Path) -> list[tuple[int, str, str]]:
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES + 1)
@@ -54,5 +56,5 @@ def _lines(path: Path) -> list[tuple[str, str]]:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not text in UTF-8", "save it as UTF-8") from None
-    parts = [line.split(None, 1) for line in lines if line.strip()]
-    return [(part[0], part[1] if len(part) > 1 else "") for part in parts]
+    parts = [(row, line.split(None, 1)) for row, line in enumerate(lines, 1) if line.strip()]
+    return [(row, part[0], part[1] if len(part) > 1 else "") for row, part in parts]

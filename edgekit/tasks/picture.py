@@ -24,7 +24,7 @@ from edgekit.tasks.parts import WithoutFiles
 if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
 
-MOST_SIDE, MOST_PADDED = 32768, 1 << 20
+MOST_SIDE, MOST_LONG = 32768, 1 << 20
 _BITS = 22
 _KEYS = {"fit", "colors", "short", "fill", "range", "mean", "std"}
 
@@ -197,10 +197,13 @@ def place(picture: Picture, size: tuple[int, int], wanted: tuple[int, int]) -> P
     return Place(new_w, new_h, width, height, x=(w - new_w) // 2, y=(h - new_h) // 2)
 
 
-def whole(picture: Picture, size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int]:
-    """Width and height of a picture with what is added to it before it is resized; see :func:`place`."""
+def too_narrow(picture: Picture, size: tuple[int, int], wanted: tuple[int, int]) -> bool:
+    """True if a side of the picture would be too long, with what is added to it or when it is resized.
+
+    See :func:`place`.
+    """
     at = place(picture, size, wanted)
-    return at.whole_x, at.whole_y
+    return max(at.whole_x, at.whole_y, at.width, at.height) > MOST_LONG
 
 
 def _half(much: int) -> int:
@@ -226,18 +229,19 @@ def _weights(size: int, wanted: int) -> tuple[NDArray[np.int64], NDArray[np.int3
 
 
 def _along_rows(
-    pixels: NDArray[np.uint8], wanted: int, whole: int = 0, before: int = 0, fill: int = 0
+    pixels: NDArray[np.uint8], wanted: int, whole: int = 0, before: int = 0, fill: int = 0, kept: slice = slice(None)
 ) -> NDArray[np.uint8]:
     """Resize the second dimension of ``[h, w, c]``.
 
     :param whole: its size with what is around it, ``fill``; 0: nothing is. ``before`` of that come first.
+    :param kept: which positions of the result are computed.
     """
     size = pixels.shape[1]
     taps, weights = _weights(whole or size, wanted)
-    taps = taps - before
+    taps, weights = taps[kept] - before, weights[kept]
     inside = (taps >= 0) & (taps < size)
     around = (np.where(inside, 0, weights).sum(axis=1, dtype=np.int64) * fill).astype(np.int32)
-    total = np.full((pixels.shape[0], wanted, pixels.shape[2]), 1 << (_BITS - 1), np.int32) + around[:, None]
+    total = np.full((pixels.shape[0], len(taps), pixels.shape[2]), 1 << (_BITS - 1), np.int32) + around[:, None]
     taps, weights = np.clip(taps, 0, size - 1), np.where(inside, weights, 0)
     for column in range(taps.shape[1]):
         total += pixels[:, taps[:, column]].astype(np.int32) * weights[:, column, None]
@@ -265,9 +269,10 @@ def fitted(picture: Picture, pixels: NDArray[np.uint8], width: int, height: int)
     elif picture.colors is Colors.BGR:
         pixels = pixels[:, :, ::-1]
     at = place(picture, (pixels.shape[1], pixels.shape[0]), (width, height))
-    rows = _along_rows(pixels, at.width, at.whole_x, at.pad_x, picture.fill)
-    turned = _along_rows(rows.transpose(1, 0, 2), at.height, at.whole_y, at.pad_y, picture.fill)
-    whole = turned.transpose(1, 0, 2)[at.top : at.top + height, at.left : at.left + width]
+    across, down = slice(at.left, at.left + width), slice(at.top, at.top + height)
+    rows = _along_rows(pixels, at.width, at.whole_x, at.pad_x, picture.fill, across)
+    turned = _along_rows(rows.transpose(1, 0, 2), at.height, at.whole_y, at.pad_y, picture.fill, down)
+    whole = turned.transpose(1, 0, 2)
     made = np.full((height, width, pixels.shape[2]), picture.fill, np.uint8)
     made[at.y : at.y + whole.shape[0], at.x : at.x + whole.shape[1]] = whole
     return made

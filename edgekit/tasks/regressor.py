@@ -92,7 +92,9 @@ class Regressor(WithoutFiles):
     def decide(self, sample: Sample, outputs: Sequence[NDArray[Any]], graph: Graph, source: Source) -> Values:
         """Read the values."""
         made = self.in_unit(real(outputs[0].reshape(-1), graph.outputs[0]))
-        return Values(tuple(np.asarray(made, np.float32).astype(float).tolist()), self.unit)
+        with np.errstate(over="ignore"):  # infinity, as in C
+            made = made.astype(np.float32)
+        return Values(tuple(made.astype(float).tolist()), self.unit)
 
     def in_unit(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """The values that real outputs stand for."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgekit.graph import Graph, Tensor
 
 MOST_COLUMNS = 4096
+_LARGEST = float(np.finfo(np.float32).max)
 Cells = tuple[float | str, ...]
 """Of a row: numbers, and texts of categories, in the order of the task's columns."""
 _KEYS = {"name", "mean", "std", "values", "code", "other", "input"}
@@ -102,7 +103,12 @@ class Column:
             for row, value in enumerate(found):
                 if value is None:
                     raise ValueError(f"{cells[row]!r} is not a number", row)
-            return ((np.array(found, np.float64) - self.mean) / self.std)[:, np.newaxis]
+            with np.errstate(over="ignore"):
+                made = (np.array(found, np.float64) - self.mean) / self.std
+            for row, value in enumerate(np.abs(made).tolist()):
+                if not value <= _LARGEST:
+                    raise ValueError(f"{cells[row]!r} is too large", row)
+            return made[:, np.newaxis]
         numbers = {value: number for number, value in enumerate(self.values)}
         for row, cell in enumerate(cells):
             if cell not in numbers and not self.other:
@@ -110,9 +116,9 @@ class Column:
         chosen = np.array([numbers.get(cell, len(self.values)) for cell in cells], np.int64)
         if self.code is Code.INDEX:
             return chosen[:, np.newaxis].astype(np.float64)
-        made = np.zeros((len(chosen), self.elements))
-        made[np.arange(len(chosen)), chosen] = 1
-        return made
+        marked = np.zeros((len(chosen), self.elements))
+        marked[np.arange(len(chosen)), chosen] = 1
+        return marked
 
 
 @dataclass(frozen=True)

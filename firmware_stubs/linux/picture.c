@@ -129,6 +129,15 @@ void picture_free(struct picture_room *room)
     memset(room, 0, sizeof *room);
 }
 
+/* True if a side of the picture would be too long, with what is added to it or when it is resized. */
+static bool too_narrow(const struct picture_input *in, uint32_t width, uint32_t height)
+{
+    struct picture_place p;
+    picture_place(in, width, height, &p);
+    return p.whole_x > PICTURE_MAX_LONG || p.whole_y > PICTURE_MAX_LONG || p.width > PICTURE_MAX_LONG ||
+           p.height > PICTURE_MAX_LONG;
+}
+
 static bool make_room(const struct picture_input *in, struct picture_room *room, uint32_t width, uint32_t height)
 {
     if (room->width == width && room->height == height)
@@ -136,8 +145,6 @@ static bool make_room(const struct picture_input *in, struct picture_room *room,
     picture_free(room);
     picture_place(in, width, height, &room->place);
     const struct picture_place *p = &room->place;
-    if (p->whole_x > PICTURE_MAX_PADDED || p->whole_y > PICTURE_MAX_PADDED)
-        return false;
     room->row = malloc((size_t)width * in->channels);
     room->rows = malloc((size_t)height * room->place.kept_width * in->channels);
     if (!room->row || !room->rows ||
@@ -231,6 +238,8 @@ bool picture_set(const struct picture_input *in, struct picture_room *room, cons
         return refuse(error, error_size, "is empty, or too large");
     if (p->stride < (size_t)p->width * forms[p->pixels].bytes)
         return refuse(error, error_size, "has rows that are longer than their distance");
+    if (too_narrow(in, p->width, p->height))
+        return refuse(error, error_size, "is too narrow for the network's input");
     if (!make_room(in, room, p->width, p->height))
         return refuse(error, error_size, "needs more memory than there is");
     const struct picture_place *place = &room->place;

@@ -1,4 +1,5 @@
 /* Rows of tables as a task's source. edgekit/tasks/row.py is the same in Python. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,11 +174,20 @@ static void put(const struct edgekit_tensor *t, void *data, uint32_t at, double 
         element_put(t, (float)value, data, at);
 }
 
+/* A number as the network takes it. */
+static double scaled(const struct column *c, double number)
+{
+    return (number - c->mean) / c->std;
+}
+
 /* NULL, or what is wrong with a cell. */
 static const char *wrong(const struct column *c, const struct edgekit_cell *cell)
 {
-    if (c->code == NUMBER)
-        return cell->text || !isfinite(cell->number) ? "is not a number" : NULL;
+    if (c->code == NUMBER) {
+        if (cell->text || !isfinite(cell->number))
+            return "is not a number";
+        return fabs(scaled(c, cell->number)) <= FLT_MAX ? NULL : "is too large";
+    }
     if (!cell->text)
         return "is not a text";
     return number_of(c, cell->text) == UINT32_MAX ? "is not among its values" : NULL;
@@ -202,7 +212,7 @@ int edgekit_set_row(edgekit_instance *instance, const struct edgekit_cell *cells
         void *data = e->input[c->input].data;
         uint32_t number = c->code == NUMBER ? 0 : number_of(c, cells[i].text);
         if (c->code == NUMBER)
-            put(t, data, c->at, (cells[i].number - c->mean) / c->std);
+            put(t, data, c->at, scaled(c, cells[i].number));
         else if (c->code == INDEX)
             put(t, data, c->at, number);
         for (uint32_t k = 0; c->code == ONE_HOT && k < c->elements; k++)

@@ -105,6 +105,10 @@ def test_tasks_that_are_refused(tmp_path: Path, text: str, old: str, new: str, w
         (TABLE.replace("green", "pink"), "row 4, column 'color': 'pink' is not among its values"),
         (TABLE.replace("color", "colour"), "it has no column 'color'"),
         (TABLE.replace("120", "dear"), "row 3, column 'y': 'dear' is not a number"),
+        (TABLE.replace("120", "inf"), "row 3, column 'y': 'inf' is not a number that float32 holds"),
+        (TABLE.replace("52.25", "1e300"), "row 3, column 'age': '1e300' is too large"),
+        (TABLE.replace("\n", "\n\n").replace("52.25", "1e999"), "row 5, column 'age': '1e999' is not a number"),
+        (TABLE.replace("\n", "\n\n").replace("120", "-"), "row 5, column 'y': '-' is not a number"),
     ],
 )
 def test_tables_that_are_refused(tmp_path: Path, table: str, words: str) -> None:
@@ -157,12 +161,14 @@ print(json.dumps(made))
     env = {**os.environ, "PYTHONPATH": str(LINUX / "python"), "EDGEKIT_LIBRARY": str(library)}
     call = "estimate" if "regression" in text else "classify"
     wrong = [[1], [*rows[0], 1], ["x"] * len(rows[0]), [3.0] * len(rows[0]), [float("inf"), *rows[0][1:]]]
+    wrong.append([1e300, *rows[0][1:]])
     command = [sys.executable, folder / "board.py", bundle["path"], call]
     done = subprocess.run(command, input=json.dumps(rows + wrong), env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     ours = json.loads(done.stdout)
-    assert all(isinstance(one, str) and ("the cell of column" in one or "columns, the row" in one) for one in ours[-5:])
-    return theirs, ours[:-5]
+    assert all(isinstance(one, str) and ("the cell of column" in one or "columns, the row" in one) for one in ours[-6:])
+    assert "regression" not in text or ours[-1].endswith("is too large")
+    return theirs, ours[:-6]
 
 
 def test_c_estimates_the_same_bits(tmp_path: Path) -> None:

@@ -177,8 +177,32 @@ def test_c_computes_the_same_bits(driver: Path, fit: Fit, kind: str) -> None:
         ([4, 4, 1, 0, 0, 0, 0, 0, 4, 4, 6], "pixels of an unknown kind"),
         ([4, 4, 1, 0, 0, 0, 0, 0, 4, 4, 1, 1], "longer than their distance"),
         ([4, 4, 1, 0, 0, 0, 0, 0, 40000, 1, 3], "too large"),
+        ([4, 4, 1, 0, 0, 1, 32768, 0, 1, 32768, 3], "too narrow"),
+        ([4, 4, 1, 0, 0, 1, 32768, 0, 32768, 1, 3], "too narrow"),
+        ([64, 64, 1, 0, 0, 1, 0, 0, 1, 32768, 3], "too narrow"),
+        ([1000, 4, 1, 0, 0, 3, 0, 0, 1, 32768, 3], "too narrow"),
     ],
 )
 def test_c_refuses(driver: Path, numbers: list[int], words: str) -> None:
     done = in_c(driver, numbers, bytes(200000))
     assert done.returncode == 1 and words in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("fit", "short", "size", "wanted"),
+    [
+        (Fit.CROP, 32768, (1, 32), (4, 4)), (Fit.CROP, 0, (1, 16384), (64, 64)), (Fit.CROP, 0, (16384, 1), (64, 64)),
+    ],
+)  # fmt: skip
+def test_what_is_just_wide_enough_is_the_same_in_both(
+    driver: Path, fit: Fit, short: int, size: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    """Sides of up to 2^20 pixels, of which only what the network sees is computed."""
+    picture = made(fit, short=short, fill=0)
+    assert not steps.too_narrow(picture, size, wanted)
+    longer = (size[0], 2 * size[1]) if size[0] == 1 else (2 * size[0], size[1])
+    assert steps.too_narrow(picture, longer, wanted)
+    given = pixels(size)
+    done = in_c(driver, [*wanted, 3, 0, 0, list(Fit).index(fit), short, 0, *size, PIXELS["rgb"]], given.tobytes())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == steps.fitted(picture, given, *wanted).tobytes()

@@ -233,6 +233,8 @@ def _numbers(measure: Callable[[NDArray[Any], Truth], Tally]) -> Judge:
                 f"y must have a number for each of the first output's {rows.shape[1]}, found {truth.dtype} "
                 f"{list(truth.shape)}"
             )
+        if not np.isfinite(truth).all():
+            raise ValueError("y holds NaN or infinity")
         return measure(rows, truth.reshape(rows.shape))
 
     return judge

@@ -68,6 +68,11 @@ def compare(before: Tally, after: Tally, *, higher: bool, seed: int = 0) -> Comp
     whole = np.ones(before.samples)
     first, last = before.value(whole), after.value(whole)
     sign = 1.0 if higher else -1.0
+    if not np.isfinite([first, last]).all():
+        nothing = float("nan")
+        return Comparison(
+            Score(first, first, first), Score(last, last, last), Score(nothing, nothing, nothing), before.samples
+        )
     return Comparison(
         _score(first, pairs[:, 0]), _score(last, pairs[:, 1]),
         _score(sign * (first - last), sign * (pairs[:, 0] - pairs[:, 1])), before.samples,
@@ -129,7 +134,8 @@ class Mean:
 
     def value(self, weights: Floats) -> float:
         """The weighted mean."""
-        mean = _ratio(float(weights @ self.values), float(weights.sum()))
+        with np.errstate(invalid="ignore"):  # infinity times 0
+            mean = _ratio(float(weights @ self.values), float(weights.sum()))
         return float(np.sqrt(mean)) if self.root else mean
 
 

@@ -22,4 +22,6 @@ def root_mean_square(predicted: NDArray[Any], truth: NDArray[Any]) -> Mean:
 
 def _differences(predicted: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
     rows = len(predicted)
-    return (predicted.astype(np.float64) - truth.astype(np.float64)).reshape(rows, -1)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        found: NDArray[np.float64] = (predicted.astype(np.float64) - truth.astype(np.float64)).reshape(rows, -1)
+    return found
