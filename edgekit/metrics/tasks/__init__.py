@@ -5,5 +5,8 @@ contributes. From that come the value, its 95 % interval, and the interval of th
 saw the same samples.
 """
 
-NAMES = ("top1", "top5", "f1", "auc", "mae", "rmse", "miou", "ndcg", "hit-rate", "ap50", "ap50-95")
+NAMES = (
+    "top1", "top5", "f1", "auc", "mae", "rmse", "miou", "ndcg", "hit-rate", "recall@1", "verification-auc", "ap50",
+    "ap50-95", "wer", "cer",
+)  # fmt: skip
 """What ``--metric`` knows; :mod:`edgekit.metrics.tasks.registry` has what is behind them."""

@@ -19,6 +19,7 @@ from edgekit.tasks.embedder import Embedder
 from edgekit.tasks.ranker import Ranker
 from edgekit.tasks.regressor import Regressor
 from edgekit.tasks.segmenter import Segmenter
+from edgekit.tasks.transcriber import Transcriber
 
 if TYPE_CHECKING:
     from edgekit.data.dataset import Dataset
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _OWN = (
     (Detector, "ap50"), (Segmenter, "miou"), (Regressor, "mae"), (Ranker, "hit-rate"), (Anomaly, "auc"),
-    (Embedder, "recall@1"),
+    (Embedder, "recall@1"), (Transcriber, "wer"),
 )  # fmt: skip
 """What judges a decider where no metric is named. Classifiers are judged by their accuracy, top-1."""
 
