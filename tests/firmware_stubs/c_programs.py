@@ -25,3 +25,9 @@ def compiled(to: Path, sources: Sequence[Path], *flags: str) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return to
+
+
+def runtime_driver(folder: Path, *flags: str) -> Path:
+    """The program that drives edgekit's runtime library."""
+    parts = [path for path in sorted(LINUX.glob("*.c")) if path.name not in runner_build.RUNNER_PARTS]
+    return compiled(folder / "driver", [HERE / "runtime_driver.c", HERE / "runtime_tasks.c", *parts], *flags)

@@ -4,11 +4,13 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "edgekit.h"
+#include "runtime_tasks.h"
 
 static atomic_long allocations;
 
@@ -179,18 +181,24 @@ static size_t damage(unsigned char *bytes, size_t size, unsigned int *state)
     return size;
 }
 
-/* Damage `file` of a bundle again and again; `bundle` is what is opened then. Prints how often that was refused. */
-static int damaged(const char *bundle, const char *file, long count, unsigned int state)
+/* Damage `file` of a bundle again and again; `bundle` is what is opened then, and decides if its task can. Prints how
+   often it was refused, and how often it decided. */
+static int damaged(const char *bundle, const char *file, long count, unsigned int state, bool unchecked)
 {
     size_t size;
-    long refused = 0;
+    long refused = 0, decided = 0;
+    const struct edgekit_options options = {sizeof options, 1, unchecked ? EDGEKIT_UNCHECKED : 0};
     unsigned char *whole = slurp(file, &size), *bytes = malloc(size + 64);
     for (long i = 0; bytes && i < count; i++) {
         edgekit_instance *network;
         memcpy(bytes, whole, size);
         spill(file, bytes, damage(bytes, size, &state));
-        int status = edgekit_open(bundle, NULL, &network);
+        int status = edgekit_open(bundle, &options, &network);
         if (!status) {
+            int taken = edgekit_task(network) ? tasks_decide(network) : 0;
+            if (taken < 0)
+                return 1;
+            decided += taken > 0;
             edgekit_close(network);
         } else if (network || strlen(edgekit_error(NULL)) < 10 || strchr(edgekit_error(NULL), '\n')) {
             fprintf(stderr, "status %d without a line of its own: %s\n", status, edgekit_error(NULL));
@@ -202,7 +210,7 @@ static int damaged(const char *bundle, const char *file, long count, unsigned in
     free(whole);
     free(bytes);
     edgekit_close(opened(bundle));
-    printf("%ld\n", refused);
+    printf("%ld %ld\n", refused, decided);
     return 0;
 }
 
@@ -282,7 +290,7 @@ int main(int argc, char **argv)
     if (!strcmp(what, "again"))
         return again(bundle, atol(argv[3]));
     if (!strcmp(what, "damaged"))
-        return damaged(bundle, argv[3], atol(argv[4]), 1 + (unsigned int)atol(argv[5]));
+        return damaged(bundle, argv[3], atol(argv[4]), 1 + (unsigned int)atol(argv[5]), argc > 6);
     if (!strcmp(what, "plugged"))
         return plugged(bundle, argv[3]);
     return !strcmp(what, "threads") ? threads(bundle) : misused(bundle);
