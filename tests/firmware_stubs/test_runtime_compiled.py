@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_programs import HERE, LINUX, compiled
+from c_programs import compiled, runtime_driver
 
 import edgekit
 from edgekit import bundle as bundles
@@ -71,8 +71,7 @@ def agrees(bundle: Path, env: dict[str, str], expected: np.ndarray, inputs: list
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (folder / "out.bin").read_bytes() == np.ascontiguousarray(expected).tobytes()
-    parts = [path for path in sorted(LINUX.glob("*.c")) if path.name not in runner_build.RUNNER_PARTS]
-    driver = compiled(folder / "driver", [HERE / "runtime_driver.c", *parts], "-O1")
+    driver = runtime_driver(folder, "-O1")
     done = subprocess.run([driver, "threads", bundle], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
