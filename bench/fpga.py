@@ -129,7 +129,7 @@ def blocks() -> str:
         box(460, 130, 130, 50, "ek_array", "IC x OC, stationary", "#fdf0e6"),
         box(460, 230, 130, 50, "ek_vector", "tables, sums, largest", "#fdf0e6"),
         box(640, 130, 120, 50, "ek_accumulators", "two halves"),
-        box(640, 230, 120, 50, "ek_requantize", "four lanes"), box(640, 30, 120, 50, "host bus", "AXI4-Lite, UART"),
+        box(640, 230, 120, 50, "ek_requantize", "4 or 8 lanes"), box(640, 30, 120, 50, "host bus", "AXI4-Lite, UART"),
         arrow((110, 155), (150, 155)), arrow((260, 155), (300, 155)), arrow((355, 130), (355, 80)),
         arrow((410, 155), (460, 155)), arrow((410, 55), (460, 55)), arrow((525, 80), (525, 130)),
         arrow((590, 70), (610, 70), (610, 215), (525, 215), (525, 230)), arrow((590, 155), (640, 155)),
@@ -138,7 +138,7 @@ def blocks() -> str:
         '<text class="s" x="415" y="150">weights</text>', '<text class="s" x="415" y="50">address</text>',
         '<text class="s" x="530" y="110">IC bytes per cycle</text>',
         '<text class="s" x="20" y="315">ek_drain reads finished blocks of sums while the next block is computed; '
-        "results go back to the activations, four channels per cycle.</text>",
+        "results go back to the activations, one or two words of four channels per cycle.</text>",
     ])  # fmt: skip
 
 

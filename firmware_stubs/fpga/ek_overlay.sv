@@ -295,26 +295,27 @@ module ek_overlay #(
       /* verilator lint_off UNUSEDSIGNAL */
       logic [79:0] of_lane, of_set0, of_set1;  // 10 bytes, not all bits of which mean something
       logic [79:0] of_lane_then;
+      // Each in 128 bits: 80 times a number would take a multiplier.
+      logic [OC/STEP*128-1:0] choice0, choice1;
       /* verilator lint_on UNUSEDSIGNAL */
       logic [31:0] sum_of_lane;
       logic signed [31:0] sum, bias;
       logic [30:0] multiplier;
       logic [4:0] left, right;
-      logic [OC/STEP*80-1:0] choice0, choice1;
       logic [OC/STEP*32-1:0] sums_choice;
       for (genvar w = 0; w < OC / STEP; w++) begin : g_word
-        assign choice0[80*w+:80] = parameters[80*(STEP*w+g)+:80];
-        assign choice1[80*w+:80] = parameters[80*(OC+STEP*w+g)+:80];
+        assign choice0[128*w+:128] = {48'd0, parameters[80*(STEP*w+g)+:80]};
+        assign choice1[128*w+:128] = {48'd0, parameters[80*(OC+STEP*w+g)+:80]};
         assign sums_choice[32*w+:32] = taken[32*(STEP*w+g)+:32];
       end
       // The parameters are chosen while the sums are on their way.
       if (OC == STEP) begin : g_one
-        always_ff @(posedge clk) {of_set0, of_set1} <= {choice0, choice1};
+        always_ff @(posedge clk) {of_set0, of_set1} <= {choice0[79:0], choice1[79:0]};
         assign sum_of_lane = sums_choice;
       end else begin : g_many
         always_ff @(posedge clk) begin
-          of_set0 <= choice0[80*word_then[STEP/8+:$clog2(OC/STEP)]+:80];
-          of_set1 <= choice1[80*word_then[STEP/8+:$clog2(OC/STEP)]+:80];
+          of_set0 <= choice0[128*word_then[STEP/8+:$clog2(OC/STEP)]+:80];
+          of_set1 <= choice1[128*word_then[STEP/8+:$clog2(OC/STEP)]+:80];
         end
         assign sum_of_lane = sums_choice[32*word_then[2*(TAKEN-1)+STEP/8+:$clog2(OC/STEP)]+:32];
       end

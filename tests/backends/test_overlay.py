@@ -95,7 +95,7 @@ def test_sums_of_a_few_slots_wait_for_the_pass_before(machine: Machine, tmp_path
 
 NETWORKS = {
     "mlperf_tiny/ic_resnet8_int8": (0.8, 0.7), "mlperf_tiny/kws_int8": (0.58, 0.46),
-    "tflite_micro/person_detect": (0.485, 0.4), "mlperf_tiny/ad01_int8": (0.0, 0.0),
+    "tflite_micro/person_detect": (0.52, 0.4), "mlperf_tiny/ad01_int8": (0.0, 0.0),
 }  # fmt: skip
 """Shared int8 networks, and the part of the multiplications that they use of 16x8, of 16x16 at least."""
 
@@ -103,7 +103,7 @@ NETWORKS = {
 @pytest.mark.slow
 @needs_verilator
 @pytest.mark.emulator
-@pytest.mark.parametrize("machine", [USUAL, WIDE], ids=["16x8", "16x16"])
+@pytest.mark.parametrize("machine", [Machine(lanes=8), WIDE], ids=["16x8", "16x16"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_whole_networks_have_the_references_bits(name: str, machine: Machine, tmp_path: Path) -> None:
     if not (MODELS / f"{name}.tflite").is_file():

@@ -56,6 +56,16 @@ def test_there_are_no_latches_and_undriven_signals(top: str, tmp_path: Path) -> 
 
 
 @needs_yosys
+@pytest.mark.parametrize("machine", [Machine(lanes=8), Machine(4, 4, True, 32, 8)], ids=["16x8", "4x4"])
+def test_multipliers_are_those_that_are_told(machine: Machine, tmp_path: Path) -> None:
+    parameters = " ".join(f"-chparam {name} {value}" for name, value in machine.parameters().items())
+    script = f"read_verilog -sv {' '.join(sources())}; hierarchy -check -top ek_pins {parameters}; proc; flatten; opt"
+    said = run(["yosys", "-Q", "-p", f"{script}; wreduce; opt; stat"], tmp_path)
+    (made,) = re.findall(r"\$mul +(\d+)", said.rpartition("Printing statistics")[2])
+    assert int(made) == machine.multipliers
+
+
+@needs_yosys
 def test_a_latch_is_found(tmp_path: Path) -> None:
     (tmp_path / "m.sv").write_text(
         "module m(input logic a, b, output logic c); always_comb if (a) c = b; else c = c; endmodule"
