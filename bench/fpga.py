@@ -25,6 +25,7 @@ from edgekit.codegen.schedule.overlay.tiles import Shape, spans
 from edgekit.files.documents import write_text
 from edgekit.graph import tflite
 from edgekit.progress import Silent
+from edgekit.runners.overlay.counted import COUNTERS
 from edgekit.runners.verilator import job, simulator
 from edgekit.target import Target
 
@@ -84,7 +85,7 @@ def measured(name: str, board: Target) -> Run | None:
     fed = [rng.integers(-128, 128, (1, *port.shape), dtype=np.int8) for port in program.inputs]
     tool, began = simulator.built(machine, Silent()), time.monotonic()
     run = job.run(tool, program.stream(), program.inputs, program.outputs, fed, 1)
-    counts = {key: int(value) for key, value in zip(job.COUNTERS, run.log[-1], strict=True)}
+    counts = {key: int(value) for key, value in zip(COUNTERS, run.log[-1], strict=True)}
     macs = sum(step.macs for step in program.steps)
     return Run(name, board, macs, len(program.stream()), counts, run.cycles / (time.monotonic() - began))
 

@@ -1,4 +1,4 @@
-"""The runner ``serial``: a bundle's firmware on a board, over the board's serial port.
+"""The runner ``serial``: a bundle's firmware on a board, or the accelerator in a board's FPGA, over a serial port.
 
 The board is flashed by its maker's tool (docs/microcontrollers.md). That it runs the bundle's own network is checked by
 the network's digest. ``--on serial:/dev/ttyACM0`` or ``serial:/dev/ttyACM0,115200``.
@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from edgekit.bundle.execution import Execution
     from edgekit.target import Target
 
+_RUN_SECONDS = 20.0
+"""That an accelerator's run may take."""
 _WITHOUT_ADDRESS = "write --on serial:/dev/ttyACM0"
 
 
 @dataclass(frozen=True)
 class SerialRunner(Defaults):
-    """Runs firmware on a board. Registered as ``serial``.
+    """Runs firmware, or the accelerator of an FPGA, on a board. Registered as ``serial``.
 
     :param patience: seconds that an answer may take. :param attempts: how often a command is sent.
     """
@@ -60,6 +62,9 @@ class SerialRunner(Defaults):
 
     def accepts(self, execution: Execution, target: Target) -> Refusal | None:
         """See :class:`edgekit.runners.Runner`."""
+        if execution.kind is Kind.OVERLAY:
+            there = target.fpga is not None and target.fpga.baud
+            return None if there else Refusal(f"{target.name} is no board with a serial line", "")
         if execution.kind is not Kind.FIRMWARE:
             return Refusal("the bundle is not a microcontroller's firmware", "")
         return None
@@ -72,6 +77,12 @@ class SerialRunner(Defaults):
         """
         if self.address is None:
             raise UsageError("--on serial needs a serial port", _WITHOUT_ADDRESS)
+        if bundle.execution.kind is Kind.OVERLAY:
+            from edgekit.runners.overlay import board
+
+            with board.opened(bundle, self.address, max(self.patience, _RUN_SECONDS), options) as session:
+                yield session
+            return
         uart = bundle.target.microcontroller.uart
         baud = self.address.baud or (uart.baud if uart else BAUD)
         options.progress.step(f"connect to {self.address.path}")

@@ -18,8 +18,9 @@ from edgekit.codegen.schedule.overlay.command import Loop, differences
 from edgekit.graph import Graph, tflite
 from edgekit.progress import Silent
 from edgekit.reference.litert import reference_outputs
+from edgekit.runners.overlay.counted import COUNTERS, Computed
 from edgekit.runners.verilator import job, simulator
-from edgekit.runners.verilator.job import MemoryTiming, Simulated
+from edgekit.runners.verilator.job import MemoryTiming
 from edgekit.tools import toolchain
 from tests.backends.overlay_networks import OPERATORS, Integers, random_network
 from tests.networks.small import MODELS
@@ -34,7 +35,7 @@ SLOW_MEMORY = MemoryTiming(latency=3, jitter=19, stall=60, seed=7)
 
 def simulated(
     graph: Graph, machine: Machine, timing: MemoryTiming = MemoryTiming(), samples: int = 2
-) -> tuple[OverlayProgram, Simulated, list[NDArray[np.int8]]]:
+) -> tuple[OverlayProgram, Computed, list[NDArray[np.int8]]]:
     """A network for a configuration, its run, and what went in."""
     program = schedule(lowered(graph), machine)  # type: ignore[arg-type]
     rng = np.random.default_rng(3)
@@ -45,7 +46,7 @@ def simulated(
     return program, run, fed
 
 
-def off(graph: Graph, run: Simulated, fed: list[NDArray[np.int8]], folder: Path) -> list[str]:
+def off(graph: Graph, run: Computed, fed: list[NDArray[np.int8]], folder: Path) -> list[str]:
     """The operators whose outputs are not the reference's, with how many elements."""
     tflite.write(graph, folder / "net.tflite")
     expected = reference_outputs(folder / "net.tflite", fed)
@@ -128,7 +129,7 @@ def test_whole_networks_have_the_references_bits(name: str, machine: Machine, tm
 def test_counters_tell_where_cycles_go() -> None:
     graph = random_network("conv", 3, 4)
     program, run, _ = simulated(graph, USUAL)
-    names = job.COUNTERS
+    names = COUNTERS
     log = {name: run.log[:, n] for n, name in enumerate(names)}
     assert len(run.log) == len(program.steps) + 1
     assert (np.diff(run.log, axis=0) >= 0).all()

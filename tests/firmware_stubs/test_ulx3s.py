@@ -67,7 +67,7 @@ TOO_SOON = {
     "- 32;/+ 40;": "refresh: more", "int POWER_UP = 200/int POWER_UP = 190": "power-up",
     "int INITS = 10/int INITS = 9": "fewer than eight", "int RETURN = CL + 2/int RETURN = CL + 1": "",
     "int RETURN = CL + 2/int RETURN = CL + 3": "", "13'h200 | 13'(CL << 4)/13'h201 | 13'(CL << 4)": "not bursts of one",
-    "if (coming == 0) w_step/if (coming <= 1) w_step": "", "place == opened/place[11:0] == opened[11:0]": "",
+    "if (coming == 0) w_step/if (coming <= 1) w_step": "", "place == opened/place[14:2] == opened[14:2]": "",
     "CLOCK_KHZ > 100000 ? 3 : 2/CLOCK_KHZ > 120000 ? 3 : 2": "CAS latency 2",
 }  # fmt: skip
 """Changes to the controller, and what the SDRAM's model says of them; nothing: words are wrong."""
@@ -81,9 +81,9 @@ def test_faults_of_the_controller_are_found(fault: str, tmp_path: Path) -> None:
     before, after = fault.split("/")
     assert CONTROLLER.count(before) == 1
     simulator = controller(tmp_path, 112500, CONTROLLER.replace(before, after))
-    done = bench(simulator, "random", 12000, 1)
-    assert done.returncode != 0
-    assert re.search(TOO_SOON[fault], done.stdout + done.stderr)
+    done = [bench(simulator, kind, 12000, 1) for kind in ("random", "stream")]
+    assert any(one.returncode for one in done)
+    assert any(one.returncode and re.search(TOO_SOON[fault], one.stdout + one.stderr) for one in done)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,17 +29,16 @@ def sources() -> list[Path]:
     return [*sorted(RTL.glob("*.sv")), *sorted((RTL / "ulx3s").glob("*.sv"))]
 
 
-def built(folder: Path, khz: int, main: str = "serial_bench.cpp", changed: Mapping[str, str] | None = None) -> Path:
-    """Compile the board with a clock; ``changed``: text of sources by name."""
-    files = [folder / path.name if path.name in (changed or {}) else path for path in sources()]
-    for name, text in (changed or {}).items():
-        (folder / name).write_text(text)
+def built(folder: Path, khz: int, main: str = "serial_bench.cpp", machine: Machine = MACHINE) -> Path:
+    """Compile the board with a clock."""
+    given = machine.parameters()
+    flags = [f"-G{name}={given[name]}" for name in ("IC", "OC", "PACKED", "ACT_KIB", "STREAM_KIB")]
     start = 210 * khz // 1000
     defines = f"-DMODEL=Vulx3s_board -DSDRAM -DCYCLES={BIT} -DSTART={start} -O1"
     command = [
         "verilator", "--cc", "--exe", "--build", "-Wno-fatal", "-O3", "-DEK_BOARD", "-DEK_ASSERT", "--assert",
-        f"-GCYCLES={BIT}", f"-GCLOCK_KHZ={khz}", "-CFLAGS", defines, "--top-module", "ulx3s_board", "-j", "2",
-        *map(str, files), *(str(HERE / name) for name in BENCH), str(HERE / main),
+        f"-GCYCLES={BIT}", f"-GCLOCK_KHZ={khz}", *flags, "-CFLAGS", defines, "--top-module", "ulx3s_board", "-j", "2",
+        *map(str, sources()), *(str(HERE / name) for name in BENCH), str(HERE / main),
     ]  # fmt: skip
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

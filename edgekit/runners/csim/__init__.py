@@ -37,7 +37,7 @@ from edgekit.runners import (
 )
 from edgekit.runners.csim import project
 from edgekit.runners.csim.project import Project
-from edgekit.runners.verilator import divided
+from edgekit.runners.overlay import divided
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,6 +13,7 @@ import numpy as np
 from edgekit import sandbox
 from edgekit.errors import DeviceError
 from edgekit.files import left_behind
+from edgekit.runners.overlay.counted import COUNTERS, Computed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from edgekit.codegen.schedule.overlay import Port
     from edgekit.target.fpga import Fpga
 
-COUNTERS = ("cycles", "active", "weights", "sums", "beats", "vector")
-"""Of each command, in the order of the accelerator's log."""
 CYCLES = 200_000_000
 """That one inference may take."""
 _BEAT = 1 << 16
@@ -57,23 +56,10 @@ class MemoryTiming:
         return [f"{name}={value}" for name, value in {**parts, "beat": round(self.beat * _BEAT)}.items()]
 
 
-@dataclass(frozen=True)
-class Simulated:
-    """What a simulation left.
-
-    :param outputs: one array per port, ``[samples, *shape]``. :param log: of the first sample the counters when each
-        command was taken, ``[commands, 6]``; the last is the end. :param cycles: that were simulated in all.
-    """
-
-    outputs: list[NDArray[np.int8]]
-    log: NDArray[np.int64]
-    cycles: int
-
-
 def run(
     simulator: Path, stream: bytes, inputs: Sequence[Port], outputs: Sequence[Port], values: Sequence[NDArray[Any]],
     samples: int, timing: MemoryTiming = MemoryTiming(), depth: int = 2048,
-) -> Simulated:  # fmt: skip
+) -> Computed:  # fmt: skip
     """Simulate all samples, one after the other.
 
     :param values: of each input ``[samples, *shape]``, int8. :param depth: commands that the log holds.
@@ -100,7 +86,7 @@ def run(
     return _result(result, outputs, samples)
 
 
-def _result(result: bytes, outputs: Sequence[Port], samples: int) -> Simulated:
+def _result(result: bytes, outputs: Sequence[Port], samples: int) -> Computed:
     images: list[list[NDArray[np.int8]]] = [[] for _ in outputs]
     at = 0
     for _ in range(samples):
@@ -109,4 +95,4 @@ def _result(result: bytes, outputs: Sequence[Port], samples: int) -> Simulated:
             at += 4 * port.words
     rest = np.frombuffer(result[at:], "<u4").astype(np.int64)
     log = rest[1:-1].reshape(-1, len(COUNTERS))
-    return Simulated([np.stack(kept) for kept in images], log, int(rest[-1]))
+    return Computed([np.stack(kept) for kept in images], log, int(rest[-1]))

@@ -19,7 +19,8 @@ from edgekit.bundle.samples import pack, samples_in
 from edgekit.errors import DeviceError, EdgekitError
 from edgekit.files import left_behind
 from edgekit.runners import Device, OpenOptions, Run, RunOptions, Source, Trace
-from edgekit.runners.verilator import divided, simulator
+from edgekit.runners.overlay import divided
+from edgekit.runners.verilator import simulator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

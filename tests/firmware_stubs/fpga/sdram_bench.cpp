@@ -2,9 +2,9 @@
 //
 //   sdram_bench KIND BEATS SEED
 //
-// KIND: `stream` reads consecutive beats as fast as they come; `random` any beats, with writes in between, requests and
-// answers that wait at random. Prints how many cycles the first answer took, and how many the others. Exit code 1: a
-// word is not what was written; 3: nothing comes.
+// KIND: `stream` reads consecutive beats as fast as they come; `random` any beats, with writes to the same rows in
+// between, requests and answers that wait at random. Prints how many cycles the first answer took, and how many the
+// others. Exit code 1: a word is not what was written; 3: nothing comes.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -18,7 +18,7 @@
 namespace
 {
 
-constexpr uint32_t WORDS = 1 << 21, FREE = 4096; // the last ones are never read
+constexpr uint32_t WORDS = 1 << 21, ROW = 256, READ = 96; // of each row's words, the last half are never read
 uint64_t state;
 
 uint32_t draw()
@@ -81,7 +81,7 @@ int main(int argc, char **argv)
     const uint32_t count = any ? 4000 : uint32_t(beats / 2);
     std::vector<uint32_t> places(count);
     for (uint32_t i = 0; i < count; i++)
-        put(words, places[i] = any ? draw() % (WORDS - FREE) : i);
+        put(words, places[i] = any ? draw() % (WORDS / ROW) * ROW + draw() % READ : i);
 
     std::deque<uint16_t> expected;
     long asked = 0, got = 0, begun = now, first = 0, quiet = 0;
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
         if (any && draw() % 64 == 0) {
             top->arvalid = 0;
             top->rready = 0;
-            put(words, WORDS - 1 - draw() % (FREE / 2));
+            put(words, place / 2 / ROW * ROW + ROW / 2 + draw() % (ROW / 2));
         }
     }
     std::printf("%ld %ld\n", first, now - begun - first);
