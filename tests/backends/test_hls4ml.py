@@ -109,7 +109,7 @@ def test_fewer_multipliers_are_used_more_often(built: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["conv", "depthwise", "dense", "pair", "mean", "table"])
+@pytest.mark.parametrize("name", ["conv", "depthwise", "dense", "pair", "pool", "mean", "table"])
 def test_random_operators_side_by_side(installed: None, tmp_path: Path, name: str) -> None:
     tflite.write(random_network(name, 7, 6), tmp_path / "net.tflite")
     done = edgekit("compile", tmp_path / "net.tflite", "--target", "zynq-hls4ml", "--split", "-o", tmp_path)
@@ -158,7 +158,7 @@ def test_forms_without_a_layer_are_named() -> None:
         strideH=2, strideW=2, padding=0,
     )  # fmt: skip
     plan = Hls4ml().plan(b.whole(), load("zynq-hls4ml"))
-    assert isinstance(plan, list) and "only windows side by side" in plan[0].reason
+    assert isinstance(plan, list) and "do not lie side by side" in plan[0].reason
 
 
 @pytest.mark.slow

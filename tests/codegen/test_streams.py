@@ -17,6 +17,7 @@ from edgekit.reference.litert import reference_outputs
 from tests.backends.overlay_networks import OPERATORS, random_network
 from tests.codegen import streams
 from tests.networks.hls import streamed
+from tests.networks.logic import classifier
 from tests.networks.small import MODELS
 
 
@@ -45,12 +46,13 @@ def different(graph: Graph, folder: Path, samples: int = 4) -> int:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATORS if name != "pool"])  # few windows lie side by side
+@pytest.mark.parametrize("name", OPERATORS)
 def test_random_operators_have_the_references_bits_as_layers(name: str, tmp_path: Path) -> None:
     assert different(random_network(name, 40 + len(name), 12), tmp_path) == 0
 
 
-def test_a_whole_network_has_the_references_bits_as_layers(tmp_path: Path) -> None:
+def test_whole_networks_have_the_references_bits_as_layers(tmp_path: Path) -> None:
+    assert different(classifier(), tmp_path) == 0
     assert different(streamed(), tmp_path) == 0
     assert list(unsuitable(streamed()).values()) == ["there is no layer for it"]  # SOFTMAX
     kinds = {type(layer) for layer in program_of(streamed())[1].layers}

@@ -68,6 +68,9 @@ class Weighted(Layer):
 class Convolution(Weighted):
     """Weights ``[height, width, in, out]``, or ``[height, width, channels, 1]`` where ``depthwise``.
 
+    hls4ml 1.3.0 does not step over rows where a window has one, and takes a depthwise window of one pixel for a matrix
+    product of all channels: these windows get a second row of zeros.
+
     :param padding: top, left, bottom, right; these pixels are 0.
     """
 
