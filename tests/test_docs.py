@@ -22,6 +22,7 @@ from edgekit.graph import tflite
 from edgekit.passes import PassContext, recipe
 from edgekit.runners import Observes, opened
 from edgekit.target import Target
+from tests.api.proofs import plant, rebuilt
 from tests.e2e.command import edgekit
 from tests.networks import keras_mnist
 from tests.networks import small as small_networks
@@ -147,8 +148,8 @@ def test_the_plugin_of_the_documentation_can_be_built_from_an_empty_folder(tmp_p
 
 
 @pytest.mark.slow
-def test_the_kind_of_task_of_the_documentation_works(tmp_path: Path) -> None:
-    """Compiled, verified and run as the page says; the C library runs its network, and knows nothing of its kind."""
+def test_the_kind_of_task_of_the_documentation_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled, verified and run as the page says; the C library makes its input, and does not know its decider."""
     page = ROOT / "docs" / "extending.md"
     files = files_of(page, "## A kind of task: material -> decision")
     names = ["picture_rating.py", "pyproject.toml", "task.toml", "nearest.py"]
@@ -172,10 +173,16 @@ def test_the_kind_of_task_of_the_documentation_works(tmp_path: Path) -> None:
     done = [edgekit(*command[1:], cwd=folder, env=env) for command in commands]
     assert [each.code for each in done] == [0, 0, 0], [each.err for each in done]
     compiled, verified, run = (each.json for each in done)
-    assert compiled["bundles"][0]["parity"]["decision"]["ok"] is None
+    assert compiled["bundles"][0]["parity"]["decision"]["ok"] is True
     (decision,) = [check for check in verified["checks"] if check["name"] == "decision"]
-    assert verified["ok"] is None and decision["ok"] is None
-    assert "not executed, rating is a kind of the plug-in picture-rating" in decision["detail"]
+    assert verified["ok"] is True and decision["ok"] is True
+    assert "2 pictures to the network's input, each bit as the reference" in decision["detail"]
+    assert "picture-rating decides here: 2 of 2 as on the reference network's outputs" in decision["detail"]
+    plant("picture.c", "from[in->bgr ? blue : red]", "from[in->bgr ? red : blue]", tmp_path / "sources", monkeypatch)
+    spoilt = rebuilt(folder / commands[1][2], tmp_path / "spoilt")
+    again = edgekit("verify", spoilt, "--json", env=env)
+    (decision,) = [check for check in json.loads(again.out)["checks"] if check["name"] == "decision"]
+    assert again.code == 5 and "the C library makes another input" in decision["detail"]
     assert len(run["decisions"]) == 9
     for each in run["decisions"]:
         assert each["stars"] == pytest.approx(int(each["sample"].split("/")[0]), abs=0.65)

@@ -84,7 +84,7 @@ class _Proof:
         inputs, reference = self.bundle.golden()
         task = self.bundle.task
         material = self.bundle.material(len(inputs[0])) if task is not None and inputs else None
-        plugin = task is not None and bool(task.plugin)
+        plugin = task is not None and bool(task.plugin) and not task.twins.source
         wrong = decision.refused(task, self.bundle.graph, material) if task is not None and material else None
         given = replace(self.options, material=None if wrong or plugin else material)
         run = once(self.runner, self.bundle, inputs, given, self.opening)
@@ -96,7 +96,7 @@ class _Proof:
             if material is None:
                 absent = "the bundle keeps nothing that inputs are made of; compile it again"
             if plugin:
-                absent = f"{task.kind} is a kind of the plug-in {task.plugin}, which the C library does not know"
+                absent = f"{task.kind} is a kind of the plug-in {task.plugin}, whose source the C library does not have"
             golden = (inputs, reference)
             graph, made = self.bundle.graph, run.decided
             found = wrong or decision.judge(task, graph, material, golden, made, absent)

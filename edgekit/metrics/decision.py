@@ -33,7 +33,8 @@ class DecisionParity:
 
     :param ok: None: nothing is wrong, but the C library was not executed; ``reason`` says why.
     :param samples: how many of ``what``. :param agree: on which the artifact decides as the reference network does.
-    :param reason: what differs, if it is not ok.
+    :param reason: what differs, if it is not ok. :param decider: the plug-in whose decider was executed on this
+        machine, as the C library has none such.
     """
 
     ok: bool | None
@@ -41,6 +42,7 @@ class DecisionParity:
     agree: int | None = None
     reason: str = ""
     what: str = "picture"
+    decider: str = ""
 
     def words(self) -> str:
         """Summarize the verdict in one line."""
@@ -48,6 +50,11 @@ class DecisionParity:
             return f"from {self.what} to decision: not executed, {self.reason}"
         if not self.ok:
             return self.reason
+        if self.decider:
+            return (
+                f"{self.samples} {self.what}s to the network's input, each bit as the reference; {self.decider} "
+                f"decides here: {self.agree} of {self.samples} as on the reference network's outputs"
+            )
         return (
             f"{self.samples} {self.what}s to decisions, each bit as the reference; "
             f"{self.agree} of {self.samples} decided as the reference network does"
@@ -79,6 +86,7 @@ def judge(
     what = task.source.NAME
     if material is None:
         return DecisionParity(None, 0, reason=absent, what=what)
+    here = task.plugin if not task.twins.decider else ""
     count, decided = len(material.rows), list[tuple[Outcome, Outcome]]()
     for number, (row, thing) in enumerate(zip(material.rows, material.things, strict=True)):
         inputs, name = network_inputs(task.source, thing, graph), f"{what} {number}"
@@ -90,7 +98,7 @@ def judge(
         if not wrong and isinstance(made, Made):
             wrong = _inputs([each[number] for each in made.inputs], inputs, "the C library makes", "it should be", name)
             own = decide(task, sample, [each[number] for each in made.outputs], graph).outcome
-            wrong = wrong or _lines(made.lines[number], own.lines(), name)
+            wrong = wrong or _lines(made.lines[number], [] if here else own.lines(), name)
             decided.append((reference.outcome, own))
         if wrong:
             return DecisionParity(False, count, reason=wrong, what=what)
@@ -99,7 +107,7 @@ def judge(
     if made is None:
         return DecisionParity(None, count, reason=absent, what=what)
     agree = agreeing(task, graph, [expected for expected, _ in decided], [own for _, own in decided])
-    return DecisionParity(True, count, agree, what=what)
+    return DecisionParity(True, count, agree, what=what, decider=here)
 
 
 def _inputs(found: Sequence[NDArray[Any]], expected: Sequence[NDArray[Any]], who: str, instead: str, name: str) -> str:

@@ -13,6 +13,7 @@ from edgekit.errors import CheckFailed, UsageError
 from edgekit.files import documents
 from edgekit.tasks import fields
 from edgekit.tasks.parts import Decider, Source, TaskKind
+from edgekit.tasks.twins import Twins
 
 if TYPE_CHECKING:
     from edgekit.graph import Graph
@@ -28,14 +29,15 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 class Task:
     """What a network is for.
 
-    :param kind: the name of a :class:`~edgekit.tasks.parts.TaskKind`. :param plugin: the package that it comes from, of
-        which the C library knows nothing; empty: it is one of edgekit's own.
+    :param kind: the name of a :class:`~edgekit.tasks.parts.TaskKind`. :param plugin: the package that it comes from;
+        empty: it is one of edgekit's own. :param twins: what of a plug-in's kind the C library has, too.
     """
 
     kind: str
     source: Source
     decider: Decider
     plugin: str = ""
+    twins: Twins = Twins()
 
     def files(self) -> dict[str, bytes]:
         """What of it lies in the bundle beside the manifest, by the files' names."""
@@ -43,7 +45,7 @@ class Task:
 
     def json(self) -> dict[str, Any]:
         """The manifest's ``task``."""
-        plugin = {"plugin": self.plugin} if self.plugin else {}
+        plugin = {"plugin": self.plugin, "twins": self.twins.json()} if self.plugin else {}
         return {
             "schema": SCHEMA, "task": self.kind, **plugin, self.source.NAME: self.source.json(), **self.decider.json(),
         }  # fmt: skip
@@ -101,7 +103,8 @@ def of_manifest(manifest: Mapping[str, Any], folder: Path | None = None) -> Task
             raise ValueError(f"{kind} is a kind of {found or _OURS}, not of {plugin or _OURS}")
         source = _source(parts, value)
         decider = parts.decider.of_manifest(value, folder)
-        return Task(kind, source.of_manifest(value[source.NAME], folder), decider, plugin)
+        made = source.of_manifest(value[source.NAME], folder)
+        return Task(kind, made, decider, plugin, _twins(value, made, decider) if plugin else Twins())
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise CheckFailed(f"'task' in manifest.json is damaged: {error}", "compile the bundle again") from error
 
@@ -116,7 +119,20 @@ def _of_table(table: Mapping[str, Any], graph: Graph, path: Path) -> Task:
     chosen = _source(parts, table)
     source = chosen.of_table(fields.table(table.get(chosen.NAME, {}), chosen.NAME), graph, path.parent)
     source.check(graph, kind, str(path))
-    return Task(kind, source, parts.decider.of_table(table, graph, path.parent), plugin)
+    decider = parts.decider.of_table(table, graph, path.parent)
+    return Task(kind, source, decider, plugin, Twins.of(source, decider) if plugin else Twins())
+
+
+def _twins(value: Mapping[str, Any], source: Source, decider: Decider) -> Twins:
+    """What the C library runs of a plug-in's kind: nothing, in bundles of an older edgekit.
+
+    :raises ValueError: if the plug-in is made of other parts by now.
+    """
+    given = value.get("twins")
+    found = Twins.of(source, decider)
+    if given is not None and given != found.json():
+        raise ValueError(f"the plug-in's parts are {found.json()} by now, and were {str(given)[:100]}")
+    return Twins() if given is None else found
 
 
 def _kind(kind: Any) -> tuple[TaskKind, str]:

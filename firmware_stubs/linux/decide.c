@@ -213,6 +213,13 @@ static int write_transcript(edgekit_instance *instance, long sample, FILE *file)
     return status;
 }
 
+/* A plug-in's decider is not executed here. */
+static int write_nothing(edgekit_instance *instance, long sample, FILE *file)
+{
+    (void)instance, (void)sample, (void)file;
+    return EDGEKIT_OK;
+}
+
 typedef int (*decide_write)(edgekit_instance *, long sample, FILE *);
 static const char *const tasks[] = {
     "anomaly", "classification", "detection",    "embedding",      "keyword",
@@ -245,9 +252,11 @@ static int decide_one(edgekit_instance *instance, decide_write writer, const str
 /* Read the task; `writer` is NULL where there is none, or of a kind that has no lines here. */
 static int prepare(edgekit_instance *instance, const struct json *manifest, decide_write *writer)
 {
-    int kind = json_choice(manifest, json_get(manifest, json_get(manifest, 0, "task"), "task"), tasks,
-                           sizeof tasks / sizeof *tasks);
-    *writer = kind < 0 ? NULL : writers[kind];
+    uint32_t task = json_get(manifest, 0, "task"), twins = json_get(manifest, task, "twins");
+    bool plugged = json_get(manifest, task, "plugin") != 0;
+    uint32_t name = plugged ? twins ? json_get(manifest, twins, "decider") : 0 : json_get(manifest, task, "task");
+    int kind = json_choice(manifest, name, tasks, sizeof tasks / sizeof *tasks);
+    *writer = kind >= 0 ? writers[kind] : plugged && twins ? write_nothing : NULL;
     if (!describe_tensors(instance, manifest))
         return engine_fail(&instance->engine, EDGEKIT_DAMAGED, "the manifest describes other inputs or outputs");
     return task_read(instance, manifest);

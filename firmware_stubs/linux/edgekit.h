@@ -281,7 +281,8 @@ int edgekit_neighbours(edgekit_instance *instance, struct edgekit_neighbour *nei
 int edgekit_embedding(edgekit_instance *instance, float *vector, uint32_t most, uint32_t *count);
 
 /* What the bundle's task is, "detection", valid until the instance is closed; NULL if it has none. It may be a kind
-   that is a plug-in of edgekit: its network runs, but all functions for tasks return EDGEKIT_USAGE. */
+   that is a plug-in of edgekit: its network runs, but the functions for a source or a decider of its own return
+   EDGEKIT_USAGE. */
 const char *edgekit_task(const edgekit_instance *instance);
 
 /* Forget what earlier inferences left in a network with state. Returns a status. */

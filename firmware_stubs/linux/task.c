@@ -28,7 +28,7 @@ static const struct {
 
 struct task {
     const char *kind;
-    char plugged[MOST_NAME]; /* the kind, if it is a plug-in's: there are neither source nor decider */
+    char plugged[MOST_NAME]; /* the kind, if it is a plug-in's: source and decider may be missing */
     const struct task_source *source;
     const struct task_decider *decider;
     void *source_state, *decider_state;
@@ -43,16 +43,41 @@ static void task_free(struct task *t)
     free(t);
 }
 
-/* A kind that is a plug-in of edgekit, whose name is of [a-z0-9_-]: nothing is known here but that. */
-static bool read_plugged(struct task *t, const struct json *j, uint32_t v)
+/* The source, of the value `given`, and the decider, as far as they are known. */
+static const char *read_parts(edgekit_instance *instance, const struct json *j, uint32_t v, uint32_t given)
+{
+    struct task *t = instance->task;
+    if (!instance->engine.input_count || !instance->engine.output_count)
+        return "not for this network";
+    if ((t->source && !(t->source_state = t->source->read(instance, j, given))) ||
+        (t->decider && !(t->decider_state = t->decider->read(instance, j, v))))
+        return "not for this network, damaged, or too large for the memory";
+    return NULL;
+}
+
+/* A kind that is a plug-in of edgekit, whose name is of [a-z0-9_-]: nothing is known here but that, and which of its
+   parts are edgekit's own. */
+static const char *read_plugged(edgekit_instance *instance, const struct json *j, uint32_t v)
 {
     static const char *letters = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+    struct task *t = instance->task;
     char package[MOST_PACKAGE];
+    uint32_t twins = json_get(j, v, "twins"), given = 0;
     if (!json_string(j, json_get(j, v, "plugin"), package, sizeof package) || !*package ||
         !json_string(j, json_get(j, v, "task"), t->plugged, sizeof t->plugged))
-        return false;
+        return "damaged";
     t->kind = t->plugged;
-    return *t->plugged && !t->plugged[strspn(t->plugged, letters)];
+    if (!*t->plugged || t->plugged[strspn(t->plugged, letters)])
+        return "damaged";
+    for (size_t i = 0; twins && i < LENGTH(sources); i++)
+        if (json_is(j, json_get(j, twins, "source"), sources[i]->name)) {
+            t->source = sources[i];
+            given = json_get(j, v, t->source->name);
+        }
+    for (size_t i = 0; t->source && i < LENGTH(kinds); i++)
+        if (json_is(j, json_get(j, twins, "decider"), kinds[i].name))
+            t->decider = kinds[i].decider;
+    return t->source && !given ? "damaged" : read_parts(instance, j, v, given);
 }
 
 static const char *read_task(edgekit_instance *instance, const struct json *j, uint32_t v)
@@ -60,7 +85,7 @@ static const char *read_task(edgekit_instance *instance, const struct json *j, u
     struct task *t = instance->task;
     uint32_t given = 0;
     if (json_get(j, v, "plugin"))
-        return read_plugged(t, j, v) ? NULL : "damaged";
+        return read_plugged(instance, j, v);
     for (size_t i = 0; i < LENGTH(kinds); i++)
         if (json_is(j, json_get(j, v, "task"), kinds[i].name)) {
             t->kind = kinds[i].name;
@@ -71,12 +96,7 @@ static const char *read_task(edgekit_instance *instance, const struct json *j, u
             t->source = sources[i];
     if (!t->decider || !t->source)
         return "of a kind that this library does not know";
-    if (!instance->engine.input_count || !instance->engine.output_count)
-        return "not for this network";
-    if (!(t->source_state = t->source->read(instance, j, given)) ||
-        !(t->decider_state = t->decider->read(instance, j, v)))
-        return "not for this network, damaged, or too large for the memory";
-    return NULL;
+    return read_parts(instance, j, v, given);
 }
 
 int task_read(edgekit_instance *instance, const struct json *j)
@@ -94,26 +114,26 @@ int task_read(edgekit_instance *instance, const struct json *j)
     return wrong ? engine_fail(&instance->engine, EDGEKIT_DAMAGED, "the bundle's task is %s", wrong) : EDGEKIT_OK;
 }
 
-/* True if there is a task, of a kind that this library knows. */
-static bool has_task(edgekit_instance *instance)
+/* True if there is a task whose part this library knows. */
+static bool has_task(edgekit_instance *instance, bool known)
 {
     const struct task *t = instance->task;
     if (!t)
         engine_fail(&instance->engine, EDGEKIT_USAGE,
                     "the bundle has no task: compile the model with a task.toml beside it");
-    else if (*t->plugged)
+    else if (!known)
         engine_fail(&instance->engine, EDGEKIT_USAGE,
                     "the bundle's task is %s, a plug-in's kind that this library does not know: call "
                     "edgekit_set_input and edgekit_output_data",
                     t->kind);
-    return t && !*t->plugged;
+    return t && known;
 }
 
 void *task_of_source(edgekit_instance *instance, const struct task_source *source)
 {
-    if (!has_task(instance))
-        return NULL;
     const struct task *t = instance->task;
+    if (!has_task(instance, t && t->source))
+        return NULL;
     if (t->source != source)
         engine_fail(&instance->engine, EDGEKIT_USAGE, "the bundle's task takes a %s: call %s", t->source->name,
                     t->source->call);
@@ -122,9 +142,9 @@ void *task_of_source(edgekit_instance *instance, const struct task_source *sourc
 
 void *task_of_decider(edgekit_instance *instance, const struct task_decider *decider)
 {
-    if (!has_task(instance))
-        return NULL;
     const struct task *t = instance->task;
+    if (!has_task(instance, t && t->decider))
+        return NULL;
     if (t->decider != decider)
         engine_fail(&instance->engine, EDGEKIT_USAGE, "the bundle's task is %s: call %s", t->kind, t->decider->call);
     return t->decider == decider ? t->decider_state : NULL;

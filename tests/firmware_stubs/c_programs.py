@@ -30,4 +30,5 @@ def compiled(to: Path, sources: Sequence[Path], *flags: str) -> Path:
 def runtime_driver(folder: Path, *flags: str) -> Path:
     """The program that drives edgekit's runtime library."""
     parts = [path for path in sorted(LINUX.glob("*.c")) if path.name not in runner_build.RUNNER_PARTS]
-    return compiled(folder / "driver", [HERE / "runtime_driver.c", HERE / "runtime_tasks.c", *parts], *flags)
+    own = [HERE / f"runtime_{name}.c" for name in ("driver", "plugged", "tasks")]
+    return compiled(folder / "driver", [*own, *parts], *flags)

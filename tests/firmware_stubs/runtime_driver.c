@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "edgekit.h"
+#include "runtime_plugged.h"
 #include "runtime_tasks.h"
 
 static atomic_long allocations;
@@ -214,12 +215,6 @@ static int damaged(const char *bundle, const char *file, long count, unsigned in
     return 0;
 }
 
-#define EXPECT(condition, text)                                                             \
-    if (!(condition) || !strstr(edgekit_error(network), text)) {                            \
-        fprintf(stderr, "line %d: %s: %s\n", __LINE__, #condition, edgekit_error(network)); \
-        return 1;                                                                           \
-    }
-
 static int misused(const char *bundle)
 {
     edgekit_instance *network = NULL;
@@ -255,31 +250,6 @@ static int misused(const char *bundle)
     return 0;
 }
 
-/* A bundle whose kind of task is a plug-in's. */
-static int plugged(const char *bundle, const char *kind)
-{
-    static const char *const words = "a plug-in's kind that this library does not know: call edgekit_set_input";
-    edgekit_instance *network = NULL;
-    static const uint8_t pixels[3] = {1, 2, 3};
-    const struct edgekit_picture picture = {sizeof picture, pixels, 1, 1, 3, EDGEKIT_RGB};
-    struct edgekit_detection found;
-    uint32_t count;
-    EXPECT(!edgekit_open(bundle, NULL, &network) && network, "")
-    EXPECT(edgekit_task(network) && !strcmp(edgekit_task(network), kind), "")
-    size_t bytes = edgekit_input(network, 0)->bytes;
-    void *data = calloc(1, bytes);
-    EXPECT(data && !edgekit_set_input(network, 0, data, bytes) && !edgekit_run(network), "")
-    EXPECT(edgekit_output_data(network, 0), "")
-    free(data);
-    EXPECT(edgekit_set_picture(network, &picture) == EDGEKIT_USAGE, words)
-    EXPECT(edgekit_set_text(network, "x", 1) == EDGEKIT_USAGE, words)
-    EXPECT(edgekit_detections(network, &found, 1, &count) == EDGEKIT_USAGE, words)
-    EXPECT(!edgekit_mask_label(network, 0), words)
-    EXPECT(!edgekit_run(network), "")
-    edgekit_close(network);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 3)
@@ -291,6 +261,8 @@ int main(int argc, char **argv)
         return again(bundle, atol(argv[3]));
     if (!strcmp(what, "damaged"))
         return damaged(bundle, argv[3], atol(argv[4]), 1 + (unsigned int)atol(argv[5]), argc > 6);
+    if (!strcmp(what, "half"))
+        return plugged_half(bundle);
     if (!strcmp(what, "plugged"))
         return plugged(bundle, argv[3]);
     return !strcmp(what, "threads") ? threads(bundle) : misused(bundle);
