@@ -46,7 +46,7 @@ def board(simulator: Path) -> Iterator[str]:
 @needs_verilator
 @pytest.mark.emulator
 def test_a_bundle_runs_on_a_simulated_board(tmp_path: Path) -> None:
-    tflite.write(random_network("conv", 8, 2), tmp_path / "net.tflite")
+    tflite.write(random_network("conv", 8, 1), tmp_path / "net.tflite")
     (made,) = api.compile(tmp_path / "net.tflite", targets=["ulx3s"], out=tmp_path / "build")
     work = tmp_path / "simulator"
     work.mkdir()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from edgekit.bundle import Bundle
 from edgekit.bundle.execution import Kind
 from edgekit.runners import Defaults, Observes, OpenOptions, Refusal, Session, Source
+from edgekit.runners.overlay import Accelerator, Loaded
+from edgekit.runners.verilator import job, logic, simulator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,15 +39,10 @@ class VerilatorRunner(Defaults):
 
 def opened(bundle: Bundle, options: OpenOptions = OpenOptions()) -> Session:
     """A session of a bundle for an FPGA; see :meth:`edgekit.runners.Runner.open`."""
-    from edgekit.runners.verilator import logic
-
     return logic.opened(bundle, options) if bundle.execution.kind is Kind.LOGIC else _accelerator(bundle, options)
 
 
 def _accelerator(bundle: Bundle, options: OpenOptions) -> Session:
-    from edgekit.runners.overlay import Accelerator, Loaded
-    from edgekit.runners.verilator import job, simulator
-
     loaded = Loaded.of(bundle)
     program, timing = loaded.program, job.MemoryTiming.of(bundle.target.programmable)
     built = simulator.built(program.machine, options.progress)

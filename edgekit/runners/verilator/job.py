@@ -65,6 +65,23 @@ def run(
     :param values: of each input ``[samples, *shape]``, int8. :param depth: commands that the log holds.
     :raises ValueError: if values do not have their port's shape. :raises DeviceError: if the simulation fails.
     """
+    given = packed(stream, inputs, outputs, values, samples)
+    words = sum(port.words for port in outputs)
+    with sandbox.scratch() as folder:
+        (folder / "job").write_bytes(given)
+        command = [str(simulator), "job", "result", *timing.arguments(), f"cycles={CYCLES}"]
+        done = sandbox.run_program(command, folder=folder, limits=_LIMITS, env=_ENVIRONMENT, readable=[simulator])
+        if done.returncode != 0:
+            why = _ENDS.get(done.returncode, f"it ended with {done.returncode}")
+            raise DeviceError(f"the simulated accelerator failed: {why}", "compile the bundle again")
+        result = left_behind.read(folder, "result", 4 * (samples * words + 6 * depth + 2))
+    return _result(result, outputs, samples)
+
+
+def packed(
+    stream: bytes, inputs: Sequence[Port], outputs: Sequence[Port], values: Sequence[NDArray[Any]], samples: int
+) -> bytes:
+    """The file that the simulator takes; parameters and errors as those of :func:`run`."""
     for port, array in zip(inputs, values, strict=True):
         if array.shape != (samples, *port.shape) or array.dtype != np.int8:
             raise ValueError(f"an input is {array.dtype} {array.shape}, not int8 {(samples, *port.shape)}")
@@ -73,17 +90,9 @@ def run(
         parts.append(struct.pack("<I", len(group)))
         parts += [struct.pack("<II", port.base, port.words) for port in group]
     parts.append(struct.pack("<I", samples))
-    parts += [port.packed(x[n]) for n in range(samples) for port, x in zip(inputs, values, strict=True)]
-    words = sum(port.words for port in outputs)
-    with sandbox.scratch() as folder:
-        (folder / "job").write_bytes(b"".join(parts))
-        command = [str(simulator), "job", "result", *timing.arguments(), f"cycles={CYCLES}"]
-        done = sandbox.run_program(command, folder=folder, limits=_LIMITS, env=_ENVIRONMENT, readable=[simulator])
-        if done.returncode != 0:
-            why = _ENDS.get(done.returncode, f"it ended with {done.returncode}")
-            raise DeviceError(f"the simulated accelerator failed: {why}", "compile the bundle again")
-        result = left_behind.read(folder, "result", 4 * (samples * words + 6 * depth + 2))
-    return _result(result, outputs, samples)
+    return b"".join(
+        [*parts, *(port.packed(x[n]) for n in range(samples) for port, x in zip(inputs, values, strict=True))]
+    )
 
 
 def _result(result: bytes, outputs: Sequence[Port], samples: int) -> Computed:

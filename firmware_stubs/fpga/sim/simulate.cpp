@@ -18,6 +18,9 @@
 
 #include "Vek_overlay.h"
 #include "verilated.h"
+#ifdef EK_TRACE
+#include "verilated_vcd_c.h"
+#endif
 
 namespace
 {
@@ -39,6 +42,11 @@ class Machine
     Machine(const Settings &settings, const std::vector<uint8_t> &stream)
         : settings_(settings), stream_(stream), random_(settings.seed * 2654435761u + 1)
     {
+#ifdef EK_TRACE
+        Verilated::traceEverOn(true);
+        top_->trace(&trace_, 99);
+        trace_.open("trace.vcd"); // every signal after every rising edge
+#endif
         top_->clk = 0;
         top_->rst = 1;
         top_->host_valid = 0;
@@ -114,6 +122,9 @@ class Machine
         const uint32_t address = top_->mem_araddr;
         top_->clk = 1;
         top_->eval();
+#ifdef EK_TRACE
+        trace_.dump(now_);
+#endif
         top_->clk = 0;
         top_->eval();
         if (taken) {
@@ -150,6 +161,9 @@ class Machine
     uint64_t random_, now_ = 0, next_ = 0; // next_: when an answer may come, in cycles / 65536
     std::deque<Answer> answers_;
     std::unique_ptr<Vek_overlay> top_{new Vek_overlay};
+#ifdef EK_TRACE
+    VerilatedVcdC trace_;
+#endif
 };
 
 class Job
