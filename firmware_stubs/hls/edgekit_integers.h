@@ -39,6 +39,10 @@ void edgekit_requantize(hls::stream<data_T> &data, hls::stream<res_T> &res,
                         typename CONFIG_T::below_t below[CONFIG_T::n_channels],
                         typename CONFIG_T::border_t border[CONFIG_T::n_channels])
 {
+#pragma HLS ARRAY_PARTITION variable = gain complete
+#pragma HLS ARRAY_PARTITION variable = offset complete
+#pragma HLS ARRAY_PARTITION variable = below complete
+#pragma HLS ARRAY_PARTITION variable = border complete
 RequantizeLoop:
     for (unsigned i = 0; i < CONFIG_T::n_in / data_T::size; i++) {
 #pragma HLS PIPELINE II = CONFIG_T::reuse_factor

@@ -14,7 +14,7 @@ from edgekit.codegen.schedule.hls import Program, reuse, schedule
 from edgekit.codegen.schedule.hls.layers import Combine, Dense, Requantize, Sum
 from edgekit.graph import Graph, tflite
 from edgekit.reference.litert import reference_outputs
-from tests.backends.overlay_networks import OPERATORS, random_network
+from tests.backends.overlay_networks import OPERATORS, Integers, random_network
 from tests.codegen import streams
 from tests.networks.hls import streamed
 from tests.networks.logic import classifier
@@ -57,6 +57,27 @@ def test_whole_networks_have_the_references_bits_as_layers(tmp_path: Path) -> No
     assert list(unsuitable(streamed()).values()) == ["there is no layer for it"]  # SOFTMAX
     kinds = {type(layer) for layer in program_of(streamed())[1].layers}
     assert {Combine, Dense, Requantize, Sum} < kinds
+
+
+def test_outputs_that_are_inputs_or_one_another_have_layers_of_their_own(tmp_path: Path) -> None:
+    b = Integers(6)
+    x = b.fed(1, 2, 3)
+    shapes = [b.constant(np.array(shape, np.int32)) for shape in ((1, 6), (1, 3, 2))]
+    scale = b.tensors[x].quantization
+    y = b.made("RESHAPE", (x, shapes[0]), (1, 6), scale, options="Reshape", newShape=[1, 6])
+    z = b.made("RESHAPE", (x, shapes[1]), (1, 3, 2), scale, options="Reshape", newShape=[1, 3, 2])
+    graph = b.graph((x,), (y, z))
+    assert different(graph, tmp_path) == 0
+    program = program_of(graph)[1]
+    assert len({value.number for value in (*program.inputs, *program.outputs)}) == 3
+
+
+def test_a_batch_is_refused_wherever_it_is() -> None:
+    b = Integers(6)
+    x = b.fed(2, 3)
+    shape = b.constant(np.array([1, 6], np.int32))
+    b.made("RESHAPE", (x, shape), (1, 6), b.tensors[x].quantization, options="Reshape", newShape=[1, 6])
+    assert unsuitable(b.whole()) == {0: "its batch is not 1"}
 
 
 @pytest.mark.parametrize("name", ["tflite_micro/hello_world_int8", "mlperf_tiny/kws_int8"])

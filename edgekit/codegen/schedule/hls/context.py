@@ -39,6 +39,8 @@ class Context:
         shape = self.network.tensors[tensor].shape
         if len(shape) > 1 and shape[0] != 1:
             raise Unsuitable("its batch is not 1")
+        if not shape or shape[-1] > MOST_PACK:
+            raise Unsuitable(f"it passes {shape[-1] if shape else 0:,} numbers on at once: 1 to {MOST_PACK:,} can")
         return shape[1:] if len(shape) > 1 else shape
 
     def zero(self, tensor: int) -> int:
@@ -47,8 +49,6 @@ class Context:
 
     def fresh(self, shape: tuple[int, ...], numbers: Range) -> Value:
         """A value of the next number."""
-        if shape[-1] > MOST_PACK:
-            raise Unsuitable(f"it passes {shape[-1]:,} numbers on at once: at most {MOST_PACK:,}")
         self.count += 1
         return Value(self.count, shape, numbers)
 
@@ -68,11 +68,14 @@ class Context:
         """A tensor's value less a base, by a layer of its own if there is another base only."""
         there, value = self.any_of(tensor)
         if base not in self.values[tensor]:
-            moved = Value(self.count + 1, value.shape, value.range.minus(base - there))
-            self.count += 1
-            self.layers.append(Requantize(node, moved, value, made.moved(there - base, moved.range)))
-            self.values[tensor][base] = moved
+            self.values[tensor][base] = self.moved(node, value, there - base)
         return self.values[tensor][base]
+
+    def moved(self, node: int, value: Value, by: int) -> Value:
+        """A value to which a number is added, by a layer of its own."""
+        result = self.fresh(value.shape, value.range.minus(-by))
+        self.layers.append(Requantize(node, result, value, made.moved(by, result.range)))
+        return result
 
     def base(self, tensor: int) -> int:
         """The base of what is passed on of a tensor that is computed: outputs have none."""

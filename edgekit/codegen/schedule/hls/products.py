@@ -10,7 +10,7 @@ from edgekit.codegen import kernels as k
 from edgekit.codegen.schedule.hls import finish
 from edgekit.codegen.schedule.hls import rounding as made
 from edgekit.codegen.schedule.hls.context import Context, Unsuitable
-from edgekit.codegen.schedule.hls.layers import Convolution, Dense, Integers, Range, Requantize, Weighted
+from edgekit.codegen.schedule.hls.layers import Convolution, Dense, Integers, Range, Requantize, Value, Weighted
 from edgekit.codegen.schedule.unrolled import rounding
 
 
@@ -25,27 +25,30 @@ def convolution(context: Context, kernel: k.Conv2D | k.DepthwiseConv2D) -> None:
         raise Unsuitable("it has several output channels per input channel")
     weights = kernel.weights.astype(np.int64)
     weights = weights[..., None] if depthwise else weights.transpose(1, 2, 3, 0)
-    if weights.shape[0] == 1 and (depthwise or (weights.shape[1] > 1 and kernel.strides[0] > 1)):
-        weights = np.pad(weights, ((0, 1), (0, 0), (0, 0), (0, 0)))  # see :class:`Convolution`
     axes = (0, 1, 3) if depthwise else (0, 1, 2)
     value = context.read(kernel.node, kernel.input, context.zero(kernel.input))
     value = context.shaped(kernel.node, value, context.shape(kernel.input))
     bias = _bias(kernel.bias, weights.shape[2] if depthwise else weights.shape[3])
     sums = context.fresh(context.shape(kernel.output), _sums(weights, axes, value.range, bias))
-    padding = _padding(kernel.padding, value.shape, sums.shape, weights.shape, kernel.strides)
-    layer = Convolution(
-        kernel.node, sums, value, weights, bias, kernel.strides, padding, depthwise
+    layer = convolved(
+        kernel.node, sums, value, weights, bias, kernel.strides, kernel.padding, depthwise=depthwise
     )  # fmt: skip
     _weighted(context, kernel, layer)
 
 
-def _padding(
-    padding: tuple[int, ...], shape: tuple[int, ...], output: tuple[int, ...], window: tuple[int, ...],
-    strides: tuple[int, int],
-) -> tuple[int, int, int, int]:  # fmt: skip
-    """Top, left, bottom, right, as far as windows reach."""
-    reach = [(output[axis] - 1) * strides[axis] + window[axis] - padding[axis] - shape[axis] for axis in range(2)]
-    return padding[0], padding[1], max(0, reach[0]), max(0, reach[1])
+def convolved(
+    node: int, sums: Value, value: Value, weights: Integers, bias: Integers, strides: tuple[int, int],
+    padding: tuple[int, ...], *, depthwise: bool,
+) -> Convolution:  # fmt: skip
+    """A convolution that hls4ml computes right; ``padding``: top and left."""
+    if weights.shape[0] == 1 and (depthwise or (weights.shape[1] > 1 and strides[0] > 1)):
+        weights = np.pad(weights, ((0, 1), (0, 0), (0, 0), (0, 0)))  # see :class:`Convolution`
+    reach = [
+        (sums.shape[axis] - 1) * strides[axis] + weights.shape[axis] - padding[axis] - value.shape[axis]
+        for axis in (0, 1)
+    ]
+    around = (padding[0], padding[1], max(0, reach[0]), max(0, reach[1]))
+    return Convolution(node, sums, value, weights, bias, strides, around, depthwise)
 
 
 def product(context: Context, kernel: k.MatMul) -> None:

@@ -27,8 +27,14 @@ def schedule(network: k.Network) -> Program:
     context, unsuitable = _scheduled(network)
     assert not unsuitable, unsuitable
     inputs = tuple(context.values[tensor][0] for tensor in network.inputs)
-    outputs = tuple(context.read(network.kernels[-1].node, tensor, 0) for tensor in network.outputs)
-    return Program(tuple(context.layers), inputs, outputs)
+    outputs, taken = list[Value](), {value.number for value in inputs}
+    for tensor in network.outputs:
+        value = context.read(network.kernels[-1].node, tensor, 0)
+        if value.number in taken:  # an input, or another output
+            value = context.moved(network.kernels[-1].node, value, 0)
+        outputs.append(value)
+        taken.add(value.number)
+    return Program(tuple(context.layers), inputs, tuple(outputs))
 
 
 def _scheduled(network: k.Network) -> tuple[Context, list[tuple[int, str]]]:
@@ -43,6 +49,7 @@ def _scheduled(network: k.Network) -> tuple[Context, list[tuple[int, str]]]:
             for tensor in (*k.reads(kernel), kernel.output):
                 if network.tensors[tensor].dtype != "int8":
                     raise Unsuitable(f"it computes with {network.tensors[tensor].dtype}")
+                context.shape(tensor)
             rule = _RULES.get(type(kernel))
             if rule is None:
                 raise Unsuitable(NO_LAYER)

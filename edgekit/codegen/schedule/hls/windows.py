@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.codegen import kernels as k
-from edgekit.codegen.schedule.hls import finish
+from edgekit.codegen.schedule.hls import finish, products
 from edgekit.codegen.schedule.hls.context import NO_LAYER, Context, Unsuitable, places
-from edgekit.codegen.schedule.hls.layers import Convolution, Largest, Range, Sum, Zeros
+from edgekit.codegen.schedule.hls.layers import Largest, Range, Sum, Zeros
 from edgekit.codegen.schedule.unrolled import exact, rounding
 from edgekit.codegen.schedule.unrolled.exact import STORED_LIMITS
 from edgekit.codegen.schedule.unrolled.rounding import Fit
@@ -56,9 +56,8 @@ def _average(context: Context, kernel: k.Pool, limits: tuple[int, int]) -> None:
     value = context.shaped(kernel.node, value, shape)
     sums = context.fresh(output, Range(min(0, value.range.low * count), max(0, value.range.high * count)))
     ones, none = np.ones((*kernel.window, shape[2], 1), np.int64), np.zeros(shape[2], np.int64)
-    context.layers.append(
-        Convolution(kernel.node, sums, value, ones, none, kernel.strides, (0, 0, 0, 0), depthwise=True)
-    )
+    layer = products.convolved(kernel.node, sums, value, ones, none, kernel.strides, (0, 0), depthwise=True)
+    context.layers.append(layer)
     finish.rounded(context, kernel, sums, [fit], limits, base * count)
 
 
