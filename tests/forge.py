@@ -334,8 +334,6 @@ def main() -> None:
     if sys.argv[1] == "--workers":
         source = socket.socket(fileno=int(sys.argv[2]))
         extend_path(sys.argv[3])
-        import numpy  # noqa: F401  (as the worker does)
-
         importlib.import_module("edgekit.sandbox.worker").preload(sys.argv[4:])
         forge = Forge(source, listening=False, control=source.fileno())
     elif sys.argv[1] == "--converter":

@@ -45,6 +45,7 @@ def warm(folder: Path) -> None:
     Two things that onnx2tf does anew each time are kept: the compiled schema, and onnxsim, which it starts as a program
     of its own (three times a model; importing is most of their time) and which is a fork here.
     """
+    gc.disable()  # nothing of it is garbage, nor becomes any
     import ai_edge_litert.interpreter  # noqa: F401
     import onnxruntime  # type: ignore[import-untyped]  # noqa: F401
     import onnxsim  # type: ignore[import-not-found]  # noqa: F401
@@ -56,6 +57,8 @@ def warm(folder: Path) -> None:
     tflite_builder.load_schema_module = lambda output_folder_path: schema
     onnx2tf._run_onnxsim_inplace_safely = simplify
     gc.freeze()
+    gc.set_threshold(10_000, *gc.get_threshold()[1:])
+    gc.enable()
 
 
 def simplify(*, input_onnx_file_path: str, append_param: list[str]) -> str:
