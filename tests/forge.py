@@ -5,13 +5,15 @@ commands import, and forks a child for each command: a process of its own with i
 For the workers of :mod:`edgekit.sandbox` it starts a forge of their own per list of preloaded modules and environment,
 which forks in the same way; what is forked runs the unchanged ``edgekit.sandbox.worker``. The ONNX converter, which has
 a Python of its own, has a forge, too: what is forked runs the unchanged ``edgekit/sandbox/launch.py``, which sets the
-lock, and then the unchanged ``edgekit/readers/onnx2tf_program.py``, whose imports are done.
+lock, and then the unchanged ``edgekit/readers/onnx2tf_program.py``, whose imports are done. Other programs in the
+sandbox only begin at ``launch.py`` with its imports done; it starts them as ever.
 
 A request is one message on a Unix socket: a JSON document and descriptors. The answers on that connection are JSON
 lines: ``{"pid": ...}`` once the process runs, and ``{"status": ...}``, as of ``waitpid``, when it has ended.
 
     python tests/forge.py SOCKET           the forge of commands; ends with its standard input
     python tests/forge.py --workers FD ... a forge of workers that import these modules; ends with the socket FD
+    python tests/forge.py --launcher FD    a forge of supervisors of sandboxed programs
     python tests/forge.py --converter FD PROGRAM FOLDER   a forge of the ONNX converter, copied to the FOLDER
 """
 
@@ -25,7 +27,6 @@ import io
 import json
 import os
 import pkgutil
-import runpy
 import selectors
 import shutil
 import signal
@@ -36,6 +37,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import CodeType, ModuleType
 from typing import Any, TextIO
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +120,7 @@ class Forge:
         text, descriptors = receive(connection)
         descriptors.append(connection.detach())
         request = json.loads(text) if text else {}
-        if "worker" in request or "converter" in request:
+        if request and "command" not in request:
             self._pass_on(request, text, descriptors)
             return None
         if "command" in request:
@@ -154,7 +156,7 @@ class Forge:
         with contextlib.suppress(OSError):
             connection.sendall(json.dumps({"pid": os.getpid()}).encode() + b"\n")
         connection.close()
-        starts = {"worker": worker, "converter": converter, "command": command}
+        starts = {"worker": worker, "converter": converter, "launcher": launcher, "command": command}
         return next(start(request[kind]) for kind, start in starts.items() if kind in request)
 
     def _forget(self) -> None:
@@ -181,7 +183,9 @@ class Forge:
     def _pass_on(self, request: dict[str, Any], text: bytes, descriptors: list[int]) -> None:
         """Let the forge of these modules and this environment, or that of the converter, answer."""
         env = bound(request["env"])
-        if "worker" in request:
+        if "launcher" in request:
+            python, kind, same, arguments, env = request["launcher"][0], "--launcher", [], [], {}
+        elif "worker" in request:
             python, _, _, folders, _, *modules = request["worker"]
             if modules in ([], ["tensorflow"]):  # tests' own tasks of TensorFlow preload nothing
                 modules = ["tensorflow", "tf_keras"]
@@ -280,13 +284,40 @@ def converter(command_line: Sequence[str]) -> Start:
             os._exit(code)
 
     def start() -> object:
-        launch, settings = command_line[3], {**json.loads(command_line[4]), "parent": os.getppid()}
-        sys.argv[:] = [launch, json.dumps(settings), *command_line[5:]]
         tempfile.tempdir = None
         os.execvp = program  # type: ignore[assignment]
-        return runpy.run_path(launch)
+        return launcher(command_line)()
 
     return start
+
+
+def launcher(command_line: Sequence[str]) -> Start:
+    """What the command line of a sandboxed program's supervisor does."""
+
+    def start() -> object:
+        launch, settings = command_line[3], {**json.loads(command_line[4]), "parent": os.getppid()}
+        sys.argv[:] = [launch, json.dumps(settings), *command_line[5:]]
+        exec(code(launch), {"__name__": "__main__", "__file__": launch})
+        return 0
+
+    return start
+
+
+@functools.cache
+def code(path: str) -> CodeType:
+    """A program, compiled."""
+    return compile(Path(path).read_bytes(), path, "exec")
+
+
+def import_launcher() -> None:
+    """Import what the supervisor of a sandboxed program imports, under the names that it has there."""
+    launch = ROOT / "edgekit" / "sandbox" / "launch.py"
+    package = ModuleType("lock")
+    package.__path__ = [str(launch.parent)]
+    sys.modules["lock"] = package
+    for name in ("lockdown", "namespaces", "tree"):
+        importlib.import_module(f"lock.{name}")
+    code(str(launch))
 
 
 def import_converter(program: Path, folder: Path) -> None:
@@ -335,6 +366,10 @@ def main() -> None:
         source = socket.socket(fileno=int(sys.argv[2]))
         extend_path(sys.argv[3])
         importlib.import_module("edgekit.sandbox.worker").preload(sys.argv[4:])
+        forge = Forge(source, listening=False, control=source.fileno())
+    elif sys.argv[1] == "--launcher":
+        source = socket.socket(fileno=int(sys.argv[2]))
+        import_launcher()
         forge = Forge(source, listening=False, control=source.fileno())
     elif sys.argv[1] == "--converter":
         source = socket.socket(fileno=int(sys.argv[2]))

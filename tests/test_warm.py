@@ -114,6 +114,52 @@ def test_a_task_sees_the_same_in_either_worker() -> None:
     assert told[0] == told[1]
 
 
+PROGRAM = """
+import json, os, resource, signal, sys
+print("to stderr", file=sys.stderr, flush=True)
+limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
+handlers = [str(signal.getsignal(n)) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+status = open("/proc/self/status").read().splitlines()
+kept = [line for line in status if line.split(":")[0] in ("NoNewPrivs", "Seccomp", "CapEff", "SigIgn", "SigBlk")]
+try:
+    open("/etc/hostname-of-nobody", "w")
+except OSError as error:
+    print(type(error).__name__)
+print(json.dumps([os.getcwd(), dict(os.environ), limits, handlers, kept, sys.argv, sys.stdin.read(), os.getpid()]))
+print(os.getsid(0) == os.getpgid(0), sorted(os.listdir("/proc/self/fd"))[:3])
+"""
+
+
+def ended(argv: list[str], folder: Path, seconds: float = 60) -> tuple[int, str]:
+    """The status of a sandboxed program and what it printed, or why it died."""
+    env = {"PATH": os.environ["PATH"], "A": "b"}
+    try:
+        done = sandbox.run_program(argv, folder=folder, limits=sandbox.Limits(seconds=seconds), env=env)
+    except sandbox.ChildDied as died:
+        return -1, died.reason
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("argv", "seconds"),
+    [
+        ([sys.executable, "-I", "-c", PROGRAM, "word"], 60), (["sh", "-c", "echo a; exit 3"], 60),
+        (["sh", "-c", "kill -9 $$"], 60), (["no-such-program"], 60), (["sleep", "50"], 0.3),
+    ],
+    ids=["surroundings", "status", "signal", "nothing", "time"],
+)  # fmt: skip
+def test_a_program_sees_the_same_and_ends_as_one_that_starts_afresh(
+    argv: list[str], seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock, streams, folder, limits, environment and signals."""
+    found = []
+    for start in (warm.start_program, warm.FRESH_PROGRAM):
+        monkeypatch.setattr(sandbox, "_launched", start)
+        found.append(ended(argv, tmp_path, seconds))
+    assert found[0] == found[1]
+    assert argv[-1] != "word" or ("PermissionError" in found[0][1] and str(tmp_path) in found[0][1])
+
+
 @pytest.mark.usefixtures("onnx_converter")
 def test_the_converter_converts_as_one_that_starts_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A good model and a damaged one: the same files and samples, the same refusal."""

@@ -134,12 +134,13 @@ def start_program(
     launcher: list[str], folder: Path, env: dict[str, str], stdin: int, stderr: Any, place: str | None = None
 ) -> Any:
     """Stand in for ``edgekit.sandbox._launched``: of all programs, the ONNX converter takes longest to import."""
-    if [Path(part).name for part in launcher[7:8]] != [CONVERTER] or stdin != subprocess.DEVNULL:
+    if stdin != subprocess.DEVNULL or stderr != subprocess.STDOUT:
         return FRESH_PROGRAM(launcher, folder, env, stdin, stderr)
+    kind = "converter" if [Path(part).name for part in launcher[7:8]] == [CONVERTER] else "launcher"
     to_read, to_write = os.pipe()
     null = os.open(os.devnull, os.O_RDONLY)
     try:
-        request = {"converter": launcher, "env": env, "cwd": str(folder)}
+        request = {kind: launcher, "env": env, "cwd": str(folder)}
         connection = asked(place or forge(), request, [null, to_write, to_write])
     finally:
         os.close(null)

@@ -23,12 +23,19 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def decided(name: str, out: Path, board: str = "rpi4", lines: str = "decided.jsonl") -> list[dict[str, Any]]:
     """Run an example, which must keep its four promises; return what was decided, as it wrote it to ``lines``."""
     needed("tensorflow", "train")
-    try:
-        tracing.emulator("qemu-aarch64"), sysroot.get(target.load(board))
-    except ToolMissing as error:
-        pytest.skip(str(error))
+    if reason := lacking(board):
+        pytest.skip(reason)
     command = [sys.executable, EXAMPLES / name / "demo.py", "--out", out]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=580)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(re.findall("^   ok  ", done.stdout, re.MULTILINE)) == 4
     return [json.loads(line) for line in (out / lines).read_text().splitlines()]
+
+
+def lacking(board: str) -> str:
+    """What is missing to emulate a board, in words; empty if nothing is."""
+    try:
+        tracing.emulator("qemu-aarch64"), sysroot.get(target.load(board))
+    except ToolMissing as error:
+        return str(error)
+    return ""

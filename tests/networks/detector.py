@@ -1,6 +1,6 @@
 """A one-stage detector of handwritten digits: that of ``examples/detect_digits``, for tests to take apart.
 
-``detector.py FOLDER`` writes ``detector.keras`` and ``scenes.npz`` there. Boxes are in pixels of the camera's picture,
+``detector.py FOLDER`` writes ``detector.keras`` there. Boxes are in pixels of the camera's picture,
 which reaches the network four times as small. For each of 10 x 10 cells it gives one row: left, top, right and bottom,
 and a score in 0..1, all in one output ``[1, 100, 5]``.
 """
@@ -71,11 +71,5 @@ def _digit(boxes: Array) -> Array:
     return np.zeros(len(boxes), np.int64)
 
 
-def main(folder: str) -> None:
-    digits = example()
-    digits.main(folder)
-    np.savez(Path(folder) / "scenes.npz", x=scenes(100, seed=2)[0])
-
-
 if __name__ == "__main__":
-    main(sys.argv[1])
+    example().main(sys.argv[1])
