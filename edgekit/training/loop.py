@@ -63,7 +63,6 @@ class _Run:
 
     def __init__(self, tf: Any, engine: Any, args: dict[str, Any], arrays: dict[str, Any], folder: Path) -> None:
         self.tf, self.engine, self.args, self._folder, self._given = tf, engine, args, folder, arrays
-        self._given = arrays
         self.net = net = Trainable(tflite.loads(arrays["graph"].tobytes()))
         self.lanes = Lanes(args["samples"], args["batch"], args["seed"], engine.workers, engine.index)
         self.heads = heads(net.graph, labelled="y" in arrays)
@@ -84,8 +83,8 @@ class _Run:
         self.objective = Objective(tf, self.heads, args["alpha"], args["temperature"], self._variances)
         self._optimizer()
         step = engine.summed(self._gradients)
-        self._step = tf.function(lambda *given: self._update(step(*given)), reduce_retracing=True)
-        self._evaluation = tf.function(engine.summed(self._evaluated), reduce_retracing=True)
+        self._step = _traced(tf, lambda *given: self._update(step(*given)))
+        self._evaluation = _traced(tf, engine.summed(self._evaluated))
 
     def _hooks(self) -> Hooks:
         weight = dict(self.masks.hooks())
@@ -268,7 +267,7 @@ class _Run:
         self.heads = alike(self.heads, taught)
         wanted = [head.index for head in taught] + self.args["teacher_features"]
         scales = [head.scale for head in taught] + [1.0] * len(self.features)
-        run = self.tf.function(lambda *x: teacher(x, wanted=wanted), reduce_retracing=True)
+        run = _traced(self.tf, lambda *x: teacher(x, wanted=wanted))
 
         def outputs(samples: list[Any]) -> list[Any]:
             parts = [
@@ -293,3 +292,9 @@ class _Run:
 
 def _chained(first: Callable[[Any], Any], then: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda values: then(first(values))
+
+
+def _traced(tf: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as a graph. No tensor decides what its Python does, so AutoGraph, which takes longer, has no work."""
+    traced: Callable[..., Any] = tf.function(function, reduce_retracing=True, autograph=False)
+    return traced
