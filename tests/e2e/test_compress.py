@@ -56,6 +56,7 @@ def found(place: Path, cache: dict[str, str]) -> dict[str, Any]:
     return result.json
 
 
+@pytest.mark.slow
 def test_the_front_is_what_was_measured(place: Path, found: dict[str, Any]) -> None:
     assert found["ok"] and found["search"]["recipes"] == 10
     assert sum(entry["samples"] for entry in found["data"].values()) == 900
@@ -120,6 +121,7 @@ def test_a_budget_that_nothing_holds(place: Path, cache: dict[str, str]) -> None
     assert document["nearest"] in result.err and not (place / "none" / "best.toml").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_is_shown_and_goes_on(place: Path, cache: dict[str, str]) -> None:
     args = ["compress", "digits.tflite", "--data", "digits.npz", "--target", "host", "--trials", "13", "--out", "cut",
             "--seed", "3", "--budget", "size=9kB", "--json"]  # fmt: skip

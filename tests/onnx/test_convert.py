@@ -118,6 +118,7 @@ def test_one_bad_model_leaves_the_others() -> None:
     assert isinstance(first, ModelError) and isinstance(second, Graph)
 
 
+@pytest.mark.slow
 def test_damaged_options_end_in_one_line(tmp_path: Path) -> None:
     """Damaged bytes anywhere in a file of ONNX operators: a Graph that works, or one of our errors."""
     good = tflite.dumps(read(network()))

@@ -16,6 +16,7 @@ from tests.security import corpus
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_few_of_every_format() -> None:
     """All of them: ``python -m tests.security.corpus``."""
     command = [sys.executable, "-m", "tests.security.corpus", "--few"]
