@@ -15,12 +15,39 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 
+_ONE = {
+    "readers": "reader", "passes": "pass", "backends": "backend", "runners": "runner", "steps": "kind of task",
+}  # fmt: skip
+"""What one of a group is called."""
+
+
 @cache
 def names(group: str) -> dict[str, EntryPoint]:
     """Return the entry points of ``edgekit.<group>`` by name; nothing is imported."""
     from importlib.metadata import entry_points  # imports much, which lists of boards need not wait for
 
-    return {point.name: point for point in sorted(entry_points(group=f"edgekit.{group}"), key=lambda p: p.name)}
+    return distinct(group, entry_points(group=f"edgekit.{group}"))
+
+
+def distinct(group: str, points: Iterable[EntryPoint]) -> dict[str, EntryPoint]:
+    """The entry points of a group by name.
+
+    :raises UsageError: if two packages register one name for different things.
+    """
+    found: dict[str, EntryPoint] = {}
+    for point in sorted(points, key=lambda point: point.name):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            first, second = sorted((_origin(other), _origin(point)))
+            raise UsageError(
+                f"two plug-ins are the {_ONE[group]} {point.name!r}: {first} and {second}", "uninstall one of them"
+            )
+    return found
+
+
+def _origin(point: EntryPoint) -> str:
+    """What a plug-in is and the package that it comes from, for messages."""
+    return f"{point.value} of {point.dist.name if point.dist is not None else 'an unknown package'}"
 
 
 @cache
@@ -31,7 +58,7 @@ def get(group: str, name: str) -> Any:
     """
     found = names(group)
     if name not in found:
-        raise UsageError(f"there is no {group.rstrip('s')} named {name!r}", nearest(name, found))
+        raise UsageError(f"there is no {_ONE[group]} named {name!r}", nearest(name, found))
     return found[name].load()()
 
 

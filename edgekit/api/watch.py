@@ -12,7 +12,7 @@ from edgekit import bundle as bundles
 from edgekit import runners
 from edgekit.api.verify import default_runner
 from edgekit.bundle import Bundle
-from edgekit.data import dataset, images, wav
+from edgekit.data import dataset, images, sounds, wav
 from edgekit.data.arrivals import Arrivals
 from edgekit.data.spec import PIXELS
 from edgekit.errors import UsageError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 POLL = 0.1
 """Seconds between two looks at the folder."""
+MOST_CLIPS = 10_000
+"""Of a recording, so that one cannot hold up those behind it: at a step of a second, three hours."""
 
 
 def watch(
@@ -113,6 +115,10 @@ def _decided(
 
 def _read(task: Task, file: Path, graph: Graph) -> dataset.Dataset:
     if not isinstance(task.source, Picture):
+        assert isinstance(task.source, Sound)
+        clips = sounds.clips_of(file, wav.read(file), task.source)
+        if clips > MOST_CLIPS:
+            raise UsageError(f"{file}: it has {clips} clips, and --watch takes up to {MOST_CLIPS} of a file")
         return dataset.load(str(file), graph, task=task)
     made = images.load([file], file, graph, PIXELS, picture=task.source)
     return dataset.Dataset([made.values], sizes=made.sizes)

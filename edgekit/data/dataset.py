@@ -57,7 +57,7 @@ def load(
         dataset = loaders.of_texts(Path(name), graph, task, task.source).part(parts, seed).subset(limit, seed)
     elif task is not None and sounds.holds_sounds(name, task):
         dataset = loaders.of_sounds(Path(name), graph, parts, seed, limit, task, progress)
-    elif task is not None and isinstance(task.source, Row) and Path(name).suffix.lower() == table.CSV:
+    elif task is not None and isinstance(task.source, Row) and Path(name).suffix.lower() in table.SUFFIXES:
         dataset = loaders.of_rows(Path(name), graph, task, task.source).part(parts, seed).subset(limit, seed)
     elif holds_pictures(name):
         first = None if parts else limit

@@ -120,7 +120,7 @@ def of_rows(path: Path, graph: Graph, task: Task, source: Row) -> Dataset:
 
 def of_file(path: Path, graph: Graph, pixel_range: tuple[float, float], task: Task | None) -> Dataset:
     """Arrays of an .npz, or columns of a table, by the names of the network's inputs."""
-    if path.suffix.lower() == table.CSV:
+    if path.suffix.lower() in table.SUFFIXES:
         arrays = tables.read(path, _named_inputs(graph))
     else:
         arrays = npz.read(path, texts=("g",))

@@ -111,6 +111,17 @@ def material(files: Sequence[Path], sound: Sound, most: int) -> list[Recording]:
     return made
 
 
+def clips_of(file: Path, recording: Recording, sound: Sound) -> int:
+    """How many clips a recording has.
+
+    :raises UsageError: if its rate has nothing to do with the task's.
+    """
+    try:
+        return sound.clips(resample.count(len(recording.samples), recording.rate, sound.rate))
+    except resample.Unrelated as error:
+        raise UsageError(f"{file}: {error}", f"resample it: sox {file.name} -r {sound.rate} out.wav") from error
+
+
 def load(files: Sequence[Path], base: Path, sound: Sound, tensor: Tensor, progress: Progress) -> Clips:
     """Read recordings, as the network hears them.
 
@@ -123,10 +134,7 @@ def load(files: Sequence[Path], base: Path, sound: Sound, tensor: Tensor, progre
     room = npz.MAX_BYTES
     for number, file in enumerate(files, 1):
         recording = wav.read(file)
-        try:
-            count = sound.clips(resample.count(len(recording.samples), recording.rate, sound.rate))
-        except resample.Unrelated as error:
-            raise UsageError(f"{file}: {error}", f"resample it: sox {file.name} -r {sound.rate} out.wav") from error
+        count = clips_of(file, recording, sound)
         room -= count * (tensor.elements * 4 + sound.length * 8)
         if room < 0:
             raise UsageError(f"{base}: its sounds need more than {npz.MAX_BYTES >> 30} GiB", "use fewer")

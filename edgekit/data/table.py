@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.data import parquet
 from edgekit.errors import UsageError
 
-CSV = ".csv"
+SUFFIXES = (".csv", parquet.SUFFIX)
 MAX_BYTES, MAX_COLUMNS, MAX_CELL, MAX_TEXT = 1 << 30, 10_000, 256, 100_000
 _DELIMITERS = ",;\t"
 _LARGEST = float(np.finfo(np.float32).max)
@@ -46,6 +47,8 @@ def read(path: Path, most: int = MAX_CELL, *, strip: bool = True) -> Table:
     :param most: characters in a cell. :param strip: without the white space around them.
     :raises UsageError: if it is not a table of at least one row.
     """
+    if path.suffix.lower() == parquet.SUFFIX:
+        return _parquet(path, most, strip)
     if path.stat().st_size > MAX_BYTES:
         raise UsageError(f"{path}: a table of over {MAX_BYTES >> 30} GiB is too large to read")
     numbered = _csv(path, most)
@@ -59,6 +62,17 @@ def read(path: Path, most: int = MAX_CELL, *, strip: bool = True) -> Table:
     columns = {}
     for name, cells in zip(names, zip(*(row for _, row in numbered[1:]), strict=True), strict=True):
         columns[name] = Column(path, name, [cell.strip() for cell in cells] if strip else cells, rows)
+    return Table(path, columns)
+
+
+def _parquet(path: Path, most: int, strip: bool) -> Table:
+    found = parquet.cells(path, most, MAX_COLUMNS)
+    if not found or not found[0][1]:
+        raise UsageError(f"{path}: no samples", "a table has one row per sample")
+    check_names(path, [name.strip() for name, _ in found])
+    rows, columns = range(1, len(found[0][1]) + 1), {}
+    for name, cells in found:
+        columns[name.strip()] = Column(path, name.strip(), [cell.strip() for cell in cells] if strip else cells, rows)
     return Table(path, columns)
 
 

@@ -32,7 +32,7 @@ class Texts:
 
 def holds(path: Path) -> bool:
     """True if texts may lie there: in a folder, or in a table."""
-    return path.is_dir() or (path.is_file() and path.suffix.lower() == table.CSV)
+    return path.is_dir() or (path.is_file() and path.suffix.lower() in table.SUFFIXES)
 
 
 def load(path: Path, labels: Sequence[str]) -> Texts:

@@ -15,7 +15,7 @@ from edgekit.errors import UsageError
 from edgekit.tasks import fields
 from edgekit.tasks import labels as names
 from edgekit.tasks.exact import exponential
-from edgekit.tasks.labels import MOST_LABELS, Scores
+from edgekit.tasks.labels import MOST_LISTED, Scores
 from edgekit.tasks.parts import Line, Sample, Source, WithoutFiles
 from edgekit.tasks.real import real
 from edgekit.text.printable import name
@@ -75,14 +75,14 @@ class Classifier(WithoutFiles):
         """Read its keys of ``task.toml``."""
         return cls(
             names.of_table(table.get("labels", []), folder),
-            fields.whole(table.get("top", 1), MOST_LABELS, "top", 1),
+            fields.whole(table.get("top", 1), MOST_LISTED, "top", 1),
             fields.choice(Scores, table.get("scores", "probabilities"), "scores"),
         )
 
     @classmethod
     def of_manifest(cls, task: Mapping[str, Any], folder: Path | None) -> Self:
         """Read what ``json`` wrote."""
-        top = max(1, fields.whole(task["top"], MOST_LABELS, "top"))
+        top = max(1, fields.whole(task["top"], MOST_LISTED, "top"))
         return cls(names.checked(task["labels"]), top, Scores(task["scores"]))
 
     def json(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 from edgekit.errors import UsageError
 from edgekit.files import plain_files
 
-MOST_LABELS, MOST_LABEL = 65536, 200
+MOST_LABELS, MOST_LABEL, MOST_LISTED = 65536, 200, 1000
+"""Classes, bytes of a label, and classes that a decision lists."""
 _MOST_TEXT = MOST_LABELS * (MOST_LABEL + 2)
 
 

@@ -7,7 +7,7 @@
 
 #include "json.h"
 
-enum { LABELS_MAX = 65536 };
+enum { LABELS_MAX = 65536, LABELS_MAX_LISTED = 1000 };
 
 struct labels {
     char **label; /* one block: the pointers, then the texts; NULL where classes have numbers only */

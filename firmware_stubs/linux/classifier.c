@@ -40,7 +40,7 @@ static bool read_classifier(struct classifier *c, const struct edgekit_tensor *t
     static const char *const scores[] = {"probabilities", "logits"};
     int logits = json_choice(j, json_get(j, v, "scores"), scores, 2);
     c->classes = classes_of(t);
-    if (!c->classes || logits < 0 || !json_whole(j, v, "top", LABELS_MAX, &c->top) || !c->top)
+    if (!c->classes || logits < 0 || !json_whole(j, v, "top", LABELS_MAX_LISTED, &c->top) || !c->top)
         return false;
     c->logits = logits == 1;
     c->score = calloc(c->classes, sizeof *c->score);

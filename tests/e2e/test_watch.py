@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgekit.api import watch as watching
 from tests.e2e.command import edgekit, refused
 from tests.networks import hearing
 from tests.tasks.task_networks import written
@@ -128,3 +129,27 @@ def test_refusals(bundle: Path, tmp_path: Path) -> None:
     plain.write_bytes(model.read_bytes())
     (made,) = edgekit("compile", plain, "--target", "host", "--out", tmp_path / "build", "--json").json["bundles"]
     refused(edgekit("run", made["path"], "--watch", tmp_path), 2, "no task that takes pictures")
+
+
+def test_a_recording_of_too_many_clips_is_skipped_before_it_is_heard(tmp_path: Path) -> None:
+    """A file of a megabyte at a step of 40 samples would be thousands of inferences; others must not wait for it."""
+    model = hearing.written(tmp_path, "anomaly")
+    text = (tmp_path / "task.toml").read_text().replace("step = 400", "step = 40")
+    (tmp_path / "task.toml").write_text(text)
+    (made,) = edgekit("compile", model, "--target", "host", "--out", tmp_path / "build", "--json").json["bundles"]
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    (folder / "a.wav").write_bytes(hearing.wav(hearing.tone(440, 40 * watching.MOST_CLIPS + 2000)))
+    (folder / "b.wav").write_bytes(hearing.wav(hearing.tone(440)))
+    command = [sys.executable, "-m", "edgekit", "run", made["path"], "--watch", folder]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, bufsize=0
+    ) as process:
+        try:
+            assert line(process).startswith("b.wav: ")
+            os.kill(process.pid, signal.SIGINT)
+            rest, errors = process.communicate(timeout=SECONDS)
+        finally:
+            process.kill()
+    assert rest.decode() == "1 files\n"
+    assert "a.wav: it has 10" in errors.decode() and "--watch takes up to 10000" in errors.decode()

@@ -105,6 +105,7 @@ def test_a_key_of_many_parts_is_refused_at_once(tmp_path: Path) -> None:
         ('"classification"', '"detective"', "it is one of anomaly, classification, detection"),
         ("top = 2", "top = 0", "at least 1"),
         ("top = 2", "top = true", "whole number"),
+        ("top = 2", "top = 1001", "up to 1000"),
         ("top = 2", "best = 2", "best is not a key; there are labels"),
         ('"logits"', '"odds"', "one of probabilities, logits"),
         ('"crop"', '"zoom"', "picture.fit = 'zoom': it is one of stretch, crop, letterbox"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,3 +94,8 @@ def damaged(made: Tokenizer, driver: Path, folder: Path, real: Sequence[str]) ->
         assert found[:, 1:].tolist() == [encoder.encode(text, 8).ids.tolist() for text in real]
         agreed += 1
     assert agreed > 10
+    (folder / "tokens.json").write_text(json.dumps({**made.json(), "special": [["[X]", 1, False], ["[X]", 2, True]]}))
+    done = subprocess.run([driver, folder / "tokens.json", "8"], input=given, capture_output=True, check=False)
+    assert done.returncode == 1, "C reads a special token that is there twice"
+    with pytest.raises(ValueError, match="a special token is there twice"):
+        tokenizer.of_json(json.loads((folder / "tokens.json").read_text()))

@@ -75,7 +75,7 @@ def compare(before: Tally, after: Tally, *, higher: bool, seed: int = 0) -> Comp
         )
     return Comparison(
         _score(first, pairs[:, 0]), _score(last, pairs[:, 1]),
-        _score(sign * (first - last), sign * (pairs[:, 0] - pairs[:, 1])), before.samples,
+        _score(sign * (first - last) + 0.0, sign * (pairs[:, 0] - pairs[:, 1]) + 0.0), before.samples,
     )  # fmt: skip
 
 

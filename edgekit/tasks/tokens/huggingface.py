@@ -152,6 +152,8 @@ def _special(document: Table, numbers: Mapping[str, int]) -> tuple[Special, ...]
     contents = [one.content for one in found]
     if len(set(contents)) < len(contents):
         raise ValueError("an added token is there twice")
+    if len({one.id for one in found}) < len(found):
+        raise ValueError("two of its added tokens have the same number")
     _check_order([(entry.get("content"), bool(entry.get("normalized"))) for entry in given])
     taken = {place: text for text, place in numbers.items()}
     for one in found:

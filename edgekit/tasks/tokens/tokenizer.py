@@ -163,10 +163,10 @@ def of_json(value: Any) -> Tokenizer:
     special = value["special"]
     if not isinstance(special, list) or len(special) > MOST_SPECIAL:
         raise ValueError("special tokens are missing or too many")
-    return Tokenizer(
-        model, _numbers(value["before"]), _numbers(value["after"]), number(value["pad"]),
-        tuple(Special(token(text), number(id), fields.flag(strips, "strips")) for text, id, strips in special),
-    )  # fmt: skip
+    found = tuple(Special(token(text), number(id), fields.flag(strips, "strips")) for text, id, strips in special)
+    if len({one.content for one in found}) < len(found):
+        raise ValueError("a special token is there twice")
+    return Tokenizer(model, _numbers(value["before"]), _numbers(value["after"]), number(value["pad"]), found)
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
