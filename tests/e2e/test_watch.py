@@ -18,7 +18,7 @@ from PIL import Image
 
 from edgekit.api import watch as watching
 from tests.e2e.command import edgekit, refused
-from tests.networks import hearing
+from tests.networks import hearing, speaking
 from tests.tasks.task_networks import written
 
 SECONDS = 60.0
@@ -98,14 +98,16 @@ def test_decisions_are_those_of_run(bundle: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "told.jsonl").read_text()) == once
 
 
-@pytest.mark.parametrize("kind", hearing.NETWORKS)
+@pytest.mark.parametrize("kind", [*hearing.NETWORKS, "speech-to-text"])
 def test_decisions_on_recordings_are_those_of_run(kind: str, tmp_path: Path) -> None:
-    model = hearing.written(tmp_path, kind)
+    known = kind in hearing.NETWORKS
+    model = hearing.written(tmp_path, kind) if known else speaking.written(tmp_path, more="step = 4000\n")
     options = ["--target", "host", "--backend", "c99", "--out", tmp_path / "build", "--json"]
     (made,) = edgekit("compile", model, *options).json["bundles"]
     inbox, told = tmp_path / "inbox", tmp_path / "told.jsonl"
     inbox.mkdir()
-    (inbox / "a.wav").write_bytes(hearing.wav(hearing.tone(500, 2500)))
+    sound = hearing.tone(500, 2500) if known else speaking.speech("bed add a bee ebb")
+    (inbox / "a.wav").write_bytes(hearing.wav(sound))
     once = edgekit("run", made["path"], "--data", inbox, "--json").json["decisions"]
     (inbox / "0.wav").write_bytes(b"RIFF")
     command = [sys.executable, "-m", "edgekit", "run", made["path"], "--watch", inbox, "--decisions", told]

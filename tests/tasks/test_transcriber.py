@@ -206,10 +206,14 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_c(
-    driver: Path, folder: Path, manifest: dict[str, Any], source: Sound, graph: Graph, clips: NDArray[Any]
-) -> subprocess.CompletedProcess[bytes]:
+    driver: Path, folder: Path, manifest: dict[str, Any], source: Sound, graph: Graph, clips: NDArray[Any],
+    damaged: bytes | None = None,
+) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
     form = {"length": source.length, "step": source.step, "rate": source.rate}
-    (folder / "manifest.json").write_text(json.dumps({"task": manifest, "clips": form}, ensure_ascii=False))
+    text = json.dumps({"task": manifest, "clips": form}, ensure_ascii=False).encode()
+    (folder / "manifest.json").write_bytes(
+        text if damaged is None else damaged[:-1] + b", " + json.dumps({"clips": form}).encode()[1:]
+    )
     tensor = graph.outputs[0]
     q = tensor.quantization
     scale, zero = (float(q.scale[0]), int(q.zero_point[0])) if q is not None else (0, 0)
@@ -268,6 +272,24 @@ def test_c_refuses_damaged_tasks(driver: Path, tmp_path: Path, key: str, value: 
     one = np.zeros((1, 1, 7, 5), np.float32)
     assert in_c(driver, tmp_path, manifest, sound(), network(), one).returncode == 0
     assert in_c(driver, tmp_path, {**manifest, key: value}, sound(), network(), one).returncode == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_c_is_safe_from_damaged_manifests(
+    driver: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Bytes changed at random: refused, or something else is decoded, but no sanitizer complains."""
+    folder = tmp_path_factory.getbasetemp()
+    text = bytearray(json.dumps({"task": Transcriber(LABELS, 1, separator="|").json()}).encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 2))] = data.draw(
+            st.sampled_from([b"9", b"-", b"0", b"", b"e", b"99", b"[", b"1", b"\x00", b"\xff"])
+        )
+    clips = np.random.default_rng(0).normal(size=(2, 1, 7, 5)).astype(np.float32)
+    done = in_c(driver, folder, {}, sound(step=300), network(), clips, bytes(text))
+    assert done.returncode in (0, 2, 3), done.stderr.decode()
 
 
 @pytest.mark.parametrize("shape", [(1, 7, 4), (1, 5, 7), (7, 5, 2), (1, 1 << 17, 5), (1, 1, 1)])

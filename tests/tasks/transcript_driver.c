@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     static char text[1 << 16], error[200];
     static const size_t sizes[] = {[EDGEKIT_FLOAT32] = 4, [EDGEKIT_INT8] = 1, [EDGEKIT_UINT8] = 1, [EDGEKIT_INT16] = 2};
     struct json j;
-    int64_t shape[8], length, step, rate;
+    int64_t shape[8], length = 1, step = 0, rate = 1;
     FILE *file = fopen(argv[1], "rb");
     size_t size = file ? fread(text, 1, sizeof text, file) : 0;
     struct described outputs[1] = {
