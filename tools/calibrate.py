@@ -22,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from edgekit.profiling.calibrated import index
-from tools.calibration import files, plots, rows
-from tools.calibration.judge import Calibrated, judge, machine
+from tools.calibration import energy, files, plots, rows
+from tools.calibration.intervals import Calibrated, calibrated
+from tools.calibration.judge import judge, machine
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, PAGE = ROOT / "targets" / "calibration", ROOT / "docs" / "calibration.md"
@@ -45,23 +46,23 @@ def groups(only: str = "") -> list[list[rows.Set]]:
 def calibrate(only: str = "") -> list[Calibrated]:
     """Fit and judge all sets."""
     with ProcessPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-        return [one for part in pool.map(judge, groups(only)) for one in part if len(one.judged)]
+        return calibrated([one for part in pool.map(judge, groups(only)) for one in part])
 
 
 def line(one: Calibrated) -> str:
     """One row of the table: rows, errors of what was left out, coverage, reach of the interval."""
     errors = np.abs(one.errors)
-    reach = np.exp(one.width * np.median([row.deviation for row in one.judged]))
     return (
         f"| {one.set.target} | {one.set.runtime} | {one.set.dtype} | {len(one.set.measured)} | {one.left_out} | "
         f"{errors.mean():.1%} | {(errors <= 0.1).mean():.0%} | {(errors <= 0.2).mean():.0%} | {one.coverage:.0%} | "
-        f"{reach:.2f} |"
+        f"{one.reach:.2f} | {energy.energies(one).summary} |"
     )
 
 
-HEAD = """| target | runtime | dtype | rows | left out | MAPE | within 10 % | within 20 % | coverage | interval x/÷ |
-|---|---|---|---:|---|---:|---:|---:|---:|---:|
-"""
+HEAD = (
+    "| target | runtime | dtype | rows | left out | MAPE | within 10 % | within 20 % | coverage | interval x/÷ | "
+    "energy MAPE | coverage |\n|---|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|\n"
+)
 
 
 def table(found: list[Calibrated]) -> str:
@@ -71,8 +72,9 @@ def table(found: list[Calibrated]) -> str:
 
 def summary(found: list[Calibrated]) -> str:
     """Means over all rows that were left out, by kind of machine and dtype, in Markdown."""
-    lines = ["| machines | dtype | sets | rows | MAPE | median error | within 10 % | within 20 % | coverage |",
-             "|---|---|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
+    lines = ["| machines | dtype | sets | rows | MAPE | median error | within 10 % | within 20 % | coverage | "
+             "interval x/÷ | energy MAPE | coverage |",
+             "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     kinds: dict[tuple[str, str], list[Calibrated]] = defaultdict(list)
     for one in found:
         kinds[_machines(one.set), one.set.dtype].append(one)
@@ -81,7 +83,8 @@ def summary(found: list[Calibrated]) -> str:
         inside = sum(one.coverage * len(one.judged) for one in own) / len(errors)
         lines.append(
             f"| {name} | {dtype} | {len(own)} | {len(errors)} | {errors.mean():.1%} | {np.median(errors):.1%} | "
-            f"{(errors <= 0.1).mean():.0%} | {(errors <= 0.2).mean():.0%} | {inside:.0%} |"
+            f"{(errors <= 0.1).mean():.0%} | {(errors <= 0.2).mean():.0%} | {inside:.0%} | "
+            f"{np.median([one.reach for one in own]):.2f} | {energy.together(own).summary} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -62,18 +62,22 @@ def show(name: str, output: Output) -> None:
         return
     say(f"{board.name}: {board.description}")
     say(f"backends {', '.join(board.backends)}; runners {', '.join(board.runners)}")
+    known = calibration.of(name)
     rows = [
         [
             one.runtime, str(one.dtype), ("1 to " if one.scaling else "") + str(one.threads), str(one.samples),
             f"{one.mape:.0%}", f"{one.within_10:.0%}", f"{one.within_20:.0%}", f"{one.coverage:.0%}", one.left_out,
         ]
-        for one in calibration.of(name)
+        for one in known
     ]  # fmt: skip
     if not rows:
         say("nothing was measured on it: estimates are uncalibrated, and their intervals wide")
         return
     names = ["Runtime", "Dtype", "Threads", "Rows", "MAPE", "Within 10 %", "Within 20 %", "Coverage", "Left out"]
     table("Calibrations", names, rows, right=(3, 4, 5, 6, 7))
+    for one in known:
+        if one.caution:
+            say(f"{one.runtime}, {one.dtype}: {one.caution}")
 
 
 def _json(board: Listed | target.Target) -> dict[str, Any]:

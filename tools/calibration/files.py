@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,16 @@ from edgekit.profiling.calibrated import calibration
 from edgekit.profiling.calibrated.quantities import NAMES
 from edgekit.profiling.calibrated.work import Kind
 from edgekit.profiling.dtypes import Dtype
-from tools.calibration.judge import Calibrated
+from tools.calibration import energy
+from tools.calibration.intervals import Calibrated
 from tools.calibration.rows import work
 
 HEADER = (
     "# Written by tools/calibrate.py (make calibration); docs/calibration.md says how. Costs: nanoseconds per unit."
 )
+
+LEAST_COVERAGE, ENOUGH = 0.8, 6
+"""Coverage below which a file says why, and the rows from which a coverage says something."""
 
 
 def text(one: Calibrated) -> str:
@@ -40,6 +45,7 @@ def text(one: Calibrated) -> str:
         within_10=_round(float((errors <= 0.1).mean())),
         within_20=_round(float((errors <= 0.2).mean())),
         coverage=_round(one.coverage),
+        caution=_caution(one),
         width=_round(one.width),
         kinds=tuple(kinds),
         macs=(min(macs), max(macs)),
@@ -53,13 +59,21 @@ def text(one: Calibrated) -> str:
 
 def _power(one: Calibrated) -> calibration.MeasuredPower | None:
     """Power while it infers, where it was measured often enough."""
-    watts = np.array([row.watts for row in one.set.measured if row.watts > 0])
-    if len(watts) < 3:
+    known = energy.power([row.watts for row in one.set.measured])
+    if known is None:
         return None
-    low, high = (_round(float(value)) for value in np.quantile(watts, (0.05, 0.95)))
-    return calibration.MeasuredPower(
-        scope=one.set.scope, watts=_round(float(np.median(watts))), low=low, high=high, samples=len(watts)
-    )
+    watts, low, high = map(_round, (known.median, known.low, known.high))
+    return calibration.MeasuredPower(scope=one.set.scope, watts=watts, low=low, high=high, samples=known.samples)
+
+
+def _caution(one: Calibrated) -> str:
+    """Why the intervals hold less often than they should, where they do; empty where they hold, or rows are few."""
+    if one.coverage >= LEAST_COVERAGE or len(one.judged) < ENOUGH:
+        return ""
+    rows = Counter(row.part for row in one.judged)
+    outside = Counter(row.part for row, held in zip(one.judged, one.inside, strict=True) if not held)
+    missed = ", ".join(f"{part} ({count} of {rows[part]})" for part, count in outside.most_common())
+    return f"its networks are unlike each other; outside the interval when left out: {missed}"
 
 
 def path(folder: Path, one: Calibrated) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,14 +18,10 @@ ROWS_AT_MOST = 60
 """Of one family in one set: more would drown the others."""
 FOLDS = 5
 """Parts that rows of a set are left out by where all of them are of one family."""
-COVERED = 0.9
-"""Part of unseen networks that an interval is to hold."""
 EMULATED = 0.25
 """Standard deviation of the logarithm of what the emulator says of a network."""
 FEW = 12
-"""Rows below which a set's interval is that of its group."""
-ONE_FAMILY_WIDER = 1.5
-"""Factor of the interval's width, an assumption, where all measured networks are of one family."""
+"""Networks of one family that are left out one by one; of more, a part of them at a time."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +45,13 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """A set with its costs, the rows that judged them, and the interval's width in predicted deviations."""
+class Judgement:
+    """A set with its costs and the rows that judge them; ``left_out``: what was left out at once, in a word."""
 
     set: Set
     costs: Costs
     judged: tuple[Judged, ...]
-    width: float
-    coverage: float
     left_out: str
-
-    @property
-    def errors(self) -> Array:
-        """Relative errors of the rows that were left out."""
-        return np.array([one.error for one in self.judged])
 
 
 @functools.cache
@@ -115,7 +103,7 @@ def _samples(one: Set, rows: Sequence[Row]) -> Samples:
     return Samples(table.reshape(len(rows), len(NAMES)), latency, levels, noise)
 
 
-def judge(sets: Sequence[Set]) -> list[Calibrated]:
+def judge(sets: Sequence[Set]) -> list[Judgement]:
     """Fit the sets of one group and dtype, and judge each on what was left out."""
     integer = sets[0].dtype == "int8"
     prior = features.prior(integer=integer, machine=machine(sets[0]))
@@ -137,11 +125,10 @@ def judge(sets: Sequence[Set]) -> list[Calibrated]:
                 Judged(row, float(value), float(deviation), part)
                 for row, value, deviation in zip(out, values, deviations, strict=True)
             ]
-    everything = [one for own in judged for one in own]
     made = []
     for one, costs, own, named in zip(sets, final, judged, parts, strict=True):
         by = _left_out([row for row in one.rows if not row.emulated], set(named) - {""})
-        made.append(Calibrated(one, costs, tuple(own), _reach(own, everything), _coverage(own, everything), by))
+        made.append(Judgement(one, costs, tuple(own), by))
     return made
 
 
@@ -150,39 +137,3 @@ def _left_out(rows: Sequence[Row], parts: set[str]) -> str:
     if len({row.family for row in rows}) > 1:
         return "families"
     return "folds" if any(part.startswith("fold ") for part in parts) else "networks"
-
-
-def width(judged: Sequence[Judged]) -> float:
-    """How many predicted deviations an interval reaches, so that it covers :data:`COVERED` of what was left out.
-
-    Split conformal prediction with normalized residuals (Papadopoulos et al. 2002), by crepes.
-    """
-    from crepes import ConformalRegressor
-
-    warnings.simplefilter("ignore", UserWarning)  # of few rows: the interval is the largest residual then
-    residuals = np.array([np.log(one.row.latency_ms / one.predicted) for one in judged])
-    sigmas = np.array([one.deviation for one in judged])
-    model = ConformalRegressor().fit(residuals=residuals, sigmas=sigmas)
-    low, high = model.predict_int(np.zeros(1), sigmas=np.ones(1), confidence=COVERED)[0]
-    return float(high - low) / 2 if np.isfinite(high - low) else float(np.abs(residuals / sigmas).max())
-
-
-def _reach(own: Sequence[Judged], pool: Sequence[Judged]) -> float:
-    """The width of a set's intervals: its own or that of its group, whichever is greater.
-
-    A family of networks that is unlike the others comes out wrong on all boards alike, so the rows of one board are
-    fewer independent cases than they seem; and where all rows are of one family, nothing says how others fare.
-    """
-    widths = [width(judged) for judged in (own, pool) if len(judged) >= FEW or judged is pool]
-    families = {one.row.family for one in own}
-    return max(widths) * (ONE_FAMILY_WIDER if len(families) == 1 else 1.0)
-
-
-def _coverage(own: Sequence[Judged], pool: Sequence[Judged]) -> float:
-    """Part of the rows within an interval whose width was found without what was left out with them."""
-    inside = []
-    for part in {one.part for one in own}:
-        others = [one for one in pool if one.part != part]
-        limit = _reach([one for one in own if one.part != part], others or pool)
-        inside += [one.score <= limit for one in own if one.part == part]
-    return float(np.mean(inside)) if inside else 0.0

@@ -292,10 +292,11 @@ def _mcu() -> Iterator[tuple[Set, Row]]:
         target = next((t for key, t in _BOARDS.items() if key in system), "")
         name = r["framework"].lower()
         runtime = next((new for old, new in _FRAMEWORKS if old in name), "")
+        latency, microjoules = float(r["latency_ms"]), float(r["energy_uJ_per_inf"] or 0)
         if target and runtime and r["division"] != "reference-only":
             yield (
                 Set(target, runtime, "int8", "mcu", 1, float(r["clock_mhz"]), source, True, scope="board_supply"),
-                Row(f"tiny:{_TASKS[r['task']]}", f"tiny-{_TASKS[r['task']]}", float(r["latency_ms"]), 1),
+                Row(f"tiny:{_TASKS[r['task']]}", f"tiny-{_TASKS[r['task']]}", latency, 1, microjoules / latency / 1e3),
             )
 
 

@@ -46,6 +46,7 @@ class Calibration:
     :param threads: what an estimate assumes if nobody says. :param scaling: False if the costs are for those only.
     :param samples: rows fitted. :param mape, within_10, within_20: of networks left out of the fit, as parts of 1;
         ``left_out`` says what was left out at once. :param coverage: part of those within the interval.
+    :param caution: why intervals hold less often than they should, where they do.
     :param width: the interval's reach, in predicted deviations of the logarithm.
     :param kinds: kinds of operators that the measured networks have. :param macs: the least and the most of them.
     :param covariance: lower triangle, row by row, of the logarithms' covariance: numbers in a text, because a TOML
@@ -66,6 +67,7 @@ class Calibration:
     within_10: float = number("part within 10 %", zero=True, most=1)
     within_20: float = number("part within 20 %", zero=True, most=1)
     coverage: float = number("part within the interval", zero=True, most=1)
+    caution: str = ""
     width: float = number("the interval's reach in deviations")
     kinds: tuple[str, ...]
     macs: tuple[float, ...]
@@ -88,7 +90,7 @@ class Calibration:
             "runtime": self.runtime, "dtype": str(self.dtype), "threads": self.threads, "samples": self.samples,
             "mape": self.mape, "within_10": self.within_10, "within_20": self.within_20, "coverage": self.coverage,
             "power_mode": self.power_mode, "clock_mhz": self.clock_mhz, "left_out": self.left_out,
-            "families": list(self.families), "source": self.source,
+            "caution": self.caution, "families": list(self.families), "source": self.source,
         }  # fmt: skip
 
 

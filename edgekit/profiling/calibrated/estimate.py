@@ -29,6 +29,8 @@ from edgekit.target import Target
 INFERRED_WIDER, THREADS_WIDER, OUTSIDE_WIDER, LOOPS_WIDER = 1.5, 1.3, 1.3, 3.0
 """Factors of the interval where a runtime is inferred, where threads were never varied, per tenfold size outside,
 and where a loop turns an unknown number of times."""
+MOST = 3.0
+"""Logarithm of the factor beyond which an interval says nothing more: 20."""
 _BOUND = {**dict.fromkeys(ARITHMETIC, "compute"), **dict.fromkeys(MEMORY, "memory"), **dict.fromkeys(FIXED, "overhead")}
 
 
@@ -95,7 +97,7 @@ def _reach(parts: Array, known: Calibration, choice: Choice, threads: int, macs:
     share = by_feature / max(float(by_feature.sum()), 1e-12)
     costs = fitted(known)
     deviation = costs.deviation(share)
-    reach = float(np.exp(min(known.width * deviation, 3.0)))
+    reach = float(np.exp(min(known.width * deviation, MOST)))
     if choice.inferred:
         reach *= INFERRED_WIDER
     if not known.scaling and threads != known.threads:
@@ -128,6 +130,8 @@ def _basis(known: Calibration, choice: Choice, threads: int, unseen: list[str]) 
         f"{known.left_out} left out of the fit come out {known.mape:.0%} off on average, "
         f"{known.coverage:.0%} of them inside the interval",
     ]
+    if known.caution:
+        parts.append(known.caution)
     if choice.inferred:
         parts.append(f"inferred: {choice.inferred}")
     if not known.scaling and threads != known.threads:
