@@ -25,7 +25,7 @@ from edgekit.runners.verilator import job, simulator
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-from tests.backends.overlay_networks import Integers  # noqa: E402
+from tests.backends.overlay_networks import OPERATORS, Integers  # noqa: E402
 
 MACHINE = Machine(4, 4, True, 32, 8)
 WINDOW = 64
@@ -86,7 +86,7 @@ def operators() -> Graph:
     for _ in range(8):
         network.window(depthwise=False)
     for _ in range(6):
-        network.dense()
+        OPERATORS["dense"](network)
     for _ in range(4):
         network.pair()
     return network.whole()

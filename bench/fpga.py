@@ -36,7 +36,7 @@ NETWORKS = {
     "ResNet-8": "mlperf_tiny/ic_resnet8_int8", "DS-CNN": "mlperf_tiny/kws_int8",
     "MobileNet (person_detect)": "tflite_micro/person_detect", "autoencoder": "mlperf_tiny/ad01_int8",
 }  # fmt: skip
-TARGETS = ("ecp5-85f", "ecp5-85f-packed", "ecp5-25f")
+TARGETS = ("ecp5-85f", "ecp5-85f-packed", "ecp5-25f", "ulx3s")
 COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e44ad")
 
 
@@ -84,7 +84,8 @@ def measured(name: str, board: Target) -> Run | None:
     rng = np.random.default_rng(0)
     fed = [rng.integers(-128, 128, (1, *port.shape), dtype=np.int8) for port in program.inputs]
     tool, began = simulator.built(machine, Silent()), time.monotonic()
-    run = job.run(tool, program.stream(), program.inputs, program.outputs, fed, 1)
+    timing = job.MemoryTiming.of(board.programmable)
+    run = job.run(tool, program.stream(), program.inputs, program.outputs, fed, 1, timing)
     counts = {key: int(value) for key, value in zip(COUNTERS, run.log[-1], strict=True)}
     macs = sum(step.macs for step in program.steps)
     return Run(name, board, macs, len(program.stream()), counts, run.cycles / (time.monotonic() - began))
@@ -183,7 +184,7 @@ def roofline(runs: list[Run]) -> str:
     def y(value: float) -> float:
         return 330 - 32 * math.log2(value / 0.5)
 
-    made: list[str] = []
+    made, peaks = list[str](), list[int]()
     for number, name in enumerate(dict.fromkeys(run.board.name for run in runs)):
         chip = target.load(name).programmable
         peak, port = chip.macs_per_cycle, float(chip.port.bytes_per_cycle)
@@ -191,7 +192,9 @@ def roofline(runs: list[Run]) -> str:
         line = f"{x(0.5)},{y(0.5 * port)} {x(corner)},{y(peak)} {x(250)},{y(peak)}"
         colour = COLOURS[number]
         made.append(f'<polyline points="{line}" fill="none" stroke="{colour}"/>')
-        made.append(f'<text x="{x(250) - 210}" y="{y(peak) - 5}" fill="{colour}">{name}: {peak} MACs per cycle</text>')
+        above = y(peak) - 5 - 14 * peaks.count(peak)
+        peaks.append(peak)
+        made.append(f'<text x="{x(250) - 210}" y="{above}" fill="{colour}">{name}: {peak} MACs per cycle</text>')
         for run in runs:
             if run.board.name == name:
                 at = x(run.macs / run.stream), y(run.per_cycle)

@@ -2,6 +2,8 @@
 
     t = sum over operators of max(MACs / (lanes * efficiency), bytes moved / bytes per cycle) / clock
 
+At least it is the time of the array at its peak, or that of the port: weights may be moved while others are in use.
+
 Depthwise convolutions use a part of the array, so their efficiency is one of its own. Activations stay in the
 device's memory; weights are moved through the port in every inference, beside the computation. Energy is events times
 energy per event, plus static power times time.
@@ -36,6 +38,7 @@ class Coefficients:
 class _Row:
     cycles: float
     best: float
+    port: float
     bound: str
 
 
@@ -63,7 +66,8 @@ class FpgaEstimate:
         total = rows.fill(operators, Figure(power, power * low, power * high))
         for operator, energy in zip(operators, joules, strict=True):
             operator.energy_mj = energy * 1e3
-        latency = Figure(total, sum(cost.best for cost in found) / chip.hertz * 1e3, total * self._assumed.high)
+        least = max(sum(cost.best for cost in found), sum(cost.port for cost in found)) / chip.hertz * 1e3
+        latency = Figure(total, least, total * self._assumed.high)
         return Profile(
             target=target.name,
             source=Evidence.ESTIMATE,
@@ -94,7 +98,7 @@ class FpgaEstimate:
         busy = best / part if row.macs else row.activation_bytes / assumed.bytes_per_cycle
         port = row.weights_bytes / chip.port.bytes_per_cycle
         bound = "compute" if busy >= port else "memory"
-        return _Row(max(busy, port) + assumed.operator_cycles, best, bound)
+        return _Row(max(busy, port) + assumed.operator_cycles, best, port, bound)
 
     def _joules(self, row: OperatorStats, cost: _Row, chip: Fpga) -> float:
         """A full array's memory, what goes in and out, and weights, which are moved once and stay in the array."""

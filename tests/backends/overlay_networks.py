@@ -74,8 +74,7 @@ class Integers(Builder):
             fusedActivationFunction=int(rng.choice([0, RELU, RELU6])), **({"depthMultiplier": 1} if depthwise else {}),
         )  # fmt: skip
 
-    def dense(self) -> None:
-        depth, count = (int(n) for n in self.rng.integers(1, 70, 2))
+    def dense(self, depth: int, count: int) -> None:
         x = self.fed(1, depth)
         weights, bias, spread = self.products(x, (count, depth), count, 0)
         self.made("FULLY_CONNECTED", (x, weights, bias), (1, count), self.scale(spread / 50), options="FullyConnected")
@@ -119,7 +118,8 @@ class Integers(Builder):
 
 OPERATORS: dict[str, Callable[[Integers], None]] = {
     "conv": lambda b: b.window(depthwise=False), "depthwise": lambda b: b.window(depthwise=True),
-    "dense": Integers.dense, "pair": Integers.pair, "pool": Integers.pool, "mean": Integers.mean,
+    "dense": lambda b: b.dense(*map(int, b.rng.integers(1, 70, 2))),
+    "pair": Integers.pair, "pool": Integers.pool, "mean": Integers.mean,
     "table": Integers.table,
 }  # fmt: skip
 

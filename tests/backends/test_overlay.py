@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.overlay import Machine, OverlayProgram, TooLarge, schedule
 from edgekit.codegen.schedule.overlay.command import Loop, differences
 from edgekit.graph import Graph, tflite
+from edgekit.profiling import registry
 from edgekit.progress import Silent
 from edgekit.reference.litert import reference_outputs
 from edgekit.runners.overlay.counted import COUNTERS, Computed
@@ -118,10 +120,43 @@ def test_whole_networks_have_the_references_bits(name: str, machine: Machine, tm
     cycles = int(run.log[-1][0])
     least = NETWORKS[name][machine is WIDE]
     assert sum(step.macs for step in program.steps) / cycles / machine.macs_per_cycle >= least
-    if least:  # what is not bound by the memory port
-        assert sum(step.cycles for step in program.steps) == pytest.approx(cycles, rel=0.04)
+    assert sum(step.cycles for step in program.steps) == pytest.approx(cycles, rel=0.04)
     _, again, _ = simulated(graph, machine, SLOW_MEMORY)
     assert all(np.array_equal(a, b) for a, b in zip(run.outputs, again.outputs, strict=True))
+
+
+@needs_verilator
+@pytest.mark.emulator
+@pytest.mark.parametrize("beat", [1.0, 2.1, 5.0])
+@pytest.mark.parametrize("machine", [USUAL, pytest.param(PACKED, marks=SLOW), pytest.param(WIDE, marks=SLOW)], ids=str)
+def test_expected_cycles_have_the_memory_port_in_them(machine: Machine, beat: float) -> None:
+    b = Integers(8)
+    for depth, count in ((400, 96), (32, 16), (120, 64), (700, 30)):
+        b.dense(depth, count)
+        b.window(depthwise=False)  # meanwhile the FIFO fills
+        b.window(depthwise=True)
+    program, run, _ = simulated(b.whole(), replace(machine, beat_cycles=beat), MemoryTiming(beat=beat))
+    expected, counted = np.cumsum([step.cycles for step in program.steps]), run.log[1:, 0]
+    assert expected[-1] == pytest.approx(counted[-1], rel=0.04)
+    assert np.abs(expected - counted).max() < 0.06 * counted[-1]
+
+
+def test_expected_cycles_are_those_that_boards_were_simulated_with() -> None:
+    """``[fpga.port]`` of each target; counted in the simulation of shared networks."""
+    counted = {
+        ("ulx3s", "mlperf_tiny/ad01_int8"): 145_246, ("ulx3s", "tflite_micro/person_detect"): 156_333,
+        ("ecp5-25f", "mlperf_tiny/ad01_int8"): 119_711, ("ecp5-85f", "tflite_micro/person_detect"): 105_348,
+        ("ecp5-85f-packed", "mlperf_tiny/ad01_int8"): 35_569,
+    }  # fmt: skip
+    for (name, network), cycles in counted.items():
+        if not (MODELS / f"{network}.tflite").is_file():
+            pytest.skip("no ../shared/models")
+        board, whole = target.load(name), tflite.read(MODELS / f"{network}.tflite")
+        plan = Overlay(split=True).plan(whole, board)
+        assert not isinstance(plan, list)
+        assert sum(step.cycles for step in plan.program.steps) == pytest.approx(cycles, rel=0.015), (name, network)
+        told = registry.estimate(whole, board, {}).latency_ms
+        assert told.low < cycles / board.programmable.hertz * 1e3 < told.high
 
 
 @needs_verilator

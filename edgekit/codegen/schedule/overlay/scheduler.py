@@ -7,7 +7,7 @@ from functools import reduce
 from operator import or_
 
 from edgekit.codegen import kernels as k
-from edgekit.codegen.schedule.overlay import modes, rules
+from edgekit.codegen.schedule.overlay import modes, port, rules
 from edgekit.codegen.schedule.overlay.command import Op
 from edgekit.codegen.schedule.overlay.layout import READ_ANYHOW, WRITTEN_ANYHOW, Layout, Needs, size_of
 from edgekit.codegen.schedule.overlay.machine import Machine
@@ -51,7 +51,7 @@ def schedule(network: k.Network, machine: Machine) -> OverlayProgram:
     steps: list[Step] = []
     for item in items:
         steps += item.emit(layout)
-    steps = _without_equal_tables(steps)
+    steps = port.waited(machine, _without_equal_tables(steps))
     inputs, outputs = (
         tuple(_port(context, i, layout(i), network.tensors[i].shape) for i in group)
         for group in (network.inputs, network.outputs)

@@ -17,6 +17,8 @@ HEADER_BYTES, PARAMETER_BYTES = 112, 10
 """Of a command in the stream; of a lane, for each block."""
 LOAD = 2
 """Cycles from one pass's swap of weights to the next that are neither rows of weights nor parameters."""
+SWAP = 7
+"""Cycles from one pass's swap of weights to the next, however few rows there are (``early_word``, ``ek_loader.sv``)."""
 FILL = 27
 """Cycles from an empty pipeline to the first sum, and from the last sum to its result in memory."""
 ARRAY = 12
@@ -99,14 +101,14 @@ class Span:
 def spans(machine: Machine, shape: Shape, slots: Sequence[int]) -> Iterator[Span]:
     """The blocks of tiles of so many slots, one after the other."""
     words = shape.weight_words(machine)
-    header = HEADER_BYTES // machine.oc
+    header, loaded = HEADER_BYTES // machine.oc, max(words + LOAD, SWAP)
     swapped, free, drained = 0, 0, [0, 0]
     for tile, count in enumerate(slots):
         sweep = max(count, INTERVAL)
         later = shape.passes - 1
-        between = later * (sweep if shape.alike else max(sweep, words + LOAD))
+        between = later * (sweep if shape.alike else max(sweep, loaded))
         for block in range(shape.blocks):
-            loading = words + PARAMETER_BYTES + LOAD + (header if tile and not block else 0)
+            loading = loaded + PARAMETER_BYTES + (header if tile and not block else 0)
             begun = swapped
             start = max(free, swapped + loading, drained[-2])
             swapped = start if shape.alike else start + between
