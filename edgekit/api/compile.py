@@ -163,12 +163,20 @@ def compile(
         def choose(graph: Graph) -> None:
             plans.extend(_plans(backend, graph, board, options) for board in boards)
 
-        if not judges and (own := own_metric(source.task, source.tests)) is not None:
-            judges = [own]
+        own = None if judges else own_metric(source.task, source.tests)
+        judges = judges if own is None else [own]
         if limits and not judges:
             raise UsageError(f"--budget {limits[0].text} bounds metrics, but there is none", "name one with --metric")
         job = prepare(
-            source, plan, seed, workers, progress, check=choose, named=None if changes else recipe, metrics=judges
+            source,
+            plan,
+            seed,
+            workers,
+            progress,
+            check=choose,
+            named=None if changes else recipe,
+            metrics=judges,
+            own=None if limits or own is None or plan.bounds.metric == own.name else own,
         )
         drops_checked(limits, job.metrics, plan)
         job.tuning, job.options = database, options

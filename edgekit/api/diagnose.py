@@ -169,7 +169,8 @@ def diagnose(
         context = PassContext(data=source.samples, seed=seed, source=source.graph, progress=progress)
         graph, _ = restore(jobs.transform(source.graph, before, context)[0])
         progress.step("run the float network")
-        judge = Judge(graph, source.tests, gauge)
+        judge = _judge(graph, source, gauge, named, progress)
+        gauge = judge.gauge
         plan = replace(plan, max_drop=_bound(max_drop, judge.float.mark))
         found = examine(
             graph, plan.settings, plan.base, source.samples, judge, max_drop=plan.max_drop, seed=seed, progress=progress
@@ -244,6 +245,20 @@ def _gauge(source: jobs.Source, named: registry.Metric | None) -> Gauge | None:
     return None if chosen is None else Gauge(chosen, source.task)
 
 
+def _judge(
+    graph: Graph, source: jobs.Source, gauge: Gauge | None, named: registry.Metric | None, progress: Progress
+) -> Judge:
+    """A judge by the metric, or without it: a task's own one may have no value on these samples."""
+    assert source.tests is not None
+    try:
+        return Judge(graph, source.tests, gauge)
+    except registry.NotDefined as error:
+        if named is not None:
+            raise
+        progress.note(f"{error.message}: it is judged without it")
+        return Judge(graph, source.tests)
+
+
 def _bound(given: float | None, reference: Mark | None) -> float:
     """The acceptable loss in the unit of what decides; ``reference``: what the float network reaches by a metric."""
     if given is None:
@@ -307,12 +322,12 @@ def _search(job: _Job, source: jobs.Source) -> Cure:
     """Search on part of the samples if there are many; on all of them if that fix exceeds the bound on all."""
     assert source.tests is not None and source.samples is not None
     few = source.tests.subset(search_samples(job.graph), job.context.seed)
-    found, versions = cure(job.graph, job.plan, source.samples, Judge(job.graph, few, job.gauge), job.context)
-    if len(few) == len(source.tests):
-        return found
-    judge = Judge(job.graph, source.tests, job.gauge)
-    if loss(judge(versions.mix(found.precision).graph), judge.float) <= job.plan.max_drop:
-        return found
+    small = Judge.where_defined(job.graph, few, job.gauge)
+    judge = small if len(few) == len(source.tests) else Judge(job.graph, source.tests, job.gauge)
+    if small.gauge is job.gauge:  # else the metric has no value on so few, and the bound is in its unit
+        found, versions = cure(job.graph, job.plan, source.samples, small, job.context)
+        if judge is small or loss(judge(versions.mix(found.precision).graph), judge.float) <= job.plan.max_drop:
+            return found
     return cure(job.graph, job.plan, source.samples, judge, job.context)[0]
 
 

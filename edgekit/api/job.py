@@ -137,12 +137,14 @@ def read(
 def prepare(
     source: Source, plan: recipe.Recipe, seed: int, workers: str, progress: Progress, transformed: Graph | None = None,
     check: Callable[[Graph], None] = lambda graph: None, named: str | None = None, metrics: Sequence[Metric] = (),
+    own: Metric | None = None,
 ) -> Job:  # fmt: skip
     """Transform, and compute the golden outputs.
 
     :param transformed: what the recipe makes of the source, where that is known already.
     :param check: looks at the transformed network before anything runs it, and may refuse it.
     :param metrics: what else to judge the network by, before and after, on the tests' truth.
+    :param own: the one of them that is only the task's own: nobody named or bounds it.
     :param named: the recipe as the user named it; default: by its own name.
     """
     tests = source.tests
@@ -179,7 +181,7 @@ def prepare(
             progress.step("measure the accuracy")
             job.measured = accuracy.evaluate(folder / "model.tflite", source.tests) if plan.steps else source.measured
         job.accuracy = measuring.accuracy_report(source, job, progress)
-        job.metrics = measuring.judge(source, job, metrics, progress)
+        job.metrics = measuring.judge(source, job, metrics, progress, own)
         measuring.check_bound(plan, job.metrics)
         job.source = source.graph
         if plan.steps:

@@ -39,8 +39,13 @@ def accuracy_report(source: Source, job: Job, progress: Progress) -> dict[str, A
     return found
 
 
-def judge(source: Source, job: Job, metrics: Sequence[Metric], progress: Progress) -> list[Judged]:
-    """Compare the network before and after its recipe by each metric."""
+def judge(
+    source: Source, job: Job, metrics: Sequence[Metric], progress: Progress, own: Metric | None = None
+) -> list[Judged]:
+    """Compare the network before and after its recipe by each metric.
+
+    :param own: one of them that nobody named, so that samples on which it is not defined are no reason to stop.
+    """
     if not metrics:
         return []
     assert source.tests is not None
@@ -50,7 +55,15 @@ def judge(source: Source, job: Job, metrics: Sequence[Metric], progress: Progres
     after = results(job.graph, source.tests, source.task) if job.recipe.steps else before
     # The clips of a recording are judged together: their groups are not known.
     groups = source.tests.groups if len(truth) == len(source.tests) else None
-    return [registry.compare(each, before, after, truth, seed=job.seed, groups=groups) for each in metrics]
+    found = []
+    for metric in metrics:
+        try:
+            found.append(registry.compare(metric, before, after, truth, seed=job.seed, groups=groups))
+        except registry.NotDefined as error:
+            if metric is not own:
+                raise
+            progress.note(f"{error.message}: nothing is said of what the recipe costs by it")
+    return found
 
 
 def results(graph: Graph, tests: Dataset, task: Task | None) -> Results:

@@ -24,9 +24,9 @@ from edgekit.metrics.channels import collapsed
 from edgekit.metrics.tasks import gauge as gauges
 from edgekit.metrics.tasks import tally as tallies
 from edgekit.metrics.tasks.gauge import Gauge
-from edgekit.metrics.tasks.registry import Judged, Metric
+from edgekit.metrics.tasks.registry import Judged, Metric, NotDefined
 from edgekit.metrics.tasks.results import in_order
-from edgekit.metrics.tasks.tally import Tally
+from edgekit.metrics.tasks.tally import Tally, Undefined
 from edgekit.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Judge:
     """Runs networks with the same inputs and outputs over the same samples, and judges their outputs.
 
     :param gauge: the task's metric, if one decides.
-    :raises UsageError: if the metric cannot judge the float network on these samples.
+    :raises UsageError: if the metric cannot judge the float network; NotDefined, if it has no value on these samples.
     """
 
     def __init__(self, graph: Graph, data: Dataset, gauge: Gauge | None = None) -> None:
@@ -170,13 +170,13 @@ class Judge:
     def _reference(self, gauge: Gauge) -> Mark:
         try:
             tally = gauge.tally(self.graph, self.outputs, self.data)
+        except Undefined as error:
+            raise NotDefined(gauge.metric.name, str(error)) from error
         except ValueError as error:
             raise UsageError(f"--metric {gauge.metric.name}: {error}") from error
         value = gauges.value(tally)
         if not math.isfinite(value):
-            raise UsageError(
-                f"--metric {gauge.metric.name} is not defined on these samples", "pass samples of every class"
-            )
+            raise NotDefined(gauge.metric.name)
         return Mark(gauge.metric, value, tally)
 
     def _mark(self, gauge: Gauge, graph: Graph, outputs: list[NDArray[Any]]) -> Mark:

@@ -163,8 +163,9 @@ def of_table(folder: Path, name: str) -> Gallery:
         raise ValueError(f"gallery: {name!r} is no table in UTF-8: {error}") from error
     if not rows or len(rows) > MOST_VECTORS:
         raise ValueError(f"gallery: {name!r} has {len(rows)} lines, it may have 1 to {MOST_VECTORS}")
-    vectors = np.empty((len(rows), max(len(rows[0]) - 1, 0)))
-    _bounded(*vectors.shape)
+    size = max(len(rows[0]) - 1, 0)
+    _bounded(len(rows), size)
+    vectors = np.empty((len(rows), size))
     for number, (_, *cells) in enumerate(rows):
         if len(cells) != vectors.shape[1]:
             raise ValueError(f"gallery: line {number + 1} of {name!r} has {len(cells)} numbers, the first has "

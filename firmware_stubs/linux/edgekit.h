@@ -131,8 +131,8 @@ struct edgekit_picture {
 };
 
 /* Make the network's input of a picture, as the bundle's task says: resized, cropped or letterboxed, with its colors in
-   the network's order, scaled and quantized. Memory is allocated for the first picture of each size. Returns a status;
-   EDGEKIT_USAGE if the bundle has no task. */
+   the network's order, scaled and quantized. Memory is allocated for a picture of another size than the last one.
+   Returns a status; EDGEKIT_USAGE if the bundle has no task. */
 int edgekit_set_picture(edgekit_instance *instance, const struct edgekit_picture *picture);
 
 /* Make the network's inputs of a text, as the bundle's task says: of the tokens of its tokenizer, as many as there is
@@ -219,8 +219,9 @@ int edgekit_clip(edgekit_instance *instance, struct edgekit_clip *clip);
 int edgekit_clips(edgekit_instance *instance, const struct edgekit_sound *sound, uint32_t *count);
 
 /* Make the network's input of a clip, as the bundle's task says: its samples or features, scaled and quantized. A
-   recording that is too short is followed by silence. Memory is allocated for the first sound of each rate that is not
-   the task's. Returns a status; EDGEKIT_USAGE if the bundle's task takes no sound, or the rate cannot be resampled. */
+   recording that is too short is followed by silence. Memory is allocated for a sound of another rate than the task's
+   and than that of the last one that was resampled. Returns a status; EDGEKIT_USAGE if the bundle's task takes no
+   sound, or the rate cannot be resampled. */
 int edgekit_set_sound(edgekit_instance *instance, const struct edgekit_sound *sound);
 
 /* How unusual a recording is: the mean over its clips. All but `size` is 0 before the first. */

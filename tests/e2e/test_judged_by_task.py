@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.api.diagnose import diagnose
 from tests.e2e.command import Result, edgekit, refused
 from tests.e2e.detector_files import detector
+from tests.networks import hearing
 from tests.networks.regression import written
 
 RECIPE = """schema = 1
@@ -134,3 +136,29 @@ def test_a_detector_is_judged_by_its_boxes(tmp_path: Path) -> None:
     assert ran["metric"]["value"] == pytest.approx(bundle["metrics"][0]["after"]["value"])
     unannotated = edgekit("run", bundle["path"], "--data", "photos", "--json", cwd=tmp_path).json
     assert unannotated["metric"] is None
+
+
+def test_samples_on_which_it_has_no_value_are_no_reason_to_stop(tmp_path: Path) -> None:
+    """Recordings of a machine that is well calibrate, and say nothing of the area under the curve."""
+    model, data = hearing.written(tmp_path, "anomaly"), tmp_path / "data"
+    (data / "normal").mkdir(parents=True)
+    for number in range(2):
+        (data / "normal" / f"{number}.wav").write_bytes(hearing.wav(hearing.tone(500, 2500, number)))
+    given = (model, "--data", data, "-r", "int8", "-o", tmp_path / "out")
+    made = edgekit("compile", *given, "-t", "host", "--backend", "c99")
+    assert made.code == 0 and "auc is not defined on these samples" in made.err and "auc" not in made.out
+    words = "auc is not defined on these samples"
+    refused(edgekit("compile", *given, "-t", "host", "--budget", "metric-drop=0.1"), 2, words)
+    refused(edgekit("diagnose", *given, "--metric", "auc"), 2, words)
+    found = edgekit("diagnose", *given)
+    assert found.code == 0 and "auc is not defined on these samples" in found.err and "healthy" in found.out
+
+
+def test_a_fix_is_searched_for_on_samples_that_say_what_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of them may be of one class."""
+    monkeypatch.setattr("edgekit.api.diagnose.search_samples", lambda graph: 1)
+    model, data = hearing.written(tmp_path, "anomaly"), hearing.recordings(tmp_path / "data", "anomaly")
+    found = diagnose(model, data=str(data), fix=True, target="host", out=tmp_path / "out")
+    assert found.fixed is not None and found.fixed.cure.real.mark is not None

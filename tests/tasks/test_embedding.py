@@ -55,6 +55,12 @@ def test_without_a_gallery_all_is_unknown() -> None:
     assert found.nearest is None and found.words() == "unknown" and len(found.lines()) == 8
 
 
+def test_tables_are_bounded_before_there_is_room_for_them(tmp_path: Path) -> None:
+    (tmp_path / "wide.csv").write_text("a" + ",1" * 300_000 + "\n" + "b\n" * 60_000)
+    with pytest.raises(ValueError, match="60001 vectors of 300000 numbers are not"):
+        gallery.of_table(tmp_path, "wide.csv")
+
+
 def test_the_threshold_belongs_to_what_is_known() -> None:
     assert decided(Embedder(1, 1.0, AXES), [5])[0] == ("x", 1.0, True)
     assert not decided(Embedder(1, 1.0, AXES), [5, 0.1])[0][2]

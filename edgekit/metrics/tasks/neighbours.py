@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data import labelling
-from edgekit.metrics.tasks.tally import Floats, Mean
+from edgekit.metrics.tasks.tally import Floats, Mean, Undefined
 from edgekit.tasks.gallery import normalized
 
 MOST_PAIRED = 500
@@ -26,7 +26,7 @@ def recall(outputs: Sequence[NDArray[Any]], truth: NDArray[Any]) -> Mean:
     Metric Learning Reality Check, ECCV 2020, where it is called precision at 1.)
 
     :param outputs: of which the first has the vectors, ``[samples, *shape]``. :param truth: classes ``[samples]``.
-    :raises ValueError: if no class has two samples.
+    :raises Undefined: if no class has two samples.
     """
     units, classes = _units(outputs), _classes(truth)
     _, number, counts = np.unique(classes, return_inverse=True, return_counts=True)
@@ -37,7 +37,7 @@ def recall(outputs: Sequence[NDArray[Any]], truth: NDArray[Any]) -> Mean:
         nearest[first : first + _ROWS] = near.argmax(axis=1)
     queries = counts[number] > 1
     if not queries.any():
-        raise ValueError("no class has two samples, so none can be found by another")
+        raise Undefined("no class has two samples, so none can be found by another")
     return Mean((classes == classes[nearest])[queries].astype(np.float64))
 
 

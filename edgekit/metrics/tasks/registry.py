@@ -16,17 +16,25 @@ from numpy.typing import NDArray
 
 from edgekit.data import labelling
 from edgekit.data.boxes import Boxes
-from edgekit.errors import UsageError
+from edgekit.errors import CheckFailed, UsageError
 from edgekit.graph import Tensor
 from edgekit.metrics.tasks import boxes, choices, neighbours, ranking, segmentation, tally, values, words
 from edgekit.metrics.tasks.masks import Masks
-from edgekit.metrics.tasks.tally import Comparison, Mean, Tally
+from edgekit.metrics.tasks.tally import Comparison, Mean, Tally, Undefined
 
 Outputs = Sequence[NDArray[Any]]
 Truth = NDArray[Any]
 Judge = Callable[[Any, Truth], Tally]
 """Real outputs of all samples, one ``[samples, *shape]`` each (or the boxes that a detector found, or texts), and the
 truth ``[samples, ...]``; ValueError with what is wrong if they do not go together."""
+
+
+class NotDefined(UsageError):
+    """The samples leave a metric without a value, such as those of one class."""
+
+    def __init__(self, name: str, why: str = "") -> None:
+        why = f": {why}" if why else ""
+        super().__init__(f"the metric {name} is not defined on these samples{why}", "pass samples of every class")
 
 
 class Subject(Enum):
@@ -120,15 +128,23 @@ def compare(
     """Compare two networks on the same samples.
 
     :param groups: each sample's group, integers or texts ``[samples]``.
-    :raises UsageError: if the truth is not of the kind that the metric takes, or the metric is not defined on it.
+    :raises UsageError: if the truth is not of the kind that the metric takes; NotDefined, if it has no value on it.
+    :raises CheckFailed: if it has one, but not on what the second network makes of the samples.
     """
     try:
         tallies = [metric.judge(each.of(metric.subject), truth) for each in (before, after)]
         found = tally.compare(*tallies, higher=metric.higher, seed=seed)
+    except Undefined as error:
+        raise NotDefined(metric.name, str(error)) from error
     except ValueError as error:
         raise UsageError(f"--metric {metric.name}: {error}") from error
-    if not np.isfinite([found.before.value, found.after.value]).all():
-        raise UsageError(f"--metric {metric.name} is not defined on these samples", "pass samples of every class")
+    if not np.isfinite(found.before.value):
+        raise NotDefined(metric.name)
+    if not np.isfinite(found.after.value):
+        raise CheckFailed(
+            f"after the recipe, the network has no {metric.name}: its outputs hold NaN or infinity",
+            "use another recipe for this network (float32 keeps its range)",
+        )
     parts = None if groups is None else _by_group(metric, (tallies[0], tallies[1]), groups, seed)
     return Judged(metric.name, metric.higher, found, tallies[1], parts)
 

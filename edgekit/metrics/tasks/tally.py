@@ -21,6 +21,10 @@ TAILS = (2.5, 97.5)
 Floats = NDArray[np.float64]
 
 
+class Undefined(ValueError):
+    """A metric is not defined on these samples, whatever a network makes of them; the message says why."""
+
+
 class Tally(Protocol):
     """What each of ``samples`` samples contributes to a metric."""
 
