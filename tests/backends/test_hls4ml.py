@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -178,12 +179,46 @@ def test_a_changed_weight_is_found(built: Path, tmp_path: Path) -> None:
     assert verify(folder).ok is False
 
 
+def _in_a_comment(header: str, text: str, other: str) -> str:
+    return header.replace("#ifndef __SYNTHESIS__", f"// = {{{text}}};\n#ifndef __SYNTHESIS__").replace(
+        f"{{{text}}};\n\n#endif", f"{{{other}}};\n\n#endif"
+    )
+
+
+def _redefined(header: str, text: str, other: str) -> str:
+    return header.replace("#endif\n\n#endif", f"#endif\n#ifdef __SYNTHESIS__\n#define w3 w3[0]{other}\n#endif\n#endif")
+
+
+@pytest.mark.parametrize("changed", [_in_a_comment, _redefined])
+def test_headers_hold_one_array(built: Path, tmp_path: Path, changed: Callable[[str, str, str], str]) -> None:
+    folder = copied(built, tmp_path / "bundle")
+    text, header = (folder / WEIGHTS / "w3.txt").read_text(), folder / WEIGHTS / "w3.h"
+    before = header.read_text()
+    header.write_text(changed(before, text, text.replace("1", "2")))
+    assert header.read_text() != before and f"= {{{text}}};" in header.read_text()
+    with pytest.raises(DeviceError, match=r"w3\.txt has not the weights of the header beside it"):
+        ran(folder, built)
+
+
+def test_every_header_is_loaded_by_the_simulation(built: Path, tmp_path: Path) -> None:
+    folder = copied(built, tmp_path / "bundle")
+    top = folder / PROJECT / "firmware" / "edgekit_network.cpp"
+    lines = top.read_text().splitlines(keepends=True)
+    top.write_text("".join(line for line in lines if "(w3," not in line))
+    with pytest.raises(DeviceError, match=r"w3\.txt has not the weights"):
+        ran(folder, built)
+    top.write_text("".join(lines) + "#ifdef __SYNTHESIS__\n#endif\n")
+    with pytest.raises(DeviceError, match=r"edgekit_network\.cpp is another program"):
+        ran(folder, built)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("hls.json", "{", "is damaged"),
         ("hls.json", '{"schema": 1, "layers": -1}', "is damaged"),
-        ("hls/firmware/edgekit_network.cpp", "int main;", "does not compile"),
+        ("hls/firmware/parameters.h", "int main;", "does not compile"),
+        ("hls/firmware/defines.h", "#ifdef __SYNTHESIS__", "is another program when it is synthesized"),
         ("hls/firmware/edgekit_network.cpp", None, "has no artifact/hls/firmware/edgekit_network.cpp"),
         ("hls/firmware/weights/w3.h", None, "not the weights of the header beside it"),
         ("host/after.c", "int main;", "is not the C of its operators"),

@@ -18,6 +18,7 @@ from edgekit.backends.hls4ml.document import PROJECT, TOP
 from edgekit.errors import DeviceError
 from edgekit.files import plain_files, temporary
 from edgekit.progress import Progress
+from edgekit.runners.csim.weights import check
 from edgekit.sandbox.environment import clean
 from edgekit.tools import toolchain
 
@@ -53,12 +54,9 @@ def read(artifact: Path) -> Project:
     place = f"{SOURCES}/{WEIGHTS}/"
     weights = {name.removeprefix(place): data for name, data in content.items() if name.endswith(".txt")}
     sources = {name: data for name, data in content.items() if not name.endswith(".txt")}
-    for name, data in weights.items():
-        header = sources.get(place + name.removesuffix("txt") + "h", b"")
-        if b"= {" + data + b"};" not in header:
-            raise DeviceError(f"artifact/{PROJECT}/{place}{name} has not the weights of the header beside it", AGAIN)
     if f"{SOURCES}/{TOP}.cpp" not in sources:
         raise DeviceError(f"the bundle has no artifact/{PROJECT}/{SOURCES}/{TOP}.cpp", AGAIN)
+    check(sources, weights, place)
     return Project(sources, weights)
 
 
