@@ -322,8 +322,8 @@ def _search(job: _Job, source: jobs.Source) -> Cure:
     """Search on part of the samples if there are many; on all of them if that fix exceeds the bound on all."""
     assert source.tests is not None and source.samples is not None
     few = source.tests.subset(search_samples(job.graph), job.context.seed)
-    small = Judge.where_defined(job.graph, few, job.gauge)
-    judge = small if len(few) == len(source.tests) else Judge(job.graph, source.tests, job.gauge)
+    judge = Judge(job.graph, source.tests, job.gauge)
+    small = judge.on(few)
     if small.gauge is job.gauge:  # else the metric has no value on so few, and the bound is in its unit
         found, versions = cure(job.graph, job.plan, source.samples, small, job.context)
         if judge is small or loss(judge(versions.mix(found.precision).graph), judge.float) <= job.plan.max_drop:

@@ -24,7 +24,8 @@ from edgekit.metrics.channels import collapsed
 from edgekit.metrics.tasks import gauge as gauges
 from edgekit.metrics.tasks import tally as tallies
 from edgekit.metrics.tasks.gauge import Gauge
-from edgekit.metrics.tasks.registry import Judged, Metric, NotDefined
+from edgekit.metrics.tasks.recordings import whole
+from edgekit.metrics.tasks.registry import Judged, Metric, NotDefined, Subject
 from edgekit.metrics.tasks.results import in_order
 from edgekit.metrics.tasks.tally import Tally, Undefined
 from edgekit.progress import Progress, Silent
@@ -156,8 +157,14 @@ class Judge:
         return self._judged(graph, outputs, None if self.gauge is None else self._mark(self.gauge, graph, outputs))
 
     def on(self, data: Dataset) -> Judge:
-        """A judge on a part of the samples; by noise alone where the metric is undefined on so few."""
-        return self if len(data) == len(self.data) else Judge.where_defined(self.graph, data, self.gauge)
+        """A judge on a part of the samples; without the metric where that is undefined on so few.
+
+        Texts are of whole recordings.
+        """
+        if len(data) == len(self.data):
+            return self
+        cut = self.gauge is not None and self.gauge.metric.subject is Subject.TEXTS and not whole(data, self.data)
+        return Judge.where_defined(self.graph, data, None if cut else self.gauge)
 
     @classmethod
     def where_defined(cls, graph: Graph, data: Dataset, gauge: Gauge | None) -> Judge:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edgekit.data.dataset import Dataset
+from edgekit.diagnosis.measure import Judge
 from edgekit.errors import CheckFailed
 from edgekit.metrics.tasks import registry
-from edgekit.metrics.tasks.gauge import reached
+from edgekit.metrics.tasks.gauge import Gauge, reached
 from edgekit.metrics.tasks.registry import Results
 from edgekit.tasks.embedder import Embedder
 from edgekit.tasks.picture import Colors, Fit, Picture
@@ -41,15 +42,18 @@ def test_outputs_that_are_not_numbers_are_a_failure_of_the_recipe() -> None:
         registry.compare(registry.get("mae"), bad, good, truth)
 
 
-@pytest.mark.parametrize(("step", "index", "whole"), [(0, [2, 4], True), (9, [2, 4], False), (9, [1, 0], True)])
-def test_texts_are_judged_of_whole_recordings(step: int, index: list[int], whole: bool) -> None:
-    labels = ("_", "a")
-    sound = Speech(8000, 9, step, Features.WAVEFORM, None, (1.0,), (0.0,))
-    task = Task("speech-to-text", sound, Transcriber(labels, 0))
+def test_texts_are_judged_of_whole_recordings() -> None:
+    """Clips of a recording have its index; a part of them says another text."""
+    sound = Speech(8000, 2, 2, Features.WAVEFORM, None, (1.0,), (0.0,))
+    task = Task("speech-to-text", sound, Transcriber(("_", "a"), 0))
     b = Builder()
-    graph = b.graph((x := b.tensor((1, 9)),), (b.add("RESHAPE", (x,), (1, 1, 2)),))
-    samples = Dataset([np.zeros((2, 1, 9), np.float32)], truth=np.array(["a", "a"], object), index=np.array(index))
-    samples = replace(samples, recordings=np.array([0, 1]))
-    outputs = [np.float32([[[[0, 1]]], [[[1, 0]]]])]
-    found = reached(task, graph, outputs, samples)
-    assert (found is not None) == whole and (found is None or found.score.value == 0.5)
+    x, shape = b.tensor((1, 2)), b.constant(np.array([1, 1, 2], np.int32))
+    graph = b.graph((x,), (b.add("RESHAPE", (x, shape), (1, 1, 2), options="Reshape", newShape=[1, 1, 2]),))
+    values = np.float32([[[0, 1]], [[1, 0]], [[0, 1]], [[1, 0]]])
+    number = np.array([0, 0, 0, 1])
+    samples = Dataset([values], truth=np.array(["aa"] * 3 + ["b"], object), index=number, recordings=number)
+    found = reached(task, graph, [values.reshape(4, 1, 1, 2)], samples)
+    assert found is not None and found.samples == 2 and found.score.value == 0.5
+    judge = Judge(graph, samples, Gauge(registry.get("wer"), task))
+    assert judge.on(samples.take(np.array([0, 1, 2]))).gauge is judge.gauge
+    assert judge.on(samples.take(np.array([0, 2, 3]))).gauge is None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import UsageError
-from edgekit.metrics.tasks.registry import METRICS, Metric, Subject
+from edgekit.metrics.tasks.registry import METRICS, Metric
 from edgekit.metrics.tasks.results import results, truth
 from edgekit.metrics.tasks.tally import Score, Tally, Undefined, compare
 from edgekit.tasks.anomaly import Anomaly
@@ -19,7 +19,6 @@ from edgekit.tasks.embedder import Embedder
 from edgekit.tasks.ranker import Ranker
 from edgekit.tasks.regressor import Regressor
 from edgekit.tasks.segmenter import Segmenter
-from edgekit.tasks.sound import Sound
 from edgekit.tasks.transcriber import Transcriber
 
 if TYPE_CHECKING:
@@ -57,20 +56,10 @@ class Gauge:
         """What each sample contributes.
 
         :param outputs: of the samples, which are in the order of their source, in the dtypes of the graph's outputs.
-        :raises Undefined: if clips are missing of recordings whose texts it is about.
         :raises ValueError: if the truth is not of the kind that the metric takes.
         """
-        if self.metric.subject is Subject.TEXTS and _cut(self.task, samples):
-            raise Undefined("they are some clips of longer recordings, of which all is written down")
         found = results(graph, outputs, samples, self.task)
         return self.metric.judge(found.of(self.metric.subject), truth(samples, self.task))
-
-
-def _cut(task: Task | None, samples: Dataset) -> bool:
-    """True if clips were drawn of recordings that may have several."""
-    if task is None or not isinstance(task.source, Sound) or not task.source.step or samples.index is None:
-        return False
-    return not np.array_equal(np.sort(samples.index), np.arange(len(samples)))
 
 
 @dataclass(frozen=True)

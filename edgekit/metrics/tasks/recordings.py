@@ -47,6 +47,14 @@ def truth(tests: Dataset) -> NDArray[Any]:
     return np.asarray(tests.truth[_first(tests)])
 
 
+def whole(part: Dataset, every: Dataset) -> bool:
+    """True if part of the samples has all clips of the recordings that it has any of."""
+    if part.recordings is None or every.recordings is None:
+        return True
+    numbers, counts = np.unique(part.recordings, return_counts=True)
+    return all(count == (every.recordings == number).sum() for number, count in zip(numbers, counts, strict=True))
+
+
 def _first(tests: Dataset) -> NDArray[np.int64]:
     """Each recording's first clip; samples that are of none stand for themselves."""
     if tests.recordings is None:
