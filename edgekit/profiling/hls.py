@@ -40,7 +40,9 @@ class HlsCost:
         """See :class:`edgekit.profiling.CostModel`."""
         device, stats = target.synthesized, statistics(graph)
         rate = device.multipliers * float(self._assumed.busy)
-        found = [row.macs / rate + self._assumed.least_cycles for row in stats.operators]
+        inside = {one.index for one in trace.operators} if trace is not None else set(range(len(stats.operators)))
+        inner = [row for row in stats.operators if row.index in inside]
+        found = [row.macs / rate + self._assumed.least_cycles for row in inner]
         planned = trace.counts.get("cycles") if trace is not None else None
         cycles = planned or math.ceil(sum(found))
         milliseconds = cycles / device.hertz * 1e3
@@ -53,7 +55,7 @@ class HlsCost:
                 row.index, row.name, row.op, row.macs, row.bytes, milliseconds * part / sum(found), 0.0,
                 bound="multipliers",
             )
-            for row, part in zip(stats.operators, found, strict=True)
+            for row, part in zip(inner, found, strict=True)
         ]  # fmt: skip
         rows.fill(operators, watts)
         return Profile(
@@ -67,18 +69,24 @@ class HlsCost:
             scope=target.power.scope,
             memory=rows.memory(stats),
             operators=operators,
-            basis=_basis(cycles, trace.counts if trace is not None and planned else {}, float(device.clock_mhz)),
+            basis=_basis(
+                cycles,
+                trace.counts if trace is not None and planned else {},
+                float(device.clock_mhz),
+                len(stats.operators) - len(inner),
+            ),
             cycles=cycles,
-            macs=stats.macs,
+            macs=sum(row.macs for row in inner),
         )
 
 
-def _basis(cycles: int, counts: dict[str, int], mhz: float) -> str:
+def _basis(cycles: int, counts: dict[str, int], mhz: float, on_host: int) -> str:
     if counts:
         found = f"{cycles} cycles by the project's reuse factors, a new input every {counts['interval']}"
     else:
         found = f"{cycles} cycles, estimated from multiplications"
+    rest = f"{on_host} operators on the host are not in it; " if on_host else ""
     return (
-        f"{found}, at {mhz:g} MHz, which is assumed; nothing was synthesized: cycles, clock, the device's utilisation "
-        "and the power are known to the vendor's tools only"
+        f"{found}, at {mhz:g} MHz, which is assumed; {rest}nothing was synthesized: cycles, clock, the device's "
+        "utilisation and the power are known to the vendor's tools only"
     )

@@ -81,6 +81,8 @@ def test_the_profile_says_what_it_cannot_know(built: Path) -> None:
     assert profile["cycles"] == document["latency"] > document["interval"]
     assert profile["latency_ms"]["value"] == pytest.approx(profile["cycles"] / 100e6 * 1e3)
     assert "nothing was synthesized" in profile["basis"] and "assumed" in profile["basis"]
+    assert "1 operators on the host are not in it" in profile["basis"]
+    assert "SOFTMAX" not in {row["op"] for row in profile["operators"]}
     estimate = json.loads(edgekit("profile", built, "--on", "estimate", "--json").out)["latency_ms"]
     assert estimate["low"] <= profile["latency_ms"]["value"] <= estimate["high"]
 

@@ -28,6 +28,7 @@ from edgekit.runners import (
     Device,
     Observes,
     OpenOptions,
+    OperatorTrace,
     Refusal,
     Run,
     RunOptions,
@@ -79,7 +80,8 @@ class Simulation:
             values |= dict(zip(part.outputs, made, strict=True))
         program = self.program
         counts = {"cycles": program.latency, "interval": program.interval, "multipliers": program.multipliers}
-        trace = Trace(Source.EMULATOR, str(self.bundle.manifest["runtime"]), counts=counts)
+        operators = [OperatorTrace(index, graph.operators[index].op) for index in program.hls]
+        trace = Trace(Source.EMULATOR, str(self.bundle.manifest["runtime"]), operators=operators, counts=counts)
         conditions = {"threads": 1, "machine": self.info().name}
         return Run([values[i] for i in graph.main.outputs], trace, conditions)
 
