@@ -1,7 +1,8 @@
 """The accelerator on a board, over the board's serial line (``ek_uart.sv`` says what goes over it).
 
-The board was given its bitstream by its maker's tool (docs/fpga.md). That it has the bundle's configuration is checked;
-the line itself checks nothing, so `verify` compares the golden outputs.
+The board was given its bitstream by its maker's tool (docs/fpga.md). That it has the bundle's configuration is checked.
+The line itself checks nothing: what the accelerator holds is read again, and outputs are overwritten before each run.
+The stream's memory cannot be read; `verify` compares the golden outputs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from edgekit.transport.serial import Address, SerialLine
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edgekit.backends.overlay.document import Document
     from edgekit.bundle import Bundle
     from edgekit.codegen.schedule.overlay import Machine
 
@@ -40,6 +42,8 @@ _BATCH = 64
 """Words that are asked for at once."""
 _CHUNK = 512
 """Words that are written at once."""
+_NO_RESULT = 0xA5C3963C
+"""What lies in the outputs' words until the accelerator has written them."""
 _RESET = "press FIRE1 on the board, and try again; docs/fpga.md says how to load a bitstream"
 
 
@@ -96,12 +100,13 @@ class Board:
         magic, config = self.read([ID, CONFIG])
         if magic != MAGIC:
             raise DeviceError(f"{self.line.shown} is not edgekit's accelerator", _RESET)
-        lanes, packed = (config & 255, config >> 8 & 255), bool(config >> 16 & 1)
-        if (*lanes, packed) != (machine.ic, machine.oc, machine.packed):
+        there = (config & 255, config >> 8 & 255, bool(config >> 16 & 1), 8 if config >> 17 & 1 else 4)
+        wanted = (machine.ic, machine.oc, machine.packed, machine.lanes)
+        if there != wanted:
             raise DeviceError(
-                f"the accelerator on {self.line.shown} has {lanes[0]}x{lanes[1]} lanes, the bundle's "
-                f"{machine.ic}x{machine.oc}", "load the bitstream of the bundle's target"
-            )  # fmt: skip
+                f"the accelerator on {self.line.shown} has {_lanes(*there)}, the bundle's {_lanes(*wanted)}",
+                "load the bitstream of the bundle's target",
+            )
 
     def wait(self) -> None:
         """Wait until the accelerator has ended.
@@ -113,34 +118,59 @@ class Board:
             if time.monotonic() > end:
                 raise DeviceError(f"the accelerator on {self.line.shown} does not end", _RESET)
 
-    def compute(self, loaded: Loaded, fed: Sequence[NDArray[Any]], samples: int) -> Computed:
-        """Run samples, one after the other; their stream has been written."""
-        program = loaded.program
+    def surely(self, address: int, words: Sequence[int] | NDArray[Any]) -> None:
+        """Write consecutive words, and read them again.
+
+        :raises DeviceError: if they are others.
+        """
+        self.write(address, words)
+        if self.read([address + 4 * n for n in range(len(words))]) != [int(word) for word in words]:
+            raise DeviceError(f"{self.line.shown} loses data", _RESET)
+
+    def compute(self, program: Document, fed: Sequence[NDArray[Any]], samples: int) -> Computed:
+        """Run samples, one after the other; their stream has been written.
+
+        :raises DeviceError: if the line loses data, or the accelerator does not run.
+        """
         outputs: list[list[NDArray[np.int8]]] = [[] for _ in program.outputs]
         log = np.zeros((0, len(COUNTERS)), np.int64)
         cycles = 0
         for n in range(samples):
+            for port in program.outputs:  # what an earlier run left is no result of this one
+                self.surely(ACTIVATIONS + 4 * port.base, [_NO_RESULT] * port.words)
             for port, x in zip(program.inputs, fed, strict=True):
-                self.write(ACTIVATIONS + 4 * port.base, np.frombuffer(port.packed(x[n]), "<u4"))
+                self.surely(ACTIVATIONS + 4 * port.base, np.frombuffer(port.packed(x[n]), "<u4"))
             self.write(CONTROL, [1])
             self.wait()
-            totals = self.read(TOTALS)
+            *totals, commands = self.read([*TOTALS, COMMANDS])
             cycles += totals[0]
-            for kept, port in zip(outputs, program.outputs, strict=True):
-                words = self.read([ACTIVATIONS + 4 * (port.base + k) for k in range(port.words)])
+            found = [
+                self.read([ACTIVATIONS + 4 * (port.base + k) for k in range(port.words)]) for port in program.outputs
+            ]
+            if {word for words in found for word in words} == {_NO_RESULT}:
+                raise DeviceError(f"the accelerator on {self.line.shown} has not run", _RESET)
+            if commands != len(program.commands) + 1:
+                raise DeviceError(
+                    f"the accelerator on {self.line.shown} took {commands} commands, not the bundle's "
+                    f"{len(program.commands) + 1}", _RESET
+                )  # fmt: skip
+            for kept, port, words in zip(outputs, program.outputs, found, strict=True):
                 kept.append(port.unpacked(np.array(words, "<u4").tobytes()))
             if n == 0:
-                log = self._log(totals)
+                log = self._log(totals, commands)
         return Computed([np.stack(kept) for kept in outputs], log, cycles)
 
-    def _log(self, totals: Sequence[int]) -> NDArray[np.int64]:
+    def _log(self, totals: Sequence[int], commands: int) -> NDArray[np.int64]:
         """The counters when each command was taken; only the totals if there were more than the accelerator keeps."""
-        (commands,) = self.read([COMMANDS])
         if commands > LOG_DEPTH:
             return np.array([totals], np.int64)
         size = len(COUNTERS)
         words = self.read([LOG + 32 * n + 4 * k for n in range(commands) for k in range(size)])
         return np.array(words, np.int64).reshape(-1, size)
+
+
+def _lanes(ic: int, oc: int, packed: bool, lanes: int) -> str:
+    return f"{ic}x{oc} lanes{', packed,' if packed else ''} with {lanes} of requantization"
 
 
 @contextmanager
@@ -159,10 +189,10 @@ def opened(bundle: Bundle, address: Address, patience: float, options: OpenOptio
         board.check(program.machine)
         options.progress.step("write the network to the board's memory")
         board.write(STREAM, np.frombuffer(stream + bytes(-len(stream) % 4), "<u4"))
-        board.write(BASE, [0, len(stream) // (program.machine.mem_bits // 8)])
+        board.surely(BASE, [0, len(stream) // (program.machine.mem_bits // 8)])
 
         def compute(fed: Sequence[NDArray[Any]], samples: int) -> Computed:
-            return board.compute(loaded, fed, samples)
+            return board.compute(program, fed, samples)
 
         step = "run on the board"
         yield Accelerator(loaded, Source.DEVICE, line.shown, compute, step, LOG_DEPTH, options)
