@@ -87,10 +87,13 @@ class Integers(Builder):
         else:
             self.made("MUL", (x, y), shape, self.scale(0.2), options="Mul", fusedActivationFunction=0)
 
-    def pool(self) -> None:
+    def pool(self, side_by_side: bool = False) -> None:
         rows, columns, depth = (int(n) for n in self.rng.integers(2, 10, 3))
         high, wide = (int(n) for n in self.rng.integers(1, 4, 2))
         sy, sx = (int(n) for n in self.rng.integers(1, 3, 2))
+        if side_by_side:  # whole windows, none of which overlap
+            sy, sx = high, wide
+            rows, columns = rows * sy, columns * sx
         x = self.fed(1, rows, columns, depth)
         same = self.tensors[x].quantization
         assert same is not None

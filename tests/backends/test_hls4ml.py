@@ -21,7 +21,7 @@ from edgekit.runners import get as get_runner
 from edgekit.runners import once
 from edgekit.target import load
 from edgekit.tools import toolchain
-from tests.backends.overlay_networks import Integers, random_network
+from tests.backends.overlay_networks import OPERATORS, Integers
 from tests.e2e.command import edgekit, refused
 from tests.networks.hls import streamed
 from tests.networks.small import MODELS, dense
@@ -114,7 +114,10 @@ def test_fewer_multipliers_are_used_more_often(built: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["conv", "depthwise", "dense", "pair", "pool", "mean", "table"])
 def test_random_operators_side_by_side(installed: None, tmp_path: Path, name: str) -> None:
-    tflite.write(random_network(name, 7, 6), tmp_path / "net.tflite")
+    drawn = Integers(7)
+    for _ in range(6):
+        drawn.pool(side_by_side=True) if name == "pool" else OPERATORS[name](drawn)
+    tflite.write(drawn.whole(), tmp_path / "net.tflite")
     done = edgekit("compile", tmp_path / "net.tflite", "--target", "zynq-hls4ml", "--split", "-o", tmp_path)
     assert done.code == 0, done.err
     assert "ok on csim: outputs within 0 LSB" in done.out
