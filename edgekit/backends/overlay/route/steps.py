@@ -90,7 +90,8 @@ def _placed(design: Design, netlist: Path, seed: int, progress: Progress) -> Pat
     arguments = [
         f"--{design.option}", "--package", design.package, "--speed", design.speed_grade, "--json", beside(netlist),
         "--textcfg", CONFIG, "--freq", f"{design.goal_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
-        "--report", TIMING, *(["--lpf", "pins.lpf"] if pins else ["--lpf-allow-unconstrained"]),
+        "--router", "router2", "--tmg-ripup", "--report", TIMING,
+        *(["--lpf", "pins.lpf"] if pins else ["--lpf-allow-unconstrained"]),
     ]  # fmt: skip
     key = [NEXTPNR, tools.version(NEXTPNR), *arguments, designs.digest(pins)]
     return _step(NEXTPNR, arguments, key, pins, TIMING, progress)
