@@ -203,7 +203,7 @@ static int write_embedding(edgekit_instance *instance, long sample, FILE *file)
 /* The text, and each label. */
 static int write_transcript(edgekit_instance *instance, long sample, FILE *file)
 {
-    struct edgekit_transcript found = {.size = sizeof found, .last = 1};
+    struct edgekit_transcript_part found = {.size = sizeof found, .last = 1};
     int status = edgekit_transcript(instance, &found);
     if (!status)
         fprintf(file, "%ld %u 0 %s\n", sample, found.count, found.text);

@@ -205,15 +205,15 @@ struct edgekit_sound {
 };
 
 /* What the network hears at once. */
-struct edgekit_clip {
-    size_t size;     /* sizeof(struct edgekit_clip) */
+struct edgekit_clip_format {
+    size_t size;     /* sizeof(struct edgekit_clip_format) */
     uint32_t rate;   /* samples per second; this and what follows is written */
     uint32_t length; /* samples */
     uint32_t step;   /* from one clip of a recording to the next; 0: only its first is heard */
 };
 
 /* Tell what the network hears at once. Returns a status; EDGEKIT_USAGE if the bundle's task takes no sound. */
-int edgekit_clip(edgekit_instance *instance, struct edgekit_clip *clip);
+int edgekit_clip(edgekit_instance *instance, struct edgekit_clip_format *clip);
 
 /* How many clips a recording has: 1, unless the bundle's task has a `step` from one to the next. Returns a status. */
 int edgekit_clips(edgekit_instance *instance, const struct edgekit_sound *sound, uint32_t *count);
@@ -245,8 +245,8 @@ struct edgekit_spoken {
 };
 
 /* What a clip adds to what was said in a recording. */
-struct edgekit_transcript {
-    size_t size;    /* sizeof(struct edgekit_transcript) */
+struct edgekit_transcript_part {
+    size_t size;    /* sizeof(struct edgekit_transcript_part) */
     uint32_t clip;  /* which clip of the recording the network has just been run on; 0 begins another recording */
     uint32_t last;  /* 1 if no clip follows it */
     uint32_t count; /* of the labels; this and what follows is written */
@@ -257,7 +257,7 @@ struct edgekit_transcript {
 /* Tell what was said in the clip that the network has just been run on. The clips of a recording come in their order:
    where they overlap, each has its half, and a label that reaches from one into the next is told once. Nothing is
    allocated. Returns a status; EDGEKIT_USAGE if the bundle's task is not speech-to-text. */
-int edgekit_transcript(edgekit_instance *instance, struct edgekit_transcript *transcript);
+int edgekit_transcript(edgekit_instance *instance, struct edgekit_transcript_part *transcript);
 
 /* Write what the network estimates, in the task's unit, but no more than `most` values. `*unit`, if it is not NULL,
    gets the unit's name. Returns a status; EDGEKIT_USAGE if the bundle's task is not regression. */

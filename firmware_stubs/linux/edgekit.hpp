@@ -202,9 +202,9 @@ class Network
         return edgekit_task(instance_.get());
     }
     /* What the network hears at once. */
-    struct edgekit_clip clip()
+    struct edgekit_clip_format clip()
     {
-        struct edgekit_clip made{};
+        struct edgekit_clip_format made{};
         made.size = sizeof made;
         check(edgekit_clip(instance_.get(), &made));
         return made;
@@ -228,7 +228,7 @@ class Network
     Transcript transcript(edgekit_sound sound)
     {
         Transcript made;
-        struct edgekit_transcript part{};
+        struct edgekit_transcript_part part{};
         std::uint32_t clips = 0;
         part.size = sizeof part;
         check(edgekit_clips(instance_.get(), &sound, &clips));

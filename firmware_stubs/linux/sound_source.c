@@ -28,13 +28,13 @@ const struct sound_input *sound_source(edgekit_instance *instance)
     return task_of_source(instance, &task_sound);
 }
 
-int edgekit_clip(edgekit_instance *instance, struct edgekit_clip *clip)
+int edgekit_clip(edgekit_instance *instance, struct edgekit_clip_format *clip)
 {
     const struct sound_input *in = sound_source(instance);
     if (!in)
         return EDGEKIT_USAGE;
     if (clip->size < sizeof *clip)
-        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the size of struct edgekit_clip is not set");
+        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the size of struct edgekit_clip_format is not set");
     clip->rate = in->rate;
     clip->length = in->length;
     clip->step = in->step;

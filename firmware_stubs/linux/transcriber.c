@@ -165,13 +165,13 @@ static void limit_spaces(struct transcriber *t)
     t->spaces = t->spaces < most ? t->spaces : most;
 }
 
-int edgekit_transcript(edgekit_instance *instance, struct edgekit_transcript *to)
+int edgekit_transcript(edgekit_instance *instance, struct edgekit_transcript_part *to)
 {
     struct transcriber *t = task_of_decider(instance, &task_transcriber);
     if (!t)
         return EDGEKIT_USAGE;
     if (to->size < sizeof *to)
-        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the size of struct edgekit_transcript is not set");
+        return engine_fail(&instance->engine, EDGEKIT_USAGE, "the size of struct edgekit_transcript_part is not set");
     if (!to->clip) {
         t->previous = t->blank;
         t->spaces = t->begun = 0;

@@ -53,7 +53,9 @@ def test_sound_bundles_are_proven_from_picture_to_decision(sound: dict[str, Path
     assert found.ok is True and "4 pictures to decisions, each bit as the reference" in found.detail
     parity = json.loads((sound[kind] / "manifest.json").read_text())["parity"]["decision"]
     assert parity["agree"] >= 3  # a score may be on either side of the least one
-    assert parity == {"ok": True, "samples": 4, "agree": parity["agree"], "reason": "", "what": "picture"}
+    assert parity == {
+        "ok": True, "samples": 4, "agree": parity["agree"], "reason": "", "what": "picture", "decider": "",
+    }  # fmt: skip
 
 
 def test_detections_are_made_of_the_synthesized_pictures(sound: dict[str, Path]) -> None:

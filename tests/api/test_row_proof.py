@@ -19,7 +19,7 @@ from tests.api.proofs import changed, check, plant, rebuilt
 from tests.networks import tabular
 
 FAULTS = {
-    "scale": ("regression", "row_source.c", "(cells[i].number - c->mean) / c->std", "cells[i].number / c->std"),
+    "scale": ("regression", "row_source.c", "(number - c->mean) / c->std", "number / c->std"),
     "one of many": ("classification", "row_source.c", "k == number", "k == number + 1"),
     "no others": ("regression", "row_source.c", "return c->other ? c->values : UINT32_MAX;", "return 0;"),
     "order": ("ranking", "row_source.c", "c->value[c->values].number = c->values;", "c->value[c->values].number = 0;"),

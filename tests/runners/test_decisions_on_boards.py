@@ -22,7 +22,7 @@ from tests.tasks import task_networks
 pytestmark = pytest.mark.emulator
 
 FAULTS = {
-    "row": ("row_source.c", "(cells[i].number - c->mean) / c->std", "cells[i].number / c->std"),
+    "row": ("row_source.c", "(number - c->mean) / c->std", "number / c->std"),
     "picture": ("picture.c", "from[in->bgr ? blue : red]", "from[in->bgr ? red : blue]"),
 }
 """Of each source, the file in which what is replaced by what."""

@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     int status = state ? 0 : 2;
     uint32_t clips = (uint32_t)atoi(argv[5]);
     for (uint32_t i = 0; i < clips && !status; i++) {
-        struct edgekit_transcript part = {.size = sizeof part, .clip = i, .last = i + 1 == clips};
+        struct edgekit_transcript_part part = {.size = sizeof part, .clip = i, .last = i + 1 == clips};
         status = fread(ports[0].data, 1, bytes, stdin) != bytes;
         long before = allocations;
         if (!status && edgekit_transcript(&instance, &part))

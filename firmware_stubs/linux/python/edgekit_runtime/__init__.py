@@ -88,7 +88,7 @@ class _Sound(ctypes.Structure):
 
 
 class _Clip(ctypes.Structure):
-    """``struct edgekit_clip``."""
+    """``struct edgekit_clip_format``."""
 
     _fields_ = [
         ("size", ctypes.c_size_t), ("rate", ctypes.c_uint32), ("length", ctypes.c_uint32), ("step", ctypes.c_uint32),
@@ -113,7 +113,7 @@ class _Spoken(ctypes.Structure):
 
 
 class _Transcript(ctypes.Structure):
-    """``struct edgekit_transcript``."""
+    """``struct edgekit_transcript_part``."""
 
     _fields_ = [
         ("size", ctypes.c_size_t), ("clip", ctypes.c_uint32), ("last", ctypes.c_uint32), ("count", ctypes.c_uint32),
