@@ -59,6 +59,7 @@ EXTRAS = {
     ),
     "plot": Extra("search", "plots: --plot", "there are tables and JSON, but no plots"),
     "search": Extra("search", "searches for recipes (edgekit compress)", "`edgekit compress` does not start"),
+    "parquet": Extra("models", "reads Parquet tables as data", "tables are read from CSV files only"),
     "unicorn": Extra(
         "microcontrollers", "emulates Cortex-M without QEMU, and in tests boards' own chips",
         "without QEMU, nothing emulates Cortex-M; the tests of boards' own firmware are skipped",
