@@ -87,3 +87,12 @@ class Embedding:
 
     sources: ClassVar[tuple[type[Source], ...]] = (Picture, Sound, Text, Row)
     decider: ClassVar[type[Decider]] = Embedder
+
+
+SOURCES: frozenset[type] = frozenset({Picture, Row, Sound, Text})
+"""Sources that the C library has for any kind of task, a plug-in's too."""
+DECIDERS: dict[type, str] = {
+    AnomalyDecider: "anomaly", Classifier: "classification", Detector: "detection", Embedder: "embedding",
+    Ranker: "ranking", Regressor: "regression", Segmenter: "segmentation", Transcriber: "speech-to-text",
+}  # fmt: skip
+"""Deciders, each with the kind of task that has it."""

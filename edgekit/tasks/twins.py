@@ -5,27 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from edgekit.tasks.anomaly import Anomaly
-from edgekit.tasks.classifier import Classifier
-from edgekit.tasks.detector import Detector
-from edgekit.tasks.embedder import Embedder
-from edgekit.tasks.picture import Picture
-from edgekit.tasks.ranker import Ranker
-from edgekit.tasks.regressor import Regressor
-from edgekit.tasks.row import Row
-from edgekit.tasks.segmenter import Segmenter
-from edgekit.tasks.sound import Sound
-from edgekit.tasks.text import Text
-from edgekit.tasks.transcriber import Transcriber
-
 if TYPE_CHECKING:
     from edgekit.tasks.parts import Decider, Source
-
-_SOURCES = (Picture, Row, Sound, Text)
-_DECIDERS: dict[type, str] = {
-    Anomaly: "anomaly", Classifier: "classification", Detector: "detection", Embedder: "embedding", Ranker: "ranking",
-    Regressor: "regression", Segmenter: "segmentation", Transcriber: "speech-to-text",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,10 +25,18 @@ class Twins:
 
         A decider without a source that makes its inputs there is of no use.
         """
-        if type(source) not in _SOURCES:
+        sources, deciders = _own()
+        if type(source) not in sources:
             return cls()
-        return cls(source.NAME, _DECIDERS.get(type(decider), ""))
+        return cls(source.NAME, deciders.get(type(decider), ""))
 
     def json(self) -> dict[str, Any]:
         """Its object in the manifest's ``task``."""
         return asdict(self)
+
+
+def _own() -> tuple[frozenset[type], dict[type, str]]:
+    """Return edgekit's own sources, and the kinds of its deciders; the parts are imported when a task needs them."""
+    from edgekit.tasks import kinds
+
+    return kinds.SOURCES, kinds.DECIDERS
