@@ -7,15 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.backends.divided import parts
 from edgekit.backends.hls4ml import unsuitable
-from edgekit.codegen.lower import lowered
 from edgekit.codegen.schedule.hls import Program, reuse, schedule
 from edgekit.codegen.schedule.hls.layers import Combine, Dense, Requantize, Sum
 from edgekit.graph import Graph, tflite
-from edgekit.reference.litert import reference_outputs
 from tests.backends.overlay_networks import OPERATORS, Integers, random_network
-from tests.codegen import streams
+from tests.codegen import compared, streams
 from tests.networks.hls import streamed
 from tests.networks.logic import classifier
 from tests.networks.small import MODELS
@@ -23,27 +20,14 @@ from tests.networks.small import MODELS
 
 def program_of(graph: Graph) -> tuple[Graph, Program]:
     """A network without its operators that have no layer, as layers."""
-    part = parts.split(graph, unsuitable(graph).keys()).device
-    assert part is not None
-    graph = parts.extracted(graph, part)
-    network = lowered(graph)
-    assert not isinstance(network, list)
+    graph, network = compared.device_part(graph, unsuitable(graph).keys())
     return graph, schedule(network)
 
 
-def different(graph: Graph, folder: Path, samples: int = 4) -> int:
+def different(graph: Graph, folder: Path) -> int:
     """Elements of the outputs that are not the reference's."""
     graph, program = program_of(graph)
-    rng = np.random.default_rng(5)
-    fed = [rng.integers(-128, 128, (samples, *t.shape), dtype=np.int8) for t in graph.inputs]
-    tflite.write(graph, folder / "net.tflite")
-    expected = reference_outputs(folder / "net.tflite", fed)
-    made = [streams.run(program, [x[n] for x in fed]) for n in range(samples)]
-    return sum(
-        int(np.count_nonzero(made[n][m].reshape(-1) != expected[m][n].reshape(-1)))
-        for n in range(samples)
-        for m in range(len(expected))
-    )
+    return compared.different(graph, lambda fed: streams.run(program, fed), folder, samples=4)
 
 
 @pytest.mark.parametrize("name", OPERATORS)

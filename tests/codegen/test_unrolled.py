@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.backends.da4ml import unsuitable
-from edgekit.backends.divided import parts
 from edgekit.codegen import fixed_point as fx
 from edgekit.codegen.base import Requantization, Scale
 from edgekit.codegen.lower import lowered
@@ -19,36 +18,22 @@ from edgekit.codegen.schedule.unrolled import Linear, Program, missing, rounding
 from edgekit.codegen.schedule.unrolled.rounding import NoRounding
 from edgekit.codegen.schedule.unrolled.steps import Integers
 from edgekit.graph import Graph, tflite
-from edgekit.reference.litert import reference_outputs
 from tests.backends.overlay_networks import OPERATORS, random_network
-from tests.codegen import unrolled
+from tests.codegen import compared, unrolled
 from tests.networks.logic import classifier
 from tests.networks.small import MODELS
 
 
 def program_of(graph: Graph) -> tuple[Graph, Program]:
     """A network without its operators that have no circuit, as steps."""
-    part = parts.split(graph, unsuitable(graph).keys()).device
-    assert part is not None
-    graph = parts.extracted(graph, part)
-    network = lowered(graph)
-    assert not isinstance(network, list)
+    graph, network = compared.device_part(graph, unsuitable(graph).keys())
     return graph, schedule(network)
 
 
 def different(graph: Graph, folder: Path, samples: int = 3) -> int:
     """Elements of the outputs that are not the reference's."""
     graph, program = program_of(graph)
-    rng = np.random.default_rng(5)
-    fed = [rng.integers(-128, 128, (samples, *t.shape), dtype=np.int8) for t in graph.inputs]
-    tflite.write(graph, folder / "net.tflite")
-    expected = reference_outputs(folder / "net.tflite", fed)
-    made = [unrolled.run(program, [x[n] for x in fed]) for n in range(samples)]
-    return sum(
-        int(np.count_nonzero(made[n][m] != expected[m][n].reshape(-1)))
-        for n in range(samples)
-        for m in range(len(expected))
-    )
+    return compared.different(graph, lambda fed: unrolled.run(program, fed), folder, samples)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
