@@ -11,7 +11,7 @@ from edgekit.delivery.archives import Entry, zipped
 from edgekit.delivery.contents import Network, Runtime, template
 from edgekit.text.templates import filled
 
-PACKAGE, MODULES = "edgekit_runtime", ("__init__.py", "app.py", "listening.py", "seeing.py")
+PACKAGE, MODULES = "edgekit_runtime", ("__init__.py", "app.py", "listening.py", "seeing.py", "structures.py")
 PROGRAMS = "[console_scripts]\nedgekit-app = edgekit_runtime.app:main\n"
 
 

@@ -220,6 +220,6 @@ def test_refusals(site: Path, bundles: dict[str, Path], photos: Path, tmp_path: 
         assert done.returncode == 2 and why in done.stderr and "Traceback" not in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("name", ["__init__.py", "app.py", "listening.py", "seeing.py"])
+@pytest.mark.parametrize("name", ["__init__.py", "app.py", "listening.py", "seeing.py", "structures.py"])
 def test_it_is_written_for_old_pythons(name: str) -> None:
     ast.parse((PACKAGE / name).read_text(), feature_version=(3, 9))

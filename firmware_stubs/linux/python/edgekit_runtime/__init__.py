@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edgekit_runtime import structures
+
 __all__ = [
     "Anomaly",
     "Class",
@@ -51,103 +53,6 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     scale: float
     zero_point: int
-
-
-class _Tensor(ctypes.Structure):
-    """``struct edgekit_tensor``."""
-
-    _fields_ = [
-        ("name", ctypes.c_char_p), ("dtype", ctypes.c_char_p), ("type", ctypes.c_int32), ("rank", ctypes.c_uint32),
-        ("shape", ctypes.POINTER(ctypes.c_int64)), ("bytes", ctypes.c_size_t), ("scale", ctypes.c_double),
-        ("zero_point", ctypes.c_int64),
-    ]  # fmt: skip
-
-
-class _Options(ctypes.Structure):
-    """``struct edgekit_options``."""
-
-    _fields_ = [("size", ctypes.c_size_t), ("threads", ctypes.c_int32), ("flags", ctypes.c_uint32)]
-
-
-class _Picture(ctypes.Structure):
-    """``struct edgekit_picture``."""
-
-    _fields_ = [
-        ("size", ctypes.c_size_t), ("data", ctypes.c_void_p), ("width", ctypes.c_uint32), ("height", ctypes.c_uint32),
-        ("stride", ctypes.c_size_t), ("pixels", ctypes.c_int32),
-    ]  # fmt: skip
-
-
-class _Sound(ctypes.Structure):
-    """``struct edgekit_sound``."""
-
-    _fields_ = [
-        ("size", ctypes.c_size_t), ("data", ctypes.c_void_p), ("count", ctypes.c_uint64), ("rate", ctypes.c_uint32),
-        ("channels", ctypes.c_uint32), ("samples", ctypes.c_int32), ("clip", ctypes.c_uint32),
-    ]  # fmt: skip
-
-
-class _Clip(ctypes.Structure):
-    """``struct edgekit_clip_format``."""
-
-    _fields_ = [
-        ("size", ctypes.c_size_t), ("rate", ctypes.c_uint32), ("length", ctypes.c_uint32), ("step", ctypes.c_uint32),
-    ]  # fmt: skip
-
-
-class _Anomaly(ctypes.Structure):
-    """``struct edgekit_anomaly_sum``."""
-
-    _fields_ = [
-        ("size", ctypes.c_size_t), ("sum", ctypes.c_double), ("clips", ctypes.c_uint32), ("anomalous", ctypes.c_int32),
-        ("score", ctypes.c_double),
-    ]  # fmt: skip
-
-
-class _Spoken(ctypes.Structure):
-    """``struct edgekit_spoken``."""
-
-    _fields_ = [
-        ("number", ctypes.c_uint32), ("score", ctypes.c_float), ("start", ctypes.c_float), ("label", ctypes.c_char_p),
-    ]  # fmt: skip
-
-
-class _Transcript(ctypes.Structure):
-    """``struct edgekit_transcript_part``."""
-
-    _fields_ = [
-        ("size", ctypes.c_size_t), ("clip", ctypes.c_uint32), ("last", ctypes.c_uint32), ("count", ctypes.c_uint32),
-        ("labels", ctypes.POINTER(_Spoken)), ("text", ctypes.c_char_p),
-    ]  # fmt: skip
-
-
-class _Cell(ctypes.Structure):
-    """``struct edgekit_cell``."""
-
-    _fields_ = [("number", ctypes.c_double), ("text", ctypes.c_char_p)]
-
-
-class _Class(ctypes.Structure):
-    """``struct edgekit_class``."""
-
-    _fields_ = [("number", ctypes.c_uint32), ("score", ctypes.c_float), ("label", ctypes.c_char_p)]
-
-
-class _Detection(ctypes.Structure):
-    """``struct edgekit_detection``."""
-
-    _fields_ = [
-        ("number", ctypes.c_uint32), ("score", ctypes.c_float), ("left", ctypes.c_float), ("top", ctypes.c_float),
-        ("right", ctypes.c_float), ("bottom", ctypes.c_float), ("label", ctypes.c_char_p),
-    ]  # fmt: skip
-
-
-class _Neighbour(ctypes.Structure):
-    """``struct edgekit_neighbour``."""
-
-    _fields_ = [
-        ("number", ctypes.c_uint32), ("cosine", ctypes.c_float), ("known", ctypes.c_int32), ("label", ctypes.c_char_p),
-    ]  # fmt: skip
 
 
 class Class(NamedTuple):
@@ -218,35 +123,35 @@ def _load() -> ctypes.CDLL:
     instance, number, size = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_size_t
     for name, result, arguments in (
         ("version", ctypes.c_char_p, []),
-        ("open", ctypes.c_int, [ctypes.c_char_p, ctypes.POINTER(_Options), ctypes.POINTER(instance)]),
+        ("open", ctypes.c_int, [ctypes.c_char_p, ctypes.POINTER(structures.Options), ctypes.POINTER(instance)]),
         ("close", None, [instance]),
         ("input_count", number, [instance]),
         ("output_count", number, [instance]),
-        ("input", ctypes.POINTER(_Tensor), [instance, number]),
-        ("output", ctypes.POINTER(_Tensor), [instance, number]),
+        ("input", ctypes.POINTER(structures.Tensor), [instance, number]),
+        ("output", ctypes.POINTER(structures.Tensor), [instance, number]),
         ("input_data", ctypes.c_void_p, [instance, number]),
         ("output_data", ctypes.c_void_p, [instance, number]),
         ("set_input", ctypes.c_int, [instance, number, ctypes.c_void_p, size]),
         ("run", ctypes.c_int, [instance]),
-        ("set_picture", ctypes.c_int, [instance, ctypes.POINTER(_Picture)]),
-        ("set_row", ctypes.c_int, [instance, ctypes.POINTER(_Cell), number]),
+        ("set_picture", ctypes.c_int, [instance, ctypes.POINTER(structures.Picture)]),
+        ("set_row", ctypes.c_int, [instance, ctypes.POINTER(structures.Cell), number]),
         (
             "values",
             ctypes.c_int,
             [instance, ctypes.POINTER(ctypes.c_float), number, ctypes.POINTER(number), ctypes.POINTER(ctypes.c_char_p)],
         ),
         ("set_text", ctypes.c_int, [instance, ctypes.c_char_p, size]),
-        ("classes", ctypes.c_int, [instance, ctypes.POINTER(_Class), number, ctypes.POINTER(number)]),
-        ("detections", ctypes.c_int, [instance, ctypes.POINTER(_Detection), number, ctypes.POINTER(number)]),
-        ("neighbours", ctypes.c_int, [instance, ctypes.POINTER(_Neighbour), number, ctypes.POINTER(number)]),
+        ("classes", ctypes.c_int, [instance, ctypes.POINTER(structures.Class), number, ctypes.POINTER(number)]),
+        ("detections", ctypes.c_int, [instance, ctypes.POINTER(structures.Detection), number, ctypes.POINTER(number)]),
+        ("neighbours", ctypes.c_int, [instance, ctypes.POINTER(structures.Neighbour), number, ctypes.POINTER(number)]),
         ("embedding", ctypes.c_int, [instance, ctypes.POINTER(ctypes.c_float), number, ctypes.POINTER(number)]),
         ("mask", ctypes.c_int, [instance, ctypes.c_void_p, size]),
         ("mask_label", ctypes.c_char_p, [instance, number]),
-        ("clips", ctypes.c_int, [instance, ctypes.POINTER(_Sound), ctypes.POINTER(number)]),
-        ("clip", ctypes.c_int, [instance, ctypes.POINTER(_Clip)]),
-        ("set_sound", ctypes.c_int, [instance, ctypes.POINTER(_Sound)]),
-        ("anomaly", ctypes.c_int, [instance, ctypes.POINTER(_Anomaly)]),
-        ("transcript", ctypes.c_int, [instance, ctypes.POINTER(_Transcript)]),
+        ("clips", ctypes.c_int, [instance, ctypes.POINTER(structures.Sound), ctypes.POINTER(number)]),
+        ("clip", ctypes.c_int, [instance, ctypes.POINTER(structures.Clip)]),
+        ("set_sound", ctypes.c_int, [instance, ctypes.POINTER(structures.Sound)]),
+        ("anomaly", ctypes.c_int, [instance, ctypes.POINTER(structures.Anomaly)]),
+        ("transcript", ctypes.c_int, [instance, ctypes.POINTER(structures.Transcript)]),
         ("task", ctypes.c_char_p, [instance]),
         ("restart", ctypes.c_int, [instance]),
         ("runtime", ctypes.c_char_p, [instance]),
@@ -276,7 +181,7 @@ class Network:
     def __init__(self, bundle: str | os.PathLike[str], threads: int = 1, checked: bool = True) -> None:
         self._instance: int | None = None
         self._lock = threading.RLock()
-        options = _Options(ctypes.sizeof(_Options), threads, 0 if checked else _UNCHECKED)
+        options = structures.Options(ctypes.sizeof(structures.Options), threads, 0 if checked else _UNCHECKED)
         made = ctypes.c_void_p()
         status = _library.edgekit_open(os.fsencode(bundle), ctypes.byref(options), ctypes.byref(made))
         if status:
@@ -337,7 +242,7 @@ class Network:
         """
         with self._lock:
             self._meet(sample)
-            found, count = (_Neighbour * most)(), ctypes.c_uint32()
+            found, count = (structures.Neighbour * most)(), ctypes.c_uint32()
             self._check(_library.edgekit_neighbours(self._open(), found, most, ctypes.byref(count)))
             near = found[: count.value]
             return [Neighbour(one.number, _text(one.label), one.cosine, bool(one.known)) for one in near]
@@ -387,7 +292,7 @@ class Network:
         """
         with self._lock:
             sound, _kept = _sound(samples, rate)
-            count, made = ctypes.c_uint32(), _Anomaly(ctypes.sizeof(_Anomaly))
+            count, made = ctypes.c_uint32(), structures.Anomaly(ctypes.sizeof(structures.Anomaly))
             self._check(_library.edgekit_clips(self._open(), ctypes.byref(sound), ctypes.byref(count)))
             for sound.clip in range(count.value):
                 self._check(_library.edgekit_set_sound(self._open(), ctypes.byref(sound)))
@@ -418,10 +323,10 @@ class Network:
             sound, _kept = _sound(samples, rate)
             return self._transcribed(sound, number, last)
 
-    def _transcribed(self, sound: _Sound, number: int, last: bool) -> Transcript:
+    def _transcribed(self, sound: structures.Sound, number: int, last: bool) -> Transcript:
         self._check(_library.edgekit_set_sound(self._open(), ctypes.byref(sound)))
         self.run()
-        part = _Transcript(ctypes.sizeof(_Transcript), number, last)
+        part = structures.Transcript(ctypes.sizeof(structures.Transcript), number, last)
         self._check(_library.edgekit_transcript(self._open(), ctypes.byref(part)))
         labels = [Spoken(one.number, _text(one.label), one.score, one.start) for one in part.labels[: part.count]]
         return Transcript(_text(part.text), labels)
@@ -432,14 +337,14 @@ class Network:
 
         :raises Error: if the bundle's task takes no sound.
         """
-        made = _Clip(ctypes.sizeof(_Clip))
+        made = structures.Clip(ctypes.sizeof(structures.Clip))
         with self._lock:
             self._check(_library.edgekit_clip(self._open(), ctypes.byref(made)))
         return Clip(made.rate, made.length, made.step)
 
     def _classes(self) -> list[Class]:
         most = int(np.prod(self.outputs[0].shape))
-        found, count = (_Class * most)(), ctypes.c_uint32()
+        found, count = (structures.Class * most)(), ctypes.c_uint32()
         self._check(_library.edgekit_classes(self._open(), found, most, ctypes.byref(count)))
         return [Class(one.number, _text(one.label), one.score) for one in found[: count.value]]
 
@@ -452,7 +357,7 @@ class Network:
         """
         with self._lock:
             self._see(picture)
-            found, count = (_Detection * most)(), ctypes.c_uint32()
+            found, count = (structures.Detection * most)(), ctypes.c_uint32()
             self._check(_library.edgekit_detections(self._open(), found, most, ctypes.byref(count)))
             return [
                 Detection(one.number, _text(one.label), one.score, one.left, one.top, one.right, one.bottom)
@@ -498,7 +403,7 @@ class Network:
         array = np.ascontiguousarray(array)
         height, width = array.shape[:2]
         stride, kind = array.nbytes // max(height, 1), 1 if array.ndim == 3 else 3
-        given = _Picture(ctypes.sizeof(_Picture), array.ctypes.data, width, height, stride, kind)
+        given = structures.Picture(ctypes.sizeof(structures.Picture), array.ctypes.data, width, height, stride, kind)
         self._check(_library.edgekit_set_picture(self._open(), ctypes.byref(given)))
         self.run()
 
@@ -526,7 +431,7 @@ class Network:
 
     def _take(self, row: Any) -> None:
         """Run the network on a row."""
-        cells = (_Cell * len(row))()
+        cells = (structures.Cell * len(row))()
         for number, value in enumerate(row):
             if isinstance(value, str):
                 cells[number].text = value.encode(errors="replace")
@@ -595,13 +500,15 @@ class Network:
             self.close()
 
 
-def _sound(samples: Any, rate: int) -> tuple[_Sound, Any]:
+def _sound(samples: Any, rate: int) -> tuple[structures.Sound, Any]:
     """A recording for the C library, and the array that must be kept meanwhile."""
     array = np.ascontiguousarray(samples)
     if array.dtype not in (np.int16, np.float32) or array.ndim not in (1, 2):
         raise Error(2, f"sound is int16 or float32 [count] or [count, channels], not {array.dtype} {list(array.shape)}")
     channels, kind = (array.shape[1] if array.ndim == 2 else 1), 1 if array.dtype == np.int16 else 2
-    return _Sound(ctypes.sizeof(_Sound), array.ctypes.data, len(array), rate, channels, kind, 0), array
+    return structures.Sound(
+        ctypes.sizeof(structures.Sound), array.ctypes.data, len(array), rate, channels, kind, 0
+    ), array
 
 
 def _text(value: bytes | None) -> str:
