@@ -285,5 +285,5 @@ def judged_line(judged: dict[str, Any]) -> str:
     return (
         f"{judged['name']} ({judged['samples']} samples): {judged['before']['value']:.4g} before, "
         f"{after['value']:.4g} compiled ({after['low']:.4g} to {after['high']:.4g}); "
-        f"lost {drop['value'] + 0.0:.2g} ({drop['low']:.2g} to {drop['high']:.2g})"
+        f"lost {drop['value']:.2g} ({drop['low']:.2g} to {drop['high']:.2g})"
     )
