@@ -29,14 +29,16 @@ def with_port(bytes_per_cycle: float) -> Target:
 
 
 def test_operators_with_products_take_the_array_by_its_efficiency() -> None:
-    profile, clock = estimated(with_port(1e6)), BOARD.programmable.clock.mhz
+    profile, stated = estimated(with_port(1e6)), BOARD.programmable.clock
+    clock = stated.mhz
     rows = [row for row in profile.operators if row.macs]
     assert rows
     for row in rows:
         assert row.latency_ms == pytest.approx(row.macs / 128 / PART / (clock * 1e3)) and row.bound == "compute"
     assert profile.latency_ms.low == pytest.approx(sum(row.macs for row in rows) / 128 / (clock * 1e3))
     assert profile.latency_ms.low < profile.latency_ms.value < profile.latency_ms.high
-    assert profile.conditions["clock_mhz"] == clock and f"16x8 multipliers at {clock} MHz (routed)" in profile.basis
+    assert profile.conditions["clock_mhz"] == clock
+    assert f"16x8 multipliers at {clock} MHz ({stated.basis})" in profile.basis
 
 
 def test_weights_are_moved_in_every_inference() -> None:
