@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Python's and pytest's compiled modules are kept, whatever the environment says: without them each process starts slower.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
-C_FILES = $(shell find edgekit firmware_stubs tests examples -name '*.[ch]')
+C_FILES = $(shell find edgekit firmware_stubs tests examples -name '*.[ch]' -o -name '*.[ch]pp')
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20

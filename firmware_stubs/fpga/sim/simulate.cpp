@@ -7,7 +7,8 @@
 // its outputs' words; then, of the first sample, commands and counters of each (LOG), and how many cycles were
 // simulated in all. `latency`: cycles from a read's request to its answer; `jitter`: up to so many more; `stall`: of
 // 256 cycles so many, at random, in which the memory takes no request, and as many in which it gives no answer; `beat`:
-// from an answer to the next, at least, on average, in cycles / 65536. Exit codes: 0 done, 2 the job is damaged, 3 the accelerator has not finished within `cycles`, 4 the ID register is wrong.
+// from an answer to the next, at least, on average, in cycles / 65536. Exit codes: 0 done, 2 the job is damaged, 3 the
+// accelerator has not finished within `cycles`, 4 the ID register is wrong.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -248,7 +249,7 @@ int run(Job &job, FILE *result, const Settings &settings)
         machine.write(BASE, 0);
         machine.write(BEATS, size / (MEM_BITS / 8));
         machine.write(CONTROL, 1);
-        machine.cycle();  // until it has begun
+        machine.cycle(); // until it has begun
         if (!machine.finish())
             return 3;
         for (const Place &place : outputs) {
