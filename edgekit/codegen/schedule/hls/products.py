@@ -11,7 +11,7 @@ from edgekit.codegen.schedule.hls import finish
 from edgekit.codegen.schedule.hls import rounding as made
 from edgekit.codegen.schedule.hls.context import Context, Unsuitable
 from edgekit.codegen.schedule.hls.layers import Convolution, Dense, Integers, Range, Requantize, Value, Weighted
-from edgekit.codegen.schedule.unrolled import rounding
+from edgekit.codegen.schedule.unrolled import exact
 
 
 def convolution(context: Context, kernel: k.Conv2D | k.DepthwiseConv2D) -> None:
@@ -87,12 +87,7 @@ def _weighted(context: Context, kernel: Any, layer: Weighted) -> None:
     limits = (int(end.limits[0]), int(end.limits[1]))
     axes = (0, 1, 3) if isinstance(layer, Convolution) and layer.depthwise else tuple(range(layer.weights.ndim - 1))
     low, high = (ends + layer.bias for ends in _ends(layer.weights, axes, layer.input.range))
-
-    def requantized(sums: Integers) -> Integers:
-        clipped: Integers = np.clip(requantization.apply(sums), *limits)
-        return clipped
-
-    fits = rounding.of_channels(requantized, low, high, limits, requantization.factors(len(layer.bias)))
+    fits = exact.products(requantization, limits, low, high)
     context.layers.append(layer)
     if end.residual is None:
         finish.rounded(context, kernel, layer.output, fits, limits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,6 +37,32 @@ def mean(source: k.Scale, output: k.Scale, count: int) -> Fit:
 
     ends = [np.array([(end - source.zero_point) * count], np.int64) for end in STORED_LIMITS]
     return rounding.of_channels(exact, ends[0], ends[1], STORED_LIMITS, [source.scale / output.scale / count])[0]
+
+
+def products(requantization: k.Requantization, limits: tuple[int, int], low: Integers, high: Integers) -> list[Fit]:
+    """Convolutions and FULLY_CONNECTED: a fit for the sums of each channel, from ``low`` to ``high``.
+
+    :raises NoRounding: if a channel has none.
+    """
+    r = requantization
+    weights = np.broadcast_to(r.weights, len(low)).tobytes()
+    return list(_products(r.input, weights, r.output, (r.rounds_once, r.wide), limits, low.tobytes(), high.tobytes()))
+
+
+@lru_cache(maxsize=1024)
+def _products(
+    source: k.Scale, weights: bytes, output: k.Scale, kind: tuple[bool, bool], limits: tuple[int, int], low: bytes,
+    high: bytes,
+) -> tuple[Fit, ...]:  # fmt: skip
+    """The search takes most of the time of judging a network, and of the same network it is asked time and again."""
+    requantization = k.Requantization(source, np.frombuffer(weights), output, *kind)
+    ends = np.frombuffer(low, np.int64), np.frombuffer(high, np.int64)
+
+    def exact(sums: Integers) -> Integers:
+        clipped: Integers = np.clip(requantization.apply(sums), *limits)
+        return clipped
+
+    return tuple(rounding.of_channels(exact, *ends, limits, requantization.factors(len(ends[0]))))
 
 
 @dataclass(frozen=True)

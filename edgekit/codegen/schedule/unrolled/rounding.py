@@ -18,10 +18,13 @@ from edgekit.codegen.schedule.unrolled.steps import Integers, Rounding
 
 Exact = Callable[[Integers], Integers]
 """The stored integers of sums ``[n, channels]``, within the limits; it never falls."""
+Side = NDArray[np.bool_] | bool
 MOST_SHIFT = 62
 _STORED = np.arange(-128, 128, dtype=np.int64)
 _ROOM = 1 << 61
 """Bound of what is multiplied, so that nothing overflows."""
+_APART = 17
+"""Every how many points are tried first; odd, so that of pairs of stored integers both change."""
 
 
 class NoRounding(Exception):
@@ -119,11 +122,21 @@ def _fits(
         channels]``. :raises NoRounding: if a channel has none.
     """
     found: list[Fit | None] = [None] * wanted.shape[1]
-    for left, gains, linear, shift in _tries(operands, wanted, factors, most, found):
+    few, wanted_there = operands[:, ::_APART], wanted[::_APART]
+    for left, gains, shift in _tries(operands, wanted, factors, most, found):
+        # Most tries fail at a few points already.
+        possible = _possible(_total(gains, few[:, :, left]), wanted_there[:, left], limits, shift)
+        left, gains = left[possible], gains[:, possible]
+        linear = _total(gains, operands[:, :, left])
         for n, gain, offset in zip(left, gains.T, _offsets(linear, wanted[:, left], limits, shift), strict=True):
             if offset is not None:
                 found[n] = Fit(tuple(map(int, gain)), offset, offset, shift)
-    for left, gains, linear, shift in _tries(operands, wanted, factors, most, found):
+    for left, gains, shift in _tries(operands, wanted, factors, most, found):
+        linear = _total(gains, few[:, :, left])
+        possible = _possible(linear, wanted_there[:, left], limits, shift, linear >= 0)
+        possible &= _possible(linear, wanted_there[:, left], limits, shift, linear < 0)
+        left, gains = left[possible], gains[:, possible]
+        linear = _total(gains, operands[:, :, left])
         for at, n in enumerate(left):
             found[n] = _split(gains[:, at], linear[:, at], wanted[:, n], limits, shift)
     fits = [one for one in found if one is not None]
@@ -134,8 +147,8 @@ def _fits(
 
 def _tries(
     operands: Integers, wanted: Integers, factors: NDArray[np.float64], most: int, found: Sequence[Fit | None]
-) -> Iterator[tuple[Integers, Integers, Integers, int]]:
-    """Channels that have no fit yet, gains ``[operands, channels]``, totals ``[points, channels]``, and a shift."""
+) -> Iterator[tuple[Integers, Integers, int]]:
+    """Channels that have no fit yet, gains ``[operands, channels]``, and a shift."""
     largest = np.abs(operands).max((0, 1), initial=1) + 1
     least_shift = np.abs(wanted).max(0, initial=1) + 2
     for shift in range(most + 1):
@@ -147,7 +160,13 @@ def _tries(
             if len(factors) == 1:
                 left, gains = left[gains[0] >= 0], gains[:, gains[0] >= 0]
             if len(left):
-                yield left, gains, (gains[:, None] * operands[:, :, left]).sum(0), shift
+                yield left, gains, shift
+
+
+def _total(gains: Integers, operands: Integers) -> Integers:
+    """``[points, channels]``."""
+    total: Integers = (gains[:, None] * operands).sum(0)
+    return total
 
 
 def _split(gains: Integers, linear: Integers, wanted: Integers, limits: tuple[int, int], shift: int) -> Fit | None:
@@ -163,10 +182,29 @@ def _offsets(linear: Integers, wanted: Integers, limits: tuple[int, int], shift:
 
     :param linear: and ``wanted``: ``[points, channels]``.
     """
-    above, below = wanted > limits[0], wanted < limits[1]
+    least, most = _bounds(linear, wanted, limits, shift)
+    return [_even(int(a), int(b), shift) if a <= b else None for a, b in zip(least, most, strict=True)]
+
+
+def _possible(
+    linear: Integers, wanted: Integers, limits: tuple[int, int], shift: int, side: Side = True
+) -> NDArray[np.bool_]:
+    """True where a channel has an offset for these points."""
+    least, most = _bounds(linear, wanted, limits, shift, side)
+    return least <= most
+
+
+def _bounds(
+    linear: Integers, wanted: Integers, limits: tuple[int, int], shift: int, side: Side = True
+) -> tuple[Integers, Integers]:
+    """The least and the largest offset of each channel; there is none if these have changed places.
+
+    :param side: True at points that count.
+    """
+    above, below = (wanted > limits[0]) & side, (wanted < limits[1]) & side
     least = np.where(above, (wanted << shift) - linear, -_ROOM).max(0, initial=-_ROOM)
     most = np.where(below, ((wanted + 1) << shift) - linear - 1, _ROOM).min(0, initial=_ROOM)
-    return [_even(int(a), int(b), shift) if a <= b else None for a, b in zip(least, most, strict=True)]
+    return least, most
 
 
 def _even(least: int, most: int, shift: int) -> int:

@@ -111,14 +111,7 @@ def _weighted(context: Context, kernel: Any) -> None:
     bias = np.zeros(channels, np.int64) if kernel.bias is None else kernel.bias.astype(np.int64)
     least, most = (bias + ends.reshape(-1) for ends in _ends(weights, zero))
     limits = (int(end.limits[0]), int(end.limits[1]))
-
-    def requantized(sums: Integers) -> Integers:
-        assert end.requantization is not None
-        made: Integers = np.clip(end.requantization.apply(sums), *limits)
-        return made
-
-    factors = end.requantization.factors(channels)
-    fits = rounding.of_channels(requantized, least, most, limits, factors)
+    fits = exact.products(end.requantization, limits, least, most)
     rounded = rounding.joined(fits * len(index), limits, np.tile(bias, len(index)))
     result = kernel.output if end.residual is None else _fresh(context)
     context.made[result] = len(rounded.gain)
