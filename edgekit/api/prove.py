@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekit import backends, sandbox
+from edgekit.api import origin
 from edgekit.backends import Backend, Exactness, Planned, Request, planned
-from edgekit.bundle import Bundle, digest, relative_files
+from edgekit.bundle import Bundle
 from edgekit.bundle.material import Made
 from edgekit.errors import CheckFailed, EdgekitError, ToolMissing, UsageError
 from edgekit.graph import Graph, tflite
@@ -46,17 +47,28 @@ def prove(
     :param seen: gets the run of the network.
     """
     return _Proof(
-        bundle, runner, options, backend or _backend(bundle), planned, tuning,
+        bundle, runner, options, backend or backend_of(bundle), planned, tuning,
         opening, seen,
     ).judge()  # fmt: skip
 
 
-def _backend(bundle: Bundle) -> Backend:
+def backend_of(bundle: Bundle) -> Backend:
+    """Return the backend that made a bundle, with its options.
+
+    :raises CheckFailed: if the manifest is damaged.
+    """
     name, options = bundle.manifest.get("backend"), bundle.manifest.get("options", {})
     if not isinstance(name, str) or not isinstance(options, dict):
         field = "options" if isinstance(name, str) else "backend"
         raise CheckFailed(f"{field!r} in manifest.json is damaged", "compile the bundle again")
-    return backends.get(name, {name: options})
+    backend = backends.get(name)
+    try:
+        configured: Backend = backend.configured(options)
+    except UsageError as error:
+        raise CheckFailed(
+            f"'options' in manifest.json is damaged: {error.message}", "compile the bundle again"
+        ) from error
+    return configured
 
 
 @dataclass(frozen=True)
@@ -162,7 +174,9 @@ class _Proof:
             return [], "its operators cannot be judged one by one"
         if not all(_same(values[i], y) for i, y in zip(graph.main.outputs, golden, strict=True)):
             return [], "the golden outputs are not those of the bundle's network"
-        if self.bundle.execution.made_of_network and not self._made_anew():
+        if self.bundle.execution.made_of_network and origin.difference(
+            self.bundle, self.backend, self.planned, self.tuning
+        ):  # judging what the backend builds of single operators would say nothing of this artifact
             return [], "the artifact is not what its backend makes of the network, so its operators cannot be judged"
         half = self.exactness.half_activations
         fed = [_halved(values[i]) if half else values[i] for i in parts.inputs]
@@ -199,22 +213,6 @@ class _Proof:
         elif self.bundle.artifact.is_dir():
             shutil.copytree(self.bundle.artifact, folder / "artifact")
         return Bundle(folder, self.bundle.manifest)
-
-    def _made_anew(self) -> bool:
-        """True if the backend builds the same artifact from the network again.
-
-        If it does not, judging what it builds from single operators says nothing about this artifact.
-        """
-        with sandbox.scratch() as folder:
-            for name in ("model.tflite", "golden.npz"):
-                shutil.copyfile(self.bundle.path / name, folder / name)
-            made = folder / "artifact"
-            made.mkdir()
-            plan = self.planned or planned(self.backend, self.bundle.graph, self.bundle.target)
-            self.backend.build(plan, Request(folder / "model.tflite", made, self.tuning))
-            names = relative_files(made)
-            kept = self.bundle.artifact
-            return names == relative_files(kept) and all(digest(made / n) == digest(kept / n) for n in names)
 
 
 def _halved(values: NDArray[Any]) -> NDArray[Any]:

@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 
 from edgekit import bundle as bundles
-from edgekit.api.prove import prove
+from edgekit.api import origin
+from edgekit.api.prove import backend_of, prove
 from edgekit.audit import audit
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, ModelError
 from edgekit.graph import check
 from edgekit.metrics.verdict import Parity
 from edgekit.progress import Progress, Silent
 from edgekit.reference.litert import reference_outputs
 from edgekit.runners import OpenOptions, RunOptions, provers
 from edgekit.runners import get as get_runner
+
+AGAIN = "compile its model.tflite again"
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,11 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         progress.step("look at programs and libraries")
         if (system := audit(bundle)) is not None:
             result.checks.append(Check("system", system.ok, system.words()))
+        if origin.is_source(bundle):
+            progress.step("write the artifact again, and compare")
+            result.checks.append(_origin(bundle))
+            if not result.checks[-1].ok:
+                return result
         on = on or default_runner(bundle)
         progress.step(f"run on {on}")
         result.parity = prove(bundle, get_runner(on), RunOptions(threads=threads), opening=OpenOptions(progress))
@@ -94,6 +102,18 @@ def verify(path: str | Path, *, on: str | None = None, threads: int = 1, progres
         if (found := result.parity.decision) is not None:
             result.checks.append(Check("decision", found.ok, found.words()))
     return result
+
+
+def _origin(bundle: bundles.Bundle) -> Check:
+    """Every file that a vendor's tools will read must be what the backend writes for this network."""
+    backend = backend_of(bundle)
+    try:
+        wrong = origin.difference(bundle, backend)
+    except ModelError as error:
+        return Check("origin", False, f"{error.message}; {AGAIN}")
+    if wrong:
+        return Check("origin", False, f"{wrong}: not what {backend.name} writes for this network; {AGAIN}")
+    return Check("origin", True, f"every file of artifact/ is what {backend.name} writes for this network")
 
 
 def _golden(bundle: bundles.Bundle) -> Check:

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgekit.api import origin
 from edgekit.backends.da4ml import ENVIRONMENT, Da4ml
 from edgekit.bundle import load as load_bundle
+from edgekit.bundle import writing
 from edgekit.errors import DeviceError, ToolMissing
 from edgekit.graph import tflite
 from edgekit.runners import get as get_runner
@@ -52,6 +54,7 @@ def test_a_network_in_logic_is_proven_bit_for_bit(built: Path) -> None:
     assert made.trace.counts["interval"] == 1
     done = edgekit("verify", built)
     assert done.code == 0 and "on verilator: outputs within 0 LSB" in done.out
+    assert "every file of artifact/ is what da4ml writes for this network" in done.out
 
 
 def test_the_profile_counts_stages_and_says_what_it_cannot_know(built: Path) -> None:
@@ -72,6 +75,37 @@ def test_verilog_is_the_same_every_time(built: Path, tmp_path: Path) -> None:
     for path in sorted((built / "artifact").rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (again / path.relative_to(built)).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("cores", [1, 5])
+def test_verilog_does_not_depend_on_the_number_of_cores(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert origin.difference(load_bundle(built), Da4ml(split=True)) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("edgekit_network.v", "endmodule", "`ifdef SYNTHESIS\nassign y = 0;\n`endif\nendmodule"),
+        ("network.v", "module ", "(* keep_hierarchy *) module "),
+        ("more.v", "", "module more; endmodule\n"),
+    ],
+)
+def test_what_the_vendors_tools_read_is_what_da4ml_writes(
+    built: Path, tmp_path: Path, name: str, old: str, new: str
+) -> None:
+    folder = tmp_path / "bundle"
+    shutil.copytree(built, folder)
+    path = folder / "artifact" / "rtl" / name
+    text = path.read_text() if path.exists() else ""
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    manifest = {k: v for k, v in load_bundle(folder).manifest.items() if k not in ("schema", "files")}
+    (folder / "manifest.json").unlink()
+    writing.finish(folder, manifest)
+    refused(edgekit("verify", folder), 5, f"origin: artifact/rtl/{name} ", "compile its model.tflite again")
 
 
 def test_what_has_no_circuit_is_refused_unless_it_is_left_to_the_host(built: Path, tmp_path: Path) -> None:

@@ -7,14 +7,15 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from edgekit.api.verify import verify
 from edgekit.backends.hls4ml import ENVIRONMENT, Hls4ml
 from edgekit.bundle import Bundle, writing
 from edgekit.bundle import load as load_bundle
+from edgekit.bundle.execution import Execution, Kind
 from edgekit.errors import DeviceError, ToolMissing
 from edgekit.graph import tflite
 from edgekit.runners import get as get_runner
@@ -58,6 +59,13 @@ def copied(built: Path, folder: Path) -> Path:
     return folder
 
 
+def signed(folder: Path, **changed: Any) -> None:
+    """Write the manifest of a bundle whose files were changed, as whoever changed them would."""
+    manifest = {k: v for k, v in load_bundle(folder).manifest.items() if k not in ("schema", "files")}
+    (folder / "manifest.json").unlink()
+    writing.finish(folder, manifest | changed)
+
+
 def ran(folder: Path, built: Path, samples: int = 1) -> bool:
     """Run a damaged bundle, whose manifest is that of the sound one; True if the outputs are the reference's."""
     bundle = Bundle(folder, load_bundle(built).manifest)
@@ -73,6 +81,7 @@ def test_a_project_is_proven_bit_for_bit(built: Path) -> None:
     assert ran(built, built, samples=200)
     done = edgekit("verify", built)
     assert done.code == 0 and "on csim: outputs within 0 LSB" in done.out
+    assert "every file of artifact/ is what hls4ml writes for this network" in done.out
 
 
 def test_the_profile_says_what_it_cannot_know(built: Path) -> None:
@@ -178,10 +187,78 @@ def test_a_changed_weight_is_found(built: Path, tmp_path: Path) -> None:
         ran(folder, built)
     header = folder / WEIGHTS / "w3.h"
     header.write_text(header.read_text().replace(text, other))
-    manifest = {k: v for k, v in load_bundle(built).manifest.items() if k not in ("schema", "files")}
-    (folder / "manifest.json").unlink()
-    writing.finish(folder, manifest)
-    assert verify(folder).ok is False
+    assert not ran(folder, built)
+
+
+def _replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def plant(project: Path) -> None:
+        text = (project / name).read_text()
+        assert old in text
+        (project / name).write_text(text.replace(old, new, 1))
+
+    return plant
+
+
+def _added(name: str, text: str) -> Callable[[Path], None]:
+    return lambda project: (project / name).write_text(text) and None
+
+
+SYNTHESIS_ONLY = _replaced(
+    "firmware/nnet_utils/nnet_dense.h", "namespace nnet {",
+    "#ifdef __SYNTHESIS__\n#define MAX(n, d) n\n#endif\nnamespace nnet {",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "plant"),
+    [
+        ("build_prj.tcl", _replaced("build_prj.tcl", "\n", "\nexec touch /tmp/planted\n")),
+        ("project.tcl", _replaced("project.tcl", "xc7z020-clg400-1", "xc7z020-clg400-2")),
+        ("firmware/nnet_utils/nnet_dense.h", SYNTHESIS_ONLY),
+        ("firmware/nnet_utils/edgekit_integers.h", _replaced(
+            "firmware/nnet_utils/edgekit_integers.h", "#pragma HLS INLINE", "#pragma HLS PIPELINE"
+        )),
+        ("firmware/edgekit_network.cpp", _replaced(
+            "firmware/edgekit_network.cpp", "#pragma HLS DATAFLOW", "#pragma HLS INLINE"
+        )),
+        ("firmware/hls_math.h", _added("firmware/hls_math.h", "#define MAX 0\n")),
+        ("hls_init.tcl", _added("hls_init.tcl", "exec touch /tmp/planted\n")),
+        ("build_opt.tcl", lambda project: (project / "build_opt.tcl").unlink()),
+    ],
+)  # fmt: skip
+def test_what_the_vendors_tools_read_is_what_hls4ml_writes(
+    built: Path, tmp_path: Path, name: str, plant: Callable[[Path], None]
+) -> None:
+    folder = copied(built, tmp_path / "bundle")
+    plant(folder / PROJECT)
+    signed(folder)
+    refused(edgekit("verify", folder), 5, f"origin: artifact/hls/{name} ")
+
+
+@pytest.mark.slow
+def test_a_simulation_does_not_tell(built: Path, tmp_path: Path) -> None:
+    folder = copied(built, tmp_path / "bundle")
+    SYNTHESIS_ONLY(folder / PROJECT)
+    assert ran(folder, built)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"execution": Execution(Kind.MODEL).json()}, "origin: artifact/hls/build_prj.tcl "),
+        ({"backend": "null", "options": {}}, "origin: artifact/"),
+        ({"backend": "null"}, "'options' in manifest.json is damaged: --set null.split"),
+        ({"options": {"split": True, "multipliers": 20}}, "origin: artifact/"),
+    ],
+)
+def test_a_manifest_does_not_say_that_the_project_is_right(
+    built: Path, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    folder = copied(built, tmp_path / "bundle")
+    with (folder / PROJECT / "build_prj.tcl").open("a") as script:
+        script.write("exec touch /tmp/planted\n")
+    signed(folder, **changed)
+    refused(edgekit("verify", folder), 5, message)
 
 
 def _in_a_comment(header: str, text: str, other: str) -> str:
