@@ -92,6 +92,19 @@ def written(folder: Path, kind: str) -> Path:
     return folder / "model.tflite"
 
 
+def called(program: str, bundle: str, given: object = None) -> Any:
+    """What a program in Python that uses the C library prints, as JSON."""
+    python = resources.folder("firmware_stubs") / "linux" / "python"
+    library = runner_build.library(platform.machine()).path
+    done = subprocess.run(
+        [sys.executable, "-c", program, bundle], input=json.dumps(given),
+        env={**os.environ, "PYTHONPATH": str(python), "EDGEKIT_LIBRARY": str(library)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("kind", REFUSED)
 def test_tasks_that_do_not_fit_are_refused(kind: str, tmp_path: Path) -> None:
     options = ("--target", "host", "--out", tmp_path / "build", "--json")
@@ -100,14 +113,46 @@ def test_tasks_that_do_not_fit_are_refused(kind: str, tmp_path: Path) -> None:
     changed = [json.loads(text) for _ in REFUSED[kind]]
     for manifest, change in zip(changed, REFUSED[kind], strict=True):
         change(manifest)
-    python = resources.folder("firmware_stubs") / "linux" / "python"
-    library = runner_build.library(platform.machine()).path
-    done = subprocess.run(
-        [sys.executable, "-c", OPEN, bundle["path"]], input=json.dumps([json.loads(text), *changed]),
-        env={**os.environ, "PYTHONPATH": str(python), "EDGEKIT_LIBRARY": str(library)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    sound_one, *refused = json.loads(done.stdout)
+    sound_one, *refused = called(OPEN, bundle["path"], [json.loads(text), *changed])
     assert sound_one == ""
     assert [number for number, line in enumerate(refused) if "damaged" not in line] == [], refused
+
+
+def test_values_beyond_the_room_are_left_out(tmp_path: Path) -> None:
+    """Of a regression with three outputs, and as many places as are given."""
+    (tmp_path / "task.toml").write_text(tabular.REGRESSION)
+    tflite.write(tabular.one_input(3), tmp_path / "model.tflite")
+    (bundle,) = edgekit(
+        "compile", tmp_path / "model.tflite", "--target", "host", "--out", tmp_path / "build", "--json"
+    ).json["bundles"]  # fmt: skip
+    program = """
+import ctypes, json, sys
+import edgekit_runtime as runtime
+network = runtime.Network(sys.argv[1])
+whole, found = network.estimate([30.0, "red", "S"]), []
+for most in (0, 1, 2, 3, 5):
+    to, count = (ctypes.c_float * 8)(*[7.5] * 8), ctypes.c_uint32()
+    assert not runtime._library.edgekit_values(network._open(), to, most, ctypes.byref(count), None)
+    found.append([count.value, list(to)])
+print(json.dumps([whole, found]))
+"""
+    whole, found = called(program, bundle["path"])
+    assert len(whole) == 3
+    for most, (count, values) in zip((0, 1, 2, 3, 5), found, strict=True):
+        assert count == min(most, 3) and values == [*whole[:count], *[7.5] * (8 - count)]
+
+
+def test_no_text_is_an_empty_text(tmp_path: Path) -> None:
+    options = ("--target", "host", "--out", tmp_path / "build", "--json")
+    (bundle,) = edgekit("compile", written(tmp_path, "text"), *options).json["bundles"]
+    program = """
+import json, sys
+import edgekit_runtime as runtime
+network, made = runtime.Network(sys.argv[1]), []
+for text, size in ((b"", 0), (None, 0), (None, 1)):
+    status = runtime._library.edgekit_set_text(network._open(), text, size)
+    made.append([status, network._inputs[0].tolist()])
+print(json.dumps(made))
+"""
+    empty, none, wrong = called(program, bundle["path"])
+    assert empty[0] == 0 and none == empty and wrong[0] != 0
