@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +87,31 @@ def test_words_that_are_too_long_are_refused_where_they_matter(driver: Path, tmp
     graph = averaging(made.size, length=8)
     with pytest.raises(Refused, match="a word of over 8192 bytes"):
         network_inputs(Text(made, (Role.IDS, Role.MASK)), texts[1], graph)
+
+
+def test_a_space_before_a_word_counts(driver: Path, tmp_path: Path) -> None:
+    made = ours(byte_pair_files.roberta(True))
+    (tmp_path / "tokens.json").write_text(json.dumps(made.json()))
+    fits, too_long = "x" * (LONGEST - 1), "x" * LONGEST
+    _, used = tokenizer_files.in_c(driver, tmp_path / "tokens.json", [fits.encode(), too_long.encode()], 8)
+    assert used.tolist() == [8, -1] and Encoder(made).encode(fits, 8).mask.sum() == 8
+    with pytest.raises(ValueError, match="a word of over 8192 bytes"):
+        Encoder(made).encode(too_long, 8)
+
+
+@pytest.mark.parametrize("beyond", [False, True])
+def test_numbers_of_tokens_are_below_the_size(driver: Path, tmp_path: Path, beyond: bool) -> None:
+    made = ours(byte_pair_files.roberta()).json()
+    made["bytes"]["bytes"][0] = made["bytes"]["size"] - (not beyond)
+    (tmp_path / "tokens.json").write_text(json.dumps(made))
+    done = subprocess.run([driver, tmp_path / "tokens.json", "8"], input=b"", capture_output=True, check=False)
+    assert done.returncode == beyond
+    with (
+        pytest.raises(ValueError, match="token = 450 is not a whole number up to 449")
+        if beyond
+        else contextlib.nullcontext()
+    ):
+        tokenizer.of_json(made)
 
 
 @pytest.mark.slow

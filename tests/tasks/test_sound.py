@@ -316,6 +316,22 @@ def test_c_refuses_sounds(driver: Path, tmp_path: Path) -> None:
     assert done.returncode == 1 and "has no channels" in done.stderr.decode()
 
 
+def test_c_refuses_tasks_that_do_not_fit(driver: Path, tmp_path: Path) -> None:
+    """Bands up to half the rate, and waveforms as long as the clip, but no further."""
+    graph, samples = network((1, 101, 13)), speech(300)[:, None]
+    sound = read(tmp_path, GOOD, graph)
+    assert sound.bands is not None
+    waveform, hundred = read(tmp_path, "", network((1, 100))), network((1, 100))
+    for one, takes, status in (
+        (replace(sound, bands=replace(sound.bands, high=8000.0)), graph, 0),
+        (replace(sound, bands=replace(sound.bands, high=8001.0)), graph, 2),
+        (waveform, hundred, 0),
+        (replace(waveform, length=99), hundred, 2),
+        (replace(waveform, length=101), hundred, 2),
+    ):
+        assert in_c(driver, tmp_path, one, takes, samples).returncode == status
+
+
 @pytest.mark.parametrize("rate", [1, 8000, 11_025, 44_100, 48_000, 48_001, 768_000])
 @pytest.mark.parametrize("step", [0, 330])
 def test_c_resamples_the_same_bits(driver: Path, tmp_path: Path, rate: int, step: int) -> None:

@@ -260,6 +260,16 @@ def test_c_decodes_the_same_bits(driver: Path, tmp_path: Path) -> None:
     assert words > 300
 
 
+def test_a_frame_in_the_middle_of_two_clips_is_the_laters(driver: Path, tmp_path: Path) -> None:
+    """Of two clips of 100 samples, 50 apart, the first's second frame has its middle where the second's first has."""
+    clips = np.eye(5, dtype=np.float32)[[[[1, 2]], [[3, 4]]]]
+    source, graph, transcriber = sound(100, 50), network(clips[0].shape), Transcriber(tuple("_abcd"), 0)
+    each = [transcriber.decide(Sample("a"), [clip], graph, source) for clip in clips]
+    assert transcriber.joined(each).text == "acd"
+    done = in_c(driver, tmp_path, transcriber.json(), source, graph, clips)
+    assert [line for line in done.stdout.decode().splitlines() if line.startswith("text")] == ["text a", "text cd"]
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import random
+import string
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.tasks.tokens import tokenizer, wordpiece
+from edgekit.tasks.tokens.encoder import Encoder
 from edgekit.tasks.tokens.tokenizer import WordPiece
 from tests.installed import needed
 from tests.tasks import tokenizer_files
@@ -31,7 +37,7 @@ REAL = (
     "İstanbul\u2019da hava nas\u0131l?", "שלום עולם", "हिन्दी में लिखा", "a\u0000b\ufffdc\u200dd\u00ade",
     "e\u0301\u0327x\u0327\u0301", "[CLS] a [MASK] [SEP][PAD]x[MASK", "", " ", "😀😃 ok",
     "supercalifragilistic" * 9, "\u302e\u302fa\u302f\u302e\u034f\u302e", "\U0001d15e\U0001d165\U0001d16d\u0334",
-    "a\u302e\U0001d165b \u302f\u0301\U0001d166",
+    "a\u302e\U0001d165b \u302f\u0301\U0001d166", "a\u302e\u034f\U0001d165", "the\rlight\r\nweather",
 )  # fmt: skip
 
 
@@ -83,6 +89,46 @@ def test_c_refuses_what_is_no_text(driver: Path, tmp_path: Path) -> None:
     ]
     _, used = tokenizer_files.in_c(driver, tmp_path / "tokens.json", broken, 8)
     assert used.tolist() == [-1] * len(broken)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_special_tokens_the_longest_wins(driver: Path, tmp_path: Path, order: int) -> None:
+    specials = (tokenizer.Special("<a", 7, False), tokenizer.Special("<ab>", 8, False))[::order]
+    made = replace(ours(tokenizer_files.bert()), special=specials)
+    (tmp_path / "tokens.json").write_text(json.dumps(made.json()))
+    found, _ = tokenizer_files.in_c(driver, tmp_path / "tokens.json", [b"<ab><a"], 5)
+    assert Encoder(made).encode("<ab><a", 5).ids.tolist() == found[0].tolist() == [2, 8, 7, 3, 0]
+
+
+@pytest.mark.parametrize(("number", "read"), [((1 << 20) - 1, True), (1 << 20, False), (-1, False)])
+def test_numbers_of_tokens_have_a_limit(driver: Path, tmp_path: Path, number: int, read: bool) -> None:
+    made = {**ours(tokenizer_files.bert()).json(), "pad": number}
+    (tmp_path / "tokens.json").write_text(json.dumps(made))
+    done = subprocess.run([driver, tmp_path / "tokens.json", "8"], input=b"", capture_output=True, check=False)
+    assert done.returncode == (0 if read else 1)
+    with contextlib.nullcontext() if read else pytest.raises(ValueError, match="a token's number"):
+        tokenizer.of_json(made)
+
+
+@pytest.mark.parametrize(("count", "read"), [(1000, True), (1001, False)])
+def test_few_tokens_may_have_the_same_place(driver: Path, tmp_path: Path, count: int, read: bool) -> None:
+    """In the table of 4096 places that C makes for their hashes: a vocabulary cannot make it slow."""
+    made = ours(tokenizer_files.bert()).json()
+    made["wordpiece"] |= {"vocabulary": of_one_place(4096)[:count], "unknown": 0}
+    (tmp_path / "tokens.json").write_text(json.dumps({**made, "special": []}))
+    done = subprocess.run([driver, tmp_path / "tokens.json", "8"], input=b"", capture_output=True, check=False)
+    assert done.returncode == (0 if read else 1), done.stderr
+
+
+def of_one_place(slots: int) -> list[str]:
+    """Texts whose hash is 0 in a table of so many places (FNV-1a of four letters, folded as ``wordpiece.c`` does)."""
+    letters = np.frombuffer(string.ascii_letters.encode(), np.uint8).astype(np.uint32)
+    hashes = np.full(1, 2166136261, np.uint32)
+    for _ in range(4):
+        hashes = ((hashes[:, None] ^ letters) * np.uint32(16777619)).reshape(-1)
+    (found,) = np.nonzero((hashes ^ hashes >> np.uint32(15)) % np.uint32(slots) == 0)
+    places = np.stack(np.unravel_index(found, [len(letters)] * 4), axis=1)
+    return ["".join(string.ascii_letters[place] for place in text) for text in places]
 
 
 @pytest.mark.slow

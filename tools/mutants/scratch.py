@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,9 +29,14 @@ class Fault(Protocol):
 
 
 class Scratch:
-    """A copy of the checkout with a virtual environment that imports it, and a server that runs tests there."""
+    """A copy of the checkout with a virtual environment that imports it, and a server that runs tests there.
 
-    def __init__(self, folder: Path, converters: bool) -> None:
+    :param converters: with the programs that edgekit's cache holds.
+    :param preloaded: modules that no fault changes: the server imports them once.
+    """
+
+    def __init__(self, folder: Path, converters: bool, preloaded: tuple[str, ...] = ()) -> None:
+        self.preloaded = preloaded
         self.tree, self.temporary = folder / "tree", folder / "tmp"
         files = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -56,6 +62,17 @@ class Scratch:
         self.server: subprocess.Popen[str] | None = None
         self.changes = 0
 
+    def keep_objects(self) -> None:
+        """From now on, gcc compiles only what changes (``cached_gcc.py``)."""
+        gcc, programs, objects = shutil.which("gcc"), self.tree.parent / "bin", self.tree.parent / "objects"
+        assert gcc, "gcc is not installed"
+        programs.mkdir()
+        objects.mkdir()
+        command = [sys.executable, "-I", "-S", str(ROOT / HERE / "cached_gcc.py"), gcc, str(objects)]
+        (programs / "gcc").write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        (programs / "gcc").chmod(0o755)
+        self.variables["PATH"] = f"{programs}{os.pathsep}{self.variables['PATH']}"
+
     def run(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         self.empty()
         return subprocess.Popen(
@@ -69,7 +86,8 @@ class Scratch:
     def judge(self, fault: Fault, tests: list[str], seconds: float) -> str:
         """Plant a fault, run the tests, put the file back."""
         if self.server is None:
-            self.server = self.run(f"{HERE}/server.py", "run", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            arguments = (f"{HERE}/server.py", "run", *self.preloaded)
+            self.server = self.run(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.server.stdin and self.server.stdout
         path = self.tree / fault.file
         sound = path.read_bytes()

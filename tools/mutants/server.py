@@ -1,6 +1,7 @@
 """Runs tests in a scratch checkout, each request in a fork of this process, which has imported what is slow.
 
-    python server.py run          one JSON line per request on stdin: {"tests", "seconds", "log"}; answers {"status"}
+    python server.py run MODULE...    one JSON line per request on stdin: {"tests", "seconds", "log"}; answers
+                                      {"status"}; the modules, which no fault changes, are imported before
     python server.py map INDEX FILE -- PYTEST ARGUMENTS...      run all once; write which test runs which line
 
 The status is ``passed``, ``failed`` or ``hung``.
@@ -34,12 +35,14 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
-def serve() -> None:
+def serve(modules: list[str]) -> None:
     """Answer requests until stdin ends."""
     die_with_parent()
     for name in PRELOADED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    for name in modules:
+        importlib.import_module(name)
     for line in sys.stdin:
         print(json.dumps({"status": judge(json.loads(line))}), flush=True)
 
@@ -89,7 +92,10 @@ def child(request: dict[str, Any]) -> None:
 
 
 class Chosen:
-    """A plug-in that runs the chosen tests, in their order; a file stands for all of its tests without an emulator."""
+    """A plug-in that runs the chosen tests, in their order; files and functions stand for all their tests.
+
+    Those in an emulator have to be named with their parameters.
+    """
 
     def __init__(self, tests: list[str]) -> None:
         self.order = {test: place for place, test in enumerate(tests)}
@@ -101,8 +107,10 @@ class Chosen:
 
     def place(self, item: pytest.Item) -> int:
         """When a test is run; -1: it is not chosen."""
-        file = -1 if item.get_closest_marker("emulator") else self.order.get(item.nodeid.split("::")[0], -1)
-        return self.order.get(item.nodeid, file)
+        names = [item.nodeid]
+        if not item.get_closest_marker("emulator"):
+            names += [item.nodeid.split("[")[0], item.nodeid.split("::")[0]]
+        return next((self.order[name] for name in names if name in self.order), -1)
 
 
 class Mapper:
@@ -170,4 +178,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "map":
         record(Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[5:])
     else:
-        serve()
+        serve(sys.argv[2:])
