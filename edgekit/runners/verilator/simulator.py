@@ -28,6 +28,8 @@ SOURCES = (
 )  # fmt: skip
 MAIN = "sim/simulate.cpp"
 TOP, PROGRAM = "ek_overlay", "simulate"
+TOGETHER = 4 << 20
+"""Bytes of C++ that are compiled at once: seconds."""
 LOG_DEPTH = 2048
 """Commands whose counters the simulator keeps; it changes no cycle."""
 FLAGS = ("--cc", "--exe", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert")
@@ -95,14 +97,31 @@ def _objects(
     folder: Path, compiler: toolchain.Tool, options: Sequence[str], root: Path, main: str
 ) -> list[str]:  # fmt: skip
     """Compile Verilator's C++ and the main program; return the names of the objects."""
-    made = sorted(f"obj/{path.name}" for path in (folder / "obj").glob("*.cpp"))
+    sources = [*sorted(f"obj/{path.name}" for path in (folder / "obj").glob("*.cpp")), main]
+    if "-O0" in options:
+        sources = _together(folder, sources)
 
     def one(number: int, source: str) -> str:
         less = ["-O1"] if ("__Slow" in source or "__Syms" in source) and "-O2" in options else []
-        return _object(folder, [*compiler.argv, *options, *less, "-Iobj"], root, source, f"{number}.o")
+        return _object(folder, [*compiler.argv, *options, *less, "-I.", "-Iobj"], root, source, f"{number}.o")
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(one, count(), [*made, main]))
+        return list(pool.map(one, count(), sources))
+
+
+def _together(folder: Path, sources: Sequence[str]) -> list[str]:
+    """Fewer sources, which include others: without optimization, a compiler spends most of its time on headers."""
+    groups, room = list[list[str]](), 0
+    for source in sources:
+        size = (folder / source).stat().st_size
+        if size > room:
+            groups.append([])
+            room = TOGETHER
+        groups[-1].append(source)
+        room -= size
+    for number, group in enumerate(groups):
+        (folder / f"together{number}.cpp").write_text("".join(f'#include "{source}"\n' for source in group))
+    return [f"together{number}.cpp" for number in range(len(groups))]
 
 
 def _library(compiler: toolchain.Tool, effort: str, root: Path) -> list[Path]:
