@@ -110,6 +110,13 @@ def test_pack_and_open(tmp_path: Path) -> None:
     assert not where.exists()
 
 
+def test_a_folder_is_opened_as_a_copy_that_is_a_bundle(tmp_path: Path) -> None:
+    path = make(tmp_path / "b")
+    with bundle.opened(path) as found:
+        assert found.path != path and bundle.load(found.path).manifest == bundle.load(path).manifest
+        assert found.damaged() == []
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil"])
 def test_hostile_archives(tmp_path: Path, name: str) -> None:
     file = tmp_path / "x.edgekit"

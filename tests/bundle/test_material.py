@@ -56,6 +56,7 @@ def test_limits_are_allowed(tmp_path: Path) -> None:
     long = Recording(MOST_RATE, np.zeros((MOST_SAMPLES, 1), np.int16))
     save(tmp_path, Material((0, 3), (flat, long), ({}, {})))
     assert read(tmp_path, 4) is not None
+    assert (MOST_PIXELS, MOST_SAMPLES, MOST_RATE) == (512 * 512, 2_097_152, 768_000)
 
 
 GOOD = {"picture0": PICTURE}

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgekit import resources
-from edgekit.backends import runner_build
-from edgekit.graph import tflite
 from tests.e2e.command import edgekit
-from tests.installed import needed
 from tests.networks import hearing, tabular
-from tests.tasks import task_networks, tokenizer_files
-from tests.tasks.text_networks import averaging
+from tests.tasks import task_networks, text_networks
+from tests.tasks.c_library import called
 
 OPEN = """
 import json, sys
@@ -59,9 +51,15 @@ def tensor(kind: str, number: int, **changes: Any) -> Callable[[Manifest], None]
     return lambda manifest: manifest[kind][number].update(changes)
 
 
+def more_columns(manifest: Manifest) -> None:
+    """All elements are filled; the last column belongs to an input that the network has not."""
+    columns = manifest["task"]["row"]["columns"]
+    columns.append({**columns[0], "input": 1})
+
+
 REFUSED: dict[str, list[Callable[[Manifest], object]]] = {
     "regression": [
-        lambda manifest: manifest["task"]["row"]["columns"].pop(),
+        lambda manifest: manifest["task"]["row"]["columns"].pop(), more_columns,
         column(1, values=["red", "green", "red"]), column(2, input=1), column(0, std=0), column(0, std=-1),
         task(std=0), task(unit="m" * 201), tensor("outputs", 0, dtype="int8", shape=[1, 4], quantization=None),
     ],
@@ -84,25 +82,7 @@ def written(folder: Path, kind: str) -> Path:
         return hearing.written(folder, kind)
     if kind == "segmentation":
         return task_networks.written(folder, kind)
-    needed("tokenizers", "dev")
-    document = tokenizer_files.bert()
-    tflite.write(averaging(len(document["model"]["vocab"])), folder / "model.tflite")
-    (folder / "tokenizer.json").write_text(json.dumps(document))
-    (folder / "task.toml").write_text('schema = 1\ntask = "text-classification"\n[text]\n')
-    return folder / "model.tflite"
-
-
-def called(program: str, bundle: str, given: object = None) -> Any:
-    """What a program in Python that uses the C library prints, as JSON."""
-    python = resources.folder("firmware_stubs") / "linux" / "python"
-    library = runner_build.library(platform.machine()).path
-    done = subprocess.run(
-        [sys.executable, "-c", program, bundle], input=json.dumps(given),
-        env={**os.environ, "PYTHONPATH": str(python), "EDGEKIT_LIBRARY": str(library)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return text_networks.written(folder)
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -116,43 +96,3 @@ def test_tasks_that_do_not_fit_are_refused(kind: str, tmp_path: Path) -> None:
     sound_one, *refused = called(OPEN, bundle["path"], [json.loads(text), *changed])
     assert sound_one == ""
     assert [number for number, line in enumerate(refused) if "damaged" not in line] == [], refused
-
-
-def test_values_beyond_the_room_are_left_out(tmp_path: Path) -> None:
-    """Of a regression with three outputs, and as many places as are given."""
-    (tmp_path / "task.toml").write_text(tabular.REGRESSION)
-    tflite.write(tabular.one_input(3), tmp_path / "model.tflite")
-    (bundle,) = edgekit(
-        "compile", tmp_path / "model.tflite", "--target", "host", "--out", tmp_path / "build", "--json"
-    ).json["bundles"]  # fmt: skip
-    program = """
-import ctypes, json, sys
-import edgekit_runtime as runtime
-network = runtime.Network(sys.argv[1])
-whole, found = network.estimate([30.0, "red", "S"]), []
-for most in (0, 1, 2, 3, 5):
-    to, count = (ctypes.c_float * 8)(*[7.5] * 8), ctypes.c_uint32()
-    assert not runtime._library.edgekit_values(network._open(), to, most, ctypes.byref(count), None)
-    found.append([count.value, list(to)])
-print(json.dumps([whole, found]))
-"""
-    whole, found = called(program, bundle["path"])
-    assert len(whole) == 3
-    for most, (count, values) in zip((0, 1, 2, 3, 5), found, strict=True):
-        assert count == min(most, 3) and values == [*whole[:count], *[7.5] * (8 - count)]
-
-
-def test_no_text_is_an_empty_text(tmp_path: Path) -> None:
-    options = ("--target", "host", "--out", tmp_path / "build", "--json")
-    (bundle,) = edgekit("compile", written(tmp_path, "text"), *options).json["bundles"]
-    program = """
-import json, sys
-import edgekit_runtime as runtime
-network, made = runtime.Network(sys.argv[1]), []
-for text, size in ((b"", 0), (None, 0), (None, 1)):
-    status = runtime._library.edgekit_set_text(network._open(), text, size)
-    made.append([status, network._inputs[0].tolist()])
-print(json.dumps(made))
-"""
-    empty, none, wrong = called(program, bundle["path"])
-    assert empty[0] == 0 and none == empty and wrong[0] != 0

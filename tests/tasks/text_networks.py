@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 
-from edgekit.graph import Graph
+from edgekit.graph import Graph, tflite
+from tests.installed import needed
 from tests.networks.small import Builder
+from tests.tasks import tokenizer_files
 
 LENGTH = 12
 
@@ -32,3 +37,13 @@ def averaging(
         found = b.add("MUL", (found, wide), (1, length, classes), options="Mul")
     axes = b.constant(np.array([1], np.int32))
     return b.graph(inputs, (b.add("SUM", (found, axes), (1, classes), options="Reducer"),))
+
+
+def written(folder: Path) -> Path:
+    """A model file with its task and BERT's tokenizer beside it; skips where the package ``tokenizers`` is missing."""
+    needed("tokenizers", "dev")
+    document = tokenizer_files.bert()
+    tflite.write(averaging(len(document["model"]["vocab"])), folder / "model.tflite")
+    (folder / "tokenizer.json").write_text(json.dumps(document))
+    (folder / "task.toml").write_text('schema = 1\ntask = "text-classification"\n[text]\n')
+    return folder / "model.tflite"
