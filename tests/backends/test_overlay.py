@@ -207,3 +207,16 @@ def test_activations_that_do_not_fit_are_refused() -> None:
         schedule(lowered(b.whole()), USUAL)  # type: ignore[arg-type]
     (one,) = Overlay().plan(b.whole(), target.load("ecp5-85f"))  # type: ignore[misc]
     assert isinstance(one, Unsupported) and one.reason == "its activations take 938 KiB, the accelerator has 128"
+
+
+@pytest.mark.parametrize(("size", "refused"), [(1 << 8, False), (1 << 18, True), (1 << 28, True)])
+def test_sums_that_lose_bits_before_they_are_rounded_once_are_refused(size: int, refused: bool) -> None:
+    """LiteRT keeps 64 bits of such sums, a lane of requantization 32."""
+    b = Integers(3)
+    x = b.fed(1, 512)
+    weights, bias, spread = b.products(x, (8, 512), 8, 0)
+    scale = b.scale(spread / size / 200)
+    b.made("FULLY_CONNECTED", (x, weights, bias), (1, 8), scale, options="FullyConnected")
+    plan = Overlay().plan(b.whole(), target.load("ecp5-85f"))
+    assert isinstance(plan, list) == refused
+    assert not isinstance(plan, list) or "a sum takes more than 32 bits" in plan[0].reason

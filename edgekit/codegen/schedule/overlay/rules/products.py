@@ -124,11 +124,22 @@ def window_of(
     axes = (0, 1) if wide.ndim == 3 else (1, 2, 3)
     offset = -requantization.input.zero_point * wide.sum(axes)
     whole = offset if bias is None else offset + bias.astype(np.int64)
-    factors = tuple(exact(int(m), int(s)) for m, s in zip(*requantization.fixed_point(channels), strict=True))
+    multipliers, shifts = requantization.fixed_point(channels)
+    if requantization.rounds_once and _shifted_out(wide, axes, whole, shifts):
+        raise Unsuitable("its scales make it so large that a sum takes more than 32 bits")
+    factors = tuple(exact(int(m), int(s)) for m, s in zip(multipliers, shifts, strict=True))
     return Window(
         node, name, wide, whole, factors, (1, 1), (1, 1), (0, 0), requantization.input.zero_point,
         requantization.output.zero_point, stored(end.limits), requantization.rounds_once,
     )  # fmt: skip
+
+
+def _shifted_out(
+    weights: NDArray[np.int64], axes: tuple[int, ...], bias: NDArray[np.int64], shifts: NDArray[np.int64]
+) -> bool:
+    """True if a sum, shifted to the left before it is multiplied, may lose bits, which TFLite keeps in 64."""
+    largest = 128 * np.abs(weights).sum(axes) + np.abs(bias)
+    return bool((largest >> (31 - np.clip(shifts, 0, 31))).any())
 
 
 def pool(c: Context, kernel: k.Pool) -> list[Item]:
