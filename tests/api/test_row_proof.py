@@ -15,6 +15,7 @@ from edgekit import bundle as bundles
 from edgekit.api.compile import compile
 from edgekit.bundle.material import Material, read, save
 from edgekit.errors import CheckFailed
+from edgekit.graph import tflite
 from tests.api.proofs import changed, check, plant, rebuilt
 from tests.networks import tabular
 
@@ -177,8 +178,11 @@ def test_damaged_rows_are_refused_in_one_line(
 
 @pytest.mark.parametrize(
     ("cells", "count"),
-    [(b"", 1), (b"n\0\0", 1), (b"tred", 1), (b"x\0", 1), (b"tred\0", 2), (b"tred\0t", 1), (b"", 5000)],
-)
+    [
+        (b"", 1), (b"n\0\0", 1), (b"tred", 1), (b"x\0", 1), (b"tred\0", 2), (b"tred\0t", 1), (b"", 5000),
+        ((b"n" + bytes(8)) * 4097, 4097),
+    ],
+)  # fmt: skip
 def test_records_that_are_cut_short_are_refused_by_the_program(
     good: dict[str, Path], cells: bytes, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +190,24 @@ def test_records_that_are_cut_short_are_refused_by_the_program(
     monkeypatch.setattr(Material, "packed", lambda material: record * len(material.things))
     found = check(good["regression"])
     assert found.ok is False and "rows: the C library fails: number 0: the material is damaged" in found.detail
+
+
+def test_material_that_is_cut_short_is_refused_by_the_program(
+    good: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for record in (struct.pack("<3I", 4, 1, 0), struct.pack("<4I", 4, 1, 0, 6) + b"tred\0"):
+        monkeypatch.setattr(Material, "packed", lambda material, record=record: record)
+        found = check(good["regression"])
+        assert found.ok is False and "rows: the C library fails: number 0: the material is cut short" in found.detail
+
+
+def test_rows_do_not_depend_on_the_rows_before(tmp_path: Path) -> None:
+    """Of a network that weighs rows before, too, each decision is that of a network which has just been started."""
+    (tmp_path / "task.toml").write_text(tabular.REGRESSION)
+    tflite.write(tabular.remembering(), tmp_path / "model.tflite")
+    (bundle,) = compile(tmp_path / "model.tflite", targets=["host"], out=tmp_path / "build")
+    found = check(bundle.path)
+    assert found.ok is True and "4 rows to decisions, each bit as the reference" in found.detail
 
 
 @pytest.mark.parametrize("content", [b"[]", b'[1.0, "red"]', b'["1", 2.0, 3.0]', b'[1.0, "pink", "S"]'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from edgekit.api.compile import compile
 from edgekit.api.verify import verify
+from edgekit.bundle.material import Material
 from edgekit.errors import CheckFailed
 from tests.api.proofs import changed, check, plant
 from tests.networks import hearing
@@ -101,6 +103,16 @@ def test_sound_that_cannot_be_resampled_is_refused(good: dict[str, Path], tmp_pa
 
     found = check(changed(good["keyword"], tmp_path / "slower", slower))
     assert found.ok is False and "the task refuses it: it has 767999 samples a second" in found.detail
+
+
+@pytest.mark.parametrize(("channels", "content"), [(1, b"abc"), (2, b"abcdef"), (0, b"ab")])
+def test_half_a_sample_is_refused_by_the_program(
+    good: dict[str, Path], channels: int, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = struct.pack("<4I", 2, 8000, channels, len(content)) + content
+    monkeypatch.setattr(Material, "packed", lambda material: record * len(material.things))
+    found = check(good["keyword"])
+    assert found.ok is False and "sounds: the C library fails: number 0: the material is damaged" in found.detail
 
 
 @pytest.mark.emulator

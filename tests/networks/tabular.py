@@ -46,6 +46,14 @@ def one_input(outputs: int = 1) -> Graph:
     return dense(rng.normal(size=(outputs, 5)).astype(np.float32), bias)
 
 
+def remembering() -> Graph:
+    """Weighs the last three rows since it was started."""
+    b, rng = Builder(), np.random.default_rng(2)
+    x, state = b.tensor((1, 5), name="x"), b.tensor((1, 3), is_variable=True)
+    features, times = (b.constant(rng.normal(size=(1, width)).astype(np.float32)) for width in (5, 3))
+    return b.graph((x,), (b.add("SVDF", (x, features, times, -1, state), (1, 1), options="SVDF", rank=1),))
+
+
 def two_inputs() -> Graph:
     """The user's row of a table, and the hour times a weight."""
     b = Builder()
