@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import sandbox
-from tests import warm
+from tests import kernels, warm
 
 # A shell's background job ignores Ctrl-C, and what it starts inherits that; tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,6 +43,25 @@ def _workers_begin_with_imports_done(request: pytest.FixtureRequest) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sandbox, "_started", warm.start_worker)
         patch.setattr(sandbox, "_launched", warm.start_program)
+        yield
+
+
+@pytest.fixture(scope="session")
+def compiled_kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which all workers, and the commands that they call, find what PoCL compiled for others."""
+    base = tmp_path_factory.getbasetemp()
+    kernels.folder = (base.parent if hasattr(request.config, "workerinput") else base) / "pocl"
+    kernels.folder.mkdir(exist_ok=True)
+    return kernels.folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernels_are_compiled_once(request: pytest.FixtureRequest, compiled_kernels: Path) -> Iterator[None]:
+    """But not where the sandbox is what is tested."""
+    if request.path.parent.name in FRESH_WORKERS:
+        yield
+        return
+    with kernels.kept(compiled_kernels):
         yield
 
 

@@ -11,7 +11,7 @@ sandbox only begin at ``launch.py`` with its imports done; it starts them as eve
 A request is one message on a Unix socket: a JSON document and descriptors. The answers on that connection are JSON
 lines: ``{"pid": ...}`` once the process runs, and ``{"status": ...}``, as of ``waitpid``, when it has ended.
 
-    python tests/forge.py SOCKET           the forge of commands; ends with its standard input
+    python tests/forge.py SOCKET KERNELS   the forge of commands; ends with its standard input; see tests/kernels.py
     python tests/forge.py --workers FD ... a forge of workers that import these modules; ends with the socket FD
     python tests/forge.py --launcher FD    a forge of supervisors of sandboxed programs
     python tests/forge.py --converter FD PROGRAM FOLDER   a forge of the ONNX converter, copied to the FOLDER
@@ -380,6 +380,8 @@ def main() -> None:
         sandbox, warm = importlib.import_module("edgekit.sandbox"), importlib.import_module("tests.warm")
         sandbox._started = functools.partial(warm.start_worker, place=sys.argv[1])
         sandbox._launched = functools.partial(warm.start_program, place=sys.argv[1])
+        if sys.argv[2]:
+            importlib.import_module("tests.kernels").keep(Path(sys.argv[2]))
         source = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         source.bind(sys.argv[1])
         source.listen(64)

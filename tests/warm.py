@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import sandbox
+from tests import kernels
 from tests.forge import bound
 
 CONVERTER = "program.py"
@@ -108,8 +109,8 @@ def forge() -> str:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     place = os.path.join(folder, "socket")
     process = subprocess.Popen(
-        [sys.executable, FORGE, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        cwd=FORGE.parents[1], env=_environment,
+        [sys.executable, FORGE, place, kernels.folder or ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, cwd=FORGE.parents[1], env=_environment,
     )  # fmt: skip
     assert process.stdout and process.stdout.readline() == b"ready\n"
     atexit.register(process.kill)  # and, as it looks after its own, all that it started
