@@ -258,9 +258,11 @@ def _known_backend(name: str, board: Target, options: Options) -> None:
     for other in options:
         chosen = other if name == AUTO else _first(name, board)
         if other not in board.backends or chosen != other:
+            able = [one for one in target.names() if other in target.load(one).backends]
+            another = f"omit it, or use --target {' or '.join(able[:3])}"
             raise UsageError(
                 f"--set {other}.{next(iter(options[other]))}: {other} would not compile for {board.name}",
-                f"add --backend {other}",
+                f"add --backend {other}" if other in board.backends else another,
             )
         backends.get(other, options)
     if name in (FIRST, AUTO):

@@ -206,7 +206,19 @@ def test_activations_that_do_not_fit_are_refused() -> None:
     with pytest.raises(TooLarge):
         schedule(lowered(b.whole()), USUAL)  # type: ignore[arg-type]
     (one,) = Overlay().plan(b.whole(), target.load("ecp5-85f"))  # type: ignore[misc]
-    assert isinstance(one, Unsupported) and one.reason == "its activations take 938 KiB, the accelerator has 128"
+    told = "the network's activations, most of them this operator's, take"
+    assert isinstance(one, Unsupported) and one.reason == f"{told} 938 KiB, the accelerator has 128"
+    assert "--target rpi4" in one.remedy
+
+
+def test_the_operator_with_most_activations_is_named_and_where_they_fit() -> None:
+    b = Integers(1)
+    x, y = b.fed(1, 8, 8, 8), b.fed(1, 64, 64, 4)
+    b.made("ADD", (x, x), (1, 8, 8, 8), b.scale(0.1), options="Add", fusedActivationFunction=0)
+    b.made("ADD", (y, y), (1, 64, 64, 4), b.scale(0.1), options="Add", fusedActivationFunction=0)
+    plan = Overlay().plan(b.whole(), target.load("ecp5-25f"))
+    assert isinstance(plan, list)
+    assert plan[0].index == 1 and "the accelerator has 32" in plan[0].reason and "ecp5-85f" in plan[0].remedy
 
 
 @pytest.mark.parametrize(("size", "refused"), [(1 << 8, False), (1 << 18, True), (1 << 28, True)])

@@ -12,9 +12,12 @@ from edgekit import target
 from edgekit.backends.overlay import Overlay, refuse_to_route
 from edgekit.backends.overlay.route import Design, check, design, routed, tools
 from edgekit.errors import CheckFailed, EdgekitError, UsageError
+from edgekit.graph import tflite
 from edgekit.target import BoardKind, routing
 from edgekit.target.fpga import PLL_STEP_MHZ, Basis
 from edgekit.target.routing import Critical, Report
+from tests.backends.overlay_networks import random_network
+from tests.e2e.command import edgekit, refused
 
 FEW_CELLS = Path(__file__).parents[1] / "firmware_stubs" / "fpga" / "few_cells.sv"
 SMALL = Design("LFE5U-25F", "25k", "CABGA381", "6", "ek_fifo", {"WIDTH": 8, "DEPTH": 2048}, 100.0)
@@ -108,6 +111,12 @@ def test_a_clock_that_is_not_met_names_the_path() -> None:
 def test_devices_that_are_not_routed_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match=r"--pnr: edgekit places and routes ECP5, not "):
         refuse_to_route(target.load(name))
+
+
+def test_the_flag_is_for_targets_with_the_accelerator(tmp_path: Path) -> None:
+    tflite.write(random_network("dense", 1, 1), tmp_path / "net.tflite")
+    done = edgekit("compile", tmp_path / "net.tflite", "--target", "rpi4", "--pnr", "-o", tmp_path / "out")
+    refused(done, 2, "overlay would not compile for rpi4", "omit it, or use --target ecp5-25f")
 
 
 def test_an_accelerator_that_is_too_large_is_not_routed() -> None:

@@ -10,7 +10,7 @@ import pytest
 from edgekit.backends.hls4ml import unsuitable
 from edgekit.codegen.schedule.hls import Program, reuse, schedule
 from edgekit.codegen.schedule.hls.layers import Combine, Dense, Requantize, Sum
-from edgekit.graph import Graph, tflite
+from edgekit.graph import Graph, Quantization, tflite
 from tests.backends.overlay_networks import OPERATORS, Integers, random_network
 from tests.codegen import compared, streams
 from tests.networks.hls import streamed
@@ -54,6 +54,16 @@ def test_outputs_that_are_inputs_or_one_another_have_layers_of_their_own(tmp_pat
     assert different(graph, tmp_path) == 0
     program = program_of(graph)[1]
     assert len({value.number for value in (*program.inputs, *program.outputs)}) == 3
+
+
+@pytest.mark.parametrize("readers", [7, 8])
+def test_a_tensor_has_seven_readers_at_most(readers: int) -> None:
+    b = Integers(1)
+    x = b.fed(1, 4)
+    made = [b.made("TANH", (x,), (1, 4), Quantization(np.array([1 / 128], np.float32), np.array([0])))
+            for _ in range(readers)]  # fmt: skip
+    found = unsuitable(b.graph((x,), tuple(made)))
+    assert found == ({} if readers == 7 else {7: "it reads a tensor that has over 7 readers"})
 
 
 def test_a_batch_is_refused_wherever_it_is() -> None:

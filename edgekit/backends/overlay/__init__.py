@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from edgekit.target import Target
 
 ELSEWHERE = "compile it for a processor: --target rpi4"
+LARGER_KIB, LARGER = 128, "use an accelerator with more memory: --target ecp5-85f"
+"""Activations that the largest target has."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,7 @@ class Overlay(Defaults):
         try:
             program = schedule(network, machine)
         except TooLarge as error:
-            needed, there = (4 * words / 1024 for words in error.args)
-            reason = f"its activations take {needed:.0f} KiB, the accelerator has {there:.0f}"
-            return [Unsupported(0, graph.operators[0].op, reason, ELSEWHERE)]
+            return [_too_large(error, graph, shared)]
         return Plan(graph, target, program, shared)
 
     def build(self, planned: Planned, request: Request) -> Artifact:
@@ -109,6 +109,18 @@ class Overlay(Defaults):
         route.check(made.report, target)
         route.write(made, folder)
         request.progress.note(f"{target.name}: {made.report.mhz:g} MHz as routed; {made.report.words()}")
+
+
+def _too_large(error: TooLarge, graph: Graph, shared: Parts) -> Unsupported:
+    """Name the operator that has most of the activations, and where they fit."""
+    words, there, node = error.args
+    assert shared.device is not None
+    index = shared.device.operators[node]
+    kib = 4 * words / 1024
+    most = there * 4 // 1024
+    reason = f"the network's activations, most of them this operator's, take {kib:.0f} KiB, the accelerator has {most}"
+    remedy = LARGER if most < LARGER_KIB and kib <= LARGER_KIB else ELSEWHERE
+    return Unsupported(index, graph.operators[index].op, reason, remedy)
 
 
 def refuse_to_route(target: Target) -> None:

@@ -39,8 +39,10 @@ class Context:
         shape = self.network.tensors[tensor].shape
         if len(shape) > 1 and shape[0] != 1:
             raise Unsuitable("its batch is not 1")
-        if not shape or shape[-1] > MOST_PACK:
-            raise Unsuitable(f"it passes {shape[-1] if shape else 0:,} numbers on at once: 1 to {MOST_PACK:,} can")
+        if not shape:
+            raise Unsuitable("it has a scalar")
+        if shape[-1] > MOST_PACK:
+            raise Unsuitable(f"it passes {shape[-1]:,} numbers on at once: 1 to {MOST_PACK:,} can")
         return shape[1:] if len(shape) > 1 else shape
 
     def zero(self, tensor: int) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from edgekit.codegen.schedule.hls.layers import Integers, Program, Range, Table,
 from edgekit.codegen.schedule.unrolled.exact import STORED_LIMITS
 from edgekit.codegen.schedule.unrolled.rounding import NoRounding
 from edgekit.codegen.tables import STORED, table
+
+MOST_READERS = 7
+"""Of a value, for which hls4ml copies its stream."""
 
 
 def missing(network: k.Network) -> list[tuple[int, str]]:
@@ -60,9 +65,26 @@ def _scheduled(network: k.Network) -> tuple[Context, list[tuple[int, str]]]:
         except NoRounding:
             unsuitable.setdefault(kernel.node, "its rounding is not that of one multiplication")
             _continued(context, kernel.output)
+    for node in _crowded(context):
+        unsuitable.setdefault(node, f"it reads a tensor that has over {MOST_READERS} readers")
     if network.variables:
         unsuitable.setdefault(0, "it keeps state from one run to the next")
     return context, sorted(unsuitable.items())
+
+
+def _crowded(context: Context) -> list[int]:
+    """Operators of layers that read a value which has enough readers before them."""
+    readers = Counter[int]()
+    for tensor in context.network.outputs:
+        readers.update(value.number for value in list(context.values.get(tensor, {}).values())[:1])
+    found = []
+    for layer in context.layers:
+        read = [getattr(layer, one.name) for one in fields(layer) if one.name != "output"]
+        numbers = [value.number for value in read if isinstance(value, Value)]
+        readers.update(numbers)
+        if any(number and readers[number] > MOST_READERS for number in numbers):
+            found.append(layer.node)
+    return found
 
 
 def _continued(context: Context, tensor: int) -> None:

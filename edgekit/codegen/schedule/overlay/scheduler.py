@@ -18,7 +18,7 @@ from edgekit.graph.memory import place
 
 
 class TooLarge(Exception):
-    """The activations do not fit on the chip; ``args`` are words needed and words there."""
+    """The activations do not fit on the chip; ``args``: words needed, words there, the operator that has most."""
 
 
 def missing(network: k.Network, machine: Machine) -> list[tuple[int, str]]:
@@ -42,7 +42,7 @@ def schedule(network: k.Network, machine: Machine) -> OverlayProgram:
             break
         needed = min(needed or words, words)
     else:
-        raise TooLarge(needed, machine.act_words)
+        raise TooLarge(needed, machine.act_words, _largest(context, items, layouts))
     final = {i: replace(layout, base=places[i]) for i, layout in layouts.items()}
 
     def layout(tensor: int) -> Layout:
@@ -145,6 +145,15 @@ def _placed(
     sizes = {i: 4 * (layouts[i].words + slacks.get(i, 0)) for i in life}
     places, arena = place(sizes, life)
     return {i: offset // 4 for i, offset in places.items()}, -(-arena // 4)
+
+
+def _largest(context: Context, items: list[Item], layouts: dict[int, Layout]) -> int:
+    """The operator whose inputs and outputs take most words."""
+
+    def words(item: Item) -> int:
+        return sum(layouts[root].words for root in {context.root(i) for i in (*item.reads, item.writes)})
+
+    return max(items, key=words).node
 
 
 def _port(context: Context, tensor: int, layout: Layout, shape: tuple[int, ...]) -> Port:
