@@ -213,3 +213,24 @@ def test_outputs_that_are_no_vectors_are_refused() -> None:
         Embedder().check(graph, "embedding", "task.toml")
     with pytest.raises(UsageError, match="vectors of 4 numbers, the network"):
         Embedder(gallery=replace(AXES, size=4, data=AXES.data[:48])).check(GRAPH, "embedding", "task.toml")
+
+
+def test_no_cosine_is_negative_zero() -> None:
+    found = cosines(np.array([-0.0, -1.0]), Gallery.of(np.array([[1.0, 0.0]]), ["a"]))
+    assert found.tolist() == [0.0] and not np.signbit(found).any()
+
+
+def test_the_largest_gallery_is_read(tmp_path: Path) -> None:
+    """65,536 vectors of 128 elements, each with a label of 200 bytes; not one byte more."""
+    vectors = np.zeros((65_536, 128), np.float32)
+    vectors[:, 0] = 1
+    largest = Gallery(
+        128, tuple(f"{number:0200d}" for number in range(65_536)), tuple(range(65_536)), vectors.tobytes()
+    )
+    content = largest.packed()
+    assert len(content) == 24 + 4 * 8_388_608 + 65_536 * 205
+    (tmp_path / gallery.FILE).write_bytes(content)
+    assert Gallery.read(tmp_path) == largest
+    (tmp_path / gallery.FILE).write_bytes(content + b"\0")
+    with pytest.raises(ValueError, match="is no gallery"):
+        Gallery.read(tmp_path)

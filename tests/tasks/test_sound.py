@@ -183,6 +183,7 @@ GOOD = f'features = "mfcc"\n{LIBROSA}\ncoefficients = 13\nlength = 16000'
         ("bands = 40", "bands = 40\nrange = [1, 2]\nmean = 1", "range excludes mean and std"),
         ('"mfcc"', '"log-mel"', "sound.coefficients is not a key"),
         ('"mfcc"', '"chroma"', "it is one of waveform, log-mel, mfcc"),
+        ("length = 16000", "length = 16777217", "sound.length = 16777217 is not a whole number up to 16777216"),
         ("length = 16000", "length = 8000", "8000 samples of sound are 51 frames, but the network takes 101"),
         ("coefficients = 13", "coefficients = 12", "takes sound (mfcc), but the network's inputs are [1, 101, 13]"),
     ],

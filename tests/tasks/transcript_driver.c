@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "decider_stubs.h"
 #include "sound_source.h"
-#include "task.h"
 
 static struct sound_input sound;
 
@@ -15,33 +15,6 @@ const struct sound_input *sound_source(edgekit_instance *instance)
 {
     (void)instance;
     return &sound;
-}
-
-static void *state;
-
-void *task_of_decider(edgekit_instance *instance, const struct task_decider *decider)
-{
-    (void)instance;
-    (void)decider;
-    return state;
-}
-
-int engine_fail(struct engine *engine, int status, const char *format, ...)
-{
-    (void)engine;
-    (void)format;
-    return status;
-}
-
-/* The sanitizer tells of each allocation. */
-static long allocations;
-
-void __sanitizer_malloc_hook(const volatile void *memory, size_t size);
-void __sanitizer_malloc_hook(const volatile void *memory, size_t size)
-{
-    (void)memory;
-    (void)size;
-    allocations++;
 }
 
 int main(int argc, char **argv)

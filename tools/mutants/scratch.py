@@ -68,8 +68,12 @@ class Scratch:
         assert gcc, "gcc is not installed"
         programs.mkdir()
         objects.mkdir()
-        command = [sys.executable, "-I", "-S", str(ROOT / HERE / "cached_gcc.py"), gcc, str(objects)]
-        (programs / "gcc").write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        script = ROOT / HERE / "cached_gcc.py"
+        command = shlex.join([sys.executable, "-I", "-S", str(script), gcc, str(objects)])
+        readable = f"(: <{shlex.quote(str(script))}) 2>/dev/null"  # not in the sandbox
+        (programs / "gcc").write_text(
+            f'#!/bin/sh\nif {readable}; then exec {command} "$@"; fi\nexec {shlex.quote(gcc)} "$@"\n'
+        )
         (programs / "gcc").chmod(0o755)
         self.variables["PATH"] = f"{programs}{os.pathsep}{self.variables['PATH']}"
 
