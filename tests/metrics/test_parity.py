@@ -283,3 +283,27 @@ def test_labels_are_counted_in_words_for_classifiers_only(last: str, said: bool)
     found = parity.compare(graph, [values], [values[::-1]])
     assert found.top1_flips == 4 and found.json()["top1_flips"] == 4
     assert ("4 of 4 labels differ" in found.words()) is said
+
+
+def test_of_some_operators_nothing_is_ok_but_something_may_be_wrong() -> None:
+    b = Builder()
+    x = b.tensor((1, 4), name="x")
+    first = b.add("LOGISTIC", (x,), (1, 4))
+    graph = b.graph((x,), (b.add("TRANSPOSE", (first,), (1, 4)),))
+    (last,) = graph.operators[1].outputs
+    good = {first: REAL, last: REAL}
+    found = parity.partial(graph, good, good, [7], "sizes")
+    assert (found.ok, found.by, found.samples, found.not_executed, found.checked) == (
+        None,
+        "operators",
+        1,
+        (7,),
+        "sizes",
+    )
+    assert [(row.index, row.op, row.ok) for row in found.operators] == [(0, "LOGISTIC", True), (1, "TRANSPOSE", True)]
+    off = {first: REAL, last: REAL + np.float32(5)}
+    found = parity.partial(graph, good, off, [7], "sizes")
+    assert found.ok is False and found.max_relative == pytest.approx(0.05)
+    assert [(row.index, row.op, row.ok) for row in found.operators] == [(0, "LOGISTIC", True), (1, "TRANSPOSE", False)]
+    found = parity.partial(graph, {}, {}, [0, 1], "sizes")
+    assert (found.ok, found.by, found.samples, found.operators) == (None, "structure", 0, [])
