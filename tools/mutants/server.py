@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
 
 PRELOADED = ("numpy", "flatbuffers", "hypothesis", "onnx", "rich.console", "click", "ai_edge_litert.interpreter")
 MEMORY = 12 << 30
@@ -43,8 +44,16 @@ def serve(modules: list[str]) -> None:
             importlib.import_module(name)
     for name in modules:
         importlib.import_module(name)
+    without_shrinking()
     for line in sys.stdin:
         print(json.dumps({"status": judge(json.loads(line))}), flush=True)
+
+
+def without_shrinking() -> None:
+    """Let hypothesis stop at the first example that fails: it is enough, and a smaller one can take minutes to find."""
+    phases = (Phase.explicit, Phase.reuse, Phase.generate)
+    settings.register_profile("mutants", phases=phases)
+    settings.load_profile("mutants")
 
 
 def judge(request: dict[str, Any]) -> str:
