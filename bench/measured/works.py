@@ -7,7 +7,8 @@ import math
 from bench.measured.net import Net, Node, Value
 from edgekit.profiling.calibrated.work import Kind, Work, conv
 
-_ACTIVATIONS = {"relu": Kind.ACTIVATION, "relu6": Kind.ACTIVATION, "leaky": Kind.ACTIVATION}
+_ACTIVATIONS = {"relu": Kind.ACTIVATION, "relu6": Kind.ACTIVATION, "leaky": Kind.ACTIVATION,
+                "gelu": Kind.ERROR_FUNCTION}  # fmt: skip
 
 
 def works(net: Net) -> list[Work]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from edgekit.profiling.calibrated import features
 from edgekit.profiling.calibrated.features import Array
-from edgekit.profiling.calibrated.fit import NOISE, Costs, Samples, fit
+from edgekit.profiling.calibrated.fit import Costs, Samples, fit
 from edgekit.profiling.calibrated.quantities import NAMES
-from tools.calibration.rows import Row, Set, work
+from tools.calibration.rows import DOT_PRODUCTS, Row, Set, work
 
 ROWS_AT_MOST = 60
 """Of one family in one set: more would drown the others."""
@@ -99,8 +99,10 @@ def _samples(one: Set, rows: Sequence[Row]) -> Samples:
     table = np.array([amounts(row.network, integer, row.threads, one.scaling) for row in rows])
     latency = np.array([row.latency_ms for row in rows])
     levels = (one.group, (one.group, one.target), one.key)
-    noise = np.array([EMULATED if row.emulated else NOISE for row in rows])
-    return Samples(table.reshape(len(rows), len(NAMES)), latency, levels, noise)
+    noise = np.array([EMULATED if row.emulated else one.noise for row in rows])
+    offset = features.dot_products() if integer and one.target in DOT_PRODUCTS else None
+    families = [row.family for row in rows]
+    return Samples(table.reshape(len(rows), len(NAMES)), latency, levels, noise, families, offset)
 
 
 def judge(sets: Sequence[Set]) -> list[Judgement]:

@@ -33,6 +33,8 @@ class Kind(StrEnum):
     """Of one operand, with a few operations an element."""
     TRANSCENDENTAL = "transcendental"
     """Of one operand, with an exponential or a polynomial an element."""
+    ERROR_FUNCTION = "error-function"
+    """Of one operand, by the scalar error function of C's library."""
     MOVE = "move"
     """Elements are copied elsewhere."""
     FREE = "free"
@@ -50,9 +52,10 @@ _KINDS: dict[str, Kind] = {
     "PRELU": Kind.ACTIVATION, "ABS": Kind.ACTIVATION, "NEG": Kind.ACTIVATION, "SQUARE": Kind.ACTIVATION,
     "QUANTIZE": Kind.ACTIVATION, "DEQUANTIZE": Kind.ACTIVATION, "CAST": Kind.ACTIVATION,
     "HARD_SWISH": Kind.TRANSCENDENTAL, "LOGISTIC": Kind.TRANSCENDENTAL, "TANH": Kind.TRANSCENDENTAL,
-    "GELU": Kind.TRANSCENDENTAL, "ELU": Kind.TRANSCENDENTAL, "EXP": Kind.TRANSCENDENTAL, "LOG": Kind.TRANSCENDENTAL,
+    "ELU": Kind.TRANSCENDENTAL, "EXP": Kind.TRANSCENDENTAL, "LOG": Kind.TRANSCENDENTAL,
     "SQRT": Kind.TRANSCENDENTAL, "RSQRT": Kind.TRANSCENDENTAL, "SOFTMAX": Kind.TRANSCENDENTAL,
-    "POW": Kind.TRANSCENDENTAL,     "LOG_SOFTMAX": Kind.TRANSCENDENTAL, "ERF": Kind.TRANSCENDENTAL,
+    "POW": Kind.TRANSCENDENTAL, "LOG_SOFTMAX": Kind.TRANSCENDENTAL,
+    "GELU": Kind.ERROR_FUNCTION, "ERF": Kind.ERROR_FUNCTION,
     "CONCATENATION": Kind.MOVE, "PAD": Kind.MOVE, "PADV2": Kind.MOVE, "MIRROR_PAD": Kind.MOVE, "TRANSPOSE": Kind.MOVE,
     "STRIDED_SLICE": Kind.MOVE, "SLICE": Kind.MOVE, "SPLIT": Kind.MOVE, "SPLIT_V": Kind.MOVE, "PACK": Kind.MOVE,
     "UNPACK": Kind.MOVE, "TILE": Kind.MOVE, "GATHER": Kind.MOVE, "SPACE_TO_DEPTH": Kind.MOVE,
