@@ -75,7 +75,7 @@ onnx-nodes: ready  ## judge all official ONNX node tests (half an hour; goes on 
 mutants: ready  ## plant small faults and count those that the tests catch (minutes per package); PACKAGE=graph N=200 AGAIN=1
 	nice $(BIN)/python tools/mutants -n $(or $(N),60) $(if $(AGAIN),--again) $(PACKAGE)
 
-c-faults: ready  ## plant the faults of tools/mutants/c_faults.toml in the C runtime library (a minute each); FILES="tokens.c sound.c"
+c-faults: ready  ## plant the faults of tools/mutants/c_faults.toml in the C runtime library (half a minute each); FILES="tokens.c sound.c"
 	nice $(BIN)/python tools/mutants/c_faults.py $(FILES)
 
 ops: ready  ## run the operator cases on every backend (ten minutes); rewrites docs/operators.md

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgekit.data.samples import Dataset
+from edgekit.errors import UsageError
 from edgekit.metrics.tasks import registry, results
 from edgekit.metrics.tasks.registry import Results, Subject
 from edgekit.tasks import task
@@ -58,6 +59,24 @@ def test_a_comparison_in_json() -> None:
     assert [(one["name"], one["samples"], one["after"]["value"]) for one in told["groups"]] == [
         ("a", 2, 0.5), ("b", 1, 0.5),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["scores", "scores of a batch", "numbers", "numbers of a batch", "channel of one"])
+def test_masks_are_outputs_too(form: str) -> None:
+    """Without a task: intersection over union is 2/3 of class 0, 4/5 of class 1, 1 of class 2."""
+    truth = np.array([[[0, 1], [2, 1]], [[1, 1], [0, 0]]])
+    marked = truth.copy()
+    marked[1, 1, 1] = 1
+    forms = {
+        "scores": np.eye(3)[marked], "scores of a batch": np.eye(3)[marked][:, np.newaxis],
+        "numbers": marked.astype(float), "numbers of a batch": marked.astype(float)[:, np.newaxis],
+    }  # fmt: skip
+    if form == "channel of one":
+        with pytest.raises(UsageError, match="y must be classes"):
+            registry.compare(registry.get("miou"), Results([marked[..., np.newaxis, :]]), Results([marked]), truth)
+        return
+    found = registry.compare(registry.get("miou"), Results([forms[form]]), Results([forms[form]]), truth).found
+    assert found.before.value == pytest.approx((2 / 3 + 4 / 5 + 1) / 3)
 
 
 @pytest.mark.parametrize(("subject", "words"), [(Subject.BOXES, "for detectors"), (Subject.TEXTS, "for speech")])
