@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 
 import edgekit
 from edgekit import plugins, target
-from edgekit.backends import Backend, Planned, Request, gpu, runner_build, tvm, unsupported
+from edgekit.backends import Backend, Planned, Request, da4ml, gpu, hls4ml, runner_build, tvm, unsupported
 from edgekit.backends.c99 import C99
-from edgekit.backends.overlay import Overlay
 from edgekit.backends.tvm.processors import processor
 from edgekit.bundle import Bundle
 from edgekit.bundle.execution import Execution, Kind, runner_command
@@ -43,8 +42,10 @@ from edgekit.passes.symmetric import Symmetric
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from edgekit.runners import RunOptions, once
 from edgekit.runners import get as get_runner
+from edgekit.target import Target
 from edgekit.tools import toolchain
 from tests.backends import c99_networks
+from tests.codegen import streams, unrolled
 from tests.codegen.interpreter import Interpreter
 from tests.networks.building import quantized
 from tests.ops import sentinels
@@ -257,6 +258,12 @@ class Column:
     def __str__(self) -> str:
         return f"{self.title} {self.dtype}"
 
+    @cached_property
+    def target(self) -> Target:
+        """The board; of logic one of any size, as how large a network may be is not an operator's matter."""
+        found = target.load(self.board)
+        return replace(found, logic=replace(found.logic, products=1 << 31)) if found.logic else found
+
     @property
     def apart(self) -> bool:
         """Each operator is fed with the reference's values."""
@@ -287,7 +294,7 @@ def _tool(name: str) -> bool:
 def computed(column: Column) -> list[Result]:
     """Build and run a column."""
     cases = source(column.source)
-    board, backend = target.load(column.board), plugins.get("backends", column.backend)
+    board, backend = column.target, plugins.get("backends", column.backend)
     half = backend.exactness(cases.graph).half_activations
     asked = [number for number, case in enumerate(cases.cases) if not (half and case.wide)]
     refused: dict[int, dict[int, str]] = {}
@@ -443,9 +450,9 @@ def run(column: Column, backend: Backend, graph: Graph, inputs: Sequence[Array])
     graph = compact(graph)
     if isinstance(backend, C99):
         return run_c99(graph, inputs)
-    if isinstance(backend, Overlay):
+    if backend.splits:
         return run_in_parts(column, backend, graph, inputs), set()
-    plan = backend.plan(graph, target.load(column.board))
+    plan = backend.plan(graph, column.target)
     assert not isinstance(plan, list), plan
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -476,17 +483,38 @@ def run_in_parts(column: Column, backend: Backend, graph: Graph, inputs: Sequenc
         read = {i for o in operators for i in o.inputs}
         fed = tuple(i for i in main.inputs if i in read)
         part = Graph([Subgraph(main.name, main.tensors, operators, fed, some)])
-        plan = backend.plan(compact(part), target.load(column.board))
+        plan = backend.plan(compact(part), column.target)
         if isinstance(plan, list):
             assert len(some) > 1, plan
             waiting += [some[: len(some) // 2], some[len(some) // 2 :]]
             continue
-        with tempfile.TemporaryDirectory() as name:
-            (Path(name) / "artifact").mkdir()
-            bundle = build(backend, plan, Path(name))
-            made = once(get_runner(column.runner), bundle, [given[i] for i in fed], ONCE).outputs
+        values = [given[i] for i in fed]
+        if isinstance(plan, da4ml.Plan):
+            made = in_numpy(plan, lambda inputs, plan=plan: unrolled.run(plan.program, inputs), values)
+        elif isinstance(plan, hls4ml.Plan):
+            made = in_numpy(plan, lambda inputs, plan=plan: streams.run(plan.program, inputs), values)
+        else:
+            with tempfile.TemporaryDirectory() as name:
+                (Path(name) / "artifact").mkdir()
+                made = once(get_runner(column.runner), build(backend, plan, Path(name)), values, ONCE).outputs
         found |= dict(zip(some, made, strict=True))
     return [found[i] for i in graph.main.outputs]
+
+
+def in_numpy(
+    plan: da4ml.Plan | hls4ml.Plan, run: Callable[[list[Array]], Sequence[Array]], inputs: Sequence[Array]
+) -> list[Array]:
+    """What a program of integers means; what da4ml and hls4ml make of programs is simulated in their own tests.
+
+    :param run: of one sample.
+    """
+    part, main, samples = plan.parts.device, plan.graph.main, len(inputs[0])
+    assert part is not None and not plan.parts.host
+    given = dict(zip(main.inputs, inputs, strict=True))
+    rows = [run([given[i][n] for i in part.inputs]) for n in range(samples)]
+    made = {i: np.stack([row[n] for row in rows]) for n, i in enumerate(part.outputs)}
+    shapes = [plan.graph.tensors[i].shape for i in main.outputs]
+    return [made[i].reshape(samples, *shape).astype(np.int8) for i, shape in zip(main.outputs, shapes, strict=True)]
 
 
 def run_c99(graph: Graph, inputs: Sequence[Array]) -> tuple[list[Array], set[int]]:
@@ -553,4 +581,6 @@ COLUMNS = (
     Column("TensorRT", "float16", "tensorrt-f16", JETSON, "onnx", "float16", ("onnxruntime",), tolerance=2e-3),
     Column("TensorRT", "int8", "tensorrt", JETSON, "onnx", "symmetric", ("onnxruntime",)),
     Column("FPGA", "int8", "overlay", "ecp5-85f", "verilator", "int8", ("verilator", "host-cxx")),
+    Column("da4ml", "int8", "da4ml", "da4ml", "verilator", "int8"),
+    Column("hls4ml", "int8", "hls4ml", "zynq-hls4ml", "csim", "int8"),
 )

@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edgekit import plugins, target
+from edgekit import plugins
 from edgekit.backends import planned
 from edgekit.backends.coreml.operators import KNOWN
 from edgekit.codegen.lower import RULES
@@ -142,7 +142,7 @@ def test_sentinels_catch_what_is_written_outside_an_output(column: Column, shift
     if missing := column.missing():
         pytest.skip(missing)
     backend = plugins.get("backends", column.backend)
-    plan = planned(backend, in_a_row(), target.load(column.board))
+    plan = planned(backend, in_a_row(), column.target)
     x = np.random.default_rng(0).normal(size=(2, 3, 40)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "artifact").mkdir()
