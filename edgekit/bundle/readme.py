@@ -11,6 +11,24 @@ BUILD = "build.sh"
 """The script of a hand-over, which runs on the device instead of a network."""
 OPENCL_NEEDS = "it needs the GPU's OpenCL driver, which builds the kernels when the program starts"
 
+_SOURCE = {
+    Kind.HLS: """## Synthesis
+`artifact/hls` is a project for Vitis HLS. Call the vendor's tools in a copy of it:
+
+    vitis-run --mode hls --tcl build_prj.tcl
+""",
+    Kind.LOGIC: """## Synthesis
+`artifact/rtl` is the network as Verilog; its top module is `edgekit_network`. `clk` is the clock, `x` all inputs and `y`
+all outputs, eight bits per element, the first in the lowest bits. Outputs are there one cycle later than the `stages`
+that `artifact/logic.json` tells.
+""",
+}
+"""What a vendor's tools do with an artifact."""
+_STRANGERS = """Run `edgekit verify FOLDER` before, if the bundle comes from somebody else: it compares every file of
+`artifact/` with what edgekit writes for this network, because the vendor's tools run scripts, and a simulation does not
+see all that they read.
+"""
+
 
 def readme(manifest: dict[str, Any], target: Target, execution: Execution) -> str:
     """Return the README of a bundle with this manifest."""
@@ -60,6 +78,8 @@ def _on_device(manifest: dict[str, Any], target: Target, execution: Execution) -
         return _on_edgetpu("edgetpu_compiler" in manifest["tools"])
     if execution.kind is Kind.NPU:
         return _on_npu()
+    if execution.kind in _SOURCE:
+        return f"{_SOURCE[execution.kind]}\n{_STRANGERS}"
     if not run:
         return ""
     if execution.kind is Kind.HANDOVER:

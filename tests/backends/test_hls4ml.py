@@ -84,6 +84,11 @@ def test_a_project_is_proven_bit_for_bit(built: Path) -> None:
     assert "every file of artifact/ is what hls4ml writes for this network" in done.out
 
 
+def test_the_readme_says_how_to_synthesize_and_what_to_do_before(built: Path) -> None:
+    text = (built / "README.md").read_text()
+    assert "vitis-run --mode hls --tcl build_prj.tcl" in text and "edgekit verify FOLDER" in text
+
+
 def test_the_profile_says_what_it_cannot_know(built: Path) -> None:
     document = json.loads((built / "artifact" / "hls.json").read_text())
     profile = json.loads(edgekit("profile", built, "--on", "emulator", "--json").out)
