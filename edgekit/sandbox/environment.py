@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -86,11 +87,17 @@ def readable() -> list[str]:
 
     A folder that holds the user's home is not among it, even where Python imports from there.
     """
+    return list(_readable(tuple(imports()), str(resources.cache()), os.path.expanduser("~")))
+
+
+@lru_cache(maxsize=32)
+def _readable(imported: tuple[str, ...], cache: str, home: str) -> tuple[str, ...]:
+    """Asked for with every task; resolving dozens of paths takes a millisecond."""
     own = Path(__file__).resolve().parents[2]
     python = [sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.realpath(sys.executable))]
     data = [str(own / name) for name in ("edgekit", "targets", "compile", "firmware_stubs")]
-    found = [os.path.realpath(path) for path in [*python, *imports(), *data, str(resources.cache())]]
-    return sorted({path for path in found if not _holds_home(path)})
+    found = {os.path.realpath(path) for path in [*python, *imported, *data, cache]}
+    return tuple(sorted(path for path in found if not _holds(path, home)))
 
 
 def program(command: str) -> list[str]:
@@ -103,9 +110,8 @@ def program(command: str) -> list[str]:
     for path in (os.path.abspath(found), os.path.realpath(found)) if os.path.isabs(found) else ():
         folder = os.path.dirname(path)
         places.append(os.path.dirname(folder) if os.path.basename(folder) in ("bin", "sbin") else path)
-    return sorted({path for path in places if not _holds_home(path)})
+    return sorted({path for path in places if not _holds(path, os.path.expanduser("~"))})
 
 
-def _holds_home(path: str) -> bool:
-    home = os.path.realpath(os.path.expanduser("~"))
-    return path == "/" or os.path.commonpath([home, path]) == path
+def _holds(path: str, home: str) -> bool:
+    return path == "/" or os.path.commonpath([os.path.realpath(home), path]) == path
