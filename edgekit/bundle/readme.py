@@ -19,8 +19,8 @@ _SOURCE = {
 """,
     Kind.LOGIC: """## Synthesis
 `artifact/rtl` is the network as Verilog; its top module is `edgekit_network`. `clk` is the clock, `x` all inputs and
-`y` all outputs, eight bits per element, the first in the lowest bits. Outputs are there one cycle later than the `stages`
-that `artifact/logic.json` tells.
+`y` all outputs, eight bits per element, the first in the lowest bits. Outputs are there one cycle later than
+the `stages` that `artifact/logic.json` tells.
 """,
 }
 """What a vendor's tools do with an artifact."""
