@@ -84,19 +84,14 @@ def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[
     import numpy as np
 
     samples = [arrays[f"input{i}"] for i in range(len(arrays))]
-    try:
-        interpreter = _interpreter(args)
-        details = interpreter.get_input_details()
-        _check(details, samples)
-        for detail, values in zip(details, samples, strict=True):
-            if tuple(detail["shape"]) != values.shape[1:]:
-                interpreter.resize_tensor_input(detail["index"], values.shape[1:], strict=True)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT refuses the model: {brief(error)}") from error
+    interpreter = _prepared(args, samples)
+    details = interpreter.get_input_details()
+    handles = any(op["op_name"] == "VAR_HANDLE" for op in interpreter._get_ops_details())
     wanted = _wanted(interpreter, args["all_tensors"])
     results: dict[str, list[Any]] = {name: [] for name in wanted}
     for number in range(len(samples[0]) if samples else 1):
+        if handles and number:  # nothing resets resource variables
+            interpreter = _prepared(args, samples)
         try:
             interpreter.reset_all_variables()
             for detail, values in zip(details, samples, strict=True):
@@ -112,6 +107,21 @@ def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[
                     raise ModelError(f"LiteRT left output {name.removeprefix('output')} empty") from None
                 del wanted[name], results[name]
     return {}, {name: np.stack(values) for name, values in results.items()}
+
+
+def _prepared(args: dict[str, Any], samples: list[Any]) -> Any:
+    """An interpreter that has run nothing yet."""
+    try:
+        interpreter = _interpreter(args)
+        details = interpreter.get_input_details()
+        _check(details, samples)
+        for detail, values in zip(details, samples, strict=True):
+            if tuple(detail["shape"]) != values.shape[1:]:
+                interpreter.resize_tensor_input(detail["index"], values.shape[1:], strict=True)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"LiteRT refuses the model: {brief(error)}") from error
+    return interpreter
 
 
 def _interpreter(args: dict[str, Any]) -> Any:

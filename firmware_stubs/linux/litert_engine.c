@@ -45,7 +45,7 @@ static int prepare(struct engine *e, bool profile)
 static int restart(struct engine *e)
 {
     struct runtime *self = e->self;
-    if (!self->model.state.count)
+    if (!self->model.state.count && !self->model.state.resources)
         return 0;
     bool ok = network_restart(self->network, e->threads, self->profile, e->error, sizeof e->error);
     return ok ? 0 : EXIT_MODEL;

@@ -1,7 +1,7 @@
 #include "variables.h"
 
-/* Fields of the TFLite schema: Model.subgraphs, SubGraph.tensors, Tensor.is_variable. */
-enum { FIELD_SUBGRAPHS = 2, FIELD_TENSORS = 0, FIELD_IS_VARIABLE = 5 };
+/* Fields of the TFLite schema: Model.subgraphs, SubGraph.tensors, Tensor.type and is_variable; TensorType.RESOURCE. */
+enum { FIELD_SUBGRAPHS = 2, FIELD_TENSORS = 0, FIELD_TYPE = 1, FIELD_IS_VARIABLE = 5, TYPE_RESOURCE = 13 };
 
 struct view {
     const uint8_t *data;
@@ -43,6 +43,7 @@ void variables_find(struct variables *variables, const uint8_t *model, size_t si
 {
     struct view v = {model, size};
     variables->count = 0;
+    variables->resources = false;
     size_t subgraphs = field(v, follow(v, 0), FIELD_SUBGRAPHS);
     if (!subgraphs)
         return;
@@ -53,7 +54,9 @@ void variables_find(struct variables *variables, const uint8_t *model, size_t si
             continue;
         tensors = follow(v, tensors);
         for (uint32_t k = 0; k < u32(v, tensors) && k < size / 4; k++) {
-            size_t flag = field(v, follow(v, tensors + 4 + 4 * (size_t)k), FIELD_IS_VARIABLE);
+            size_t tensor = follow(v, tensors + 4 + 4 * (size_t)k);
+            size_t type = field(v, tensor, FIELD_TYPE), flag = field(v, tensor, FIELD_IS_VARIABLE);
+            variables->resources |= type && type < size && model[type] == TYPE_RESOURCE;
             if (flag && flag < size && model[flag] == 1 && variables->count < VARIABLES_MAX)
                 variables->flag[variables->count++] = flag;
         }

@@ -15,7 +15,10 @@ from edgekit import bundle as bundles
 from edgekit.api.compile import compile
 from edgekit.bundle.material import Material, read, save
 from edgekit.errors import CheckFailed
-from edgekit.graph import tflite
+from edgekit.graph import Graph, tflite
+from edgekit.reference.litert import reference_outputs
+from edgekit.runners import RunOptions, once
+from edgekit.runners.host import HostRunner
 from tests.api.proofs import changed, check, plant, rebuilt
 from tests.networks import tabular
 
@@ -201,13 +204,20 @@ def test_material_that_is_cut_short_is_refused_by_the_program(
         assert found.ok is False and "rows: the C library fails: number 0: the material is cut short" in found.detail
 
 
-def test_rows_do_not_depend_on_the_rows_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("network", "backend"),
+    [(tabular.remembering, "litert"), (tabular.adding_up, "litert"), (tabular.adding_up, "c99")],
+)
+def test_rows_do_not_depend_on_the_rows_before(network: Callable[[], Graph], backend: str, tmp_path: Path) -> None:
     """Of a network that weighs rows before, too, each decision is that of a network which has just been started."""
     (tmp_path / "task.toml").write_text(tabular.REGRESSION)
-    tflite.write(tabular.remembering(), tmp_path / "model.tflite")
-    (bundle,) = compile(tmp_path / "model.tflite", targets=["host"], out=tmp_path / "build")
+    tflite.write(network(), tmp_path / "model.tflite")
+    (bundle,) = compile(tmp_path / "model.tflite", targets=["host"], backend=backend, out=tmp_path / "build")
     found = check(bundle.path)
     assert found.ok is True and "4 rows to decisions, each bit as the reference" in found.detail
+    ones = np.ones((3, 1, 5), np.float32)
+    assert len(np.unique(reference_outputs(tmp_path / "model.tflite", [ones])[0])) == 1
+    assert len(np.unique(once(HostRunner(), bundles.load(bundle.path), [ones], RunOptions()).outputs[0])) == 1
 
 
 @pytest.mark.parametrize("content", [b"[]", b'[1.0, "red"]', b'["1", 2.0, 3.0]', b'[1.0, "pink", "S"]'])

@@ -17,6 +17,7 @@ from c_programs import HERE, compiled
 from edgekit.backends import runner_build
 from edgekit.backends.litert import library
 from edgekit.graph import tflite
+from tests.networks import tabular
 from tests.networks.small import Builder
 
 pytestmark = [
@@ -172,6 +173,13 @@ def test_no_state_passes_from_one_sample_to_the_next(machine: Machine, tmp_path:
     tflite.write(b.graph((x,), (y,)), tmp_path / "m.tflite")
     found, _ = litert(machine, tmp_path, tmp_path / "m.tflite", np.diag([1, 2, 4]).astype(np.float32), "--repeat", 2)
     assert np.frombuffer(found, np.float32).reshape(3, 2).tolist() == [[1, 1], [2, 2], [4, 4]]
+
+
+def test_no_resource_variable_passes_from_one_sample_to_the_next(machine: Machine, tmp_path: Path) -> None:
+    tflite.write(tabular.adding_up(), tmp_path / "m.tflite")
+    found, _ = litert(machine, tmp_path, tmp_path / "m.tflite", np.ones((3, 5), np.float32))
+    first, *others = np.frombuffer(found, np.float32).tolist()
+    assert first != 0 and others == [first, first]
 
 
 def test_outputs_come_in_the_models_order(machine: Machine, tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ SUBJECTS = {
 
 
 def test_which_metrics_are_better_when_higher() -> None:
-    assert {name: metric.higher for name, metric in registry.METRICS.items()} == HIGHER
-    assert all(metric.subject is SUBJECTS.get(name, Subject.OUTPUTS) for name, metric in registry.METRICS.items())
+    found = {name: registry.get(name) for name in registry.METRICS}
+    assert {name: metric.higher for name, metric in found.items()} == HIGHER
+    assert all(metric.subject is SUBJECTS.get(name, Subject.OUTPUTS) for name, metric in found.items())
 
 
 def test_masks_are_those_of_the_task(tmp_path: Path) -> None:

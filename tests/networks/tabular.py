@@ -8,6 +8,7 @@ import numpy as np
 
 from edgekit.graph import Graph, tflite
 from tests.networks.small import Builder, dense
+from tests.networks.streaming import Streaming
 
 COLUMNS = """[row]
 columns = [
@@ -44,6 +45,16 @@ def one_input(outputs: int = 1) -> Graph:
     rng = np.random.default_rng(0)
     bias = np.float32([0.25]) if outputs == 1 else rng.normal(size=outputs).astype(np.float32)
     return dense(rng.normal(size=(outputs, 5)).astype(np.float32), bias)
+
+
+def adding_up() -> Graph:
+    """Weighs the sum of all rows since it was started, which a resource variable holds."""
+    n, rng = Streaming(), np.random.default_rng(2)
+    x, handle = n.tensor((1, 5), name="x"), n.variable("sum", np.zeros((1, 5), np.float32))
+    summed = n.add("ADD", (n.add("READ_VARIABLE", (handle,), (1, 5)), x), (1, 5), options="Add")
+    n.assign(handle, summed)
+    weights = (n.constant(rng.normal(size=(1, 5)).astype(np.float32)), n.constant(np.zeros(1, np.float32)))
+    return n.whole(x, n.add("FULLY_CONNECTED", (summed, *weights), (1, 1), options="FullyConnected"))
 
 
 def remembering() -> Graph:
