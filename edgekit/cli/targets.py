@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,9 @@ from edgekit import target
 from edgekit.cli.common import Output, output_options, table
 from edgekit.cli.streams import say
 from edgekit.target import BoardKind, Listed
+
+if TYPE_CHECKING:
+    from edgekit.profiling.calibrated.calibration import Calibration, MeasuredPower
 
 KINDS = {
     BoardKind.LINUX: "Linux boards", BoardKind.GPU: "GPUs", BoardKind.PHONE: "Phones",
@@ -75,9 +78,21 @@ def show(name: str, output: Output) -> None:
         return
     names = ["Runtime", "Dtype", "Threads", "Rows", "MAPE", "Within 10 %", "Within 20 %", "Coverage", "Left out"]
     table("Calibrations", names, rows, right=(3, 4, 5, 6, 7))
+    energies = [_energy(one, one.power) for one in known if one.power]
+    if energies:
+        names = ["Runtime", "Dtype", "Scope", "Rows", "Power", "Nine in ten", "MAPE of energy", "Coverage"]
+        table("Energies", names, energies, right=(3, 4, 5, 6, 7))
     for one in known:
         if one.caution:
             say(f"{one.runtime}, {one.dtype}: {one.caution}")
+
+
+def _energy(one: Calibration, power: MeasuredPower) -> list[str]:
+    error, inside = (f"{value:.0%}" for value in power.judged) if power.judged else ("-", "-")
+    return [
+        one.runtime, str(one.dtype), power.scope.replace("_", " "), str(power.samples), f"{power.watts:.3g} W",
+        f"{power.low:.3g} to {power.high:.3g} W", error, inside,
+    ]  # fmt: skip
 
 
 def _json(board: Listed | target.Target) -> dict[str, Any]:

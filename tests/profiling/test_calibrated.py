@@ -17,6 +17,7 @@ from edgekit.profiling.calibrated import calibration, features
 from edgekit.profiling.calibrated.fit import Samples, fit
 from edgekit.profiling.calibrated.work import Kind, Work
 from edgekit.profiling.dtypes import Dtype
+from tests.e2e.command import edgekit
 from tests.profiling.image_networks import NETWORKS
 
 
@@ -46,6 +47,30 @@ def test_an_operator_that_no_measured_network_has_is_named_and_widens_the_interv
     found = registry.estimate(strange, board, conditions)
     assert "SVDF" in found.basis
     assert found.latency_ms.high / found.latency_ms.low > plain.latency_ms.high / plain.latency_ms.low
+
+
+def test_energies_are_judged_where_power_was_measured() -> None:
+    known = {(one.runtime, one.dtype): one for one in calibration.of("rpi4")}
+    power = known["tflite-2.4-ruy", Dtype.INT8].power
+    assert power is not None and power.judged is not None and power.scope == "wall"
+    error, inside = power.judged
+    assert 0 < error < 0.2 < 0.8 < inside <= 1 and power.low < power.watts < power.high
+    found = registry.estimate(NETWORKS["MobileNet v1"](), target.load("rpi4"), {"runtime": "tflite-2.4-ruy"})
+    assert ("energies" in found.basis) == any(
+        one.power and one.power.judged for (runtime, dtype), one in known.items()
+        if runtime == "tflite-2.4-ruy" and dtype is Dtype.FLOAT32
+    )  # fmt: skip
+    none = known["tflite-2.18-xnnpack", Dtype.INT8]
+    assert none.power is None and none.json()["energy"] is None
+
+
+def test_targets_show_lists_energies() -> None:
+    shown, told = edgekit("targets", "show", "rpi4"), edgekit("targets", "show", "rpi4", "--json").json
+    known = [one["energy"] for one in told["calibrations"] if one["energy"]]
+    assert known and {one["scope"] for one in known} == {"wall"}
+    rows = shown.out.partition("Energies")[2]
+    assert all(f"{one['mape']:.0%}" in rows and f"{one['watts']:.3g} W" in rows for one in known)
+    assert "Energies" not in edgekit("targets", "show", "rpi3b-plus").out
 
 
 def test_every_file_reads() -> None:

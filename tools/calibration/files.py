@@ -63,7 +63,15 @@ def _power(one: Calibrated) -> calibration.MeasuredPower | None:
     if known is None:
         return None
     watts, low, high = map(_round, (known.median, known.low, known.high))
-    return calibration.MeasuredPower(scope=one.set.scope, watts=watts, low=low, high=high, samples=known.samples)
+    judged = energy.energies(one)
+    mape, coverage = (
+        (_round(float(np.abs(judged.errors).mean())), _round(float(judged.inside.mean())))
+        if len(judged.errors)
+        else (None, None)
+    )
+    return calibration.MeasuredPower(
+        scope=one.set.scope, watts=watts, low=low, high=high, samples=known.samples, mape=mape, coverage=coverage
+    )
 
 
 def _caution(one: Calibrated) -> str:

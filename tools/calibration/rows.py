@@ -19,9 +19,9 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 FOLDER = SHARED / "measurements"
 UNSTATED = 0.2
 """Noise of figures whose threads, clocks and spread are not stated."""
-DOT_PRODUCTS = frozenset({"rpi5", "rk3588", "jetson-agx-orin-cpu", "jetson-orin-nano-cpu", "jetson-agx-xavier-cpu",
-                          "snapdragon-8-gen-2", "dimensity-9300"})  # fmt: skip
-"""Boards whose processors have instructions for dot products of bytes (Armv8.2 and later)."""
+DOT_PRODUCTS = frozenset({"rpi5", "rk3588", "jetson-agx-orin-cpu", "jetson-orin-nano-cpu", "snapdragon-8-gen-2",
+                          "dimensity-9300"})  # fmt: skip
+"""Boards whose processors have instructions for dot products of bytes: Armv8.2's, which Carmel (Xavier) leaves out."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from operator import mul
 from pathlib import Path
@@ -30,13 +30,23 @@ BROKEN = "run `make calibration` to write it again, or remove it"
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredPower:
-    """Power of the board while it infers, watts; 90 % of the measured networks drew between ``low`` and ``high``."""
+    """Power of the board while it infers, watts; 90 % of the measured networks drew between ``low`` and ``high``.
+
+    :param mape, coverage: of the energies of networks left out, time and power both predicted; None: of none.
+    """
 
     scope: str
     watts: float = number("power while it infers, watts")
     low: float = number("least power while it infers, watts")
     high: float = number("greatest power while it infers, watts")
     samples: int = number("networks whose power was measured", whole=True)
+    mape: float | None = number("mean error of energies of what was left out", default=None, zero=True)
+    coverage: float | None = number("part of those within the interval", default=None, zero=True, most=1)
+
+    @property
+    def judged(self) -> tuple[float, float] | None:
+        """Mean error and coverage of energies; None where none were judged."""
+        return None if self.mape is None or self.coverage is None else (self.mape, self.coverage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +101,7 @@ class Calibration:
             "mape": self.mape, "within_10": self.within_10, "within_20": self.within_20, "coverage": self.coverage,
             "power_mode": self.power_mode, "clock_mhz": self.clock_mhz, "left_out": self.left_out,
             "caution": self.caution, "families": list(self.families), "source": self.source,
+            "energy": asdict(self.power) if self.power else None,
         }  # fmt: skip
 
 
@@ -141,7 +152,7 @@ def text(one: Calibration, header: str = "") -> str:
     lines += ["", "[costs]", *(f"{key} = {json.dumps(value)}" for key, value in one.costs.items())]
     if one.power is not None:
         values = ((key.name, getattr(one.power, key.name)) for key in fields(one.power))
-        lines += ["", "[power]", *(f"{key} = {json.dumps(value)}" for key, value in values)]
+        lines += ["", "[power]", *(f"{key} = {json.dumps(value)}" for key, value in values if value is not None)]
     return "\n".join(lines) + "\n"
 
 

@@ -130,6 +130,9 @@ def _basis(known: Calibration, choice: Choice, threads: int, unseen: list[str]) 
         f"{known.left_out} left out of the fit come out {known.mape:.0%} off on average, "
         f"{known.coverage:.0%} of them inside the interval",
     ]
+    if known.power and known.power.judged:
+        error, inside = known.power.judged
+        parts.append(f"their energies {error:.0%} off, {inside:.0%} of them inside")
     if known.caution:
         parts.append(known.caution)
     if choice.inferred:

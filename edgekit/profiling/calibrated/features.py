@@ -24,8 +24,8 @@ NARROW, WINOGRAD = 8, 16
 
 INTEGER: dict[str, float] = {
     **dict.fromkeys(ARITHMETIC, 0.35), **dict.fromkeys(MEMORY, 0.5), "depthwise_mac": 0.5,
-    "strided_depthwise_mac": 0.5, "matmul_mac": 1.0, "dense_weight": 0.25, "weight": 0.25, "product_output": 1.0,
-    "binary_element": 1.0, "error_function": 0.04, "moved": 0.25,
+    "strided_depthwise_mac": 0.5, "narrow_mac": 0.2, "matmul_mac": 1.0, "dense_weight": 0.25, "weight": 0.25,
+    "product_output": 2.0, "binary_element": 1.0, "error_function": 0.04, "moved": 0.25,
 }  # fmt: skip
 """Cost of 8-bit arithmetic and elements before anything is known, as a part of float32's: a quarter of the bytes, but
 sums are requantized, and a function of one element is a table."""
