@@ -1,7 +1,7 @@
 /* Calls sound.c: argv holds a manifest with a task, the input's type (enum edgekit_type), scale and zero point; then
  * the sound's kind of samples, channels, rate, samples of each channel, and the clip; at last the input's shape.
- * Samples come from standard input, the network's input goes out. Status 8: it allocates, though not for a rate that it
- * hears first.
+ * Samples come from standard input, the network's input goes out. Before that it hears them at another rate. Status 8:
+ * it allocates, though not for a rate that it hears first.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,6 +62,10 @@ int main(int argc, char **argv)
         status = 3;
     else if (!sound_read(&in, &t, &j, json_get(&j, json_get(&j, 0, "task"), "sound")))
         status = 2;
+    struct edgekit_sound before_it = sound; /* of another rate: nothing of it is left afterwards */
+    before_it.rate = sound.rate == 8000 ? 11025 : 8000;
+    if (!status)
+        sound_set(&in, &before_it, &t, to, error, sizeof error);
     for (int twice = 0; twice < 2 && !status; twice++) {
         long before = allocations;
         if (!sound_set(&in, &sound, &t, to, error, sizeof error)) {

@@ -349,6 +349,16 @@ def test_c_resamples_the_same_bits(driver: Path, tmp_path: Path, rate: int, step
             assert done.stdout == expected[clip].tobytes(), (count, clip)
 
 
+def test_c_resamples_more_than_it_holds(driver: Path, tmp_path: Path) -> None:
+    """Some 4,000 samples are held, 6,000 are needed for one clip; the next samples begin where those end."""
+    graph = network((1, 12_000))
+    sound = read(tmp_path, "", graph)
+    samples = speech(7000)[:, None]
+    done = in_c(driver, tmp_path, sound, graph, samples, rate=8000)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout == sound.values(features.clip(samples), graph.inputs[0], 8000)[0].tobytes()
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_c_refuses_damaged_manifests(
