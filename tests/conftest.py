@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgekit import sandbox
-from tests import kernels, warm
+from tests import kernels, objects, warm
 
 # A shell's background job ignores Ctrl-C, and what it starts inherits that; tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -46,22 +46,23 @@ def _workers_begin_with_imports_done(request: pytest.FixtureRequest) -> Iterator
         yield
 
 
-@pytest.fixture(scope="session")
-def compiled_kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which all workers, and the commands that they call, find what PoCL compiled for others."""
+@pytest.fixture(scope="session", autouse=True)
+def _folders_of_all_workers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """In these, workers and the commands that they call find what others compiled."""
     base = tmp_path_factory.getbasetemp()
-    kernels.folder = (base.parent if hasattr(request.config, "workerinput") else base) / "pocl"
-    kernels.folder.mkdir(exist_ok=True)
-    return kernels.folder
+    shared = base.parent if hasattr(request.config, "workerinput") else base
+    kernels.folder, objects.folder = shared / "kernels", shared / "objects"
+    for folder in (kernels.folder, objects.folder):
+        folder.mkdir(exist_ok=True)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _kernels_are_compiled_once(request: pytest.FixtureRequest, compiled_kernels: Path) -> Iterator[None]:
+def _kernels_are_compiled_once(request: pytest.FixtureRequest, _folders_of_all_workers: None) -> Iterator[None]:
     """But not where the sandbox is what is tested."""
-    if request.path.parent.name in FRESH_WORKERS:
+    if kernels.folder is None or request.path.parent.name in FRESH_WORKERS:
         yield
         return
-    with kernels.kept(compiled_kernels):
+    with kernels.kept(kernels.folder):
         yield
 
 

@@ -13,6 +13,7 @@ import pytest
 from edgekit.api.verify import Check, verify
 from edgekit.backends import runner_build
 from edgekit.bundle import writing
+from tests import objects
 
 
 def check(path: Path, on: str | None = None) -> Check:
@@ -41,6 +42,12 @@ def plant(file: str, old: str, new: str, folder: Path, monkeypatch: pytest.Monke
     assert text.count(old) == 1, (file, old, text.count(old))
     (folder / file).write_text(text.replace(old, new))
     monkeypatch.setattr(runner_build, "sources", lambda: folder)
+    compile_ = runner_build._compile
+
+    def compiled(command: list[str], sources: Path, program: Path) -> None:
+        compile_(objects.instead(command, sources), sources, program)
+
+    monkeypatch.setattr(runner_build, "_compile", compiled)
 
 
 def rebuilt(bundle: Path, to: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgekit import resources
 from edgekit.backends import runner_build
+from tests import objects
 
 HERE = Path(__file__).parent
 STUBS = resources.folder("firmware_stubs")
@@ -22,7 +23,7 @@ def compiled(to: Path, sources: Sequence[Path], *flags: str) -> Path:
     """Compile and link ``sources``."""
     command = ["gcc", runner_build.STANDARD, "-D_GNU_SOURCE", f"-I{STUBS / 'gpu'}", f"-I{LINUX}", *flags]
     command += [*map(str, sources), "-o", str(to), "-ldl", "-lpthread", "-lm"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(objects.instead(command, Path.cwd()), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return to
 

@@ -15,17 +15,20 @@ import sys
 from pathlib import Path
 
 
-def kept(gcc: str, folder: Path, options: list[str], source: Path) -> Path:
-    """Return the object of a C file, compiled if it is not yet in ``folder``."""
-    places = [source.parent, *(Path(option[2:]) for option in options if option.startswith("-I"))]
+def kept(gcc: str, folder: Path, options: list[str], source: Path, here: Path = Path()) -> Path:
+    """Return the object of a C file, compiled if it is not yet in ``folder``.
+
+    :param here: where relative names begin.
+    """
+    places = [here / source.parent, *(here / option[2:] for option in options if option.startswith("-I"))]
     headers = [header for place in places for header in sorted(place.glob("*.h"))]
-    key = hashlib.sha256(repr((options, source.name)).encode())
-    for file in (source, *headers):
+    key = hashlib.sha256(repr((gcc, options, source.name)).encode())
+    for file in (here / source, *headers):
         key.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     made = folder / f"{key.hexdigest()}.o"
     if not made.exists():
         scratch = made.with_suffix(f".{os.getpid()}.o")
-        subprocess.run([gcc, *options, "-c", str(source), "-o", str(scratch)], check=True)
+        subprocess.run([gcc, *options, "-c", str(source), "-o", str(scratch)], cwd=here, check=True)
         os.replace(scratch, made)
     return made
 
