@@ -70,6 +70,9 @@ def test_the_depth_of_graphs(tmp_path: Path, place: int) -> None:
     assert onnx_wire.MAX_GRAPH_DEPTH == 16
     assert check(tmp_path, VERSION, nested(16)) == 0
     assert "nests graphs more than 16 levels deep" in refused(tmp_path, VERSION, nested(17))
+    for levels in (17, 2000):  # calls are counted no further down
+        some = function("F", "own", b"", b"")
+        assert "nests graphs more than 16 levels deep" in refused(tmp_path, VERSION, nested(levels), some)
 
 
 def value(rank: int) -> bytes:
