@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
+from edgekit.reference.anew import Anew
 from edgekit.reference.litert import LIMITS, PRELOAD
 
 if TYPE_CHECKING:
@@ -107,10 +108,13 @@ def run_task(
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    try:
+    def make() -> Any:
         interpreter = Interpreter(args["model"], num_threads=1, experimental_preserve_all_tensors=True)
         interpreter.allocate_tensors()
-        low, high, total, tails = _run(interpreter, arrays)
+        return interpreter
+
+    try:
+        low, high, total, tails = _run(Anew(make), arrays)
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"LiteRT cannot run the model: {' '.join(str(error).split())[-300:]}") from error
     order = sorted(low)
@@ -125,24 +129,25 @@ def run_task(
     }
 
 
-def _run(interpreter: Any, arrays: dict[str, NDArray[Any]]) -> tuple[Any, Any, Any, Any]:
-    details = interpreter.get_input_details()
-    made = {int(i) for op in interpreter._get_ops_details() for i in op["outputs"] if i >= 0}
+def _run(network: Anew, arrays: dict[str, NDArray[Any]]) -> tuple[Any, Any, Any, Any]:
+    details = network.interpreter.get_input_details()
+    made = {int(i) for op in network.interpreter._get_ops_details() for i in op["outputs"] if i >= 0}
     made |= {int(d["index"]) for d in details}
-    wanted = [d["index"] for d in interpreter.get_tensor_details() if d["index"] in made and d["dtype"] is np.float32]
+    every = network.interpreter.get_tensor_details()
+    wanted = [d["index"] for d in every if d["index"] in made and d["dtype"] is np.float32]
     low: dict[int, Any] = {}
     high: dict[int, Any] = {}
     total: dict[int, Any] = {}
     tails: list[dict[int, float]] = []
     for number in range(len(arrays["input0"])):
-        interpreter.reset_all_variables()
+        network.start()
         for position, detail in enumerate(details):
-            interpreter.set_tensor(detail["index"], arrays[f"input{position}"][number])
-        interpreter.invoke()
+            network.interpreter.set_tensor(detail["index"], arrays[f"input{position}"][number])
+        network.interpreter.invoke()
         tails.append({})
         for index in list(wanted):
             try:
-                values = interpreter.get_tensor(index)
+                values = network.interpreter.get_tensor(index)
             except ValueError:  # no kernel filled it
                 wanted.remove(index)
                 continue

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgekit.errors import ModelError
 from edgekit.graph import Graph, tflite
 from edgekit.graph.edit import compact
+from edgekit.reference.anew import Anew
 
 TASKS = __name__
 _ATTEMPTS = 40
@@ -35,31 +36,37 @@ def calibrate(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path)
     from ai_edge_litert.interpreter import Interpreter
 
     warnings.simplefilter("ignore")
-    try:
-        interpreter = Interpreter(args["model"], num_threads=1, experimental_preserve_all_tensors=True)
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"LiteRT refuses the model: {_brief(error)}") from error
-    details = interpreter.get_input_details()
-    computed = {int(i) for op in interpreter._get_ops_details() for i in op["outputs"]} | {d["index"] for d in details}
+
+    def make() -> Any:
+        try:
+            interpreter = Interpreter(args["model"], num_threads=1, experimental_preserve_all_tensors=True)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"LiteRT refuses the model: {_brief(error)}") from error
+        return interpreter
+
+    network = Anew(make)
+    details = network.interpreter.get_input_details()
+    computed = {int(i) for op in network.interpreter._get_ops_details() for i in op["outputs"]}
+    computed |= {d["index"] for d in details}
     wanted = [
         d["index"]
-        for d in interpreter.get_tensor_details()
+        for d in network.interpreter.get_tensor_details()
         if d["index"] in computed and d["index"] < args["tensors"] and d["dtype"] is np.float32
     ]
     low = np.full(args["tensors"], np.nan, np.float32)
     high = low.copy()
     for number in range(len(arrays["input0"])):
-        interpreter.reset_all_variables()
+        network.start()
         for position, detail in enumerate(details):
-            interpreter.set_tensor(detail["index"], arrays[f"input{position}"][number])
+            network.interpreter.set_tensor(detail["index"], arrays[f"input{position}"][number])
         try:
-            interpreter.invoke()
+            network.interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT cannot run the model: {_brief(error)}") from error
         for index in wanted:
             try:
-                values = interpreter.get_tensor(index)
+                values = network.interpreter.get_tensor(index)
             except ValueError:  # no kernel filled it: folded into another one, or an optional output
                 continue
             if values.size:

@@ -15,6 +15,7 @@ from edgekit import sandbox
 from edgekit.errors import ModelError
 from edgekit.graph import tflite
 from edgekit.graph.onnx_operators import PREFIX, has_onnx
+from edgekit.reference.anew import Anew
 from edgekit.text.logs import lines
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def reference_outputs(
     :param model: a TFLite file.
     :param inputs: one array per network input, ``[samples, *tensor shape]``, in the tensor's dtype.
     :param optimized: use LiteRT's default kernels (XNNPACK where it can) instead of the reference ones.
-    :returns: one array per network output, ``[samples, *tensor shape]``, in the tensor's dtype. Variable
-        tensors (state) are reset before each sample.
+    :returns: one array per network output, ``[samples, *tensor shape]``, in the tensor's dtype. State
+        starts anew with each sample.
     :raises ModelError: if LiteRT refuses the model or the inputs, or crashes on it.
     """
     found = _call(model, inputs, limits, {"optimized": optimized, "all_tensors": False})
@@ -84,24 +85,21 @@ def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[
     import numpy as np
 
     samples = [arrays[f"input{i}"] for i in range(len(arrays))]
-    interpreter = _prepared(args, samples)
-    details = interpreter.get_input_details()
-    handles = any(op["op_name"] == "VAR_HANDLE" for op in interpreter._get_ops_details())
-    wanted = _wanted(interpreter, args["all_tensors"])
+    network = Anew(lambda: _prepared(args, samples))
+    details = network.interpreter.get_input_details()
+    wanted = _wanted(network.interpreter, args["all_tensors"])
     results: dict[str, list[Any]] = {name: [] for name in wanted}
     for number in range(len(samples[0]) if samples else 1):
-        if handles and number:  # nothing resets resource variables
-            interpreter = _prepared(args, samples)
+        network.start()
         try:
-            interpreter.reset_all_variables()
             for detail, values in zip(details, samples, strict=True):
-                interpreter.set_tensor(detail["index"], values[number])
-            interpreter.invoke()
+                network.interpreter.set_tensor(detail["index"], values[number])
+            network.interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT cannot run the model: {brief(error)}") from error
         for name, index in list(wanted.items()):
             try:
-                results[name].append(interpreter.get_tensor(index))
+                results[name].append(network.interpreter.get_tensor(index))
             except ValueError:  # a tensor that no kernel filled (folded away, optional)
                 if not args["all_tensors"]:
                     raise ModelError(f"LiteRT left output {name.removeprefix('output')} empty") from None

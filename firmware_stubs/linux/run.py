@@ -60,7 +60,7 @@ def main():
 
 
 class Network:
-    """A model in LiteRT's Python interpreter. Its state, where it has one, is reset before each sample."""
+    """A model in LiteRT's Python interpreter. Its state, where it has one, starts anew with each sample."""
 
     def __init__(self, model, threads, delegate=None):
         interpreter, load_delegate, self.runtime = find_interpreter()
@@ -69,15 +69,15 @@ class Network:
         start = time.perf_counter()
         noise = io.StringIO()  # numpy prints pages about a runtime that was built for another version of it
         try:
-            options = {}
+            self.options = {"model_path": model, "num_threads": threads}
             if delegate:
                 try:
                     ctypes.CDLL(delegate)  # where it is missing, this says so without noise
                 except OSError as error:
                     fail(TOOL, brief(error) + (EDGETPU if "edgetpu" in delegate else ""))
-                options["experimental_delegates"] = [load_delegate(delegate)]
+                self.options["experimental_delegates"] = [load_delegate(delegate)]
             with contextlib.redirect_stderr(noise):
-                self.interpreter = interpreter(model_path=model, num_threads=threads, **options)
+                self.interpreter = interpreter(**self.options)
             self.interpreter.allocate_tensors()
         except (AttributeError, ImportError, SystemError) as error:
             if "numpy" in noise.getvalue().lower() or "numpy" in brief(error).lower():
@@ -89,13 +89,24 @@ class Network:
         self.init_ms = 1e3 * (time.perf_counter() - start)
         self.inputs = self.interpreter.get_input_details()
         self.outputs = self.interpreter.get_output_details()
+        self.resources = any(d["dtype"] is numpy().object_ for d in self.interpreter.get_tensor_details())
+        self.used = False
 
     def write(self, arrays):
         for detail, array in zip(self.inputs, arrays):
             self.interpreter.set_tensor(detail["index"], array)
 
-    def run(self, arrays):
+    def start(self):
+        """Forget earlier samples: only a new interpreter has new resource variables."""
+        if self.resources and self.used:
+            interpreter, self.interpreter = type(self.interpreter), None
+            self.interpreter = interpreter(**self.options)
+            self.interpreter.allocate_tensors()
+        self.used = True
         self.interpreter.reset_all_variables()
+
+    def run(self, arrays):
+        self.start()
         self.write(arrays)
         self.interpreter.invoke()
         return [self.interpreter.get_tensor(detail["index"]) for detail in self.outputs]

@@ -18,6 +18,7 @@ from edgekit.graph import Graph
 from edgekit.passes import PassContext
 from edgekit.passes.quantize import Settings, measured
 from edgekit.progress import Silent
+from tests.networks import tabular
 from tests.networks.small import Builder, convolutional, dense
 
 
@@ -55,6 +56,15 @@ def test_spreads_are_what_numpy_says():
         np.testing.assert_allclose(spread.mean, np.abs(values).mean(axis=0), rtol=1e-4)
         assert spread.tail == pytest.approx(float(np.median(np.abs(values).max(axis=1))), rel=1e-4)
         assert spread.span == pytest.approx(float(max(values.max(), 0) - min(values.min(), 0)), rel=1e-5)
+
+
+def test_spreads_of_what_a_resource_variable_holds_are_those_of_samples_alone():
+    graph, values = tabular.adding_up(), np.array([1, 4, 2], np.float32)[:, None, None] * np.ones((1, 5), np.float32)
+    summed = next(o for o in graph.main.operators if o.op == "ADD").outputs[0]
+    for x in (values, values[::-1]):
+        found = spreads(graph, Dataset([x]), Silent())[summed]
+        assert found.low.tolist() == [1] * 5 and found.high.tolist() == [4] * 5 and found.tail == 2
+        np.testing.assert_allclose(found.mean, 7 / 3, rtol=1e-6)
 
 
 def test_parts_of_a_dense_layers_noise_are_those_of_the_formula():

@@ -24,6 +24,7 @@ from edgekit.errors import ToolMissing
 from edgekit.graph import tflite
 from edgekit.runners.linux import kernels
 from tests.e2e.command import edgekit
+from tests.networks import tabular
 
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 SOURCES = Path(__file__).parents[2] / "firmware_stubs" / "linux"
@@ -383,6 +384,17 @@ def test_python_runner_keeps_the_same_contract(program: str, tmp_path: Path) -> 
     assert (tmp_path / "py.bin").read_bytes() == expected
     found = json.loads((tmp_path / "py.json").read_text())
     assert set(found) == keys and len(found["latency_ms"]) == 3
+
+
+def test_python_runner_passes_no_resource_variable_from_one_sample_to_the_next(tmp_path: Path) -> None:
+    tflite.write(tabular.adding_up(), tmp_path / "m.tflite")
+    np.ones((3, 5), np.float32).tofile(tmp_path / "in.bin")
+    command = [sys.executable, str(SOURCES / "run.py"), "--python", "--model", "m.tflite", "--inputs", "in.bin"]
+    command += ["--samples", "3", "--outputs", "out.bin", "--repeat", "1", "--warmup", "1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, *others = np.fromfile(tmp_path / "out.bin", np.float32).tolist()
+    assert first != 0 and others == [first, first]
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from edgekit.errors import EdgekitError, ModelError, UsageError
 from edgekit.graph import Graph, Signature, tflite
 from edgekit.metrics import accuracy, quality
 from edgekit.passes import PassContext, recipe
-from edgekit.passes.quantize import Quantize
+from edgekit.passes.quantize import Quantize, Settings, measured
 from edgekit.reference.litert import reference_outputs
 from tests.e2e.command import edgekit
+from tests.networks import tabular
 from tests.networks.small import MODELS, Builder, classifier, convolutional, dense, digits, unary
 
 FLOATS = ("ic_resnet8_fp32", "kws_fp32", "ad01_fp32")
@@ -118,6 +119,17 @@ def test_ranges_are_the_minimum_and_maximum_over_the_samples():
     assert q is not None
     np.testing.assert_allclose(q.scale, 8 / 255, rtol=1e-6)
     assert q.zero_point[0] == round(-128 + 3 / (8 / 255))
+
+
+def test_ranges_of_what_a_resource_variable_holds_are_those_of_samples_alone():
+    """The sum of all samples would be 7, and depend on their order."""
+    graph, values = tabular.adding_up(), np.array([1, 4, 2], np.float32)[:, None, None] * np.ones((1, 5), np.float32)
+    found = [measured(graph, Settings(), PassContext(data=Dataset([x])))[0] for x in (values, values[::-1])]
+    np.testing.assert_array_equal(found[0], found[1])
+    summed = next(o for o in graph.main.operators if o.op == "ADD").outputs[0]
+    assert [float(bound[summed]) for bound in found[0]] == [1, 4]
+    quantized = [tflite.dumps(apply(graph, Dataset([x]), "int8")[0]) for x in (values, values[::-1])]
+    assert quantized[0] == quantized[1]
 
 
 @pytest.mark.parametrize("name", FLOATS)
