@@ -49,7 +49,7 @@ def reference_tensors(
 ) -> dict[int, NDArray[Any]]:
     """Return every tensor the network computes, by its index in the main subgraph, ``[samples, *tensor shape]``.
 
-    Constants, state and tensors without a fixed-size dtype are left out. Keep the samples few: everything is
+    Constants, state, strings and handles of resources are left out. Keep the samples few: everything is
     held in memory. Parameters and errors are those of :func:`reference_outputs`.
     """
     found = _call(model, inputs, limits, {"optimized": optimized, "all_tensors": True})
@@ -155,8 +155,10 @@ def _wanted(interpreter: Any, all_tensors: bool) -> dict[str, int]:
     """Names of the results and the tensors they come from."""
     if not all_tensors:
         return {f"output{i}": detail["index"] for i, detail in enumerate(interpreter.get_output_details())}
+    import numpy as np
+
     computed = {index for op in interpreter._get_ops_details() for index in op["outputs"] if index >= 0}
-    fixed = {d["index"] for d in interpreter.get_tensor_details() if d["dtype"] is not bytes}
+    fixed = {d["index"] for d in interpreter.get_tensor_details() if d["dtype"] not in (np.bytes_, np.object_)}
     return {f"tensor{index}": int(index) for index in sorted(computed & fixed)}
 
 
