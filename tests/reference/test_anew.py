@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.graph import Graph, Operator, Subgraph, tflite
+from edgekit.graph import Graph, Subgraph, tflite
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from tests.networks import tabular
 from tests.networks.small import Builder
