@@ -127,7 +127,7 @@ def litert_model(folder: Path, task: dict[str, Any]) -> Any:
     places = by_name([d["name"] for d in inputs], [v["name"] for v in task["inputs"]])
 
     def model(values: list[Any]) -> list[Any]:
-        interpreter.reset_all_variables()
+        interpreter.reset_all_variables()  # all there is: onnx2tf writes no resource variables
         for detail, place in zip(inputs, places, strict=True):
             interpreter.set_tensor(detail["index"], values[place].astype(detail["dtype"]))
         interpreter.invoke()
