@@ -12,7 +12,7 @@ from edgekit import resources
 from edgekit.target import routing
 from edgekit.target.fpga import Fpga
 
-SUFFIX = ".sv"
+SUFFIX, PINS = ".sv", ".lpf"
 _COMMENT, _BLANK = re.compile(rb"[ \t]*//[^\n]*"), re.compile(rb"\n\s*\n")
 
 
@@ -28,8 +28,9 @@ def rtl(top: str = "") -> dict[str, bytes]:
 class Design:
     """A module for a device.
 
-    :param option, package, speed_grade: as nextpnr names them. :param pins: constraints, a file; None: any pins.
-    :param goal_mhz: the clock that is asked for.
+    :param option, package, speed_grade: as nextpnr names them. :param goal_mhz: the clock that is asked for.
+    :param pins: constraints, a file; None: any pins, which may pull the whole design to one side of the device.
+    :param named_cells: the top names cells of the device, as a PLL.
     """
 
     device: str
@@ -40,14 +41,16 @@ class Design:
     parameters: Mapping[str, int]
     goal_mhz: float
     pins: Path | None = None
+    named_cells: bool = False
 
     @staticmethod
     def of(chip: Fpga) -> Design:
         """The accelerator of a target."""
-        pins = resources.folder("targets") / routing.FOLDER / chip.pins if chip.pins else None
+        pins = resources.folder("targets") / routing.FOLDER / (chip.pins or chip.top + PINS)
+        known = bool(chip.pins) or pins.is_file()
         return Design(
             chip.device, chip.option, chip.package, chip.speed_grade, chip.top, chip.parameters,
-            float(chip.clock.goal_mhz), pins,
+            float(chip.clock.goal_mhz), pins if known else None, named_cells=bool(chip.pins),
         )  # fmt: skip
 
     @property

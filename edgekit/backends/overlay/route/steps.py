@@ -15,7 +15,7 @@ from typing import Any
 
 from edgekit import resources
 from edgekit.backends.overlay.route import design as designs
-from edgekit.backends.overlay.route import registers, tools
+from edgekit.backends.overlay.route import floorplan, registers, tools
 from edgekit.backends.overlay.route.design import Design
 from edgekit.backends.overlay.route.tools import ECPPACK, NEXTPNR, YOSYS
 from edgekit.errors import EdgekitError
@@ -55,7 +55,7 @@ def routed(design: Design, seed: int, progress: Progress, sources: Mapping[str, 
     """
     given = designs.rtl(design.top) if sources is None else sources
     with _lock:
-        netlist = _with_registers(_synthesized(design, given, progress), design)
+        netlist = _for_blocks(_synthesized(design, given, progress), design)
         folder = _placed(design, netlist, seed, progress)
         bitstream = _packed(folder, progress)
     report = read_timing(json.loads((folder / TIMING).read_text()), design, seed, designs.digest(given))
@@ -64,7 +64,7 @@ def routed(design: Design, seed: int, progress: Progress, sources: Mapping[str, 
 
 def _synthesized(design: Design, sources: Mapping[str, bytes], progress: Progress) -> Path:
     parameters = " ".join(f"-chparam {name} {value}" for name, value in design.parameters.items())
-    cells = f"{CELLS}; " if design.pins else ""
+    cells = f"{CELLS}; " if design.named_cells else ""
     script = (
         f"{cells}read_verilog -sv {' '.join(sources)}; hierarchy -check -top {design.top} {parameters}; "
         f"synth_ecp5 -abc9 -top {design.top} -json {NETLIST}; check -assert"
@@ -73,12 +73,14 @@ def _synthesized(design: Design, sources: Mapping[str, bytes], progress: Progres
     return _step(YOSYS, ["-p", script], key, sources, NETLIST, progress) / NETLIST
 
 
-def _with_registers(netlist: Path, design: Design) -> Path:
-    key = json.dumps([netlist.parent.name, inspect.getsource(registers)])
-    home = resources.cache("fpga", f"registers-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+def _for_blocks(netlist: Path, design: Design) -> Path:
+    """The netlist with registers in the blocks that have them, and the array's multipliers where they belong."""
+    key = json.dumps([netlist.parent.name, design.option, *map(inspect.getsource, (registers, floorplan))])
+    home = resources.cache("fpga", f"blocks-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
     if not (home / NETLIST).is_file():
         document = json.loads(netlist.read_bytes())
         registers.moved(document, design.top)
+        floorplan.planned(document, design.top, design.option)
         with temporary.folder(resources.created(home)) as scratch:
             (scratch / NETLIST).write_text(json.dumps(document))
             os.replace(scratch / NETLIST, home / NETLIST)
