@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from page import write
 
 from edgekit import target
 from edgekit.backends.divided import parts
@@ -27,11 +29,10 @@ from edgekit.graph import tflite
 from edgekit.progress import Silent
 from edgekit.runners.overlay.counted import COUNTERS
 from edgekit.runners.verilator import job, simulator
-from edgekit.target import Target
+from edgekit.target import Target, routing
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, MODELS = ROOT / "docs", ROOT.parent / "shared" / "models"
-BEGIN, END = "<!-- made by bench/fpga.py -->", "<!-- end -->"
 NETWORKS = {
     "ResNet-8": "mlperf_tiny/ic_resnet8_int8", "DS-CNN": "mlperf_tiny/kws_int8",
     "MobileNet (person_detect)": "tflite_micro/person_detect", "autoencoder": "mlperf_tiny/ad01_int8",
@@ -97,6 +98,23 @@ def table(runs: list[Run]) -> str:
         "Vector unit busy | Waits for weights | Waits for results |"
     )
     return "\n".join([head, "|---" * 10 + "|", *(run.row() for run in runs)])
+
+
+def routed(names: Sequence[str]) -> str:
+    """What place and route reached, by the reports that edgekit ships."""
+    head = (
+        "Target | Array | Device, speed grade | Asked for, MHz | Reached | LUTs | Flip-flops | Multipliers | EBR"
+    )
+    rows = [f"| {head} |", "|---" * 9 + "|"]
+    for name in names:
+        chip = target.load(name).programmable
+        if chip.clock.report:
+            report = routing.read(routing.shipped(chip.clock.report))
+            used = " | ".join("{:,} of {:,}".format(*report.used[kind]) for kind in routing.KINDS)
+            array = f"{chip.input_lanes}x{chip.output_lanes}"
+            what = f"`{name}` | {array} | {report.device}, {report.speed_grade} | {report.goal_mhz:g} | {report.mhz:g}"
+            rows.append(f"| {what} | {used} |")
+    return "\n".join(rows)
 
 
 def svg(width: int, height: int, parts: list[str]) -> str:
@@ -220,9 +238,7 @@ def main() -> int:
             runs.append(run)
     for file, drawing in (("blocks", blocks()), ("timing", timing()), ("roofline", roofline(runs))):
         write_text(DOCS / f"fpga-{file}.svg", drawing)
-    page = (DOCS / "fpga.md").read_text()
-    before, rest = page.split(BEGIN)
-    write_text(DOCS / "fpga.md", f"{before}{BEGIN}\n{table(runs)}\n{END}{rest.split(END)[1]}")
+    write(DOCS / "fpga.md", {"networks": table(runs), "routed": routed(TARGETS)})
     return 0
 
 

@@ -95,6 +95,17 @@ def test_a_boards_sources_are_its_own() -> None:
     assert design.rtl("ek_pins") == design.rtl()
 
 
+def test_pins_of_accelerators_that_are_measured_are_on_both_sides() -> None:
+    """Each port of the top has one, and nothing else does; so many on the left as on the right."""
+    of = Design.of(target.load("ecp5-85f").programmable)
+    assert of.pins is not None and not of.named_cells
+    pins = dict(re.findall(r'^LOCATE COMP "(.*)" SITE "(.*)";$', of.pins.read_text(), re.M))
+    ports = re.findall(r"^ +(?:in|out)put +logic +(\w+)", design.rtl()["ek_pins.sv"].decode(), re.M)
+    assert sorted(pins) == sorted(ports) and len(ports) == 6
+    columns = [int(re.sub(r"\D", "", site)) for site in pins.values()]
+    assert sorted(column > 10 for column in columns) == [False] * 3 + [True] * 3
+
+
 def test_a_clock_that_is_not_met_names_the_path() -> None:
     board = FPGAS[0]
     wanted = replace(board.programmable.clock, mhz=REPORT.mhz + 20)
