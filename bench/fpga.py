@@ -102,9 +102,7 @@ def table(runs: list[Run]) -> str:
 
 def routed(names: Sequence[str]) -> str:
     """What place and route reached, by the reports that edgekit ships."""
-    head = (
-        "Target | Array | Device, speed grade | Asked for, MHz | Reached | LUTs | Flip-flops | Multipliers | EBR"
-    )
+    head = "Target | Array | Device, speed grade | Asked for, MHz | Reached | LUTs | Flip-flops | Multipliers | EBR"
     rows = [f"| {head} |", "|---" * 9 + "|"]
     for name in names:
         chip = target.load(name).programmable
