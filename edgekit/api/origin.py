@@ -14,9 +14,20 @@ from edgekit.target.kinds import BoardKind
 def is_source(bundle: Bundle) -> bool:
     """True if the artifact is source that a vendor's tools read: scripts, and code that a simulation may not see.
 
-    The target says so as well as the manifest, which is as little to be trusted as the artifact.
+    The manifest is as little to be trusted as the artifact, so one sign is enough: its kind, its target, its backend,
+    or the folders that users are told to give to those tools.
     """
-    return bundle.execution.kind in (Kind.HLS, Kind.LOGIC) or bundle.target.kind in (BoardKind.HLS, BoardKind.LOGIC)
+    from edgekit.backends.da4ml import Da4ml
+    from edgekit.backends.da4ml.document import RTL
+    from edgekit.backends.hls4ml import Hls4ml
+    from edgekit.backends.hls4ml.document import PROJECT
+
+    return (
+        bundle.execution.kind in (Kind.HLS, Kind.LOGIC)
+        or bundle.target.kind in (BoardKind.HLS, BoardKind.LOGIC)
+        or bundle.manifest["backend"] in (Hls4ml.name, Da4ml.name)
+        or any((bundle.artifact / folder).is_dir() for folder in (PROJECT, RTL))
+    )
 
 
 def difference(bundle: Bundle, backend: Backend, plan: Planned | None = None, tuning: str | None = None) -> str:
@@ -32,7 +43,8 @@ def difference(bundle: Bundle, backend: Backend, plan: Planned | None = None, tu
         made.mkdir()
         plan = plan or planned(backend, bundle.graph, bundle.target)
         backend.build(plan, Request(folder / "model.tflite", made, tuning))
-        again, there = set(relative_files(made)), set(relative_files(kept))
+        again = set(relative_files(made))
+        there = set(relative_files(kept)) if kept.is_dir() else set[str]()
         for name in sorted(again | there):
             if name not in again:
                 return f"artifact/{name} does not belong there"

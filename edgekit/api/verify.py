@@ -13,7 +13,7 @@ from edgekit import bundle as bundles
 from edgekit.api import origin
 from edgekit.api.prove import backend_of, prove
 from edgekit.audit import audit
-from edgekit.errors import EdgekitError, ModelError
+from edgekit.errors import EdgekitError, ModelError, UsageError
 from edgekit.graph import check
 from edgekit.metrics.verdict import Parity
 from edgekit.progress import Progress, Silent
@@ -109,7 +109,7 @@ def _origin(bundle: bundles.Bundle) -> Check:
     backend = backend_of(bundle)
     try:
         wrong = origin.difference(bundle, backend)
-    except ModelError as error:
+    except (ModelError, UsageError) as error:  # the network, or the target, is not for this backend
         return Check("origin", False, f"{error.message}; {AGAIN}")
     if wrong:
         return Check("origin", False, f"{wrong}: not what {backend.name} writes for this network; {AGAIN}")

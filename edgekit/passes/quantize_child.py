@@ -57,10 +57,10 @@ def calibrate(args: dict[str, Any], arrays: dict[str, NDArray[Any]], work: Path)
     low = np.full(args["tensors"], np.nan, np.float32)
     high = low.copy()
     for number in range(len(arrays["input0"])):
-        network.start()
-        for position, detail in enumerate(details):
-            network.interpreter.set_tensor(detail["index"], arrays[f"input{position}"][number])
         try:
+            network.start()
+            for position, detail in enumerate(details):
+                network.interpreter.set_tensor(detail["index"], arrays[f"input{position}"][number])
             network.interpreter.invoke()
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT cannot run the model: {_brief(error)}") from error

@@ -90,8 +90,8 @@ def run_task(args: dict[str, Any], arrays: dict[str, Any], work: Path) -> tuple[
     wanted = _wanted(network.interpreter, args["all_tensors"])
     results: dict[str, list[Any]] = {name: [] for name in wanted}
     for number in range(len(samples[0]) if samples else 1):
-        network.start()
         try:
+            network.start()
             for detail, values in zip(details, samples, strict=True):
                 network.interpreter.set_tensor(detail["index"], values[number])
             network.interpreter.invoke()

@@ -251,6 +251,11 @@ def test_a_simulation_does_not_tell(built: Path, tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"execution": Execution(Kind.MODEL).json()}, "origin: artifact/hls/build_prj.tcl "),
+        ({"execution": Execution(Kind.MODEL).json(), "target": "rpi4"}, "origin: the target rpi4 has no"),
+        (
+            {"execution": Execution(Kind.MODEL).json(), "target": "rpi4", "backend": "null", "options": {}},
+            "origin: artifact/",
+        ),
         ({"backend": "null", "options": {}}, "origin: artifact/"),
         ({"backend": "null"}, "'options' in manifest.json is damaged: --set null.split"),
         ({"options": {"split": True, "multipliers": 20}}, "origin: artifact/"),
@@ -264,6 +269,13 @@ def test_a_manifest_does_not_say_that_the_project_is_right(
         script.write("exec touch /tmp/planted\n")
     signed(folder, **changed)
     refused(edgekit("verify", folder), 5, message)
+
+
+def test_a_project_that_is_missing_is_not_right(built: Path, tmp_path: Path) -> None:
+    folder = copied(built, tmp_path / "bundle")
+    shutil.rmtree(folder / "artifact")
+    signed(folder)
+    refused(edgekit("verify", folder), 5, "origin: artifact/", " is missing")
 
 
 def _in_a_comment(header: str, text: str, other: str) -> str:
