@@ -115,8 +115,8 @@ def quantizations(
 def cost_of(target: str | None) -> tuple[Cost, str]:
     """Return the function that the search minimizes, and its unit.
 
-    It is the target's estimated latency in ms or, without a target, the bytes of constants and of activations alive at
-    once.
+    It is the target's estimated latency in ms, without calibrations, which know no networks of several dtypes; or,
+    without a target, the bytes of constants and of activations alive at once.
     """
     if target is None:
         return lambda graph: float(_bytes(graph)), "bytes"
@@ -124,7 +124,7 @@ def cost_of(target: str | None) -> tuple[Cost, str]:
     from edgekit.target import load
 
     board = load(target)
-    return lambda graph: registry.estimate(graph, board, {"threads": 1}).latency_ms.value, "ms"
+    return lambda graph: registry.uncalibrated(graph, board, 1).latency_ms.value, "ms"
 
 
 def _bytes(graph: Graph) -> int:

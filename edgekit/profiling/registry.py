@@ -108,6 +108,16 @@ def estimate(graph: Graph, target: Target, conditions: dict[str, Any]) -> Profil
     return profile
 
 
+def uncalibrated(graph: Graph, target: Target, threads: int) -> Profile:
+    """Profile a network with nothing run, by the hardware's figures alone.
+
+    To compare networks whose operators differ in dtype: calibrations are of one dtype, so that of two networks one may
+    have a calibration and the other none.
+    """
+    model = lookup(target, "any", dtype_of(graph), Evidence.ESTIMATE)
+    return model.profile(graph, None, target, {"threads": threads})
+
+
 def observed(graph: Graph, trace: Trace, target: Target, conditions: dict[str, Any]) -> Profile:
     """Profile a network from what a runner observed."""
     model = lookup(target, trace.runtime, dtype_of(graph), EVIDENCE[trace.source])
