@@ -134,6 +134,10 @@ class Footprint:
         return {"flash_bytes": self.flash, "ram_bytes": self.ram, **known}
 
 
+_PROVES = {"null": Kind.MODEL, "onnx": Kind.HANDOVER, "mil": Kind.HANDOVER, "vela": Kind.NPU}
+"""What these provers are for; of another kind, they would prove a file that is not what the device executes."""
+
+
 def runner_command(library: str, *, model: bool) -> tuple[str, ...]:
     """The C runner's command line on the device, from the bundle's folder.
 
@@ -163,6 +167,8 @@ def of_manifest(manifest: Mapping[str, Any]) -> Execution:
         if not isinstance(divided, bool):
             raise ValueError("'threads' is neither true nor false")
         made = Execution(kind, tuple(command), *names)
+        if kind is not _PROVES.get(made.prover, kind) or (made.prover == "null" and made.network):
+            raise ValueError(f"{made.prover!r} does not run what it describes")
         return replace(made, divided=divided and made.holds_network)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckFailed(f"'execution' in manifest.json is damaged: {error}", "compile the bundle again") from error
@@ -177,7 +183,7 @@ def _of_command(manifest: Mapping[str, Any]) -> Execution:
     if not run:
         files = manifest.get("files")
         own = isinstance(files, Mapping) and f"artifact/{NETWORK}" in files
-        prover = "null" if manifest.get("backend") == "null" else ""
+        prover = "null" if manifest.get("backend") == "null" and not own else ""
         return Execution(network=NETWORK if own else "", prover=prover)
     if run[0] == "artifact/build.sh":
         return Execution(Kind.HANDOVER, run, prover="onnx")

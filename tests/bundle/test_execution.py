@@ -40,7 +40,8 @@ def test_what_each_kind_means(kind: Kind) -> None:
     [
         Execution(),
         Execution(Kind.RUNTIME, RUNTIME, "libLiteRt.so"),
-        Execution(Kind.MODEL, (), "", "network.tflite", "null"),
+        Execution(Kind.MODEL, (), "", "network.tflite"),
+        Execution(prover="null"),
         Execution(Kind.HANDOVER, ("artifact/build.sh",), prover="onnx"),
     ],
 )
@@ -74,6 +75,7 @@ def test_a_footprint_in_the_manifest() -> None:
         ({"run": [], "files": {"artifact/network.tflite": {}}}, Execution(network="network.tflite")),
         ({"run": [], "files": {"artifact/other.tflite": {}}}, Execution()),
         ({"run": [], "backend": "null"}, Execution(prover="null")),
+        ({"run": [], "backend": "null", "files": {"artifact/network.tflite": {}}}, Execution(network="network.tflite")),
         ({"run": [], "backend": "litert"}, Execution()),
         ({"run": ["x", "--library", "../../lib/evil.so"]},
          Execution(Kind.LIBRARY, ("x", "--library", "../../lib/evil.so"), "evil.so")),
@@ -93,6 +95,24 @@ def test_bundles_of_older_versions(manifest: dict[str, Any], expected: Execution
 def test_other_command_lines_are_refused(run: object) -> None:
     with pytest.raises(CheckFailed, match=r"'run' in manifest\.json"):
         of_manifest({"run": run})
+
+
+@pytest.mark.parametrize("prover", ["null", "onnx", "mil", "vela"])
+@pytest.mark.parametrize("kind", Kind)
+def test_a_prover_is_for_one_kind(prover: str, kind: Kind) -> None:
+    """Another manifest, such as a stranger's, would have a file proved that is not what the device executes."""
+    made = {"null": Kind.MODEL, "onnx": Kind.HANDOVER, "mil": Kind.HANDOVER, "vela": Kind.NPU}
+    told = {"execution": Execution(kind, prover=prover).json()}
+    if kind is made[prover]:
+        assert of_manifest(told).prover == prover
+        return
+    with pytest.raises(CheckFailed, match="does not run what it describes"):
+        of_manifest(told)
+
+
+def test_the_reference_proves_no_network_file() -> None:
+    with pytest.raises(CheckFailed, match="'null' does not run"):
+        of_manifest({"execution": Execution(Kind.MODEL, network="network.tflite", prover="null").json()})
 
 
 SOUND = Execution(Kind.RUNTIME, RUNTIME, "libLiteRt.so", "n.tflite", "host").json()
