@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import ctypes
 import importlib
+import inspect
 import io
 import json
 import os
@@ -59,6 +60,14 @@ def main():
         check_golden(args)
 
 
+def has_resources(interpreter):
+    """True if a tensor is a handle of a resource variable; older runtimes tell of the first subgraph only."""
+    details = interpreter.get_tensor_details
+    every = "subgraph_index" in inspect.signature(details).parameters and hasattr(interpreter, "num_subgraphs")
+    found = [details(n) for n in range(interpreter.num_subgraphs())] if every else [details()]
+    return any(d["dtype"] is numpy().object_ for one in found for d in one)
+
+
 class Network:
     """A model in LiteRT's Python interpreter. Its state, where it has one, starts anew with each sample."""
 
@@ -89,7 +98,7 @@ class Network:
         self.init_ms = 1e3 * (time.perf_counter() - start)
         self.inputs = self.interpreter.get_input_details()
         self.outputs = self.interpreter.get_output_details()
-        self.resources = any(d["dtype"] is numpy().object_ for d in self.interpreter.get_tensor_details())
+        self.resources = has_resources(self.interpreter)
         self.used = False
 
     def write(self, arrays):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.graph import Graph, tflite
+from edgekit.graph import Graph, Subgraph, tflite
 from tests.networks.small import Builder, dense
 from tests.networks.streaming import Streaming
 
@@ -55,6 +55,19 @@ def adding_up() -> Graph:
     n.assign(handle, summed)
     weights = (n.constant(rng.normal(size=(1, 5)).astype(np.float32)), n.constant(np.zeros(1, np.float32)))
     return n.whole(x, n.add("FULLY_CONNECTED", (summed, *weights), (1, 1), options="FullyConnected"))
+
+
+def adding_up_in_a_branch() -> Graph:
+    """The sum of all samples, in a variable whose handles are in a branch, and in what gives it its first value."""
+    n, branch = Streaming(), Streaming()
+    x, own = n.tensor((1, 2), name="x"), branch.tensor((1, 2))
+    handle = branch.variable("sum", np.zeros((1, 2), np.float32))
+    summed = branch.add("ADD", (branch.add("READ_VARIABLE", (handle,), (1, 2)), own), (1, 2), options="Add")
+    branch.assign(handle, summed)
+    y = n.add("IF", (n.constant(np.array(True)), x), (1, 2), options="If", thenSubgraphIndex=2, elseSubgraphIndex=2)
+    within = Subgraph("branch", branch.tensors, branch.operators[1:], (own,), (summed,))
+    main = n.graph((x,), (y,)).main
+    return Graph([main, Subgraph("NoOp", branch.first.tensors, branch.first.operators, (), ()), within])
 
 
 def remembering() -> Graph:

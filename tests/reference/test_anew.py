@@ -10,25 +10,11 @@ import numpy as np
 import pytest
 
 from edgekit.errors import ModelError
-from edgekit.graph import Graph, Subgraph, tflite
+from edgekit.graph import Graph, tflite
 from edgekit.passes import quantize_child
 from edgekit.reference.litert import reference_outputs, reference_tensors
 from tests.networks import tabular
 from tests.networks.small import Builder
-from tests.networks.streaming import Streaming
-
-
-def nested() -> Graph:
-    """The sum of all samples, in a variable whose handles are in a branch, and in what gives it its first value."""
-    n, branch = Streaming(), Streaming()
-    x, own = n.tensor((1, 2), name="x"), branch.tensor((1, 2))
-    handle = branch.variable("sum", np.zeros((1, 2), np.float32))
-    summed = branch.add("ADD", (branch.add("READ_VARIABLE", (handle,), (1, 2)), own), (1, 2), options="Add")
-    branch.assign(handle, summed)
-    y = n.add("IF", (n.constant(np.array(True)), x), (1, 2), options="If", thenSubgraphIndex=2, elseSubgraphIndex=2)
-    within = Subgraph("branch", branch.tensors, branch.operators[1:], (own,), (summed,))
-    main = n.graph((x,), (y,)).main
-    return Graph([main, Subgraph("NoOp", branch.first.tensors, branch.first.operators, (), ()), within])
 
 
 def kept_by_an_operator() -> Graph:
@@ -40,7 +26,7 @@ def kept_by_an_operator() -> Graph:
 
 
 @pytest.mark.parametrize("optimized", [False, True])
-@pytest.mark.parametrize("network", [tabular.adding_up, nested, kept_by_an_operator])
+@pytest.mark.parametrize("network", [tabular.adding_up, tabular.adding_up_in_a_branch, kept_by_an_operator])
 def test_the_order_of_samples_changes_nothing(network: Callable[[], Graph], optimized: bool, tmp_path: Path) -> None:
     graph, path = network(), tmp_path / "model.tflite"
     tflite.write(graph, path)
