@@ -10,6 +10,11 @@ from edgekit.bundle import Bundle, digest, relative_files
 from edgekit.bundle.execution import Kind
 from edgekit.target.kinds import BoardKind
 
+SOURCES = ("hls4ml", "da4ml")
+"""Backends whose artifact is source for a vendor's tools."""
+WRITERS = (*SOURCES, "null")
+"""Backends that targets of such tools have."""
+
 
 def is_source(bundle: Bundle) -> bool:
     """True if the artifact is source that a vendor's tools read: scripts, and code that a simulation may not see.
@@ -17,15 +22,13 @@ def is_source(bundle: Bundle) -> bool:
     The manifest is as little to be trusted as the artifact, so one sign is enough: its kind, its target, its backend,
     or the folders that users are told to give to those tools.
     """
-    from edgekit.backends.da4ml import Da4ml
     from edgekit.backends.da4ml.document import RTL
-    from edgekit.backends.hls4ml import Hls4ml
     from edgekit.backends.hls4ml.document import PROJECT
 
     return (
         bundle.execution.kind in (Kind.HLS, Kind.LOGIC)
         or bundle.target.kind in (BoardKind.HLS, BoardKind.LOGIC)
-        or bundle.manifest["backend"] in (Hls4ml.name, Da4ml.name)
+        or bundle.manifest["backend"] in SOURCES
         or any((bundle.artifact / folder).is_dir() for folder in (PROJECT, RTL))
     )
 

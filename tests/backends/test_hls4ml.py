@@ -257,6 +257,7 @@ def test_a_simulation_does_not_tell(built: Path, tmp_path: Path) -> None:
             "origin: artifact/",
         ),
         ({"backend": "null", "options": {}}, "origin: artifact/"),
+        ({"backend": "overlay", "options": {"pnr": True}, "target": "ecp5-85f"}, "origin: overlay does not write"),
         ({"backend": "null"}, "'options' in manifest.json is damaged: --set null.split"),
         ({"options": {"split": True, "multipliers": 20}}, "origin: artifact/"),
     ],
