@@ -46,10 +46,9 @@ def load(name: str) -> Target:
 
     :raises UsageError: if there is none by that name (the hint suggests the nearest), or its file is wrong.
     """
-    path = resources.folder("targets") / f"{name}.toml"
-    if path.stem != name or not path.is_file():
-        raise UsageError(f"there is no target named {name!r}", plugins.nearest(name, names()))
-    return read(path)
+    if name not in names():  # which may come from a manifest, and be no file's name at all
+        raise UsageError(f"there is no target named {name[:80]!r}", plugins.nearest(name[:80], names()))
+    return read(resources.folder("targets") / f"{name}.toml")
 
 
 def read(path: Path) -> Target:

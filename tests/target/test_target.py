@@ -108,3 +108,10 @@ def test_a_wrong_file_is_refused(tmp_path: Path, wrong: str, said: str) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a target"):
         target.read(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("name", ["", "../targets/rpi4", "rpi4.toml", "rpi4\0", "a" * 5000])
+def test_what_names_no_target(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        target.load(name)
+    assert caught.value.message.startswith("there is no target named ") and len(caught.value.message) < 120
