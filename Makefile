@@ -20,7 +20,7 @@ ready:
 demo: ready  ## train a network on MNIST, compile it for two Raspberry Pis, check and profile it in an emulator
 	@$(BIN)/python examples/mnist/demo.py
 
-demo-fpga: ready  ## a Keras network on an accelerator in an FPGA, simulated bit for bit, with latency and energy (two minutes)
+demo-fpga: ready  ## a Keras network on an accelerator in an FPGA, simulated bit for bit, with latency and energy (half a minute)
 	@$(BIN)/python examples/mnist/fpga.py
 
 demo-keywords: ready  ## from a WAV file to the spoken word on an emulated Cortex-M4 (two minutes)
