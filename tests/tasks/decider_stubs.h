@@ -2,6 +2,7 @@
 #ifndef EDGEKIT_DECIDER_STUBS_H
 #define EDGEKIT_DECIDER_STUBS_H
 
+#include "allocations.h"
 #include "task.h"
 
 /* What the decider read. */
@@ -19,17 +20,6 @@ int engine_fail(struct engine *engine, int status, const char *format, ...)
     (void)engine;
     (void)format;
     return status;
-}
-
-/* The sanitizer tells of each allocation. */
-static long allocations;
-
-void __sanitizer_malloc_hook(const volatile void *memory, size_t size);
-void __sanitizer_malloc_hook(const volatile void *memory, size_t size)
-{
-    (void)memory;
-    (void)size;
-    allocations++;
 }
 
 #endif

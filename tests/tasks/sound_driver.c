@@ -6,20 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "allocations.h"
 #include "sound.h"
 
 static const size_t sizes[] = {[EDGEKIT_FLOAT32] = 4, [EDGEKIT_INT8] = 1, [EDGEKIT_UINT8] = 1, [EDGEKIT_INT16] = 2};
-
-/* The sanitizer tells of each allocation. */
-static long allocations;
-
-void __sanitizer_malloc_hook(const volatile void *memory, size_t size);
-void __sanitizer_malloc_hook(const volatile void *memory, size_t size)
-{
-    (void)memory;
-    (void)size;
-    allocations++;
-}
 
 static char *read_all(FILE *file, size_t *size)
 {
